@@ -1,0 +1,195 @@
+// Owns the one table of everything that can go wrong with an exchange, as the outside sees it.
+// Must never hold upstream details: what stands here may be sent to a client.
+
+/** Whose fault it is: the client's, the gateway's own, or the upstream's. */
+export type ErrorSource = "client" | "gateway" | "upstream";
+
+/** One row of the table. */
+export interface ErrorInfo {
+  /** HTTP status sent to the client; 0 where no answer can be sent any more (log and metrics only). */
+  readonly status: number;
+  readonly source: ErrorSource;
+  /** Whether the connection to the client is closed after the answer. */
+  readonly close: boolean;
+  /** RFC 9457 `title`: what it means, the same for every occurrence. */
+  readonly title: string;
+  /** What the person who meets it can do about it. */
+  readonly remedy: string;
+}
+
+const row = (status: number, source: ErrorSource, close: boolean, title: string, remedy: string): ErrorInfo => ({
+  status,
+  source,
+  close,
+  title,
+  remedy,
+});
+
+/**
+ * Code -> status, source, meaning and remedy. The code is stable: it stands in the problem+json body (RFC 9457),
+ * the access log, the metrics and the docs (a test holds table and docs together).
+ */
+export const ERRORS = {
+  bad_request: row(
+    400,
+    "client",
+    true,
+    "The request is malformed or ambiguous",
+    "Send a request that conforms to RFC 9112; the detail names the rule broken.",
+  ),
+  bad_path: row(
+    400,
+    "client",
+    true,
+    "The request path is unsafe",
+    "Remove encoded slashes, backslashes, NUL bytes, double encodings and dot segments that leave the root.",
+  ),
+  ip_denied: row(403, "client", false, "This address may not use this route", "Ask the operator to allow the address."),
+  origin_denied: row(
+    403,
+    "client",
+    false,
+    "This origin may not open a WebSocket on this route",
+    "Ask the operator to add the origin to the route's cors.origins.",
+  ),
+  route_not_found: row(
+    404,
+    "client",
+    false,
+    "No route matches this request",
+    "Check host, path, headers and query; `sluice routes` lists what exists.",
+  ),
+  method_not_allowed: row(405, "client", false, "The route exists, but not for this method", "Use one of the methods in the Allow header."),
+  request_timeout: row(
+    408,
+    "client",
+    true,
+    "The request body did not arrive in time",
+    "Send the body faster, or raise limits.bodyTimeout.",
+  ),
+  body_too_large: row(
+    413,
+    "client",
+    true,
+    "The request body is larger than this route accepts",
+    "Send less, or raise limits.bodyBytes for the route.",
+  ),
+  uri_too_long: row(414, "client", true, "The request target is too long", "Shorten the URL, or raise limits.uriBytes."),
+  expectation_failed: row(417, "client", true, "Only Expect: 100-continue is supported", "Remove the Expect header."),
+  upgrade_unsupported: row(426, "client", false, "This upgrade is not supported", "Use WebSocket version 13, or no Upgrade header."),
+  headers_too_large: row(
+    431,
+    "client",
+    true,
+    "The request header section is too large",
+    "Send fewer or shorter headers, or raise limits.headerBytes / headerCount.",
+  ),
+  client_aborted: row(0, "client", true, "The client went away before the response was complete", "Nothing to do in the gateway."),
+  internal_error: row(500, "gateway", true, "The gateway failed", "Report it with the request id; the gateway log has the stack."),
+  method_not_implemented: row(501, "gateway", true, "This method is not supported", "CONNECT and TRACE are never proxied."),
+  overloaded: row(
+    503,
+    "gateway",
+    false,
+    "Too many requests are waiting for this upstream",
+    "Retry later; raise the upstream's pool.connections or pool.queue.",
+  ),
+  connection_limit: row(503, "gateway", true, "The gateway has too many open connections", "Retry later; raise limits.connections."),
+  draining: row(503, "gateway", true, "The gateway is shutting down", "Retry on a new connection."),
+  http_version: row(
+    505,
+    "gateway",
+    true,
+    "This HTTP version is not supported on this listener",
+    "Use HTTP/1.1, or set `strict: true` on the listener.",
+  ),
+  no_healthy_target: row(
+    503,
+    "upstream",
+    false,
+    "No healthy target is available for this route",
+    "Retry later; see /upstreams on the admin listener.",
+  ),
+  connect_failed: row(502, "upstream", false, "The upstream refused the connection", "Check that the service is running."),
+  connect_timeout: row(
+    504,
+    "upstream",
+    false,
+    "The upstream did not accept the connection in time",
+    "Check the service, or raise timeouts.connect.",
+  ),
+  response_timeout: row(504, "upstream", false, "The upstream did not answer in time", "Check the service, or raise timeouts.response."),
+  total_timeout: row(504, "upstream", false, "The request ran out of time", "Check the service, or raise timeouts.total."),
+  upstream_reset: row(
+    502,
+    "upstream",
+    false,
+    "The upstream closed the connection before answering",
+    "Check the service's log at that time.",
+  ),
+  upstream_invalid: row(
+    502,
+    "upstream",
+    false,
+    "The upstream's answer is not valid HTTP",
+    "Check the service; the gateway log has the reason.",
+  ),
+  upstream_tls: row(
+    502,
+    "upstream",
+    false,
+    "The TLS handshake with the upstream failed",
+    "Check the upstream's certificate and `tls` settings.",
+  ),
+  upstream_upgrade_refused: row(
+    502,
+    "upstream",
+    false,
+    "The upstream refused the WebSocket upgrade",
+    "Check that the service speaks WebSocket on this path.",
+  ),
+  upstream_aborted: row(
+    0,
+    "upstream",
+    true,
+    "The upstream broke off in the middle of its response",
+    "Check the service; the client saw a cut connection.",
+  ),
+  upstream_idle_timeout: row(
+    0,
+    "upstream",
+    true,
+    "The upstream stalled in the middle of its response",
+    "Check the service, or raise timeouts.idle.",
+  ),
+} as const satisfies Record<string, ErrorInfo>;
+
+/** A stable machine code of {@link ERRORS}. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Codes in a fixed order, so that shared memory and log records can carry a number: 0 means no error. */
+export const ERROR_CODES = Object.keys(ERRORS) as readonly ErrorCode[]; // Object.keys loses the literal type
+
+const CODE_NUMBERS: ReadonlyMap<ErrorCode, number> = new Map(ERROR_CODES.map((code, i) => [code, i + 1]));
+
+/** The number of a code in records: 1-based, 0 for none. */
+export const errorNumber = (code: ErrorCode | null): number => (code === null ? 0 : (CODE_NUMBERS.get(code) ?? 0));
+
+/** The code of a number made by {@link errorNumber}; null for 0. */
+export const errorOfNumber = (n: number): ErrorCode | null => ERROR_CODES[n - 1] ?? null;
+
+/** A mistake in what the operator gave us (configuration, command line, environment): shown without a stack. */
+export class OperatorError extends Error {
+  /** Process exit status: 1 wrong input, 2 wrong usage. */
+  readonly exitCode: number;
+  constructor(message: string, exitCode = 1) {
+    super(message);
+    this.name = "OperatorError";
+    this.exitCode = exitCode;
+  }
+}
+
+/** Closes a union: fails to compile when a case is missing. */
+export function assertNever(value: never): never {
+  throw new Error(`unreachable: ${JSON.stringify(value)}`);
+}

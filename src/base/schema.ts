@@ -1,0 +1,40 @@
+// The zod building blocks that every part of the configuration schema uses: units, names, header names.
+// Imported by config schemas only (primary); workers import the inferred types, never this file.
+import { z } from "zod";
+import { parseDurationMs, parseFraction, parseSizeBytes } from "./units.ts";
+
+const unit = (parse: (text: string) => number | null, pattern: RegExp, expected: string, meta: { description: string; examples: (string | number)[] }) =>
+  z
+    .union([z.string(), z.number()])
+    .transform((value, ctx): number => {
+      const parsed = parse(String(value));
+      if (parsed !== null) return parsed;
+      ctx.addIssue({ code: "custom", message: `expected ${expected}, got ${JSON.stringify(value)}` });
+      return z.NEVER;
+    })
+    .meta({ ...meta, unitPattern: pattern.source });
+
+/** Input `250ms`, `5s`, `1m`; output milliseconds. */
+export const duration = () =>
+  unit(parseDurationMs, /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/, "a duration such as 250ms, 5s or 1m", { description: "Duration", examples: ["250ms", "5s", "1m"] });
+
+/** Input `16KiB`, `10MiB` or bytes; output bytes. */
+export const size = () =>
+  unit(parseSizeBytes, /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/, "a size such as 16KiB or 10MiB", { description: "Size", examples: ["16KiB", "10MiB"] });
+
+/** Input `20%` or 0..1; output a fraction 0..1. */
+export const fraction = () =>
+  unit(parseFraction, /^\d+(\.\d+)?%?$/, "a percentage from 0% to 100%", { description: "Fraction", examples: ["20%"] });
+
+/** A name users give to upstreams, routes and the like. */
+export const name = () => z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected a name of letters, digits, '.', '_' and '-'");
+
+/** RFC 9110 section 5.1 field name, lowercased. */
+export const headerName = () =>
+  z
+    .string()
+    .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected an HTTP header name")
+    .transform((text) => text.toLowerCase());
+
+/** RFC 9110 section 5.5 field value without control characters; bytes 0x80-0xff allowed. */
+export const headerValue = () => z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "expected a header value without control characters");

@@ -1,0 +1,168 @@
+// Owns the per-request record: what the listener read, what the pipeline decided, what the log will say.
+// Engines subclass it with the writing side, so that one request is one object. Must never import control/ or an engine.
+import type { ErrorCode } from "../base/errors.ts";
+import type { Route, Runtime } from "./runtime.ts";
+
+/** How the request's body is framed. */
+export const BODY_NONE = 0;
+export const BODY_FIXED = 1;
+export const BODY_CHUNKED = 2;
+export type BodyKind = typeof BODY_NONE | typeof BODY_FIXED | typeof BODY_CHUNKED;
+
+/** Flat header list `[name, value, name, value, ...]`: names lowercase, values as byte strings (one char a byte, latin1). */
+export type HeaderList = string[];
+
+/** Receives the request body. */
+export interface BodySink {
+  /** @param chunk owned by the receiver; may be empty. @param last no more will come. Call {@link Exchange.pauseBody} to slow the client down. */
+  bodyChunk(chunk: Buffer, last: boolean): void;
+}
+
+/** Told what happens to the client side while a response is under way. */
+export interface ClientEvents {
+  /** The client went away, or its connection broke; nothing can be written any more. */
+  clientAborted(): void;
+  /** {@link Exchange.write} said false before; now there is room. */
+  clientDrained(): void;
+}
+
+/** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
+export interface ClientInfo {
+  /** IP of the caller in canonical text; '' when it came over a Unix socket. */
+  readonly ip: string;
+  readonly scheme: "http" | "https";
+}
+
+export abstract class Exchange {
+  /** The runtime (plan) in force when the request arrived; it stays with the exchange to its end. */
+  readonly runtime: Runtime;
+  /** performance.now() at arrival, ms. */
+  readonly startedMs: number;
+
+  // --- Set by the listener (admit.ts) ---
+  method = "";
+  /** Normalised path, the only form that is matched and forwarded; starts with `/`. */
+  path = "/";
+  /** Query without `?`; '' for none. */
+  query = "";
+  /** Lowercase host without port, '' when the request has none. */
+  host = "";
+  /** Host header (authority) as sent, port included. */
+  authority = "";
+  headers: HeaderList = [];
+  bodyKind: BodyKind = BODY_NONE;
+  /** Declared body length in bytes; -1 when chunked, 0 when there is none. */
+  contentLength = 0;
+  /** The request asks for a WebSocket (RFC 6455). */
+  wantsWebSocket = false;
+  /** The listener speaks TLS. */
+  secure = false;
+  /** Close the client connection after this response. */
+  closeAfter = false;
+
+  // --- Set by the pipeline ---
+  requestId = "";
+  route: Route | null = null;
+  /** Values of the route's path parameters, in pattern order (`**` included), still percent-encoded. */
+  params: readonly string[] = NO_PARAMS;
+  /** The path and query that go upstream, after rewrite policies. */
+  upstreamPath = "";
+  /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
+  responseHeaders: HeaderList | null = null;
+  /** Set by a policy in onResponse to change the body on its way out (compression). */
+  bodyTransform: BodyTransform | null = null;
+  /** performance.now() ms by which the exchange must be done; 0 for none. */
+  deadlineMs = 0;
+
+  // --- Outcome, for the log and metrics ---
+  status = 0;
+  errorCode: ErrorCode | null = null;
+  /** One sentence for operators (log) and, for client errors, the client: never upstream details. */
+  errorDetail = "";
+  bytesIn = 0;
+  bytesOut = 0;
+  attempts = 0;
+  /** Key of the endpoint last tried; '' for none. */
+  target = "";
+  /** Time of the last attempt from dispatch to the request being on the wire / to the first response byte, ms; -1 unknown. */
+  upstreamConnectMs = -1;
+  upstreamFirstByteMs = -1;
+  finished = false;
+
+  events: ClientEvents | null = null;
+  protected client: ClientInfo | null = null;
+
+  constructor(runtime: Runtime) {
+    this.runtime = runtime;
+    this.startedMs = performance.now();
+  }
+
+  /** Address of the TCP peer in canonical text; '' on a Unix socket. May cost microseconds: call when needed. */
+  abstract peerAddress(): string;
+
+  /** Begin to receive the body. Only when bodyKind is not BODY_NONE; at most once. */
+  abstract readBody(sink: BodySink): void;
+  abstract pauseBody(): void;
+  abstract resumeBody(): void;
+
+  /**
+   * Begin a response. The engine may hold the head back until the first write or end, to send both at once
+   * (`text/event-stream` goes out at once). Hop-by-hop headers, Date, Content-Length and Transfer-Encoding are the
+   * engine's business and must not be in `headers`.
+   * @param length body length in bytes; -1 for unknown. For HEAD and 304: what a GET would have (or -1), no body is sent.
+   */
+  abstract start(status: number, headers: HeaderList, length: number): void;
+  /** @returns false when the client is slow: stop until {@link ClientEvents.clientDrained}. The chunk may be kept: do not reuse it. */
+  abstract write(chunk: Uint8Array): boolean;
+  /** Complete the response. @param chunk a last piece of body, sent together with what is held back. */
+  abstract end(chunk?: Uint8Array): void;
+  /** Cut the connection: the only honest end when a started response cannot be completed. Safe to call any time. */
+  abstract abort(): void;
+  /** True once start() was called. */
+  abstract readonly started: boolean;
+  /** True when the client is gone or the response complete: nothing may be written. */
+  abstract readonly closed: boolean;
+
+  /** First value of a request header. @param name lowercase */
+  header(name: string): string | undefined {
+    const headers = this.headers;
+    for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
+    return undefined;
+  }
+
+  /** Value of a path parameter of the matched route, percent-encoded as received; undefined if the route has none of that name. */
+  param(name: string): string | undefined {
+    const index = this.route?.paramNames.indexOf(name) ?? -1;
+    return index < 0 ? undefined : this.params[index];
+  }
+
+  /** Who asked, believing Forwarded / X-Forwarded-* only from trusted proxies. Computed once, on first use. */
+  clientInfo(): ClientInfo {
+    return (this.client ??= this.runtime.resolveClient(this));
+  }
+
+  /** Add a header to the final response, whoever makes it. @param name lowercase */
+  addResponseHeader(name: string, value: string): void {
+    (this.responseHeaders ??= []).push(name, value);
+  }
+}
+
+const NO_PARAMS: readonly string[] = [];
+
+/** Changes a response body chunk by chunk (compression). Output goes to the sink, possibly later. */
+export interface BodyTransform {
+  /** @returns false to ask the producer to wait for `onDrain`. */
+  write(chunk: Uint8Array): boolean;
+  end(): void;
+  /** The client went away or the upstream broke: free everything. */
+  destroy(): void;
+  attach(sink: {
+    transformed(chunk: Buffer): void;
+    transformEnded(): void;
+    transformDrained(): void;
+    transformFailed(error: Error): void;
+  }): void;
+  /** Stop / go on producing output (the client is slow). */
+  pause(): void;
+  resume(): void;
+}

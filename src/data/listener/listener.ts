@@ -1,0 +1,32 @@
+// Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
+import type { ListenerPlan } from "../../plan/plan.ts";
+import type { Exchange } from "../exchange.ts";
+import type { Runtime } from "../runtime.ts";
+
+/** What a listener needs from its worker. */
+export interface ListenerHost {
+  /** The runtime that new requests belong to. */
+  current(): Runtime;
+  /** Takes a request that passed admission. Never throws. */
+  handle(x: Exchange): void;
+  /** True while the worker drains: responses carry `Connection: close`. */
+  readonly draining: boolean;
+  /** This worker's share of limits.connections. */
+  readonly connectionLimit: number;
+}
+
+export interface Listener {
+  readonly plan: ListenerPlan;
+  /** Open client connections. */
+  readonly connections: number;
+  /** Accept no new connections; existing ones go on. Idempotent. */
+  stopAccepting(): void;
+  /** Cut what is left and free the port. Idempotent. */
+  close(): void;
+}
+
+/** Opens listeners for one engine. */
+export interface ListenerEngine {
+  /** @throws OperatorError naming address, cause and remedy (port in use, certificate unreadable). */
+  open(plan: ListenerPlan, host: ListenerHost): Promise<Listener>;
+}

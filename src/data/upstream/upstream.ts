@@ -1,0 +1,100 @@
+// Interfaces of an upstream in a worker: choose an endpoint, speak to it. pool.ts is the only importer of undici.
+import type { ErrorCode } from "../../base/errors.ts";
+import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
+import type { Exchange, HeaderList } from "../exchange.ts";
+
+/** A connectable address with its pool, in one worker. */
+export interface Endpoint {
+  readonly plan: EndpointPlan;
+  /** Slot in the shared target-health table. */
+  readonly slot: number;
+  readonly pool: Pool;
+}
+
+export interface Upstream {
+  readonly name: string;
+  readonly plan: UpstreamPlan;
+  /**
+   * Chooses an endpoint by the configured balance among the healthy ones.
+   * @param tried endpoints already used by this exchange: avoided while another healthy one exists.
+   * @returns null when there is none to use. Does not count the request: see begin().
+   */
+  select(x: Exchange, tried: readonly Endpoint[] | null): Endpoint | null;
+  /** Counts a request towards the endpoint (in-flight, shared by all workers). Every begin() has exactly one done(). */
+  begin(endpoint: Endpoint): void;
+  /** Ends what begin() started and feeds passive health. */
+  done(endpoint: Endpoint, outcome: Outcome): void;
+  /** Spend from the retry budget. @returns false when the budget is exhausted. */
+  takeRetry(): boolean;
+}
+
+/** What an attempt says about the endpoint's health. `neutral`: nothing (client abort, overload). */
+export type Outcome = "success" | "failure" | "neutral";
+
+/** A request ready for the wire: everything validated, nothing ambiguous left. */
+export interface WireRequest {
+  readonly method: string;
+  readonly path: string;
+  readonly headers: HeaderList;
+  /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). */
+  readonly body: Buffer | import("node:stream").Readable | null;
+  readonly contentLength: number;
+  readonly responseTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+}
+
+/** Why an attempt failed. */
+export interface WireError {
+  readonly code: Extract<
+    ErrorCode,
+    | "connect_failed"
+    | "connect_timeout"
+    | "response_timeout"
+    | "upstream_reset"
+    | "upstream_invalid"
+    | "upstream_tls"
+    | "upstream_idle_timeout"
+    | "overloaded"
+  >;
+  /** True when certainly no byte of the request was sent. */
+  readonly unsent: boolean;
+  /** For the log only; never sent to a client. */
+  readonly reason: string;
+}
+
+/** Receives one response. Calls come in order: wireSent? wireHead wireData* (wireEnd | wireError), or wireError alone. None after cancel(). */
+export interface WireHandler {
+  /** The request is about to be written to a connected socket. */
+  wireSent(): void;
+  /** Final response head (1xx are swallowed by the pool). @param rawHeaders flat [name, value, ...] as received. */
+  wireHead(status: number, rawHeaders: readonly Buffer[]): void;
+  /** The buffer is valid for ever. */
+  wireData(chunk: Buffer): void;
+  wireEnd(trailers: Readonly<Record<string, string | string[]>> | null): void;
+  wireError(error: WireError): void;
+}
+
+/** A request under way. */
+export interface WireCall {
+  /** Stop / go on delivering wireData. */
+  pause(): void;
+  resume(): void;
+  /** Abandon: no callbacks follow; the connection is destroyed unless the response was complete. */
+  cancel(): void;
+}
+
+/** Keep-alive connections of one worker to one endpoint. */
+export interface Pool {
+  /** Never throws, never calls the handler synchronously with an error. */
+  dispatch(request: WireRequest, handler: WireHandler): WireCall;
+  /** Finish what is under way, then close. */
+  close(): void;
+  readonly stats: PoolStats;
+}
+
+export interface PoolStats {
+  /** Open connections. */
+  readonly connected: number;
+  readonly running: number;
+  readonly queued: number;
+}

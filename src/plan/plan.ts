@@ -1,0 +1,237 @@
+// The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
+// Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
+
+/** Everything a worker needs to serve. A new version replaces the old one whole. */
+export interface Plan {
+  readonly version: number;
+  readonly listeners: readonly ListenerPlan[];
+  readonly limits: LimitsPlan;
+  /** CIDR blocks whose Forwarded / X-Forwarded-* headers are believed. */
+  readonly trustedProxies: readonly string[];
+  readonly upstreams: readonly UpstreamPlan[];
+  /** In match order (see config.md): index is the route id within this plan. */
+  readonly routes: readonly RoutePlan[];
+  readonly drainTimeoutMs: number;
+}
+
+export type Engine = "uws" | "node";
+
+export interface ListenerPlan {
+  /** Identity across reloads: the address as written, normalised (`127.0.0.1:8080`, `unix:/run/sluice.sock`). */
+  readonly address: string;
+  readonly host: string;
+  /** 0 picks a free port: the primary resolves it before the workers see it. */
+  readonly port: number;
+  /** Unix socket path; then host is '' and port 0. */
+  readonly unixPath: string | null;
+  readonly engine: Engine;
+  /** Why this engine: shown by `validate`. */
+  readonly engineReason: string;
+  readonly tls: ListenerTlsPlan | null;
+  /** Believe a PROXY protocol v2 header (uws engine only). */
+  readonly proxyProtocol: boolean;
+}
+
+export interface ListenerTlsPlan {
+  /** First is the default certificate. Paths are absolute. */
+  readonly certificates: readonly CertificatePlan[];
+  /** Changes when any file's content changes: what makes a worker reload. */
+  readonly fingerprint: string;
+}
+
+export interface CertificatePlan {
+  readonly certPath: string;
+  readonly keyPath: string;
+  /** SNI names, `*.example.com` allowed; empty for default only. */
+  readonly hosts: readonly string[];
+}
+
+export interface LimitsPlan {
+  readonly headerBytes: number;
+  readonly headerCount: number;
+  readonly uriBytes: number;
+  readonly bodyBytes: number;
+  readonly headerTimeoutMs: number;
+  readonly bodyTimeoutMs: number;
+  readonly idleTimeoutMs: number;
+  /** Open client connections for the whole instance; each worker gets its share. */
+  readonly connections: number;
+  /** Largest WebSocket message, either direction. */
+  readonly webSocketMessageBytes: number;
+  /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */
+  readonly webSocketBufferBytes: number;
+  readonly webSocketIdleTimeoutMs: number;
+}
+
+export type Balance = "round-robin" | "least-request" | "random" | "hash";
+
+export type HashOn =
+  | { readonly kind: "ip" }
+  | { readonly kind: "path" }
+  | { readonly kind: "header"; readonly name: string }
+  | { readonly kind: "cookie"; readonly name: string }
+  | { readonly kind: "query"; readonly name: string };
+
+export interface UpstreamPlan {
+  readonly name: string;
+  /** Changes when anything but the target list changes; equal fingerprints keep warm pools across plans. */
+  readonly fingerprint: string;
+  readonly targets: readonly TargetPlan[];
+  readonly balance: Balance;
+  /** Only for `hash`; else `{kind: "ip"}`. */
+  readonly hashOn: HashOn;
+  /** Consistent hashing with bounded loads: a target takes at most this factor of the mean load (1.25). */
+  readonly hashLoadFactor: number;
+  readonly slowStartMs: number;
+  readonly pool: PoolPlan;
+  readonly timeouts: TimeoutsPlan;
+  readonly retry: RetryPlan;
+  readonly health: HealthPlan;
+  readonly tls: UpstreamTlsPlan | null;
+  /** Header that carries the remaining time to the service, in ms; null for none. */
+  readonly deadlineHeader: string | null;
+  /** true: the client's Host is sent upstream; false (default): the target's own host. */
+  readonly preserveHost: boolean;
+}
+
+/** One address in an upstream, as configured; discovery turns it into one or more {@link EndpointPlan}. */
+export interface TargetPlan {
+  /** `http://host:port` or `https://host:port`, no path; for SRV `http+srv://_http._tcp.name`. */
+  readonly url: string;
+  readonly weight: number;
+}
+
+/** One concrete, connectable address: a target after name resolution. Sent by the primary with the plan and after DNS changes. */
+export interface EndpointPlan {
+  /** Identity: `scheme://address:port` plus the name it came from, e.g. `http://10.0.0.1:9001` or `http://users.internal:9001#10.0.0.7`. */
+  readonly key: string;
+  /** Slot in the shared TargetHealth table, unique for (upstream, key) while in use. */
+  readonly slot: number;
+  readonly tls: boolean;
+  /** IP literal (no brackets) or, when not resolved by the primary, a host name. */
+  readonly address: string;
+  readonly port: number;
+  /** `host[:port]` for the Host header and SNI. */
+  readonly authority: string;
+  readonly weight: number;
+  /** Wall-clock ms when it was first seen: slow start counts from the later of this and its recovery. */
+  readonly sinceMs: number;
+}
+
+export interface PoolPlan {
+  /** Connections for each endpoint and worker. */
+  readonly connections: number;
+  readonly pipelining: number;
+  readonly keepAliveMs: number;
+  /** Requests that may wait for a connection, for each endpoint and worker; beyond it: `overloaded`. */
+  readonly queue: number;
+}
+
+export interface TimeoutsPlan {
+  readonly connectMs: number;
+  /** From request sent to response head. */
+  readonly responseMs: number;
+  /** Between two chunks of the response body. */
+  readonly idleMs: number;
+  /** Whole exchange, retries included; 0 for none (streams, WebSocket). */
+  readonly totalMs: number;
+}
+
+export type RetryCondition = "connect-failure" | "reset" | "timeout" | number;
+
+export interface RetryPlan {
+  /** Further attempts after the first; 0 for none. */
+  readonly attempts: number;
+  readonly on: readonly RetryCondition[];
+  readonly backoffBaseMs: number;
+  readonly backoffMaxMs: number;
+  /** Retries as a fraction of requests (0..1). */
+  readonly budget: number;
+  readonly nonIdempotent: boolean;
+  /** Largest request body kept for a replay, in bytes. */
+  readonly bufferBytes: number;
+}
+
+export interface HealthPlan {
+  readonly active: ActiveHealthPlan | null;
+  readonly passive: PassiveHealthPlan | null;
+}
+
+export interface ActiveHealthPlan {
+  readonly path: string;
+  readonly intervalMs: number;
+  readonly timeoutMs: number;
+  readonly healthyAfter: number;
+  readonly unhealthyAfter: number;
+  readonly statusMin: number;
+  readonly statusMax: number;
+}
+
+export interface PassiveHealthPlan {
+  readonly consecutiveFailures: number;
+  readonly ejectForMs: number;
+  /** Largest fraction of an upstream's endpoints that may be ejected at once (0..1). */
+  readonly maxEjected: number;
+}
+
+export interface UpstreamTlsPlan {
+  /** PEM text, already read; null for the system's roots. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly serverName: string | null;
+  /** false only when the operator wrote `insecureSkipVerify: true`. */
+  readonly verify: boolean;
+}
+
+export interface RoutePlan {
+  readonly name: string;
+  /** Slot in the metric cells, stable across reloads while the name lives. */
+  readonly metricSlot: number;
+  readonly match: MatchPlan;
+  /** Where it goes; null when a policy always answers (redirect, respond). Weights are relative. */
+  readonly to: readonly WeightedUpstream[] | null;
+  readonly mirror: { readonly upstream: number; readonly fraction: number } | null;
+  /** Overrides of the upstream's timeouts, the global body limit. */
+  readonly timeouts: Partial<TimeoutsPlan> | null;
+  readonly bodyBytes: number;
+  readonly accessLog: boolean;
+  /** Allow protocol upgrades to WebSocket; true unless switched off. */
+  readonly webSocket: boolean;
+  /** Policies in phase order: the registry's order, not the file's. */
+  readonly policies: readonly PolicyPlan[];
+}
+
+export interface WeightedUpstream {
+  /** Index into {@link Plan.upstreams}. */
+  readonly upstream: number;
+  readonly weight: number;
+}
+
+/** One configured policy: its name in the registry and its validated, resolved configuration. */
+export interface PolicyPlan {
+  readonly name: string;
+  readonly config: unknown;
+}
+
+export interface MatchPlan {
+  /** Lowercase; exact, or `*.suffix`; empty for any host. */
+  readonly hosts: readonly string[];
+  /** Pattern: literal segments, `{param}`, `*` (one segment), trailing `**` (any rest, also none). */
+  readonly path: string;
+  /** Uppercase; empty for any. HEAD is implied by GET. */
+  readonly methods: readonly string[];
+  readonly headers: readonly ValueMatch[];
+  readonly query: readonly ValueMatch[];
+  /** Client types (by User-Agent / Sec-CH-UA-Mobile): `mobile`, `desktop`, `bot`; null for any. */
+  readonly client: ClientType | null;
+}
+
+export type ClientType = "mobile" | "desktop" | "bot";
+
+/** Header names lowercase. `present` matches any value. */
+export type ValueMatch =
+  | { readonly name: string; readonly kind: "exact"; readonly value: string }
+  | { readonly name: string; readonly kind: "prefix"; readonly value: string }
+  | { readonly name: string; readonly kind: "regex"; readonly value: string }
+  | { readonly name: string; readonly kind: "present" };

@@ -1,0 +1,15 @@
+// The shared memory that the primary allocates once and hands to every worker. Types only; layouts are documented in src/shared/.
+
+/** Handed to each worker at start. */
+export interface SharedMemory {
+  /** Index of this worker's cells and heartbeat: 0..workers-1; a replacement takes the index of the one it replaces. */
+  readonly workerIndex: number;
+  /** Shared by all: see shared/target-health.ts. */
+  readonly health: SharedArrayBuffer;
+  /** Written by this worker only: see shared/metric-cells.ts. */
+  readonly metrics: SharedArrayBuffer;
+  /** This worker produces, the primary consumes: see shared/log-ring.ts. */
+  readonly logRing: SharedArrayBuffer;
+  /** Written by all workers, each its own cell: see shared/heartbeat.ts. */
+  readonly heartbeat: SharedArrayBuffer;
+}
