@@ -18,12 +18,25 @@ export interface BodySink {
   bodyChunk(chunk: Buffer, last: boolean): void;
 }
 
-/** Told what happens to the client side while a response is under way. */
+/** Told what happens to the client side of an exchange. Exactly one of clientAborted and clientCompleted is called, once. */
 export interface ClientEvents {
-  /** The client went away, or its connection broke; nothing can be written any more. */
-  clientAborted(): void;
+  /** The client went away, or its connection was cut by {@link Exchange.abort}; nothing can be written any more. */
+  clientAborted(x: Exchange): void;
   /** {@link Exchange.write} said false before; now there is room. */
-  clientDrained(): void;
+  clientDrained(x: Exchange): void;
+  /** The whole response was handed to the operating system. */
+  clientCompleted(x: Exchange): void;
+}
+
+/** An upstream that answered 101 (RFC 6455 section 4.2.2): its connection now carries WebSocket frames. */
+export interface UpgradedUpstream {
+  readonly socket: import("node:stream").Duplex;
+  /** Bytes that came right behind the response head. */
+  readonly head: Buffer;
+  /** The 101's headers, end-to-end ones, flat, with the policies' changes. */
+  readonly headers: HeaderList;
+  /** Chosen subprotocol; '' for none. */
+  readonly protocol: string;
 }
 
 /** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
@@ -59,6 +72,10 @@ export abstract class Exchange {
   secure = false;
   /** Close the client connection after this response. */
   closeAfter = false;
+  /** The whole request body has arrived (true from the start when there is none). */
+  bodyDone = true;
+  /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */
+  connectionTokens: readonly string[] | null = null;
 
   // --- Set by the pipeline ---
   requestId = "";
@@ -69,6 +86,8 @@ export abstract class Exchange {
   upstreamPath = "";
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
+  /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */
+  responseTrailers: HeaderList | null = null;
   /** Set by a policy in onResponse to change the body on its way out (compression). */
   bodyTransform: BodyTransform | null = null;
   /** performance.now() ms by which the exchange must be done; 0 for none. */
@@ -102,6 +121,8 @@ export abstract class Exchange {
 
   /** Begin to receive the body. Only when bodyKind is not BODY_NONE; at most once. */
   abstract readBody(sink: BodySink): void;
+  /** Like readBody, but may take over from an earlier sink (to throw the rest away). */
+  abstract redirectBody(sink: BodySink): void;
   abstract pauseBody(): void;
   abstract resumeBody(): void;
 
@@ -118,6 +139,11 @@ export abstract class Exchange {
   abstract end(chunk?: Uint8Array): void;
   /** Cut the connection: the only honest end when a started response cannot be completed. Safe to call any time. */
   abstract abort(): void;
+  /**
+   * Complete a WebSocket upgrade and carry messages both ways until either side is done; then clientCompleted is called.
+   * Only when {@link wantsWebSocket}; instead of start().
+   */
+  abstract acceptWebSocket(upstream: UpgradedUpstream): void;
   /** True once start() was called. */
   abstract readonly started: boolean;
   /** True when the client is gone or the response complete: nothing may be written. */

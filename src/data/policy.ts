@@ -63,4 +63,12 @@ export interface Policy {
 }
 
 /** Builds a policy for a route; runs in the worker when a plan arrives. Must not throw for a configuration the primary accepted. */
-export type PolicyFactory = (config: unknown, route: { readonly name: string; readonly paramNames: readonly string[] }) => Policy;
+export type PolicyFactory = (config: unknown, route: PolicyRoute) => Policy;
+
+/** What a policy may know about the route it is built for. */
+export interface PolicyRoute {
+  readonly name: string;
+  readonly paramNames: readonly string[];
+  /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
+  readonly methods: readonly string[];
+}

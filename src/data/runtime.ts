@@ -1,7 +1,9 @@
 // Types of a plan brought to life in one worker: routes with their policies, upstreams with their pools.
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
-import type { Plan, RoutePlan } from "../plan/plan.ts";
-import type { ClientInfo, Exchange } from "./exchange.ts";
+import type { ErrorCode } from "../base/errors.ts";
+import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
+import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -16,17 +18,47 @@ export interface Route {
   /** One array per phase, holding only the policies that implement it; null when there are none. */
   readonly onRequest: readonly Policy[] | null;
   readonly onUpstreamRequest: readonly Policy[] | null;
+  /** In reverse registry order: the first to see the request is the last to see the response. */
   readonly onResponse: readonly Policy[] | null;
   readonly onFinish: readonly Policy[] | null;
+  /** The route has a CORS policy: a preflight for it is answered here. */
+  readonly answersPreflight: boolean;
+  /** Sum of the weights in plan.to. */
+  readonly weightTotal: number;
+}
+
+/** What one worker has once, shared by all its runtimes. */
+export interface Services {
+  readonly wheel: TimerWheel;
+  /** Exchanges not finished, over all runtimes of the worker. */
+  inFlight: number;
+  /** Proxied WebSockets open. */
+  webSockets: number;
+  /** Mirrored requests under way. */
+  mirrored: number;
+  nextRequestId(): string;
+  /** A finished exchange goes to metrics and access log. */
+  record(x: Exchange): void;
+  /** An upstream attempt is over. @param code why it failed, null when a response came. @param firstByteMs -1 when none came. */
+  recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void;
+  recordRetry(slot: number): void;
+  /** @param sent false: dropped, because too many were under way or nobody could take it. */
+  recordMirror(sent: boolean): void;
+  /** A fault of ours: goes to the gateway's log through the primary. */
+  reportFault(message: string, error: unknown, requestId: string): void;
 }
 
 export interface Runtime {
   readonly plan: Plan;
+  readonly limits: LimitsPlan;
   readonly router: Router;
   readonly routes: readonly Route[];
   readonly upstreams: readonly Upstream[];
+  readonly services: Services;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
   /** Computes {@link Exchange.clientInfo}. */
   resolveClient(x: Exchange): ClientInfo;
+  /** Appends X-Forwarded-*, Forwarded and Via to the headers that go upstream. */
+  appendForwarding(x: Exchange, out: HeaderList): void;
 }

@@ -39,8 +39,6 @@ export interface WireRequest {
   /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). */
   readonly body: Buffer | import("node:stream").Readable | null;
   readonly contentLength: number;
-  readonly responseTimeoutMs: number;
-  readonly idleTimeoutMs: number;
 }
 
 /** Why an attempt failed. */
@@ -81,6 +79,8 @@ export interface WireCall {
   resume(): void;
   /** Abandon: no callbacks follow; the connection is destroyed unless the response was complete. */
   cancel(): void;
+  /** Lose interest in the rest: no callbacks follow; a short rest is read so that the connection can be used again. */
+  discard(): void;
 }
 
 /** Keep-alive connections of one worker to one endpoint. */

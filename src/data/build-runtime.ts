@@ -1,0 +1,93 @@
+// Brings a plan to life in this worker: routes with their policy chains, upstreams with their pools. Pure construction:
+// nothing here serves a request, and building a runtime changes nothing about the one in force.
+
+import { monotonicMs } from "../base/clock.ts";
+import type { EndpointMap } from "../plan/messages.ts";
+import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
+import { createClientResolver } from "./forwarded.ts";
+import { POLICIES } from "./policies/registry.ts";
+import type { Policy } from "./policy.ts";
+import { compileRouter } from "./route/compile.ts";
+import { parsePattern } from "./route/pattern.ts";
+import type { Route, Runtime } from "./runtime.ts";
+import type { WorkerServices } from "./services.ts";
+import { createUpstream, type LiveUpstream } from "./upstream/select.ts";
+import type { Endpoint } from "./upstream/upstream.ts";
+
+export interface RuntimeOptions {
+  readonly plan: Plan;
+  readonly endpoints: EndpointMap;
+  readonly services: WorkerServices;
+}
+
+/** A runtime as its owner (worker.ts) sees it: with what must be updated and given back. */
+export interface OwnedRuntime extends Runtime {
+  readonly services: WorkerServices;
+  readonly upstreams: readonly LiveUpstream[];
+}
+
+/** @throws Error when the plan needs something this build does not have (an unknown policy): the plan is then refused whole. */
+export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
+  const { plan, services } = options;
+  const client = createClientResolver(plan.trustedProxies);
+  const routes = plan.routes.map(buildRoute); // before anything that must be given back
+  const router = compileRouter(plan.routes);
+  const upstreams = plan.upstreams.map((upstream) =>
+    createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
+      health: services.health,
+      poolFor: (endpoint, of) => services.poolFor(endpoint, of),
+      retire: (endpoint: Endpoint) => services.releasePool(endpoint.plan, upstream),
+      now: monotonicMs,
+      random: Math.random,
+    }),
+  );
+  return {
+    plan,
+    limits: plan.limits,
+    router,
+    routes,
+    upstreams,
+    services,
+    inFlight: 0,
+    resolveClient: (x) => client.resolve(x),
+    appendForwarding: (x, out) => client.appendForwarding(x, out),
+  };
+}
+
+/** Discovery found other addresses for an upstream. Unknown names are ignored: the plan moved on. */
+export function applyEndpoints(runtime: OwnedRuntime, upstreamName: string, endpoints: readonly EndpointPlan[]): void {
+  for (const upstream of runtime.upstreams) if (upstream.name === upstreamName) upstream.setEndpoints(endpoints);
+}
+
+/** Gives back what the runtime held. Only when it has nothing in flight and serves no more. */
+export function retireRuntime(runtime: OwnedRuntime): void {
+  for (const upstream of runtime.upstreams) upstream.setEndpoints([]);
+}
+
+function buildRoute(plan: RoutePlan, id: number): Route {
+  const pattern = parsePattern(plan.match.path);
+  if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
+  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods };
+  const policies = plan.policies.map(({ name, config }): Policy => {
+    const entry = POLICIES.find((each) => each.name === name);
+    if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);
+    return entry.create(config, context);
+  });
+  const having = (hook: "onRequest" | "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
+    const list = policies.filter((policy) => policy[hook] !== undefined);
+    return list.length === 0 ? null : list;
+  };
+  return {
+    id,
+    plan,
+    name: plan.name,
+    metricSlot: plan.metricSlot,
+    paramNames: pattern.paramNames,
+    onRequest: having("onRequest"),
+    onUpstreamRequest: having("onUpstreamRequest"),
+    onResponse: having("onResponse")?.toReversed() ?? null,
+    onFinish: having("onFinish"),
+    answersPreflight: policies.some((policy) => policy.name === "cors"),
+    weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
+  };
+}

@@ -1,0 +1,180 @@
+// Admission: everything that must be true of a request before it is routed, whatever engine read it.
+// A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
+import type { ErrorCode } from "../../base/errors.ts";
+import { parseAuthority } from "../../base/http.ts";
+import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
+import { normalisePath } from "../route/normalise.ts";
+
+/** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
+const METHOD = /^[A-Z][A-Z-]{0,31}$/;
+const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
+/** Anything but HTAB and printable ASCII. */
+const UNUSUAL_VALUE = /[^\t\x20-\x7e]/;
+const FORBIDDEN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+const CONTENT_LENGTH = /^\d{1,15}$/;
+const QUERY = /^[\x21\x22\x24-\x7e]*$/;
+
+/** Why a request was refused: the code and, for the client and the log, the rule it broke. */
+export interface Refusal {
+  readonly code: ErrorCode;
+  readonly detail: string;
+}
+
+const refuse = (code: ErrorCode, detail: string): Refusal => ({ code, detail });
+const bad = (detail: string): Refusal => refuse("bad_request", detail);
+
+/** What the request line says, as the engine read it. */
+export interface RequestLine {
+  readonly method: string;
+  readonly path: string;
+  /** Without `?`. */
+  readonly query: string;
+}
+
+/** Headers seen more than once or combined wrongly are found by counting. Reused: admission is synchronous. */
+const seen = {
+  host: 0,
+  contentLength: 0,
+  transferEncoding: 0,
+  expect: 0,
+  connection: "",
+  upgrade: "",
+  lengthText: "",
+  encodingText: "",
+  expectText: "",
+};
+
+/**
+ * Checks a request and fills in the exchange: method, path, query, host, body framing, connection handling.
+ * `x.headers` must be set, names lowercase, values as byte strings.
+ * @returns null when the request may be routed, else why not; then the connection must be closed after the answer.
+ */
+export function admit(x: Exchange, line: RequestLine): Refusal | null {
+  x.method = line.method;
+  if (!METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
+  if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
+  const limits = x.runtime.plan.limits;
+  if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
+  if (line.path.length + line.query.length + 1 > limits.uriBytes)
+    return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
+  return scanHeaders(x) ?? frameBody(x) ?? admitHost(x) ?? admitConnection(x) ?? admitTarget(x, line);
+}
+
+function scanHeaders(x: Exchange): Refusal | null {
+  seen.host = seen.contentLength = seen.transferEncoding = seen.expect = 0;
+  seen.connection = seen.upgrade = "";
+  const headers = x.headers;
+  let bytes = 0;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string; // i is inside a list of pairs
+    const value = headers[i + 1] as string;
+    bytes += name.length + value.length + 4;
+    if (UNUSUAL_VALUE.test(value) && FORBIDDEN_VALUE.test(value))
+      return bad(`the value of ${printable(name)} has a forbidden character (RFC 9110 section 5.5)`);
+    if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
+    note(name, value, x);
+  }
+  if (bytes > x.runtime.plan.limits.headerBytes)
+    return refuse("headers_too_large", `the header section is larger than ${x.runtime.plan.limits.headerBytes} bytes`);
+  return null;
+}
+
+function note(name: string, value: string, x: Exchange): void {
+  switch (name) {
+    case "host":
+      seen.host++;
+      x.authority = value;
+      break;
+    case "content-length":
+      seen.contentLength++;
+      seen.lengthText = value;
+      break;
+    case "transfer-encoding":
+      seen.transferEncoding++;
+      seen.encodingText = value;
+      break;
+    case "expect":
+      seen.expect++;
+      seen.expectText = value;
+      break;
+    case "connection":
+      seen.connection = seen.connection === "" ? value : `${seen.connection},${value}`;
+      break;
+    case "upgrade":
+      seen.upgrade = value;
+      break;
+  }
+}
+
+/** RFC 9112 section 6: the one place where body framing is decided. */
+function frameBody(x: Exchange): Refusal | null {
+  x.bodyKind = BODY_NONE;
+  x.contentLength = 0;
+  if (seen.transferEncoding > 0) {
+    if (seen.contentLength > 0) return bad("Content-Length and Transfer-Encoding together (RFC 9112 section 6.1)");
+    if (seen.transferEncoding > 1 || seen.encodingText.toLowerCase() !== "chunked")
+      return bad("the only Transfer-Encoding accepted is a single 'chunked' (RFC 9112 section 6.1)");
+    x.bodyKind = BODY_CHUNKED;
+    x.contentLength = -1;
+    x.bodyDone = false;
+    return null;
+  }
+  if (seen.contentLength === 0) return null;
+  if (seen.contentLength > 1) return bad("more than one Content-Length (RFC 9112 section 6.3)");
+  if (!CONTENT_LENGTH.test(seen.lengthText)) return bad("Content-Length is not a plain decimal number (RFC 9110 section 8.6)");
+  x.contentLength = Number(seen.lengthText);
+  if (x.contentLength > 0) {
+    x.bodyKind = BODY_FIXED;
+    x.bodyDone = false;
+  }
+  return null;
+}
+
+/** Hosts seen lately, so that the usual request costs one look-up. */
+const HOST_CACHE_MAX = 1024;
+const hostCache = new Map<string, string>();
+
+function admitHost(x: Exchange): Refusal | null {
+  if (seen.host !== 1)
+    return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
+  const cached = hostCache.get(x.authority);
+  if (cached !== undefined) {
+    x.host = cached;
+    return null;
+  }
+  const parsed = parseAuthority(x.authority);
+  if (parsed === null) return bad("the Host header is not host[:port] (RFC 9112 section 3.2)");
+  const host = parsed.host.toLowerCase();
+  x.host = host.endsWith(".") ? host.slice(0, -1) : host;
+  if (hostCache.size >= HOST_CACHE_MAX) hostCache.clear();
+  hostCache.set(x.authority, x.host);
+  return null;
+}
+
+function admitConnection(x: Exchange): Refusal | null {
+  if (seen.expect > 0 && (seen.expect > 1 || seen.expectText.toLowerCase() !== "100-continue"))
+    return refuse("expectation_failed", "the only Expect accepted is 100-continue");
+  const connection = seen.connection;
+  if (connection === "" || connection === "keep-alive") return null;
+  for (const part of connection.toLowerCase().split(",")) {
+    const token = part.trim();
+    if (token === "" || token === "keep-alive") continue;
+    if (token === "close") x.closeAfter = true;
+    else if (token === "upgrade") x.wantsWebSocket = seen.upgrade.toLowerCase() === "websocket" && x.method === "GET";
+    else if (!HEADER_NAME.test(token)) return bad("a Connection option is not a token (RFC 9110 section 7.6.1)");
+    else x.connectionTokens = x.connectionTokens === null ? [token] : [...x.connectionTokens, token];
+  }
+  return null;
+}
+
+function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
+  const path = normalisePath(line.path);
+  if (path === null) return refuse("bad_path", "the path has encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
+  if (!QUERY.test(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
+  x.path = path;
+  x.query = line.query;
+  return null;
+}
+
+const printable = (name: string): string => name.replace(/[^\x21-\x7e]/g, "?").slice(0, 64);

@@ -1,0 +1,164 @@
+// The uws engine: one uWebSockets.js app for a listener. Reads the request, admits it, hands it to the pipeline.
+// Must register onAborted before anything else and must let nothing throw into the native caller: both abort the process.
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
+import { OperatorError } from "../../base/errors.ts";
+import type { ListenerPlan } from "../../plan/plan.ts";
+import { refuseExchange } from "../pipeline.ts";
+import { admit } from "./admit.ts";
+import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
+import { UwsExchange } from "./uws-exchange.ts";
+import { loadUws, type Uws } from "./uws-load.ts";
+import { webSocketBehavior } from "./uws-websocket.ts";
+
+/** uWebSockets.js timeouts are multiples of 4 s up to 960 s and are not validated there. */
+const TIMEOUT_STEP_S = 4;
+const TIMEOUT_MAX_S = 960;
+
+export const uwsEngine: ListenerEngine = {
+  async open(plan: ListenerPlan, host: ListenerHost): Promise<Listener> {
+    const uws = loadUws();
+    silence(uws);
+    const listener = new UwsListener(uws, plan, host);
+    await listener.listen();
+    return listener;
+  },
+};
+
+/** Not in the type declarations: undocumented functions of this build. */
+interface UwsExtras {
+  _cfg?(name: string): void;
+}
+interface AppExtras {
+  setIdleTimeout?(seconds: number): void;
+  setResponseTimeout?(seconds: number): void;
+}
+
+/** Removes the `uWebSockets` product header, for this thread. */
+function silence(uws: Uws): void {
+  (uws as UwsExtras)._cfg?.("silent");
+}
+
+class UwsListener implements Listener {
+  readonly plan: ListenerPlan;
+  connections = 0;
+  private readonly uws: Uws;
+  private readonly host: ListenerHost;
+  private readonly app: TemplatedApp;
+  private socket: us_listen_socket | null = null;
+  private closed = false;
+
+  constructor(uws: Uws, plan: ListenerPlan, host: ListenerHost) {
+    this.uws = uws;
+    this.plan = plan;
+    this.host = host;
+    this.app = this.createApp();
+  }
+
+  listen(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const done = (socket: us_listen_socket | false): void => {
+        if (socket !== false) {
+          this.socket = socket;
+          return resolve();
+        }
+        this.close();
+        reject(
+          new OperatorError(
+            `cannot listen on ${this.plan.address}: the address is in use or not ours to bind; stop the other process, or start with --takeover`,
+          ),
+        );
+      };
+      if (this.plan.unixPath !== null) this.app.listen_unix(done, this.plan.unixPath);
+      else this.app.listen(this.plan.host, this.plan.port, done);
+    });
+  }
+
+  stopAccepting(): void {
+    if (this.socket === null) return;
+    this.uws.us_listen_socket_close(this.socket);
+    this.socket = null;
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.socket = null;
+    this.app.close();
+  }
+
+  private createApp(): TemplatedApp {
+    const tls = this.plan.tls;
+    const app = tls === null ? this.uws.App() : this.uws.SSLApp(certificateOptions(tls.certificates[0]));
+    const limits = this.host.current().plan.limits;
+    const extras = app as AppExtras;
+    extras.setIdleTimeout?.(timeoutSeconds(limits.headerTimeoutMs));
+    extras.setResponseTimeout?.(timeoutSeconds(limits.idleTimeoutMs));
+    app.filter((res, count) => this.connectionChanged(res, Number(count)));
+    this.register(app);
+    for (const certificate of tls?.certificates ?? []) {
+      for (const name of certificate.hosts) {
+        app.addServerName(name, certificateOptions(certificate));
+        this.register(app.domain(name)); // a server name has its own, empty router
+      }
+    }
+    return app;
+  }
+
+  private register(app: TemplatedApp): void {
+    app.ws("/*", {
+      ...webSocketBehavior(this.host.current().plan.limits),
+      upgrade: (res, req, context) => this.request(res, req, context),
+    });
+    app.any("/*", (res, req) => this.request(res, req, null));
+  }
+
+  private connectionChanged(res: HttpResponse, count: number): void {
+    this.connections += count > 0 ? 1 : -1;
+    if (count > 0 && this.connections > this.host.connectionLimit) res.close();
+  }
+
+  private request(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
+    const x = new UwsExchange(this.host.current(), res, context);
+    try {
+      x.secure = this.plan.tls !== null;
+      headerList = x.headers;
+      req.forEach(collectHeader);
+      const refusal = headersBroken ?? admit(x, { method: req.getCaseSensitiveMethod(), path: req.getUrl(), query: req.getQuery() ?? "" });
+      headersBroken = null;
+      x.attachBody();
+      // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.
+      if (x.contentLength < 0 || this.host.draining) x.closeAfter = true;
+      if (context === null) x.wantsWebSocket = false;
+      if (refusal !== null) refuseExchange(x, refusal);
+      else this.host.handle(x);
+    } catch (error) {
+      refuseExchange(x, { code: "internal_error", detail: "" }, error);
+    }
+  }
+}
+
+// req.forEach takes a callback: static state instead of a closure for each request (forEach is synchronous).
+let headerList: string[] = [];
+let headersBroken: { code: "bad_request"; detail: string } | null = null;
+const NOT_ASCII = /[^\x00-\x7f]/;
+
+function collectHeader(name: string, value: string): void {
+  if (NOT_ASCII.test(value)) {
+    // This engine decodes UTF-8 and puts U+FFFD where it cannot: such bytes are lost, so the request is in doubt.
+    if (value.includes("\ufffd")) headersBroken = { code: "bad_request", detail: "a header value is not valid UTF-8" };
+    headerList.push(name, Buffer.from(value, "utf8").toString("latin1"));
+  } else headerList.push(name, value);
+}
+
+function certificateOptions(certificate: { readonly certPath: string; readonly keyPath: string } | undefined): {
+  cert_file_name: string;
+  key_file_name: string;
+} {
+  if (certificate === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
+  return { cert_file_name: certificate.certPath, key_file_name: certificate.keyPath };
+}
+
+function timeoutSeconds(ms: number): number {
+  const steps = Math.max(1, Math.ceil(ms / 1000 / TIMEOUT_STEP_S));
+  return Math.min(steps * TIMEOUT_STEP_S, TIMEOUT_MAX_S);
+}

@@ -1,0 +1,318 @@
+// An exchange on the uws engine: reads a body and writes a response through uWebSockets.js without ever touching
+// a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
+import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
+import { BODY_NONE, type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
+import { canonicalIp } from "./peer-address.ts";
+import { statusLine } from "./status-line.ts";
+import { acceptUwsWebSocket } from "./uws-websocket.ts";
+
+/** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
+const EARLY_BODY_BYTES_MAX = 64 * 1024;
+const NON_ASCII = /[\x80-\xff]/;
+const SSE_COMMENT = Buffer.from(":\n\n");
+const EMPTY = Buffer.alloc(0);
+
+export class UwsExchange extends Exchange {
+  started = false;
+  closed = false;
+  private readonly res: HttpResponse;
+  private peer: string | null = null;
+  /** Set for a request that asks for an upgrade: the route to its WebSocket behaviour. */
+  readonly upgradeContext: us_socket_context_t | null;
+
+  // Request body
+  private sink: BodySink | null = null;
+  private early: Buffer[] | null = null;
+  private earlyBytes = 0;
+  private paused = false;
+
+  // Response: `head` is held back until the first write or end.
+  private head: HeaderList | null = null;
+  private headSent = false;
+  private length = -1;
+  private sent = 0;
+  /** A first chunk of unknown total, held for a microtask in case the end follows at once. */
+  private held: Uint8Array | null = null;
+  /** The part of a known-length body that the socket did not take yet. */
+  private rest: Uint8Array | null = null;
+  private restOffset = 0;
+  private waitsForDrain = false;
+  private onWritableSet = false;
+  private endPending = false;
+
+  constructor(runtime: Exchange["runtime"], res: HttpResponse, upgradeContext: us_socket_context_t | null) {
+    super(runtime);
+    this.res = res;
+    this.upgradeContext = upgradeContext;
+    res.onAborted(() => this.gone());
+  }
+
+  peerAddress(): string {
+    if (this.peer === null) this.peer = this.closed ? "" : canonicalIp(this.res.getRemoteAddress());
+    return this.peer;
+  }
+
+  /** Hands the connection over to a WebSocket: nothing of `res` may be used afterwards. @internal uws-websocket.ts */
+  takeForUpgrade(): HttpResponse {
+    this.started = true;
+    this.status = 101;
+    this.closed = true;
+    return this.res;
+  }
+
+  acceptWebSocket(upstream: UpgradedUpstream): void {
+    acceptUwsWebSocket(this, upstream);
+  }
+
+  // --- Request body ---
+
+  /** Must be called in the request handler: later the body would be lost. */
+  attachBody(): void {
+    if (this.bodyKind === BODY_NONE) return;
+    this.res.onData((chunk, last) => this.bodyArrived(chunk, last));
+  }
+
+  readBody(sink: BodySink): void {
+    this.sink = sink;
+    const early = this.early;
+    this.early = null;
+    if (early === null) {
+      if (this.bodyDone) sink.bodyChunk(EMPTY, true);
+      return;
+    }
+    for (let i = 0; i < early.length; i++) sink.bodyChunk(early[i] as Buffer, this.bodyDone && i === early.length - 1);
+    if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.resumeBody();
+  }
+
+  redirectBody(sink: BodySink): void {
+    if (this.sink === null) return this.readBody(sink);
+    this.sink = sink;
+    this.resumeBody();
+  }
+
+  pauseBody(): void {
+    if (this.paused || this.closed || this.bodyDone) return;
+    this.paused = true;
+    this.res.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.paused || this.closed) return;
+    this.paused = false;
+    this.res.resume();
+  }
+
+  private bodyArrived(chunk: ArrayBuffer, last: boolean): void {
+    if (this.bodyDone) return; // data after an early end
+    this.bodyDone = last;
+    this.bytesIn += chunk.byteLength;
+    const copy = Buffer.from(chunk.slice(0)); // the chunk is detached when this returns
+    if (last) this.resumeBody(); // a pause would outlive the request and hang the next one
+    if (this.sink !== null) this.sink.bodyChunk(copy, last);
+    else {
+      (this.early ??= []).push(copy);
+      this.earlyBytes += copy.length;
+      if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.pauseBody();
+    }
+  }
+
+  // --- Response ---
+
+  start(status: number, headers: HeaderList, length: number): void {
+    this.started = true;
+    this.status = status;
+    this.head = headers;
+    this.length = length;
+    if (!this.bodyDone) this.closeAfter = true;
+    // Closing after the last byte is only possible with end(): stream it as chunks instead of a known length.
+    if (this.closeAfter && length > 0 && this.method !== "HEAD" && status !== 304) this.length = -1;
+    if (length === -1 && isEventStream(headers)) queueMicrotask(() => this.flushEventStream());
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.closed || chunk.length === 0) return true;
+    this.bytesOut += chunk.length;
+    if (this.length >= 0) return this.writeKnown(chunk);
+    if (!this.headSent && this.held === null) {
+      this.held = chunk;
+      queueMicrotask(() => this.flushHeld());
+      return true;
+    }
+    this.flushHeld();
+    return this.writeChunked(chunk);
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (this.closed) return;
+    if (chunk !== undefined && chunk.length > 0) {
+      if (this.length >= 0 && (this.sent > 0 || this.rest !== null || chunk.length !== this.length)) this.write(chunk);
+      else {
+        this.bytesOut += chunk.length;
+        if (this.held === null) this.held = chunk;
+        else {
+          this.flushHeld();
+          this.held = chunk;
+        }
+      }
+    }
+    if (this.closed) return;
+    if (this.rest !== null || (this.length > 0 && this.sent > 0)) {
+      this.endPending = true;
+      if (this.rest === null) this.abort(); // fewer bytes than announced: cutting is the only honest end
+      return;
+    }
+    corked = this;
+    this.res.cork(finishCorked);
+    corked = null;
+  }
+
+  abort(): void {
+    if (this.closed) return;
+    this.res.close(); // runs the onAborted handler, which calls gone()
+    this.gone();
+  }
+
+  /** Completes in one write what is held back: head and at most one chunk. */
+  finishNow(): void {
+    const body = this.held;
+    this.held = null;
+    this.resumeBody();
+    const res = this.res;
+    const close = this.closeAfter;
+    if (!this.headSent) {
+      this.writeHead();
+      if (this.method === "HEAD" || this.status === 204 || this.status === 304) {
+        this.endWithoutBody();
+      } else if (body !== null) res.end(body, close);
+      else res.end(EMPTY, close);
+    } else if (body !== null) res.end(body, close);
+    else res.end(undefined, close);
+    this.complete();
+  }
+
+  /** HEAD, 204, 304. This engine can only close behind a reported length: where there is none to report, the client is asked to close. */
+  private endWithoutBody(): void {
+    const { res, closeAfter: close } = this;
+    if (this.length >= 0 && this.status !== 204) res.endWithoutBody(this.length, close);
+    else if (!close) res.endWithoutBody();
+    // After a chunked request the close is a matter of safety: a reported length of 0 is the lesser evil.
+    else if (this.status === 204 || this.contentLength < 0) res.endWithoutBody(0, true);
+    else res.writeHeader("connection", "close").endWithoutBody();
+  }
+
+  private writeHead(): void {
+    this.headSent = true;
+    const res = this.res;
+    const head = this.head as HeaderList; // start() came first
+    if (this.status !== 200) res.writeStatus(statusLine(this.status));
+    for (let i = 0; i < head.length; i += 2) {
+      const name = head[i] as string;
+      const value = head[i + 1] as string;
+      // uWebSockets.js encodes strings as UTF-8; bytes above 0x7f must go out as they came in.
+      res.writeHeader(name, NON_ASCII.test(value) ? Buffer.from(value, "latin1") : value);
+    }
+  }
+
+  private flushHeld(): void {
+    const chunk = this.held;
+    if (chunk === null || this.closed) return;
+    this.held = null;
+    this.writeChunked(chunk);
+  }
+
+  /** uWebSockets.js sends no head without a body byte: a comment line is invisible to an event stream's reader. */
+  private flushEventStream(): void {
+    if (this.closed || this.headSent || this.held !== null) return;
+    this.writeChunked(SSE_COMMENT);
+  }
+
+  private writeChunked(chunk: Uint8Array): boolean {
+    let ok = true;
+    this.res.cork(() => {
+      if (!this.headSent) this.writeHead();
+      ok = this.res.write(chunk);
+    });
+    if (!ok) this.awaitDrain();
+    return ok;
+  }
+
+  private writeKnown(chunk: Uint8Array): boolean {
+    if (this.sent + chunk.length > this.length) {
+      this.abort(); // the upstream's framing was checked by its parser: this would be our own mistake
+      return true;
+    }
+    if (this.method === "HEAD") return true;
+    let ok = true;
+    const offset = this.sent;
+    this.sent += chunk.length;
+    this.res.cork(() => {
+      if (!this.headSent) this.writeHead();
+      ok = this.res.tryEnd(chunk, this.length)[0];
+    });
+    if (!ok) {
+      this.rest = chunk;
+      this.restOffset = offset;
+      this.awaitDrain();
+    } else if (this.sent === this.length) this.complete();
+    return ok;
+  }
+
+  private awaitDrain(): void {
+    this.waitsForDrain = true;
+    if (this.onWritableSet) return;
+    this.onWritableSet = true;
+    this.res.onWritable((offset) => this.writable(offset));
+  }
+
+  private writable(offset: number): boolean {
+    if (this.closed) return true;
+    const rest = this.rest;
+    if (rest !== null) {
+      const remaining = rest.subarray(offset - this.restOffset);
+      const [ok] = this.res.tryEnd(remaining, this.length);
+      if (!ok) return false;
+      this.rest = null;
+      if (this.sent === this.length) {
+        this.complete();
+        return true;
+      }
+      if (this.endPending) {
+        this.abort();
+        return true;
+      }
+    }
+    if (this.waitsForDrain) {
+      this.waitsForDrain = false;
+      this.events?.clientDrained(this);
+    }
+    return true;
+  }
+
+  private complete(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.events?.clientCompleted(this);
+  }
+
+  private gone(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.held = null;
+    this.rest = null;
+    this.early = null;
+    this.events?.clientAborted(this);
+  }
+}
+
+/** The exchange whose end is being written: lets one static function serve every cork without a closure. */
+let corked: UwsExchange | null = null;
+const finishCorked = (): void => corked?.finishNow();
+
+function isEventStream(headers: HeaderList): boolean {
+  let stream = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] === "content-type") stream = (headers[i + 1] as string).startsWith("text/event-stream");
+    else if (headers[i] === "content-encoding") return false;
+  }
+  return stream;
+}

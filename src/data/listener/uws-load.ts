@@ -1,0 +1,141 @@
+// Owns loading uWebSockets.js, on systems older than its build too (see uws-glibc.ts). Works in any thread, from source and bundled.
+// Must never change anything when the plain load works, nor load a file that another user could have written.
+import { createHash, type Hash, randomBytes } from "node:crypto";
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import os from "node:os";
+import path from "node:path";
+import { OperatorError } from "../../base/errors.ts";
+import { ElfError, GLIBC_WANTED, mendGlibc } from "./uws-glibc.ts";
+
+/** The module as its own types describe it. */
+export type Uws = typeof import("uWebSockets.js");
+
+const MODULE_NAME = "uWebSockets.js";
+const MENDED_NAME = /^uws-[0-9a-f]{32}-[0-9a-f]{32}\.node$/;
+/** Mended copies kept in the cache directory (7 MB each): one for each build in use; the least recently made goes first. */
+const MENDED_FILES_MAX = 4;
+const HASH_CHUNK_BYTES = 256 * 1024;
+const OTHERS_MAY_WRITE = 0o022;
+const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (README, Requirements).";
+
+const requireCjs = createRequire(import.meta.url);
+
+/**
+ * @returns uWebSockets.js; the same object on every call in one thread.
+ * @throws OperatorError when this system cannot load it; the message names the cause and the remedy.
+ */
+export function loadUws(): Uws {
+  try {
+    return requireCjs(MODULE_NAME) as Uws; // an untyped require
+  } catch (error) {
+    if (!lacksGlibc(error)) throw new OperatorError(`uWebSockets.js does not load: ${reason(error)}`);
+  }
+  loadMended(cacheDirectories(process.env, os.homedir(), os.tmpdir()));
+  return requireCjs(MODULE_NAME) as Uws; // an untyped require
+}
+
+/** @returns whether a failed load failed only because the system's glibc is older than 2.38. */
+export function lacksGlibc(error: unknown): boolean {
+  return process.platform === "linux" && reason(error).includes(`version \`${GLIBC_WANTED}' not found`);
+}
+
+/** @returns where a mended copy may be kept, in order of preference. A relative XDG_CACHE_HOME is ignored, as its specification says. */
+export function cacheDirectories(env: Readonly<Record<string, string | undefined>>, home: string, tmp: string): readonly string[] {
+  const xdg = env["XDG_CACHE_HOME"];
+  const caches = xdg !== undefined && path.isAbsolute(xdg) ? xdg : path.join(home, ".cache");
+  return [path.join(caches, "sluice"), path.join(tmp, `sluice-cache-${process.getuid?.() ?? 0}`)];
+}
+
+/** Loads a mended copy and lets it stand for the original in this thread's module cache, so that the package's own code finds it. */
+function loadMended(directories: readonly string[]): void {
+  const original = path.join(
+    path.dirname(requireCjs.resolve(MODULE_NAME)),
+    `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`,
+  );
+  const failures: string[] = [];
+  for (const directory of directories) {
+    try {
+      const mended = ensureMended(original, process.arch, directory);
+      requireCjs(mended);
+      requireCjs.cache[original] = requireCjs.cache[mended];
+      return;
+    } catch (error) {
+      if (error instanceof ElfError)
+        throw new OperatorError(`${original} cannot be made to load on this glibc: ${error.message}. ${REMEDY}`);
+      if (reason(error).includes("GLIBC_")) throw new OperatorError(`uWebSockets.js does not load: ${reason(error)}. ${REMEDY}`);
+      failures.push(`${directory}: ${reason(error)}`); // e.g. read-only, mounted noexec, someone else's: try the next place
+    }
+  }
+  throw new OperatorError(
+    `uWebSockets.js needs ${GLIBC_WANTED} and no directory would take a mended copy (${failures.join("; ")}). ` +
+      `Set XDG_CACHE_HOME to a directory that this user owns and may execute from. ${REMEDY}`,
+  );
+}
+
+/**
+ * Puts the mended form of the file `original` into `directory`, or finds it there. Safe to call in several threads and processes at once.
+ * The name of a copy holds the hashes of the original and of the copy itself, and both are checked before it is used.
+ * @returns the path of the mended copy.
+ * @throws ElfError when the file cannot be mended; a file system error or Error when the directory will not do.
+ */
+export function ensureMended(original: string, arch: string, directory: string): string {
+  claimDirectory(directory);
+  const prefix = `uws-${hashOfFile(original)}-`;
+  const found = fs.readdirSync(directory).find((name) => name.startsWith(prefix) && MENDED_NAME.test(name));
+  if (found !== undefined && isIntact(path.join(directory, found), found.slice(prefix.length, -".node".length)))
+    return path.join(directory, found);
+
+  const mended = mendGlibc(fs.readFileSync(original), arch);
+  const target = path.join(directory, `${prefix}${shorten(createHash("sha256").update(mended))}.node`);
+  const temporary = `${target}.${process.pid}-${randomBytes(6).toString("hex")}`;
+  try {
+    fs.writeFileSync(temporary, mended, { mode: 0o600, flag: "wx" });
+    fs.renameSync(temporary, target);
+  } catch (error) {
+    fs.rmSync(temporary, { force: true });
+    throw error;
+  }
+  prune(directory, target);
+  return target;
+}
+
+/** Makes the directory if need be. @throws Error unless it is a real directory, ours, and writable by nobody else. */
+function claimDirectory(directory: string): void {
+  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+  const stat = fs.lstatSync(directory);
+  if (!stat.isDirectory()) throw new Error("not a directory");
+  if (stat.uid !== process.getuid?.()) throw new Error("owned by another user");
+  if ((stat.mode & OTHERS_MAY_WRITE) !== 0) throw new Error("writable by other users (chmod go-w it)");
+}
+
+function isIntact(file: string, hash: string): boolean {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  return stat?.isFile() === true && (stat.mode & OTHERS_MAY_WRITE) === 0 && hashOfFile(file) === hash;
+}
+
+/** Reads through one small buffer: a third of the time of reading 7 MB into fresh memory, and every worker does this at its start. */
+function hashOfFile(file: string): string {
+  const hash = createHash("sha256");
+  const chunk = Buffer.allocUnsafeSlow(HASH_CHUNK_BYTES);
+  const fd = fs.openSync(file, "r");
+  try {
+    for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) hash.update(chunk.subarray(0, n));
+  } finally {
+    fs.closeSync(fd);
+  }
+  return shorten(hash);
+}
+
+/** 128 bits: no accidents, and short enough for a file name. */
+const shorten = (hash: Hash): string => hash.digest("hex").slice(0, 32);
+
+/** Removing a copy that a running process has mapped is harmless; one that needs it again writes it again. */
+function prune(directory: string, keep: string): void {
+  const others = fs.readdirSync(directory).filter((name) => MENDED_NAME.test(name) && path.join(directory, name) !== keep);
+  const aged = others.map((name) => ({ name, madeMs: fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
+  aged.sort((a, b) => b.madeMs - a.madeMs);
+  for (const { name } of aged.slice(MENDED_FILES_MAX - 1)) fs.rmSync(path.join(directory, name), { force: true });
+}
+
+const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -1,0 +1,117 @@
+// What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
+import { randomBytes } from "node:crypto";
+import { type ErrorCode, errorNumber } from "../base/errors.ts";
+import { TimerWheel } from "../base/timer-wheel.ts";
+import type { EndpointPlan, UpstreamPlan } from "../plan/plan.ts";
+import type { SharedMemory } from "../plan/shared-memory.ts";
+import { LogRingWriter } from "../shared/log-ring.ts";
+import { CELL, MetricCells } from "../shared/metric-cells.ts";
+import { TargetHealth } from "../shared/target-health.ts";
+import type { Exchange } from "./exchange.ts";
+import type { Services } from "./runtime.ts";
+import { UndiciPool } from "./upstream/pool.ts";
+import type { Pool } from "./upstream/upstream.ts";
+
+/** How often gauges are written to the metric cells, ms. */
+const GAUGE_MS = 250;
+
+interface SharedPool {
+  readonly pool: UndiciPool;
+  users: number;
+}
+
+export class WorkerServices implements Services {
+  readonly wheel = new TimerWheel();
+  readonly health: TargetHealth;
+  inFlight = 0;
+  webSockets = 0;
+  mirrored = 0;
+  /** Open client connections, set by the worker. */
+  countConnections: () => number = () => 0;
+  private readonly cells: MetricCells;
+  private readonly log: LogRingWriter;
+  private readonly warn: (message: string) => void;
+  private readonly pools = new Map<string, SharedPool>();
+  private readonly idPrefix = `${randomBytes(6).toString("hex")}-`;
+  private idCounter = 0;
+  private loop = performance.eventLoopUtilization();
+
+  constructor(shared: SharedMemory, warn: (message: string) => void) {
+    this.health = new TargetHealth(shared.health, shared.workerIndex);
+    this.cells = new MetricCells(shared.metrics);
+    this.cells.resetGauges();
+    this.log = new LogRingWriter(shared.logRing, this.cells);
+    this.warn = warn;
+    setInterval(() => this.writeGauges(), GAUGE_MS).unref();
+  }
+
+  /** Unique in the fleet: 48 random bits for the thread, then a counter. */
+  nextRequestId(): string {
+    return this.idPrefix + (++this.idCounter).toString(36);
+  }
+
+  record(x: Exchange): void {
+    const totalMs = performance.now() - x.startedMs;
+    this.cells.request(x.route?.metricSlot ?? 0, x.status, errorNumber(x.errorCode), totalMs, x.bytesIn, x.bytesOut);
+    this.log.write(x, totalMs);
+  }
+
+  recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void {
+    this.cells.attempt(slot, errorNumber(code), firstByteMs, status);
+  }
+
+  recordRetry(slot: number): void {
+    this.cells.retry(slot);
+  }
+
+  recordMirror(sent: boolean): void {
+    this.cells.add(sent ? CELL.mirroredTotal : CELL.mirrorDroppedTotal, 1);
+  }
+
+  reportFault(message: string, error: unknown, requestId: string): void {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.warn(`${message} (request ${requestId}): ${what}`);
+  }
+
+  /** The pool for an endpoint: shared by all plans that describe the upstream alike, so that a reload keeps warm connections. */
+  poolFor(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
+    const key = poolKey(endpoint, upstream);
+    let shared = this.pools.get(key);
+    if (shared === undefined) {
+      shared = { pool: new UndiciPool(endpoint, upstream), users: 0 };
+      this.pools.set(key, shared);
+    }
+    shared.users++;
+    return shared.pool;
+  }
+
+  /** Ends one use of {@link poolFor}; the last one closes the pool when its requests are done. */
+  releasePool(endpoint: EndpointPlan, upstream: UpstreamPlan): void {
+    const key = poolKey(endpoint, upstream);
+    const shared = this.pools.get(key);
+    if (shared === undefined || --shared.users > 0) return;
+    this.pools.delete(key);
+    shared.pool.close();
+  }
+
+  private writeGauges(): void {
+    let connected = 0;
+    let queued = 0;
+    for (const { pool } of this.pools.values()) {
+      const { stats } = pool;
+      connected += stats.connected;
+      queued += stats.queued;
+    }
+    const loop = performance.eventLoopUtilization();
+    this.cells.set(CELL.loopUtilisation, performance.eventLoopUtilization(loop, this.loop).utilization);
+    this.loop = loop;
+    this.cells.set(CELL.inFlight, this.inFlight);
+    this.cells.set(CELL.connections, this.countConnections());
+    this.cells.set(CELL.webSockets, this.webSockets);
+    this.cells.set(CELL.poolConnections, connected);
+    this.cells.set(CELL.poolQueued, queued);
+  }
+}
+
+const poolKey = (endpoint: EndpointPlan, upstream: UpstreamPlan): string =>
+  `${upstream.name} ${upstream.fingerprint} ${endpoint.key} ${endpoint.slot}`;

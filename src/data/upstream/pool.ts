@@ -1,0 +1,244 @@
+// Keep-alive connections from one worker to one endpoint: undici Clients with a bounded queue in front.
+// The only importer of undici on the data plane. Own pool because undici's Pool wedges on a request that fails
+// validation and queues without bound; a Client recovers.
+import { Client, type Dispatcher } from "undici";
+import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
+import { ConnectError, createConnector } from "./connector.ts";
+import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "./upstream.ts";
+
+/** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
+const DISCARD_BYTES_MAX = 64 * 1024;
+/** Largest response head accepted from an upstream, bytes. */
+const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
+
+interface Lane {
+  readonly client: Client;
+  running: number;
+  connected: boolean;
+}
+
+export class UndiciPool implements Pool {
+  readonly plan: UpstreamPlan;
+  private readonly origin: string;
+  private readonly connect: ReturnType<typeof createConnector>;
+  private readonly lanes: Lane[] = [];
+  /** Lanes with room, most recently used last: warm connections first. */
+  private readonly free: Lane[] = [];
+  private readonly queue: UndiciCall[] = [];
+  private queueHead = 0;
+  private running = 0;
+  private connected = 0;
+  private closing = false;
+
+  constructor(endpoint: EndpointPlan, plan: UpstreamPlan) {
+    this.plan = plan;
+    this.origin = `${endpoint.tls ? "https" : "http"}://${endpoint.authority}`;
+    this.connect = createConnector(endpoint, plan);
+  }
+
+  get stats(): PoolStats {
+    return { connected: this.connected, running: this.running, queued: this.queue.length - this.queueHead };
+  }
+
+  dispatch(request: WireRequest, handler: WireHandler): WireCall {
+    const call = new UndiciCall(this, request, handler);
+    const lane = this.freeLane();
+    if (lane !== null) this.launch(call, lane);
+    else if (this.queue.length - this.queueHead < this.plan.pool.queue) this.queue.push(call);
+    else
+      setImmediate(() => call.fail({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+    return call;
+  }
+
+  close(): void {
+    this.closing = true;
+    if (this.running === 0) for (const lane of this.lanes) lane.client.close().catch(ignore);
+  }
+
+  /** @internal A call is over: its lane serves the next one. */
+  release(lane: Lane): void {
+    this.running--;
+    if (lane.running-- === this.plan.pool.pipelining) this.free.push(lane);
+    while (this.queueHead < this.queue.length) {
+      const next = this.queue[this.queueHead++];
+      if (this.queueHead > 64 && this.queueHead * 2 > this.queue.length) this.queue.splice(0, this.queueHead), (this.queueHead = 0);
+      if (next === undefined || next.over) continue;
+      const free = this.freeLane();
+      if (free === null) {
+        this.queueHead--;
+        return;
+      }
+      this.launch(next, free);
+      return;
+    }
+    this.queue.length = 0;
+    this.queueHead = 0;
+    if (this.closing && this.running === 0) for (const each of this.lanes) each.client.close().catch(ignore);
+  }
+
+  private launch(call: UndiciCall, lane: Lane): void {
+    this.running++;
+    if (++lane.running === this.plan.pool.pipelining) this.free.pop(); // freeLane() returned the last one
+    call.launch(lane);
+  }
+
+  private freeLane(): Lane | null {
+    const lane = this.free[this.free.length - 1];
+    if (lane !== undefined) return lane;
+    if (this.lanes.length >= this.plan.pool.connections) return null;
+    const fresh = this.openLane();
+    this.lanes.push(fresh);
+    this.free.push(fresh);
+    return fresh;
+  }
+
+  private openLane(): Lane {
+    const client = new Client(this.origin, {
+      pipelining: this.plan.pool.pipelining,
+      keepAliveTimeout: this.plan.pool.keepAliveMs,
+      keepAliveMaxTimeout: this.plan.pool.keepAliveMs,
+      keepAliveTimeoutThreshold: 1000,
+      maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
+      headersTimeout: 0, // the exchange has its own deadlines on the timer wheel
+      bodyTimeout: 0,
+      allowH2: false,
+      // undici's types want a union the implementation does not need: (error, null) or (null, socket)
+      connect: (_options, callback) => this.connect(callback as Parameters<typeof this.connect>[0]),
+    });
+    const lane: Lane = { client, running: 0, connected: false };
+    client.on("connect", () => {
+      if (!lane.connected) this.connected++;
+      lane.connected = true;
+    });
+    client.on("disconnect", () => {
+      if (lane.connected) this.connected--;
+      lane.connected = false;
+    });
+    return lane;
+  }
+}
+
+const ignore = (): void => {};
+
+/** One request on its way: undici's handler on one side, a WireCall on the other. */
+class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
+  /** No callback may follow any more. */
+  over = false;
+  private readonly pool: UndiciPool;
+  private readonly request: WireRequest;
+  private readonly handler: WireHandler;
+  private lane: Lane | null = null;
+  private controller: Dispatcher.DispatchController | null = null;
+  private discarded = -1;
+
+  constructor(pool: UndiciPool, request: WireRequest, handler: WireHandler) {
+    this.pool = pool;
+    this.request = request;
+    this.handler = handler;
+  }
+
+  launch(lane: Lane): void {
+    this.lane = lane;
+    const { method, path, headers, body } = this.request;
+    try {
+      // `reset: false` keeps the connection after HEAD, which undici would close by default.
+      lane.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body, reset: false }, this);
+    } catch (error) {
+      this.settleLane();
+      setImmediate(() => this.fail({ code: "upstream_invalid", unsent: true, reason: `refused by the client: ${messageOf(error)}` }));
+    }
+  }
+
+  // --- WireCall ---
+  pause(): void {
+    this.controller?.pause();
+  }
+
+  resume(): void {
+    this.controller?.resume();
+  }
+
+  cancel(): void {
+    if (this.over) return;
+    this.over = true;
+    this.discarded = -1;
+    if (this.controller !== null) this.controller.abort(CANCELLED);
+  }
+
+  discard(): void {
+    if (this.over) return;
+    this.over = true;
+    this.discarded = 0;
+    this.controller?.resume();
+  }
+
+  // --- undici handler ---
+  onRequestStart(controller: Dispatcher.DispatchController): void {
+    if (this.over) throw CANCELLED; // cancelled while it waited for the connection: undici drops it
+    this.controller = controller;
+    this.handler.wireSent();
+  }
+
+  onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
+    if (status < 200 || this.over) return;
+    // rawHeaders is Buffer[] on the HTTP/1.1 path (allowH2 is false)
+    this.handler.wireHead(status, controller.rawHeaders as unknown as Buffer[]);
+  }
+
+  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
+    if (!this.over) return this.handler.wireData(chunk);
+    if (this.discarded >= 0 && (this.discarded += chunk.length) <= DISCARD_BYTES_MAX) return;
+    controller.abort(CANCELLED);
+  }
+
+  onResponseEnd(_controller: Dispatcher.DispatchController, trailers: Record<string, string | string[]>): void {
+    this.settleLane();
+    if (this.over) return;
+    this.over = true;
+    this.handler.wireEnd(trailers);
+  }
+
+  onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
+    // A tick later: undici asserts that its queue is empty after reporting, and what follows may dispatch again.
+    setImmediate(() => {
+      this.settleLane();
+      this.fail(wireErrorOf(error, this.controller === null));
+    });
+  }
+
+  fail(error: WireError): void {
+    if (this.over) return;
+    this.over = true;
+    this.handler.wireError(error);
+  }
+
+  private settleLane(): void {
+    const lane = this.lane;
+    if (lane === null) return;
+    this.lane = null;
+    this.pool.release(lane);
+  }
+}
+
+const CANCELLED = new Error("cancelled by the gateway");
+
+function wireErrorOf(error: Error, unsent: boolean): WireError {
+  const reason = error.message;
+  if (error instanceof ConnectError) {
+    const code = error.stage === "timeout" ? "connect_timeout" : error.stage === "tls" ? "upstream_tls" : "connect_failed";
+    return { code, unsent: true, reason };
+  }
+  const code = String((error as NodeJS.ErrnoException).code ?? ""); // undici and node errors carry a code; others do not
+  if (code.startsWith("HPE_") || INVALID_CODES.has(code)) return { code: "upstream_invalid", unsent, reason: `${code}: ${reason}` };
+  return { code: "upstream_reset", unsent, reason: code === "" ? reason : `${code}: ${reason}` };
+}
+
+const INVALID_CODES: ReadonlySet<string> = new Set([
+  "UND_ERR_HEADERS_OVERFLOW",
+  "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
+  "UND_ERR_RES_EXCEEDED_MAX_SIZE",
+  "UND_ERR_RESPONSE_STATUS_CODE",
+  "UND_ERR_INFO",
+]);
+
+const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));

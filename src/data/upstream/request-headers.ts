@@ -1,0 +1,97 @@
+// What goes upstream and what comes back: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1)
+// and those the gateway sets itself. Hot path: one pass, no intermediate objects.
+import { BODY_FIXED, type Exchange, type HeaderList } from "../exchange.ts";
+import type { Endpoint, Upstream } from "./upstream.ts";
+
+/** Never copied from the client: hop-by-hop, framing, or set by the gateway. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "proxy-authorization",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "http2-settings",
+  "expect",
+  "host",
+  "content-length",
+  "forwarded",
+  "via",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-request-id",
+]);
+
+/** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited */
+export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): HeaderList {
+  const { preserveHost, deadlineHeader } = upstream.plan;
+  const out: HeaderList = ["host", preserveHost ? x.authority : endpoint.plan.authority];
+  const headers = x.headers;
+  const tokens = x.connectionTokens;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string; // i is inside a list of pairs
+    if (NOT_FORWARDED.has(name) || name === deadlineHeader || tokens?.includes(name)) continue;
+    out.push(name, headers[i + 1] as string);
+  }
+  if (x.bodyKind === BODY_FIXED) out.push("content-length", String(x.contentLength));
+  x.runtime.appendForwarding(x, out);
+  out.push("x-request-id", x.requestId);
+  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
+  return out;
+}
+
+/** What {@link copyResponseHeaders} found out besides the list itself. */
+export interface CopiedHeaders {
+  readonly headers: HeaderList;
+  /** Content-Length in bytes; -1 when there is none. */
+  readonly length: number;
+  /** Retry-After as sent; '' for none. */
+  readonly retryAfter: string;
+}
+
+const NOT_RELAYED: ReadonlySet<string> = new Set([
+  "connection",
+  "keep-alive",
+  "proxy-connection",
+  "te",
+  "trailer",
+  "transfer-encoding",
+  "upgrade",
+  "content-length",
+  "date", // the listener adds its own, always
+]);
+
+/** @param raw flat [name, value, ...] as received; already checked for CR, LF and NUL by the response parser */
+export function copyResponseHeaders(raw: readonly Buffer[]): CopiedHeaders {
+  const headers: HeaderList = [];
+  let length = -1;
+  let retryAfter = "";
+  let connection = "";
+  for (let i = 0; i + 1 < raw.length; i += 2) {
+    const name = (raw[i] as Buffer).toString("latin1").toLowerCase();
+    const value = (raw[i + 1] as Buffer).toString("latin1");
+    if (NOT_RELAYED.has(name)) {
+      if (name === "content-length") length = Number(value);
+      else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
+      continue;
+    }
+    if (name === "retry-after") retryAfter = value;
+    headers.push(name, value);
+  }
+  if (connection !== "" && connection !== "close" && connection !== "keep-alive") dropNamed(headers, connection);
+  return { headers, length, retryAfter };
+}
+
+function dropNamed(headers: HeaderList, connection: string): void {
+  const named = new Set(
+    connection
+      .toLowerCase()
+      .split(",")
+      .map((token) => token.trim()),
+  );
+  for (let i = headers.length - 2; i >= 0; i -= 2) if (named.has(headers[i] as string)) headers.splice(i, 2);
+}
