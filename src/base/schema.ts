@@ -38,3 +38,6 @@ export const headerName = () =>
 
 /** RFC 9110 section 5.5 field value without control characters; bytes 0x80-0xff allowed. */
 export const headerValue = () => z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "expected a header value without control characters");
+
+/** A field value as people write it: text without control characters or blanks at its ends; goes out as UTF-8 bytes. */
+export const headerText = () => z.string().regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends");

@@ -36,10 +36,10 @@ export function reply(x: Exchange, answer: Reply): void {
 
 /** Runs the response policies over a head and adds what belongs on every response. Shared with the relay of upstream responses. */
 export function finalHead(x: Exchange, head: ResponseHead): void {
+  head.headers.push("x-request-id", x.requestId);
   const policies = x.route?.onResponse ?? null;
   if (policies !== null) for (const policy of policies) policy.onResponse?.(x, head);
   if (x.responseHeaders !== null) head.headers.push(...x.responseHeaders);
-  head.headers.push("x-request-id", x.requestId);
 }
 
 function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {

@@ -246,7 +246,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     this.transform?.attach({
       transformed: (chunk) => this.relayTransformed(chunk),
       transformEnded: () => x.end(),
-      transformDrained: () => this.clientDrained(),
+      transformDrained: () => this.resume(),
       transformFailed: () => this.breakOff("internal_error"),
     });
     x.start(head.status, head.headers, head.length);
@@ -307,7 +307,11 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   // --- ClientEvents ---
 
   clientDrained(): void {
-    this.transform?.resume();
+    if (this.transform !== null) this.transform.resume();
+    else this.resume();
+  }
+
+  private resume(): void {
     if (!this.paused) return;
     this.paused = false;
     this.lastDataMs = performance.now();

@@ -61,7 +61,7 @@ export class UndiciPool implements Pool {
     if (lane.running-- === this.plan.pool.pipelining) this.free.push(lane);
     while (this.queueHead < this.queue.length) {
       const next = this.queue[this.queueHead++];
-      if (this.queueHead > 64 && this.queueHead * 2 > this.queue.length) this.queue.splice(0, this.queueHead), (this.queueHead = 0);
+      this.compactQueue();
       if (next === undefined || next.over) continue;
       const free = this.freeLane();
       if (free === null) {
@@ -82,13 +82,28 @@ export class UndiciPool implements Pool {
     call.launch(lane);
   }
 
+  /** Drops served entries from the front now and then: amortised O(1). */
+  private compactQueue(): void {
+    if (this.queueHead <= 64 || this.queueHead * 2 <= this.queue.length) return;
+    this.queue.splice(0, this.queueHead);
+    this.queueHead = 0;
+  }
+
+  /** @returns a lane with room, at the end of `free`; null when all are taken. Idle connections first, then new ones, then pipelining. */
   private freeLane(): Lane | null {
-    const lane = this.free[this.free.length - 1];
-    if (lane !== undefined) return lane;
-    if (this.lanes.length >= this.plan.pool.connections) return null;
+    const { free } = this;
+    const last = free[free.length - 1];
+    if (last !== undefined && last.running === 0) return last;
+    const idle = last === undefined ? -1 : free.findLastIndex((lane) => lane.running === 0); // only with pipelining > 1
+    if (idle >= 0) {
+      const [lane] = free.splice(idle, 1);
+      if (lane !== undefined) free.push(lane);
+      return lane ?? null;
+    }
+    if (this.lanes.length >= this.plan.pool.connections) return last ?? null;
     const fresh = this.openLane();
     this.lanes.push(fresh);
-    this.free.push(fresh);
+    free.push(fresh);
     return fresh;
   }
 

@@ -63,6 +63,7 @@ const NOT_RELAYED: ReadonlySet<string> = new Set([
   "upgrade",
   "content-length",
   "date", // the listener adds its own, always
+  "x-request-id", // the gateway's own stands on every response
 ]);
 
 /** @param raw flat [name, value, ...] as received; already checked for CR, LF and NUL by the response parser */

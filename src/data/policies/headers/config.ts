@@ -1,0 +1,53 @@
+// Owns the `headers` key of a route: headers set, added and removed on the way up and down. Schema, type and docs only.
+import { z } from "zod";
+import { headerName, headerText } from "../../../base/schema.ts";
+import { isProtected } from "../protected-headers.ts";
+
+const HEADERS_MAX = 100;
+
+const protectedMessage = "this header frames the message or belongs to one connection: the gateway writes it itself";
+
+const settable = (allowHost: boolean) =>
+  headerName().refine((name) => !isProtected(name) || (allowHost && name === "host"), { error: protectedMessage });
+
+const values = (allowHost: boolean, description: string, example: Record<string, string>) =>
+  z
+    .record(settable(allowHost), headerText())
+    .refine((map) => Object.keys(map).length <= HEADERS_MAX, { error: `at most ${HEADERS_MAX} headers` })
+    .default({})
+    .meta({ description, examples: [example] });
+
+/** A name, or a prefix with a trailing `*`. */
+const removable = () =>
+  z
+    .string()
+    .regex(/^[!#$%&'+\-.^_`|~0-9A-Za-z]+\*?$/, "expected a header name, or a prefix such as x-internal-*")
+    .transform((text) => text.toLowerCase())
+    .refine((text) => !isProtected(text), { error: protectedMessage });
+
+const removals = () =>
+  z
+    .array(removable())
+    .max(HEADERS_MAX)
+    .default([])
+    .meta({ description: "Headers to remove: names, or prefixes such as `x-internal-*`. Done first.", examples: [["x-internal-*"]] });
+
+const side = (allowHost: boolean, direction: string) =>
+  z.strictObject({
+    set: values(
+      allowHost,
+      `Headers of the ${direction} to replace, whatever was there. A template without a value removes the header.`,
+      allowHost ? { "x-tenant": "{path.tenant}" } : { "x-frame-options": "DENY" },
+    ),
+    add: values(false, `Headers of the ${direction} to add beside those that are there.`, { "x-seen-by": "sluice" }),
+    remove: removals(),
+  });
+
+export const headersSchema = z
+  .strictObject({
+    request: side(true, "request").prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
+    response: side(false, "response").prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
+  })
+  .meta({ description: "Change headers. Values may hold templates. Order: remove, set, add." });
+
+export type HeadersConfig = z.output<typeof headersSchema>;

@@ -1,0 +1,69 @@
+// Owns headers that operators set, add and remove, towards the upstream and towards the client.
+import { parseAuthority } from "../../../base/http.ts";
+import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { Policy, PolicyFactory } from "../../policy.ts";
+import { removeHeader, removeHeaders, setHeader } from "../header-list.ts";
+import { isProtected } from "../protected-headers.ts";
+import { compiled } from "../templates.ts";
+import type { HeadersConfig } from "./config.ts";
+
+type Side = HeadersConfig["request"];
+type Value = (x: Exchange) => string;
+
+/** Order on each side: remove, set, add. A side without changes costs nothing. */
+export const createHeaders: PolicyFactory = (config, route): Policy => {
+  const { request, response } = config as HeadersConfig; // parsed by headersSchema in the primary
+  const policy: Policy = { name: "headers" };
+  const up = changes(request, route.paramNames);
+  const down = changes(response, route.paramNames);
+  if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
+  if (down !== null) policy.onResponse = (x, head) => down(x, head.headers);
+  return policy;
+};
+
+/** @returns null when there is nothing to do */
+function changes(side: Side, paramNames: readonly string[]): ((x: Exchange, headers: HeaderList) => void) | null {
+  const gone = matcher(side.remove);
+  const set = Object.entries(side.set).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
+  const add = Object.entries(side.add).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
+  if (gone === null && set.length === 0 && add.length === 0) return null;
+  return (x, headers) => {
+    if (gone !== null) removeHeaders(headers, gone);
+    for (const { name, value } of set) {
+      const text = value(x);
+      if (text !== "") setHeader(headers, name, text);
+      // Without a value the header goes: what the client sent under this name must never pass for the operator's. A Host there must be.
+      else if (name !== "host") removeHeader(headers, name);
+    }
+    for (const { name, value } of add) {
+      const text = value(x);
+      if (text !== "") headers.push(name, text);
+    }
+  };
+}
+
+/** @returns what tells a header to remove from one to keep; null when none is to be removed */
+function matcher(patterns: readonly string[]): ((name: string) => boolean) | null {
+  if (patterns.length === 0) return null;
+  const exact = new Set(patterns.filter((each) => !each.endsWith("*")));
+  const prefixes = patterns.filter((each) => each.endsWith("*")).map((each) => each.slice(0, -1));
+  if (prefixes.length === 0) return (name) => exact.has(name);
+  return (name) => {
+    if (exact.has(name)) return true;
+    for (const prefix of prefixes) if (name.startsWith(prefix)) return !isProtected(name);
+    return false;
+  };
+}
+
+/** @returns the value for an exchange; '' for none, also when what came out is no valid value */
+function valueFor(name: string, text: string, paramNames: readonly string[]): Value {
+  const template = compiled(text, paramNames);
+  if (name === "host")
+    return (x) => {
+      const host = template.renderHeader(x);
+      return parseAuthority(host) === null ? "" : host;
+    };
+  if (template.constant === null) return (x) => template.renderHeader(x);
+  let constant: string | null = null;
+  return (x) => (constant ??= template.renderHeader(x));
+}

@@ -1,0 +1,49 @@
+// Owns the redirect of a route: where to, and that the place is one the operator chose.
+import type { Exchange } from "../../exchange.ts";
+import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
+import { compiledAddress } from "../templates.ts";
+import type { RedirectConfig } from "./config.ts";
+import { parseTarget, singleSlash, withQuery } from "./location.ts";
+
+const HTTPS_PORT = 443;
+
+const NO_HOST: Reply = { kind: "problem", code: "bad_request", detail: "Without a Host header there is no address to redirect to." };
+const UNSAFE: Reply = { kind: "problem", code: "bad_path", detail: "The path is unsafe in this route's redirect." };
+
+/** To https first where asked, then to the configured address. */
+export const createRedirect: PolicyFactory = (config, route): Policy => {
+  const { to, https, httpsPort, status, keepQuery } = config as RedirectConfig; // parsed by redirectSchema in the primary
+  const answer = (location: string, query: string): Reply => ({
+    kind: "response",
+    status,
+    headers: ["location", withQuery(location, query)],
+    body: null,
+  });
+  const locate = to === undefined ? null : locator(to, route.paramNames);
+  const port = httpsPort === HTTPS_PORT ? "" : `:${httpsPort}`;
+  return {
+    name: "redirect",
+    onRequest(x) {
+      if (https && !x.secure && x.clientInfo().scheme === "http") {
+        return x.host === "" ? NO_HOST : answer(`https://${x.host}${port}${x.path}`, x.query);
+      }
+      const location = locate?.(x);
+      return location === undefined || typeof location === "object" ? location : answer(location, keepQuery ? x.query : "");
+    },
+  };
+};
+
+/** @returns what makes the new address of an exchange, or the problem to answer */
+function locator(to: string, paramNames: readonly string[]): (x: Exchange) => string | Reply {
+  const target = parseTarget(to);
+  if (target === null) throw new Error(`redirect.to ${JSON.stringify(to)} was accepted, but is not safe`);
+  const { prefix, requestHost, port } = target;
+  const rest = compiledAddress(target.rest, paramNames);
+  return (x) => {
+    if (requestHost && x.host === "") return NO_HOST;
+    const rendered = rest(x);
+    if (rendered === null) return UNSAFE;
+    if (prefix === "") return singleSlash(rendered);
+    return prefix + (requestHost ? x.host : "") + port + rendered;
+  };
+}

@@ -1,0 +1,127 @@
+// Owns what a route asks besides host and path: method, headers, query, client type. Compiled once, tested per request.
+// Must not allocate unless a query value really is encoded or a header really is repeated.
+import type { ClientType, MatchPlan, ValueMatch } from "../../plan/plan.ts";
+import type { Exchange } from "../exchange.ts";
+import { clientType } from "./client-type.ts";
+import { compileValueRegex } from "./order.ts";
+
+/** A {@link ValueMatch} ready to test. */
+export interface ValueTest {
+  readonly name: string;
+  holds(value: string): boolean;
+}
+
+/** What a route asks besides host and path; null where it asks nothing. */
+export interface Conditions {
+  /** HEAD is added where GET stands. */
+  readonly methods: readonly string[] | null;
+  readonly headers: readonly ValueTest[] | null;
+  readonly query: readonly ValueTest[] | null;
+  readonly client: ClientType | null;
+}
+
+/** @throws SyntaxError for a regular expression the configuration should have refused */
+export function compileConditions(match: MatchPlan): Conditions {
+  const methods = match.methods.includes("GET") ? [...new Set([...match.methods, "HEAD"])] : match.methods;
+  return {
+    methods: methods.length === 0 ? null : methods,
+    headers: match.headers.length === 0 ? null : match.headers.map(compileValue),
+    query: match.query.length === 0 ? null : match.query.map(compileValue),
+    client: match.client,
+  };
+}
+
+function compileValue(match: ValueMatch): ValueTest {
+  switch (match.kind) {
+    case "exact":
+      return { name: match.name, holds: (value) => value === match.value };
+    case "prefix":
+      return { name: match.name, holds: (value) => value.startsWith(match.value) };
+    case "regex": {
+      const regex = compileValueRegex(match.value);
+      return { name: match.name, holds: (value) => regex.test(value) };
+    }
+    case "present":
+      return { name: match.name, holds: () => true };
+  }
+}
+
+export function acceptsMethod(conditions: Conditions, method: string): boolean {
+  const { methods } = conditions;
+  if (methods === null) return true;
+  for (let i = 0; i < methods.length; i++) if (methods[i] === method) return true;
+  return false;
+}
+
+/** Headers, query and client type; the method is {@link acceptsMethod}'s. */
+export function conditionsHold(conditions: Conditions, x: Exchange): boolean {
+  if (conditions.headers !== null) for (const test of conditions.headers) if (!headerHolds(test, x)) return false;
+  if (conditions.query !== null) for (const test of conditions.query) if (!queryHolds(test, x.query)) return false;
+  return conditions.client === null || clientType(x) === conditions.client;
+}
+
+/** A repeated header must hold on every line: the upstream may read any of them. */
+function headerHolds(test: ValueTest, x: Exchange): boolean {
+  const { headers } = x;
+  let found = false;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== test.name) continue;
+    if (!test.holds(headers[i + 1] ?? "")) return false;
+    found = true;
+  }
+  return found;
+}
+
+/** A repeated parameter must hold each time: the upstream may read the first or the last. */
+function queryHolds(test: ValueTest, query: string): boolean {
+  let found = false;
+  for (let start = 0; start < query.length; ) {
+    let end = query.indexOf("&", start);
+    if (end < 0) end = query.length;
+    const equals = query.indexOf("=", start);
+    const nameEnd = equals < 0 || equals > end ? end : equals;
+    if (isName(query, start, nameEnd, test.name)) {
+      const value = nameEnd === end ? "" : decodeQuery(query.slice(nameEnd + 1, end));
+      if (!test.holds(value)) return false;
+      found = true;
+    }
+    start = end + 1;
+  }
+  return found;
+}
+
+function isName(query: string, start: number, end: number, name: string): boolean {
+  if (end - start === name.length && query.startsWith(name, start)) return true;
+  // Shorter than the name it cannot be, encoded or not; and only an encoded one still has a chance.
+  return end - start > name.length && decodeQuery(query.slice(start, end)) === name;
+}
+
+/**
+ * `application/x-www-form-urlencoded` decoding of one name or value (WHATWG URL, section 5.1): `+` is a space, percent-encoded bytes are UTF-8.
+ * What is malformed stays as it is.
+ */
+export function decodeQuery(text: string): string {
+  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
+  if (!spaced.includes("%")) return spaced;
+  try {
+    return decodeURIComponent(spaced);
+  } catch {
+    return spaced; // not UTF-8 or not hexadecimal: compared as sent
+  }
+}
+
+/**
+ * First value of a query parameter, decoded.
+ * @returns undefined when there is none
+ */
+export function queryValue(query: string, name: string): string | undefined {
+  for (let start = 0; start < query.length; ) {
+    let end = query.indexOf("&", start);
+    if (end < 0) end = query.length;
+    const equals = query.indexOf("=", start);
+    const nameEnd = equals < 0 || equals > end ? end : equals;
+    if (isName(query, start, nameEnd, name)) return nameEnd === end ? "" : decodeQuery(query.slice(nameEnd + 1, end));
+    start = end + 1;
+  }
+  return undefined;
+}

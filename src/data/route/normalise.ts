@@ -1,0 +1,164 @@
+// Owns the one normal form of a request path (RFC 3986 section 6.2.2) and what is refused on the way there.
+// The result is what is matched, authorised and forwarded, so nothing can be matched as one thing and forwarded as another.
+import { encodeByte, hexValue } from "../../base/hex.ts";
+
+const PLAIN = 1; // stands for itself, in every position
+const UNRESERVED = 2; // RFC 3986 section 2.3: the same with and without percent-encoding
+const ENCODE = 4; // not allowed raw by RFC 3986, but browsers and tools send it: encoded, which changes no reader's view
+const QUERY = 8; // allowed in a query, kept byte for byte
+
+const CLASS = new Uint8Array(128);
+for (let c = 0x21; c < 0x7f; c++) {
+  const char = String.fromCharCode(c);
+  if (/[A-Za-z0-9\-._~]/.test(char)) CLASS[c]! |= UNRESERVED;
+  if (/[A-Za-z0-9\-_~!$&'()*+,;=:@]/.test(char)) CLASS[c]! |= PLAIN;
+  if ('"<>[]^`{|}'.includes(char)) CLASS[c]! |= ENCODE;
+  if (char !== "#") CLASS[c]! |= QUERY;
+}
+
+const SLASH = 47;
+const DOT = 46;
+const PERCENT = 37;
+
+/**
+ * The normal form of an origin-form path (without query).
+ *
+ * Done: percent-encoded unreserved characters decoded, hex digits uppercased, dot segments removed (also when encoded), raw `"<>[]^`{|}` encoded.
+ * Reserved characters (`@`, `%40`) are left as sent: RFC 3986 section 2.2.
+ * Refused: no leading `/`; an empty segment anywhere but at the end (`//`: merging it changes the meaning, keeping it lets `//admin` slip past a rule for
+ * `/admin` before a server that merges, and at the start it would be an authority); `..` above the root; `..;` (servers that strip `;` parameters see `..`);
+ * encoded `/`, `\`, and control bytes, NUL included; raw `\`, `#`, `?`, space, control and non-ASCII; malformed percent; `%25` followed by two hex digits,
+ * also when these were encoded themselves (double encoding); overlong UTF-8 (`%C0%AF`).
+ * @param raw as received
+ * @returns null when refused: answer `bad_path`. Cost: one scan when nothing needs doing, and then the result is `raw` itself.
+ */
+export function normalisePath(raw: string): string | null {
+  const length = raw.length;
+  if (length === 0 || raw.charCodeAt(0) !== SLASH) return null;
+  let previous = SLASH;
+  for (let i = 1; i < length; i++) {
+    const c = raw.charCodeAt(i);
+    if (c < 128 && (CLASS[c]! & PLAIN) !== 0) {
+      previous = c;
+      continue;
+    }
+    if (c === SLASH) {
+      if (previous === SLASH) return null;
+    } else if (c !== DOT || previous === SLASH) return normaliseSlowly(raw);
+    previous = c;
+  }
+  return raw;
+}
+
+/** Everything: decode first, then judge and remove segments, so that encoded and plain spellings meet the same rules. */
+function normaliseSlowly(raw: string): string | null {
+  const decoded = decodeUnreserved(raw);
+  if (decoded === null || hasDoubleEncoding(decoded) || hasOverlongUtf8(decoded)) return null;
+  return removeDotSegments(decoded);
+}
+
+function decodeUnreserved(raw: string): string | null {
+  let out = "";
+  let copied = 0;
+  for (let i = 0; i < raw.length; i++) {
+    const c = raw.charCodeAt(i);
+    if (c === SLASH || c === DOT || (c < 128 && (CLASS[c]! & PLAIN) !== 0)) continue;
+    out += raw.slice(copied, i);
+    if (c === PERCENT) {
+      const high = i + 2 < raw.length ? hexValue(raw.charCodeAt(i + 1)) : -1;
+      const low = i + 2 < raw.length ? hexValue(raw.charCodeAt(i + 2)) : -1;
+      if (high < 0 || low < 0) return null;
+      const byte = high * 16 + low;
+      if (byte < 32 || byte === 127 || byte === SLASH || byte === 92) return null;
+      out += byte < 128 && (CLASS[byte]! & UNRESERVED) !== 0 ? String.fromCharCode(byte) : encodeByte(byte);
+      i += 2;
+    } else if (c < 128 && (CLASS[c]! & ENCODE) !== 0) out += encodeByte(c);
+    else return null;
+    copied = i + 1;
+  }
+  return out + raw.slice(copied);
+}
+
+function hasDoubleEncoding(path: string): boolean {
+  for (let i = path.indexOf("%25"); i >= 0; i = path.indexOf("%25", i + 3)) {
+    if (hexValue(path.charCodeAt(i + 3)) >= 0 && hexValue(path.charCodeAt(i + 4)) >= 0) return true;
+  }
+  return false;
+}
+
+/** RFC 3629 section 3: C0, C1, E0 80..9F and F0 80..8F can only begin an overlong form, which lax decoders read as another character. */
+function hasOverlongUtf8(path: string): boolean {
+  for (let i = path.indexOf("%"); i >= 0; i = path.indexOf("%", i + 3)) {
+    const lead = path.slice(i + 1, i + 3);
+    if (lead === "C0" || lead === "C1") return true;
+    if (lead !== "E0" && lead !== "F0") continue;
+    if (path.charCodeAt(i + 3) !== PERCENT) continue;
+    const next = path.charCodeAt(i + 4);
+    if (next === 56 || (lead === "E0" && next === 57)) return true; // 8x, 9x
+  }
+  return false;
+}
+
+/** RFC 3986 section 5.2.4, for absolute paths; refuses to leave the root. */
+function removeDotSegments(path: string): string | null {
+  const segments = path.split("/");
+  const kept: string[] = [];
+  const last = segments.length - 1;
+  for (let i = 1; i <= last; i++) {
+    const segment = segments[i]!; // i <= last
+    if (segment === "" && i !== last) return null;
+    if (segment === "." || segment === "..") {
+      if (segment === ".." && kept.pop() === undefined) return null;
+      if (i === last) kept.push("");
+      continue;
+    }
+    if (isDisguisedDots(segment)) return null;
+    kept.push(segment);
+  }
+  return `/${kept.join("/")}`;
+}
+
+/** `.;x`, `..;x`, and the same with `%3B`: dot segments to servers that strip path parameters first. */
+function isDisguisedDots(segment: string): boolean {
+  if (segment.charCodeAt(0) !== DOT) return false;
+  const rest = segment.charCodeAt(1) === DOT ? 2 : 1;
+  return segment.charCodeAt(rest) === 59 || segment.startsWith("%3B", rest);
+}
+
+/** A request target of origin-form, taken apart. The path is not normalised yet. */
+export interface Target {
+  readonly path: string;
+  /** Without `?`; '' for none. */
+  readonly query: string;
+}
+
+/** @param target origin-form (RFC 9112 section 3.2.1). @returns null when the query is not {@link isQuery}; the path still needs {@link normalisePath}. */
+export function splitTarget(target: string): Target | null {
+  const mark = target.indexOf("?");
+  if (mark < 0) return { path: target, query: "" };
+  const query = target.slice(mark + 1);
+  return isQuery(query) ? { path: target.slice(0, mark), query } : null;
+}
+
+/** Visible ASCII without `#`: what may be kept byte for byte and sent upstream without a second reader seeing something else. May be empty. */
+export function isQuery(query: string): boolean {
+  for (let i = 0; i < query.length; i++) {
+    const c = query.charCodeAt(i);
+    if (c > 127 || (CLASS[c]! & QUERY) === 0) return false; // CLASS has 128 entries
+  }
+  return true;
+}
+
+/** Reserved characters that mean the same encoded or not within one segment to the servers behind us: `@` and `%40`, `:` and `%3A`, ... */
+const RESERVED_ENCODED = /%(?:21|24|26|27|28|29|2A|2B|2C|3A|3B|3D|40)/g;
+
+/**
+ * The key under which a segment is compared with a route's literal: reserved characters decoded. So `/users/%40me` meets the route
+ * `/users/@me` and not the more general `/users/{id}`, whichever spelling the upstream would take for the same.
+ * @param segment one segment of a normalised path; without `%` it is its own key.
+ */
+export function segmentKey(segment: string): string {
+  return segment.includes("%")
+    ? segment.replace(RESERVED_ENCODED, (hex) => String.fromCharCode(Number.parseInt(hex.slice(1), 16)))
+    : segment;
+}

@@ -1,0 +1,42 @@
+// Owns the interface of a balancer and the rules that all of them share. Must never look at health: members that come here are available.
+import type { Exchange } from "../../exchange.ts";
+import type { Member } from "../endpoint-set.ts";
+import type { Endpoint } from "../upstream.ts";
+
+/** Chooses among available members. One for each upstream and worker. */
+export interface Balancer {
+  /**
+   * The available members or their weights changed. May allocate.
+   * @param available not empty, weights above 0.
+   * @param all every member, available or not, in the order of the list.
+   */
+  rebuild(available: readonly Member[], all: readonly Member[]): void;
+  /**
+   * Chooses. Allocates nothing.
+   * @param tried avoided while another available member exists; null or empty for a first attempt.
+   */
+  pick(x: Exchange, tried: readonly Endpoint[] | null): Member;
+}
+
+/** @returns true when the exchange used this endpoint already. */
+export const isTried = (member: Endpoint, tried: readonly Endpoint[] | null): boolean => tried?.includes(member) ?? false;
+
+/** For retries, where time matters less: the first untried member from a start index on; `fallback` when all were tried. */
+export function firstUntried(available: readonly Member[], start: number, tried: readonly Endpoint[], fallback: Member): Member {
+  const count = available.length;
+  for (let i = 0; i < count; i += 1) {
+    const member = available[(start + i) % count];
+    if (member !== undefined && !tried.includes(member)) return member;
+  }
+  return fallback;
+}
+
+/** @returns whether all weights are the same, so that cheaper ways of choosing are right. */
+export const equalWeights = (members: readonly Member[]): boolean => members.every((member) => member.weight === members[0]?.weight);
+
+/** The member at an index that is known to exist. @throws RangeError never, when the balancer's contract (not empty) is kept. */
+export function memberAt(members: readonly Member[], index: number): Member {
+  const member = members[index];
+  if (member === undefined) throw new RangeError(`no member ${index} of ${members.length}`);
+  return member;
+}

@@ -1,0 +1,78 @@
+// Owns consistent hashing with bounded loads. Must never send a key anywhere but along its ring walk.
+import type { HashOn } from "../../../plan/plan.ts";
+import type { TargetHealth } from "../../../shared/target-health.ts";
+import type { Exchange } from "../../exchange.ts";
+import type { Member } from "../endpoint-set.ts";
+import type { Endpoint } from "../upstream.ts";
+import { type Balancer, isTried, memberAt } from "./balancer.ts";
+import { hashKey } from "./hash-key.ts";
+import { HashRing } from "./hash-ring.ts";
+import { hash32 } from "./hash32.ts";
+import { WeightedRandom } from "./random.ts";
+
+/** What hashing needs to know. */
+export interface HashOptions {
+  readonly health: TargetHealth;
+  readonly hashOn: HashOn;
+  /** c of the paper: a member takes at most c times its fair share. Above 1. */
+  readonly loadFactor: number;
+  random(): number;
+}
+
+/**
+ * A key belongs to the first member clockwise on the ring that is available and has room (Mirrokni, Thorup and Zadimoghaddam, Consistent
+ * Hashing with Bounded Loads, 2016): with m requests under way, a member of weight w takes at most ceil(c * (m + 1) * w / W).
+ * Each worker bounds what it sends itself. The sums are then bounded too, up to one request for each worker, and no thread has to read the
+ * others' counts. Slow start works through the bound: a warming member has less room. Exchanges without a key are spread at random.
+ */
+export class BoundedHash implements Balancer {
+  readonly #options: HashOptions;
+  readonly #keyless: WeightedRandom;
+  #all: readonly Member[] | null = null;
+  #ring = new HashRing([]);
+  #available: readonly Member[] = [];
+  #weightSum = 0;
+  /** Requests under way from this worker, kept by {@link begin} and {@link done}. */
+  #underWay = 0;
+
+  constructor(options: HashOptions) {
+    this.#options = options;
+    this.#keyless = new WeightedRandom(options.random);
+  }
+
+  rebuild(available: readonly Member[], all: readonly Member[]): void {
+    if (all !== this.#all) {
+      this.#all = all;
+      this.#ring = new HashRing(all);
+    }
+    this.#available = available;
+    this.#keyless.rebuild(available);
+    this.#weightSum = 0;
+    for (const member of available) this.#weightSum += member.weight;
+  }
+
+  /** A request of this upstream begins or ends in this worker. */
+  count(change: 1 | -1): void {
+    this.#underWay += change;
+  }
+
+  pick(x: Exchange, tried: readonly Endpoint[] | null): Member {
+    const key = hashKey(x, this.#options.hashOn);
+    return key === "" ? this.#keyless.pick(x, tried) : this.#walk(this.#ring.locate(hash32(key)), tried);
+  }
+
+  #walk(start: number, tried: readonly Endpoint[] | null): Member {
+    const ring = this.#ring;
+    const share = (this.#options.loadFactor * (this.#underWay + 1)) / this.#weightSum;
+    let full: Member | null = null;
+    let triedBefore: Member | null = null;
+    for (let position = start; position < start + ring.length; position += 1) {
+      const member = ring.ownerAt(position);
+      if (member === undefined || !member.available || member === full) continue;
+      if (isTried(member, tried)) triedBefore ??= member;
+      else if (this.#options.health.ownInFlight(member.slot) < Math.ceil(share * member.weight)) return member;
+      else full ??= member;
+    }
+    return full ?? triedBefore ?? memberAt(this.#available, 0);
+  }
+}

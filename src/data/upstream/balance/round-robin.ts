@@ -1,0 +1,53 @@
+// Owns smooth weighted round-robin. Must never remember exchanges: only credits, kept in the members.
+import type { Exchange } from "../../exchange.ts";
+import type { Member } from "../endpoint-set.ts";
+import type { Endpoint } from "../upstream.ts";
+import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";
+
+/**
+ * Smooth weighted round-robin (nginx's algorithm, 2012): at every turn each member earns its weight, the richest serves and pays the sum
+ * of all weights. Weights 5, 1, 1 give a a b a c a a and not a a a a a b c. Equal weights take turns, which is the same and costs
+ * O(1) instead of O(members). Workers start at a random member so that they do not walk in step.
+ */
+export class RoundRobin implements Balancer {
+  #available: readonly Member[] = [];
+  #equal = true;
+  #turn: number;
+  #weightSum = 0;
+
+  constructor(random: () => number) {
+    this.#turn = Math.floor(random() * 0x7fffffff);
+  }
+
+  rebuild(available: readonly Member[]): void {
+    this.#available = available;
+    this.#equal = equalWeights(available);
+    this.#turn %= available.length;
+    this.#weightSum = 0;
+    for (const member of available) this.#weightSum += member.weight;
+  }
+
+  pick(_x: Exchange, tried: readonly Endpoint[] | null): Member {
+    const chosen = this.#equal ? this.#nextInTurn() : this.#richest();
+    if (!isTried(chosen, tried)) return chosen;
+    return firstUntried(this.#available, this.#available.indexOf(chosen) + 1, tried ?? [], chosen);
+  }
+
+  #nextInTurn(): Member {
+    this.#turn += 1;
+    if (this.#turn >= this.#available.length) this.#turn = 0;
+    return memberAt(this.#available, this.#turn);
+  }
+
+  #richest(): Member {
+    const available = this.#available;
+    let best = memberAt(available, 0);
+    for (let i = 0; i < available.length; i += 1) {
+      const member = memberAt(available, i);
+      member.credit += member.weight;
+      if (member.credit > best.credit) best = member;
+    }
+    best.credit -= this.#weightSum;
+    return best;
+  }
+}

@@ -1,0 +1,126 @@
+// Owns a concrete Exchange without a socket, and the way from a written policy configuration to a running policy.
+// The engine's side only: what it is told to write is recorded.
+
+import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
+import { POLICIES } from "../../src/data/policies/registry.ts";
+import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
+import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/policy.ts";
+import type { Route, Runtime } from "../../src/data/runtime.ts";
+
+export interface RequestSketch {
+  readonly method?: string;
+  readonly path?: string;
+  readonly query?: string;
+  /** `Host` as sent; the host is derived from it. */
+  readonly authority?: string;
+  readonly headers?: Readonly<Record<string, string | readonly string[]>>;
+  readonly ip?: string;
+  readonly scheme?: "http" | "https";
+  readonly webSocket?: boolean;
+  /** Path parameters of the matched route. */
+  readonly params?: Readonly<Record<string, string>>;
+}
+
+/** Records what the gateway writes. */
+export class TestExchange extends Exchange {
+  readonly peer: string;
+  sink: BodySink | null = null;
+  head: { readonly status: number; readonly headers: HeaderList; readonly length: number } | null = null;
+  readonly chunks: Uint8Array[] = [];
+  ended = false;
+  aborted = false;
+
+  constructor(sketch: RequestSketch = {}) {
+    const ip = sketch.ip ?? "203.0.113.7";
+    const scheme = sketch.scheme ?? "http";
+    // Policies reach only resolveClient; a whole runtime would need a worker.
+    super({ resolveClient: () => ({ ip, scheme }) } as unknown as Runtime);
+    this.peer = ip;
+    this.method = sketch.method ?? "GET";
+    this.path = sketch.path ?? "/";
+    this.query = sketch.query ?? "";
+    this.authority = sketch.authority ?? "api.example.com";
+    this.host = this.authority.toLowerCase().replace(/:\d+$/, "");
+    this.secure = scheme === "https";
+    this.wantsWebSocket = sketch.webSocket ?? false;
+    this.headers = flat(sketch.headers ?? {});
+    this.requestId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
+    this.upstreamPath = this.query === "" ? this.path : `${this.path}?${this.query}`;
+    const params = sketch.params ?? {};
+    this.params = Object.values(params);
+    // Templates and param() read only these members.
+    this.route = { name: "test", paramNames: Object.keys(params) } as unknown as Route;
+  }
+
+  peerAddress(): string {
+    return this.peer;
+  }
+  readBody(sink: BodySink): void {
+    this.sink = sink;
+  }
+  redirectBody(sink: BodySink): void {
+    this.sink = sink;
+  }
+  pauseBody(): void {}
+  resumeBody(): void {}
+  start(status: number, headers: HeaderList, length: number): void {
+    this.head = { status, headers, length };
+  }
+  write(chunk: Uint8Array): boolean {
+    this.chunks.push(chunk);
+    return true;
+  }
+  end(chunk?: Uint8Array): void {
+    if (chunk !== undefined) this.chunks.push(chunk);
+    this.ended = true;
+  }
+  abort(): void {
+    this.aborted = true;
+  }
+  acceptWebSocket(): void {}
+  get started(): boolean {
+    return this.head !== null;
+  }
+  get closed(): boolean {
+    return this.ended || this.aborted;
+  }
+}
+
+/** `{a: "1", b: ["2", "3"]}` -> `[a, 1, b, 2, b, 3]` */
+export function flat(headers: Readonly<Record<string, string | readonly string[]>>): HeaderList {
+  return Object.entries(headers).flatMap(([name, value]) =>
+    typeof value === "string" ? [name, value] : value.flatMap((each) => [name, each]),
+  );
+}
+
+/** What the loader makes of a policy's configuration; a list of `path: message` when it is refused. */
+export function parsePolicy(key: string, written: unknown): { readonly config: unknown } | { readonly problems: readonly string[] } {
+  const entry = POLICY_SCHEMAS.find((each) => each.key === key);
+  if (entry === undefined) throw new Error(`no policy schema ${key}`);
+  const parsed = entry.schema.safeParse(written);
+  if (parsed.success) return { config: parsed.data };
+  return { problems: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`) };
+}
+
+/** From what the operator writes to the policy in a worker: parse, clone across the thread border, build. */
+export function buildPolicy(key: string, written: unknown, route: Partial<PolicyRoute> = {}): Policy {
+  const parsed = parsePolicy(key, written);
+  if ("problems" in parsed) throw new Error(parsed.problems.join("; "));
+  const create = POLICIES.find((each) => each.name === key)?.create;
+  if (create === undefined) throw new Error(`no policy ${key}`);
+  return create(structuredClone(parsed.config), { name: "test", paramNames: [], methods: [], ...route });
+}
+
+/** onRequest of a policy that answers at once. */
+export function ask(policy: Policy, x: Exchange): Reply | undefined {
+  const reply = policy.onRequest?.(x);
+  if (reply instanceof Promise) throw new Error(`${policy.name} answered with a promise`);
+  return reply;
+}
+
+export function responseHead(
+  sketch: Partial<ResponseHead> & { readonly fields?: Record<string, string | readonly string[]> } = {},
+): ResponseHead {
+  const { fields, ...rest } = sketch;
+  return { status: 200, headers: flat(fields ?? {}), length: -1, hasBody: true, fromUpstream: true, ...rest };
+}

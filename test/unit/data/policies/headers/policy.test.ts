@@ -1,0 +1,91 @@
+import { expect, test } from "vitest";
+import { buildPolicy, flat, parsePolicy, type RequestSketch, responseHead, TestExchange } from "../../../../support/exchange.ts";
+
+type Fields = Readonly<Record<string, string | readonly string[]>>;
+
+function up(request: unknown, fields: Fields, sketch: RequestSketch = {}): string {
+  const policy = buildPolicy("headers", { request }, { paramNames: Object.keys(sketch.params ?? {}) });
+  const upstream = { method: "GET", path: "/", headers: flat(fields) };
+  policy.onUpstreamRequest?.(new TestExchange(sketch), upstream);
+  return text(upstream.headers);
+}
+
+function down(response: unknown, fields: Fields, fromUpstream = true): string {
+  const head = responseHead({ fields, fromUpstream });
+  buildPolicy("headers", { response }).onResponse?.(new TestExchange(), head);
+  return text(head.headers);
+}
+
+/** `a: 1 | b: 2` */
+function text(headers: readonly string[]): string {
+  const lines: string[] = [];
+  for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}`);
+  return lines.join(" | ");
+}
+
+test("remove, set, add: in this order", () => {
+  expect(up({ remove: ["x-a"] }, { "x-a": ["1", "2"], "x-b": "3", "x-ab": "4" })).toBe("x-b: 3 | x-ab: 4");
+  expect(up({ remove: ["X-Internal-*", "x-b"] }, { "x-internal-user": "1", "x-internal-": "2", "x-internal": "3", "x-b": "4" })).toBe(
+    "x-internal: 3",
+  );
+  expect(up({ set: { "X-A": "9" } }, { "x-a": ["1", "2"], "x-b": "3" })).toBe("x-a: 9 | x-b: 3");
+  expect(up({ set: { "x-a": "9" } }, {})).toBe("x-a: 9");
+  expect(up({ add: { "x-a": "9" } }, { "x-a": "1" })).toBe("x-a: 1 | x-a: 9");
+  expect(up({ remove: ["x-*"], set: { "x-a": "2" }, add: { "x-a": "3" } }, { "x-a": "1", "x-z": "1" })).toBe("x-a: 2 | x-a: 3");
+  expect(down({ remove: ["server"], set: { "x-frame-options": "DENY" } }, { server: "nginx", etag: '"1"' })).toBe(
+    'etag: "1" | x-frame-options: DENY',
+  );
+  expect(down({ add: { "set-cookie": "a=1" } }, { "set-cookie": ["b=2", "c=3"] }, false)).toBe(
+    "set-cookie: b=2 | set-cookie: c=3 | set-cookie: a=1",
+  );
+});
+
+test("a prefix never takes what frames the message", () => {
+  expect(up({ remove: ["co*", "h*"] }, { "content-length": "3", "content-type": "a/b", host: "a", "h-x": "1" })).toBe(
+    "content-length: 3 | host: a",
+  );
+});
+
+test("templates", () => {
+  expect(up({ set: { "x-t": "{path.t}", "x-ip": "ip {client.ip}" } }, {}, { params: { t: "a%20b" }, ip: "192.0.2.1" })).toBe(
+    "x-t: a b | x-ip: ip 192.0.2.1",
+  );
+  expect(up({ set: { "x-t": "é" } }, {})).toBe("x-t: Ã©");
+});
+
+test("without a value the header goes: what the client sent never passes for the operator's", () => {
+  expect(up({ set: { "x-tenant": "{header.x-real}" } }, { "x-tenant": ["spoofed", "twice"], "x-b": "1" })).toBe("x-b: 1");
+  expect(up({ set: { "x-tenant": "{path.t}" } }, { "x-tenant": "spoofed" }, { params: { t: "a%0D%0Ax: y" } })).toBe("");
+  expect(up({ add: { "x-tenant": "{query.t}" } }, { "x-b": "1" })).toBe("x-b: 1");
+});
+
+test("host may be set upstream, to a valid host only", () => {
+  expect(up({ set: { host: "users.internal:8080" } }, { host: "api.example.com" })).toBe("host: users.internal:8080");
+  expect(up({ set: { host: "{header.x-host}" } }, { host: "a" }, { headers: { "x-host": "a/b" } })).toBe("host: a");
+  expect(up({ set: { host: "{header.x-host}" } }, { host: "a" }, { headers: { "x-host": "b:80" } })).toBe("host: b:80");
+});
+
+test("a side without changes has no hook", () => {
+  const policy = buildPolicy("headers", { response: { remove: ["server"] } });
+  expect(policy.onUpstreamRequest).toBeUndefined();
+  expect(policy.onResponse).toBeTypeOf("function");
+});
+
+test("configurations that can't be meant are refused", () => {
+  for (const config of [
+    { request: { set: { "content-length": "1" } } },
+    { request: { set: { "Transfer-Encoding": "chunked" } } },
+    { request: { remove: ["connection"] } },
+    { request: { add: { host: "a" } } },
+    { request: { remove: ["host"] } },
+    { response: { set: { host: "a" } } },
+    { response: { set: { date: "now" } } },
+    { response: { set: { "x-a": "1\r\nx-b: 2" } } },
+    { response: { set: { "x-a": " 1" } } },
+    { response: { set: { "x a": "1" } } },
+    { request: { remove: ["*"] } },
+    { request: { remove: ["x-*-y"] } },
+    { reponse: {} },
+  ])
+    expect(parsePolicy("headers", config), JSON.stringify(config)).toHaveProperty("problems");
+});
