@@ -161,7 +161,10 @@ function forwardedChain(field: string, schemes: string): Chain {
   };
 }
 
-/** Splits outside of quoted strings. An unfinished quote swallows the rest, which then is no address. */
+/**
+ * Splits outside of quoted strings. @returns nothing when a quote stays open: a client that sent one would swallow what a proxy appended
+ * (RFC 7239 section 8.1), and since a proxy's own quotes are balanced, that always shows at the end.
+ */
 function splitQuoted(text: string, separator: "," | ";"): readonly string[] {
   const parts: string[] = [];
   let start = 0;
@@ -175,6 +178,7 @@ function splitQuoted(text: string, separator: "," | ";"): readonly string[] {
       start = i + 1;
     }
   }
+  if (quoted) return NONE;
   parts.push(text.slice(start));
   return parts;
 }

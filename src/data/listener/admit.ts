@@ -170,7 +170,7 @@ function admitConnection(x: Exchange): Refusal | null {
 
 function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
   const path = normalisePath(line.path);
-  if (path === null) return refuse("bad_path", "the path has encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
+  if (path === null) return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
   if (!QUERY.test(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
   x.path = path;
   x.query = line.query;

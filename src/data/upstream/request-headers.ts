@@ -1,19 +1,12 @@
 // What goes upstream and what comes back: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1)
 // and those the gateway sets itself. Hot path: one pass, no intermediate objects.
+import { HOP_BY_HOP } from "../../base/http.ts";
 import { BODY_FIXED, type Exchange, type HeaderList } from "../exchange.ts";
 import type { Endpoint, Upstream } from "./upstream.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "proxy-authorization",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
-  "http2-settings",
+  ...HOP_BY_HOP,
   "expect",
   "host",
   "content-length",
@@ -23,6 +16,7 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "x-forwarded-proto",
   "x-forwarded-host",
   "x-forwarded-port",
+  "x-real-ip", // services behind other proxies believe it
   "x-request-id",
 ]);
 
@@ -54,13 +48,7 @@ export interface CopiedHeaders {
 }
 
 const NOT_RELAYED: ReadonlySet<string> = new Set([
-  "connection",
-  "keep-alive",
-  "proxy-connection",
-  "te",
-  "trailer",
-  "transfer-encoding",
-  "upgrade",
+  ...HOP_BY_HOP,
   "content-length",
   "date", // the listener adds its own, always
   "x-request-id", // the gateway's own stands on every response

@@ -1,0 +1,96 @@
+// Measures what finding a route costs, with ten routes and with ten thousand: the same requests must cost about the same.
+// Run: node bench/micro/match.ts [rounds]. A test runs it with few rounds, so that it cannot rot.
+
+import { compileRouter } from "../../src/data/route/compile.ts";
+import { normalisePath } from "../../src/data/route/normalise.ts";
+import type { Router } from "../../src/data/route/router.ts";
+import type { MatchPlan } from "../../src/plan/plan.ts";
+import { ReadExchange } from "../../test/support/read-exchange.ts";
+
+const HOT = 10;
+/** Requests in one timed stretch. */
+const BATCH = 2000;
+const PATTERNS = [
+  "/v1/svc-N/users/{id}",
+  "/v1/svc-N/users",
+  "/v1/svc-N/users/{id}/orders/{order}",
+  "/v1/svc-N/files/**",
+  "/v1/svc-N/health",
+];
+
+const matchOf = (n: number): MatchPlan => ({
+  hosts: ["api.example.com"],
+  path: (PATTERNS[n % PATTERNS.length] ?? "").replace("N", String(n)),
+  methods: n % 2 === 0 ? ["GET"] : [],
+  headers: [],
+  query: [],
+  client: null,
+});
+
+const tableOf = (size: number): Router => compileRouter(Array.from({ length: size }, (_, n) => ({ match: matchOf(n) })));
+
+const requestOf = (n: number): ReadExchange =>
+  new ReadExchange({
+    path: matchOf(n)
+      .path.replaceAll(/\{\w+\}/g, "8412")
+      .replace("**", "2026/07/report.pdf"),
+  });
+
+function nsEach(requests: readonly ReadExchange[], one: (x: ReadExchange) => number): number {
+  const start = process.hrtime.bigint();
+  let sum = 0;
+  for (let i = 0; i < BATCH; i++) sum += one(requests[i % requests.length]!); // the remainder is an index
+  const ns = Number(process.hrtime.bigint() - start) / BATCH;
+  if (Number.isNaN(sum)) throw new Error("the result is used, so that the work is done");
+  return ns;
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
+
+export interface MatchCost {
+  /** The same ten routes asked for, in a table of ten and of ten thousand, ns. */
+  readonly smallNs: number;
+  readonly largeNs: number;
+  /** All ten thousand asked for in turn: the cost of cold caches, ns. */
+  readonly spreadNs: number;
+  readonly normaliseNs: number;
+  readonly compileMs: number;
+  readonly wrong: number;
+}
+
+export function benchMatch(rounds: number, size = 10_000): MatchCost {
+  const small = tableOf(HOT);
+  const started = performance.now();
+  const large = tableOf(size);
+  const compileMs = performance.now() - started;
+  const hot = Array.from({ length: HOT }, (_, n) => requestOf(n));
+  const spread = Array.from({ length: size }, (_, n) => requestOf((n * 7919) % size));
+  const wrong = hot.filter((x, n) => small.match(x) !== n || large.match(x) !== n).length;
+  const times = { small: [] as number[], large: [] as number[], spread: [] as number[], normalise: [] as number[] };
+  for (let round = 0; round < rounds; round++) {
+    // In turn, so that noise of the machine meets all alike.
+    times.small.push(nsEach(hot, (x) => small.match(x)));
+    times.large.push(nsEach(hot, (x) => large.match(x)));
+    times.spread.push(nsEach(spread.slice((round * BATCH) % size), (x) => large.match(x)));
+    times.normalise.push(nsEach(hot, (x) => normalisePath(x.path)?.length ?? 0));
+  }
+  return {
+    smallNs: median(times.small),
+    largeNs: median(times.large),
+    spreadNs: median(times.spread),
+    normaliseNs: median(times.normalise),
+    compileMs,
+    wrong,
+  };
+}
+
+if (import.meta.main) {
+  const rounds = Number(process.argv[2] ?? 500);
+  benchMatch(rounds);
+  const cost = benchMatch(rounds);
+  const ratio = cost.largeNs / cost.smallNs;
+  console.log(
+    `match: 10 routes ${cost.smallNs.toFixed(0)} ns, 10000 routes ${cost.largeNs.toFixed(0)} ns (x${ratio.toFixed(3)}), all 10000 in turn ${cost.spreadNs.toFixed(0)} ns`,
+  );
+  console.log(`normalise ${cost.normaliseNs.toFixed(0)} ns, compile 10000 routes ${cost.compileMs.toFixed(0)} ms`);
+}
