@@ -74,6 +74,10 @@ export abstract class Exchange {
   closeAfter = false;
   /** The whole request body has arrived (true from the start when there is none). */
   bodyDone = true;
+  /** The client holds its body back until it sees 100 (Continue), which readBody() sends: a refusal need not wait for the body. */
+  awaitsContinue = false;
+  /** How the client spoke. */
+  protocol: "http/1.0" | "http/1.1" = "http/1.1";
   /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */
   connectionTokens: readonly string[] | null = null;
 
@@ -144,6 +148,8 @@ export abstract class Exchange {
    * Only when {@link wantsWebSocket}; instead of start().
    */
   abstract acceptWebSocket(upstream: UpgradedUpstream): void;
+  /** acceptWebSocket() passes frames on unread, so extensions may be negotiated end to end. */
+  readonly tunnelsFrames: boolean = false;
   /** True once start() was called. */
   abstract readonly started: boolean;
   /** True when the client is gone or the response complete: nothing may be written. */

@@ -41,6 +41,20 @@ export function refuseExchange(x: Exchange, refusal: Refusal, error?: unknown): 
   }
 }
 
+/** What `Allow` names for the server as a whole. */
+const SERVER_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+
+/** Answers `OPTIONS *` (RFC 9110 section 9.3.7): it asks the gateway itself, not a route. Never throws. */
+export function answerServerOptions(x: Exchange): void {
+  begin(x);
+  try {
+    identify(x);
+    reply(x, { kind: "response", status: 204, headers: ["allow", SERVER_METHODS], body: null });
+  } catch (error) {
+    crashed(x, error);
+  }
+}
+
 function identify(x: Exchange): void {
   const given = x.header("x-request-id");
   x.requestId = given !== undefined && REQUEST_ID.test(given) ? given : x.runtime.services.nextRequestId();

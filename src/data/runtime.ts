@@ -34,6 +34,8 @@ export interface Services {
   inFlight: number;
   /** Proxied WebSockets open. */
   webSockets: number;
+  /** The worker is about to end: responses that begin now close their connection. */
+  draining: boolean;
   /** Mirrored requests under way. */
   mirrored: number;
   nextRequestId(): string;

@@ -25,6 +25,7 @@ export class WorkerServices implements Services {
   readonly health: TargetHealth;
   inFlight = 0;
   webSockets = 0;
+  draining = false;
   mirrored = 0;
   /** Open client connections, set by the worker. */
   countConnections: () => number = () => 0;

@@ -247,6 +247,7 @@ class WorkerThread {
   async #drain(timeoutMs: number, state: "draining" | "failed", exitCode: number): Promise<void> {
     const again = this.draining;
     this.draining = true;
+    this.#services.draining = true;
     this.#heartbeat.setState(this.#init.shared.workerIndex, state);
     if (!again && timeoutMs > 0) {
       // After the poll phase the accept queue is as empty as it can be: what is still in it when the socket closes is lost.

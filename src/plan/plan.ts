@@ -114,7 +114,7 @@ export interface EndpointPlan {
   /** `host[:port]` for the Host header and SNI. */
   readonly authority: string;
   readonly weight: number;
-  /** Wall-clock ms when it was first seen: slow start counts from the later of this and its recovery. */
+  /** monotonicMs() (base/clock.ts) when the primary first saw it: slow start counts from the later of this and its recovery. */
   readonly sinceMs: number;
 }
 

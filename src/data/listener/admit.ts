@@ -30,6 +30,10 @@ export interface RequestLine {
   readonly path: string;
   /** Without `?`. */
   readonly query: string;
+  /** Of an absolute-form target: it wins over the Host header (RFC 9112 section 3.2.2). */
+  readonly authority?: string;
+  /** HTTP/1.0: there may be no Host, and no Transfer-Encoding (RFC 9112 sections 3.2 and 6.1). */
+  readonly http10?: boolean;
 }
 
 /** Headers seen more than once or combined wrongly are found by counting. Reused: admission is synchronous. */
@@ -58,7 +62,7 @@ export function admit(x: Exchange, line: RequestLine): Refusal | null {
   if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
   if (line.path.length + line.query.length + 1 > limits.uriBytes)
     return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
-  return scanHeaders(x) ?? frameBody(x) ?? admitHost(x) ?? admitConnection(x) ?? admitTarget(x, line);
+  return scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line);
 }
 
 function scanHeaders(x: Exchange): Refusal | null {
@@ -108,10 +112,11 @@ function note(name: string, value: string, x: Exchange): void {
 }
 
 /** RFC 9112 section 6: the one place where body framing is decided. */
-function frameBody(x: Exchange): Refusal | null {
+function frameBody(x: Exchange, line: RequestLine): Refusal | null {
   x.bodyKind = BODY_NONE;
   x.contentLength = 0;
   if (seen.transferEncoding > 0) {
+    if (line.http10 === true) return bad("Transfer-Encoding in HTTP/1.0 (RFC 9112 section 6.1)");
     if (seen.contentLength > 0) return bad("Content-Length and Transfer-Encoding together (RFC 9112 section 6.1)");
     if (seen.transferEncoding > 1 || seen.encodingText.toLowerCase() !== "chunked")
       return bad("the only Transfer-Encoding accepted is a single 'chunked' (RFC 9112 section 6.1)");
@@ -134,22 +139,38 @@ function frameBody(x: Exchange): Refusal | null {
 /** Hosts seen lately, so that the usual request costs one look-up. */
 const HOST_CACHE_MAX = 1024;
 const hostCache = new Map<string, string>();
+const BAD_HOST = "the host is not host[:port] (RFC 9112 section 3.2)";
 
-function admitHost(x: Exchange): Refusal | null {
-  if (seen.host !== 1)
-    return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
+function admitHost(x: Exchange, line: RequestLine): Refusal | null {
+  const optional = line.http10 === true && seen.host === 0;
+  if (seen.host !== 1 && !optional) return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
+  if (line.authority !== undefined) {
+    if (!optional && parseAuthority(x.authority) === null) return bad(BAD_HOST);
+    replaceHost(x, line.authority);
+  } else if (optional) return null;
   const cached = hostCache.get(x.authority);
   if (cached !== undefined) {
     x.host = cached;
     return null;
   }
   const parsed = parseAuthority(x.authority);
-  if (parsed === null) return bad("the Host header is not host[:port] (RFC 9112 section 3.2)");
+  if (parsed === null) return bad(BAD_HOST);
   const host = parsed.host.toLowerCase();
   x.host = host.endsWith(".") ? host.slice(0, -1) : host;
   if (hostCache.size >= HOST_CACHE_MAX) hostCache.clear();
   hostCache.set(x.authority, x.host);
   return null;
+}
+
+/** What everybody reads from now on is the authority of the target. */
+function replaceHost(x: Exchange, authority: string): void {
+  x.authority = authority;
+  for (let i = 0; i < x.headers.length; i += 2) {
+    if (x.headers[i] !== "host") continue;
+    x.headers[i + 1] = authority;
+    return;
+  }
+  x.headers.push("host", authority);
 }
 
 function admitConnection(x: Exchange): Refusal | null {

@@ -123,7 +123,7 @@ export class UwsExchange extends Exchange {
     this.status = status;
     this.head = headers;
     this.length = length;
-    if (!this.bodyDone) this.closeAfter = true;
+    if (!this.bodyDone || this.runtime.services.draining) this.closeAfter = true;
     // Closing after the last byte is only possible with end(): stream it as chunks instead of a known length.
     if (this.closeAfter && length > 0 && this.method !== "HEAD" && status !== 304) this.length = -1;
     if (length === -1 && isEventStream(headers)) queueMicrotask(() => this.flushEventStream());

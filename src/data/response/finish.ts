@@ -13,13 +13,18 @@ export function finish(x: Exchange): void {
   x.finished = true;
   const { runtime } = x;
   const { services } = runtime;
-  try {
-    const policies = x.route?.onFinish ?? null;
-    if (policies !== null) for (const policy of policies) policy.onFinish?.(x);
-    services.record(x);
-  } catch (error) {
-    services.reportFault("finishing an exchange failed", error, x.requestId);
-  }
+  const policies = x.route?.onFinish ?? null;
+  if (policies !== null) for (const policy of policies) guarded(x, () => policy.onFinish?.(x));
+  guarded(x, () => services.record(x));
   services.inFlight--;
   runtime.inFlight--;
+}
+
+/** One part's failure must not keep the others from being told. */
+function guarded(x: Exchange, part: () => void): void {
+  try {
+    part();
+  } catch (error) {
+    x.runtime.services.reportFault("finishing an exchange failed", error, x.requestId);
+  }
 }

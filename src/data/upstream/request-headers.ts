@@ -23,7 +23,7 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
 /** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited */
 export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): HeaderList {
   const { preserveHost, deadlineHeader } = upstream.plan;
-  const out: HeaderList = ["host", preserveHost ? x.authority : endpoint.plan.authority];
+  const out: HeaderList = ["host", preserveHost && x.authority !== "" ? x.authority : endpoint.plan.authority];
   const headers = x.headers;
   const tokens = x.connectionTokens;
   for (let i = 0; i < headers.length; i += 2) {

@@ -1,0 +1,193 @@
+// The node engine: one node:http or node:https server for a listener, strictest parsing. Opens, counts and closes connections;
+// what happens on one is node-connection.ts. Slower than uws, but knows HTTP/1.0, absolute-form, `OPTIONS *` and trailers.
+import { readFileSync } from "node:fs";
+import http from "node:http";
+import https from "node:https";
+import net, { type Socket } from "node:net";
+import tls, { type SecureContext } from "node:tls";
+import { OperatorError } from "../../base/errors.ts";
+import type { CertificatePlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
+import type { Refusal } from "./admit.ts";
+import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
+import { NodeConnection } from "./node-connection.ts";
+
+/** Connections the kernel holds until they are accepted; it caps this by net.core.somaxconn. */
+const BACKLOG = 4096;
+/** How often node looks for connections whose header section is late, ms. */
+const CHECK_MS_MAX = 1000;
+const TCP_KEEPALIVE_DELAY_MS = 60_000;
+
+export const nodeEngine: ListenerEngine = {
+  async open(plan: ListenerPlan, host: ListenerHost): Promise<Listener> {
+    const listener = new NodeListener(plan, host);
+    await listener.listen();
+    return listener;
+  },
+};
+
+class NodeListener implements Listener {
+  readonly plan: ListenerPlan;
+  private readonly host: ListenerHost;
+  private readonly server: http.Server;
+  /** As accepted: on TLS, below the TLS layer. Bounded by the host's connectionLimit. */
+  private readonly sockets = new Set<Socket>();
+  /** By the socket that carries HTTP. */
+  private readonly byStream = new WeakMap<Socket, NodeConnection>();
+  private accepting = true;
+  private closed = false;
+
+  constructor(plan: ListenerPlan, host: ListenerHost) {
+    this.plan = plan;
+    this.host = host;
+    const options = serverOptions(host);
+    this.server = plan.tls === null ? http.createServer(options) : https.createServer({ ...options, ...tlsOptions(plan.tls, host) });
+    this.server.maxHeadersCount = 0; // no silent truncation: admission counts
+    this.connect();
+  }
+
+  get connections(): number {
+    return this.sockets.size;
+  }
+
+  listen(): Promise<void> {
+    const { unixPath, host, port } = this.plan;
+    return new Promise((resolve, reject) => {
+      this.server.once("error", (error: NodeJS.ErrnoException) => {
+        this.close();
+        reject(new OperatorError(explain(this.plan, error)));
+      });
+      const where = unixPath === null ? { host, port, reusePort: true } : { path: unixPath };
+      this.server.listen({ ...where, backlog: BACKLOG }, resolve);
+    });
+  }
+
+  stopAccepting(): void {
+    if (!this.accepting) return;
+    this.accepting = false;
+    // Not http.Server's own close: it would cut idle connections, and with them requests that are on their way.
+    net.Server.prototype.close.call(this.server);
+  }
+
+  close(): void {
+    if (this.closed) return;
+    this.closed = true;
+    this.accepting = false;
+    this.server.close();
+    for (const socket of this.sockets) socket.destroy();
+  }
+
+  private connect(): void {
+    const { server } = this;
+    server.on("connection", (socket) => this.accepted(socket));
+    server.on(this.plan.tls === null ? "connection" : "secureConnection", (socket: Socket) => {
+      if (!socket.destroyed) this.byStream.set(socket, new NodeConnection(socket, this.host));
+    });
+    const request = (req: http.IncomingMessage, res: http.ServerResponse): void => this.byStream.get(req.socket)?.request(req, res);
+    server.on("request", request);
+    server.on("checkContinue", request); // 100 is sent when the body is wanted
+    server.on("checkExpectation", request); // admission refuses it
+    const upgrade = (req: http.IncomingMessage, stream: object, head: Buffer): void => {
+      const { socket } = req;
+      const connection = this.byStream.get(socket);
+      if (connection === undefined || stream !== socket) socket.destroy();
+      else connection.upgrade(req, head);
+    };
+    server.on("upgrade", upgrade);
+    server.on("connect", upgrade);
+    server.on("clientError", (error: NodeJS.ErrnoException, stream) => {
+      const connection = stream instanceof net.Socket ? this.byStream.get(stream) : undefined;
+      const refusal = refusalOf(error, stream instanceof net.Socket ? stream.bytesRead : 0);
+      if (connection === undefined || refusal === null || !stream.writable) stream.destroy();
+      else connection.broken(refusal);
+    });
+  }
+
+  private accepted(socket: Socket): void {
+    this.sockets.add(socket);
+    socket.on("close", () => this.sockets.delete(socket));
+    if (this.sockets.size > this.host.connectionLimit) socket.destroy();
+  }
+}
+
+function serverOptions(host: ListenerHost): http.ServerOptions {
+  const { limits } = host.current();
+  return {
+    insecureHTTPParser: false,
+    // Admission refuses requests without Host itself, with a problem document; HTTP/1.0 may lack it.
+    requireHostHeader: false,
+    // Room for both, so that admission can say which limit was passed; beyond it the parser stops.
+    maxHeaderSize: limits.headerBytes + limits.uriBytes,
+    headersTimeout: limits.headerTimeoutMs,
+    requestTimeout: 0, // bodies have a deadline between chunks, which the pipeline keeps
+    keepAliveTimeout: limits.idleTimeoutMs,
+    keepAliveTimeoutBuffer: 0,
+    connectionsCheckingInterval: Math.min(CHECK_MS_MAX, Math.max(10, limits.headerTimeoutMs >> 2)),
+    noDelay: true,
+    keepAlive: true,
+    keepAliveInitialDelay: TCP_KEEPALIVE_DELAY_MS,
+    shouldUpgradeCallback: isWebSocket,
+  };
+}
+
+/** Any other upgrade is ignored, as RFC 9110 section 7.8 allows; so is one with a body, whose end would be in doubt. */
+function isWebSocket(req: http.IncomingMessage): boolean {
+  const { upgrade = "" } = req.headers;
+  if (req.method !== "GET" || req.httpVersion !== "1.1" || upgrade.toLowerCase() !== "websocket") return false;
+  return req.headers["content-length"] === undefined && req.headers["transfer-encoding"] === undefined;
+}
+
+/** @returns null for faults of the network, which nobody can be told about */
+function refusalOf(error: NodeJS.ErrnoException, bytesRead: number): Refusal | null {
+  const code = error.code ?? "";
+  if (code === "HPE_HEADER_OVERFLOW") return { code: "headers_too_large", detail: "the header section is too large" };
+  if (code === "HPE_INVALID_VERSION") return { code: "http_version", detail: "only HTTP/1.1 and HTTP/1.0 are spoken here" };
+  if (code === "ERR_HTTP_REQUEST_TIMEOUT")
+    return bytesRead === 0 ? null : { code: "request_timeout", detail: "the header section did not arrive in time" };
+  // The parser's own words: a fixed text for each rule.
+  if (code.startsWith("HPE_") && code !== "HPE_INVALID_EOF_STATE")
+    return { code: "bad_request", detail: `not valid HTTP (RFC 9112): ${error.message.replace("Parse Error: ", "")}` };
+  return null;
+}
+
+function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOptions {
+  const [first] = plan.certificates;
+  if (first === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
+  const contexts = new Map<string, SecureContext>();
+  for (const certificate of plan.certificates) {
+    if (certificate.hosts.length === 0) continue;
+    const context = tls.createSecureContext({ ...readPair(certificate), minVersion: "TLSv1.2" });
+    for (const name of certificate.hosts) if (!contexts.has(name.toLowerCase())) contexts.set(name.toLowerCase(), context);
+  }
+  return {
+    ...readPair(first),
+    minVersion: "TLSv1.2",
+    handshakeTimeout: host.current().limits.headerTimeoutMs,
+    // Without a match the listener's own, first certificate is used.
+    SNICallback: (name, done) => done(null, contextFor(contexts, name.toLowerCase())),
+  };
+}
+
+/** Exact names win; `*.example.com` covers one label (RFC 9525 section 6.3). */
+const contextFor = (contexts: ReadonlyMap<string, SecureContext>, name: string): SecureContext | undefined =>
+  contexts.get(name) ?? contexts.get(`*${name.slice(Math.max(0, name.indexOf(".")))}`);
+
+/** @throws OperatorError when a file cannot be read; wrong contents show in createSecureContext */
+function readPair(certificate: CertificatePlan): { readonly cert: Buffer; readonly key: Buffer } {
+  const read = (path: string): Buffer => {
+    try {
+      return readFileSync(path);
+    } catch (error) {
+      throw new OperatorError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  };
+  return { cert: read(certificate.certPath), key: read(certificate.keyPath) };
+}
+
+function explain(plan: ListenerPlan, error: NodeJS.ErrnoException): string {
+  const remedy: Readonly<Record<string, string>> = {
+    EADDRINUSE: "the address is in use; stop the other process, or start with --takeover",
+    EACCES: "not permitted; use a port from 1024 up, or grant CAP_NET_BIND_SERVICE",
+    EADDRNOTAVAIL: "this machine has no such address; use one of its own, or 0.0.0.0",
+  };
+  return `cannot listen on ${plan.address}: ${remedy[error.code ?? ""] ?? error.message}`;
+}

@@ -1,0 +1,30 @@
+// Takes a request target apart in all the forms the node engine accepts (RFC 9112 section 3.2). Judges nothing else:
+// path, query and authority go through admission like those of any request.
+
+export interface NodeTarget {
+  readonly path: string;
+  /** Without `?`; '' for none. */
+  readonly query: string;
+  /** Of an absolute-form target; null for origin-form. */
+  readonly authority: string | null;
+}
+
+/** RFC 3986 section 3: scheme and authority of an absolute http(s) URI. */
+const ABSOLUTE = /^(https?):\/\/([^/?#]*)/i;
+
+/**
+ * @param secure the listener speaks TLS: an absolute-form target must name the scheme it came over (RFC 9110 section 7.4)
+ * @returns null for any other form
+ */
+export function parseNodeTarget(target: string, secure: boolean): NodeTarget | null {
+  if (target.startsWith("/")) return { ...splitQuery(target), authority: null };
+  const absolute = ABSOLUTE.exec(target);
+  if (absolute === null || absolute[1]?.toLowerCase() !== (secure ? "https" : "http")) return null;
+  const rest = target.slice(absolute[0].length);
+  return { ...splitQuery(rest.startsWith("/") ? rest : `/${rest}`), authority: absolute[2] ?? "" };
+}
+
+function splitQuery(target: string): { readonly path: string; readonly query: string } {
+  const mark = target.indexOf("?");
+  return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
+}

@@ -1,0 +1,148 @@
+// Owns the names of the metrics and their rendering in the Prometheus text format 0.0.4.
+// Must never be called off a scrape: it walks all cells. Names and labels are a contract with dashboards.
+// Source: https://prometheus.io/docs/instrumenting/exposition_formats/
+import { ERRORS } from "../base/errors.ts";
+import { WORKER_STATES } from "../shared/heartbeat.ts";
+import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
+import type { InstanceState } from "./instance-state.ts";
+import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
+
+export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
+
+type Kind = "counter" | "gauge" | "histogram" | "summary";
+type Labels = Readonly<Record<string, string | number>>;
+
+/** @returns the whole exposition, ending in a line feed. */
+export function renderPrometheus(totals: Totals, state: InstanceState): string {
+  const page = new Page();
+  renderRoutes(page, totals.routes());
+  page.family("sluice_errors_total", "counter", "Exchanges that ended with an error code of the gateway.");
+  for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
+  renderTargets(page, totals, state);
+  renderWorkers(page, totals, state);
+  renderInstance(page, totals, state);
+  return page.text();
+}
+
+/** Series of a route appear with its first request. */
+function renderRoutes(page: Page, all: readonly RouteTotals[]): void {
+  const routes = all.filter((r) => r.requests > 0);
+  page.family("sluice_requests_total", "counter", "Finished exchanges by route and status class; aborted: no status was sent.");
+  for (const r of routes)
+    STATUS_CLASSES.forEach((status, i) => {
+      const count = r.byClass[i] ?? 0;
+      if (count > 0) page.sample("sluice_requests_total", { route: r.route, status }, count);
+    });
+  page.family("sluice_request_duration_seconds", "histogram", "Whole exchange, first byte read to last byte written; WebSockets excluded.");
+  for (const r of routes) renderHistogram(page, "sluice_request_duration_seconds", { route: r.route }, r);
+  page.family("sluice_request_body_bytes_total", "counter", "Body bytes received from clients.");
+  for (const r of routes) page.sample("sluice_request_body_bytes_total", { route: r.route }, r.bytesIn);
+  page.family("sluice_response_body_bytes_total", "counter", "Body bytes sent to clients.");
+  for (const r of routes) page.sample("sluice_response_body_bytes_total", { route: r.route }, r.bytesOut);
+}
+
+function renderHistogram(page: Page, name: string, labels: Labels, r: RouteTotals): void {
+  let cumulative = 0;
+  r.buckets.forEach((count, i) => {
+    cumulative += count;
+    page.sample(`${name}_bucket`, { ...labels, le: LATENCY_BOUNDS_S[i] ?? "+Inf" }, cumulative);
+  });
+  page.sample(`${name}_sum`, labels, r.durationSumMs / 1000);
+  page.sample(`${name}_count`, labels, cumulative);
+}
+
+function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
+  const rows = state.upstreams.flatMap((upstream) =>
+    upstream.targets.map((target) => ({
+      labels: { upstream: upstream.name, target: target.key },
+      target,
+      counts: totals.endpoint(target.slot, `${upstream.name} ${target.key}`),
+    })),
+  );
+  const each = (name: string, kind: Kind, help: string, value: (counts: EndpointTotals) => number): void => {
+    page.family(name, kind, help);
+    for (const { labels, counts } of rows) page.sample(name, labels, value(counts));
+  };
+  each("sluice_upstream_attempts_total", "counter", "Requests sent to a target, retries included.", (c) => c.attempts);
+  each("sluice_upstream_retries_total", "counter", "Attempts that repeated one that failed.", (c) => c.retries);
+  each("sluice_upstream_server_errors_total", "counter", "Responses of a target with status 500 or more.", (c) => c.serverErrors);
+  page.family("sluice_upstream_failures_total", "counter", "Attempts without a usable response, by error code.");
+  for (const { labels, counts } of rows)
+    for (const [code, count] of counts.failures) page.sample("sluice_upstream_failures_total", { ...labels, code }, count);
+  page.family("sluice_upstream_first_byte_seconds", "summary", "From dispatch to the response head.");
+  for (const { labels, counts } of rows) {
+    page.sample("sluice_upstream_first_byte_seconds_sum", labels, counts.firstByteSumMs / 1000);
+    page.sample("sluice_upstream_first_byte_seconds_count", labels, counts.firstByteCount);
+  }
+  page.family("sluice_target_healthy", "gauge", "1 when the target may be chosen, 0 when it is down or ejected.");
+  for (const { labels, target } of rows) page.sample("sluice_target_healthy", labels, target.healthy ? 1 : 0);
+  page.family("sluice_target_in_flight", "gauge", "Requests under way to the target, of all workers.");
+  for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
+}
+
+function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
+  page.family("sluice_workers", "gauge", "Workers by state.");
+  for (const name of WORKER_STATES) page.sample("sluice_workers", { state: name }, state.workers.filter((w) => w.state === name).length);
+  const each = (name: string, kind: Kind, help: string, value: (index: number) => number): void => {
+    page.family(name, kind, help);
+    state.workers.forEach((worker, i) => {
+      page.sample(name, { worker: worker.index }, value(i));
+    });
+  };
+  const cell = (i: number, which: (typeof CELL)[keyof typeof CELL]): number => totals.cells[state.workers[i]?.index ?? -1]?.get(which) ?? 0;
+  each("sluice_worker_restarts_total", "counter", "Times a worker was replaced after a failure.", (i) => state.workers[i]?.restarts ?? 0);
+  each("sluice_worker_heartbeat_age_seconds", "gauge", "Since the last sign of life.", (i) => (state.workers[i]?.beatAgeMs ?? 0) / 1000);
+  each("sluice_worker_loop_utilisation", "gauge", "Share of time that the event loop was busy, 0 to 1.", (i) =>
+    cell(i, CELL.loopUtilisation),
+  );
+  each("sluice_worker_in_flight", "gauge", "Exchanges under way.", (i) => cell(i, CELL.inFlight));
+  each("sluice_worker_connections", "gauge", "Open client connections.", (i) => cell(i, CELL.connections));
+}
+
+function renderInstance(page: Page, totals: Totals, state: InstanceState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_websockets", "gauge", "Open WebSockets.", totals.cell(CELL.webSockets));
+  one("sluice_pool_connections", "gauge", "Open connections to targets.", totals.cell(CELL.poolConnections));
+  one("sluice_pool_queued", "gauge", "Requests that wait for a connection to a target.", totals.cell(CELL.poolQueued));
+  one("sluice_mirrored_total", "counter", "Requests copied to a mirror.", totals.cell(CELL.mirroredTotal));
+  one("sluice_mirror_dropped_total", "counter", "Copies not made because too many were under way.", totals.cell(CELL.mirrorDroppedTotal));
+  page.family("sluice_log_dropped_total", "counter", "Access-log records lost: ring full (worker) or sink too slow (primary).");
+  page.sample("sluice_log_dropped_total", { stage: "ring" }, totals.cell(CELL.logDroppedTotal));
+  page.sample("sluice_log_dropped_total", { stage: "sink" }, state.logSinkDropped);
+  page.family("sluice_reloads_total", "counter", "Reloads by result.");
+  page.sample("sluice_reloads_total", { result: "ok" }, state.reloads.ok);
+  page.sample("sluice_reloads_total", { result: "failed" }, state.reloads.failed);
+  one("sluice_plan_version", "gauge", "Version of the plan in force.", state.planVersion);
+  one("sluice_ready", "gauge", "1 while serving, 0 while starting or draining.", state.phase === "serving" ? 1 : 0);
+  page.family("sluice_build_info", "gauge", "Always 1; the labels tell what runs.");
+  page.sample("sluice_build_info", { version: state.release, node: process.versions.node }, 1);
+  const cpu = process.cpuUsage();
+  one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
+  one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
+  one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
+}
+
+/** Collects lines; a family's samples must follow its header. */
+class Page {
+  private readonly lines: string[] = [];
+
+  family(name: string, kind: Kind, help: string): void {
+    this.lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
+  }
+
+  sample(name: string, labels: Labels, value: number): void {
+    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(String(text))}"`);
+    this.lines.push(`${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`);
+  }
+
+  text(): string {
+    return `${this.lines.join("\n")}\n`;
+  }
+}
+
+function escapeLabel(text: string): string {
+  return /[\\"\n]/.test(text) ? text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n") : text;
+}

@@ -1,0 +1,148 @@
+// Owns the sums over all workers' metric cells, with slots attributed to the names that hold them now.
+// Primary only. Must never write to the cells.
+import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
+import {
+  type Cell,
+  ENDPOINT,
+  ENDPOINT_SLOT_WORDS,
+  LATENCY_BUCKETS,
+  METRIC_ERRORS_MAX,
+  type MetricCells,
+  ROUTE,
+  ROUTE_SLOT_NONE,
+  ROUTE_SLOT_OVERFLOW,
+  ROUTE_SLOT_WORDS,
+  WIRE_CODES,
+} from "../shared/metric-cells.ts";
+import { SlotNames } from "../shared/slot-names.ts";
+
+/** Label of requests that matched no route, and of routes without a slot of their own. No route can be called so. */
+export const ROUTE_NONE = "_none";
+export const ROUTE_OVERFLOW = "_other";
+
+/** Labels of a status class: index 0 means that nothing was sent. */
+export const STATUS_CLASSES = ["aborted", "1xx", "2xx", "3xx", "4xx", "5xx"] as const;
+
+export interface RouteTotals {
+  readonly route: string;
+  readonly requests: number;
+  /** By {@link STATUS_CLASSES}. */
+  readonly byClass: readonly number[];
+  /** Not cumulative; bounds are LATENCY_BOUNDS_S, the last is +Inf. */
+  readonly buckets: readonly number[];
+  readonly durationSumMs: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}
+
+export interface EndpointTotals {
+  readonly attempts: number;
+  readonly retries: number;
+  readonly serverErrors: number;
+  /** Responses, and how long their first bytes took in all. */
+  readonly firstByteCount: number;
+  readonly firstByteSumMs: number;
+  /** By code, only those that happened; `other` for codes without a cell. */
+  readonly failures: ReadonlyMap<string, number>;
+}
+
+/** What a slot held when its present owner got it. */
+interface Baseline {
+  readonly owner: string;
+  readonly words: Float64Array;
+}
+
+/** Reads the cells of all workers. */
+export class Totals {
+  readonly cells: readonly MetricCells[];
+  readonly routeNames: SlotNames;
+  private readonly routeBaselines = new Map<number, Float64Array>();
+  private readonly endpointOwners = new Map<number, Baseline>();
+
+  /** @param routeSlots capacity, as the cells have it */
+  constructor(cells: readonly MetricCells[], routeSlots?: number) {
+    this.cells = cells;
+    this.routeNames = new SlotNames((slot) => this.routeBaselines.set(slot, this.sumRoute(slot)), routeSlots);
+  }
+
+  /** Sum of a worker-wide cell. */
+  cell(cell: Cell): number {
+    let sum = 0;
+    for (const cells of this.cells) sum += cells.get(cell);
+    return sum;
+  }
+
+  /** Counts of every code of the error table. */
+  errors(): ReadonlyMap<ErrorCode, number> {
+    const sums = new Float64Array(METRIC_ERRORS_MAX);
+    for (const cells of this.cells) cells.sumErrors(sums);
+    return new Map(ERROR_CODES.map((code, i) => [code, sums[i + 1] ?? 0]));
+  }
+
+  /** Every route that has a slot, the two collective slots first. */
+  routes(): RouteTotals[] {
+    const all: RouteTotals[] = [this.route(ROUTE_NONE, ROUTE_SLOT_NONE), this.route(ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW)];
+    for (const [name, slot] of this.routeNames.entries()) all.push(this.route(name, slot));
+    return all;
+  }
+
+  /** Tells who holds an endpoint slot, so that counts of an earlier holder are not taken for its own. Call when endpoints change. */
+  claim(slot: number, owner: string): void {
+    const known = this.endpointOwners.get(slot);
+    if (known?.owner === owner) return;
+    const words = known === undefined ? new Float64Array(ENDPOINT_SLOT_WORDS) : this.sumEndpoint(slot);
+    this.endpointOwners.set(slot, { owner, words });
+  }
+
+  /** @param owner `upstream key`; claims the slot when nobody did. */
+  endpoint(slot: number, owner: string): EndpointTotals {
+    this.claim(slot, owner);
+    const words = this.sumEndpoint(slot);
+    subtract(words, this.endpointOwners.get(slot)?.words);
+    const failures = new Map<string, number>();
+    WIRE_CODES.forEach((code, i) => {
+      const count = words[ENDPOINT.failures + i] ?? 0;
+      if (count > 0) failures.set(code, count);
+    });
+    if (words[ENDPOINT.otherFailures]! > 0) failures.set("other", words[ENDPOINT.otherFailures]!);
+    return {
+      attempts: words[ENDPOINT.attempts]!,
+      retries: words[ENDPOINT.retries]!,
+      serverErrors: words[ENDPOINT.serverErrors]!,
+      firstByteCount: words[ENDPOINT.firstByteCount]!,
+      firstByteSumMs: words[ENDPOINT.firstByteSumMs]!,
+      failures,
+    };
+  }
+
+  private route(route: string, slot: number): RouteTotals {
+    const words = this.sumRoute(slot);
+    subtract(words, this.routeBaselines.get(slot));
+    const byClass = [...words.subarray(ROUTE.byClass, ROUTE.byClass + STATUS_CLASSES.length)];
+    return {
+      route,
+      requests: byClass.reduce((sum, n) => sum + n, 0),
+      byClass,
+      buckets: [...words.subarray(ROUTE.buckets, ROUTE.buckets + LATENCY_BUCKETS)],
+      durationSumMs: words[ROUTE.durationSumMs]!,
+      bytesIn: words[ROUTE.bytesIn]!,
+      bytesOut: words[ROUTE.bytesOut]!,
+    };
+  }
+
+  private sumRoute(slot: number): Float64Array {
+    const words = new Float64Array(ROUTE_SLOT_WORDS);
+    for (const cells of this.cells) cells.sumRoute(slot, words);
+    return words;
+  }
+
+  private sumEndpoint(slot: number): Float64Array {
+    const words = new Float64Array(ENDPOINT_SLOT_WORDS);
+    for (const cells of this.cells) cells.sumEndpoint(slot, words);
+    return words;
+  }
+}
+
+function subtract(words: Float64Array, baseline: Float64Array | undefined): void {
+  if (baseline !== undefined) for (let i = 0; i < words.length; i++) words[i]! -= baseline[i] ?? 0;
+}

@@ -1,0 +1,80 @@
+// The messages between the primary and a worker thread, and the launch orders of a process. Types only; must never hold logic.
+// Order: init -> ready | refused; then any of the rest. A prepared plan is either activated or discarded.
+import type { EndpointPlan, Plan } from "./plan.ts";
+import type { SharedMemory } from "./shared-memory.ts";
+
+/** Upstream name -> its endpoints after name resolution. */
+export type EndpointMap = ReadonlyMap<string, readonly EndpointPlan[]>;
+
+/** A plan with what discovery knows: what a worker needs to build a runtime. */
+export interface PlanBundle {
+  readonly plan: Plan;
+  readonly endpoints: EndpointMap;
+}
+
+/** Primary -> worker. */
+export type ToWorker =
+  /** First message: build the runtime and listen. Answered by `ready` or `refused`. */
+  | {
+      readonly kind: "init";
+      readonly shared: SharedMemory;
+      /** 0..workers-1: the seat this thread fills; a replacement takes the seat of the one it replaces. Seat 0 serves Unix sockets. */
+      readonly seat: number;
+      readonly workers: number;
+      readonly bundle: PlanBundle;
+      /** Obey `crash` and `block` (tests only). */
+      readonly testHooks: boolean;
+    }
+  /** Build a runtime and open new listeners, change nothing yet. Answered by `prepared` or `refused`. */
+  | { readonly kind: "prepare"; readonly bundle: PlanBundle }
+  /** Serve new requests by the prepared plan. Answered by `activated`. */
+  | { readonly kind: "activate"; readonly version: number }
+  /** Forget the prepared plan: another worker could not take it. */
+  | { readonly kind: "discard"; readonly version: number }
+  | { readonly kind: "endpoints"; readonly upstream: string; readonly endpoints: readonly EndpointPlan[] }
+  /** Stop accepting, finish what is under way for at most timeoutMs, then end the thread. Answered by `drained`. 0 cuts at once. */
+  | { readonly kind: "drain"; readonly timeoutMs: number }
+  | { readonly kind: "crash" }
+  | { readonly kind: "block"; readonly ms: number };
+
+/** Worker -> primary. */
+export type FromWorker =
+  | { readonly kind: "ready"; readonly version: number }
+  | { readonly kind: "prepared"; readonly version: number }
+  | { readonly kind: "activated"; readonly version: number }
+  /** The plan cannot run here; what ran before goes on. */
+  | { readonly kind: "refused"; readonly version: number; readonly message: string }
+  /** An uncaught error: the thread stops accepting, finishes what it can and exits by itself. */
+  | { readonly kind: "failed"; readonly message: string }
+  /** Something an operator should know; nothing was lost. */
+  | { readonly kind: "warning"; readonly message: string }
+  /** Everything is closed; the thread ends now. @property cut exchanges that were still under way */
+  | { readonly kind: "drained"; readonly cut: number };
+
+/** What a supervisor tells a primary at birth, as JSON in the environment variable {@link LAUNCH_ENV}. */
+export interface LaunchOrders {
+  /** Listen beside the instance that holds the port, then ask it to drain. */
+  readonly takeover: boolean;
+  /** A primary was ready before under this supervisor: addresses are ours, and the last good configuration may be asked for. */
+  readonly restart: boolean;
+  /** Ports that were picked for addresses with port 0: a restart keeps them. */
+  readonly ports: Readonly<Record<string, number>>;
+}
+
+export const LAUNCH_ENV = "SLUICE_LAUNCH";
+
+/** Primary -> supervisor. */
+export type ToSupervisor =
+  | { readonly kind: "ready"; readonly urls: readonly string[]; readonly version: number; readonly ports: Readonly<Record<string, number>> }
+  /** The configuration now in force, packed: given back on request to a restarted primary that finds a broken file. */
+  | { readonly kind: "good-config"; readonly config: string }
+  | { readonly kind: "last-good?" }
+  /** Start another primary beside me, by takeover: I cannot mend myself. */
+  | { readonly kind: "replace-me"; readonly reason: string };
+
+/** Supervisor -> primary. */
+export type FromSupervisor =
+  /** First: drain. Second: cut what is left. By message and not by signal, as a signal to the process group reaches both. */
+  | { readonly kind: "stop" }
+  | { readonly kind: "last-good"; readonly config: string | null }
+  | { readonly kind: "replace-failed"; readonly reason: string };

@@ -1,0 +1,224 @@
+// Owns one worker's counters and gauges in shared memory: the worker writes, the primary reads and sums on scrape.
+// Must never allocate, lock or throw in a hot method, and must never be written by two threads.
+//
+// Layout: one Float64Array, in 8-byte words.
+//   [0 .. 16)                    gauges and worker-wide counters, see CELL
+//   [16 .. 16+128)               errors by errorNumber(code); word 16+0 is unused (0 means no error)
+//   [144 .. 144+32*R)            route slots, 32 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
+//   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
+// Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
+// fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
+// Ordering: plain stores. Each word stands for itself, so none is needed between words; a reader may be a few stores late.
+// ECMAScript allows a non-atomic float access to tear, but V8 compiles an aligned 64-bit access to one instruction on x64
+// and arm64, the only 64-bit targets of the listener's native addon.
+import { ERROR_CODES, type ErrorCode, errorNumber } from "../base/errors.ts";
+
+/** Words before the error table. */
+const CELL_WORDS = 16;
+/** Capacity for error codes; a test holds it above the table. */
+export const METRIC_ERRORS_MAX = 128;
+const ROUTE_BASE = CELL_WORDS + METRIC_ERRORS_MAX;
+const ROUTE_WORDS = 32;
+const ENDPOINT_WORDS = 16;
+const WORD_BYTES = 8;
+
+/** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
+export const METRIC_ROUTES_MAX = 1024;
+/** Endpoint slots: the capacity of the shared target-health table. 512 KiB a worker, touched only where used. */
+export const METRIC_ENDPOINTS_MAX = 4096;
+
+/** Requests that matched no route. */
+export const ROUTE_SLOT_NONE = 0;
+/** Routes that found no slot of their own. */
+export const ROUTE_SLOT_OVERFLOW = 1;
+
+/** Upper bounds of the latency buckets in seconds; one more bucket (+Inf) follows. */
+export const LATENCY_BOUNDS_S = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60] as const;
+const BOUNDS_MS = Float64Array.from(LATENCY_BOUNDS_S, (s) => s * 1000);
+export const LATENCY_BUCKETS = LATENCY_BOUNDS_S.length + 1;
+
+/** Worker-wide words. Gauges unless the name says `Total`. */
+export const CELL = {
+  inFlight: 0,
+  connections: 1,
+  webSockets: 2,
+  poolConnections: 3,
+  poolQueued: 4,
+  /** Event loop utilisation since the last sample, 0..1. */
+  loopUtilisation: 5,
+  logDroppedTotal: 6,
+  mirroredTotal: 7,
+  mirrorDroppedTotal: 8,
+} as const;
+export type Cell = (typeof CELL)[keyof typeof CELL];
+
+/** The gauges: what a dead worker must not leave behind. */
+const GAUGES: readonly Cell[] = [
+  CELL.inFlight,
+  CELL.connections,
+  CELL.webSockets,
+  CELL.poolConnections,
+  CELL.poolQueued,
+  CELL.loopUtilisation,
+];
+
+/** Words of a route slot. */
+export const ROUTE = {
+  /** +0 no status was sent (aborted), +1..+5 by status class. */
+  byClass: 0,
+  durationSumMs: 6,
+  bytesIn: 7,
+  bytesOut: 8,
+  /** {@link LATENCY_BUCKETS} words, not cumulative. */
+  buckets: 9,
+} as const;
+
+/** Why an attempt failed, as counted for each endpoint: the codes of WireError. */
+export const WIRE_CODES = [
+  "connect_failed",
+  "connect_timeout",
+  "response_timeout",
+  "upstream_reset",
+  "upstream_invalid",
+  "upstream_tls",
+  "upstream_idle_timeout",
+  "overloaded",
+] as const satisfies readonly ErrorCode[];
+
+/** Words of an endpoint slot. */
+export const ENDPOINT = {
+  attempts: 0,
+  retries: 1,
+  firstByteSumMs: 2,
+  firstByteCount: 3,
+  /** Responses with a status of 500 or more. */
+  serverErrors: 4,
+  /** Failures with a code outside {@link WIRE_CODES}. */
+  otherFailures: 5,
+  /** One word for each of {@link WIRE_CODES}. */
+  failures: 6,
+} as const;
+
+/** errorNumber -> word of the endpoint slot that counts it. */
+const FAILURE_WORD = new Uint8Array(METRIC_ERRORS_MAX).fill(ENDPOINT.otherFailures);
+WIRE_CODES.forEach((code, i) => {
+  FAILURE_WORD[errorNumber(code)] = ENDPOINT.failures + i;
+});
+
+/** Bytes of the shared buffer for one worker. */
+export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
+  return (ROUTE_BASE + routeSlots * ROUTE_WORDS + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
+}
+
+/** One worker's cells. Slots out of range count towards the overflow slot (routes) or nothing (endpoints). */
+export class MetricCells {
+  readonly routeSlots: number;
+  readonly endpointSlots: number;
+  private readonly words: Float64Array;
+  private readonly endpointBase: number;
+
+  /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
+  constructor(shared: SharedArrayBuffer, routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX) {
+    if (shared.byteLength !== metricBytes(routeSlots, endpointSlots))
+      throw new RangeError("metric cells: buffer size does not match capacity");
+    this.words = new Float64Array(shared);
+    this.routeSlots = routeSlots;
+    this.endpointSlots = endpointSlots;
+    this.endpointBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
+  }
+
+  /**
+   * Counts a finished exchange.
+   * @param status as sent to the client; 0 when nothing was sent.
+   * @param error errorNumber(code), 0 for none; counted in the worker-wide table.
+   * @param totalMs whole exchange; not put into the histogram for a WebSocket (101), whose life is not a latency.
+   * @param bytesIn body bytes received from the client.
+   * @param bytesOut body bytes sent to the client.
+   */
+  request(routeSlot: number, status: number, error: number, totalMs: number, bytesIn: number, bytesOut: number): void {
+    const words = this.words;
+    const base = this.routeBase(routeSlot);
+    const statusClass = (status / 100) | 0;
+    words[base + Math.min(statusClass, 5)]! += 1;
+    words[base + ROUTE.bytesIn]! += bytesIn;
+    words[base + ROUTE.bytesOut]! += bytesOut;
+    if (error !== 0 && error < METRIC_ERRORS_MAX) words[CELL_WORDS + error]! += 1;
+    if (status === 101) return;
+    let bucket = 0;
+    while (bucket < BOUNDS_MS.length && totalMs > BOUNDS_MS[bucket]!) bucket++;
+    words[base + ROUTE.buckets + bucket]! += 1;
+    words[base + ROUTE.durationSumMs]! += totalMs;
+  }
+
+  /**
+   * Counts one attempt against an endpoint.
+   * @param error errorNumber of why it failed; 0 when a response head arrived.
+   * @param firstByteMs from dispatch to the response head; negative when unknown.
+   * @param status of the response; 0 when there was none.
+   */
+  attempt(endpointSlot: number, error: number, firstByteMs: number, status = 0): void {
+    if (endpointSlot >= this.endpointSlots || endpointSlot < 0) return;
+    const words = this.words;
+    const base = this.endpointBase + endpointSlot * ENDPOINT_WORDS;
+    words[base + ENDPOINT.attempts]! += 1;
+    if (error !== 0) words[base + FAILURE_WORD[error]!]! += 1;
+    if (status >= 500) words[base + ENDPOINT.serverErrors]! += 1;
+    if (firstByteMs < 0) return;
+    words[base + ENDPOINT.firstByteSumMs]! += firstByteMs;
+    words[base + ENDPOINT.firstByteCount]! += 1;
+  }
+
+  /** Counts a retry, on the endpoint that the new attempt goes to. */
+  retry(endpointSlot: number): void {
+    if (endpointSlot >= this.endpointSlots || endpointSlot < 0) return;
+    this.words[this.endpointBase + endpointSlot * ENDPOINT_WORDS + ENDPOINT.retries]! += 1;
+  }
+
+  /** Adds to a worker-wide cell. */
+  add(cell: Cell, delta: number): void {
+    this.words[cell]! += delta;
+  }
+
+  /** Sets a gauge. */
+  set(cell: Cell, value: number): void {
+    this.words[cell] = value;
+  }
+
+  /** Zeroes the gauges: what a dead worker left behind. By its replacement at start, or by the primary before that. */
+  resetGauges(): void {
+    for (const cell of GAUGES) this.words[cell] = 0;
+  }
+
+  /** Reads a worker-wide cell. */
+  get(cell: Cell): number {
+    return this.words[cell]!;
+  }
+
+  /** Adds this worker's error counts to `into`, indexed by errorNumber. @param into at least METRIC_ERRORS_MAX long */
+  sumErrors(into: Float64Array): void {
+    for (let i = 1; i <= ERROR_CODES.length; i++) into[i]! += this.words[CELL_WORDS + i]!;
+  }
+
+  /** Adds a route slot to `into`. @param into {@link ROUTE_SLOT_WORDS} long */
+  sumRoute(routeSlot: number, into: Float64Array): void {
+    const base = this.routeBase(routeSlot);
+    for (let i = 0; i < ROUTE_SLOT_WORDS; i++) into[i]! += this.words[base + i]!;
+  }
+
+  /** Adds an endpoint slot to `into`. @param into {@link ENDPOINT_SLOT_WORDS} long */
+  sumEndpoint(endpointSlot: number, into: Float64Array): void {
+    if (endpointSlot >= this.endpointSlots || endpointSlot < 0) return;
+    const base = this.endpointBase + endpointSlot * ENDPOINT_WORDS;
+    for (let i = 0; i < ENDPOINT_SLOT_WORDS; i++) into[i]! += this.words[base + i]!;
+  }
+
+  private routeBase(routeSlot: number): number {
+    const slot = routeSlot >= 0 && routeSlot < this.routeSlots ? routeSlot : ROUTE_SLOT_OVERFLOW;
+    return ROUTE_BASE + slot * ROUTE_WORDS;
+  }
+}
+
+/** Words of a route slot that are in use. */
+export const ROUTE_SLOT_WORDS = ROUTE.buckets + LATENCY_BUCKETS;
+/** Words of an endpoint slot that are in use. */
+export const ENDPOINT_SLOT_WORDS = ENDPOINT.failures + WIRE_CODES.length;

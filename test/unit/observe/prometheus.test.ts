@@ -1,0 +1,102 @@
+import { expect, test } from "vitest";
+import { ERROR_CODES, ERRORS, errorNumber } from "../../../src/base/errors.ts";
+import { renderPrometheus } from "../../../src/observe/prometheus.ts";
+import { CELL } from "../../../src/shared/metric-cells.ts";
+import { instanceState, instanceTotals } from "../../support/instance.ts";
+import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
+
+const scrape = (totals = instanceTotals(), state = instanceState()): Map<string, Family> =>
+  parsePrometheus(renderPrometheus(totals, state));
+
+function value(families: Map<string, Family>, name: string, labels: Record<string, string> = {}): number | undefined {
+  const family = [...families.values()].find((f) => f.samples.some((s) => s.name === name));
+  return family?.samples.find((s) => s.name === name && Object.entries(labels).every(([key, text]) => s.labels[key] === text))?.value;
+}
+
+test("an idle instance is a valid exposition", () => {
+  const families = scrape();
+  expect([...families.keys()]).toEqual(expect.arrayContaining(["sluice_requests_total", "process_resident_memory_bytes"]));
+  expect(families.get("sluice_requests_total")?.samples).toEqual([]);
+});
+
+test("requests, histogram and bytes by route", () => {
+  const totals = instanceTotals();
+  const slot = totals.routeNames.slot("users-read");
+  const [first, second] = totals.cells;
+  first?.request(slot, 200, 0, 0.4, 5, 100);
+  second?.request(slot, 200, 0, 3, 5, 100);
+  second?.request(slot, 502, errorNumber("connect_failed"), 70_000, 0, 50);
+  second?.request(0, 404, errorNumber("route_not_found"), 1, 0, 10);
+  const families = scrape(totals);
+  const route = "users-read";
+  expect(value(families, "sluice_requests_total", { route, status: "2xx" })).toBe(2);
+  expect(value(families, "sluice_requests_total", { route, status: "5xx" })).toBe(1);
+  expect(value(families, "sluice_requests_total", { route: "_none", status: "4xx" })).toBe(1);
+  expect(value(families, "sluice_request_duration_seconds_bucket", { route, le: "0.0005" })).toBe(1);
+  expect(value(families, "sluice_request_duration_seconds_bucket", { route, le: "60" })).toBe(2);
+  expect(value(families, "sluice_request_duration_seconds_bucket", { route, le: "+Inf" })).toBe(3);
+  expect(value(families, "sluice_request_duration_seconds_sum", { route })).toBeCloseTo(70.0034, 6);
+  expect(value(families, "sluice_request_body_bytes_total", { route })).toBe(10);
+  expect(value(families, "sluice_response_body_bytes_total", { route })).toBe(250);
+  expect(value(families, "sluice_errors_total", { code: "connect_failed", source: "upstream" })).toBe(1);
+});
+
+test("every code of the error table has a series with its source", () => {
+  const samples = scrape()
+    .get("sluice_errors_total")
+    ?.samples.map((s) => s.labels);
+  expect(samples).toEqual(ERROR_CODES.map((code) => ({ code, source: ERRORS[code].source })));
+});
+
+test("targets", () => {
+  const totals = instanceTotals();
+  totals.cells[0]?.attempt(0, 0, 20, 200);
+  totals.cells[1]?.attempt(1, errorNumber("connect_timeout"), -1);
+  totals.cells[1]?.retry(0);
+  const families = scrape(totals);
+  const [one, two] = ["http://10.0.0.1:9001", "http://10.0.0.2:9001"].map((target) => ({ upstream: "users", target }));
+  expect([value(families, "sluice_target_healthy", one), value(families, "sluice_target_healthy", two)]).toEqual([1, 0]);
+  expect(value(families, "sluice_upstream_attempts_total", one)).toBe(1);
+  expect(value(families, "sluice_upstream_retries_total", one)).toBe(1);
+  expect(value(families, "sluice_upstream_first_byte_seconds_sum", one)).toBeCloseTo(0.02, 9);
+  expect(value(families, "sluice_upstream_failures_total", { ...two, code: "connect_timeout" })).toBe(1);
+  expect(value(families, "sluice_target_in_flight", one)).toBe(3);
+});
+
+test("workers and instance", () => {
+  const totals = instanceTotals();
+  totals.cells[1]?.set(CELL.loopUtilisation, 0.25);
+  totals.cells[1]?.add(CELL.logDroppedTotal, 4);
+  totals.cells[0]?.set(CELL.webSockets, 6);
+  const families = scrape(totals);
+  expect(value(families, "sluice_workers", { state: "serving" })).toBe(1);
+  expect(value(families, "sluice_workers", { state: "failed" })).toBe(0);
+  expect(value(families, "sluice_worker_restarts_total", { worker: "1" })).toBe(2);
+  expect(value(families, "sluice_worker_loop_utilisation", { worker: "1" })).toBe(0.25);
+  expect(value(families, "sluice_websockets")).toBe(6);
+  expect(value(families, "sluice_log_dropped_total", { stage: "ring" })).toBe(4);
+  expect(value(families, "sluice_log_dropped_total", { stage: "sink" })).toBe(5);
+  expect(value(families, "sluice_reloads_total", { result: "failed" })).toBe(1);
+  expect([value(families, "sluice_plan_version"), value(families, "sluice_ready")]).toEqual([3, 1]);
+  expect(value(families, "process_resident_memory_bytes")).toBeGreaterThan(1e6);
+  expect(value(scrape(totals, instanceState({ phase: "draining" })), "sluice_ready")).toBe(0);
+});
+
+test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"\n'])("label value %j survives", (name) => {
+  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0 };
+  const families = scrape(instanceTotals(), instanceState({ upstreams: [{ name: "u", balance: "random", targets: [target] }] }));
+  expect(value(families, "sluice_target_healthy", { target: name })).toBe(1);
+});
+
+test("counters of a replaced worker do not fall", () => {
+  const totals = instanceTotals();
+  const slot = totals.routeNames.slot("r");
+  totals.cells[0]?.request(slot, 200, 0, 1, 0, 0);
+  totals.cells[0]?.add(CELL.inFlight, 1);
+  const before = scrape(totals);
+  totals.cells[0]?.resetGauges();
+  const after = scrape(totals);
+  const labels = { route: "r", status: "2xx" };
+  expect([value(before, "sluice_requests_total", labels), value(after, "sluice_requests_total", labels)]).toEqual([1, 1]);
+  expect([value(before, "sluice_worker_in_flight"), value(after, "sluice_worker_in_flight")]).toEqual([1, 0]);
+});

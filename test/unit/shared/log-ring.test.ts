@@ -1,0 +1,202 @@
+import { Worker } from "node:worker_threads";
+import { describe, expect, test } from "vitest";
+import { benchLogRing } from "../../../bench/micro/log-ring.ts";
+import type { Exchange } from "../../../src/data/exchange.ts";
+import { type AccessRecord, createLogRing, type LogRingOptions, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
+import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
+
+function rig(bytes?: number, options?: LogRingOptions) {
+  const cells = new MetricCells(new SharedArrayBuffer(metricBytes()));
+  const ring = createLogRing(bytes);
+  return { cells, ring, writer: new LogRingWriter(ring, cells, options), reader: new LogRingReader(ring) };
+}
+
+function drained(reader: LogRingReader, max?: number): AccessRecord[] {
+  const records: AccessRecord[] = [];
+  reader.drain((record) => records.push(record), max);
+  return records;
+}
+
+function roundTrip(x: Exchange, options?: LogRingOptions): AccessRecord | undefined {
+  const { writer, reader } = rig(undefined, options);
+  writer.write(x, 12.5);
+  return drained(reader)[0];
+}
+
+describe("a record", () => {
+  test("arrives as it was", () => {
+    const earliest = Date.now() - 12.5;
+    const { timeMs, ...rest } = roundTrip(typicalExchange()) ?? expect.fail("nothing arrived");
+    expect(timeMs).toBeGreaterThanOrEqual(earliest);
+    expect(timeMs).toBeLessThanOrEqual(Date.now());
+    expect(rest).toEqual({
+      requestId: "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b",
+      client: "203.0.113.7",
+      method: "GET",
+      scheme: "http",
+      host: "api.example.com",
+      path: "/v1/users/12345/orders",
+      query: "",
+      protocol: "http/1.1",
+      route: "users-read",
+      target: "http://10.0.0.1:9001",
+      detail: "",
+      userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+      status: 200,
+      code: null,
+      planVersion: 1,
+      attempts: 1,
+      bytesIn: 0,
+      bytesOut: 512,
+      totalMs: 12.5,
+      upstreamConnectMs: 0.25,
+      upstreamFirstByteMs: 1.5,
+    });
+  });
+
+  test.each<[string, (x: Exchange) => void, Partial<AccessRecord>]>([
+    ["no route", (x) => (x.route = null), { route: "" }],
+    ["an error code", (x) => Object.assign(x, { status: 502, errorCode: "upstream_tls" }), { status: 502, code: "upstream_tls" }],
+    ["nothing sent", (x) => Object.assign(x, { status: 0, errorCode: "client_aborted" }), { status: 0, code: "client_aborted" }],
+    ["a WebSocket", (x) => Object.assign(x, { status: 101, wantsWebSocket: true }), { protocol: "websocket" }],
+    ["a refused WebSocket", (x) => Object.assign(x, { status: 403, wantsWebSocket: true }), { protocol: "http/1.1" }],
+    ["unknown timings", (x) => Object.assign(x, { upstreamConnectMs: -1 }), { upstreamConnectMs: -1 }],
+    ["bytes beyond 4 GiB", (x) => (x.bytesIn = 2 ** 33 + 1), { bytesIn: 2 ** 33 + 1 }],
+    ["bytes above 0x7f", (x) => (x.path = "/caf\xe9"), { path: "/caf\xe9" }],
+    ["what is no byte", (x) => (x.errorDetail = "saw \u20ac"), { detail: "saw ?" }],
+    ["NUL and line feeds", (x) => (x.method = "\0\r\n"), { method: "\0\r\n" }],
+    ["no user agent", (x) => (x.headers = []), { userAgent: "" }],
+    ["strings of the native path", (x) => (x.host = "h".repeat(40)), { host: "h".repeat(40) }],
+    ["strings over their bounds", (x) => (x.path = `/${"p".repeat(5000)}`), { path: `/${"p".repeat(1023)}`, route: "users-read" }],
+  ])("with %s", (_name, change, expected) => {
+    const x = typicalExchange();
+    change(x);
+    expect(roundTrip(x)).toMatchObject(expected);
+  });
+
+  test("https and plan version", () => {
+    expect(roundTrip(typicalExchange(recordedRuntime("::1", "https", 77)))).toMatchObject({
+      scheme: "https",
+      planVersion: 77,
+      client: "::1",
+    });
+  });
+
+  test("holds the query only when asked to", () => {
+    expect(roundTrip(typicalExchange())?.query).toBe("");
+    expect(roundTrip(typicalExchange(), { query: true })?.query).toBe("token=secret");
+  });
+
+  test("is not made for a route without access log", () => {
+    const x = typicalExchange();
+    x.route = recordedRoute("quiet", false);
+    expect(roundTrip(x)).toBeUndefined();
+  });
+
+  test("with every string at its bound fits a frame, and so does the next", () => {
+    const { writer, reader } = rig(undefined, { query: true });
+    const x = typicalExchange();
+    const long = "x".repeat(9000);
+    Object.assign(x, { requestId: long, method: long, host: long, path: long, query: long, target: long, errorDetail: long });
+    x.headers = ["user-agent", long];
+    x.route = recordedRoute(long);
+    writer.write(x, 1);
+    writer.write(typicalExchange(), 1);
+    expect(drained(reader).map((record) => record.userAgent.length)).toEqual([256, 70]);
+    expect(reader.corrupted).toBe(0);
+  });
+});
+
+describe("the ring", () => {
+  test("full: drops whole records, counts them, and goes on when there is room", () => {
+    const { writer, reader, cells } = rig(4096);
+    for (let i = 0; i < 50; i++) writer.write(typicalExchange(), i);
+    const kept = drained(reader).map((record) => record.totalMs);
+    expect(kept.length).toBeGreaterThan(5);
+    expect(kept).toEqual(kept.map((_, i) => i)); // the oldest, in order, none torn
+    expect(cells.get(CELL.logDroppedTotal)).toBe(50 - kept.length);
+    writer.write(typicalExchange(), 99);
+    expect(drained(reader).map((record) => record.totalMs)).toEqual([99]);
+  });
+
+  test("wraps at every offset", () => {
+    const { writer, reader } = rig(2048);
+    const x = typicalExchange();
+    for (let i = 0; i < 2000; i++) {
+      x.path = `/${"a".repeat(i % 97)}`;
+      writer.write(x, i);
+      expect(drained(reader)).toMatchObject([{ totalMs: i, path: x.path, userAgent: expect.stringContaining("Firefox") }]);
+    }
+  });
+
+  test("gives at most what was asked for", () => {
+    const { writer, reader } = rig();
+    for (let i = 0; i < 5; i++) writer.write(typicalExchange(), i);
+    expect([drained(reader, 2).length, drained(reader).length, drained(reader).length]).toEqual([2, 3, 0]);
+  });
+
+  test("with nonsense in it: is emptied, said, and usable afterwards", () => {
+    const { writer, reader, ring } = rig();
+    writer.write(typicalExchange(), 1);
+    new Uint32Array(ring, 8)[0] = 0xffffffff;
+    expect([drained(reader).length, reader.corrupted]).toEqual([0, 1]);
+    writer.write(typicalExchange(), 2);
+    expect(drained(reader)).toMatchObject([{ totalMs: 2 }]);
+  });
+
+  test("carries everything between threads, in order, or counts it as dropped", async () => {
+    const { cells: _, ring } = rig(16 * 1024);
+    const metrics = new SharedArrayBuffer(metricBytes());
+    const total = 50_000;
+    const here = (path: string): string => new URL(path, import.meta.url).href;
+    const producer = new Worker(
+      `const { workerData } = require("node:worker_threads");
+       (async () => {
+         const { LogRingWriter } = await import(workerData.ringModule);
+         const { MetricCells } = await import(workerData.cellsModule);
+         const { typicalExchange } = await import(workerData.exchangeModule);
+         const writer = new LogRingWriter(workerData.ring, new MetricCells(workerData.metrics));
+         const x = typicalExchange();
+         for (let i = 1; i <= ${total}; i++) { x.path = "/" + "y".repeat(i % 50); x.bytesOut = i; writer.write(x, i); }
+       })();`,
+      {
+        eval: true,
+        workerData: {
+          ring,
+          metrics,
+          ringModule: here("../../../src/shared/log-ring.ts"),
+          cellsModule: here("../../../src/shared/metric-cells.ts"),
+          exchangeModule: here("../../support/recorded-exchange.ts"),
+        },
+      },
+    );
+    let ended = false;
+    producer.once("exit", () => {
+      ended = true;
+    });
+    const reader = new LogRingReader(ring);
+    let received = 0;
+    let last = 0;
+    const take = (record: AccessRecord): void => {
+      const sound = record.bytesOut === record.totalMs && record.totalMs > last && record.path.length === (record.totalMs % 50) + 1;
+      if (!sound) throw new Error(`record ${JSON.stringify(record)} after ${last}`);
+      last = record.totalMs;
+      received++;
+    };
+    while (!ended) {
+      reader.drain(take);
+      await new Promise(setImmediate);
+    }
+    reader.drain(take);
+    expect(reader.corrupted).toBe(0);
+    expect(received).toBeGreaterThan(100);
+    expect(received + new MetricCells(metrics).get(CELL.logDroppedTotal)).toBe(total);
+  });
+});
+
+test("the benchmark runs", () => {
+  const { writeNs, records } = benchLogRing(2);
+  expect(records).toBe(4000);
+  expect(writeNs).toBeGreaterThan(0);
+});
