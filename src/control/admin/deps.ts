@@ -1,0 +1,43 @@
+// What the admin listener needs from the primary. Types only: the admin listener decides nothing about the instance.
+import type { InstanceState } from "../../observe/instance-state.ts";
+import type { Totals } from "../../observe/totals.ts";
+import type { Plan } from "../../plan/plan.ts";
+
+export interface AdminDeps {
+  /** Bearer token that callers over TCP must present; null or '' for none, then only loopback may call. May change on reload. */
+  token(): string | null;
+  state(): InstanceState;
+  readonly totals: Totals;
+  /** The plan in force; null before the first. */
+  plan(): Plan | null;
+  /** The configuration in force, secrets already redacted. */
+  config(): unknown;
+  /** Load, compile and switch; never rejects for a bad configuration. */
+  reload(): Promise<ReloadResult>;
+  /** Begin to drain and exit; returns at once. */
+  drain(): void;
+  /**
+   * POST /debug/..., only present with test hooks.
+   * @returns null when there is no such action, else what to answer
+   */
+  debug?(action: string, query: URLSearchParams): Promise<unknown> | null;
+}
+
+export type ReloadResult =
+  | {
+      readonly ok: true;
+      readonly version: number;
+      /** What changed, for people: `route users-read changed`, `upstream orders added`. */
+      readonly changes: readonly string[];
+      /** What could not take effect (needs a restart) or deserves a look. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly ok: false; readonly problems: readonly (ReloadProblem | string)[] };
+
+/** One reason why a configuration was refused. ConfigProblem is one; a worker's refusal has only a message. */
+export interface ReloadProblem {
+  readonly message: string;
+  readonly at?: { readonly file: string; readonly line: number; readonly column: number };
+  readonly path?: string;
+  readonly remedy?: string;
+}

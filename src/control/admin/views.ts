@@ -1,0 +1,83 @@
+// Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
+import type { InstanceState } from "../../observe/instance-state.ts";
+import type { Totals } from "../../observe/totals.ts";
+import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import { CELL, LATENCY_BOUNDS_S } from "../../shared/metric-cells.ts";
+
+export function workersView(state: InstanceState, totals: Totals): object[] {
+  return state.workers.map((worker) => {
+    const cells = totals.cells[worker.index];
+    return {
+      ...worker,
+      inFlight: cells?.get(CELL.inFlight) ?? 0,
+      connections: cells?.get(CELL.connections) ?? 0,
+      webSockets: cells?.get(CELL.webSockets) ?? 0,
+      poolConnections: cells?.get(CELL.poolConnections) ?? 0,
+      poolQueued: cells?.get(CELL.poolQueued) ?? 0,
+      loopUtilisation: cells?.get(CELL.loopUtilisation) ?? 0,
+      logDropped: cells?.get(CELL.logDroppedTotal) ?? 0,
+    };
+  });
+}
+
+export function upstreamsView(state: InstanceState, totals: Totals): object[] {
+  return state.upstreams.map((upstream) => ({
+    ...upstream,
+    targets: upstream.targets.map(({ slot, ...target }) => {
+      const counts = totals.endpoint(slot, `${upstream.name} ${target.key}`);
+      return { ...target, ...counts, failures: Object.fromEntries(counts.failures) };
+    }),
+  }));
+}
+
+export function routesView(plan: Plan | null): object[] {
+  return (plan?.routes ?? []).map((route) => ({
+    name: route.name,
+    match: route.match,
+    to: destinations(plan, route),
+    mirror: route.mirror === null ? null : { upstream: upstreamName(plan, route.mirror.upstream), fraction: route.mirror.fraction },
+    policies: route.policies.map((policy) => policy.name),
+    accessLog: route.accessLog,
+    webSocket: route.webSocket,
+    bodyBytes: route.bodyBytes,
+    timeouts: route.timeouts,
+  }));
+}
+
+/** Everything that the status page draws. Counters are totals: the page makes rates of them. */
+export function statusView(state: InstanceState, totals: Totals, plan: Plan | null): object {
+  const counts = new Map(totals.routes().map((route) => [route.route, route]));
+  const known = new Map((plan?.routes ?? []).map((route) => [route.name, route]));
+  const names = [...known.keys(), ...[...counts.values()].filter((c) => c.requests > 0 && !known.has(c.route)).map((c) => c.route)];
+  const { workers: _workers, upstreams: _upstreams, ...instance } = state;
+  return {
+    atMs: performance.now(),
+    instance,
+    residentBytes: process.memoryUsage.rss(),
+    latencyBoundsMs: LATENCY_BOUNDS_S.map((s) => s * 1000),
+    routes: names.map((name) => ({
+      name,
+      match: describeMatch(known.get(name)),
+      to: destinations(plan, known.get(name)),
+      byClass: counts.get(name)?.byClass ?? [],
+      buckets: counts.get(name)?.buckets ?? [],
+    })),
+    errors: [...totals.errors()].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count })),
+    upstreams: upstreamsView(state, totals),
+    workers: workersView(state, totals),
+  };
+}
+
+function destinations(plan: Plan | null, route: RoutePlan | undefined): object[] | null {
+  return route?.to?.map(({ upstream, weight }) => ({ upstream: upstreamName(plan, upstream), weight })) ?? null;
+}
+
+function upstreamName(plan: Plan | null, index: number): string {
+  return plan?.upstreams[index]?.name ?? "?";
+}
+
+function describeMatch(route: RoutePlan | undefined): string {
+  if (route === undefined) return "";
+  const { methods, hosts, path } = route.match;
+  return `${methods.length === 0 ? "" : `${methods.join("|")} `}${hosts.join("|")}${path}`;
+}
