@@ -10,21 +10,22 @@ export interface Peer {
   readonly name: string;
   readonly url: string;
   readonly pid: number;
-  stop(): Promise<void>;
+  /** @param signal SIGTERM unless given. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
 }
 
 const START_MS_MAX = 15_000;
 
 /** The origin every peer proxies to: nginx answering from its configuration. */
-export function startOrigin(directory: string, port: number, bodyBytes: number): Promise<Peer> {
+export function startOrigin(directory: string, port: number, bodyBytes: number, name = "origin"): Promise<Peer> {
   const configuration = `
-worker_processes 1; daemon off; pid ${directory}/origin.pid; error_log ${directory}/origin.err;
+worker_processes 1; daemon off; pid ${directory}/${name}.pid; error_log ${directory}/${name}.err;
 events { worker_connections 8192; }
 http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s;
   server { listen 127.0.0.1:${port} backlog=8192; location / { default_type text/plain; return 200 "${"x".repeat(bodyBytes)}"; } }
 }`;
-  return startNginx("origin", directory, { port, configuration });
+  return startNginx(name, directory, { port, configuration });
 }
 
 export function startNginxProxy(directory: string, port: number, originPort: number): Promise<Peer> {
@@ -86,10 +87,7 @@ backend origin
 
 /** Our own, from dist/, one worker, with metrics; the access log off like everybody's. */
 export async function startSluice(directory: string, port: number, originPort: number): Promise<Peer> {
-  const file = path.join(directory, "sluice.yaml");
-  fs.writeFileSync(
-    file,
-    `version: 1
+  const configuration = `version: 1
 workers: 1
 listeners: [{ address: 127.0.0.1:${port} }]
 admin: { address: 127.0.0.1:0 }
@@ -98,11 +96,17 @@ upstreams:
   origin: { targets: [{ url: "http://127.0.0.1:${originPort}" }], pool: { connections: 128 } }
 routes:
   - { name: all, match: { path: /** }, to: origin }
-`,
-  );
+`;
+  return startSluiceWith(directory, port, configuration);
+}
+
+/** Our own with any configuration that listens on `port`; `sluice.yaml` in the directory holds it. */
+export async function startSluiceWith(directory: string, port: number, configuration: string): Promise<Peer> {
+  const file = path.join(directory, "sluice.yaml");
+  fs.writeFileSync(file, configuration);
   const main = path.join(import.meta.dirname, "../dist/main.js");
   if (!fs.existsSync(main)) throw new Error("dist/main.js is missing: run `npm run build` first");
-  const environment = { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") };
+  const environment = { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run"), SLUICE_TEST_HOOKS: "1" };
   return launch({ name: "sluice", port, command: process.execPath, arguments: [main, "start", "-c", file], environment });
 }
 
@@ -124,7 +128,7 @@ async function launch(options: Launch): Promise<Peer> {
     name: options.name,
     url: `http://127.0.0.1:${options.port}/`,
     pid: child.pid ?? 0,
-    stop: () => stop(child),
+    stop: (signal) => stop(child, signal ?? "SIGTERM"),
   };
 }
 
@@ -147,10 +151,10 @@ function accepts(port: number): Promise<boolean> {
   });
 }
 
-function stop(child: ChildProcess): Promise<void> {
+function stop(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
   return new Promise((resolve) => {
     if (child.exitCode !== null || child.signalCode !== null) return resolve();
     child.once("exit", () => resolve());
-    child.kill("SIGTERM");
+    child.kill(signal);
   });
 }

@@ -48,7 +48,7 @@ class OpenListener implements ListenerHost {
   }
 
   get draining(): boolean {
-    return this.closing || this.#worker.draining;
+    return this.closing || this.#worker.closesConnections;
   }
 
   get connectionLimit(): number {
@@ -80,6 +80,8 @@ class WorkerThread {
   /** Plan messages are obeyed one after the other. */
   #queue: Promise<void> = Promise.resolve();
   draining = false;
+  /** Responses say `Connection: close`: only once nothing is accepted here any more, or clients would come straight back and be lost. */
+  closesConnections = false;
 
   constructor(init: Init, send: (message: FromWorker) => void) {
     this.#init = init;
@@ -202,9 +204,9 @@ class WorkerThread {
   }
 
   #retireListener(each: OpenListener, drainTimeoutMs: number): void {
-    each.closing = true;
-    each.closeAtMs = performance.now() + drainTimeoutMs;
     each.listener?.stopAccepting();
+    each.closing = true; // in this order: see closesConnections
+    each.closeAtMs = performance.now() + drainTimeoutMs;
     this.#closing.add(each);
   }
 
@@ -253,6 +255,7 @@ class WorkerThread {
       // After the poll phase the accept queue is as empty as it can be: what is still in it when the socket closes is lost.
       await new Promise((resolve) => setImmediate(resolve));
       for (const each of this.#everyListener()) each.listener?.stopAccepting();
+      this.closesConnections = true;
       await this.#quiet(timeoutMs);
     } else if (again && timeoutMs > 0) return;
     const cut = this.#inFlight();

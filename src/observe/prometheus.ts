@@ -64,7 +64,7 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
     for (const { labels, counts } of rows) page.sample(name, labels, value(counts));
   };
   each("sluice_upstream_attempts_total", "counter", "Requests sent to a target, retries included.", (c) => c.attempts);
-  each("sluice_upstream_retries_total", "counter", "Attempts that repeated one that failed.", (c) => c.retries);
+  each("sluice_upstream_retries_total", "counter", "Attempts that repeated one that this target failed.", (c) => c.retries);
   each("sluice_upstream_server_errors_total", "counter", "Responses of a target with status 500 or more.", (c) => c.serverErrors);
   page.family("sluice_upstream_failures_total", "counter", "Attempts without a usable response, by error code.");
   for (const { labels, counts } of rows)

@@ -168,7 +168,7 @@ export class MetricCells {
     words[base + ENDPOINT.firstByteCount]! += 1;
   }
 
-  /** Counts a retry, on the endpoint that the new attempt goes to. */
+  /** Counts a retry, on the endpoint whose failure made it necessary. */
   retry(endpointSlot: number): void {
     if (endpointSlot >= this.endpointSlots || endpointSlot < 0) return;
     this.words[this.endpointBase + endpointSlot * ENDPOINT_WORDS + ENDPOINT.retries]! += 1;

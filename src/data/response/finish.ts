@@ -1,5 +1,6 @@
 // The one end of every exchange: policies are told, metrics and log written, counters given back. Exactly once.
 import type { Exchange } from "../exchange.ts";
+import type { Policy } from "../policy.ts";
 
 /** Count an exchange in; its {@link finish} counts it out. */
 export function begin(x: Exchange): void {
@@ -14,17 +15,23 @@ export function finish(x: Exchange): void {
   const { runtime } = x;
   const { services } = runtime;
   const policies = x.route?.onFinish ?? null;
-  if (policies !== null) for (const policy of policies) guarded(x, () => policy.onFinish?.(x));
-  guarded(x, () => services.record(x));
+  if (policies !== null) tellPolicies(x, policies);
+  try {
+    services.record(x);
+  } catch (error) {
+    services.reportFault("recording an exchange failed", error, x.requestId);
+  }
   services.inFlight--;
   runtime.inFlight--;
 }
 
-/** One part's failure must not keep the others from being told. */
-function guarded(x: Exchange, part: () => void): void {
-  try {
-    part();
-  } catch (error) {
-    x.runtime.services.reportFault("finishing an exchange failed", error, x.requestId);
+/** One policy's failure must not keep the others from being told. */
+function tellPolicies(x: Exchange, policies: readonly Policy[]): void {
+  for (const policy of policies) {
+    try {
+      policy.onFinish?.(x);
+    } catch (error) {
+      x.runtime.services.reportFault(`policy ${policy.name} failed at the end`, error, x.requestId);
+    }
   }
 }
