@@ -1,0 +1,33 @@
+// Owns `sluice validate`: every mistake at once, or what the configuration amounts to.
+
+import type { Plan } from "../../plan/plan.ts";
+import type { CommandIo } from "../command.ts";
+import { compilePlan } from "../config/compile.ts";
+import { loadConfig } from "../config/load.ts";
+import { formatProblem } from "../config/problem.ts";
+import { configFiles } from "./config-arguments.ts";
+
+/** @returns 0 when the configuration may be started, 1 when not. @throws OperatorError for wrong arguments. */
+export async function validateCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const files = configFiles(argv, "validate");
+  const result = loadConfig({ files, env: io.env });
+  if (!result.ok) {
+    for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
+    io.stderr(`${result.problems.length} ${result.problems.length === 1 ? "error" : "errors"} in ${files.join(", ")}\n`);
+    return 1;
+  }
+  for (const warning of result.warnings) io.stderr(`warning: ${formatProblem(warning)}\n`);
+  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0 }), files));
+  return 0;
+}
+
+function summary(plan: Plan, files: readonly string[]): string {
+  const targets = plan.upstreams.reduce((sum, upstream) => sum + upstream.targets.length, 0);
+  const listeners = plan.listeners.map(
+    (l) =>
+      `  ${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}\n`,
+  );
+  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n`;
+}
+
+const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;

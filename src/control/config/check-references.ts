@@ -1,0 +1,85 @@
+// Owns the checks between sections that are not routes: names that must exist or be unique, addresses that exclude each other.
+import { isLoopback } from "./address.ts";
+import { type LocatedMap, nodeAt, positionAt } from "./located.ts";
+import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import type { NamedUpstream } from "./schema.ts";
+import type { Draft } from "./sections.ts";
+
+/** Says something about a path; it stands at the value's position, or at the nearest that exists. */
+export type Report = (path: readonly PathPart[], message: string, remedy: string) => void;
+
+/** Collects what the checks say: problems refuse the configuration, warnings do not. */
+export class Findings {
+  readonly problems: ConfigProblem[] = [];
+  readonly warnings: ConfigProblem[] = [];
+  readonly root: LocatedMap;
+  readonly report: Report;
+  readonly warn: Report;
+
+  constructor(root: LocatedMap) {
+    this.root = root;
+    const into =
+      (list: ConfigProblem[]): Report =>
+      (path, message, remedy) =>
+        void list.push({ at: positionAt(root, path), path: formatPath(path), message, remedy });
+    this.report = into(this.problems);
+    this.warn = into(this.warnings);
+  }
+}
+
+export function checkReferences(draft: Draft, findings: Findings): void {
+  checkAddresses(draft, findings);
+  for (const upstream of draft.upstreams) checkTargets(upstream, findings.report);
+  for (const name of unusedUpstreams(draft))
+    findings.warn(["upstreams", name], "no route uses this upstream", "remove it, or send a route there");
+}
+
+/** Only when every route could be read: a broken one might use it. */
+function unusedUpstreams(draft: Draft): readonly string[] {
+  const used = new Set<string | undefined>();
+  for (const route of draft.routes) {
+    if (route === null) return [];
+    for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
+  }
+  return draft.upstreamNames.filter((name) => !used.has(name));
+}
+
+/** A shorter admin token can be guessed. */
+const TOKEN_CHARS_MIN = 16;
+
+function checkAddresses(draft: Draft, { root, report, warn }: Findings): void {
+  const seen = new Map<string, PathPart[]>();
+  for (const [i, listener] of draft.listeners.entries()) {
+    const path = ["listeners", i, "address"];
+    const before = seen.get(listener.address);
+    if (before !== undefined)
+      report(path, `the address ${listener.address} is taken by ${formatPath(before)}`, "give each listener its own");
+    else if (listener.port !== 0 || listener.unixPath !== null) seen.set(listener.address, path);
+  }
+  const { admin } = draft.sections;
+  if (admin === undefined || admin === null) return;
+  const path = nodeAt(root, ["admin"]) === undefined ? ["admin"] : ["admin", "address"];
+  const taken = seen.get(admin.address.address);
+  if (taken !== undefined)
+    report(path, `the address ${admin.address.address} is taken by ${formatPath(taken)}`, "give the admin listener its own");
+  if (admin.token === null && !isLoopback(admin.address)) {
+    report(path, "without a token the admin listener must stay on this machine", "set admin.token, or use 127.0.0.1");
+  }
+  if (admin.token !== null && admin.token.length < TOKEN_CHARS_MIN)
+    warn(["admin", "token"], "the token is short enough to guess", `use at least ${TOKEN_CHARS_MIN} random characters`);
+}
+
+function checkTargets({ name, targets, tls }: NamedUpstream, report: Report): void {
+  const seen = new Map<string, number>();
+  for (const [i, target] of targets.entries()) {
+    const before = seen.get(target.url);
+    if (before !== undefined)
+      report(["upstreams", name, "targets", i, "url"], `the same as targets[${before}]`, "list it once and use its weight");
+    else seen.set(target.url, i);
+  }
+  if (targets.every((target) => target.weight === 0))
+    report(["upstreams", name, "targets"], "every target has weight 0", "give one of them a weight");
+  if (tls !== undefined && !targets.some((target) => target.url.startsWith("https"))) {
+    report(["upstreams", name, "tls"], "no target uses https", "write https:// in the targets, or remove tls");
+  }
+}

@@ -1,0 +1,102 @@
+// Owns the check that certificates and keys can be used: they exist, parse, belong together and cover their names.
+// What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
+import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import type { Findings, Report } from "./check-references.ts";
+import type { ConfigFiles } from "./files.ts";
+import type { PathPart } from "./problem.ts";
+import type { NamedUpstream } from "./schema.ts";
+import { UNREADABLE } from "./secrets.ts";
+import type { Draft } from "./sections.ts";
+
+/** Certificates that end sooner are warned about. */
+const EXPIRY_WARNING_DAYS = 14;
+const DAY_MS = 86_400_000;
+
+export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): void {
+  for (const [i, listener] of draft.listeners.entries()) {
+    const names = new Map<string, number>();
+    for (const [j, certificate] of (listener.certificates ?? []).entries()) {
+      const path = ["listeners", i, "tls", "certificates", j];
+      const cert = pemFile(files, certificate.cert, [...path, "cert"], findings.report);
+      const key = pemFile(files, certificate.key, [...path, "key"], findings.report);
+      const parsed = checkPair(cert, key, path, findings.report);
+      if (parsed !== null) checkValidity(parsed, certificate.hosts, path, findings.warn);
+      if (j > 0 && certificate.hosts.length === 0)
+        findings.report(path, "only the first certificate may have no hosts: this one would never be served", "add hosts");
+      for (const [k, host] of certificate.hosts.entries()) {
+        const before = names.get(host);
+        if (before !== undefined)
+          findings.report([...path, "hosts", k], `${host} already belongs to certificates[${before}]`, "list each name once");
+        else names.set(host, j);
+      }
+    }
+  }
+  for (const upstream of draft.upstreams) checkUpstreamTls(upstream, findings);
+}
+
+function checkUpstreamTls({ name, tls }: NamedUpstream, { report, warn }: Findings): void {
+  if (tls === undefined) return;
+  const path = ["upstreams", name, "tls"];
+  const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
+  const ca = readable(tls.ca);
+  if (ca !== null) readCertificates(ca, [...path, "ca"], report);
+  const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);
+  if (parsed !== null) checkValidity(parsed, [], path, warn);
+  if (!tls.verify) warn([...path, "insecureSkipVerify"], "the upstream's certificate is not verified", "use `ca` instead");
+}
+
+function pemFile(files: ConfigFiles, path: string, at: readonly PathPart[], report: Report): string | null {
+  const content = files.read(path);
+  if (Buffer.isBuffer(content)) return content.toString("latin1");
+  report(at, `can't read ${path}: ${content.message}`, "paths are relative to the configuration file");
+  return null;
+}
+
+/** @returns the certificate when both parse and belong together. */
+function checkPair(cert: string | null, key: string | null, path: readonly PathPart[], report: Report): X509Certificate | null {
+  const certificate = cert === null ? null : readCertificates(cert, [...path, "cert"], report);
+  const privateKey = key === null ? null : readKey(key, [...path, "key"], report);
+  if (certificate === null || privateKey === null) return null;
+  if (certificate.checkPrivateKey(privateKey)) return certificate;
+  report([...path, "key"], "the key does not belong to the certificate", "use the key the certificate was made for");
+  return null;
+}
+
+/** Parses every certificate of a PEM text. @returns the first. */
+function readCertificates(pem: string, path: readonly PathPart[], report: Report): X509Certificate | null {
+  const blocks = pem.match(/-----BEGIN (?:TRUSTED |X509 )?CERTIFICATE-----[\s\S]*?-----END (?:TRUSTED |X509 )?CERTIFICATE-----/g) ?? [];
+  try {
+    const [first] = blocks.map((block) => new X509Certificate(block));
+    if (first !== undefined) return first;
+    report(path, "there is no PEM certificate in this file", "use a file that holds -----BEGIN CERTIFICATE-----");
+  } catch {
+    report(path, "this is not a valid certificate", "check the file with `openssl x509 -text`");
+  }
+  return null;
+}
+
+function readKey(pem: string, path: readonly PathPart[], report: Report): KeyObject | null {
+  try {
+    return createPrivateKey(pem);
+  } catch (error) {
+    const encrypted = error instanceof Error && "code" in error && error.code === "ERR_MISSING_PASSPHRASE";
+    report(
+      path,
+      encrypted ? "the private key is encrypted" : "this is not a valid private key",
+      encrypted ? "store it without a passphrase" : "use a PEM file",
+    );
+    return null;
+  }
+}
+
+function checkValidity(certificate: X509Certificate, hosts: readonly string[], path: readonly PathPart[], warn: Report): void {
+  const left = Date.parse(certificate.validTo) - Date.now();
+  if (left < 0) warn([...path, "cert"], `the certificate expired on ${certificate.validTo}`, "renew it");
+  else if (left < EXPIRY_WARNING_DAYS * DAY_MS) warn([...path, "cert"], `the certificate ends on ${certificate.validTo}`, "renew it");
+  if (Date.parse(certificate.validFrom) > Date.now())
+    warn([...path, "cert"], `the certificate is valid only from ${certificate.validFrom}`, "");
+  for (const [k, host] of hosts.entries()) {
+    if (certificate.checkHost(host.replace(/^\*\./, "any-name.")) === undefined)
+      warn([...path, "hosts", k], `the certificate does not cover ${host}`, "clients will refuse it");
+  }
+}

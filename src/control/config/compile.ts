@@ -1,0 +1,98 @@
+// Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
+import { createHash } from "node:crypto";
+import { sortMatches } from "../../data/route/order.ts";
+import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
+import type { Config, NamedUpstream } from "./schema.ts";
+import type { RouteConfig } from "./schema-route.ts";
+
+/** What the primary adds. */
+export interface CompileContext {
+  readonly version: number;
+  /** Slot of a route's metric cells, stable while the name lives. */
+  metricSlot(routeName: string): number;
+}
+
+/** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
+const HASH_LOAD_FACTOR = 1.25;
+
+export function compilePlan(config: Config, context: CompileContext): Plan {
+  const indexes = new Map(config.upstreams.map((upstream, i) => [upstream.name, i]));
+  const order = sortMatches(config.routes.map((route) => route.match));
+  return {
+    version: context.version,
+    listeners: config.listeners.map((listener) => compileListener(listener, config.fileHashes)),
+    limits: config.limits,
+    trustedProxies: config.trustedProxies,
+    upstreams: config.upstreams.map(compileUpstream),
+    routes: order.flatMap((i) => {
+      const route = config.routes[i];
+      return route === undefined ? [] : compileRoute(route, indexes, config, context);
+    }),
+    drainTimeoutMs: config.drainTimeout,
+  };
+}
+
+function compileListener(listener: Config["listeners"][number], hashes: Config["fileHashes"]): ListenerPlan {
+  const { address, host, port, unixPath, proxyProtocol, certificates } = listener;
+  const described = certificates?.map((c) => [c.hosts, hashes[c.cert] ?? "", hashes[c.key] ?? ""]);
+  return {
+    address,
+    host,
+    port,
+    unixPath,
+    ...engineOf(listener),
+    tls:
+      certificates === null
+        ? null
+        : {
+            certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
+            fingerprint: fingerprint(described),
+          },
+    proxyProtocol,
+  };
+}
+
+/** uws unless the listener asks for something that only node has. */
+function engineOf({ strict }: { readonly strict: boolean }): Pick<ListenerPlan, "engine" | "engineReason"> {
+  if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
+  return { engine: "uws", engineReason: "the default: fastest" };
+}
+
+function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
+  const { targets, hashOn, slowStart, protocol: _reserved, tls, ...rest } = upstream;
+  const settings = {
+    ...rest,
+    hashOn: hashOn ?? { kind: "ip" as const },
+    hashLoadFactor: HASH_LOAD_FACTOR,
+    slowStartMs: slowStart,
+    tls: tls ?? null,
+  };
+  return { ...settings, fingerprint: fingerprint(settings), targets: targets.filter((target) => target.weight > 0) };
+}
+
+function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
+  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, policies } = route;
+  const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
+  const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
+    .filter((part) => part.weight > 0)
+    .map((part) => ({ upstream: index(part.upstream), weight: part.weight }));
+  return {
+    name,
+    metricSlot: context.metricSlot(name),
+    match,
+    to: parts.length === 0 ? null : parts,
+    mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
+    timeouts: timeouts ?? null,
+    bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
+    accessLog,
+    webSocket,
+    policies,
+  };
+}
+
+function missing(upstream: string): never {
+  throw new Error(`upstream ${upstream} was not checked`);
+}
+
+/** A short name for a value: equal values have equal ones. Keys come in schema order, so equal settings serialise alike. */
+const fingerprint = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("base64url").slice(0, 22);

@@ -1,0 +1,82 @@
+// Owns reading one YAML text into a located tree: size bound, syntax errors, duplicate keys.
+// Must never run code or read files because of what a text says.
+import { isMap, LineCounter, parseDocument, type YAMLError } from "yaml";
+import type { Env } from "./interpolate.ts";
+import type { LocatedMap } from "./located.ts";
+import type { ConfigProblem, Position } from "./problem.ts";
+import { Walk } from "./walk.ts";
+
+/** Largest configuration file, in bytes of text: 10,000 generous routes. */
+export const TEXT_BYTES_MAX = 16 * 1024 ** 2;
+
+/** One text with the name it is reported under. */
+export interface ConfigText {
+  readonly file: string;
+  readonly text: string;
+}
+
+/** @returns the tree (null when the text is not YAML at all or holds no map) and everything wrong with it. */
+export function readDocument(
+  source: ConfigText,
+  env: Env,
+): { readonly root: LocatedMap | null; readonly problems: readonly ConfigProblem[] } {
+  const start: Position = { file: source.file, line: 1, column: 1 };
+  const fail = (message: string, remedy: string) => ({ root: null, problems: [{ at: start, path: "", message, remedy }] });
+  if (Buffer.byteLength(source.text) > TEXT_BYTES_MAX)
+    return fail(`the file is larger than ${TEXT_BYTES_MAX / 1024 ** 2} MiB`, "split it or generate less");
+  if (source.text.includes(OPEN) || source.text.includes(CLOSE))
+    return fail("the file holds Unicode noncharacters (U+FDD0, U+FDD1)", "remove them");
+  const lines = new LineCounter();
+  const document = parseDocument(shieldTemplates(source.text), {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: false,
+    schema: "core",
+    version: "1.2",
+    logLevel: "error",
+  });
+  const place = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { file: source.file, line, column: col };
+  };
+  const problems = withoutEchoes([...document.errors, ...document.warnings]).map((error): ConfigProblem => {
+    const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), ""];
+    return { at: place(error.pos[0]), path: "", message, remedy };
+  });
+  const broken = document.errors.some((error) => error.code !== "DUPLICATE_KEY");
+  if (broken) return { root: null, problems };
+  if (!isMap(document.contents)) return fail("the file holds no configuration", "start with `version: 1`");
+  const walk = new Walk({ text: source.text, env, place, unshield, problems });
+  const root = walk.node(document.contents, [], 0);
+  return { root: root.kind === "map" ? root : null, problems };
+}
+
+const KNOWN_ERRORS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
+  DUPLICATE_KEY: ["this key is written twice", "keep one of them"],
+  MULTIPLE_DOCS: ["a second document begins here", "write one document a file, and give several files with -c"],
+};
+
+/** After one unexpected token the parser stumbles on all that follow: the first says it. */
+function withoutEchoes(errors: readonly YAMLError[]): YAMLError[] {
+  const first = errors.find((error) => error.code === "UNEXPECTED_TOKEN");
+  return errors.filter((error) => error === first || error.code !== "UNEXPECTED_TOKEN");
+}
+
+/** Stand-ins for braces: Unicode noncharacters, one UTF-16 unit each, so that positions stay right. */
+const OPEN = "\ufdd0";
+const CLOSE = "\ufdd1";
+
+/**
+ * In a YAML flow map an unquoted text can't hold braces, yet `match: { path: /users/{id} }` is how people write it. Braces right after `/`, `=` or `$`
+ * are a syntax error there and text everywhere else: so they are taken for text everywhere, and no valid file changes its meaning.
+ */
+function shieldTemplates(text: string): string {
+  return text.replace(
+    /(?<=[/=])\{([A-Za-z_*][\w.*-]*)\}|(?<=\$)\{(\w+(?::-[^\s{}[\],"']*)?)\}/g,
+    (_, template: string | undefined, variable: string | undefined) => {
+      return `${OPEN}${template ?? variable ?? ""}${CLOSE}`;
+    },
+  );
+}
+
+const unshield = (text: string): string => text.replaceAll(OPEN, "{").replaceAll(CLOSE, "}");

@@ -1,0 +1,109 @@
+// Owns the field types that only the primary's schema uses, on top of base/schema.ts. Schema only: no reading of files here.
+import { z } from "zod";
+import { parseAuthority } from "../../base/http.ts";
+import { parseCidr } from "../../base/ip.ts";
+import { duration } from "../../base/schema.ts";
+import { formatDurationMs } from "../../base/units.ts";
+import { parsePattern } from "../../data/route/pattern.ts";
+import { parseListenAddress, parseTargetUrl } from "./address.ts";
+
+/** A whole number in a range. */
+export const count = (min: number, max: number) => z.int().min(min).max(max);
+
+/** Node's timers fire at once beyond this, ms: some 24 days. */
+const TIMER_MS_MAX = 2 ** 31 - 1;
+
+/** A duration that a timer can keep; more than 0 unless said otherwise. Output milliseconds. */
+export const period = (bounds: { readonly min?: number; readonly max?: number } = {}) => {
+  const { min = 1, max = TIMER_MS_MAX } = bounds;
+  return duration()
+    .refine((ms) => ms >= min, "expected more than 0")
+    .refine((ms) => ms <= max, `expected at most ${max === TIMER_MS_MAX ? "24d" : formatDurationMs(max)}`);
+};
+
+/** Output {@link ListenAddress}. */
+export const listenAddress = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const address = parseListenAddress(text);
+      if (address !== null) return address;
+      ctx.addIssue({ code: "custom", message: "expected host:port, [IPv6]:port or unix:/absolute/path" });
+      return z.NEVER;
+    })
+    .meta({ examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] });
+
+/** Output: the normalised URL of a target. */
+export const targetUrl = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const parsed = parseTargetUrl(text);
+      if ("url" in parsed) return parsed.url;
+      ctx.addIssue({ code: "custom", message: parsed.error });
+      return z.NEVER;
+    })
+    .meta({ examples: ["http://10.0.0.1:9001", "https://users.internal", "http+srv://_http._tcp.users.internal"] });
+
+/** `api.example.com` or `*.example.com`; output in the form that a request's host has when it is matched. */
+export const hostPattern = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const wildcard = text.startsWith("*.") ? "*." : "";
+      const authority = parseAuthority(text.slice(wildcard.length));
+      if (authority !== null && authority.port === -1) return wildcard + authority.host;
+      ctx.addIssue({ code: "custom", message: "expected a host name without port, such as api.example.com or *.example.com" });
+      return z.NEVER;
+    })
+    .meta({ examples: ["api.example.com", "*.example.com"] });
+
+/** RFC 9110 section 9.1 method token; output uppercase. */
+export const method = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const upper = text.toUpperCase();
+      if (upper === "CONNECT" || upper === "TRACE") ctx.addIssue({ code: "custom", message: `${upper} is never proxied` });
+      else if (/^[A-Z][A-Z0-9_-]{0,31}$/.test(upper)) return upper;
+      else ctx.addIssue({ code: "custom", message: "expected an HTTP method such as GET" });
+      return z.NEVER;
+    })
+    .meta({ examples: ["GET"] });
+
+/** A file's path, relative to the configuration file that names it. */
+export const filePath = () => z.string().min(1).max(4096);
+
+/** A PEM file; its text by the time the schema sees it (see secrets.ts). */
+export const pemFile = () => z.string().min(1);
+
+/** Status codes: a number or a range. Output bounds, both included. */
+export const statusRange = () =>
+  z
+    .union([z.string(), count(100, 599)])
+    .transform((value, ctx) => {
+      const m = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(String(value));
+      const min = Number(m?.[1]);
+      const max = Number(m?.[2] ?? m?.[1]);
+      if (m !== null && min <= max) return { min, max };
+      ctx.addIssue({ code: "custom", message: "expected a status such as 200 or a range such as 200-299" });
+      return z.NEVER;
+    })
+    .meta({ examples: ["200-299", 204] });
+
+/** The answer to a key or value that a later version will know. */
+export const notYet = (what: string): string => `${what} is not in this version yet`;
+
+/** An address or CIDR block, as text. */
+export const cidr = () =>
+  z
+    .string()
+    .refine((text) => parseCidr(text) !== null, "expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32")
+    .meta({ examples: ["10.0.0.0/8", "2001:db8::/32"] });
+
+/** The path pattern of a route, as text that parsePattern accepts. */
+export const pathPattern = () =>
+  z.string().superRefine((text, ctx) => {
+    const pattern = parsePattern(text);
+    if ("error" in pattern) ctx.addIssue({ code: "custom", message: pattern.error });
+  });

@@ -1,0 +1,64 @@
+// Owns what the configuration may read from disk: secrets by `file:`, certificates, static answers. Paths are relative to the file that names them.
+// Remembers everything it read, so that a change of any of it can lead to a reload.
+import { createHash } from "node:crypto";
+import { closeSync, fstatSync, openSync, readFileSync } from "node:fs";
+import { dirname, resolve } from "node:path";
+
+/** Largest file a configuration may name. */
+export const FILE_BYTES_MAX = 16 * 1024 ** 2;
+
+/** Reads files for one load. @throws nothing: errors are results. */
+export class ConfigFiles {
+  readonly #read = new Map<string, Buffer | Error>();
+
+  /** The absolute path of `path` as written in `file`. */
+  resolve(file: string, path: string): string {
+    return resolve(dirname(file), path);
+  }
+
+  /** @param path absolute. @returns the content, or why there is none. */
+  read(path: string): Buffer | Error {
+    const known = this.#read.get(path);
+    if (known !== undefined) return known;
+    const content = readBounded(path);
+    this.#read.set(path, content);
+    return content;
+  }
+
+  /** Every path asked for, found or not: what to watch. */
+  get paths(): readonly string[] {
+    return [...this.#read.keys()];
+  }
+
+  /** Path -> SHA-256 of the content, for what could be read. */
+  hashes(): Record<string, string> {
+    const hashes: Record<string, string> = {};
+    for (const [path, content] of this.#read)
+      if (Buffer.isBuffer(content)) hashes[path] = createHash("sha256").update(content).digest("hex");
+    return hashes;
+  }
+}
+
+function readBounded(path: string): Buffer | Error {
+  let fd: number | null = null;
+  try {
+    fd = openSync(path, "r");
+    const stat = fstatSync(fd);
+    if (!stat.isFile()) return new Error("it is not a regular file");
+    if (stat.size > FILE_BYTES_MAX) return new Error(`it is larger than ${FILE_BYTES_MAX / 1024 ** 2} MiB`);
+    return readFileSync(fd);
+  } catch (error) {
+    return new Error(reason(error));
+  } finally {
+    if (fd !== null) closeSync(fd);
+  }
+}
+
+/** What a file error means, without system call names. */
+function reason(error: unknown): string {
+  const code = error instanceof Error && "code" in error ? error.code : null;
+  if (code === "ENOENT" || code === "ENOTDIR") return "there is no such file";
+  if (code === "EACCES" || code === "EPERM") return "reading it is not permitted";
+  if (code === "EISDIR") return "it is a directory";
+  return error instanceof Error ? error.message : String(error);
+}

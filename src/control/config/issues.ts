@@ -1,0 +1,144 @@
+// Owns turning what the schema finds wrong into problems with position, path and remedy.
+import type { z } from "zod";
+import { notYet } from "./fields.ts";
+import { isLater } from "./later.ts";
+import { keyPositionAt, type Located, nodeAt, positionAt } from "./located.ts";
+import { type ConfigProblem, formatPath, nearest, type PathPart, suggest } from "./problem.ts";
+
+type Issue = z.core.$ZodIssue;
+type RawIssue = z.core.$ZodRawIssue;
+
+/** Separates the known keys inside the message of an unrecognized_keys issue: see {@link issueMessage}. */
+const KEYS_MARK = "\0";
+
+/** The `error` map to parse with: says what was expected, and carries the keys an object knows to {@link problemsOf}. */
+export function issueMessage(issue: RawIssue): string | undefined {
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return KEYS_MARK + knownKeys(issue.inst).join(KEYS_MARK);
+    case "invalid_type":
+      return issue.input === undefined
+        ? "is required"
+        : `expected ${TYPE_NAMES[issue.expected] ?? issue.expected}, got ${typeName(issue.input)}`;
+    case "invalid_value":
+      return `expected ${issue.values
+        .map((value) => String(value))
+        .join(", ")
+        .replace(/, ([^,]*)$/, " or $1")}`;
+    case "too_small":
+    case "too_big":
+      return sizeMessage(
+        issue.code === "too_small" ? "at least" : "at most",
+        issue.origin,
+        Number(issue.code === "too_small" ? issue.minimum : issue.maximum),
+      );
+    default:
+      return undefined;
+  }
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a map",
+  record: "a map",
+};
+
+function typeName(input: unknown): string {
+  if (input === null) return "nothing";
+  if (Array.isArray(input)) return "a list";
+  if (typeof input === "number" && !Number.isInteger(input)) return "a fraction";
+  return TYPE_NAMES[typeof input] ?? typeof input;
+}
+
+function sizeMessage(bound: string, origin: string, limit: number): string {
+  if (origin === "string") return limit === 1 && bound === "at least" ? "must not be empty" : `expected ${bound} ${limit} characters`;
+  if (origin === "array") return `expected ${bound} ${limit} ${limit === 1 ? "entry" : "entries"}`;
+  return `expected ${bound} ${limit}`;
+}
+
+/** @param inst the object schema that raised the issue (zod leaves it on raw issues only). */
+function knownKeys(inst: unknown): string[] {
+  const def: unknown = typeof inst === "object" && inst !== null && "def" in inst ? inst.def : null;
+  const shape: unknown = typeof def === "object" && def !== null && "shape" in def ? def.shape : null;
+  return typeof shape === "object" && shape !== null ? Object.keys(shape) : [];
+}
+
+/** @param base path of the parsed value within `root`. */
+export function problemsOf(issues: readonly Issue[], root: Located, base: readonly PathPart[]): ConfigProblem[] {
+  const misspelt = new Set(issues.filter((issue) => issue.code === "unrecognized_keys").map((issue) => JSON.stringify(issue.path)));
+  // What a misspelt key leaves missing is not worth a second message.
+  const telling = issues.filter((issue) => issue.code !== "custom" || !misspelt.has(JSON.stringify(issue.path)));
+  return telling.flatMap((issue) => problemsOfIssue(issue, root, base));
+}
+
+function problemsOfIssue(issue: Issue, root: Located, base: readonly PathPart[]): ConfigProblem[] {
+  const path: PathPart[] = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(key, issue.message, root, path));
+  if (issue.code === "invalid_union" && issue.message === UNION_DEFAULT) return unionProblems(issue.errors, root, path);
+  if (issue.code === "invalid_key")
+    return issue.issues.map((inner) => ({ at: keyPositionAt(root, path), path: formatPath(path), message: inner.message, remedy: "" }));
+  const node = nodeAt(root, path);
+  return [
+    { at: positionAt(root, path), path: formatPath(path), message: withoutSecrets(issue.message, node), remedy: remedyFor(issue, node) },
+  ];
+}
+
+const UNION_DEFAULT = "Invalid input";
+
+function unknownKey(key: string, message: string, root: Located, path: readonly PathPart[]): ConfigProblem {
+  const full = [...path, key];
+  const place = { at: keyPositionAt(root, full), path: formatPath(full) };
+  if (isLater(path, key)) return { ...place, message: notYet(`\`${key}\``), remedy: "remove it" };
+  return {
+    ...place,
+    message: "unknown key",
+    remedy: suggest(
+      key,
+      message.split(KEYS_MARK).filter((known) => known !== ""),
+      "known keys",
+    ),
+  };
+}
+
+/** Reports the branch that came nearest: the one whose mistakes lie deepest, then the one with the fewest. */
+function unionProblems(branches: readonly (readonly Issue[])[], root: Located, path: readonly PathPart[]): ConfigProblem[] {
+  const matching = branches.filter((branch) => !branch.some((issue) => issue.path.length === 0 && issue.code === "invalid_type"));
+  const best = [...matching].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
+  if (best !== undefined) return problemsOf(best, root, path);
+  const expected = branches.flatMap((branch) => branch.map((issue) => issue.message.replace(/, got .*$/, "").replace(/^expected /, "")));
+  return [
+    {
+      at: positionAt(root, path),
+      path: formatPath(path),
+      message: `expected ${[...new Set(expected)].join(" or ")}`,
+      remedy: remedyFor(branches[0]?.[0], nodeAt(root, path)),
+    },
+  ];
+}
+
+const depth = (issues: readonly Issue[]): number =>
+  Math.max(0, ...issues.map((issue) => issue.path.length + (issue.code === "unrecognized_keys" ? 1 : 0)));
+
+function remedyFor(issue: Issue | undefined, node: Located | undefined): string {
+  if (node?.kind === "scalar" && node.value === null) return "give it a value, or remove the key";
+  if (issue?.code === "invalid_type" && node === undefined) return "add it";
+  const isText = node?.kind === "scalar" && (typeof node.value === "number" || typeof node.value === "boolean");
+  if (issue?.code === "invalid_type" && issue.expected === "string" && isText) return "write it in quotes";
+  if (issue?.code === "invalid_type" && issue.expected === "array" && node !== undefined)
+    return "write it as [a, b] or as lines that start with `-`";
+  if (issue?.code === "invalid_value" && node?.kind === "scalar" && typeof node.value === "string" && !node.fromEnv) {
+    const near = nearest(node.value, issue.values.map(String));
+    return near === null ? "" : `did you mean \`${near}\`?`;
+  }
+  return "";
+}
+
+/** What came from the environment may be a secret: it is not repeated. */
+function withoutSecrets(message: string, node: Located | undefined): string {
+  if (node?.kind !== "scalar" || !node.fromEnv || node.value === "" || typeof node.value !== "string") return message;
+  return message.replaceAll(JSON.stringify(node.value), "what the environment gave").replaceAll(node.value, "***");
+}

@@ -1,0 +1,19 @@
+// Owns the list of keys that config.md knows and this version does not: they are refused by name, never ignored and never "unknown".
+import type { PathPart } from "./problem.ts";
+
+const ROUTE_KEYS = ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"];
+
+/** Place (with `*` for any name or index) -> keys that come in a later version. */
+const LATER: Readonly<Record<string, readonly string[]>> = {
+  "": ["auth", "tiers", "consumers", "redis"],
+  "listeners.*.tls": ["clientCa"],
+  "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
+  "routes.*": ROUTE_KEYS,
+  defaults: ROUTE_KEYS,
+};
+
+/** Whether a key at this place belongs to a later version. */
+export function isLater(place: readonly PathPart[], key: string): boolean {
+  const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && place[0] === "upstreams") ? "*" : part)).join(".");
+  return LATER[pattern]?.includes(key) ?? false;
+}

@@ -1,0 +1,79 @@
+// Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
+// A configuration with any mistake is refused whole: there is no partial result.
+import { checkReferences, Findings } from "./check-references.ts";
+import { checkRoutes } from "./check-routes.ts";
+import { checkTls } from "./check-tls.ts";
+import { readDocument } from "./document.ts";
+import { ConfigFiles } from "./files.ts";
+import type { Env } from "./interpolate.ts";
+import { type LocatedMap, overlay } from "./located.ts";
+import { type ConfigProblem, type Position, sortProblems } from "./problem.ts";
+import type { Config } from "./schema.ts";
+import { resolveFiles } from "./secrets.ts";
+import { readSections } from "./sections.ts";
+
+/** @property files everything the configuration was made of: what to watch for a reload (also when it failed). */
+export type LoadResult =
+  | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigProblem[]; readonly files: readonly string[] }
+  | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
+
+/**
+ * Loads a configuration from files; later files are laid over earlier ones (maps key by key, lists replace, null removes).
+ * Never throws; reads nothing but these files and those they name.
+ */
+export function loadConfig(options: { readonly files: readonly string[]; readonly env: Env }): LoadResult {
+  const files = new ConfigFiles();
+  const texts: { file: string; text: string }[] = [];
+  const unreadable: ConfigProblem[] = [];
+  for (const file of options.files) {
+    const content = files.read(files.resolve(`${process.cwd()}/.`, file));
+    if (Buffer.isBuffer(content)) texts.push({ file, text: content.toString("utf8") });
+    else
+      unreadable.push({
+        at: start(file),
+        path: "",
+        message: `can't read the configuration: ${content.message}`,
+        remedy: "check the path after -c",
+      });
+  }
+  if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
+  return parseConfig({ texts, env: options.env, files });
+}
+
+/** As {@link loadConfig}, from texts. File names serve for positions and as the base of relative paths. */
+export function parseConfig(options: {
+  readonly texts: readonly { readonly file: string; readonly text: string }[];
+  readonly env?: Env;
+  readonly files?: ConfigFiles;
+}): LoadResult {
+  const { texts, env = {}, files = new ConfigFiles() } = options;
+  const names = texts.map((text) => text.file);
+  const read = texts.map((text) => readDocument(text, env));
+  const problems = read.flatMap((result) => result.problems);
+  const roots = read.flatMap((result) => result.root ?? []);
+  const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
+  const [first] = roots;
+  if (first === undefined || roots.length < texts.length) return refuse();
+  const resolved = resolveFiles(layer(first, roots), files);
+  problems.push(...resolved.problems);
+  const { root, draft, problems: found } = readSections(resolved.root, files);
+  const findings = new Findings(root);
+  checkReferences(draft, findings);
+  checkRoutes(draft, findings);
+  checkTls(draft, files, findings);
+  problems.push(...found, ...findings.problems);
+  if (problems.length > 0 || draft.complete === null) return refuse();
+  return {
+    ok: true,
+    config: { ...draft.complete, fileHashes: files.hashes() },
+    warnings: sortProblems(findings.warnings, names),
+    files: files.paths,
+  };
+}
+
+function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
+  const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map
+  return whole.kind === "map" ? whole : first;
+}
+
+const start = (file: string): Position => ({ file, line: 1, column: 1 });

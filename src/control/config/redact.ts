@@ -1,0 +1,27 @@
+// Owns the form of the configuration that may be shown: `/config` on the admin listener. Must never let a secret through.
+import type { Config } from "./schema.ts";
+
+const HIDDEN = "***";
+/** Headers and the like whose values are credentials more often than not. */
+const SECRET_NAME = /authorization|cookie|token|secret|password|api-?key|credential/i;
+
+/** A plain copy for JSON: the admin token, private keys and header values that look like credentials are `***`. */
+export function redactConfig(config: Config): unknown {
+  const { fileHashes: _internal, ...shown } = config;
+  return copy({
+    ...shown,
+    admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
+    upstreams: config.upstreams.map((upstream) =>
+      upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
+    ),
+  });
+}
+
+function copy(value: unknown): unknown {
+  if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
+  if (Array.isArray(value)) return value.map(copy);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [key, typeof inner === "string" && SECRET_NAME.test(key) ? HIDDEN : copy(inner)]),
+  );
+}

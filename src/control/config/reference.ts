@@ -1,0 +1,147 @@
+// Owns the reference docs (config/REFERENCE.md), written from the same schema that validates. Pure.
+
+import { formatDurationMs, formatSizeBytes } from "../../base/units.ts";
+import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
+import { inputSchema, type JsonSchema } from "./json-schema.ts";
+
+const INTRODUCTION = `# Configuration reference
+
+Written from the schema by \`npm run generate\`; do not edit. Working files to start from stand beside it in this folder.
+
+One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\` later files are laid over earlier ones: maps merge key by key,
+everything else (lists too) is replaced, and \`key: null\` takes a key away (JSON Merge Patch, RFC 7396).
+
+| Form | Written as |
+|---|---|
+| duration | \`250ms\`, \`5s\`, \`1.5m\`, \`1h\`, \`1d\`, or \`0\` |
+| size | \`16KiB\`, \`10MiB\`, \`1GB\`, or a number of bytes |
+| percentage | \`20%\`, or a number from 0 to 1 |
+| environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
+| secret | \`file:path\` reads it from a file |
+| file | relative to the configuration file that names it |
+| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`; \`{{\` for a brace |
+
+Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
+Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without.
+
+## Which route wins
+
+The order in the file never matters. Of the routes that match a request the most specific wins: exact host before \`*.\` host (longer first) before none; exact path
+before parameters before \`**\`, more literal characters first; then methods before none; then more header conditions, then more query conditions; then a
+client type before none. Two routes that could tie are an error.
+`;
+
+interface Row {
+  readonly key: string;
+  readonly schema: JsonSchema;
+  readonly required: boolean;
+}
+
+/** @returns the whole document as Markdown. */
+export function referenceText(): string {
+  const root = inputSchema();
+  const parts = [INTRODUCTION];
+  const simple = Object.entries(root.properties ?? {}).filter(([, schema]) => !hasKeys(schema));
+  parts.push(`## Top level\n\n${table(simple.map(([key, schema]) => ({ key, schema, required: isRequired(root, key) })))}`);
+  for (const [key, schema] of Object.entries(root.properties ?? {}))
+    if (hasKeys(schema) && key !== "defaults") parts.push(section(key, schema));
+  parts.push(
+    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\` and \`mirror\`.\n`,
+  );
+  return parts.join("\n");
+}
+
+function section(key: string, schema: JsonSchema): string {
+  const { node, suffix } = innermost(schema);
+  const policies = new Map(key === "routes" ? POLICY_SCHEMAS.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
+  const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
+  const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}`;
+  const own = [...policies].map(([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(policy ?? {}, ""))}`);
+  return [title, ...own].join("\n");
+}
+
+const sentence = (schema: JsonSchema | undefined): string => schema?.description ?? "";
+
+/** Through lists, named entries and `false | map` to what has keys. */
+function innermost(schema: JsonSchema): { readonly node: JsonSchema; readonly suffix: string } {
+  if (schema.items !== undefined && hasKeys(schema.items)) return { node: innermost(schema.items).node, suffix: "[]" };
+  const { additionalProperties } = schema;
+  if (typeof additionalProperties === "object" && hasKeys(additionalProperties))
+    return { node: innermost(additionalProperties).node, suffix: ".NAME" };
+  const branch = schema.anyOf?.find(hasKeys);
+  return branch === undefined ? { node: schema, suffix: "" } : innermost(branch);
+}
+
+function hasKeys(schema: JsonSchema): boolean {
+  if (schema.properties !== undefined) return true;
+  if (schema.items !== undefined) return hasKeys(schema.items);
+  if (typeof schema.additionalProperties === "object") return hasKeys(schema.additionalProperties);
+  return schema.anyOf?.some(hasKeys) ?? false;
+}
+
+function rows(node: JsonSchema, prefix: string): Row[] {
+  return Object.entries(node.properties ?? {}).flatMap(([key, schema]) => {
+    const name = `${prefix}${key}`;
+    const row = { key: name, schema, required: isRequired(node, key) };
+    const inner = innermost(schema);
+    return inner.node.properties === undefined ? [row] : [row, ...rows(inner.node, `${name}${inner.suffix}.`)];
+  });
+}
+
+const isRequired = (node: JsonSchema, key: string): boolean =>
+  (node.required?.includes(key) ?? false) && node.properties?.[key]?.default === undefined;
+
+function table(list: readonly Row[]): string {
+  const lines = list.map(
+    (row) => `| \`${row.key}\` | ${cell(typeText(row.schema))} | ${cell(defaultText(row))} | ${cell(describe(row.schema))} |`,
+  );
+  return `| Key | Type | Default | Meaning |\n|---|---|---|---|\n${lines.join("\n")}\n`;
+}
+
+const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\n", " ");
+
+function describe(schema: JsonSchema): string {
+  const examples = (schema.examples ?? []).map((example) => code(example)).join(", ");
+  const unitOnly = schema.unitPattern !== undefined;
+  return `${sentence(schema)}${examples === "" || unitOnly ? "" : ` Example: ${examples}`}`;
+}
+
+const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
+
+function typeText(schema: JsonSchema): string {
+  if (schema.unitPattern !== undefined) return unitName(schema.unitPattern);
+  if (schema.enum !== undefined) return schema.enum.map(code).join(" or ");
+  if (schema.const !== undefined) return code(schema.const);
+  if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
+  if (schema.items !== undefined) return `list of ${typeText(schema.items)}`;
+  if (typeof schema.additionalProperties === "object") return `map of name to ${typeText(schema.additionalProperties)}`;
+  if (schema.properties !== undefined) return "map";
+  const bounds =
+    schema["minimum"] !== undefined && schema["maximum"] !== undefined
+      ? ` ${String(schema["minimum"])} to ${String(schema["maximum"])}`
+      : "";
+  return `${TYPE_NAMES[String(schema.type)] ?? "any value"}${bounds}`;
+}
+
+const TYPE_NAMES: Readonly<Record<string, string>> = {
+  string: "text",
+  integer: "number",
+  number: "number",
+  boolean: "true or false",
+  object: "map",
+};
+
+function unitName(pattern: string): string {
+  if (pattern.includes("KiB")) return "size";
+  return pattern.includes("ms") ? "duration" : "percentage";
+}
+
+function defaultText({ schema, required }: Row): string {
+  const preset = schema.default;
+  if (required) return "required";
+  if (preset === undefined || preset === null) return "";
+  if (typeof preset === "object" && !Array.isArray(preset) && hasKeys(schema)) return "";
+  if (typeof preset === "number" && schema.unitPattern !== undefined)
+    return code(unitName(schema.unitPattern) === "size" ? formatSizeBytes(preset) : formatDurationMs(preset));
+  return preset === "" ? "empty" : code(preset);
+}

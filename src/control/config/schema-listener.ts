@@ -1,0 +1,55 @@
+// Owns the schema of listeners: address, TLS by SNI, engine choice.
+import { z } from "zod";
+import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
+
+/** Listeners of one instance. */
+export const LISTENERS_MAX = 64;
+/** Certificates of one listener. */
+export const CERTIFICATES_MAX = 1000;
+const NAMES_MAX = 200;
+
+const certificate = z.strictObject({
+  cert: filePath().meta({ description: "PEM file: the certificate, then its intermediates. Read again when it changes." }),
+  key: filePath().meta({ description: "PEM file: the private key, not encrypted." }),
+  hosts: z
+    .array(hostPattern())
+    .max(NAMES_MAX)
+    .prefault([])
+    .meta({ description: "Server names (SNI) it is for, `*.` allowed; may be left out for the first, which is the default." }),
+});
+
+const tls = z.strictObject({
+  certificates: z.array(certificate).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
+});
+
+export const listener = z
+  .strictObject({
+    address: listenAddress().meta({ description: "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one." }),
+    tls: tls.optional().meta({ description: "Serve HTTPS." }),
+    http2: z
+      .literal(false, { error: (issue) => (issue.input === true ? `${notYet("http2")}; remove it` : undefined) })
+      .prefault(false)
+      .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
+    strict: z.boolean().prefault(false).meta({
+      description:
+        "Use the `node` engine: strictest parsing, HTTP/1.0, absolute-form targets, `OPTIONS *`. Slower than the default `uws` engine.",
+    }),
+    proxyProtocol: z.boolean().prefault(false).meta({
+      description:
+        "Believe a PROXY protocol v2 header on this listener (uws engine only): only behind a load balancer that always sends one.",
+    }),
+  })
+  .refine((v) => !(v.strict && v.proxyProtocol), {
+    message: "proxyProtocol works only on the uws engine; remove it or `strict: true`",
+    path: ["proxyProtocol"],
+  })
+  .transform((v) => ({
+    ...v.address,
+    strict: v.strict,
+    proxyProtocol: v.proxyProtocol,
+    certificates: v.tls === undefined ? null : v.tls.certificates,
+  }));
+
+export type ListenerConfig = z.output<typeof listener>;
+
+export const listeners = z.array(listener).min(1).max(LISTENERS_MAX).meta({ description: "Where clients connect." });

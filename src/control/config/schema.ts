@@ -1,0 +1,49 @@
+// Owns the root of the one schema from which types, validation, JSON Schema and reference docs are made.
+// Must never read files or the environment.
+import { z } from "zod";
+import { name } from "../../base/schema.ts";
+import { cidr } from "./fields.ts";
+import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
+import { listeners } from "./schema-listener.ts";
+import { defaults, type RouteConfig, routes } from "./schema-route.ts";
+import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
+
+/** Upstreams of one instance. */
+export const UPSTREAMS_MAX = 10_000;
+const TRUSTED_PROXIES_MAX = 1000;
+
+const version = z.literal(1, { error: "expected version: 1" }).meta({ description: "Version of this format." });
+
+const trustedProxies = z
+  .array(cidr())
+  .max(TRUSTED_PROXIES_MAX)
+  .prefault([])
+  .meta({ description: "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed." });
+
+const upstreams = z
+  .record(name(), upstream)
+  .refine((record) => Object.keys(record).length <= UPSTREAMS_MAX, `expected at most ${UPSTREAMS_MAX} upstreams`)
+  .prefault({})
+  .meta({ description: "Named groups of targets." });
+
+/** Sections that stand on their own: each is parsed alone, so that a mistake in one hides none in another. */
+export const SECTIONS = { version, workers, listeners, admin, trustedProxies, limits, drainTimeout, watchdog, dns, log } as const;
+
+/** The whole file. */
+export const configSchema = z.strictObject({ ...SECTIONS, upstreams, defaults, routes });
+
+type Sections = { readonly [K in keyof typeof SECTIONS]: z.output<(typeof SECTIONS)[K]> };
+
+/** One named upstream. */
+export interface NamedUpstream extends UpstreamConfig {
+  readonly name: string;
+}
+
+/** A configuration that is right in every part: defaults filled in, units resolved (milliseconds, bytes, fractions), files read or their paths made absolute. */
+export interface Config extends Sections {
+  readonly upstreams: readonly NamedUpstream[];
+  /** In the order of the file; the plan orders them. */
+  readonly routes: readonly RouteConfig[];
+  /** Certificate files: path -> SHA-256 of the content, for fingerprints. */
+  readonly fileHashes: Readonly<Record<string, string>>;
+}

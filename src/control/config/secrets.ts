@@ -1,0 +1,57 @@
+// Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
+import type { ConfigFiles } from "./files.ts";
+import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./located.ts";
+import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+
+/** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
+export const SECRET_FIELDS: readonly (readonly string[])[] = [["admin", "token"]];
+
+/** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
+const PATH_FIELDS: readonly (readonly string[])[] = [
+  ["listeners", "*", "tls", "certificates", "*", "cert"],
+  ["listeners", "*", "tls", "certificates", "*", "key"],
+];
+
+/** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
+const PEM_FIELDS: readonly (readonly string[])[] = ["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]);
+
+/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
+export const UNREADABLE = "(unreadable)";
+
+/** @returns the tree with files read; what can't be read is reported where it is named. */
+export function resolveFiles(
+  root: LocatedMap,
+  files: ConfigFiles,
+): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[] } {
+  const problems: ConfigProblem[] = [];
+  const content = (node: LocatedScalar, written: string, path: readonly PathPart[]): Located => {
+    const found = files.read(files.resolve(node.at.file, written));
+    if (Buffer.isBuffer(found)) return { ...node, value: found.toString("utf8"), fromEnv: true };
+    problems.push({
+      at: node.at,
+      path: formatPath(path),
+      message: `can't read ${written}: ${found.message}`,
+      remedy: "paths are relative to the configuration file",
+    });
+    return { ...node, value: UNREADABLE };
+  };
+  const change = (
+    fields: readonly (readonly string[])[],
+    how: (node: LocatedScalar, text: string, path: readonly PathPart[]) => Located,
+  ): void => {
+    for (const field of fields) {
+      result = replaceAt(result, field, (node, path) =>
+        node.kind === "scalar" && typeof node.value === "string" && node.value !== "" ? how(node, node.value, path) : node,
+      );
+    }
+  };
+  let result: Located = root;
+  change(SECRET_FIELDS, (node, text, path) => {
+    const read = text.startsWith("file:") ? content(node, text.slice(5), path) : node;
+    return read.kind === "scalar" && read !== node ? { ...read, value: String(read.value).replace(/\r?\n$/, "") } : read;
+  });
+  change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
+  change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
+  change(PEM_FIELDS, (node, text, path) => (text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path)));
+  return { root: result.kind === "map" ? result : root, problems };
+}

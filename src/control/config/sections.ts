@@ -1,0 +1,148 @@
+// Owns reading the tree section by section, upstream by upstream and route by route, so that one mistake hides no other.
+import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
+import type { PolicyPlan } from "../../plan/plan.ts";
+import type { ConfigFiles } from "./files.ts";
+import { issueMessage, problemsOf } from "./issues.ts";
+import { type Located, type LocatedMap, overlay, positionAt } from "./located.ts";
+import { parseAt } from "./parse.ts";
+import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { type Config, configSchema, type NamedUpstream, SECTIONS } from "./schema.ts";
+import { defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
+import { upstream } from "./schema-upstream.ts";
+
+/** What could be read, whatever else is wrong: what the cross-checks look at. */
+export interface Draft {
+  readonly listeners: Config["listeners"];
+  /** Names of all upstreams, also of broken ones. */
+  readonly upstreamNames: readonly string[];
+  readonly upstreams: readonly NamedUpstream[];
+  /** By index in the file; null where the route is broken. */
+  readonly routes: readonly (RouteConfig | null)[];
+  readonly sections: Partial<Pick<Config, keyof typeof SECTIONS>>;
+  /** null unless every part is right by the schema. */
+  readonly complete: Omit<Config, "fileHashes"> | null;
+}
+
+/** @returns the tree with the defaults merged under the routes, the draft, and what the schema found wrong. */
+export function readSections(
+  tree: LocatedMap,
+  files: ConfigFiles,
+): { readonly root: LocatedMap; readonly draft: Draft; readonly problems: readonly ConfigProblem[] } {
+  const root = withDefaults(tree);
+  const problems: ConfigProblem[] = [...unknownSections(root), ...defaultsProblems(root)];
+  const sections: Record<string, unknown> = {};
+  for (const [key, schema] of Object.entries(SECTIONS)) {
+    const parsed = parseAt(schema, root, [key]);
+    if ("value" in parsed) sections[key] = parsed.value;
+    else problems.push(...parsed.problems);
+  }
+  const known = sections as Partial<Pick<Config, keyof typeof SECTIONS>>; // each value is its own schema's output
+  const { upstreams, upstreamNames } = readUpstreams(root, problems);
+  const routes = readRoutes(root, files, problems);
+  const good = routes.filter((parsed) => parsed !== null);
+  const whole = problems.length === 0 && good.length === routes.length;
+  const complete = whole ? { ...(known as Pick<Config, keyof typeof SECTIONS>), upstreams, routes: good } : null; // no problem: every section is there
+  return { root, draft: { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, complete }, problems };
+}
+
+/** Lays every route over `defaults`. */
+function withDefaults(root: LocatedMap): LocatedMap {
+  const under = root.entries.get("defaults")?.node;
+  const routes = root.entries.get("routes");
+  if (under?.kind !== "map" || routes?.node.kind !== "list") return root;
+  const items = routes.node.items.map((item) => overlay(under, item));
+  return { ...root, entries: new Map(root.entries).set("routes", { keyAt: routes.keyAt, node: { ...routes.node, items } }) };
+}
+
+function unknownSections(root: LocatedMap): ConfigProblem[] {
+  const parsed = configSchema.safeParse(Object.fromEntries([...root.entries.keys()].map((key) => [key, undefined])), {
+    error: issueMessage,
+  });
+  const issues = parsed.success ? [] : parsed.error.issues.filter((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
+  return problemsOf(issues, root, []);
+}
+
+/** What is wrong with the defaults by themselves. Keys that are missing may come from the routes. */
+function defaultsProblems(root: LocatedMap): ConfigProblem[] {
+  if (!root.entries.has("defaults")) return [];
+  const parsed = parseAt(defaults, root, ["defaults"]);
+  return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== "is required");
+}
+
+function readUpstreams(root: LocatedMap, problems: ConfigProblem[]): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
+  const node = root.entries.get("upstreams")?.node;
+  if (node?.kind !== "map") {
+    const parsed = parseAt(configSchema.shape.upstreams, root, ["upstreams"]);
+    if (!("value" in parsed)) problems.push(...parsed.problems);
+    return { upstreams: [], upstreamNames: [] };
+  }
+  const names = parseNames(node, problems);
+  const upstreams: NamedUpstream[] = [];
+  for (const name of names) {
+    const parsed = parseAt(upstream, root, ["upstreams", name]);
+    if ("value" in parsed) upstreams.push({ ...parsed.value, name });
+    else problems.push(...parsed.problems);
+  }
+  return { upstreams, upstreamNames: names };
+}
+
+function parseNames(node: LocatedMap, problems: ConfigProblem[]): string[] {
+  return [...node.entries].map(([name, entry]) => {
+    if (!configSchema.shape.upstreams.def.innerType.def.keyType.safeParse(name).success) {
+      problems.push({
+        at: entry.keyAt,
+        path: formatPath(["upstreams", name]),
+        message: "expected a name of letters, digits, '.', '_' and '-'",
+        remedy: "",
+      });
+    }
+    return name;
+  });
+}
+
+function readRoutes(root: LocatedMap, files: ConfigFiles, problems: ConfigProblem[]): (RouteConfig | null)[] {
+  const node = root.entries.get("routes")?.node;
+  const list: readonly Located[] = node?.kind === "list" ? node.items : [];
+  if (list.length === 0) {
+    const parsed = parseAt(configSchema.shape.routes, root, ["routes"]);
+    if (!("value" in parsed)) problems.push(...parsed.problems);
+  }
+  return list.map((_, i) => {
+    const parsed = parseAt(route, root, ["routes", i]);
+    if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), root, ["routes", i], files, problems);
+    problems.push(...parsed.problems);
+    return null;
+  });
+}
+
+/** Lets policies read the files they name. */
+function resolvePolicies(
+  parsed: RouteConfig,
+  root: LocatedMap,
+  path: readonly PathPart[],
+  files: ConfigFiles,
+  problems: ConfigProblem[],
+): RouteConfig | null {
+  const before = problems.length;
+  const policies = parsed.policies.map((policy): PolicyPlan => {
+    const at = positionAt(root, [...path, policy.name, "file"]);
+    const read = (name: string): Uint8Array => {
+      const content = files.read(files.resolve(at.file, name));
+      if (Buffer.isBuffer(content)) return new Uint8Array(content);
+      throw new Error(`can't read ${name}: ${content.message}`);
+    };
+    try {
+      const config = POLICY_SCHEMAS.find((schema) => schema.key === policy.name)?.resolve(policy.config, read);
+      return { name: policy.name, config };
+    } catch (error) {
+      problems.push({
+        at,
+        path: formatPath([...path, policy.name]),
+        message: error instanceof Error ? error.message : String(error),
+        remedy: "paths are relative to the configuration file",
+      });
+      return policy;
+    }
+  });
+  return problems.length > before ? null : { ...parsed, policies };
+}

@@ -1,0 +1,68 @@
+// Owns what the strictness and request-path tests share: one real gateway with a listener on each engine, in front of raw upstreams.
+import { onTestFailed } from "vitest";
+import { Gateway } from "./gateway.ts";
+import { RawClient } from "./raw-client.ts";
+import { RawUpstream } from "./raw-upstream.ts";
+
+export const ENGINES = ["uws", "node"] as const;
+export type Engine = (typeof ENGINES)[number];
+
+/** Listeners of both engines, one worker, no admin. The rest of the configuration follows. */
+export const bothListeners = `version: 1
+workers: 1
+admin: false
+listeners:
+  - address: 127.0.0.1:0
+  - { address: 127.0.0.1:0, strict: true }
+`;
+
+export class BothEngines implements AsyncDisposable {
+  readonly gateway: Gateway;
+  readonly upstream: RawUpstream;
+  #canaries = 0;
+
+  private constructor(gateway: Gateway, upstream: RawUpstream) {
+    this.gateway = gateway;
+    this.upstream = upstream;
+  }
+
+  /** @param config what follows {@link bothListeners}, for an upstream on this port */
+  static async start(config: (port: number) => string): Promise<BothEngines> {
+    const upstream = await RawUpstream.start();
+    return new BothEngines(await Gateway.start({ config: bothListeners + config(upstream.port) }), upstream);
+  }
+
+  port(engine: Engine): number {
+    return Number(new URL(this.gateway.urls[ENGINES.indexOf(engine)] ?? "").port);
+  }
+
+  connect(engine: Engine): Promise<RawClient> {
+    return RawClient.connect(this.port(engine));
+  }
+
+  /** Call in each test: shows the gateway's log when it fails. */
+  report(): void {
+    onTestFailed(() => console.error(this.gateway.report(), "\nupstream faults:", this.upstream.faults));
+  }
+
+  /**
+   * Targets that went upstream since `from`, up to now: a request sent behind everything else, on a connection of its own, marks the end.
+   * @param from {@link RawUpstream.requests}' length before
+   */
+  async targetsSince(from: number, engine: Engine): Promise<string[]> {
+    const mark = `/canary-${++this.#canaries}`;
+    await using client = await this.connect(engine);
+    client.send(`GET ${mark} HTTP/1.1\r\nHost: canary.example\r\nConnection: close\r\n\r\n`);
+    await client.response();
+    await this.upstream.received(mark);
+    return this.upstream.requests
+      .slice(from)
+      .map((request) => request.target)
+      .filter((target) => target !== mark);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.gateway[Symbol.asyncDispose]();
+    await this.upstream[Symbol.asyncDispose]();
+  }
+}

@@ -1,0 +1,63 @@
+// Every file in config/ loads, starts with its schema line, and is valid by the JSON Schema that editors use.
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { staleFiles } from "../../../../src/control/config/generate.ts";
+import { loadConfig } from "../../../../src/control/config/load.ts";
+import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { makeCertificate } from "../../../support/certificates.ts";
+
+const CONFIG = resolve(import.meta.dirname, "../../../../config");
+const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml"));
+/** What an overlay lies on. */
+const BASES: Readonly<Record<string, string>> = { "overlays/prod.yaml": "overlays/base.yaml" };
+
+let folder = "";
+beforeAll(() => {
+  folder = mkdtempSync(join(tmpdir(), "sluice-examples-"));
+  cpSync(CONFIG, folder, { recursive: true });
+  cpSync(join(CONFIG, "sluice.yaml"), join(folder, "certs", "unused"));
+  makeCertificate(join(folder, "certs"), "api", ["api.example.com", "*.api.example.com"]);
+  makeCertificate(join(folder, "certs"), "shop", ["shop.example.com"]);
+  makeCertificate(join(folder, "certs"), "gateway", ["gateway.internal"]);
+  makeCertificate(join(folder, "certs"), "internal-ca", ["ca.internal"]);
+});
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const load = (name: string) => loadConfig({ files: [BASES[name] ?? [], name].flat().map((file) => join(folder, file)), env: {} });
+
+it("there are examples", () =>
+  expect(examples).toEqual(expect.arrayContaining(["sluice.yaml", "demo.yaml", "minimal.yaml", "tls-sni.yaml", "overlays/prod.yaml"])));
+
+describe.each(examples)("%s", (name) => {
+  it("loads without warnings and compiles", () => {
+    const result = load(name);
+    expect(result.ok ? result.warnings.map(formatProblem) : result.problems.map(formatProblem)).toEqual([]);
+    if (result.ok) expect(compilePlan(result.config, { version: 1, metricSlot: () => 0 }).routes.length).toBeGreaterThan(0);
+  });
+  it("names the schema on its first line, and says what it is on the second", () => {
+    const [first = "", second = ""] = readFileSync(join(CONFIG, name), "utf8").split("\n");
+    const schema = /^# yaml-language-server: \$schema=(\S+)$/.exec(first)?.[1] ?? "";
+    expect(resolve(CONFIG, dirname(name), schema)).toBe(join(CONFIG, "sluice.schema.json"));
+    expect(second).toMatch(/^# [A-Z]/);
+  });
+});
+
+it("sluice.yaml needs neither environment nor other files", () => {
+  const result = loadConfig({ files: [join(CONFIG, "sluice.yaml")], env: {} });
+  expect(result.ok ? result.files : result.problems.map(formatProblem)).toEqual([join(CONFIG, "sluice.yaml")]);
+});
+
+it("the overlay merges: lists replace, maps keep, null takes away", () => {
+  const result = load("overlays/prod.yaml");
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  const { config } = result;
+  expect(config.workers).toBe("auto");
+  expect(config.listeners.map((listener) => listener.address)).toEqual(["0.0.0.0:80"]);
+  expect(config.upstreams[0]).toMatchObject({ timeouts: { responseMs: 2000, connectMs: 1000 }, retry: { attempts: 2 } });
+  expect(config.routes[0]?.policies).toEqual([]);
+});
+
+it("schema and reference are current: `npm run generate` writes them", () => expect(staleFiles()).toEqual([]));

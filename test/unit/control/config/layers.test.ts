@@ -1,0 +1,113 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
+// What lies over what: the environment in the text, overlays on files, routes on defaults.
+import { describe, expect, it } from "vitest";
+import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { BASE, good, parse, problemsOf, withRoutes } from "../../../support/config-text.ts";
+
+describe("environment", () => {
+  it("fills in texts, numbers and booleans", () => {
+    const text = withRoutes(
+      "- { name: a, match: {}, to: '${TO}', webSocket: '${WS}' }\nworkers: ${W}\nlimits: { headerCount: '${N:-50}', bodyBytes: '${B:-1KiB}' }".replace(
+        "\nworkers",
+        "\nworkers",
+      ),
+    );
+    const { config } = good([text], { TO: "users", WS: "false", W: "3" });
+    expect(config).toMatchObject({ workers: 3, limits: { headerCount: 50, bodyBytes: 1024 } });
+    expect(config.routes[0]).toMatchObject({ to: "users", webSocket: false });
+  });
+  it("keeps digits that are text", () => {
+    const { config } = good([`${BASE}admin: { token: "\${T}" }`], { T: "0123456789012345678901234567890" });
+    expect(config.admin?.token).toBe("0123456789012345678901234567890");
+  });
+  it("an empty token is no token", () => expect(good([`${BASE}admin: { token: "\${T:-}" }`]).config.admin?.token).toBeNull());
+  it("reports every unset variable at its place", () => {
+    expect(problemsOf(`${BASE}admin: { token: "\${A}\${B}" }`)).toEqual([
+      "c.yaml:6:18: admin.token: the environment variable A is not set; set it, or write ${A:-default}",
+      "c.yaml:6:22: admin.token: the environment variable B is not set; set it, or write ${B:-default}",
+    ]);
+  });
+  it("never repeats a value from the environment", () => {
+    const problems = problemsOf(`${BASE}drainTimeout: \${SECRET}\nworkers: \${SECRET}\nlog: { file: "\${SECRET}", x: 1 }`, {
+      SECRET: "hunter2",
+    });
+    expect(problems.length).toBeGreaterThan(2);
+    expect(problems.join("\n")).not.toContain("hunter2");
+  });
+});
+
+describe("overlays", () => {
+  it("merge key by key, replace lists, remove by null", () => {
+    const over =
+      "upstreams:\n  users: { timeouts: { response: 1s }, targets: [{ url: http://b }] }\n  more: { targets: [{ url: http://c }] }\ndrainTimeout: null\n";
+    const { config } = good([`${BASE}drainTimeout: 5s\n`, over]);
+    expect(config.drainTimeout).toBe(30_000);
+    expect(config.upstreams.map(({ name, targets, timeouts }) => [name, targets, timeouts.responseMs, timeouts.totalMs])).toEqual([
+      ["users", [{ url: "http://b:80", weight: 1 }], 1000, 15_000],
+      ["more", [{ url: "http://c:80", weight: 1 }], 5000, 15_000],
+    ]);
+  });
+  it("problems stand in the file they were written in", () => {
+    const result = parse([BASE, "limits:\n  bodyBytes: big\n", "upstreams: { users: { balanc: hash } }"]);
+    expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([
+      'over1.yaml:2:14: limits.bodyBytes: expected a size such as 16KiB or 10MiB, got "big"',
+      "over2.yaml:1:23: upstreams.users.balanc: unknown key; did you mean `balance`?",
+    ]);
+  });
+  it("syntax errors of all files are reported", () => {
+    const result = parse(["a: [", "b: {"]);
+    expect(result.ok ? [] : result.problems.map((p) => p.at.file)).toEqual(["c.yaml", "over1.yaml"]);
+  });
+});
+
+describe("defaults", () => {
+  const text = (defaults: string, routes: string) => `${withRoutes(routes)}\ndefaults: ${defaults}\n`;
+  const policies = (defaults: string, route: string) =>
+    Object.fromEntries(
+      good([text(defaults, `- { name: a, match: {}, to: users, ${route} }`)]).config.routes[0]?.policies.map((p) => [p.name, p.config]) ??
+        [],
+    );
+
+  it("lie under every route, key by key", () => {
+    const result = policies(
+      "{ headers: { request: { remove: [x-a], set: { x-b: '1' } } } }",
+      "headers: { request: { set: { x-c: '2' } }, response: { remove: [server] } }",
+    );
+    expect(result["headers"]).toMatchObject({
+      request: { remove: ["x-a"], set: { "x-b": "1", "x-c": "2" } },
+      response: { remove: ["server"] },
+    });
+  });
+  it("the route wins, lists replace", () => {
+    expect(policies("{ headers: { request: { remove: [x-a] } } }", "headers: { request: { remove: [x-b] } }")["headers"]).toMatchObject({
+      request: { remove: ["x-b"] },
+    });
+  });
+  it("null takes one away", () => expect(policies("{ cors: { origins: ['*'] } }", "cors: null")).toEqual({}));
+  it("may be half of a policy", () => {
+    expect(policies("{ cors: { credentials: true } }", "cors: { origins: ['https://a.example'] }")["cors"]).toMatchObject({
+      credentials: true,
+      origins: ["https://a.example"],
+    });
+  });
+  it("set accessLog, webSocket, timeouts and limits", () => {
+    const { config } = good([
+      text(
+        "{ accessLog: false, webSocket: false, timeouts: { total: 0 }, limits: { bodyBytes: 1KiB } }",
+        "- { name: a, match: {}, to: users, webSocket: true }",
+      ),
+    ]);
+    expect(config.routes[0]).toMatchObject({ accessLog: false, webSocket: true, timeouts: { totalMs: 0 }, limits: { bodyBytes: 1024 } });
+  });
+  it("a mistake in them is reported once, where it stands", () => {
+    const two = "- { name: a, match: { path: /a }, to: users }\n- { name: b, match: { path: /b }, to: users }";
+    expect(problemsOf(text("{ compress: { minByte: 1 } }", two))).toEqual([
+      "c.yaml:8:25: defaults.compress.minByte: unknown key; did you mean `minBytes`?",
+    ]);
+  });
+  it("cannot say where routes go", () => {
+    expect(problemsOf(text("{ to: users }", "- { name: a, match: {} }"))).toContain(
+      "c.yaml:7:13: defaults.to: unknown key; known keys: auth, timeouts, limits, accessLog, webSocket, ip, cors, redirect, respond, rewrite, headers, compress",
+    );
+  });
+});

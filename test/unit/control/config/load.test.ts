@@ -1,0 +1,267 @@
+// Mistakes and their messages, each at its place. Layers (environment, overlays, defaults) are in layers.test.ts.
+import { describe, expect, it } from "vitest";
+import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { BASE, check, good, problemsOf, unmark, withRoutes } from "../../../support/config-text.ts";
+
+const LATER = "is not in this version yet";
+
+describe("a problem stands at its place and says what to do", () => {
+  check("nothing wrong", BASE);
+  check("unknown section", `${BASE}‸limts: {}`, "limts: unknown key; did you mean `limits`?");
+  check("unknown key", `${BASE}limits: { ‸bodyByte: 1 }`, "limits.bodyByte: unknown key; did you mean `bodyBytes`?");
+  check("unknown key far from all", `${BASE}watchdog: { ‸zzzzzz: 1 }`, "watchdog.zzzzzz: unknown key; known keys: timeout, replaceAfter");
+  check("wrong unit", `${BASE}drainTimeout: ‸5`, "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5");
+  check(
+    "wrong type",
+    `${BASE}trustedProxies: ‸10.0.0.0/8`,
+    "trustedProxies: expected a list, got a text; write it as [a, b] or as lines that start with `-`",
+  );
+  check("empty value", `${BASE}limits:‸\n`, "limits: expected a map, got nothing; give it a value, or remove the key");
+  check("number out of range", `${BASE}workers: ‸65`, "workers: expected at most 64");
+  check("neither number nor auto", `${BASE}workers: ‸[]`, "workers: expected auto or a number from 1 to 64");
+  check("wrong version", BASE.replace("version: 1", "version: ‸2"), "version: expected version: 1");
+  check("missing sections", "‸‸version: 1", "listeners: is required; add it", "routes: is required; add it");
+  check(
+    "bad CIDR",
+    `${BASE}trustedProxies: [‸10.0.0.0/33]`,
+    "trustedProxies[0]: expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32",
+  );
+  check("ttl bounds crossed", `${BASE}dns: { ttlMin: ‸10s, ttlMax: 1s }`, "dns.ttlMin: ttlMin is larger than ttlMax");
+  check(
+    "upstream name",
+    `version: 1\nlisteners: [{ address: a:0 }]\nupstreams: { ‸a b: { targets: [{ url: http://a }] } }\nroutes: [{ name: a, match: {}, respond: {} }]`,
+    "upstreams[\"a b\"]: expected a name of letters, digits, '.', '_' and '-'",
+  );
+  check(
+    "no upstreams where one is needed",
+    "version: 1\nlisteners: [{ address: a:0 }]\nroutes: [{ name: a, match: {}, to: ‸users }]",
+    "routes[0].to: there is no upstream named users; there are no upstreams",
+  );
+});
+
+describe("upstreams", () => {
+  const upstream = (name: string, body: string, ...expected: string[]) =>
+    check(name, BASE.replace("targets: [{ url: http://10.0.0.1 }]", body), ...expected.map((message) => `upstreams.users${message}`));
+  const target = "targets: [{ url: http://a }]";
+  upstream("hash with hashOn", `${target}, balance: hash, hashOn: { header: X-Session }`);
+  check(
+    "hash without hashOn",
+    BASE.replace("{ targets", "‸{ balance: hash, targets"),
+    "upstreams.users.hashOn: `balance: hash` and `hashOn` go together",
+  );
+  upstream(
+    "two things to hash on",
+    `${target}, balance: hash, hashOn: ‸{ header: a, cookie: b }`,
+    ".hashOn: expected exactly one of header, cookie and query",
+  );
+  upstream(
+    "misspelt balance",
+    `${target}, balance: ‸roundrobin`,
+    ".balance: expected round-robin, least-request, random or hash; did you mean `round-robin`?",
+  );
+  upstream(
+    "target with a path",
+    "targets: [{ url: ‸http://a/b }]",
+    ".targets[0].url: a target takes no path or query; use the route's `rewrite`",
+  );
+  upstream("no targets", "targets: ‸[]", ".targets: expected at least 1 entry");
+  upstream(
+    "the same target twice",
+    "targets: [{ url: http://a }, { url: ‸http://A:80/ }]",
+    ".targets[1].url: the same as targets[0]; list it once and use its weight",
+  );
+  upstream("all weights 0", "targets: ‸[{ url: http://a, weight: 0 }]", ".targets: every target has weight 0; give one of them a weight");
+  upstream("tls without https", `${target}, tls: ‸{}`, ".tls: no target uses https; write https:// in the targets, or remove tls");
+  upstream("half a client certificate", 'targets: [{ url: https://a }], tls: ‸{ cert: "-----BEGIN X" }', ".tls: cert and key go together");
+  upstream(
+    "retry condition",
+    `${target}, retry: { on: [‸always] }`,
+    ".retry.on[0]: expected connect-failure, reset, timeout or a status from 400 to 599",
+  );
+  upstream("retry status", `${target}, retry: { on: [‸200] }`, ".retry.on[0]: expected at least 400");
+  upstream("too many retries", `${target}, retry: { attempts: ‸11 }`, ".retry.attempts: expected at most 10");
+  upstream("passive health", `${target}, health: { passive: ‸true }`, ".health.passive: expected a map, or false");
+  upstream(
+    "unknown key in passive health",
+    `${target}, health: { passive: { ‸ejectfor: 1s } }`,
+    ".health.passive.ejectfor: unknown key; did you mean `ejectFor`?",
+  );
+  upstream(
+    "status range",
+    `${target}, health: { active: { expect: ‸299-200 } }`,
+    ".health.active.expect: expected a status such as 200 or a range such as 200-299",
+  );
+});
+
+describe("routes", () => {
+  const routes = (name: string, list: string, ...expected: string[]) => check(name, withRoutes(list), ...expected);
+  const route = (name: string, rest: string, ...expected: string[]) =>
+    routes(name, `- { name: a, ${rest} }`, ...expected.map((message) => `routes[0]${message}`));
+  route("dangling upstream", "match: {}, to: ‸user", ".to: there is no upstream named user; did you mean `users`?");
+  route(
+    "dangling mirror",
+    "match: {}, to: users, mirror: { upstream: ‸shadow }",
+    ".mirror.upstream: there is no upstream named shadow; upstreams: users",
+  );
+  route(
+    "dangling in weighted",
+    "match: {}, weighted: [{ upstream: ‸usrs }]",
+    ".weighted[0].upstream: there is no upstream named usrs; did you mean `users`?",
+  );
+  routes("leads nowhere", "- ‸{ name: a, match: {} }", "routes[0]: the route leads nowhere; add `to`, `weighted`, `respond` or `redirect`");
+  route(
+    "to and weighted",
+    "match: {}, to: users, weighted: ‸[{ upstream: users }]",
+    ".weighted: `to` and `weighted` exclude each other; keep one of them",
+  );
+  route(
+    "weights of 0",
+    "match: {}, weighted: ‸[{ upstream: users, weight: 0 }]",
+    ".weighted: every weight is 0; give one of them a weight",
+  );
+  route(
+    "one upstream twice",
+    "match: {}, weighted: [{ upstream: users }, { upstream: ‸users }]",
+    ".weighted[1].upstream: users is listed twice; list it once and use its weight",
+  );
+  route(
+    "mirror alone",
+    "match: {}, mirror: ‸{ upstream: users }",
+    ".mirror: a mirror needs `to` or `weighted` beside it; say where the answer comes from",
+  );
+  routes(
+    "a name twice",
+    "- { name: a, match: { path: /a }, to: users }\n- { name: ‸a, match: { path: /b }, to: users }",
+    "routes[1].name: the name a is taken by c.yaml:6; give each route its own",
+  );
+  routes(
+    "a tie",
+    "- { name: a, match: { path: '/u/{id}' }, to: users }\n- { name: b, match: ‸{ path: '/u/{name}' }, to: users }",
+    "routes[1].match: matches the same requests as a (c.yaml:6), and neither is more specific; give one of them a longer path or a further condition",
+  );
+  route("bad pattern", "match: { path: ‸'/a/**/b' }, to: users", ".match.path: '**' is only possible at the end");
+  route(
+    "a number where text is meant",
+    "match: { headers: { x-v: ‸2 } }, to: users",
+    ".match.headers.x-v: expected a text or a map; write it in quotes",
+  );
+  route(
+    "two kinds of condition",
+    "match: { query: { q: ‸{ prefix: a, regex: b } } }, to: users",
+    ".match.query.q: expected a text, or exactly one of prefix, regex and present",
+  );
+  route(
+    "unknown kind of condition",
+    "match: { query: { q: { ‸prefx: a } } }, to: users",
+    ".match.query.q.prefx: unknown key; did you mean `prefix`?",
+  );
+  route(
+    "exponential regex",
+    "match: { query: { q: { regex: ‸'(a+)+b' } } }, to: users",
+    ".match.query.q.regex: a repeated group can take exponential time: repeat a class instead",
+  );
+  route("method that is never proxied", "match: { methods: [‸connect] }, to: users", ".match.methods[0]: CONNECT is never proxied");
+  route(
+    "host with a port",
+    "match: { hosts: [‸'a.example:80'] }, to: users",
+    ".match.hosts[0]: expected a host name without port, such as api.example.com or *.example.com",
+  );
+  route("header name", "match: { headers: { ‸'x y': a } }, to: users", '.match.headers["x y"]: expected an HTTP header name');
+  route(
+    "unknown parameter in a template, named as written",
+    "match: { path: '/u/{id}' }, to: users, headers: { request: { set: { X-Id: ‸'{path.ids}' } } }",
+    ".headers.request.set.X-Id: {path.ids}: the route's path has no such parameter (known: id, query.NAME, header.NAME, host, method, scheme, route, request.id, request.path, client.ip)",
+  );
+  route(
+    "policy that is wrong",
+    "match: {}, to: users, ip: { allow: [‸nowhere] }",
+    ".ip.allow[0]: expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32",
+  );
+  route(
+    "file that is not there",
+    "match: {}, respond: { file: ‸missing.html }",
+    ".respond: can't read missing.html: there is no such file; paths are relative to the configuration file",
+  );
+});
+
+describe("what a later version brings is refused by name", () => {
+  const later = (place: string, key: string, text: string) =>
+    check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
+  for (const key of ["auth", "tiers", "consumers", "redis"]) later("", key, `${BASE}‸${key}: {}`);
+  for (const key of ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
+    later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
+    later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
+  }
+  for (const key of ["breaker", "descriptors", "protos", "reflection"])
+    later("upstreams.users.", key, BASE.replace("{ targets", `{ ‸${key}: 1, targets`));
+  check(
+    "clientCa",
+    BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, tls: { ‸clientCa: a, certificates: ‸[] } }"),
+    `listeners[0].tls.clientCa: \`clientCa\` ${LATER}; remove it`,
+    "listeners[0].tls.certificates: expected at least 1 entry",
+  );
+  check(
+    "route auth",
+    withRoutes("- { name: a, match: {}, to: users, auth: ‸corp-jwt }"),
+    `routes[0].auth: authentication ${LATER}; the only value is \`none\``,
+  );
+  check("http2", BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, http2: ‸true }"), `listeners[0].http2: http2 ${LATER}; remove it`);
+  check("grpc", BASE.replace("{ targets", "{ protocol: ‸grpc, targets"), `upstreams.users.protocol: protocol: grpc ${LATER}`);
+  check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));
+});
+
+it("all mistakes are reported at once, sorted, however different", () => {
+  const { text, places } = unmark(`version: 1
+listeners: [‸{ ‸addres: 127.0.0.1:0 }]
+upstreams:
+  users: { targets: [{ url: ‸ftp://a }] }
+‸redis: {}
+routes:
+  - { name: a, match: { path: ‸x }, to: ‸user }
+  - { name: ‸a, match: { path: /u }, to: users }
+  - { name: c, match: ‸{ path: /u }, to: users }
+`);
+  expect(problemsOf(text).map((line) => `${line.split(" ")[0]} `)).toEqual(places);
+});
+
+describe("admin", () => {
+  const admin = (value: string, ...expected: string[]) => check(value, `${BASE}admin: ${value}`, ...expected);
+  admin("false");
+  admin("{ address: '[::1]:9901' }");
+  admin("{ address: 0.0.0.0:9901, token: abcdefghijklmnop }");
+  admin(
+    "{ address: ‸0.0.0.0:9901 }",
+    "admin.address: without a token the admin listener must stay on this machine; set admin.token, or use 127.0.0.1",
+  );
+  admin("‸true", "admin: expected a map with address and token, or false");
+  it("is on loopback unless said otherwise", () =>
+    expect(good([BASE]).config.admin).toMatchObject({ address: { address: "127.0.0.1:9901" }, token: null }));
+});
+
+describe("listeners", () => {
+  const listeners = (value: string, ...expected: string[]) => check(value, BASE.replace("[{ address: 127.0.0.1:0 }]", value), ...expected);
+  listeners("[{ address: 127.0.0.1:0 }, { address: 127.0.0.1:0 }]");
+  listeners(
+    "[{ address: '[::1]:80' }, { address: ‸'[0:0::1]:80' }]",
+    "listeners[1].address: the address [::1]:80 is taken by listeners[0].address; give each listener its own",
+  );
+  listeners(
+    "[{ address: a:1, strict: true, proxyProtocol: ‸true }]",
+    "listeners[0].proxyProtocol: proxyProtocol works only on the uws engine; remove it or `strict: true`",
+  );
+  listeners("‸[]", "listeners: expected at least 1 entry");
+  check(
+    "the admin listener's address",
+    `‸${BASE.replace("127.0.0.1:0", "127.0.0.1:9901")}`,
+    "admin: the address 127.0.0.1:9901 is taken by listeners[0].address; give the admin listener its own",
+  );
+});
+
+it("warnings do not refuse", () => {
+  const text = `${withRoutes("- { name: a, match: {}, to: users, respond: { body: x } }").replace("routes:", "  spare: { targets: [{ url: http://b }] }\nroutes:")}\nadmin: { token: short }\n`;
+  expect(good([text]).warnings.map(formatProblem)).toEqual([
+    "c.yaml:5:10: upstreams.spare: no route uses this upstream; remove it, or send a route there",
+    "c.yaml:7:45: routes[0].respond: this answers every request: the upstream is never reached; remove one of them, unless this is maintenance",
+    "c.yaml:8:17: admin.token: the token is short enough to guess; use at least 16 random characters",
+  ]);
+});
