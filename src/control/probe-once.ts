@@ -1,10 +1,13 @@
 // Owns one active health check of one endpoint: connect, ask, judge. Must never throw and never take longer than its timeout.
-import http from "node:http";
-import https from "node:https";
+import type { ClientRequest, RequestOptions } from "node:http";
 import { isIP } from "node:net";
 import { assertNever } from "../base/errors.ts";
 import { formatDurationMs } from "../base/units.ts";
 import type { ActiveHealthPlan, EndpointPlan, UpstreamTlsPlan } from "../plan/plan.ts";
+
+// Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
+const http = process.getBuiltinModule("node:http");
+const https = process.getBuiltinModule("node:https");
 
 /** What to ask. */
 export interface Probe {
@@ -33,7 +36,7 @@ type Ending =
  */
 export function probeOnce(probe: Probe): Promise<ProbeResult> {
   return new Promise((resolve) => {
-    let request: http.ClientRequest | null = null;
+    let request: ClientRequest | null = null;
     const timer = setTimeout(() => end({ kind: "timeout" }), probe.check.timeoutMs);
     const end = (ending: Ending): void => {
       clearTimeout(timer);
@@ -61,9 +64,9 @@ export function probeOnce(probe: Probe): Promise<ProbeResult> {
   });
 }
 
-function open(probe: Probe): http.ClientRequest {
+function open(probe: Probe): ClientRequest {
   const { endpoint, check, tls, signal } = probe;
-  const options: http.RequestOptions = {
+  const options: RequestOptions = {
     host: endpoint.address,
     port: endpoint.port,
     path: check.path,

@@ -33,7 +33,7 @@ export interface UpgradedUpstream {
   readonly socket: import("node:stream").Duplex;
   /** Bytes that came right behind the response head. */
   readonly head: Buffer;
-  /** The 101's headers, end-to-end ones, flat, with the policies' changes. */
+  /** The 101's end-to-end headers with the policies' changes, flat; with sec-websocket-extensions when one was agreed ({@link Exchange.tunnelsFrames}). */
   readonly headers: HeaderList;
   /** Chosen subprotocol; '' for none. */
   readonly protocol: string;

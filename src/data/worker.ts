@@ -20,6 +20,8 @@ const SWEEP_MS = 200;
 const DRAIN_POLL_MS = 10;
 /** A draining worker keeps idle connections this long (ms) after the last request, so that a request on its way is answered, not cut. */
 const DRAIN_QUIET_MS = 500;
+/** Open WebSockets are told 1001 this long (ms) before the time for draining is up, so that both ends can say goodbye. */
+const WEB_SOCKET_FAREWELL_MS = 1000;
 /** How long (ms) a worker with an uncaught error finishes what is under way. */
 const FAILED_DRAIN_MS = 5000;
 
@@ -233,7 +235,9 @@ class WorkerThread {
       retireRuntime(runtime);
     }
     for (const each of this.#closing) {
-      if ((each.listener?.connections ?? 0) > 0 && performance.now() < each.closeAtMs) continue;
+      const leftMs = each.closeAtMs - performance.now();
+      if (leftMs <= WEB_SOCKET_FAREWELL_MS) each.listener?.endWebSockets();
+      if ((each.listener?.connections ?? 0) > 0 && leftMs > 0) continue;
       this.#closing.delete(each);
       each.listener?.close();
     }
@@ -267,9 +271,11 @@ class WorkerThread {
   /** @returns when nothing is under way and no connection is left (or none has asked for anything for a while), or time is up. */
   async #quiet(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
+    const farewellAtMs = endMs - Math.min(WEB_SOCKET_FAREWELL_MS, timeoutMs / 2);
     let busyMs = performance.now();
     for (;;) {
       const now = performance.now();
+      if (now >= farewellAtMs) for (const each of this.#everyListener()) each.listener?.endWebSockets();
       if (this.#inFlight() > 0) busyMs = now;
       else if (this.#connections() === 0 || now - busyMs >= DRAIN_QUIET_MS) return;
       if (now >= endMs) return;

@@ -2,7 +2,10 @@
 
 /** Handed to each worker at start. */
 export interface SharedMemory {
-  /** Index of this worker's cells and heartbeat: 0..workers-1; a replacement takes the index of the one it replaces. */
+  /**
+   * Index of this worker's cells and heartbeat. There are some more than workers (SPARE_CELLS), so that the replacement of a failed
+   * worker can start while that one still finishes its requests; cells are given to the next one when their thread is gone.
+   */
   readonly workerIndex: number;
   /** Shared by all: see shared/target-health.ts. */
   readonly health: SharedArrayBuffer;

@@ -1,4 +1,5 @@
 // Owns what the strictness and request-path tests share: one real gateway with a listener on each engine, in front of raw upstreams.
+import fs from "node:fs";
 import { onTestFailed } from "vitest";
 import { Gateway } from "./gateway.ts";
 import { RawClient } from "./raw-client.ts";
@@ -6,6 +7,9 @@ import { RawUpstream } from "./raw-upstream.ts";
 
 export const ENGINES = ["uws", "node"] as const;
 export type Engine = (typeof ENGINES)[number];
+
+/** Of the gateway's output, when a test fails. */
+const LOG_LINES_SHOWN = 30;
 
 /** Listeners of both engines, one worker, no admin. The rest of the configuration follows. */
 export const bothListeners = `version: 1
@@ -42,7 +46,10 @@ export class BothEngines implements AsyncDisposable {
 
   /** Call in each test: shows the gateway's log when it fails. */
   report(): void {
-    onTestFailed(() => console.error(this.gateway.report(), "\nupstream faults:", this.upstream.faults));
+    onTestFailed(() => {
+      const log = this.gateway.output.split("\n").slice(-LOG_LINES_SHOWN).join("\n");
+      console.error(fs.readFileSync(this.gateway.configFile, "utf8"), `\n${log}\n`, this.upstream.faults, this.upstream.unfinished);
+    });
   }
 
   /**

@@ -65,9 +65,13 @@ export class Gateway implements AsyncDisposable {
     this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
       this.output += text;
     });
+    // A test process that ends early must not leave gateways behind.
+    const lastResort = () => this.kill();
+    process.once("exit", lastResort);
     this.exited = new Promise((resolve) => {
       this.#process.once("close", (code, signal) => {
         this.gone = true;
+        process.off("exit", lastResort);
         resolve({ code, signal });
       });
     });

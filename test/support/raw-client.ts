@@ -89,8 +89,8 @@ export class RawClient implements AsyncDisposable {
   }
 
   /** Waits until the other side has closed the connection. */
-  async closes(): Promise<void> {
-    await until("the gateway closes the connection", () => this.closed, WITHIN_MS);
+  async closes(withinMs = WITHIN_MS): Promise<void> {
+    await until("the gateway closes the connection", () => this.closed, withinMs);
   }
 
   /** Closes without further ado. */

@@ -124,9 +124,10 @@ export class RawUpstream implements AsyncDisposable {
     this.on(path, (connection) => (thenEnd ? connection.end(bytes) : connection.write(bytes)));
   }
 
+  /** Called when the head of a request has come. Then the whole request is answered only by a handler of its own. */
   onHead(path: string, handler: HeadHandler): void {
     this.#onHead.set(path, handler);
-    this.#onRequest.set(path, () => {});
+    if (!this.#onRequest.has(path)) this.#onRequest.set(path, () => {});
   }
 
   /** Requests for a path, so far. */

@@ -52,6 +52,7 @@ export class WebSocketOrigin implements AsyncDisposable {
   }
 
   #upgrade(request: IncomingMessage, socket: Duplex, head: Buffer): void {
+    socket.on("error", () => {}); // a gateway that has read enough may reset
     const refusal = this.refusals.get(request.url ?? "");
     if (refusal === undefined) return this.#sockets.handleUpgrade(request, socket, head, (ws) => this.#serve(ws, request));
     const headers = Object.entries({ connection: "close", "content-length": String(refusal.body.length), ...refusal.headers });
@@ -95,7 +96,10 @@ export class WebSocketClient implements AsyncDisposable {
   refusal: { readonly status: number; readonly headers: IncomingMessage["headers"]; readonly body: string } | null = null;
 
   /** @param protocols subprotocols offered */
-  constructor(url: string, options: { readonly protocols?: readonly string[]; readonly headers?: Record<string, string>; readonly deflate?: boolean } = {}) {
+  constructor(
+    url: string,
+    options: { readonly protocols?: readonly string[]; readonly headers?: Record<string, string>; readonly deflate?: boolean } = {},
+  ) {
     const perMessageDeflate = options.deflate === true ? { threshold: 0 } : false;
     this.ws = new WebSocket(url, [...(options.protocols ?? [])], { headers: options.headers ?? {}, perMessageDeflate });
     this.ws.on("upgrade", (response) => {
@@ -122,10 +126,7 @@ export class WebSocketClient implements AsyncDisposable {
 
   static async open(...args: ConstructorParameters<typeof WebSocketClient>): Promise<WebSocketClient> {
     const client = new WebSocketClient(...args);
-    await until(
-      "the WebSocket opens",
-      () => client.ws.readyState === WebSocket.OPEN || client.closed !== null || client.refusal !== null,
-    );
+    await until("the WebSocket opens", () => client.ws.readyState === WebSocket.OPEN || client.closed !== null || client.refusal !== null);
     if (client.ws.readyState !== WebSocket.OPEN) throw new Error(`not opened: ${JSON.stringify(client.refusal ?? client.closed)}`);
     return client;
   }

@@ -1,12 +1,15 @@
 // Owns the admin listener: node:http over TCP and over a Unix control socket. Must never serve what guard.ts did not let in.
 import { chmodSync, unlinkSync } from "node:fs";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { OperatorError } from "../../base/errors.ts";
 import type { AdminDeps } from "./deps.ts";
 import { answer } from "./endpoints.ts";
 import { type Door, refuse } from "./guard.ts";
 import { type AdminAnswer, problem } from "./problem.ts";
+
+// Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
+const { createServer } = process.getBuiltinModule("node:http");
 
 export type { AdminDeps, ReloadProblem, ReloadResult } from "./deps.ts";
 

@@ -21,6 +21,8 @@ export interface Listener {
   readonly connections: number;
   /** Accept no new connections; existing ones go on. Idempotent. */
   stopAccepting(): void;
+  /** Say goodbye (close code 1001) on all open WebSockets; each ends when both its sides have answered, or after a bound. Idempotent. */
+  endWebSockets(): void;
   /** Cut what is left and free the port. Idempotent. */
   close(): void;
 }

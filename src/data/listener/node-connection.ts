@@ -8,7 +8,7 @@ import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { UpgradedUpstream } from "../exchange.ts";
 import { answerServerOptions, refuseExchange } from "../pipeline.ts";
 import { admit, type Refusal } from "./admit.ts";
-import type { ListenerHost } from "./listener.ts";
+import type { Listener, ListenerHost } from "./listener.ts";
 import { type ExchangeConnection, NodeExchange } from "./node-exchange.ts";
 import { parseNodeTarget } from "./node-target.ts";
 import { Tunnel } from "./node-tunnel.ts";
@@ -44,6 +44,7 @@ export class NodeConnection implements ExchangeConnection {
   private closing = false;
   private early: Buffer[] = [];
   private earlyBytes = 0;
+  private tunnel: Tunnel | null = null;
 
   constructor(socket: Socket, host: ListenerHost) {
     this.socket = socket;
@@ -124,7 +125,7 @@ export class NodeConnection implements ExchangeConnection {
     const serverOptions = req.method === "OPTIONS" && req.url === "*";
     const refusal = turn.refusal ?? this.admit(x, req, serverOptions);
     if (!turn.upgrade) x.wantsWebSocket = false;
-    const reusable = turn.res !== null && (x.protocol === "http/1.1" || saysKeepAlive(x));
+    const reusable = turn.res !== null && !ignoredUpgrade(req) && (x.protocol === "http/1.1" || saysKeepAlive(x));
     if (!reusable || this.draining || (this.closing && this.waiting.length === 0)) x.closeAfter = true;
     if (refusal !== null || x.closeAfter) this.closing = true;
     x.awaitsContinue = !x.bodyDone && x.protocol === "http/1.1" && x.header("expect") !== undefined;
@@ -202,13 +203,13 @@ export class NodeConnection implements ExchangeConnection {
     this.ownResponse?.detachSocket(socket);
     const { early } = this;
     this.early = [];
-    new Tunnel({ x, client: socket, early, upstream, idleMs: x.runtime.limits.webSocketIdleTimeoutMs }).open();
+    this.tunnel = new Tunnel({ x, client: socket, early, upstream, idleMs: x.runtime.limits.webSocketIdleTimeoutMs });
+    this.tunnel.open();
   }
 
-  /** Cut whatever is under way. */
-  destroy(): void {
-    this.closing = true;
-    this.socket.destroy();
+  /** See {@link Listener.endWebSockets}. */
+  endWebSocket(): void {
+    this.tunnel?.sayGoodbye();
   }
 
   private lost(): void {
@@ -265,6 +266,10 @@ function lowercaseNames(raw: readonly string[]): string[] {
 function saysKeepAlive(x: NodeExchange): boolean {
   return /(?:^|[,\s])keep-alive(?:$|[,\s])/i.test(x.header("connection") ?? "");
 }
+
+/** node's parser drops what is pipelined behind an upgrade that it was told to ignore: such a connection ends with the answer. */
+const ignoredUpgrade = (req: IncomingMessage): boolean =>
+  req.headers.upgrade !== undefined && /upgrade/i.test(req.headers.connection ?? "");
 
 /** A request that was never understood. */
 function emptyRequest(socket: Socket): IncomingMessage {

@@ -31,8 +31,8 @@ class NodeListener implements Listener {
   private readonly server: http.Server;
   /** As accepted: on TLS, below the TLS layer. Bounded by the host's connectionLimit. */
   private readonly sockets = new Set<Socket>();
-  /** By the socket that carries HTTP. */
-  private readonly byStream = new WeakMap<Socket, NodeConnection>();
+  /** By the socket that carries HTTP; those of `sockets`, after their TLS handshake. */
+  private readonly byStream = new Map<Socket, NodeConnection>();
   private accepting = true;
   private closed = false;
 
@@ -68,6 +68,10 @@ class NodeListener implements Listener {
     net.Server.prototype.close.call(this.server);
   }
 
+  endWebSockets(): void {
+    for (const connection of this.byStream.values()) connection.endWebSocket();
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -80,7 +84,9 @@ class NodeListener implements Listener {
     const { server } = this;
     server.on("connection", (socket) => this.accepted(socket));
     server.on(this.plan.tls === null ? "connection" : "secureConnection", (socket: Socket) => {
-      if (!socket.destroyed) this.byStream.set(socket, new NodeConnection(socket, this.host));
+      if (socket.destroyed) return;
+      this.byStream.set(socket, new NodeConnection(socket, this.host));
+      socket.on("close", () => this.byStream.delete(socket));
     });
     const request = (req: http.IncomingMessage, res: http.ServerResponse): void => this.byStream.get(req.socket)?.request(req, res);
     server.on("request", request);
@@ -140,7 +146,9 @@ function isWebSocket(req: http.IncomingMessage): boolean {
 function refusalOf(error: NodeJS.ErrnoException, bytesRead: number): Refusal | null {
   const code = error.code ?? "";
   if (code === "HPE_HEADER_OVERFLOW") return { code: "headers_too_large", detail: "the header section is too large" };
-  if (code === "HPE_INVALID_VERSION") return { code: "http_version", detail: "only HTTP/1.1 and HTTP/1.0 are spoken here" };
+  const wrongVersion = code === "HPE_INVALID_VERSION" && error.message.endsWith("Invalid HTTP version");
+  if (wrongVersion || code === "HPE_PAUSED_H2_UPGRADE")
+    return { code: "http_version", detail: "only HTTP/1.1 and HTTP/1.0 are spoken here" };
   if (code === "ERR_HTTP_REQUEST_TIMEOUT")
     return bytesRead === 0 ? null : { code: "request_timeout", detail: "the header section did not arrive in time" };
   // The parser's own words: a fixed text for each rule.

@@ -1,17 +1,20 @@
 // Carries an upgraded connection on the node engine: raw bytes both ways, with backpressure and an idle limit.
-// Must never look into frames: what the two ends negotiated is theirs.
-import { createHash } from "node:crypto";
+// Must never look into payloads: what the two ends negotiated is theirs. Frame heads are followed for the message limit and to say goodbye.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { isFieldValue, isToken } from "../../base/http.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { HeaderList, UpgradedUpstream } from "../exchange.ts";
+import { acceptKey } from "../upstream/websocket-handshake.ts";
+import { closeFrame, FrameScanner } from "./frame-scanner.ts";
 import type { NodeExchange } from "./node-exchange.ts";
 
 /** When one side has ended, the other gets this long (ms) to end too: a WebSocket says goodbye before it ends its connection. */
 const HALF_OPEN_MS_MAX = 5000;
-/** RFC 6455 section 1.3. */
-const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/** Close codes (RFC 6455 section 7.4.1). */
+const GOING_AWAY = 1001;
+const TOO_BIG = 1009;
 
 export interface TunnelEnds {
   readonly x: NodeExchange;
@@ -22,73 +25,134 @@ export interface TunnelEnds {
   readonly idleMs: number;
 }
 
+/** One direction. */
+interface Way {
+  readonly from: Duplex;
+  readonly to: Duplex;
+  readonly scanner: FrameScanner;
+  /** The close frame that ends this direction as soon as the frame under way is complete. */
+  farewell: Buffer | null;
+  /** Ended by a farewell: what still comes is dropped. */
+  ended: boolean;
+}
+
 export class Tunnel extends WheelEntry {
   private readonly ends: TunnelEnds;
-  private readonly client: Duplex;
-  private readonly server: Duplex;
+  private readonly down: Way;
+  private readonly up: Way;
   private lastDataMs = 0;
   private limitMs: number;
   private closedEnds = 0;
+  /** One end has left: whether properly or not is known. */
+  private left = false;
 
   constructor(ends: TunnelEnds) {
     super();
     this.ends = ends;
-    this.client = ends.client;
-    this.server = ends.upstream.socket;
+    const { webSocketMessageBytes } = ends.x.runtime.limits;
+    const way = (from: Duplex, to: Duplex): Way => ({
+      from,
+      to,
+      scanner: new FrameScanner(webSocketMessageBytes),
+      farewell: null,
+      ended: false,
+    });
+    this.down = way(ends.upstream.socket, ends.client);
+    this.up = way(ends.client, ends.upstream.socket);
     this.limitMs = ends.idleMs;
   }
 
   /** Sends the 101 and carries until both ends are closed; then the exchange is told. */
   open(): void {
-    const { x, early, upstream } = this.ends;
-    this.watch(this.client, this.server);
-    this.watch(this.server, this.client);
-    if (this.client.destroyed || this.server.destroyed) return this.cut();
-    this.client.write(switchingHead(x, upstream), "latin1");
-    if (upstream.head.length > 0) this.send(upstream.head, this.client, this.server);
-    for (const chunk of early) this.send(chunk, this.server, this.client);
-    this.client.on("data", (chunk: Buffer) => this.send(chunk, this.server, this.client));
-    this.server.on("data", (chunk: Buffer) => this.send(chunk, this.client, this.server));
-    this.client.resume();
-    this.server.resume();
+    const { x, client, early, upstream } = this.ends;
+    this.watch(this.down);
+    this.watch(this.up);
+    if (this.down.from.destroyed || client.destroyed) return this.cut();
+    client.write(switchingHead(x, upstream), "latin1");
+    if (upstream.head.length > 0) this.carry(upstream.head, this.down);
+    for (const chunk of early) this.carry(chunk, this.up);
+    for (const each of [this.down, this.up]) {
+      each.from.on("data", (chunk: Buffer) => this.carry(chunk, each));
+      each.from.resume();
+    }
     this.lastDataMs = performance.now();
+    this.arm(this.limitMs);
+  }
+
+  /** Closes both ways with code 1001. Idempotent. */
+  sayGoodbye(): void {
+    this.closeBoth(GOING_AWAY, "the gateway is shutting down");
+  }
+
+  /** Closes both ways, each behind the frame under way. */
+  private closeBoth(code: number, reason: string): void {
+    if (this.down.farewell !== null) return;
+    this.ends.x.errorDetail = `closed with ${code}: ${reason}`;
+    this.down.farewell = closeFrame(code, reason, false);
+    this.up.farewell = closeFrame(code, reason, true);
+    for (const each of [this.down, this.up]) if (each.scanner.atBoundary) this.end(each);
+    this.limitMs = Math.min(this.limitMs, HALF_OPEN_MS_MAX);
     this.arm(this.limitMs);
   }
 
   onDeadline(): void {
     const quietMs = performance.now() - this.lastDataMs;
     if (quietMs < this.limitMs) this.arm(this.limitMs - quietMs);
+    else if (this.down.farewell === null && !this.left) this.closeBoth(GOING_AWAY, "idle for too long");
     else this.cut();
   }
 
-  private send(chunk: Buffer, to: Duplex, from: Duplex): void {
+  private carry(chunk: Buffer, each: Way): void {
+    if (each.ended) return;
     this.lastDataMs = performance.now();
-    if (to === this.client) this.ends.x.bytesOut += chunk.length;
-    else this.ends.x.bytesIn += chunk.length;
-    if (to.writable && !to.write(chunk)) from.pause();
+    const { scanner, from, to } = each;
+    const passed = scanner.pass(chunk, each.farewell !== null);
+    if (passed.length > 0 && to.writable && !to.write(passed)) from.pause();
+    if (scanner.tooBig) this.closeBoth(TOO_BIG, "the message is larger than limits.webSocket.messageBytes");
+    if (each.farewell !== null && scanner.atBoundary) this.end(each);
   }
 
-  private watch(from: Duplex, to: Duplex): void {
+  private end(each: Way): void {
+    if (each.ended) return;
+    each.ended = true;
+    each.from.resume(); // what still comes is dropped, up to its end
+    if (each.to.writable) each.to.end(each.scanner.closeSeen ? undefined : each.farewell);
+  }
+
+  private watch(each: Way): void {
+    const { from, to } = each;
     from.on("error", ignore); // 'close' follows
-    from.on("drain", () => to.resume());
-    from.on("end", () => this.halfEnded(to));
-    if (from.destroyed) this.sideClosed(from, to);
-    else from.on("close", () => this.sideClosed(from, to));
+    to.on("drain", () => from.resume());
+    from.on("end", () => this.halfEnded(each));
+    if (from.destroyed) this.sideClosed(each);
+    else from.on("close", () => this.sideClosed(each));
   }
 
-  private halfEnded(other: Duplex): void {
-    if (other.writable) other.end();
+  private halfEnded(each: Way): void {
+    this.leaves(each);
+    if (each.to.writable) each.to.end();
     this.limitMs = Math.min(this.limitMs, HALF_OPEN_MS_MAX);
     this.arm(this.limitMs);
   }
 
   /** An abrupt end on one side becomes an abrupt end on the other. */
-  private sideClosed(side: Duplex, other: Duplex): void {
-    if (!side.readableEnded) other.destroy();
+  private sideClosed(each: Way): void {
+    this.leaves(each);
+    if (!each.from.readableEnded) each.to.destroy();
     if (++this.closedEnds < 2) return;
     const { x } = this.ends;
+    x.bytesIn = this.up.scanner.payloadBytes;
+    x.bytesOut = this.down.scanner.payloadBytes;
     x.runtime.services.wheel.disarm(this);
     x.tunnelOver();
+  }
+
+  /** The first to leave without a Close frame broke the connection off, unless we asked it to leave. */
+  private leaves(each: Way): void {
+    if (this.left) return;
+    this.left = true;
+    if (!each.scanner.closeSeen && each.farewell === null)
+      this.ends.x.errorCode ??= each === this.down ? "upstream_aborted" : "client_aborted";
   }
 
   private arm(ms: number): void {
@@ -96,8 +160,8 @@ export class Tunnel extends WheelEntry {
   }
 
   private cut(): void {
-    this.client.destroy();
-    this.server.destroy();
+    this.down.from.destroy();
+    this.down.to.destroy();
   }
 }
 
@@ -119,9 +183,3 @@ function has(headers: HeaderList, name: string): boolean {
   for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true;
   return false;
 }
-
-/** RFC 6455 section 4.2.2. */
-const acceptKey = (key: string): string =>
-  createHash("sha1")
-    .update(key + ACCEPT_GUID)
-    .digest("base64");

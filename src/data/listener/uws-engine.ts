@@ -8,7 +8,7 @@ import { admit } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { UwsExchange } from "./uws-exchange.ts";
 import { loadUws, type Uws } from "./uws-load.ts";
-import { webSocketBehavior } from "./uws-websocket.ts";
+import { type UwsWebSocket, type WebSocketWatcher, webSocketBehavior } from "./uws-websocket.ts";
 
 /** uWebSockets.js timeouts are multiples of 4 s up to 960 s and are not validated there. */
 const TIMEOUT_STEP_S = 4;
@@ -38,12 +38,13 @@ function silence(uws: Uws): void {
   (uws as UwsExtras)._cfg?.("silent");
 }
 
-class UwsListener implements Listener {
+class UwsListener implements Listener, WebSocketWatcher {
   readonly plan: ListenerPlan;
   connections = 0;
   private readonly uws: Uws;
   private readonly host: ListenerHost;
   private readonly app: TemplatedApp;
+  private readonly webSockets = new Set<UwsWebSocket>();
   private socket: us_listen_socket | null = null;
   private closed = false;
 
@@ -79,6 +80,20 @@ class UwsListener implements Listener {
     this.socket = null;
   }
 
+  endWebSockets(): void {
+    for (const each of this.webSockets) each.goAway();
+  }
+
+  webSocketOpened(one: UwsWebSocket): void {
+    this.webSockets.add(one);
+  }
+
+  /** app.filter counts a connection in but, once it is a WebSocket, never out. */
+  webSocketClosed(one: UwsWebSocket): void {
+    this.webSockets.delete(one);
+    this.connections--;
+  }
+
   close(): void {
     if (this.closed) return;
     this.closed = true;
@@ -106,7 +121,7 @@ class UwsListener implements Listener {
 
   private register(app: TemplatedApp): void {
     app.ws("/*", {
-      ...webSocketBehavior(this.host.current().plan.limits),
+      ...webSocketBehavior(this.host.current().plan.limits, this),
       upgrade: (res, req, context) => this.request(res, req, context),
     });
     app.any("/*", (res, req) => this.request(res, req, null));
@@ -128,7 +143,6 @@ class UwsListener implements Listener {
       x.attachBody();
       // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.
       if (x.contentLength < 0 || this.host.draining) x.closeAfter = true;
-      if (context === null) x.wantsWebSocket = false;
       if (refusal !== null) refuseExchange(x, refusal);
       else this.host.handle(x);
     } catch (error) {

@@ -4,6 +4,7 @@ import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { BODY_NONE, type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { statusLine } from "./status-line.ts";
+import { UwsLinger } from "./uws-linger.ts";
 import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
@@ -39,6 +40,7 @@ export class UwsExchange extends Exchange {
   private waitsForDrain = false;
   private onWritableSet = false;
   private endPending = false;
+  private linger: UwsLinger | null = null;
 
   constructor(runtime: Exchange["runtime"], res: HttpResponse, upgradeContext: us_socket_context_t | null) {
     super(runtime);
@@ -103,7 +105,7 @@ export class UwsExchange extends Exchange {
   }
 
   private bodyArrived(chunk: ArrayBuffer, last: boolean): void {
-    if (this.bodyDone) return; // data after an early end
+    if (this.bodyDone || this.closed) return; // data after an early end
     this.bodyDone = last;
     this.bytesIn += chunk.byteLength;
     const copy = Buffer.from(chunk.slice(0)); // the chunk is detached when this returns
@@ -185,8 +187,23 @@ export class UwsExchange extends Exchange {
         this.endWithoutBody();
       } else if (body !== null) res.end(body, close);
       else res.end(EMPTY, close);
-    } else if (body !== null) res.end(body, close);
-    else res.end(undefined, close);
+    } else if (close) return this.endByHand(body);
+    else if (body !== null) res.end(body);
+    else res.end();
+    this.complete();
+  }
+
+  /**
+   * Ends a chunked response whose connection closes. end(…, true) would write a `Connection: close` line into the middle of the
+   * body. So the last chunk is written as a "header" (with a trailer field, as writeHeader wants a value), and the response
+   * stays pending: then uWebSockets.js runs nothing of what still comes, but closes the connection.
+   */
+  private endByHand(body: Uint8Array | null): void {
+    if (body !== null && !this.res.write(body)) this.awaitDrain();
+    this.res.writeHeader("\r\n0\r\nx-end", "1\r\n");
+    const { limits, services } = this.runtime;
+    this.linger = new UwsLinger(this.res, services.wheel);
+    this.linger.begin(this.waitsForDrain ? limits.idleTimeoutMs : 0);
     this.complete();
   }
 
@@ -229,7 +246,11 @@ export class UwsExchange extends Exchange {
   private writeChunked(chunk: Uint8Array): boolean {
     let ok = true;
     this.res.cork(() => {
-      if (!this.headSent) this.writeHead();
+      if (!this.headSent) {
+        this.writeHead();
+        // end() says so only when it writes the head itself.
+        if (this.closeAfter) this.res.writeHeader("connection", "close");
+      }
       ok = this.res.write(chunk);
     });
     if (!ok) this.awaitDrain();
@@ -265,7 +286,10 @@ export class UwsExchange extends Exchange {
   }
 
   private writable(offset: number): boolean {
-    if (this.closed) return true;
+    if (this.closed) {
+      this.linger?.begin(0);
+      return true;
+    }
     const rest = this.rest;
     if (rest !== null) {
       const remaining = rest.subarray(offset - this.restOffset);
@@ -295,6 +319,7 @@ export class UwsExchange extends Exchange {
   }
 
   private gone(): void {
+    this.linger?.end();
     if (this.closed) return;
     this.closed = true;
     this.held = null;

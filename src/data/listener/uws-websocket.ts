@@ -1,14 +1,285 @@
-// The client side of a proxied WebSocket on the uws engine: frames in and out of uWebSockets.js, with bounded buffers.
-import type { WebSocketBehavior } from "uWebSockets.js";
+// The client's side of a proxied WebSocket on the uws engine: messages in and out of uWebSockets.js, with bounded buffers.
+// Must never use a closed socket: that throws into native code.
+//
+// What this engine's parser decides before any of this runs: a client that breaks the protocol is cut without a Close frame, pings are
+// answered here (and passed on, so that the upstream sees life), the close codes 1012 to 1014 and 3000 to 3999 of a client are lost
+// (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
+import type { WebSocket, WebSocketBehavior } from "uWebSockets.js";
+import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
 import type { UpgradedUpstream } from "../exchange.ts";
+import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket-link.ts";
 import type { UwsExchange } from "./uws-exchange.ts";
 
-export function webSocketBehavior(_limits: LimitsPlan): WebSocketBehavior<unknown> {
-  return {};
+/** Bytes waiting for a slow client at which the upstream is paused (or limits.webSocketBufferBytes if that is less). */
+const PAUSE_BYTES_MAX = 256 * 1024;
+/** One read of the upstream's socket: what may still arrive after a pause. */
+const READ_BYTES_MAX = 64 * 1024;
+/** The engine cuts without a word what exceeds its limit; up to this much more than ours is let through to be refused with 1009. */
+const TOO_BIG_SLACK_BYTES_MAX = 1024 * 1024;
+const UINT32_MAX = 0xffff_ffff;
+/** uWebSockets.js idle timeouts: multiples of 4 s from 8 s to 960 s; other values end the process. */
+const ENGINE_IDLE_STEP_S = 4;
+const ENGINE_IDLE_MAX_S = 960;
+
+const GOING_AWAY = 1001;
+const TOO_BIG = 1009;
+const TRY_LATER = 1013;
+/** IANA WebSocket Close Code registry: the upstream's answer made no sense. */
+const BAD_GATEWAY = 1014;
+/** RFC 6455 section 7.4.1: in events "no Close frame came"; never on the wire. */
+const ABRUPT = 1006;
+
+/** Why the engine closed a client, in its words, and what the upstream is told. An abrupt end stays one. */
+const ENGINE_REASONS: ReadonlyMap<string, number> = new Map([
+  ["Received too big message", TOO_BIG],
+  ["Received invalid UTF-8", 1007],
+  ["Received invalid WebSocket frame", 1002],
+  ["Received invalid close payload", NO_CLOSE_CODE],
+  ["WebSocket timed out from inactivity", GOING_AWAY],
+]);
+
+interface UserData {
+  readonly relay: UwsWebSocket;
 }
 
-export function acceptUwsWebSocket(x: UwsExchange, upstream: UpgradedUpstream): void {
-  upstream.socket.destroy();
-  x.abort();
+/** Told which WebSockets a listener has. */
+export interface WebSocketWatcher {
+  webSocketOpened(one: UwsWebSocket): void;
+  webSocketClosed(one: UwsWebSocket): void;
 }
+
+/** The handlers of a listener's WebSockets; `upgrade` is the listener's own. */
+export function webSocketBehavior(limits: LimitsPlan, watcher: WebSocketWatcher): WebSocketBehavior<UserData> {
+  const { webSocketMessageBytes: messageBytes, webSocketIdleTimeoutMs: idleMs } = limits;
+  // A backstop behind the relay's own idle limit, which says goodbye: this one also ends sockets that cannot take a goodbye.
+  const engineIdleS = Math.ceil(idleMs / 1000 / ENGINE_IDLE_STEP_S + 2) * ENGINE_IDLE_STEP_S;
+  return {
+    maxPayloadLength: Math.min(messageBytes + Math.min(messageBytes, TOO_BIG_SLACK_BYTES_MAX), UINT32_MAX),
+    maxBackpressure: Math.min(pauseBytesOf(limits) + messageBytes + 2 * READ_BYTES_MAX, UINT32_MAX),
+    closeOnBackpressureLimit: true,
+    idleTimeout: Math.min(engineIdleS, ENGINE_IDLE_MAX_S),
+    sendPingsAutomatically: engineIdleS > ENGINE_IDLE_MAX_S, // only where the backstop would come before the idle limit
+    open: (ws) => {
+      const { relay } = ws.getUserData();
+      watcher.webSocketOpened(relay);
+      relay.guarded(() => relay.clientOpened(ws));
+    },
+    message: (ws, message, isBinary) => {
+      const { relay } = ws.getUserData();
+      relay.guarded(() => relay.clientMessage(Buffer.from(message), isBinary));
+    },
+    ping: (ws, message) => ws.getUserData().relay.clientPing(Buffer.from(message)),
+    pong: (ws, message) => ws.getUserData().relay.clientPong(Buffer.from(message)),
+    drain: (ws) => ws.getUserData().relay.clientDrained(),
+    close: (ws, code, message) => {
+      const { relay } = ws.getUserData();
+      watcher.webSocketClosed(relay);
+      relay.guarded(() => relay.clientClosed(code, Buffer.from(message)));
+    },
+  };
+}
+
+const pauseBytesOf = (limits: LimitsPlan): number => Math.min(limits.webSocketBufferBytes, PAUSE_BYTES_MAX);
+
+/** Completes the upgrade and carries messages until both sides are closed; then the exchange is told. */
+export function acceptUwsWebSocket(x: UwsExchange, upstream: UpgradedUpstream): void {
+  const context = x.upgradeContext;
+  if (x.closed || context === null) {
+    upstream.socket.destroy();
+    return x.abort();
+  }
+  const relay = new UwsWebSocket(x, upstream);
+  const key = x.header("sec-websocket-key") ?? "";
+  const res = x.takeForUpgrade();
+  const { headers, protocol } = upstream;
+  res.cork(() => {
+    res.writeStatus("101 Switching Protocols");
+    // Strings would go out as UTF-8; bytes above 0x7f must go out as they came in.
+    for (let i = 0; i + 1 < headers.length; i += 2) res.writeHeader(headers[i] as string, Buffer.from(headers[i + 1] as string, "latin1")); // pairs
+  });
+  // Not inside cork(): when the upgraded socket stays at the same address in memory, the end of cork() takes it for an HTTP response and,
+  // depending on what lies there, closes it.
+  res.upgrade<UserData>({ relay }, key, protocol, "", context);
+}
+
+/** One proxied WebSocket. Pairs a uWebSockets.js socket with the link to its upstream. */
+export class UwsWebSocket extends WheelEntry implements LinkOwner {
+  private readonly x: UwsExchange;
+  private readonly head: Buffer;
+  private readonly link: WebSocketLink;
+  private readonly limits: LimitsPlan;
+  private readonly pauseBytes: number;
+  /** null before it is open and once it is closed. */
+  private client: WebSocket<UserData> | null = null;
+  private lastActivityMs = performance.now();
+  private paused = false;
+  private clientGone = false;
+  private linkIsGone = false;
+
+  constructor(x: UwsExchange, upstream: UpgradedUpstream) {
+    super();
+    this.x = x;
+    this.head = upstream.head;
+    this.limits = x.runtime.limits;
+    this.pauseBytes = pauseBytesOf(this.limits);
+    const { wheel } = x.runtime.services;
+    this.link = new WebSocketLink(upstream.socket, this, { wheel, messageBytesMax: this.limits.webSocketMessageBytes });
+  }
+
+  /** The gateway ends: both sides are told 1001. Idempotent. */
+  goAway(): void {
+    this.endBoth(GOING_AWAY, "the gateway is shutting down");
+  }
+
+  // --- From the client ---
+
+  clientOpened(ws: WebSocket<UserData>): void {
+    this.client = ws;
+    this.x.runtime.services.wheel.arm(this, this.limits.webSocketIdleTimeoutMs);
+    this.link.start(this.head);
+  }
+
+  /** @param data dies when this returns */
+  clientMessage(data: Buffer, isBinary: boolean): void {
+    this.touch();
+    this.x.bytesIn += data.length;
+    if (data.length > this.limits.webSocketMessageBytes)
+      return this.endBoth(TOO_BIG, `message larger than ${this.limits.webSocketMessageBytes} bytes`);
+    if (this.mayQueue()) this.link.message(data, isBinary);
+  }
+
+  clientPing(data: Buffer): void {
+    this.touch();
+    if (this.mayQueue()) this.link.ping(data);
+  }
+
+  clientPong(data: Buffer): void {
+    this.touch();
+    if (this.mayQueue()) this.link.pong(data);
+  }
+
+  /** This engine cannot stop reading: a client that outruns its upstream beyond the bound is closed. */
+  private mayQueue(): boolean {
+    if (this.link.bufferedBytes <= this.limits.webSocketBufferBytes) return true;
+    this.endBoth(TRY_LATER, "the upstream reads too slowly");
+    return false;
+  }
+
+  clientDrained(): void {
+    this.touch();
+    if (!this.paused || this.client === null || this.client.getBufferedAmount() > this.pauseBytes / 2) return;
+    this.paused = false;
+    this.link.resume();
+  }
+
+  clientClosed(code: number, reason: Buffer): void {
+    const byClient = this.client !== null;
+    this.client = null;
+    this.clientGone = true;
+    if (byClient) this.passOnClose(code, reason);
+    this.settle();
+  }
+
+  private passOnClose(code: number, reason: Buffer): void {
+    if (code !== ABRUPT) return this.link.close(code, reason);
+    const told = ENGINE_REASONS.get(reason.toString("latin1"));
+    if (told !== undefined) {
+      this.x.errorDetail = reason.toString("latin1");
+      return this.link.close(told, NO_REASON);
+    }
+    if (this.link.open) this.x.errorCode ??= "client_aborted";
+    this.link.destroy();
+  }
+
+  // --- From the upstream ---
+
+  linkMessage(data: Buffer, isBinary: boolean): void {
+    this.touch();
+    this.x.bytesOut += data.length;
+    this.toClient((client) => client.send(data, isBinary, false));
+  }
+
+  linkPing(data: Buffer): void {
+    this.touch();
+    this.toClient((client) => client.ping(data));
+  }
+
+  private toClient(send: (client: WebSocket<UserData>) => number): void {
+    const { client } = this;
+    if (client === null) return;
+    if (send(client) === SEND_DROPPED) return this.endBoth(TRY_LATER, "the client reads too slowly"); // the pause below was meant to prevent it
+    if (this.paused || this.client === null || client.getBufferedAmount() <= this.pauseBytes) return;
+    this.paused = true;
+    this.link.pause();
+  }
+
+  linkClosing(code: number, reason: Buffer): void {
+    this.endClient(code, reason);
+  }
+
+  linkViolated(code: number, reason: string): void {
+    this.x.errorDetail = `the upstream broke the protocol: ${reason}`;
+    this.endClient(code === TOO_BIG ? TOO_BIG : BAD_GATEWAY, NO_REASON);
+  }
+
+  linkGone(): void {
+    this.linkIsGone = true;
+    if (this.client !== null) {
+      this.x.errorCode ??= "upstream_aborted";
+      const { client } = this;
+      this.client = null;
+      client.close(); // abrupt on one side, abrupt on the other
+    }
+    this.settle();
+  }
+
+  // --- Ends ---
+
+  onDeadline(): void {
+    const limitMs = this.limits.webSocketIdleTimeoutMs;
+    const quietMs = performance.now() - this.lastActivityMs;
+    if (quietMs < limitMs) this.x.runtime.services.wheel.arm(this, limitMs - quietMs);
+    else this.guarded(() => this.endBoth(GOING_AWAY, "idle for too long"));
+  }
+
+  /** Runs what the engine calls: nothing may be thrown into native code. */
+  guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.x.runtime.services.reportFault("carrying a WebSocket failed", error, this.x.requestId);
+      this.link.destroy();
+    }
+  }
+
+  private touch(): void {
+    this.lastActivityMs = performance.now();
+  }
+
+  private endBoth(code: number, reason: string): void {
+    if (this.client === null) return;
+    this.x.errorDetail = `closed with ${code}: ${reason}`;
+    this.link.close(code, Buffer.from(reason));
+    this.endClient(code, Buffer.from(reason));
+  }
+
+  private endClient(code: number, reason: Buffer): void {
+    const { client } = this;
+    if (client === null) return;
+    this.client = null;
+    // Calls the close handler at once; the Close frame follows what is still buffered.
+    if (code === NO_CLOSE_CODE) client.end();
+    else client.end(code, reason);
+  }
+
+  private settle(): void {
+    if (!this.clientGone || !this.linkIsGone) return;
+    this.x.runtime.services.wheel.disarm(this);
+    this.x.events?.clientCompleted(this.x);
+  }
+}
+
+/** uWebSockets.js: the message was dropped because of maxBackpressure. */
+const SEND_DROPPED = 2;
+const NO_REASON = Buffer.alloc(0);

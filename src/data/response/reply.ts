@@ -51,10 +51,14 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
 }
 
 function send(x: Exchange, status: number, headers: HeaderList, body: Uint8Array | null): void {
+  respond(x, { status, headers, length: body?.length ?? 0, hasBody: hasBody(x.method, status), fromUpstream: false }, body);
+}
+
+/** Answers with a whole response, whoever made it: policies run, then it goes out. Only before anything of a response was started. */
+export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
   x.events = REPLY_EVENTS;
   if (x.closed) return finish(x);
   x.clientInfo(); // the access log wants it, and once the answer is out the address cannot be read any more
-  const head: ResponseHead = { status, headers, length: body?.length ?? 0, hasBody: hasBody(x.method, status), fromUpstream: false };
   finalHead(x, head);
   if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, head, body).begin();
   // Closing answers wait a tick: uWebSockets.js would still run a second request that came in the same segment.

@@ -19,6 +19,9 @@ const RETRY_AFTER_WAIT_MS_MAX = 5000;
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
+/** RFC 9110 section 15: there are no others. */
+const STATUS_MAX = 599;
+
 /** What the single deadline timer is waiting for. */
 const WAIT_BODY = 0;
 const WAIT_RETRY = 1;
@@ -205,8 +208,9 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   }
 
   private waitForResponse(): void {
-    const { responseMs } = this.timeouts;
-    this.wait(WAIT_RESPONSE, this.body.done ? responseMs : Math.max(responseMs, this.x.runtime.limits.bodyTimeoutMs));
+    // While the body is on its way, it is the client that is waited for, unless the upstream does not take it.
+    const waitsForUpstream = this.body.done || this.body.stalledByUpstream;
+    this.wait(WAIT_RESPONSE, waitsForUpstream ? this.timeouts.responseMs : this.x.runtime.limits.bodyTimeoutMs);
   }
 
   wireHead(status: number, rawHeaders: readonly Buffer[]): void {
@@ -214,11 +218,19 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     const now = performance.now();
     x.upstreamFirstByteMs = now - this.attemptStartedMs;
     const copied = copyResponseHeaders(rawHeaders);
+    const fault = status > STATUS_MAX ? `status ${status}` : copied.fault;
+    if (fault !== "") return this.refuseAnswer(fault);
     if (status >= 500 && this.retryStatus(status, copied)) return;
     this.lastDataMs = now;
     x.deadlineMs = 0;
     this.wait(WAIT_DATA, this.timeouts.idleMs);
     this.relayHead(status, copied);
+  }
+
+  /** What else comes would be read wrongly by somebody: the connection goes, and the client is told. */
+  private refuseAnswer(fault: string): void {
+    this.settle("failure", "upstream_invalid");
+    this.fail("upstream_invalid", fault);
   }
 
   private retryStatus(status: number, copied: CopiedHeaders): boolean {

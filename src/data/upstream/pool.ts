@@ -1,7 +1,8 @@
 // Keep-alive connections from one worker to one endpoint: undici Clients with a bounded queue in front.
 // The only importer of undici on the data plane. Own pool because undici's Pool wedges on a request that fails
 // validation and queues without bound; a Client recovers.
-import { Client, type Dispatcher } from "undici";
+import type { Client as UndiciClient, Dispatcher } from "undici";
+import Client from "undici/lib/dispatcher/client.js";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import { ConnectError, createConnector } from "./connector.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "./upstream.ts";
@@ -12,7 +13,7 @@ const DISCARD_BYTES_MAX = 64 * 1024;
 const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 
 interface Lane {
-  readonly client: Client;
+  readonly client: UndiciClient;
   running: number;
   connected: boolean;
 }
@@ -244,11 +245,17 @@ function wireErrorOf(error: Error, unsent: boolean): WireError {
     return { code, unsent: true, reason };
   }
   const code = String((error as NodeJS.ErrnoException).code ?? ""); // undici and node errors carry a code; others do not
-  if (code.startsWith("HPE_") || INVALID_CODES.has(code)) return { code: "upstream_invalid", unsent, reason: `${code}: ${reason}` };
+  if (isInvalidAnswer(error, code, unsent))
+    return { code: "upstream_invalid", unsent, reason: code === "" ? reason : `${code}: ${reason}` };
   return { code: "upstream_reset", unsent, reason: code === "" ? reason : `${code}: ${reason}` };
 }
 
+/** Faults of the network have a code. undici's parser and its assertions often have none, an unsolicited 100 or 101 that of a broken socket. */
+const isInvalidAnswer = (error: Error, code: string, unsent: boolean): boolean =>
+  (code === "" && !unsent) || code.startsWith("HPE_") || INVALID_CODES.has(code) || /^bad (response|upgrade)$/.test(error.message);
+
 const INVALID_CODES: ReadonlySet<string> = new Set([
+  "ERR_ASSERTION",
   "UND_ERR_HEADERS_OVERFLOW",
   "UND_ERR_RES_CONTENT_LENGTH_MISMATCH",
   "UND_ERR_RES_EXCEEDED_MAX_SIZE",

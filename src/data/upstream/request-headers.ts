@@ -45,6 +45,8 @@ export interface CopiedHeaders {
   readonly length: number;
   /** Retry-After as sent; '' for none. */
   readonly retryAfter: string;
+  /** Why the framing is in doubt (RFC 9112 section 6.3): then nothing of the answer may be used. '' when it is not. */
+  readonly fault: string;
 }
 
 const NOT_RELAYED: ReadonlySet<string> = new Set([
@@ -54,17 +56,25 @@ const NOT_RELAYED: ReadonlySet<string> = new Set([
   "x-request-id", // the gateway's own stands on every response
 ]);
 
+/** Up to 15 digits: an exact number. */
+const CONTENT_LENGTH = /^\d{1,15}$/;
+
 /** @param raw flat [name, value, ...] as received; already checked for CR, LF and NUL by the response parser */
 export function copyResponseHeaders(raw: readonly Buffer[]): CopiedHeaders {
   const headers: HeaderList = [];
   let length = -1;
   let retryAfter = "";
   let connection = "";
+  let encoding = "";
+  let fault = "";
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const name = (raw[i] as Buffer).toString("latin1").toLowerCase();
     const value = (raw[i + 1] as Buffer).toString("latin1");
     if (NOT_RELAYED.has(name)) {
-      if (name === "content-length") length = Number(value);
+      if (name === "content-length") {
+        if (length >= 0 || !CONTENT_LENGTH.test(value)) fault = "Content-Length is sent twice or is no length";
+        length = Number(value);
+      } else if (name === "transfer-encoding") encoding = encoding === "" ? value : `${encoding},${value}`;
       else if (name === "connection") connection = connection === "" ? value : `${connection},${value}`;
       continue;
     }
@@ -72,7 +82,10 @@ export function copyResponseHeaders(raw: readonly Buffer[]): CopiedHeaders {
     headers.push(name, value);
   }
   if (connection !== "" && connection !== "close" && connection !== "keep-alive") dropNamed(headers, connection);
-  return { headers, length, retryAfter };
+  // The response parser takes some combinations that the next reader may take for something else.
+  if (encoding !== "" && (length >= 0 || encoding.toLowerCase() !== "chunked"))
+    fault = "Transfer-Encoding is not a single `chunked`, or Content-Length is there too";
+  return { headers, length, retryAfter, fault };
 }
 
 function dropNamed(headers: HeaderList, connection: string): void {

@@ -1,6 +1,6 @@
 // Upgrades a WebSocket towards an upstream and hands the connection to the listener's engine: handshake, deadlines, retries.
 // Must never read a frame: what follows the 101 is the engine's business.
-import http, { type ClientRequest, type IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
@@ -16,6 +16,9 @@ import { timeoutsOf } from "./forward.ts";
 import { copyResponseHeaders, upstreamHeaders } from "./request-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
+
+// Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
+const http = process.getBuiltinModule("node:http");
 
 /** Largest response head accepted from an upstream, bytes. */
 const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
@@ -104,10 +107,8 @@ class Upgrade extends WheelEntry implements ClientEvents {
     upstream.begin(endpoint);
     const turn = ++this.turn;
     this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
-    connectorOf(
-      endpoint,
-      upstream,
-    )((error, socket) => {
+    const connect = connectorOf(endpoint, upstream);
+    connect((error, socket) => {
       if (turn !== this.turn) return void socket?.destroy();
       this.guarded(() => (socket === null ? this.connectFailed(error) : this.shake(socket, request)));
     });
@@ -144,7 +145,7 @@ class Upgrade extends WheelEntry implements ClientEvents {
     request.on("upgrade", (response: IncomingMessage, upgraded: Duplex, head: Buffer) => {
       upgraded.on("error", ignore); // 'close' follows; whoever takes the socket hears that
       mine(() => this.upgraded(response, upgraded, head));
-      if (!this.accepted) upgraded.destroy();
+      if (!this.accepted || this.over) upgraded.destroy();
     });
     request.on("response", (response: IncomingMessage) => mine(() => this.refused(response)));
     request.on("error", (error: NodeJS.ErrnoException) => mine(() => this.shakeFailed(error)));

@@ -31,7 +31,7 @@ port.on("message", (message: ToWorker) => {
       break;
     case "drain":
       answer({ kind: "drained", cut: 3 });
-      process.exit(0);
+      return process.exit(0);
     case "crash":
       answer({ kind: "failed", message: "crash asked for" });
       // Requests still under way: the thread lives on until it is told to end.

@@ -1,0 +1,97 @@
+// Owns noticing that a file's content changed: configuration, certificates. Watches directories, because editors and
+// orchestrators replace files (rename, symlink swap) rather than write them. Must never report a change of time stamps only.
+import { createHash } from "node:crypto";
+import { type FSWatcher, readFileSync, watch } from "node:fs";
+import { dirname } from "node:path";
+
+/** Quiet time (ms) after the last event before the files are looked at: one save is many events. */
+const SETTLE_MS = 100;
+/** Directories watched; the files of others change only with SIGHUP. */
+const DIRECTORIES_MAX = 256;
+
+export interface FileWatchEvents {
+  /** The content of at least one file differs from when it was last looked at. */
+  changed(files: readonly string[]): void;
+  /** A directory cannot be watched: changes there go unnoticed. */
+  problem(message: string): void;
+}
+
+export class FileWatch {
+  readonly #events: FileWatchEvents;
+  readonly #watchers = new Map<string, FSWatcher>();
+  #digests = new Map<string, string>();
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(events: FileWatchEvents) {
+    this.#events = events;
+  }
+
+  /** Call before reading the files: what changes from now on is reported. */
+  remember(): void {
+    this.#digests = digestAll(this.#digests.keys());
+  }
+
+  /** Watch these files from now on, and no others. Files that were watched before keep their remembered content. */
+  update(files: readonly string[]): void {
+    this.#digests = new Map(files.map((file) => [file, this.#digests.get(file) ?? digest(file)]));
+    const wanted = new Set(files.map((file) => dirname(file)));
+    for (const [directory, watcher] of this.#watchers) {
+      if (wanted.has(directory)) continue;
+      watcher.close();
+      this.#watchers.delete(directory);
+    }
+    for (const directory of wanted) if (!this.#watchers.has(directory)) this.#watch(directory);
+  }
+
+  stop(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    for (const watcher of this.#watchers.values()) watcher.close();
+    this.#watchers.clear();
+  }
+
+  #watch(directory: string): void {
+    if (this.#watchers.size >= DIRECTORIES_MAX) {
+      this.#events.problem(`too many directories to watch: changes in ${directory} need SIGHUP`);
+      return;
+    }
+    try {
+      const watcher = watch(directory, { persistent: false }, () => this.#stir());
+      watcher.on("error", (error) => {
+        this.#watchers.delete(directory);
+        watcher.close();
+        this.#events.problem(`cannot watch ${directory} any more (${error.message}): changes there need SIGHUP`);
+      });
+      this.#watchers.set(directory, watcher);
+    } catch (error) {
+      this.#events.problem(
+        `cannot watch ${directory} (${error instanceof Error ? error.message : String(error)}): changes there need SIGHUP`,
+      );
+    }
+  }
+
+  #stir(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#look(), SETTLE_MS).unref();
+  }
+
+  #look(): void {
+    this.#timer = null;
+    const now = digestAll(this.#digests.keys());
+    const changed = [...now].filter(([file, content]) => this.#digests.get(file) !== content).map(([file]) => file);
+    this.#digests = now;
+    if (changed.length > 0) this.#events.changed(changed);
+  }
+}
+
+function digestAll(files: Iterable<string>): Map<string, string> {
+  return new Map(Array.from(files, (file) => [file, digest(file)]));
+}
+
+/** @returns '' for a file that cannot be read. */
+function digest(file: string): string {
+  try {
+    return createHash("sha256").update(readFileSync(file)).digest("base64");
+  } catch {
+    return "";
+  }
+}
