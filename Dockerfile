@@ -1,0 +1,41 @@
+# syntax=docker/dockerfile:1
+# Two stages: build with everything, run with little. The base is Debian 13, whose glibc (2.41) is new enough for uWebSockets.js.
+#   docker build -t sluice .
+#   docker run --rm -p 8080:8080 -v $PWD/sluice.yaml:/etc/sluice/sluice.yaml:ro sluice
+ARG NODE_IMAGE=node:24-trixie-slim
+
+FROM ${NODE_IMAGE} AS build
+WORKDIR /build
+COPY package.json package-lock.json .npmrc build.ts ./
+# Without install scripts: the image brings Node itself, and esbuild's script only saves it a process.
+RUN npm ci --ignore-scripts
+COPY src src
+RUN npm run -s build && node dist/main.js --version
+# Of uWebSockets.js only this system's build for this Node: each is 7 MB.
+RUN mkdir -p runtime/node_modules/uWebSockets.js \
+ && cd node_modules/uWebSockets.js \
+ && cp package.json uws.js ESM_wrapper.mjs "$(node -p '`uws_linux_${process.arch}_${process.versions.modules}.node`')" \
+    /build/runtime/node_modules/uWebSockets.js/
+
+FROM ${NODE_IMAGE}
+ENV NODE_ENV=production \
+    SLUICE_RUN_DIR=/run/sluice
+RUN groupadd --system --gid 10001 sluice \
+ && useradd --system --uid 10001 --gid sluice --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin sluice \
+ && install -d -m 0700 -o sluice -g sluice /run/sluice \
+ && install -d /etc/sluice
+WORKDIR /opt/sluice
+COPY --from=build /build/package.json ./
+COPY --from=build /build/runtime/node_modules node_modules
+COPY --from=build /build/dist dist
+COPY config config
+COPY config/sluice.yaml /etc/sluice/sluice.yaml
+# A number, so that orchestrators can see that it is not root.
+USER 10001:10001
+EXPOSE 8080 8443
+# SIGTERM drains; give it more than the configuration's drainTimeout: docker stop -t 40.
+STOPSIGNAL SIGTERM
+HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
+  CMD ["node", "-e", "fetch('http://127.0.0.1:9901/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
+ENTRYPOINT ["node", "/opt/sluice/dist/main.js"]
+CMD ["start", "-c", "/etc/sluice/sluice.yaml"]

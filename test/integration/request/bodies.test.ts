@@ -1,0 +1,233 @@
+// Bodies of every size go both ways unchanged, in both framings, at the pace of the slower side and within the limits.
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import http from "node:http";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { BodyUpstream, digestOf, pour } from "../../support/body-upstream.ts";
+import { bothListeners, ENGINES, type Engine } from "../../support/both-engines.ts";
+import { Gateway } from "../../support/gateway.ts";
+import { RawClient } from "../../support/raw-client.ts";
+import { until } from "../../support/until.ts";
+
+const MIB = 1024 * 1024;
+const SIZES = [0, 1, 64 * 1024, 64 * 1024 + 1, MIB, 20 * MIB];
+/** What a slow peer is sent. */
+const LARGE_BYTES = 192 * MIB;
+/** Socket buffers of the kernel on both hops (32 MiB for a reader, 4 MiB for a writer, at most); far less than {@link LARGE_BYTES}. */
+const BUFFERED_BYTES_MAX = 96 * MIB;
+/** How much more memory than before a slow peer may cost. */
+const GROWTH_BYTES_MAX = 64 * MIB;
+
+let gateway: Gateway;
+let upstream: BodyUpstream;
+beforeAll(async () => {
+  upstream = await BodyUpstream.start();
+  gateway = await Gateway.start({
+    config: `${bothListeners}limits: { bodyBytes: 300MiB, bodyTimeout: 1s }
+upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ], timeouts: { response: 20s, total: 60s, idle: 20s } } }
+routes:
+  - { name: all, match: { path: "/**" }, to: u }
+  - { name: small, match: { path: "/small/**" }, to: u, rewrite: { path: /sink }, limits: { bodyBytes: 1000 } }
+`,
+  });
+});
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]();
+  await upstream[Symbol.asyncDispose]();
+});
+
+const portOf = (engine: Engine): number => Number(new URL(gateway.urls[ENGINES.indexOf(engine)] ?? "").port);
+
+async function upload(engine: Engine, bytes: number, chunked: boolean): Promise<string> {
+  const request = http.request({ port: portOf(engine), method: "POST", path: "/sink", agent: false });
+  if (!chunked) request.setHeader("content-length", bytes);
+  const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
+    request.once("response", resolve);
+    request.once("error", reject);
+  });
+  if (chunked) request.flushHeaders();
+  await pour(bytes, request);
+  request.end();
+  let text = "";
+  for await (const chunk of await answered) text += chunk;
+  return text;
+}
+
+async function download(engine: Engine, bytes: number, chunked: boolean): Promise<string> {
+  const response = await new Promise<http.IncomingMessage>((resolve, reject) => {
+    http
+      .get({ port: portOf(engine), path: `/source?bytes=${bytes}${chunked ? "&chunked" : ""}`, agent: false }, resolve)
+      .once("error", reject);
+  });
+  const hash = createHash("sha256");
+  let length = 0;
+  for await (const chunk of response) {
+    hash.update(chunk);
+    length += chunk.length;
+  }
+  return `${length} ${hash.digest("hex")}`;
+}
+
+/** Resident memory of the process that holds the workers. */
+function residentBytes(): number {
+  const match = /^VmRSS:\s+(\d+) kB$/m.exec(fs.readFileSync(`/proc/${gateway.primaryPid}/status`, "utf8"));
+  return Number(match?.[1]) * 1024;
+}
+
+/** Waits until a count stands still. */
+async function settles(what: string, count: () => number): Promise<number> {
+  let last = -1;
+  let still = 0;
+  await until(
+    `${what} stands still`,
+    () => {
+      still = count() === last ? still + 1 : 0;
+      last = count();
+      return last > 0 && still > 40;
+    },
+    20_000,
+  );
+  return last;
+}
+
+describe.each(ENGINES)("%s", (engine) => {
+  for (const chunked of [false, true]) {
+    it.each(SIZES)(`carries ${chunked ? "chunked" : "fixed"} request bodies of %d bytes`, async (bytes) => {
+      const [length, hash] = (await upload(engine, bytes, chunked)).split(" ");
+      expect(`${length} ${hash}`).toBe(digestOf(bytes));
+    });
+
+    it.each(SIZES)(`carries ${chunked ? "chunked" : "fixed"} response bodies of %d bytes`, async (bytes) => {
+      expect(await download(engine, bytes, chunked)).toBe(digestOf(bytes));
+    });
+  }
+
+  it("sends a fixed body on with its length", async () => {
+    expect(await upload(engine, MIB, false)).toMatch(new RegExp(` ${MIB}$`));
+  });
+
+  it.each([true, false])("waits for a slow reader without holding the response (chunked: %s)", async (chunked) => {
+    await download(engine, MIB, chunked);
+    const before = residentBytes();
+    const from = upstream.sockets.length;
+    await using client = await RawClient.connect(portOf(engine));
+    client.socket.pause();
+    client.send(`GET /source?bytes=${LARGE_BYTES}${chunked ? "&chunked" : ""} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n`);
+    // A pooled connection may be used, so all of them count.
+    const written = (): number => upstream.sockets.reduce((sum, socket) => sum + socket.bytesWritten - socket.writableLength, 0);
+    const start = written();
+    await settles("what the upstream could send", () => written() - start);
+    expect(written() - start).toBeLessThan(BUFFERED_BYTES_MAX);
+    expect(residentBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+    expect(upstream.sockets.length).toBeLessThanOrEqual(from + 1);
+    let bytes = 0;
+    client.socket.removeAllListeners("data");
+    client.socket.on("data", (chunk) => {
+      bytes += chunk.length;
+    });
+    client.socket.resume();
+    await until("the whole response arrives", () => client.closed, 30_000);
+    expect(bytes).toBeGreaterThan(LARGE_BYTES);
+    expect(residentBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+  });
+
+  it.each([true, false])("waits for a slow upstream without holding the request (chunked: %s)", async (chunked) => {
+    await upload(engine, MIB, chunked);
+    const before = residentBytes();
+    let read = (): void => {};
+    upstream.reading = new Promise((resolve) => {
+      read = resolve;
+    });
+    const request = http.request({ port: portOf(engine), method: "POST", path: "/sink", agent: false });
+    if (!chunked) request.setHeader("content-length", LARGE_BYTES);
+    const answered = new Promise<http.IncomingMessage>((resolve, reject) => {
+      request.once("response", resolve);
+      request.once("error", reject);
+    });
+    const poured = pour(LARGE_BYTES, request);
+    await settles("what the client could send", () => (request.socket?.bytesWritten ?? 0) - (request.socket?.writableLength ?? 0));
+    expect(request.socket?.bytesWritten).toBeLessThan(BUFFERED_BYTES_MAX);
+    expect(residentBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+    read();
+    await poured;
+    request.end();
+    let text = "";
+    for await (const chunk of await answered) text += chunk;
+    expect(text.startsWith(digestOf(LARGE_BYTES))).toBe(true);
+    expect(residentBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+  });
+
+  describe("limits", () => {
+    const small = "POST /small/x HTTP/1.1\r\nHost: a\r\n";
+
+    it("413 by Content-Length, without having read the body", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`${small}Content-Length: 1001\r\n\r\n${"x".repeat(1001)}`);
+      const response = await client.response();
+      expect(response.status).toBe(413);
+      expect(JSON.parse(response.body.toString())).toMatchObject({ code: "body_too_large" });
+      await client.closes();
+    });
+
+    it("413 for a chunked body, as soon as it is too large", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`${small}Transfer-Encoding: chunked\r\n\r\n1f4\r\n${"x".repeat(500)}\r\n`);
+      client.send(`1f5\r\n${"x".repeat(501)}\r\n`);
+      expect((await client.response()).status).toBe(413);
+      await client.closes();
+    });
+
+    it("takes a body of exactly the limit", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`${small}Content-Length: 1000\r\n\r\n${"x".repeat(1000)}`);
+      expect((await client.response()).status).toBe(200);
+    });
+
+    it.each(["Content-Length: 10\r\n\r\nhello", "Content-Length: 500000\r\n\r\nhello", "Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"])(
+      "408 when the body does not go on: %j",
+      async (rest) => {
+        await using client = await RawClient.connect(portOf(engine));
+        client.send(`POST /sink HTTP/1.1\r\nHost: a\r\n${rest}`);
+        const response = await client.response();
+        expect(response.status).toBe(408);
+        expect(JSON.parse(response.body.toString())).toMatchObject({ code: "request_timeout" });
+        await client.closes();
+      },
+    );
+  });
+
+  describe("Expect: 100-continue", () => {
+    const expecting = (path: string, length: number): string =>
+      `POST ${path} HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: ${length}\r\n\r\n`;
+
+    it("is answered with 100, then the body is read", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(expecting("/sink", 5));
+      expect((await client.response()).status).toBe(100);
+      client.send("hello");
+      const response = await client.response();
+      expect([response.status, response.body.toString().split(" ")[0]]).toEqual([200, "5"]);
+    });
+
+    it("is not needed when the body comes anyway", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`${expecting("/sink", 5)}hello`);
+      expect((await client.response()).status).toBe(100);
+      expect((await client.response()).status).toBe(200);
+    });
+
+    it("is refused at once when the request is, and the connection closed", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(expecting("/small/x", 1001));
+      let response = await client.response();
+      if (engine === "uws") {
+        // It sends 100 before it asks anybody.
+        expect(response.status).toBe(100);
+        client.send("x".repeat(1001));
+        response = await client.response();
+      }
+      expect(response.status).toBe(413);
+      await client.closes();
+    });
+  });
+});

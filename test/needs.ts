@@ -1,0 +1,14 @@
+// Owns the one list of programs from outside npm that the tests run, and why. Installing them is run.ts's business.
+
+/** A program that must be on the PATH before the tests start. */
+export interface Need {
+  readonly program: string;
+  /** Debian package that has it. */
+  readonly debian: string;
+  readonly why: string;
+}
+
+export const NEEDS: readonly Need[] = [
+  { program: "curl", debian: "curl", why: "runs the command lines of the demo's tour" },
+  { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests" },
+];
