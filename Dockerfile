@@ -6,7 +6,7 @@ ARG NODE_IMAGE=node:24-trixie-slim
 
 FROM ${NODE_IMAGE} AS build
 WORKDIR /build
-COPY package.json package-lock.json .npmrc build.ts ./
+COPY package.json package-lock.json .npmrc ./
 # Without install scripts: the image brings Node itself, and esbuild's script only saves it a process.
 RUN npm ci --ignore-scripts
 COPY src src

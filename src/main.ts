@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // argv -> command; nothing else. Every command is imported only when it is asked for: start-up time counts.
-import type { Command, CommandIo } from "./control/command.ts";
+import type { Command, CommandIo } from "./control/commands/command.ts";
 
 interface Entry {
   readonly usage: string;
@@ -12,7 +12,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
   start: {
     usage: "start [-c FILE]... [--takeover] [--no-supervisor]",
     summary: "run the gateway; SIGHUP or a changed file reloads, SIGTERM drains",
-    load: async () => (await import("./control/start.ts")).startCommand,
+    load: async () => (await import("./control/commands/start.ts")).startCommand,
   },
   validate: {
     usage: "validate -c FILE...",
@@ -41,7 +41,7 @@ async function main(argv: readonly string[], io: CommandIo): Promise<number> {
     return name === undefined ? 2 : 0;
   }
   if (VERSION_FLAGS.has(name)) {
-    const { VERSION } = await import("./control/version.ts");
+    const { VERSION } = await import("./control/commands/version.ts");
     io.stdout(`sluice ${VERSION}\n`);
     return 0;
   }

@@ -94,8 +94,6 @@ export const ERRORS = {
     "Too many requests are waiting for this upstream",
     "Retry later; raise the upstream's pool.connections or pool.queue.",
   ),
-  connection_limit: row(503, "gateway", true, "The gateway has too many open connections", "Retry later; raise limits.connections."),
-  draining: row(503, "gateway", true, "The gateway is shutting down", "Retry on a new connection."),
   http_version: row(
     505,
     "gateway",

@@ -1,12 +1,17 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
-import { z } from "zod";
+import * as z from "zod";
 import { parseDurationMs, parseFraction, parseSizeBytes } from "./units.ts";
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
 
-const unit = (parse: (text: string) => number | null, pattern: RegExp, expected: string, meta: { description: string; examples: (string | number)[] }) =>
+const unit = (
+  parse: (text: string) => number | null,
+  pattern: RegExp,
+  expected: string,
+  meta: { description: string; examples: (string | number)[] },
+) =>
   z
     .union([z.string(), z.number()])
     .transform((value, ctx): number => {
@@ -19,11 +24,17 @@ const unit = (parse: (text: string) => number | null, pattern: RegExp, expected:
 
 /** Input `250ms`, `5s`, `1m`; output milliseconds. */
 export const duration = () =>
-  unit(parseDurationMs, /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/, "a duration such as 250ms, 5s or 1m", { description: "Duration", examples: ["250ms", "5s", "1m"] });
+  unit(parseDurationMs, /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/, "a duration such as 250ms, 5s or 1m", {
+    description: "Duration",
+    examples: ["250ms", "5s", "1m"],
+  });
 
 /** Input `16KiB`, `10MiB` or bytes; output bytes. */
 export const size = () =>
-  unit(parseSizeBytes, /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/, "a size such as 16KiB or 10MiB", { description: "Size", examples: ["16KiB", "10MiB"] });
+  unit(parseSizeBytes, /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/, "a size such as 16KiB or 10MiB", {
+    description: "Size",
+    examples: ["16KiB", "10MiB"],
+  });
 
 /** Input `20%` or 0..1; output a fraction 0..1. */
 export const fraction = () =>
@@ -43,4 +54,7 @@ export const headerName = () =>
 export const headerValue = () => z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "expected a header value without control characters");
 
 /** A field value as people write it: text without control characters or blanks at its ends; goes out as UTF-8 bytes. */
-export const headerText = () => z.string().regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends");
+export const headerText = () =>
+  z
+    .string()
+    .regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends");

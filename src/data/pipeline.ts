@@ -7,7 +7,8 @@ import { begin } from "./response/finish.ts";
 import { fail, reply } from "./response/reply.ts";
 import { MATCH_METHOD } from "./route/router.ts";
 import type { Route } from "./runtime.ts";
-import { chooseUpstream, Forward } from "./upstream/forward.ts";
+import { chooseUpstream } from "./upstream/destination.ts";
+import { Forward } from "./upstream/forward.ts";
 import { forwardWebSocket } from "./upstream/websocket.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */

@@ -55,6 +55,7 @@ export const LOG_RING_BYTES = 2 * 1024 * 1024;
 /** How the client spoke. */
 export const PROTOCOLS = ["http/1.0", "http/1.1", "http/2", "websocket"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
+const HTTP_1_0 = PROTOCOLS.indexOf("http/1.0");
 const HTTP_1_1 = PROTOCOLS.indexOf("http/1.1");
 const WEBSOCKET = PROTOCOLS.indexOf("websocket");
 
@@ -117,7 +118,7 @@ export class LogRingWriter {
     const { words, floats, doubles } = this;
     const client = x.clientInfo();
     words[1] = x.status | (errorNumber(x.errorCode) << 16);
-    const protocol = x.wantsWebSocket && x.status === 101 ? WEBSOCKET : HTTP_1_1;
+    const protocol = x.wantsWebSocket && x.status === 101 ? WEBSOCKET : x.protocol === "http/1.0" ? HTTP_1_0 : HTTP_1_1;
     words[2] = (x.attempts & 0xffff) | (protocol << 16) | ((client.scheme === "https" ? 1 : 0) << 24);
     words[3] = x.runtime.plan.version;
     floats[4] = x.upstreamConnectMs;

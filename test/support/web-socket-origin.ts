@@ -98,10 +98,19 @@ export class WebSocketClient implements AsyncDisposable {
   /** @param protocols subprotocols offered */
   constructor(
     url: string,
-    options: { readonly protocols?: readonly string[]; readonly headers?: Record<string, string>; readonly deflate?: boolean } = {},
+    options: {
+      readonly protocols?: readonly string[];
+      readonly headers?: Record<string, string>;
+      readonly deflate?: boolean;
+      readonly ca?: Buffer;
+    } = {},
   ) {
     const perMessageDeflate = options.deflate === true ? { threshold: 0 } : false;
-    this.ws = new WebSocket(url, [...(options.protocols ?? [])], { headers: options.headers ?? {}, perMessageDeflate });
+    this.ws = new WebSocket(url, [...(options.protocols ?? [])], {
+      headers: options.headers ?? {},
+      perMessageDeflate,
+      ...(options.ca === undefined ? {} : { ca: options.ca }),
+    });
     this.ws.on("upgrade", (response) => {
       this.headers = response.headers;
       this.rawHeaders = response.rawHeaders;

@@ -1,9 +1,9 @@
 // Owns `sluice routes`: the compiled table, in match order.
 import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
-import type { CommandIo } from "../command.ts";
 import { compilePlan } from "../config/compile.ts";
 import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
+import type { CommandIo } from "./command.ts";
 import { configFiles } from "./config-arguments.ts";
 
 /** @returns 0, or 1 when the configuration is wrong. @throws OperatorError for wrong arguments. */

@@ -1,10 +1,10 @@
 // Owns `sluice validate`: every mistake at once, or what the configuration amounts to.
 
 import type { Plan } from "../../plan/plan.ts";
-import type { CommandIo } from "../command.ts";
 import { compilePlan } from "../config/compile.ts";
 import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
+import type { CommandIo } from "./command.ts";
 import { configFiles } from "./config-arguments.ts";
 
 /** @returns 0 when the configuration may be started, 1 when not. @throws OperatorError for wrong arguments. */

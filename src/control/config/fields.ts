@@ -1,5 +1,5 @@
 // Owns the field types that only the primary's schema uses, on top of base/schema.ts. Schema only: no reading of files here.
-import { z } from "zod";
+import * as z from "zod";
 import { parseAuthority } from "../../base/http.ts";
 import { parseCidr } from "../../base/ip.ts";
 import { duration } from "../../base/schema.ts";

@@ -1,5 +1,5 @@
 // Owns the JSON Schema made from the schema: for editors, and as the base of the reference docs. Pure.
-import { z } from "zod";
+import * as z from "zod";
 import { configSchema } from "./schema.ts";
 
 /** A JSON Schema node, as far as we read and write it. */

@@ -1,5 +1,5 @@
 // Owns the schema of what belongs to the instance as a whole: admin, limits, watchdog, DNS, log. Outputs carry units in their names.
-import { z } from "zod";
+import * as z from "zod";
 import { size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
 import { count, filePath, listenAddress, period } from "./fields.ts";

@@ -1,5 +1,5 @@
 // Owns the schema of listeners: address, TLS by SNI, engine choice.
-import { z } from "zod";
+import * as z from "zod";
 import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
 
 /** Listeners of one instance. */

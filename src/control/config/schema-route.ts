@@ -1,5 +1,5 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
-import { z } from "zod";
+import * as z from "zod";
 import { headerName, name, size } from "../../base/schema.ts";
 import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";

@@ -1,5 +1,5 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
-import { z } from "zod";
+import * as z from "zod";
 import { fraction, headerName, size } from "../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
@@ -61,7 +61,8 @@ const TIMEOUT_DOCS = {
   connect: "To establish a connection, TLS included.",
   response: "From the request being sent to the response head.",
   idle: "Between two pieces of the response body.",
-  total: "From the request's last byte to the head of the response, retries included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none.",
+  total:
+    "From the request's last byte to the head of the response, retries included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none.",
 } as const;
 
 const timeouts = z

@@ -1,6 +1,6 @@
 // Owns the root of the one schema from which types, validation, JSON Schema and reference docs are made.
 // Must never read files or the environment.
-import { z } from "zod";
+import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { cidr } from "./fields.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";

@@ -7,10 +7,10 @@ import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
-import type { Command, CommandIo } from "../command.ts";
-import { packageDirectory } from "../package-directory.ts";
-import { readyLine } from "../start.ts";
-import { supervise } from "../supervise.ts";
+import type { Command, CommandIo } from "../commands/command.ts";
+import { packageDirectory } from "../commands/package-directory.ts";
+import { readyLine } from "../commands/start.ts";
+import { supervise } from "../supervisor/supervise.ts";
 import { type Leg, tour } from "./tour.ts";
 import { DemoUpstreams } from "./upstreams.ts";
 

@@ -143,7 +143,8 @@ const BAD_HOST = "the host is not host[:port] (RFC 9112 section 3.2)";
 
 function admitHost(x: Exchange, line: RequestLine): Refusal | null {
   const optional = line.http10 === true && seen.host === 0;
-  if (seen.host !== 1 && !optional) return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
+  if (seen.host !== 1 && !optional)
+    return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
   if (line.authority !== undefined) {
     if (!optional && parseAuthority(x.authority) === null) return bad(BAD_HOST);
     replaceHost(x, line.authority);
@@ -191,7 +192,8 @@ function admitConnection(x: Exchange): Refusal | null {
 
 function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
   const path = normalisePath(line.path);
-  if (path === null) return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
+  if (path === null)
+    return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
   if (!QUERY.test(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
   x.path = path;
   x.query = line.query;

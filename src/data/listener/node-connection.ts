@@ -29,6 +29,8 @@ interface Turn {
   /** Refused before admission. */
   readonly refusal: Refusal | null;
   readonly upgrade: boolean;
+  /** node's response to the request this refusal stands for: it has the socket when its turn comes. */
+  readonly instead?: ServerResponse | null;
 }
 
 export class NodeConnection implements ExchangeConnection {
@@ -83,7 +85,8 @@ export class NodeConnection implements ExchangeConnection {
     const last = this.waiting.length - 1;
     if (last >= 0) {
       // The body of the last request is what is broken, when it is not complete.
-      if (this.waiting[last]?.req.complete === false) this.waiting[last] = fault;
+      const broken = this.waiting[last] as Turn; // last is an index
+      if (!broken.req.complete) this.waiting[last] = { ...fault, instead: broken.res };
       else this.waiting.push(fault);
     } else if (this.current !== null && !this.current.requestComplete) {
       if (this.current.started) return this.current.abort();
@@ -105,6 +108,7 @@ export class NodeConnection implements ExchangeConnection {
   }
 
   private run(turn: Turn): void {
+    turn.instead?.detachSocket(this.socket);
     const res = turn.res ?? this.makeResponse(turn.req);
     const x = new NodeExchange(this.host.current(), { req: turn.req, res }, this);
     this.current = x;

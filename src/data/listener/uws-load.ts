@@ -1,6 +1,6 @@
 // Owns loading uWebSockets.js, on systems older than its build too (see uws-glibc.ts). Works in any thread, from source and bundled.
 // Must never change anything when the plain load works, nor load a file that another user could have written.
-import { createHash, type Hash, randomBytes } from "node:crypto";
+import { createHash, randomBytes } from "node:crypto";
 import fs from "node:fs";
 import { createRequire } from "node:module";
 import os from "node:os";
@@ -12,10 +12,9 @@ import { ElfError, GLIBC_WANTED, mendGlibc } from "./uws-glibc.ts";
 export type Uws = typeof import("uWebSockets.js");
 
 const MODULE_NAME = "uWebSockets.js";
-const MENDED_NAME = /^uws-[0-9a-f]{32}-[0-9a-f]{32}\.node$/;
+const MENDED_NAME = /^uws-[0-9a-f]{32}\.node$/;
 /** Mended copies kept in the cache directory (7 MB each): one for each build in use; the least recently made goes first. */
 const MENDED_FILES_MAX = 4;
-const HASH_CHUNK_BYTES = 256 * 1024;
 const OTHERS_MAY_WRITE = 0o022;
 const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (README, Requirements).";
 
@@ -75,22 +74,23 @@ function loadMended(directories: readonly string[]): void {
 
 /**
  * Puts the mended form of the file `original` into `directory`, or finds it there. Safe to call in several threads and processes at once.
- * The name of a copy holds the hashes of the original and of the copy itself, and both are checked before it is used.
+ * Every worker asks at its start, so a copy that is there is checked without reading its 7 MB: its name says which build it was made from,
+ * and its modification time is the one it was given then, which any later change would move.
  * @returns the path of the mended copy.
  * @throws ElfError when the file cannot be mended; a file system error or Error when the directory will not do.
  */
 export function ensureMended(original: string, arch: string, directory: string): string {
   claimDirectory(directory);
-  const prefix = `uws-${hashOfFile(original)}-`;
-  const found = fs.readdirSync(directory).find((name) => name.startsWith(prefix) && MENDED_NAME.test(name));
-  if (found !== undefined && isIntact(path.join(directory, found), found.slice(prefix.length, -".node".length)))
-    return path.join(directory, found);
+  const identity = identityOf(original);
+  const target = path.join(directory, `uws-${identity}.node`);
+  if (isIntact(target, fs.statSync(original).size, identity)) return target;
 
   const mended = mendGlibc(fs.readFileSync(original), arch);
-  const target = path.join(directory, `${prefix}${shorten(createHash("sha256").update(mended))}.node`);
   const temporary = `${target}.${process.pid}-${randomBytes(6).toString("hex")}`;
   try {
     fs.writeFileSync(temporary, mended, { mode: 0o600, flag: "wx" });
+    const seconds = stampSeconds(identity);
+    fs.utimesSync(temporary, seconds, seconds);
     fs.renameSync(temporary, target);
   } catch (error) {
     fs.rmSync(temporary, { force: true });
@@ -99,6 +99,20 @@ export function ensureMended(original: string, arch: string, directory: string):
   prune(directory, target);
   return target;
 }
+
+/** 128 bits over what tells one build from another: the package's release, the file's name and size. npm gives all files the same time. */
+function identityOf(original: string): string {
+  const manifest = fs.readFileSync(path.join(path.dirname(original), "package.json"));
+  const { size } = fs.statSync(original);
+  return createHash("sha256")
+    .update(manifest)
+    .update(`${path.basename(original)} ${size}`)
+    .digest("hex")
+    .slice(0, 32);
+}
+
+/** The modification time of an intact copy, s since the epoch: between 1970 and 2004, so never that of an accident. */
+const stampSeconds = (identity: string): number => Number.parseInt(identity.slice(0, 7), 16) * 4;
 
 /** Makes the directory if need be. @throws Error unless it is a real directory, ours, and writable by nobody else. */
 function claimDirectory(directory: string): void {
@@ -109,31 +123,16 @@ function claimDirectory(directory: string): void {
   if ((stat.mode & OTHERS_MAY_WRITE) !== 0) throw new Error("writable by other users (chmod go-w it)");
 }
 
-function isIntact(file: string, hash: string): boolean {
+function isIntact(file: string, size: number, identity: string): boolean {
   const stat = fs.lstatSync(file, { throwIfNoEntry: false });
-  return stat?.isFile() === true && (stat.mode & OTHERS_MAY_WRITE) === 0 && hashOfFile(file) === hash;
+  if (stat?.isFile() !== true || stat.uid !== process.getuid?.() || (stat.mode & OTHERS_MAY_WRITE) !== 0) return false;
+  return stat.size === size && stat.mtimeMs === stampSeconds(identity) * 1000;
 }
-
-/** Reads through one small buffer: a third of the time of reading 7 MB into fresh memory, and every worker does this at its start. */
-function hashOfFile(file: string): string {
-  const hash = createHash("sha256");
-  const chunk = Buffer.allocUnsafeSlow(HASH_CHUNK_BYTES);
-  const fd = fs.openSync(file, "r");
-  try {
-    for (let n = fs.readSync(fd, chunk); n > 0; n = fs.readSync(fd, chunk)) hash.update(chunk.subarray(0, n));
-  } finally {
-    fs.closeSync(fd);
-  }
-  return shorten(hash);
-}
-
-/** 128 bits: no accidents, and short enough for a file name. */
-const shorten = (hash: Hash): string => hash.digest("hex").slice(0, 32);
 
 /** Removing a copy that a running process has mapped is harmless; one that needs it again writes it again. */
 function prune(directory: string, keep: string): void {
   const others = fs.readdirSync(directory).filter((name) => MENDED_NAME.test(name) && path.join(directory, name) !== keep);
-  const aged = others.map((name) => ({ name, madeMs: fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.mtimeMs ?? 0 }));
+  const aged = others.map((name) => ({ name, madeMs: fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.ctimeMs ?? 0 }));
   aged.sort((a, b) => b.madeMs - a.madeMs);
   for (const { name } of aged.slice(MENDED_FILES_MAX - 1)) fs.rmSync(path.join(directory, name), { force: true });
 }

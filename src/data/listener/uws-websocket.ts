@@ -18,9 +18,8 @@ const READ_BYTES_MAX = 64 * 1024;
 /** The engine cuts without a word what exceeds its limit; up to this much more than ours is let through to be refused with 1009. */
 const TOO_BIG_SLACK_BYTES_MAX = 1024 * 1024;
 const UINT32_MAX = 0xffff_ffff;
-/** uWebSockets.js idle timeouts: multiples of 4 s from 8 s to 960 s; other values end the process. */
-const ENGINE_IDLE_STEP_S = 4;
-const ENGINE_IDLE_MAX_S = 960;
+/** A client with something still to read when its WebSocket ends must read on: after this long (ms) without progress it is cut. */
+const FAREWELL_QUIET_MS_MAX = 5000;
 
 const GOING_AWAY = 1001;
 const TOO_BIG = 1009;
@@ -51,15 +50,14 @@ export interface WebSocketWatcher {
 
 /** The handlers of a listener's WebSockets; `upgrade` is the listener's own. */
 export function webSocketBehavior(limits: LimitsPlan, watcher: WebSocketWatcher): WebSocketBehavior<UserData> {
-  const { webSocketMessageBytes: messageBytes, webSocketIdleTimeoutMs: idleMs } = limits;
-  // A backstop behind the relay's own idle limit, which says goodbye: this one also ends sockets that cannot take a goodbye.
-  const engineIdleS = Math.ceil(idleMs / 1000 / ENGINE_IDLE_STEP_S + 2) * ENGINE_IDLE_STEP_S;
+  const { webSocketMessageBytes: messageBytes } = limits;
   return {
     maxPayloadLength: Math.min(messageBytes + Math.min(messageBytes, TOO_BIG_SLACK_BYTES_MAX), UINT32_MAX),
     maxBackpressure: Math.min(pauseBytesOf(limits) + messageBytes + 2 * READ_BYTES_MAX, UINT32_MAX),
     closeOnBackpressureLimit: true,
-    idleTimeout: Math.min(engineIdleS, ENGINE_IDLE_MAX_S),
-    sendPingsAutomatically: engineIdleS > ENGINE_IDLE_MAX_S, // only where the backstop would come before the idle limit
+    // The relay has an idle limit of its own: the engine's does not count what is sent, so it would cut clients that only listen.
+    idleTimeout: 0,
+    sendPingsAutomatically: false,
     open: (ws) => {
       const { relay } = ws.getUserData();
       watcher.webSocketOpened(relay);
@@ -69,9 +67,18 @@ export function webSocketBehavior(limits: LimitsPlan, watcher: WebSocketWatcher)
       const { relay } = ws.getUserData();
       relay.guarded(() => relay.clientMessage(Buffer.from(message), isBinary));
     },
-    ping: (ws, message) => ws.getUserData().relay.clientPing(Buffer.from(message)),
-    pong: (ws, message) => ws.getUserData().relay.clientPong(Buffer.from(message)),
-    drain: (ws) => ws.getUserData().relay.clientDrained(),
+    ping: (ws, message) => {
+      const { relay } = ws.getUserData();
+      relay.guarded(() => relay.clientPing(Buffer.from(message)));
+    },
+    pong: (ws, message) => {
+      const { relay } = ws.getUserData();
+      relay.guarded(() => relay.clientPong(Buffer.from(message)));
+    },
+    drain: (ws) => {
+      const { relay } = ws.getUserData();
+      relay.guarded(() => relay.clientDrained());
+    },
     close: (ws, code, message) => {
       const { relay } = ws.getUserData();
       watcher.webSocketClosed(relay);
@@ -114,6 +121,8 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   private client: WebSocket<UserData> | null = null;
   private lastActivityMs = performance.now();
   private paused = false;
+  /** Said to the client once it has read what is buffered. */
+  private farewell: { readonly code: number; readonly reason: Buffer } | null = null;
   private clientGone = false;
   private linkIsGone = false;
 
@@ -168,7 +177,9 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
 
   clientDrained(): void {
     this.touch();
-    if (!this.paused || this.client === null || this.client.getBufferedAmount() > this.pauseBytes / 2) return;
+    const buffered = this.client?.getBufferedAmount() ?? 0;
+    if (this.farewell !== null && buffered === 0) return this.sayFarewell(this.farewell);
+    if (!this.paused || buffered > this.pauseBytes / 2) return;
     this.paused = false;
     this.link.resume();
   }
@@ -225,11 +236,9 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
 
   linkGone(): void {
     this.linkIsGone = true;
-    if (this.client !== null) {
+    if (this.client !== null && this.farewell === null) {
       this.x.errorCode ??= "upstream_aborted";
-      const { client } = this;
-      this.client = null;
-      client.close(); // abrupt on one side, abrupt on the other
+      this.cutClient(); // abrupt on one side, abrupt on the other
     }
     this.settle();
   }
@@ -237,10 +246,12 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   // --- Ends ---
 
   onDeadline(): void {
-    const limitMs = this.limits.webSocketIdleTimeoutMs;
+    const idleMs = this.limits.webSocketIdleTimeoutMs;
+    const limitMs = this.farewell === null ? idleMs : Math.min(idleMs, FAREWELL_QUIET_MS_MAX);
     const quietMs = performance.now() - this.lastActivityMs;
     if (quietMs < limitMs) this.x.runtime.services.wheel.arm(this, limitMs - quietMs);
-    else this.guarded(() => this.endBoth(GOING_AWAY, "idle for too long"));
+    else if (this.farewell === null) this.guarded(() => this.endBoth(GOING_AWAY, "idle for too long"));
+    else this.guarded(() => this.cutClient());
   }
 
   /** Runs what the engine calls: nothing may be thrown into native code. */
@@ -258,7 +269,7 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   }
 
   private endBoth(code: number, reason: string): void {
-    if (this.client === null) return;
+    if (this.client === null || this.farewell !== null) return;
     this.x.errorDetail = `closed with ${code}: ${reason}`;
     this.link.close(code, Buffer.from(reason));
     this.endClient(code, Buffer.from(reason));
@@ -266,11 +277,26 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
 
   private endClient(code: number, reason: Buffer): void {
     const { client } = this;
-    if (client === null) return;
+    if (client === null || this.farewell !== null) return;
+    this.farewell = { code, reason };
+    if (client.getBufferedAmount() === 0) return this.sayFarewell(this.farewell);
+    // The engine's end() would throw away what is buffered, the Close frame with it.
+    this.touch();
+    this.x.runtime.services.wheel.arm(this, FAREWELL_QUIET_MS_MAX);
+  }
+
+  /** The engine calls the close handler at once, and bounds how long the client may take to close its side. */
+  private sayFarewell({ code, reason }: { readonly code: number; readonly reason: Buffer }): void {
+    const { client } = this;
     this.client = null;
-    // Calls the close handler at once; the Close frame follows what is still buffered.
-    if (code === NO_CLOSE_CODE) client.end();
-    else client.end(code, reason);
+    if (code === NO_CLOSE_CODE) client?.end();
+    else client?.end(code, reason);
+  }
+
+  private cutClient(): void {
+    const { client } = this;
+    this.client = null;
+    client?.close();
   }
 
   private settle(): void {

@@ -2,17 +2,18 @@
 // One Forward object per exchange serves as handler of every callback, so that the hot path allocates no closures.
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { TimeoutsPlan, WeightedUpstream } from "../../plan/plan.ts";
-import type { BodyTransform, ClientEvents, Exchange, HeaderList } from "../exchange.ts";
+import type { TimeoutsPlan } from "../../plan/plan.ts";
+import type { BodyTransform, ClientEvents, Exchange } from "../exchange.ts";
 import type { ResponseHead, UpstreamRequest } from "../policy.ts";
 import { finish } from "../response/finish.ts";
 import { fail, finalHead, hasBody } from "../response/reply.ts";
-import type { Route, Runtime } from "../runtime.ts";
+import type { Route } from "../runtime.ts";
 import { backoffMs, parseRetryAfterMs } from "./backoff.ts";
+import { timeoutsOf } from "./destination.ts";
 import { mirror } from "./mirror.ts";
 import { RequestBody, type RequestBodyOwner } from "./request-body.ts";
-import { type CopiedHeaders, copyResponseHeaders, upstreamHeaders } from "./request-headers.ts";
-import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler } from "./upstream.ts";
+import { type CopiedHeaders, copyResponseHeaders, copyTrailers, upstreamHeaders } from "./request-headers.ts";
+import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler, WireTrailers } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
 const RETRY_AFTER_WAIT_MS_MAX = 5000;
@@ -27,32 +28,6 @@ const WAIT_BODY = 0;
 const WAIT_RETRY = 1;
 const WAIT_RESPONSE = 2;
 const WAIT_DATA = 3;
-
-/** Chooses the upstream by the route's weights. */
-export function chooseUpstream(runtime: Runtime, route: Route, to: readonly WeightedUpstream[]): Upstream {
-  let index = (to[0] as WeightedUpstream).upstream; // the primary refuses an empty list
-  if (to.length > 1) {
-    let point = Math.random() * route.weightTotal;
-    for (const choice of to) {
-      index = choice.upstream;
-      if ((point -= choice.weight) < 0) break;
-    }
-  }
-  return runtime.upstreams[index] as Upstream; // indices come from the plan's own list
-}
-
-/** Deadlines of the exchange: the route's where it sets them, else the upstream's. */
-export const timeoutsOf = (route: Route, upstream: Upstream): TimeoutsPlan =>
-  route.plan.timeouts === null ? upstream.plan.timeouts : { ...upstream.plan.timeouts, ...route.plan.timeouts };
-
-type WireTrailers = Parameters<WireHandler["wireEnd"]>[0];
-
-function flatTrailers(trailers: NonNullable<WireTrailers>): HeaderList | null {
-  const list: HeaderList = [];
-  for (const [name, value] of Object.entries(trailers))
-    for (const each of Array.isArray(value) ? value : [value]) list.push(name.toLowerCase(), each);
-  return list.length === 0 ? null : list;
-}
 
 export class Forward extends WheelEntry implements WireHandler, ClientEvents, RequestBodyOwner {
   private readonly x: Exchange;
@@ -271,9 +246,9 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     if (!room) this.pause();
   }
 
-  wireEnd(trailers: WireTrailers): void {
+  wireEnd(trailers: WireTrailers | null): void {
     this.call = null;
-    if (trailers !== null) this.x.responseTrailers = flatTrailers(trailers);
+    if (trailers !== null) this.x.responseTrailers = copyTrailers(trailers);
     this.x.runtime.services.wheel.disarm(this);
     this.settle(this.x.status >= 500 ? "failure" : "success", null);
     if (this.clientDone) finish(this.x);

@@ -1,7 +1,7 @@
 // Keep-alive connections from one worker to one endpoint: undici Clients with a bounded queue in front.
 // The only importer of undici on the data plane. Own pool because undici's Pool wedges on a request that fails
 // validation and queues without bound; a Client recovers.
-import type { Client as UndiciClient, Dispatcher } from "undici";
+import type { Dispatcher, Client as UndiciClient } from "undici";
 import Client from "undici/lib/dispatcher/client.js";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import { ConnectError, createConnector } from "./connector.ts";

@@ -2,7 +2,7 @@
 // and those the gateway sets itself. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP } from "../../base/http.ts";
 import { BODY_FIXED, type Exchange, type HeaderList } from "../exchange.ts";
-import type { Endpoint, Upstream } from "./upstream.ts";
+import type { Endpoint, Upstream, WireTrailers } from "./upstream.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
@@ -96,4 +96,15 @@ function dropNamed(headers: HeaderList, connection: string): void {
       .map((token) => token.trim()),
   );
   for (let i = headers.length - 2; i >= 0; i -= 2) if (named.has(headers[i] as string)) headers.splice(i, 2);
+}
+
+/** Trailers that may be relayed (RFC 9110 section 6.5.1): nothing about framing or the connection. @returns null for none */
+export function copyTrailers(trailers: WireTrailers): HeaderList | null {
+  const list: HeaderList = [];
+  for (const [given, value] of Object.entries(trailers)) {
+    const name = given.toLowerCase();
+    if (NOT_RELAYED.has(name)) continue;
+    for (const each of Array.isArray(value) ? value : [value]) list.push(name, each);
+  }
+  return list.length === 0 ? null : list;
 }

@@ -60,6 +60,9 @@ export interface WireError {
   readonly reason: string;
 }
 
+/** Trailer fields by name; repeated ones as a list. */
+export type WireTrailers = Readonly<Record<string, string | string[]>>;
+
 /** Receives one response. Calls come in order: wireSent? wireHead wireData* (wireEnd | wireError), or wireError alone. None after cancel(). */
 export interface WireHandler {
   /** The request is about to be written to a connected socket. */
@@ -68,7 +71,7 @@ export interface WireHandler {
   wireHead(status: number, rawHeaders: readonly Buffer[]): void;
   /** The buffer is valid for ever. */
   wireData(chunk: Buffer): void;
-  wireEnd(trailers: Readonly<Record<string, string | string[]>> | null): void;
+  wireEnd(trailers: WireTrailers | null): void;
   wireError(error: WireError): void;
 }
 

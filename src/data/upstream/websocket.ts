@@ -1,7 +1,5 @@
-// Upgrades a WebSocket towards an upstream and hands the connection to the listener's engine: handshake, deadlines, retries.
+// Upgrades a WebSocket towards an upstream and hands the connection to the listener's engine: attempts, deadlines, retries, policies.
 // Must never read a frame: what follows the 101 is the engine's business.
-import type { ClientRequest, IncomingMessage } from "node:http";
-import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
@@ -11,19 +9,12 @@ import { finish } from "../response/finish.ts";
 import { fail, finalHead, hasBody, respond } from "../response/reply.ts";
 import type { Route } from "../runtime.ts";
 import { backoffMs } from "./backoff.ts";
-import { ConnectError, createConnector } from "./connector.ts";
-import { timeoutsOf } from "./forward.ts";
+import { createConnector } from "./connector.ts";
+import { timeoutsOf } from "./destination.ts";
 import { copyResponseHeaders, upstreamHeaders } from "./request-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
+import { type DialAnswer, type DialFailure, type DialOwner, type DialRefusal, WebSocketDial } from "./websocket-dial.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
-
-// Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
-const http = process.getBuiltinModule("node:http");
-
-/** Largest response head accepted from an upstream, bytes. */
-const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
-/** Largest body of a refusal that is relayed to the client. */
-const REFUSAL_BYTES_MAX = 256 * 1024;
 
 /** What the deadline timer is waiting for. */
 const WAIT_RETRY = 0;
@@ -48,7 +39,7 @@ function connectorOf(endpoint: Endpoint, upstream: Upstream): ReturnType<typeof 
   return connector;
 }
 
-class Upgrade extends WheelEntry implements ClientEvents {
+class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
   private readonly x: Exchange;
   private readonly route: Route;
   private readonly upstream: Upstream;
@@ -56,9 +47,7 @@ class Upgrade extends WheelEntry implements ClientEvents {
   private readonly timeouts: TimeoutsPlan;
   private endpoint: Endpoint | null = null;
   private tried: Endpoint[] | null = null;
-  private request: ClientRequest | null = null;
-  /** Counts attempts and cancellations, so that what an abandoned attempt still reports is ignored. */
-  private turn = 0;
+  private dial: WebSocketDial | null = null;
   private waiting = WAIT_RESPONSE as number; // one of the WAIT_ constants
   private attemptStartedMs = 0;
   /** Answered, or given up. */
@@ -76,6 +65,7 @@ class Upgrade extends WheelEntry implements ClientEvents {
     x.events = this;
   }
 
+  /** timeouts.total runs until the upgrade: a WebSocket itself has no end. */
   start(): void {
     if (this.timeouts.totalMs > 0) this.x.deadlineMs = performance.now() + this.timeouts.totalMs;
     this.attempt();
@@ -97,7 +87,7 @@ class Upgrade extends WheelEntry implements ClientEvents {
     };
     const policies = this.route.onUpstreamRequest;
     if (policies !== null) for (const policy of policies) policy.onUpstreamRequest?.(x, request);
-    request.headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, x.tunnelsFrames)];
+    const headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, x.tunnelsFrames)];
     this.endpoint = endpoint;
     this.attemptStartedMs = now;
     x.status = 0;
@@ -105,71 +95,16 @@ class Upgrade extends WheelEntry implements ClientEvents {
     x.attempts++;
     x.target = endpoint.plan.key;
     upstream.begin(endpoint);
-    const turn = ++this.turn;
     this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
-    const connect = connectorOf(endpoint, upstream);
-    connect((error, socket) => {
-      if (turn !== this.turn) return void socket?.destroy();
-      this.guarded(() => (socket === null ? this.connectFailed(error) : this.shake(socket, request)));
-    });
-  }
-
-  private connectFailed(error: Error | null): void {
-    const stage = error instanceof ConnectError ? error.stage : "tcp";
-    const code = stage === "timeout" ? "connect_timeout" : stage === "tls" ? "upstream_tls" : "connect_failed";
-    this.attemptFailed("connect-failure", code, error?.message ?? "");
-  }
-
-  /** Sends the handshake. node:http reads the answer: its parser knows every framing a refusal may have. */
-  private shake(socket: Duplex, { path, headers }: UpstreamRequest): void {
-    this.x.upstreamConnectMs = performance.now() - this.attemptStartedMs;
-    let request: ClientRequest;
-    try {
-      request = http.request({
-        createConnection: () => socket,
-        method: "GET",
-        path,
-        headers,
-        maxHeaderSize: RESPONSE_HEAD_BYTES_MAX,
-        insecureHTTPParser: false,
-      });
-    } catch (error) {
-      socket.destroy();
-      return this.attemptFailed("", "upstream_invalid", `refused by the client: ${messageOf(error)}`);
-    }
-    this.request = request;
-    const { turn } = this;
-    const mine = (work: () => void): void => {
-      if (turn === this.turn) this.guarded(work);
-    };
-    request.on("upgrade", (response: IncomingMessage, upgraded: Duplex, head: Buffer) => {
-      upgraded.on("error", ignore); // 'close' follows; whoever takes the socket hears that
-      mine(() => this.upgraded(response, upgraded, head));
-      if (!this.accepted || this.over) upgraded.destroy();
-    });
-    request.on("response", (response: IncomingMessage) => mine(() => this.refused(response)));
-    request.on("error", (error: NodeJS.ErrnoException) => mine(() => this.shakeFailed(error)));
-    request.end();
-    this.wait(WAIT_RESPONSE, this.timeouts.responseMs);
-  }
-
-  private shakeFailed(error: NodeJS.ErrnoException): void {
-    const invalid = error.code?.startsWith("HPE_") === true;
-    this.attemptFailed(invalid ? "" : "reset", invalid ? "upstream_invalid" : "upstream_reset", `${error.code ?? ""} ${error.message}`);
-  }
-
-  private attemptFailed(condition: string, code: ErrorCode, reason: string): void {
-    if (this.retry(condition)) return this.settle("failure", code);
-    this.settle("failure", code);
-    this.fail(code, reason);
+    this.dial = new WebSocketDial(this);
+    this.dial.start(connectorOf(endpoint, upstream), request.path, headers);
   }
 
   /** The attempt is over: give the endpoint back. */
   private settle(outcome: Outcome, code: ErrorCode | null): void {
     const { endpoint, x } = this;
-    this.turn++;
-    this.request?.destroy();
-    this.request = null;
+    this.dial?.cancel();
+    this.dial = null;
     if (endpoint === null) return;
     this.endpoint = null;
     this.upstream.done(endpoint, outcome);
@@ -206,96 +141,85 @@ class Upgrade extends WheelEntry implements ClientEvents {
     if (this.over) return;
     const expired = x.deadlineMs > 0 && performance.now() >= x.deadlineMs;
     if (this.waiting === WAIT_RETRY && !expired) return this.guarded(() => this.attempt());
-    if (expired) return this.attemptFailed("", "total_timeout", "");
-    this.attemptFailed("timeout", x.upstreamConnectMs < 0 ? "connect_timeout" : "response_timeout", "");
+    const code = expired ? "total_timeout" : x.upstreamConnectMs < 0 ? "connect_timeout" : "response_timeout";
+    this.guarded(() => this.attemptFailed(expired ? "" : "timeout", code, ""));
   }
 
-  // --- The answer ---
+  private attemptFailed(condition: string, code: ErrorCode, reason: string): void {
+    const again = this.retry(condition);
+    this.settle("failure", code);
+    if (!again) this.fail(code, reason);
+  }
 
-  private upgraded(response: IncomingMessage, socket: Duplex, head: Buffer): void {
+  // --- DialOwner ---
+
+  dialSent(): void {
+    this.x.upstreamConnectMs = performance.now() - this.attemptStartedMs;
+    this.wait(WAIT_RESPONSE, this.timeouts.responseMs);
+  }
+
+  dialProgress(): void {
     const { x } = this;
-    x.upstreamFirstByteMs = performance.now() - this.attemptStartedMs;
-    const raw = lowercaseNames(response.rawHeaders);
-    const answer = readAnswer(raw, this.offer, x.tunnelsFrames);
-    if (typeof answer !== "string") return this.accept(answer, this.acceptedHeaders(response, answer), socket, head);
-    this.settle("failure", "upstream_upgrade_refused");
-    this.fail("upstream_upgrade_refused", answer);
+    if (x.upstreamFirstByteMs < 0) x.upstreamFirstByteMs = performance.now() - this.attemptStartedMs;
+    this.wait(WAIT_RESPONSE, this.timeouts.idleMs);
   }
 
-  /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. */
-  private acceptedHeaders(response: IncomingMessage, answer: WebSocketAnswer): HeaderList {
+  dialFailed({ code, condition, reason }: DialFailure): void {
+    this.guarded(() => this.attemptFailed(condition, code, reason));
+  }
+
+  dialAnswered(answer: DialAnswer): boolean {
+    this.guarded(() => {
+      const lowercase = answer.rawHeaders.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text));
+      const chosen = readAnswer(lowercase, this.offer, this.x.tunnelsFrames);
+      if (typeof chosen !== "string") return this.accept(answer, chosen);
+      this.attemptFailed("", "upstream_upgrade_refused", chosen);
+    });
+    return this.accepted && !this.over;
+  }
+
+  /** Passes a refusal on as the response that it is. */
+  dialRefused({ status, rawHeaders, body }: DialRefusal): void {
     const { x } = this;
-    const head: ResponseHead = { status: 101, headers: endToEnd(response).headers, length: -1, hasBody: false, fromUpstream: true };
-    finalHead(x, head);
-    x.bodyTransform?.destroy();
-    x.bodyTransform = null;
-    const headers = withoutHandshake(head.headers);
-    if (answer.extensions !== "") headers.push("sec-websocket-extensions", answer.extensions);
-    return headers;
+    x.status = status;
+    this.guarded(() => {
+      if (status < 200) return this.attemptFailed("", "upstream_upgrade_refused", `status ${status} that does not upgrade to websocket`);
+      if (status >= 500 && this.retry(status)) return this.settle("failure", null);
+      const copied = endToEnd(rawHeaders);
+      const withBody = hasBody("GET", status);
+      this.stop(status >= 500 ? "failure" : "success", null);
+      this.over = true;
+      const length = withBody ? body.length : copied.length;
+      respond(x, { status, headers: copied.headers, length, hasBody: withBody, fromUpstream: true }, body);
+    });
   }
 
-  private accept(answer: WebSocketAnswer, headers: HeaderList, socket: Duplex, head: Buffer): void {
+  // --- The WebSocket ---
+
+  private accept({ rawHeaders, socket, head }: DialAnswer, chosen: WebSocketAnswer): void {
     const { x, upstream, endpoint } = this;
-    const { services } = x.runtime;
-    services.wheel.disarm(this);
+    const headers = this.acceptedHeaders(rawHeaders, chosen);
     x.deadlineMs = 0;
     x.status = 101;
-    this.request = null; // the socket is no longer its own
-    this.settle("success", null);
+    this.stop("success", null);
     // The handshake said that the endpoint is well; from here on the connection only counts as load.
     if (endpoint !== null) upstream.begin(endpoint);
     this.endpoint = endpoint;
     this.accepted = true;
-    services.webSockets++;
-    x.acceptWebSocket({ socket, head, headers, protocol: answer.protocol });
+    x.runtime.services.webSockets++;
+    x.acceptWebSocket({ socket, head, headers, protocol: chosen.protocol });
   }
 
-  private refused(response: IncomingMessage): void {
+  /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. */
+  private acceptedHeaders(rawHeaders: readonly string[], chosen: WebSocketAnswer): HeaderList {
     const { x } = this;
-    const status = response.statusCode ?? 0;
-    x.upstreamFirstByteMs = performance.now() - this.attemptStartedMs;
-    x.status = status;
-    response.on("error", ignore); // 'close' follows
-    if (status === 101) {
-      this.settle("failure", "upstream_upgrade_refused");
-      return this.fail("upstream_upgrade_refused", "the 101 does not upgrade to websocket");
-    }
-    if (status >= 500 && this.retry(status)) return this.settle("failure", null);
-    this.collect(response);
-  }
-
-  private collect(response: IncomingMessage): void {
-    const { turn } = this;
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    this.wait(WAIT_RESPONSE, this.timeouts.idleMs);
-    response.on("data", (chunk: Buffer) => {
-      if (turn !== this.turn) return;
-      bytes += chunk.length;
-      chunks.push(chunk);
-      if (bytes <= REFUSAL_BYTES_MAX) return this.wait(WAIT_RESPONSE, this.timeouts.idleMs);
-      this.settle("neutral", "upstream_upgrade_refused");
-      this.fail("upstream_upgrade_refused", `it answered ${response.statusCode} with more than ${REFUSAL_BYTES_MAX} bytes`);
-    });
-    response.on("close", () => {
-      if (turn !== this.turn) return;
-      this.guarded(() => {
-        if (response.complete) this.relay(response, Buffer.concat(chunks));
-        else this.attemptFailed("reset", "upstream_reset", "it broke off in the middle of a refusal");
-      });
-    });
-  }
-
-  /** Passes a refusal on as the response that it is. */
-  private relay(response: IncomingMessage, body: Buffer): void {
-    const { x } = this;
-    const status = response.statusCode ?? 0;
-    const copied = endToEnd(response);
-    this.stop(status >= 500 ? "failure" : "success", null);
-    this.over = true;
-    const withBody = hasBody("GET", status);
-    const length = withBody ? body.length : copied.length;
-    respond(x, { status, headers: copied.headers, length, hasBody: withBody, fromUpstream: true }, body);
+    const head: ResponseHead = { status: 101, headers: endToEnd(rawHeaders).headers, length: -1, hasBody: false, fromUpstream: true };
+    finalHead(x, head);
+    x.bodyTransform?.destroy();
+    x.bodyTransform = null;
+    const headers = withoutHandshake(head.headers);
+    if (chosen.extensions !== "") headers.push("sec-websocket-extensions", chosen.extensions);
+    return headers;
   }
 
   // --- ClientEvents ---
@@ -350,10 +274,4 @@ class Upgrade extends WheelEntry implements ClientEvents {
   }
 }
 
-const ignore = (): void => {};
-
-const lowercaseNames = (raw: readonly string[]): HeaderList => raw.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text));
-
-const endToEnd = (response: IncomingMessage) => copyResponseHeaders(response.rawHeaders.map((text) => Buffer.from(text, "latin1")));
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error));
+const endToEnd = (raw: readonly string[]) => copyResponseHeaders(raw.map((text) => Buffer.from(text, "latin1")));

@@ -17,6 +17,7 @@ beforeAll(async () => {
   endless: { targets: [ { url: "http://127.0.0.1:${port}" } ], deadlineHeader: false, timeouts: { total: 0 } }
 routes:
   - { name: all, match: { path: "/r/**" }, to: u }
+  - { name: canaries, match: { hosts: [canary.example] }, to: u }
   - { name: only-get, match: { path: /only-get, methods: [GET] }, to: u }
   - { name: get-and-put, match: { path: "/only/{x}", methods: [GET, PUT] }, to: u }
   - { name: delete, match: { path: /only/x, methods: [DELETE] }, to: u }
@@ -89,7 +90,11 @@ describe.each(ENGINES)("%s", (engine) => {
     const response = await client.response();
     expect([response.status, field(response, "connection")]).toEqual([200, "close"]);
     expect(response.body.toString() === body).toBe(true);
+    const later = fresh();
+    client.send(request("GET", later)); // what a mis-read body might have left
     await client.closes();
+    expect(client.pending.length).toBe(0);
+    expect(await rig.targetsSince(0, engine)).not.toContain(later);
   });
 
   it("names itself on no response, and gives each a request id and one Date", async () => {

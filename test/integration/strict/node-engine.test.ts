@@ -64,6 +64,7 @@ describe("HTTP/1.0", () => {
     const { response, client } = await ask(`GET ${fresh()} HTTP/1.0\r\n${HOST}\r\n`);
     expect([response.status, response.body.toString(), field(response, "connection")]).toEqual([200, "ok", "close"]);
     await client.closes();
+    await until("the log has it", () => gateway.lines().some((each) => each["protocol"] === "http/1.0"));
   });
 
   it("keeps the connection when the client asks and the length is known", async () => {
@@ -316,7 +317,7 @@ routes: [ { name: all, match: { path: "/**" }, to: u } ]
       .poll(async () => {
         await using again = await RawClient.connect(own.port);
         again.send(`GET ${fresh()} HTTP/1.1\r\n${HOST}\r\n`);
-        return again.response().then(
+        return await again.response().then(
           ({ status }) => status,
           () => "closed",
         );

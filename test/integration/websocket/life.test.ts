@@ -1,8 +1,17 @@
 // What happens to WebSockets over time: slow peers, silence, drain, reload, many of them one after the other.
+import { randomBytes } from "node:crypto";
 import fs from "node:fs";
+import https from "node:https";
+import type { AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
 import { describe, expect, it } from "vitest";
+import { WebSocketServer } from "ws";
 import { bothListeners, ENGINES, type Engine } from "../../support/both-engines.ts";
+import { makeCertificate } from "../../support/certificates.ts";
 import { Gateway } from "../../support/gateway.ts";
+import { RawUpstream } from "../../support/raw-upstream.ts";
+import { accept, closeFrom, codeOf, KEY, openRaw } from "../../support/raw-web-socket.ts";
 import { until } from "../../support/until.ts";
 import { WebSocketClient, WebSocketOrigin } from "../../support/web-socket-origin.ts";
 
@@ -57,6 +66,21 @@ describe.each(ENGINES)("%s: slow peers", (engine) => {
     );
   });
 
+  it("what the service said before it closed reaches a client that reads late", async () => {
+    await using origin = await WebSocketOrigin.start();
+    await using gateway = await Gateway.start({ config: config(origin.port) });
+    await using client = await WebSocketClient.open(urlOf(gateway, engine, "/quiet"));
+    const served = await origin.connection("/quiet");
+    client.ws.pause();
+    const count = (16 * MIB) / CHUNK_BYTES;
+    for (let i = 0; i < count; i++) served.ws.send(Buffer.alloc(CHUNK_BYTES, i));
+    served.ws.close(4000, "that was all");
+    await settles("what waits at the service", () => served.ws.bufferedAmount);
+    client.ws.resume();
+    expect(await client.received(count, 20_000)).toHaveLength(count);
+    expect(await client.ended()).toEqual({ code: 4000, reason: "that was all" });
+  });
+
   it("a service that does not read: the client waits, or is closed with 1013 where the engine cannot make it wait", async () => {
     await using origin = await WebSocketOrigin.start();
     await using gateway = await Gateway.start({ config: config(origin.port) });
@@ -101,6 +125,24 @@ describe.each(ENGINES)("%s: silence", (engine) => {
   });
 });
 
+describe.each(ENGINES)("%s: a client that only listens", (engine) => {
+  it("is not idle while the service speaks", async () => {
+    await using origin = await WebSocketOrigin.start();
+    await using gateway = await Gateway.start({ config: config(origin.port, "limits: { webSocket: { idleTimeout: 400ms } }") });
+    await using silent = await WebSocketClient.open(urlOf(gateway, engine, "/quiet?silent"));
+    await using client = await WebSocketClient.open(urlOf(gateway, engine, "/quiet"));
+    const served = await origin.connection("/quiet");
+    const beat = setInterval(() => served.ws.send("news"), 50);
+    try {
+      await silent.ended(); // as long as that
+      expect(await client.received(client.messages.length + 3)).toContain("news");
+      expect(client.closed).toBeNull();
+    } finally {
+      clearInterval(beat);
+    }
+  });
+});
+
 describe.each(ENGINES)("%s: drain", (engine) => {
   it("lets WebSockets go on, then closes them with 1001, and the gateway exits cleanly", async () => {
     await using origin = await WebSocketOrigin.start();
@@ -118,6 +160,59 @@ describe.each(ENGINES)("%s: drain", (engine) => {
     await until("the service is closed", () => served.closed !== null);
     expect(served.closed?.code).toBe(1001);
     expect(await gateway.stop()).toBe(0);
+  });
+});
+
+describe.each(ENGINES)("%s: drain with peers that do not answer", (engine) => {
+  it("ends all the same", async () => {
+    await using raw = await RawUpstream.start();
+    raw.onHead("/deaf", (connection) => {
+      connection.socket.removeAllListeners("data"); // from here on these are frames
+      connection.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(KEY)}\r\n\r\n`,
+      );
+    });
+    await using gateway = await Gateway.start({ config: config(raw.port, "drainTimeout: 1s") });
+    const port = Number(new URL(gateway.urls[ENGINES.indexOf(engine)] ?? "").port);
+    await using client = await openRaw(port, "/deaf");
+    gateway.signal("SIGTERM");
+    expect(codeOf(await closeFrom(client))).toBe(1001);
+    expect(await gateway.stop()).toBe(0);
+  });
+});
+
+describe.each(ENGINES)("%s: over TLS", (engine) => {
+  it("to the client and to the service", async () => {
+    const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-wss-"));
+    const files = makeCertificate(folder, "local", ["127.0.0.1"]);
+    const server = https.createServer({ cert: fs.readFileSync(files.cert), key: fs.readFileSync(files.key) });
+    const sockets = new WebSocketServer({ server });
+    sockets.on("connection", (ws) => ws.on("message", (data, isBinary) => ws.send(data, { binary: isBinary })));
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const { port } = server.address() as AddressInfo; // a TCP server that listens has one
+    const tls = `tls: { certificates: [ { cert: ${files.cert}, key: ${files.key} } ] }`;
+    try {
+      await using gateway = await Gateway.start({
+        config: `version: 1
+workers: 1
+admin: false
+listeners: [ { address: "127.0.0.1:0", strict: ${engine === "node"}, ${tls} } ]
+upstreams: { origin: { targets: [ { url: "https://127.0.0.1:${port}" } ], tls: { ca: "file:${files.cert}" } } }
+routes: [ { name: all, match: { path: /** }, to: origin } ]
+`,
+      });
+      const ca = fs.readFileSync(files.cert);
+      await using client = await WebSocketClient.open(gateway.url.replace("http", "ws"), { ca });
+      const message = randomBytes(MIB - 1);
+      client.ws.send(message);
+      expect((await client.received(1, 10_000))[0]).toEqual(message);
+      client.ws.close(4001, "enough");
+      expect(await client.ended()).toEqual({ code: 4001, reason: "enough" });
+    } finally {
+      for (const ws of sockets.clients) ws.terminate();
+      await new Promise((resolve) => server.close(resolve));
+      fs.rmSync(folder, { recursive: true });
+    }
   });
 });
 

@@ -89,7 +89,7 @@ describe("TimerWheel", () => {
   it("agrees with a sorted list over thousands of random operations", () => {
     const { clock, wheel, probe } = setUp();
     let seed = 42;
-    const random = (): number => ((seed = (seed * 1103515245 + 12345) & 0x7fffffff) / 0x7fffffff);
+    const random = (): number => (seed = (seed * 1103515245 + 12345) & 0x7fffffff) / 0x7fffffff;
     const due = new Map<Probe, number>();
     const pool = Array.from({ length: 200 }, probe);
     for (let step = 0; step < 5000; step++) {
@@ -112,7 +112,8 @@ describe("TimerWheel", () => {
         expect(due.get(each)).toBeLessThanOrEqual(clock.ms);
         due.delete(each);
       }
-      for (const [each, atMs] of due) if (atMs + 2 * WHEEL_TICK_MS < clock.ms) expect(each.fired, `due at ${atMs}, now ${clock.ms}`).toContain(clock.ms);
+      for (const [each, atMs] of due)
+        if (atMs + 2 * WHEEL_TICK_MS < clock.ms) expect(each.fired, `due at ${atMs}, now ${clock.ms}`).toContain(clock.ms);
       expect(wheel.size).toBe(due.size);
     }
     wheel.stop();

@@ -1,5 +1,5 @@
 // Owns the `compress` key of a route: response compression. Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { size } from "../../../base/schema.ts";
 
 const TYPES_MAX = 100;

@@ -1,5 +1,5 @@
 // Owns the `cors` key of a route: which web pages of other origins may use it (Fetch standard, CORS protocol). Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { duration, headerName } from "../../../base/schema.ts";
 
 const ORIGINS_MAX = 200;

@@ -1,5 +1,5 @@
 // Owns the `headers` key of a route: headers set, added and removed on the way up and down. Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { headerName, headerText } from "../../../base/schema.ts";
 import { isProtected } from "../protected-headers.ts";
 

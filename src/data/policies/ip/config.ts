@@ -1,5 +1,5 @@
 // Owns the `ip` key of a route: who may call it, by network address. Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
 
 /** CIDR blocks in one list. */

@@ -1,5 +1,5 @@
 // Owns the `redirect` key of a route: answer with another address. Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { parseTarget } from "./location.ts";
 
 const TARGET_CHARS_MAX = 2048;

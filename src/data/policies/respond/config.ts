@@ -1,5 +1,5 @@
 // Owns the `respond` key of a route: a fixed answer (static file, mock, maintenance page). Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { duration, headerName, headerText } from "../../../base/schema.ts";
 import { isProtected } from "../protected-headers.ts";
 

@@ -1,5 +1,5 @@
 // Owns the `rewrite` key of a route: the path the upstream sees. Schema, type and docs only.
-import { z } from "zod";
+import * as z from "zod";
 import { patternProblem, replacementProblem } from "./safe-pattern.ts";
 
 const PATH_CHARS_MAX = 2048;

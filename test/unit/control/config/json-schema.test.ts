@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 import { describe, expect, it } from "vitest";
-import { z } from "zod";
+import * as z from "zod";
 import { editorSchema, inputSchema, type JsonSchema } from "../../../../src/control/config/json-schema.ts";
 import { referenceText } from "../../../../src/control/config/reference.ts";
 import { configSchema } from "../../../../src/control/config/schema.ts";

@@ -91,15 +91,13 @@ describe("ensureMended", () => {
     const directory = fresh("bounded");
     fs.mkdirSync(directory, { mode: 0o700 });
     for (let i = 0; i < 10; i++) {
-      const file = path.join(directory, `uws-${String(i).repeat(32)}-${"0".repeat(32)}.node`);
+      const file = path.join(directory, `uws-${String(i).repeat(32)}.node`);
       fs.writeFileSync(file, "");
-      fs.utimesSync(file, i, i);
     }
     const file = path.basename(ensureMended(original, "x64", directory));
     const kept = fs.readdirSync(directory);
     expect(kept).toHaveLength(4);
     expect(kept).toContain(file);
-    expect(kept).toContain(`uws-${"9".repeat(32)}-${"0".repeat(32)}.node`);
   });
 });
 

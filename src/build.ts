@@ -1,0 +1,47 @@
+// Owns `npm run build`: bundles the sources into dist/ (main.js, worker.js beside it, chunks that they share or load lazily).
+// uWebSockets.js stays outside: it is native. dist/ is replaced whole, and only by a build that succeeded.
+import fs from "node:fs";
+import { build, type Plugin } from "esbuild";
+
+const OUT = "dist";
+const FRESH = "dist.new";
+
+/**
+ * An ES import of node:http reads every export at once, and some are getters that load Node's own fetch and WebSocket: a third of the primary's
+ * start-up time. Taken as an object instead, they are read when used.
+ */
+const lazyHttp: Plugin = {
+  name: "lazy-http",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^node:https?$/ }, ({ path, kind }) =>
+      kind === "import-statement" ? { path, namespace: "lazy-http" } : undefined,
+    );
+    bundle.onLoad({ filter: /.*/, namespace: "lazy-http" }, ({ path }) => ({
+      contents: `module.exports = process.getBuiltinModule(${JSON.stringify(path)});`,
+      loader: "js",
+    }));
+  },
+};
+
+await build({
+  entryPoints: ["src/main.ts", "src/data/worker.ts"],
+  outdir: FRESH,
+  entryNames: "[name]",
+  chunkNames: "[name]-[hash]",
+  bundle: true,
+  splitting: true,
+  format: "esm",
+  platform: "node",
+  target: "node24",
+  external: ["uWebSockets.js"],
+  // Less text to read at start-up; names stay, for stacks and profiles.
+  minifySyntax: true,
+  minifyWhitespace: true,
+  sourcemap: "external",
+  logLevel: "warning",
+  plugins: [lazyHttp],
+  // Bundled CommonJS packages call require for Node's own modules.
+  banner: { js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);' },
+});
+fs.rmSync(OUT, { recursive: true, force: true });
+fs.renameSync(FRESH, OUT);

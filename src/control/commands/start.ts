@@ -1,0 +1,75 @@
+// Owns the `start` command: reads its arguments and becomes the supervisor or, when told so, the primary.
+// Must stay light: the supervisor loads this file and little else.
+import { availableParallelism } from "node:os";
+import { OperatorError } from "../../base/errors.ts";
+import { createLog } from "../../observe/log.ts";
+import { LAUNCH_ENV } from "../../plan/messages.ts";
+import { supervise } from "../supervisor/supervise.ts";
+import type { CommandIo } from "./command.ts";
+
+export interface StartArguments {
+  readonly files: readonly string[];
+  readonly takeover: boolean;
+  readonly supervisor: boolean;
+}
+
+const DEFAULT_FILE = "config/sluice.yaml";
+
+/** @throws OperatorError (exit status 2) for anything but the known options. */
+export function parseStartArguments(argv: readonly string[]): StartArguments {
+  const files: string[] = [];
+  let takeover = false;
+  let supervisor = true;
+  for (let i = 0; i < argv.length; i++) {
+    const arg = argv[i] ?? "";
+    if (arg === "-c" || arg === "--config") {
+      const file = argv[++i];
+      if (file === undefined) throw new OperatorError(`${arg} needs a file`, 2);
+      files.push(file);
+    } else if (arg.startsWith("--config=")) files.push(arg.slice("--config=".length));
+    else if (arg === "--takeover") takeover = true;
+    else if (arg === "--no-supervisor") supervisor = false;
+    else throw new OperatorError(`unknown argument "${arg}"; usage: sluice start [-c FILE]... [--takeover] [--no-supervisor]`, 2);
+  }
+  return { files: files.length === 0 ? [DEFAULT_FILE] : files, takeover, supervisor };
+}
+
+/** The line that says the gateway serves. @param pid the process to signal */
+export function readyLine(urls: readonly string[], pid: number, version: number): string {
+  return `ready ${urls.join(" ")} pid ${pid} version ${version}\n`;
+}
+
+export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const options = parseStartArguments(argv);
+  // A reader of our output that goes away must not end the gateway.
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+  const supervised = io.env[LAUNCH_ENV] !== undefined && process.send !== undefined;
+  const code = supervised || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  // Timers, signal handlers and channels would keep the process: it is over.
+  process.exit(code);
+}
+
+function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
+  return supervise({
+    args: process.argv.slice(1),
+    takeover: options.takeover,
+    log: createLog(),
+    onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
+  });
+}
+
+async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
+  const { ThreadNursery, workerEntry } = await import("../workers/nursery.ts");
+  const threads = new ThreadNursery(workerEntry(), availableParallelism());
+  const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
+  const link = connectSupervisor(options.takeover);
+  const { runPrimary } = await import("../primary/primary.ts");
+  const onReady = (urls: readonly string[], version: number) => io.stdout(readyLine(urls, process.pid, version));
+  try {
+    return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });
+  } catch (error) {
+    if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
+    else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return error instanceof OperatorError ? error.exitCode : 1;
+  }
+}

@@ -1,0 +1,109 @@
+// Owns the listeners' addresses before workers see them: free ports picked, ports of others refused.
+// SO_REUSEPORT would let two gateways share a port by mistake: so each address is first listened on exclusively, for a moment.
+import { rmSync } from "node:fs";
+import { connect, createServer } from "node:net";
+import { OperatorError } from "../../base/errors.ts";
+import type { ListenerPlan, Plan } from "../../plan/plan.ts";
+import { overlaps } from "./instance-dir.ts";
+import { portHolder } from "./port-holder.ts";
+
+/** Ports picked for addresses with port 0, by {@link portKey}. */
+export type PickedPorts = Readonly<Record<string, number>>;
+
+/**
+ * @param picked ports picked before (an earlier plan or an earlier life): kept
+ * @returns the plan with every port known, and the ports picked
+ */
+export async function resolvePorts(plan: Plan, picked: PickedPorts): Promise<{ readonly plan: Plan; readonly picked: PickedPorts }> {
+  const now: Record<string, number> = {};
+  const listeners: ListenerPlan[] = [];
+  for (const [index, listener] of plan.listeners.entries()) {
+    if (listener.unixPath !== null || listener.port !== 0) {
+      listeners.push(listener);
+      continue;
+    }
+    const key = portKey(plan.listeners, index);
+    const port = picked[key] ?? (await listenOnce(listener.host, 0));
+    now[key] = port;
+    listeners.push({ ...listener, port });
+  }
+  return { plan: { ...plan, listeners }, picked: now };
+}
+
+/** `127.0.0.1:0#0`, `127.0.0.1:0#1`...: the n-th listener with the same text. */
+function portKey(listeners: readonly ListenerPlan[], index: number): string {
+  const { address } = listeners[index] ?? { address: "" };
+  return `${address}#${listeners.slice(0, index).filter((each) => each.address === address).length}`;
+}
+
+/** `host:port` with the real port, or `unix:/path`. */
+export function boundAddress(listener: ListenerPlan): string {
+  if (listener.unixPath !== null) return `unix:${listener.unixPath}`;
+  return `${listener.host.includes(":") ? `[${listener.host}]` : listener.host}:${listener.port}`;
+}
+
+/** What a client would type to reach it. */
+export function listenerUrl(listener: ListenerPlan): string {
+  const address = boundAddress(listener);
+  return listener.unixPath === null ? `${listener.tls === null ? "http" : "https"}://${address}` : address;
+}
+
+/**
+ * Refuses addresses that another process listens on.
+ * @param ours bound addresses (see {@link boundAddress}) that our own workers hold, or the instance to be replaced: not checked
+ * @throws OperatorError naming address, holder and remedy
+ */
+export async function checkAddressesFree(listeners: readonly ListenerPlan[], ours: readonly string[]): Promise<void> {
+  const seen = new Set<string>();
+  for (const listener of listeners) {
+    const address = boundAddress(listener);
+    if (seen.has(address)) throw new OperatorError(`listeners: ${address} stands there twice; remove one`);
+    seen.add(address);
+    if (ours.some((held) => overlaps(held, address))) continue;
+    if (listener.unixPath === null) await listenOnce(listener.host, listener.port);
+    else await clearStaleSocket(listener.unixPath);
+  }
+}
+
+/** Listens exclusively (no SO_REUSEPORT) and lets go. @returns the port */
+function listenOnce(host: string, port: number): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error) => reject(new OperatorError(explain(host, port, error))));
+    server.listen({ host, port, exclusive: true, backlog: 1 }, () => {
+      const address = server.address();
+      const bound = typeof address === "object" && address !== null ? address.port : port;
+      server.close(() => resolve(bound));
+    });
+  });
+}
+
+function explain(host: string, port: number, error: Error): string {
+  const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
+  const code = "code" in error ? error.code : "";
+  if (code === "EADDRINUSE") {
+    const holder = portHolder(port);
+    const who = holder === null ? "another process" : `process ${holder.pid}${holder.command === "" ? "" : ` (${holder.command})`}`;
+    return `cannot listen on ${where}: ${who} holds the port; stop it, choose another address, or use --takeover if it is the Sluice to be replaced`;
+  }
+  if (code === "EACCES") return `cannot listen on ${where}: not permitted; use a port from 1024 up, or grant CAP_NET_BIND_SERVICE`;
+  if (code === "EADDRNOTAVAIL") return `cannot listen on ${where}: this machine has no such address; use one of its own, or 0.0.0.0`;
+  return `cannot listen on ${where}: ${error.message}`;
+}
+
+/** A socket file that nobody answers on is removed; one in use is refused. */
+function clearStaleSocket(path: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const probe = connect(path);
+    probe.once("connect", () => {
+      probe.destroy();
+      reject(
+        new OperatorError(`cannot listen on unix:${path}: another process listens there; stop it, choose another path, or use --takeover`),
+      );
+    });
+    probe.once("error", (error) => {
+      if ("code" in error && error.code === "ECONNREFUSED") rmSync(path, { force: true });
+      resolve(); // anything else (no file, no permission) shows when the worker binds it
+    });
+  });
+}

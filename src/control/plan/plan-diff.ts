@@ -1,0 +1,61 @@
+// Owns the summary of what a reload changes, for the log and the answer to /reload. Pure.
+import type { Plan } from "../../plan/plan.ts";
+
+/** Names listed in one sentence; the rest is counted. */
+const NAMES_MAX = 10;
+
+/** @returns one sentence a kind of change; empty when nothing but the version differs. */
+export function describeChanges(before: Plan, after: Plan): readonly string[] {
+  return [
+    ...compare("route", byName(before.routes, routeIdentity(before)), byName(after.routes, routeIdentity(after))),
+    ...compare("upstream", byName(before.upstreams), byName(after.upstreams)),
+    ...compare("listener", byAddress(before), byAddress(after)),
+    ...(JSON.stringify(before.limits) === JSON.stringify(after.limits) ? [] : ["limits changed"]),
+    ...(JSON.stringify(before.trustedProxies) === JSON.stringify(after.trustedProxies) ? [] : ["trustedProxies changed"]),
+    ...(before.drainTimeoutMs === after.drainTimeoutMs ? [] : ["drainTimeout changed"]),
+  ];
+}
+
+/** @returns settings that differ but take effect only when the process starts anew, one sentence each. */
+export function describeRestarts(settings: Readonly<Record<string, readonly [before: unknown, after: unknown]>>): readonly string[] {
+  return Object.entries(settings)
+    .filter(([, [before, after]]) => JSON.stringify(before) !== JSON.stringify(after))
+    .map(([name]) => `${name} changed: it takes effect at the next start (or takeover), not by reload`);
+}
+
+function byName<T extends { readonly name: string }>(
+  items: readonly T[],
+  identity: (item: T) => unknown = (item) => item,
+): Map<string, string> {
+  return new Map(items.map((item) => [item.name, JSON.stringify(identity(item))]));
+}
+
+/** A route without what reloads renumber: its metric slot, and upstreams by name instead of by index. */
+function routeIdentity(plan: Plan): (route: Plan["routes"][number]) => unknown {
+  const upstreamName = (index: number) => plan.upstreams[index]?.name;
+  return (route) => ({
+    ...route,
+    metricSlot: 0,
+    to: route.to?.map((each) => [upstreamName(each.upstream), each.weight]),
+    mirror: route.mirror === null ? null : [upstreamName(route.mirror.upstream), route.mirror.fraction],
+  });
+}
+
+function byAddress(plan: Plan): Map<string, string> {
+  return new Map(plan.listeners.map((listener) => [listener.address, JSON.stringify(listener)]));
+}
+
+function compare(what: string, before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
+  const added = [...after.keys()].filter((name) => !before.has(name));
+  const removed = [...before.keys()].filter((name) => !after.has(name));
+  const changed = [...after.keys()].filter((name) => before.has(name) && before.get(name) !== after.get(name));
+  return [sentence(what, "added", added), sentence(what, "removed", removed), sentence(what, "changed", changed)].filter(
+    (text) => text !== "",
+  );
+}
+
+function sentence(what: string, verb: string, names: readonly string[]): string {
+  if (names.length === 0) return "";
+  const more = names.length > NAMES_MAX ? ` and ${names.length - NAMES_MAX} more` : "";
+  return `${what}${names.length === 1 ? "" : "s"} ${verb}: ${names.slice(0, NAMES_MAX).join(", ")}${more}`;
+}

@@ -1,0 +1,63 @@
+// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
+import type { Plan } from "../../plan/plan.ts";
+import type { ReloadProblem } from "../admin/deps.ts";
+import { compilePlan } from "../config/compile.ts";
+import { loadConfig } from "../config/load.ts";
+import { type ConfigProblem, formatProblem } from "../config/problem.ts";
+import type { Config } from "../config/schema.ts";
+import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
+
+export interface LoadedConfig {
+  readonly config: Config;
+  readonly warnings: readonly string[];
+}
+
+export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
+
+export class PlanSource {
+  readonly #files: readonly string[];
+  readonly #env: Readonly<Record<string, string | undefined>>;
+  readonly #metricSlot: (routeName: string) => number;
+  #picked: PickedPorts;
+  /** Every file that the last configuration was made of (also a refused one): what to watch. */
+  watched: readonly string[] = [];
+
+  /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
+  constructor(options: {
+    readonly files: readonly string[];
+    readonly env: Readonly<Record<string, string | undefined>>;
+    readonly picked: PickedPorts;
+    /** Called when a plan is compiled; may depend on the first configuration. */
+    metricSlot(routeName: string): number;
+  }) {
+    this.#files = options.files;
+    this.#env = options.env;
+    this.#picked = options.picked;
+    this.#metricSlot = options.metricSlot;
+  }
+
+  /** Ports picked so far. */
+  get picked(): PickedPorts {
+    return this.#picked;
+  }
+
+  load(): Loading {
+    const result = loadConfig({ files: this.#files, env: this.#env });
+    this.watched = result.files;
+    if (!result.ok) return { ok: false, problems: result.problems };
+    return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem) };
+  }
+
+  /** @throws OperatorError when a free port cannot be picked */
+  async compile(config: Config, version: number): Promise<Plan> {
+    const compiled = compilePlan(config, { version, metricSlot: this.#metricSlot });
+    const { plan, picked } = await resolvePorts(compiled, this.#picked);
+    this.#picked = { ...this.#picked, ...picked };
+    return plan;
+  }
+}
+
+/** For the log and the admin listener. */
+export function reloadProblems(problems: readonly ConfigProblem[]): readonly ReloadProblem[] {
+  return problems.map(({ message, at, path, remedy }) => ({ message, at, path, remedy }));
+}

@@ -1,0 +1,78 @@
+// Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
+import { monotonicMs } from "../../base/clock.ts";
+import type { AccessLog } from "../../observe/access-log.ts";
+import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
+import type { EndpointPlan } from "../../plan/plan.ts";
+import { VERSION } from "../commands/version.ts";
+import { boundAddress, listenerUrl } from "../instance/addresses.ts";
+import type { PlanControl } from "../plan/plan-control.ts";
+import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
+import type { SharedCells } from "./shared-cells.ts";
+
+export interface StatusSources {
+  readonly phase: Phase;
+  readonly startedAtMs: number;
+  /** The process to signal. */
+  readonly pid: number;
+  readonly cells: SharedCells;
+  readonly control: PlanControl;
+  readonly workers: WorkerSet;
+  readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
+  readonly accessLog: AccessLog | null;
+  /** Seats whose worker is blocked. */
+  readonly blocked: readonly number[];
+  /** Why the admin address does not answer; null when it does. */
+  readonly adminTrouble: string | null;
+}
+
+export function instanceState(sources: StatusSources): InstanceState {
+  const { control, cells, workers } = sources;
+  const plan = control.inForce?.plan ?? null;
+  const seats = workers.status();
+  return {
+    release: VERSION,
+    pid: sources.pid,
+    startedAtMs: sources.startedAtMs,
+    phase: sources.phase,
+    concerns: concerns(sources, seats),
+    planVersion: plan?.version ?? 0,
+    planSinceMs: control.inForce?.sinceMs ?? 0,
+    reloads: { ...control.reloads },
+    listeners: (plan?.listeners ?? []).map((each) => ({ address: boundAddress(each), url: listenerUrl(each), engine: each.engine })),
+    workers: seats.map((seat) => workerStatus(seat, cells)),
+    upstreams: (plan?.upstreams ?? []).map(
+      (upstream): UpstreamStatus => ({
+        name: upstream.name,
+        balance: upstream.balance,
+        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
+      }),
+    ),
+    logSinkDropped: sources.accessLog?.dropped ?? 0,
+  };
+}
+
+function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
+  const { accessLog, adminTrouble, cells } = sources;
+  const overflowed = cells.totals.routeNames.overflowed;
+  return [
+    ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
+    ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
+    ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
+    ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
+  ];
+}
+
+/** Without a thread, the seat stands for the cells it began with: they keep its counters. */
+function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells: SharedCells): WorkerStatus {
+  if (index < 0) return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0 };
+  return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index) };
+}
+
+function targetStatus(endpoint: EndpointPlan, { health }: SharedCells): TargetStatus {
+  const { slot, key, weight } = endpoint;
+  const down = health.isDown(slot);
+  const ejected = health.ejectedUntilMs(slot) > monotonicMs();
+  const reason = down ? "active check failed" : ejected ? "ejected" : "ok";
+  return { key, slot, weight, healthy: !down && !ejected, reason, inFlight: health.inFlight(slot) };
+}

@@ -1,0 +1,86 @@
+// Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
+import { availableParallelism } from "node:os";
+import type { Log } from "../../observe/log.ts";
+import type { Config } from "../config/schema.ts";
+import { Discovery } from "../discovery/discovery.ts";
+import { HealthProbe } from "../health/health-probe.ts";
+import { type InForce, PlanControl } from "../plan/plan-control.ts";
+import type { PlanSource } from "../plan/plan-source.ts";
+import type { ThreadNursery } from "../workers/nursery.ts";
+import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
+import { SharedCells } from "./shared-cells.ts";
+import { Watchdog } from "./watchdog.ts";
+
+export interface PartsOptions {
+  readonly config: Config;
+  readonly source: PlanSource;
+  readonly threads: ThreadNursery;
+  readonly log: Log;
+  readonly testHooks: boolean;
+  /** A plan is in force. */
+  onInForce(now: InForce): void;
+  /** The process cannot mend itself: somebody must replace it. */
+  replace(reason: string): void;
+}
+
+export interface Parts {
+  readonly cells: SharedCells;
+  readonly workers: WorkerSet;
+  readonly discovery: Discovery;
+  readonly probes: HealthProbe;
+  readonly control: PlanControl;
+  readonly watchdog: Watchdog;
+}
+
+export function assembleParts(options: PartsOptions): Parts {
+  const { config, source, log } = options;
+  const count = config.workers === "auto" ? availableParallelism() : config.workers;
+  const cells = new SharedCells(count + SPARE_CELLS);
+  const workers = createWorkers(options, cells, count);
+  const watchdog = createWatchdog(options);
+  const discovery: Discovery = new Discovery({
+    slots: cells.slots,
+    dns: config.dns,
+    onChange: (upstream, endpoints) => {
+      workers.setEndpoints(upstream, endpoints);
+      control.endpointsChanged();
+    },
+    onWarning: (message) => log.warn(message),
+  });
+  const probes = new HealthProbe({
+    health: cells.health,
+    onChange: ({ healthy, ...facts }) => (healthy ? log.info("target is healthy", facts) : log.warn("target is unhealthy", facts)),
+  });
+  const control = new PlanControl({
+    source,
+    cells,
+    workers,
+    discovery,
+    probes,
+    log,
+    onInForce: (now) => {
+      watchdog.limits = now.config.watchdog;
+      options.onInForce(now);
+    },
+  });
+  return { cells, workers, discovery, probes, control, watchdog };
+}
+
+function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
+  return new WorkerSet({
+    thread: (name) => threads.take(name),
+    workers: count,
+    log,
+    testHooks,
+    memory: (index) => cells.assign(index),
+    released: (index) => cells.release(index),
+  });
+}
+
+function createWatchdog({ config, log, replace }: PartsOptions): Watchdog {
+  return new Watchdog(config.watchdog, {
+    blocked: (seat, ageMs) => log.error("a worker is blocked: its event loop does not turn", { worker: seat, ageMs: Math.round(ageMs) }),
+    recovered: (seat) => log.info("a blocked worker is back", { worker: seat }),
+    replace: (seat, ageMs) => replace(`worker ${seat} has been blocked for ${Math.round(ageMs / 1000)} s`),
+  });
+}

@@ -1,0 +1,343 @@
+// Owns the life of the primary: start-up in order, who is told what, drain and end. Each part knows its own business;
+// here they are only put together. Must never serve a request.
+import { AccessLog } from "../../observe/access-log.ts";
+import type { Phase } from "../../observe/instance-state.ts";
+import type { Log } from "../../observe/log.ts";
+import { openLogSink } from "../../observe/log-sink.ts";
+import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
+import type { CommandIo } from "../commands/command.ts";
+import { formatProblem } from "../config/problem.ts";
+import { redactConfig } from "../config/redact.ts";
+import type { Config } from "../config/schema.ts";
+import { boundAddress, checkAddressesFree, listenerUrl } from "../instance/addresses.ts";
+import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
+import { askToDrain, migrationWarning } from "../instance/takeover.ts";
+import { FileWatch } from "../plan/file-watch.ts";
+import { packConfig, unpackConfig } from "../plan/plan-control.ts";
+import { PlanSource } from "../plan/plan-source.ts";
+import { Reloader } from "../plan/reload.ts";
+import { StopSignals } from "../supervisor/stop-signals.ts";
+import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
+import type { ThreadNursery } from "../workers/nursery.ts";
+import { AdminDoor } from "./admin-door.ts";
+import { instanceState } from "./instance-status.ts";
+import { assembleParts, type Parts } from "./parts.ts";
+import { testActions } from "./test-hooks.ts";
+
+/** Time between two looks at the heartbeats, ms. */
+const WATCH_MS = 500;
+/** Longest wait (ms) for the access log to be written out at the end. */
+const LOG_CLOSE_MS = 2000;
+/** Wait (ms) before a replacement that failed is asked for again. */
+const REPLACE_RETRY_MS = 30_000;
+/** Longest drain (ms) of a process with a blocked worker. */
+const BLOCKED_DRAIN_MS = 5000;
+/** Room beyond headerBytes and uriBytes in the native parser, so that the gateway itself, with a proper answer, refuses what is too large. */
+const HEAD_SLACK_BYTES = 4096;
+
+export interface PrimaryOptions {
+  readonly files: readonly string[];
+  readonly io: CommandIo;
+  readonly link: SupervisorLink;
+  readonly threads: ThreadNursery;
+  readonly log: Log;
+  /** Prints the ready line; only used without a supervisor. */
+  readonly onReady: (urls: readonly string[], version: number) => void;
+}
+
+/** @returns the exit status, when everything is closed. @throws OperatorError when it cannot start. */
+export async function runPrimary(options: PrimaryOptions): Promise<number> {
+  const source = new PlanSource({
+    files: options.files,
+    env: options.io.env,
+    picked: options.link.orders.ports,
+    metricSlot: (name) => primary.metricSlot(name),
+  });
+  const config = await firstConfig(source, options);
+  if (config === null) {
+    options.threads.dismiss();
+    return 1;
+  }
+  // Before any worker loads the native addon: it reads the process's environment once.
+  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] = String(config.limits.headerBytes + config.limits.uriBytes + HEAD_SLACK_BYTES);
+  const primary = new Primary(options, source, config);
+  return await primary.run(config);
+}
+
+/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
+async function firstConfig(source: PlanSource, { link, log, io }: PrimaryOptions): Promise<Config | null> {
+  const loading = source.load();
+  if (loading.ok) {
+    for (const warning of loading.warnings) log.warn(warning);
+    return loading.config;
+  }
+  const problems = loading.problems.map(formatProblem);
+  const lastGood = link.orders.restart ? await link.lastGood() : null;
+  if (lastGood !== null) {
+    log.error("the configuration is broken: going on with the one that was in force", { problems });
+    return unpackConfig(lastGood);
+  }
+  for (const problem of problems) io.stderr(`${problem}\n`);
+  io.stderr(`the configuration was refused: ${problems.length} ${problems.length === 1 ? "error" : "errors"}\n`);
+  return null;
+}
+
+class Primary {
+  readonly #options: PrimaryOptions;
+  readonly #log: Log;
+  readonly #source: PlanSource;
+  readonly #parts: Parts;
+  readonly #reloader: Reloader;
+  readonly #files: FileWatch;
+  readonly #directory: InstanceDir;
+  readonly #door: AdminDoor;
+  readonly #stopSignals = new StopSignals();
+  readonly #startedAtMs = Date.now();
+  #accessLog: AccessLog | null = null;
+  #watchTimer: NodeJS.Timeout | null = null;
+  #phase: Phase = "starting";
+  #stopping = false;
+  /** How often we were told to stop: 1 drain, 2 at once. */
+  #wishes = 0;
+  #end: (code: number) => void = () => {};
+  #beginServing: () => void = () => {};
+  /** Resolves when the first plan is in force and everything around it stands. */
+  readonly #started = new Promise<void>((resolve) => {
+    this.#beginServing = resolve;
+  });
+  readonly #ended = new Promise<number>((resolve) => {
+    this.#end = resolve;
+  });
+
+  constructor(options: PrimaryOptions, source: PlanSource, config: Config) {
+    const { log, io, link, threads } = options;
+    const testHooks = io.env["SLUICE_TEST_HOOKS"] === "1";
+    this.#options = options;
+    this.#log = log;
+    this.#source = source;
+    this.#directory = new InstanceDir(instanceDirectory(io.env));
+    this.#parts = assembleParts({
+      config,
+      source,
+      threads,
+      log,
+      testHooks,
+      onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
+      replace: (reason) => this.#replaceMyself(reason),
+    });
+    this.#reloader = new Reloader((reasons) => this.#reload(reasons));
+    this.#files = new FileWatch({
+      changed: (changed) => void this.#reloader.request(`changed: ${changed.join(", ")}`),
+      problem: (message) => log.warn(message),
+    });
+    this.#door = new AdminDoor({ log, deps: this.#adminDeps(config, testHooks) });
+  }
+
+  /** @param first the configuration until one is in force */
+  #adminDeps(first: Config, testHooks: boolean): AdminDeps {
+    const { control, cells, workers } = this.#parts;
+    const config = () => control.inForce?.config ?? first;
+    return {
+      token: () => config().admin?.token ?? null,
+      state: () => this.#state(),
+      totals: cells.totals,
+      plan: () => control.inForce?.plan ?? null,
+      config: () => redactConfig(config()),
+      reload: () => this.#reloader.request("asked for over the admin listener"),
+      drain: () => this.#leave("asked for over the admin listener"),
+      ...(testHooks ? { debug: testActions(workers) } : {}),
+    };
+  }
+
+  async #reload(reasons: readonly string[]): Promise<ReloadResult> {
+    await this.#started;
+    this.#files.remember();
+    const result = await this.#parts.control.reload(reasons);
+    this.#files.update(this.#source.watched);
+    if (result.ok) this.#announce();
+    return result;
+  }
+
+  metricSlot(routeName: string): number {
+    return this.#parts.cells.totals.routeNames.slot(routeName);
+  }
+
+  async run(config: Config): Promise<number> {
+    this.#obeySignals();
+    try {
+      await this.#start(config);
+    } catch (error) {
+      this.#options.threads.dismiss();
+      this.#directory.withdraw();
+      await this.#parts.workers.drain(0);
+      await this.#door.close();
+      throw error;
+    }
+    return await this.#ended;
+  }
+
+  async #start(config: Config): Promise<void> {
+    const { link, threads } = this.#options;
+    this.#files.update(this.#source.watched);
+    const plan = await this.#source.compile(config, 1);
+    const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
+    await checkAddressesFree(
+      plan.listeners,
+      before.flatMap((instance) => instance.addresses),
+    );
+    const serving = this.#parts.control.first(config, plan);
+    const around = this.#openAround(config, before.length > 0);
+    await Promise.all([serving, around]);
+    threads.dismiss();
+    for (const instance of before) await this.#takeOver(instance);
+    if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "retry");
+    this.#announce();
+    this.#watchTimer = setInterval(() => this.#lookAtWorkers(), WATCH_MS);
+    this.#phase = "serving";
+    this.#beginServing();
+    const urls = plan.listeners.map(listenerUrl);
+    link.send({ kind: "ready", urls, version: plan.version, ports: this.#source.picked });
+    if (!link.supervised) this.#options.onReady(urls, plan.version);
+    if (this.#stopping) this.#drain();
+  }
+
+  /** What stands around the data plane: access log, control socket, admin listener. */
+  async #openAround(config: Config, taking: boolean): Promise<void> {
+    this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
+    this.#accessLog.start();
+    await this.#door.listenUnix(this.#directory.socket);
+    if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
+  }
+
+  async #takeOver(instance: InstanceRecord): Promise<void> {
+    const warning = migrationWarning();
+    if (warning !== null) this.#log.warn(warning);
+    try {
+      await askToDrain(instance);
+      this.#log.info("took over: the old instance drains", { pid: instance.pid });
+    } catch (error) {
+      this.#log.error("the old instance does not drain: stop it by hand", { pid: instance.signalPid, error });
+    }
+  }
+
+  #announce(): void {
+    const plan = this.#parts.control.inForce?.plan;
+    if (plan === undefined) return;
+    const { pid } = this.#options.link;
+    this.#directory.announce({
+      pid: process.pid,
+      signalPid: pid,
+      addresses: plan.listeners.map(boundAddress),
+      socket: this.#directory.socket,
+    });
+  }
+
+  #obeySignals(): void {
+    const { link } = this.#options;
+    for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#signalled(signal));
+    link.onStop(() => this.#wish("the supervisor was told to"));
+    process.on("SIGHUP", () => void this.#reloader.request("SIGHUP"));
+    process.on("SIGUSR2", () => {
+      this.#accessLog?.reopen().catch((error: unknown) => this.#log.error("the access log cannot be reopened", { error }));
+    });
+    process.on("uncaughtException", (error) => this.#broken(error));
+    process.on("unhandledRejection", (error) => this.#broken(error));
+    link.onLost(() => this.#stop("the supervisor is gone"));
+    link.onReplaceFailed((reason) => {
+      this.#log.error("the replacement could not start", { reason });
+      setTimeout(() => this.#parts.watchdog.retry(), REPLACE_RETRY_MS).unref();
+    });
+  }
+
+  /** An error nobody expected: workers serve on, but what the control plane remembers may be wrong. */
+  #broken(error: unknown): void {
+    this.#log.error("uncaught error in the primary", { error });
+    if (this.#phase === "serving") this.#replaceMyself("uncaught error in the primary");
+    // Half started, nothing to save: whoever started this process starts another.
+    else if (this.#phase === "starting") process.kill(process.pid, "SIGKILL");
+  }
+
+  #replaceMyself(reason: string): void {
+    if (this.#options.link.supervised) this.#options.link.send({ kind: "replace-me", reason });
+    else {
+      this.#log.error("draining, so that whoever started this process starts it again", { reason });
+      this.#drain(1);
+    }
+  }
+
+  #lookAtWorkers(): void {
+    const beats = this.#parts.workers.status().filter((each) => each.state === "ready");
+    this.#parts.watchdog.look(beats.map(({ seat, cells }) => ({ seat, ageMs: this.#parts.cells.heartbeat.ageMs(cells) })));
+  }
+
+  #state() {
+    return instanceState({
+      phase: this.#phase,
+      startedAtMs: this.#startedAtMs,
+      pid: this.#options.link.pid,
+      cells: this.#parts.cells,
+      control: this.#parts.control,
+      workers: this.#parts.workers,
+      endpoints: this.#parts.discovery.endpoints,
+      accessLog: this.#accessLog,
+      blocked: this.#parts.watchdog.blocked,
+      adminTrouble: this.#door.trouble,
+    });
+  }
+
+  /** Under a supervisor a signal to the whole group says nothing that the supervisor will not say itself, but that we should drain. */
+  #signalled(signal: string): void {
+    if (this.#options.link.supervised) this.#stop(signal);
+    else if (this.#stopSignals.counts()) this.#wish(signal);
+  }
+
+  /** Somebody wants us to end. First: drain. Second: cut what is left. */
+  #wish(reason: string): void {
+    this.#wishes++;
+    if (this.#wishes === 1) return this.#stop(reason);
+    this.#log.warn("stopping at once", { reason });
+    if (this.#phase === "draining") void this.#parts.workers.drain(0, this.#parts.watchdog.blocked);
+  }
+
+  /** Drain as soon as start-up is over. Idempotent. */
+  #stop(reason: string): void {
+    if (this.#stopping) return;
+    this.#stopping = true;
+    this.#log.info("stopping", { reason });
+    if (this.#phase === "serving") this.#drain();
+  }
+
+  /** Another instance takes our place: the admin address is the first thing it needs. */
+  #leave(reason: string): void {
+    void this.#door.close();
+    this.#stop(reason);
+  }
+
+  #drain(exitCode = 0): void {
+    if (this.#phase === "draining") return;
+    this.#phase = "draining";
+    this.#directory.withdraw();
+    this.#files.stop();
+    void this.#reloader.stop();
+    this.#parts.probes.stop();
+    this.#parts.discovery.stop();
+    if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
+    // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.
+    const timeoutMs = this.#parts.watchdog.blocked.length > 0 ? Math.min(drainMs, BLOCKED_DRAIN_MS) : drainMs;
+    void this.#finish(this.#wishes > 1 ? 0 : timeoutMs, exitCode);
+  }
+
+  async #finish(timeoutMs: number, exitCode: number): Promise<void> {
+    const { cut, stuck } = await this.#parts.workers.drain(timeoutMs, this.#parts.watchdog.blocked);
+    await this.#accessLog?.stop(LOG_CLOSE_MS);
+    await this.#door.close();
+    if (stuck.length > 0) {
+      // A thread with a live native app cannot be ended alone, and exiting with it aborts: this is the quiet way.
+      this.#log.error("ended with blocked workers", { workers: stuck });
+      process.kill(process.pid, "SIGKILL");
+    }
+    this.#log.info("stopped", { cut });
+    this.#end(exitCode);
+  }
+}

@@ -1,0 +1,190 @@
+// Owns the supervisor process: starts the primary, hands signals on, starts it again when it dies. It must stay small, hold no
+// configuration of its own and import nothing heavy: what it does not do cannot kill it.
+import { type ChildProcess, spawn } from "node:child_process";
+import type { Log } from "../../observe/log.ts";
+import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { RestartBackoff } from "./restart-backoff.ts";
+import { StopSignals } from "./stop-signals.ts";
+
+/** A replacement that is not ready after this long (ms) is given up. */
+const REPLACEMENT_TIMEOUT_MS = 60_000;
+
+export interface SuperviseOptions {
+  /** Program and arguments after the node binary: the same entry that runs now. */
+  readonly args: readonly string[];
+  readonly takeover: boolean;
+  readonly log: Log;
+  /** Called once, when the first primary is ready. */
+  readonly onReady: (urls: readonly string[], version: number) => void;
+}
+
+interface Primary {
+  readonly process: ChildProcess;
+  readonly bornMs: number;
+  ready: boolean;
+}
+
+/**
+ * Runs until the gateway is meant to be gone.
+ * @returns the exit status: 0 after a clean drain, the primary's own (1 or 2) when it never became ready because of its input.
+ */
+export function supervise(options: SuperviseOptions): Promise<number> {
+  return new Promise((resolve) => new Supervisor(options, resolve).begin());
+}
+
+class Supervisor {
+  readonly #options: SuperviseOptions;
+  readonly #finish: (code: number) => void;
+  readonly #backoff = new RestartBackoff();
+  readonly #replaceBackoff = new RestartBackoff();
+  readonly #stopSignals = new StopSignals();
+  #current: Primary | null = null;
+  /** Started to take over from the current one; not ready yet. */
+  #successor: Primary | null = null;
+  /** Asked to drain by their successor: their end is expected. */
+  readonly #retiring = new Set<Primary>();
+  #restartTimer: NodeJS.Timeout | null = null;
+  #successorTimer: NodeJS.Timeout | null = null;
+  #replacementTimer: NodeJS.Timeout | null = null;
+  #stopping = false;
+  #everReady = false;
+  #ports: Readonly<Record<string, number>> = {};
+  #lastGood: string | null = null;
+
+  constructor(options: SuperviseOptions, finish: (code: number) => void) {
+    this.#options = options;
+    this.#finish = finish;
+  }
+
+  begin(): void {
+    // Whatever goes wrong in here must not take the gateway down with it.
+    process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
+    process.on("SIGTERM", () => this.#stop());
+    process.on("SIGINT", () => this.#stop());
+    process.on("SIGHUP", () => this.#current?.process.kill("SIGHUP"));
+    process.on("SIGUSR2", () => this.#current?.process.kill("SIGUSR2"));
+    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {} });
+  }
+
+  /** First: drain. A later one reaches the primary too, which then stops at once. */
+  #stop(): void {
+    if (!this.#stopSignals.counts()) return;
+    this.#stopping = true;
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    for (const primary of this.#alive()) this.#tell(primary, { kind: "stop" });
+    if (this.#alive().length === 0) this.#finish(0);
+  }
+
+  #alive(): Primary[] {
+    return [this.#current, this.#successor, ...this.#retiring].filter((primary) => primary !== null);
+  }
+
+  #spawn(orders: LaunchOrders): Primary {
+    const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
+      stdio: ["inherit", "inherit", "inherit", "ipc"],
+      env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
+    });
+    const primary: Primary = { process: child, bornMs: performance.now(), ready: false };
+    // A primary speaks only the messages of ToSupervisor; it is our own program.
+    child.on("message", (message) => this.#heard(primary, message as ToSupervisor));
+    child.once("error", (error) => {
+      this.#options.log.error("the primary could not be started", { error: error.message });
+      if (child.pid === undefined) this.#gone(primary, null, null);
+    });
+    child.once("exit", (code, signal) => this.#gone(primary, code, signal));
+    return primary;
+  }
+
+  #heard(primary: Primary, message: ToSupervisor): void {
+    switch (message.kind) {
+      case "ready":
+        this.#becameReady(primary, message);
+        break;
+      case "good-config":
+        this.#lastGood = message.config;
+        break;
+      case "last-good?":
+        this.#tell(primary, { kind: "last-good", config: this.#lastGood });
+        break;
+      case "replace-me":
+        if (primary === this.#current) this.#replace(message.reason);
+        break;
+    }
+  }
+
+  #becameReady(primary: Primary, message: Extract<ToSupervisor, { kind: "ready" }>): void {
+    primary.ready = true;
+    this.#ports = message.ports;
+    if (primary === this.#successor) {
+      if (this.#replacementTimer !== null) clearTimeout(this.#replacementTimer);
+      if (this.#current !== null) this.#retiring.add(this.#current);
+      this.#current = primary;
+      this.#successor = null;
+    }
+    if (this.#everReady) {
+      this.#options.log.info("ready again", { urls: message.urls, pid: process.pid, version: message.version });
+    } else {
+      this.#everReady = true;
+      this.#options.onReady(message.urls, message.version);
+    }
+  }
+
+  #replace(reason: string): void {
+    if (this.#current === null || this.#successor !== null || this.#successorTimer !== null || this.#stopping) return;
+    // One that asks to be replaced soon after it began is in a loop, like one that dies soon.
+    const delayMs = this.#replaceBackoff.next(performance.now() - this.#current.bornMs);
+    this.#options.log.error("replacing the primary by takeover", { reason, delayMs });
+    this.#successorTimer = setTimeout(() => this.#startSuccessor(), delayMs);
+  }
+
+  #startSuccessor(): void {
+    this.#successorTimer = null;
+    if (this.#current === null || this.#stopping) return;
+    const successor = this.#spawn({ takeover: true, restart: true, ports: this.#ports });
+    this.#successor = successor;
+    this.#replacementTimer = setTimeout(() => successor.process.kill("SIGKILL"), REPLACEMENT_TIMEOUT_MS);
+  }
+
+  #gone(primary: Primary, code: number | null, signal: NodeJS.Signals | null): void {
+    const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
+    if (primary === this.#successor) {
+      if (this.#replacementTimer !== null) clearTimeout(this.#replacementTimer);
+      this.#successor = null;
+      if (this.#current !== null) this.#tell(this.#current, { kind: "replace-failed", reason: how });
+      else if (!this.#stopping) this.#restart(primary, how);
+    } else if (this.#retiring.delete(primary)) {
+      this.#options.log.info("the replaced primary is gone", { how });
+    } else {
+      this.#current = null;
+      if (!this.#stopping) this.#currentDied(primary, code, how);
+    }
+    if (this.#stopping && this.#alive().length === 0) this.#finish(code === 0 ? 0 : 1);
+  }
+
+  #currentDied(primary: Primary, code: number | null, how: string): void {
+    if (code === 0) this.#finish(0);
+    else if (!this.#everReady && (code === 1 || code === 2)) this.#finish(code);
+    else if (this.#successor === null) this.#restart(primary, how);
+  }
+
+  #restart(primary: Primary, how: string): void {
+    const livedMs = performance.now() - primary.bornMs;
+    const delayMs = this.#backoff.next(primary.ready ? livedMs : 0);
+    const looping = this.#backoff.deaths > 1;
+    this.#options.log.error(looping ? "the primary keeps dying: waiting before the next start" : "the primary died: starting it again", {
+      how,
+      livedMs: Math.round(livedMs),
+      delayMs,
+      deaths: this.#backoff.deaths,
+    });
+    this.#restartTimer = setTimeout(() => {
+      this.#restartTimer = null;
+      this.#current = this.#spawn({ takeover: this.#options.takeover && !this.#everReady, restart: this.#everReady, ports: this.#ports });
+    }, delayMs);
+  }
+
+  #tell(primary: Primary, message: FromSupervisor): void {
+    // A primary that died meanwhile has a closed channel; its exit is handled elsewhere.
+    if (primary.process.connected) primary.process.send(message, () => {});
+  }
+}

@@ -1,0 +1,40 @@
+// Owns worker threads that are started before anybody knows how many are needed: they load their code while the primary reads
+// the configuration. Must never give them anything to do.
+import { Worker } from "node:worker_threads";
+
+/** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
+export function workerEntry(): URL {
+  return new URL(import.meta.url.endsWith(".ts") ? "../../data/worker.ts" : "./worker.js", import.meta.url);
+}
+
+export class ThreadNursery {
+  readonly #entry: URL;
+  readonly #ready: Worker[] = [];
+
+  constructor(entry: URL, count: number) {
+    this.#entry = entry;
+    for (let i = 0; i < count; i++) this.#begin(i);
+  }
+
+  /** @returns a thread that loads or has loaded its code. */
+  take(name: string): Worker {
+    const worker = this.#ready.shift();
+    if (worker === undefined) return new Worker(this.#entry, { name });
+    worker.removeAllListeners();
+    return worker;
+  }
+
+  /** No more are wanted: ends those left over. They have opened nothing, so ending them from outside is safe. */
+  dismiss(): void {
+    for (const worker of this.#ready.splice(0)) void worker.terminate();
+  }
+
+  #begin(i: number): void {
+    const worker = new Worker(this.#entry, { name: `sluice-worker-${i}` });
+    const forget = () => void this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((each) => each !== worker));
+    // One that fails to load is not handed out; its successor will fail before our eyes and be reported.
+    worker.once("error", forget);
+    worker.once("exit", forget);
+    this.#ready.push(worker);
+  }
+}

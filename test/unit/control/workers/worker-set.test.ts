@@ -1,0 +1,97 @@
+import { Worker } from "node:worker_threads";
+import { expect, test, vi } from "vitest";
+import { WorkerSet } from "../../../../src/control/workers/worker-set.ts";
+import { createLog } from "../../../../src/observe/log.ts";
+import type { PlanBundle } from "../../../../src/plan/messages.ts";
+import type { Plan } from "../../../../src/plan/plan.ts";
+
+const WITHIN = { timeout: 8000 };
+const ENTRY = new URL("../../../support/workers/scripted-worker.ts", import.meta.url);
+
+/** @param script what the scripted worker does with this plan; '' serves it */
+function bundle(version: number, script = ""): PlanBundle {
+  // The scripted worker and WorkerSet look at nothing else.
+  const plan = { version, drainTimeoutMs: 1000, upstreams: [{ name: script }] } as unknown as Plan;
+  return { plan, endpoints: new Map() };
+}
+
+function workerSet(workers: number) {
+  const lines: string[] = [];
+  const released: number[] = [];
+  const memory = new SharedArrayBuffer(8);
+  const set = new WorkerSet({
+    thread: (name) => new Worker(ENTRY, { name }),
+    workers,
+    testHooks: true,
+    log: createLog({ output: { write: (text) => lines.push(text) } }),
+    memory: (cells) => ({ workerIndex: cells, health: memory, metrics: memory, logRing: memory, heartbeat: memory }),
+    released: (cells) => released.push(cells),
+  });
+  return { set, lines, released };
+}
+
+const versions = (set: WorkerSet) => set.status().map((each) => `${each.state} ${each.version}`);
+
+test("all serve the first plan, then the next", async () => {
+  const { set } = workerSet(2);
+  await set.start(bundle(1));
+  expect(versions(set)).toEqual(["ready 1", "ready 1"]);
+  expect(await set.publish(bundle(2))).toEqual({ ok: true });
+  expect(versions(set)).toEqual(["ready 2", "ready 2"]);
+  expect(await set.drain(100)).toEqual({ cut: 6, stuck: [] });
+});
+
+test("a first plan that one worker refuses or dies of is an error", async () => {
+  for (const [script, message] of [
+    ["refuse@1", /worker 1: as the script says/],
+    ["die@0", /worker 0: it died/],
+  ] as const) {
+    const { set } = workerSet(2);
+    await expect(set.start(bundle(1, script))).rejects.toThrow(message);
+    await set.drain(0);
+  }
+});
+
+test("a plan that one worker refuses takes effect nowhere", async () => {
+  const { set } = workerSet(2);
+  await set.start(bundle(1));
+  expect(await set.publish(bundle(2, "refuse@1"))).toEqual({ ok: false, problems: ["as the script says"] });
+  expect(versions(set)).toEqual(["ready 1", "ready 1"]);
+  expect(await set.publish(bundle(3))).toEqual({ ok: true });
+  expect(versions(set)).toEqual(["ready 3", "ready 3"]);
+  await set.drain(0);
+});
+
+test("a plan that kills workers is refused, and the dead are replaced with the old one", async () => {
+  const { set, released } = workerSet(2);
+  await set.start(bundle(1));
+  expect(await set.publish(bundle(2, "die@1"))).toMatchObject({ ok: false, problems: [expect.stringContaining("died twice")] });
+  await vi.waitFor(() => expect(versions(set)).toEqual(["ready 1", "ready 1"]), WITHIN);
+  expect(set.status().map((each) => each.restarts)).toEqual([0, 2]);
+  expect(released).toEqual([1, 2]);
+  await set.drain(0);
+});
+
+test("a failed worker is replaced at once, with cells of its own while the old one finishes", async () => {
+  const { set, lines, released } = workerSet(2);
+  await set.start(bundle(1));
+  await set.publish(bundle(2));
+  expect(set.disturb(0, { kind: "crash" })).toBe(true);
+  await vi.waitFor(() => expect(set.status()[0]).toMatchObject({ restarts: 1, state: "ready", version: 2 }), WITHIN);
+  expect(set.status().map((each) => each.cells)).toEqual([2, 1]);
+  expect(released).toEqual([]);
+  expect(lines.join("")).toContain("crash asked for");
+  await set.drain(0);
+  expect(released.sort()).toEqual([0, 1, 2]);
+});
+
+test("a crash loop waits before the next start", async () => {
+  const { set, lines } = workerSet(1);
+  await set.start(bundle(1));
+  for (const restarts of [1, 2]) {
+    set.disturb(0, { kind: "crash" });
+    await vi.waitFor(() => expect(set.status()[0]).toMatchObject({ restarts, state: "ready" }), WITHIN);
+  }
+  expect(lines.join("")).toContain("keeps dying");
+  await set.drain(0);
+});

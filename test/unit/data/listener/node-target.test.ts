@@ -1,0 +1,38 @@
+import { describe, expect, it } from "vitest";
+import { parseNodeTarget } from "../../../../src/data/listener/node-target.ts";
+
+const target = (path: string, query = "", authority: string | null = null) => ({ path, query, authority });
+
+describe("parseNodeTarget", () => {
+  it.each([
+    ["/", target("/")],
+    ["/a/b?c=d?e", target("/a/b", "c=d?e")],
+    ["/a?", target("/a", "")],
+    ["//evil", target("//evil")],
+    ["/http://b", target("/http://b")],
+    ["http://b", target("/", "", "b")],
+    ["http://b/", target("/", "", "b")],
+    ["HTTP://B:80/x?y", target("/x", "y", "B:80")],
+    ["http://b?y", target("/", "y", "b")],
+    ["http://[::1]:8080/x", target("/x", "", "[::1]:8080")],
+    ["http://b#f", target("/#f", "", "b")],
+    // Left to admission, which refuses such authorities.
+    ["http://", target("/", "", "")],
+    ["http://u@b/x", target("/x", "", "u@b")],
+    ["http://b\\@c/x", target("/x", "", "b\\@c")],
+  ])("takes %s apart", (text, expected) => {
+    expect(parseNodeTarget(text, false)).toEqual(expected);
+  });
+
+  it.each(["", "*", "a", "b.example:443", "?x", "https://b/x", "ftp://b/x", "http:/b", "http:b", "://b", " http://b"])(
+    "refuses %j",
+    (text) => {
+      expect(parseNodeTarget(text, false)).toBeNull();
+    },
+  );
+
+  it("takes only the scheme it came over", () => {
+    expect(parseNodeTarget("https://b/x", true)).toEqual(target("/x", "", "b"));
+    expect(parseNodeTarget("http://b/x", true)).toBeNull();
+  });
+});
