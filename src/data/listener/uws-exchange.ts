@@ -9,6 +9,8 @@ import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
+/** A body under way starts its connection's timer anew this often, ms; uWebSockets.js counts in steps of 4 s. */
+const KEEP_ALIVE_MS = 1000;
 const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
@@ -26,6 +28,7 @@ export class UwsExchange extends Exchange {
   private early: Buffer[] | null = null;
   private earlyBytes = 0;
   private paused = false;
+  private keptAliveMs = Number.NEGATIVE_INFINITY;
 
   // Response: `head` is held back until the first write or end.
   private head: HeaderList | null = null;
@@ -80,6 +83,7 @@ export class UwsExchange extends Exchange {
     this.early = null;
     if (early === null) {
       if (this.bodyDone) sink.bodyChunk(EMPTY, true);
+      else setImmediate(() => this.keepAlive(performance.now())); // most bodies come right behind the head
       return;
     }
     for (let i = 0; i < early.length; i++) sink.bodyChunk(early[i] as Buffer, this.bodyDone && i === early.length - 1);
@@ -104,6 +108,17 @@ export class UwsExchange extends Exchange {
     this.res.resume();
   }
 
+  /**
+   * uWebSockets.js lets the timer of the head run on, whatever arrives, and so would cut a slow body off. A pause and resume starts
+   * the longer idle timer anew. What is too slow is for the pipeline's deadlines to say.
+   */
+  private keepAlive(nowMs: number): void {
+    if (this.bodyDone || this.paused || this.closed || nowMs - this.keptAliveMs < KEEP_ALIVE_MS) return;
+    this.keptAliveMs = nowMs;
+    this.res.pause();
+    this.res.resume();
+  }
+
   private bodyArrived(chunk: ArrayBuffer, last: boolean): void {
     if (this.bodyDone || this.closed) return; // data after an early end
     this.bodyDone = last;
@@ -116,6 +131,7 @@ export class UwsExchange extends Exchange {
       this.earlyBytes += copy.length;
       if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.pauseBody();
     }
+    if (!last) this.keepAlive(performance.now());
   }
 
   // --- Response ---

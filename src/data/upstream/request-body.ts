@@ -10,7 +10,7 @@ const STREAM_BYTES_MAX = 64 * 1024;
 export interface RequestBodyOwner {
   /** Collected: the attempt may start. */
   bodyReady(): void;
-  /** More arrived (deadline of a slow client). */
+  /** More arrived, or the upstream has taken what was waiting: the client's deadline begins anew. */
   bodyProgress(): void;
   /** Larger than the route allows. */
   bodyTooLarge(): void;
@@ -53,7 +53,7 @@ export class RequestBody implements BodySink {
     if (this.collects || (this.complete && this.replayable))
       return (this.whole ??= this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks));
     const kept = this.chunks;
-    const stream = new BodyStream(this.x, this.replayable ? kept.slice() : kept, this.complete);
+    const stream = new BodyStream(this.x, this.owner, { first: this.replayable ? kept.slice() : kept, complete: this.complete });
     if (!this.replayable) this.chunks = [];
     this.stream = stream;
     return stream;
@@ -103,14 +103,16 @@ export class RequestBody implements BodySink {
 class BodyStream extends Readable {
   stalled = false;
   private readonly x: Exchange;
+  private readonly owner: RequestBodyOwner;
   private first: Buffer[] | null;
   private complete: boolean;
 
-  constructor(x: Exchange, first: Buffer[], complete: boolean) {
+  constructor(x: Exchange, owner: RequestBodyOwner, begin: { readonly first: Buffer[]; readonly complete: boolean }) {
     super({ highWaterMark: STREAM_BYTES_MAX });
     this.x = x;
-    this.first = first;
-    this.complete = complete;
+    this.owner = owner;
+    this.first = begin.first;
+    this.complete = begin.complete;
     this.on("error", ignore); // the attempt reports it
   }
 
@@ -129,8 +131,11 @@ class BodyStream extends Readable {
 
   override _read(): void {
     this.flushFirst();
+    const stalled = this.stalled;
     this.stalled = false;
-    if (!this.complete) this.x.resumeBody();
+    if (this.complete) return;
+    this.x.resumeBody();
+    if (stalled) this.owner.bodyProgress(); // from now on it is the client that is waited for
   }
 
   private flushFirst(): void {

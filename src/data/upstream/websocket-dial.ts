@@ -93,6 +93,7 @@ export class WebSocketDial {
     socket.on("error", ignore); // 'close' follows; whoever takes the socket hears that
     if (this.over) return void socket.destroy();
     this.over = true;
+    this.request = null; // to destroy it would destroy the socket, which is no longer its own
     this.owner.dialProgress();
     if (!this.owner.dialAnswered({ rawHeaders, socket, head })) socket.destroy();
   }

@@ -23,7 +23,7 @@ let upstream: BodyUpstream;
 beforeAll(async () => {
   upstream = await BodyUpstream.start();
   gateway = await Gateway.start({
-    config: `${bothListeners}limits: { bodyBytes: 300MiB, bodyTimeout: 1s }
+    config: `${bothListeners}limits: { bodyBytes: 300MiB, bodyTimeout: 1s, headerTimeout: 1s }
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ], timeouts: { response: 20s, total: 60s, idle: 20s } } }
 routes:
   - { name: all, match: { path: "/**" }, to: u }
@@ -155,6 +155,32 @@ describe.each(ENGINES)("%s", (engine) => {
     for await (const chunk of await answered) text += chunk;
     expect(text.startsWith(digestOf(LARGE_BYTES))).toBe(true);
     expect(residentBytes() - before).toBeLessThan(GROWTH_BYTES_MAX);
+  });
+
+  it("takes a body, and waits for an answer, for longer than the head may take", { timeout: 30_000 }, async () => {
+    await using slow = await RawClient.connect(portOf(engine));
+    await using waiting = await RawClient.connect(portOf(engine));
+    slow.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    const arrivals = upstream.reading;
+    let read = (): void => {};
+    upstream.reading = new Promise((resolve) => {
+      read = resolve;
+    });
+    waiting.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+    const startMs = performance.now();
+    let sent = 0;
+    // uws knows only multiples of 4 s, so that is how long the head may take there.
+    while (performance.now() - startMs < 5000) {
+      slow.send("1\r\nx\r\n");
+      sent++;
+      const next = performance.now() + 250;
+      await until("a quarter of a second is over", () => performance.now() >= next);
+    }
+    upstream.reading = arrivals;
+    read();
+    slow.send("0\r\n\r\n");
+    expect((await slow.response()).body.toString()).toMatch(new RegExp(`^${sent} `));
+    expect((await waiting.response()).body.toString()).toMatch(/^2 /);
   });
 
   describe("limits", () => {

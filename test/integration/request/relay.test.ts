@@ -54,11 +54,13 @@ describe.each(ENGINES)("%s", (engine) => {
     rig.report();
     const path = fresh();
     const connections = new Set<UpstreamConnection>();
-    rig.upstream.on(path, (connection) => {
+    rig.upstream.on(path, (connection, { method }) => {
       connections.add(connection);
-      connection.write(OK);
+      connection.write(method === "HEAD" ? OK.slice(0, -2) : OK);
     });
     await using client = await rig.connect(engine);
+    client.send(request("HEAD", path));
+    expect((await client.response(true)).status).toBe(200);
     for (let i = 0; i < 5; i++) {
       client.send(`${request("POST", path, "Content-Length: 2\r\n")}hi`);
       const response = await client.response();

@@ -68,6 +68,7 @@ const BOTH: Record<string, readonly [bytes: string, expected: Expected]> = {
     { fields: ["accept: */*", "x-a: 1", "x-b: two words", "x-a: 2"] },
   ],
   "UTF-8 in a value, byte by byte": [get("x-a: caf\xc3\xa9!"), { fields: ["x-a: caf\xc3\xa9!"] }],
+  "a header section of 12 KB": [get(`x-a: ${"a".repeat(12_000)}`), { fields: [`x-a: ${"a".repeat(12_000)}`] }],
   "`Connection: ,`": [get("Connection: ,\r\nx-a: b"), { fields: ["x-a: b"] }],
   "a field that Connection names": [get("Connection: keep-alive, X-Secret\r\nX-Secret: s\r\nx-a: b"), { fields: ["x-a: b"] }],
   "Connection naming what the gateway sets itself": [

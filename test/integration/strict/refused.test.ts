@@ -127,6 +127,8 @@ const TARGETS: Record<string, Row> = {
 };
 
 const SIZES: Record<string, Row> = {
+  "98 fields": row(`GET /p HTTP/1.1\r\n${HOST}${fields(97)}\r\n\r\n`, "taken"),
+  "100 fields, which is the limit": row(`GET /p HTTP/1.1\r\n${HOST}${fields(99)}\r\n\r\n`, 431, "taken"), // uws stops at 98
   "101 fields": row(`GET /p HTTP/1.1\r\n${HOST}${fields(100)}\r\n\r\n`, 431),
   "1000 fields": row(`GET /p HTTP/1.1\r\n${HOST}${fields(999)}\r\n\r\n`, 431),
   "a section above headerBytes": get(`x-a: ${"a".repeat(17_000)}`, 431),
