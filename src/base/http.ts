@@ -79,6 +79,18 @@ export const HOP_BY_HOP: readonly string[] = [
   "upgrade",
 ];
 
+/** A lowercase field name with other marks than `-`. */
+const ODD_NAME = /[^a-z0-9-]/;
+
+/** Whether services may read a field name as another one, see {@link plainName}. @param name lowercase */
+export const isOddName = (name: string): boolean => ODD_NAME.test(name);
+
+/**
+ * The name as which services may read a field: CGI, FastCGI, WSGI and Rack turn it into a variable (RFC 3875 section 4.1.18), so that `x_user`,
+ * and with some `x.user`, becomes HTTP_X_USER just as `x-user` does. @param name lowercase
+ */
+export const plainName = (name: string): string => name.replace(/[^a-z0-9]/g, "-");
+
 const NO_TOKENS: readonly string[] = [];
 const KEEP_ALIVE: readonly string[] = ["keep-alive"];
 const CLOSE: readonly string[] = ["close"];

@@ -17,7 +17,8 @@ const unit = (
     .transform((value, ctx): number => {
       const parsed = parse(String(value));
       if (parsed !== null) return parsed;
-      ctx.addIssue({ code: "custom", message: `expected ${expected}, got ${JSON.stringify(value)}` });
+      const bare = expected.startsWith("a duration") && typeof value === "number" ? " without a unit" : "";
+      ctx.addIssue({ code: "custom", message: `expected ${expected}, got ${JSON.stringify(value)}${bare}` });
       return z.NEVER;
     })
     .meta({ ...meta, unitPattern: pattern.source });

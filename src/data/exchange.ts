@@ -63,6 +63,8 @@ export abstract class Exchange {
   /** Host header (authority) as sent, port included. */
   authority = "";
   headers: HeaderList = [];
+  /** Some header's name {@link isOddName}: services may read it as another one. */
+  oddNames = false;
   bodyKind: BodyKind = BODY_NONE;
   /** Declared body length in bytes; -1 when chunked, 0 when there is none. */
   contentLength = 0;
@@ -137,7 +139,7 @@ export abstract class Exchange {
    * @param length body length in bytes; -1 for unknown. For HEAD and 304: what a GET would have (or -1), no body is sent.
    */
   abstract start(status: number, headers: HeaderList, length: number): void;
-  /** @returns false when the client is slow: stop until {@link ClientEvents.clientDrained}. The chunk may be kept: do not reuse it. */
+  /** @param chunk lent for the call: its memory is used again. @returns false when the client is slow: stop until {@link ClientEvents.clientDrained}. */
   abstract write(chunk: Uint8Array): boolean;
   /** Complete the response. @param chunk a last piece of body, sent together with what is held back. */
   abstract end(chunk?: Uint8Array): void;
@@ -183,7 +185,7 @@ const NO_PARAMS: readonly string[] = [];
 
 /** Changes a response body chunk by chunk (compression). Output goes to the sink, possibly later. */
 export interface BodyTransform {
-  /** @returns false to ask the producer to wait for `onDrain`. */
+  /** @param chunk lent for the call. @returns false to ask the producer to wait for `transformDrained`. */
   write(chunk: Uint8Array): boolean;
   end(): void;
   /** The client went away or the upstream broke: free everything. */

@@ -11,12 +11,36 @@ export const TRUST_UNIX = "unix";
 
 const VIA = "1.1 sluice";
 
+/**
+ * Fields in which proxies say where a request came from or what was asked for, besides those that the gateway writes itself, and which services
+ * believe: a client's address, the scheme, a prefix, a certificate, the path. Only a trusted proxy may send them.
+ */
+const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
+  "cf-connecting-ip",
+  "fastly-client-ip",
+  "front-end-https",
+  "true-client-ip",
+  "x-client-ip",
+  "x-cluster-client-ip",
+  "x-original-host",
+  "x-original-url", // routes by it: IIS, Symfony, Zend
+  "x-rewrite-url",
+  "x-url-scheme",
+]);
+
+/** @param name lowercase */
+export const isOriginClaim = (name: string): boolean => name.startsWith("x-forwarded-") || ORIGIN_CLAIMS.has(name);
+
+/** Of those, the ones that appendForwarding() writes. */
+const WRITTEN: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]);
+
 export interface ClientResolver {
   /** Who asked. Calls peerAddress() once; use {@link Exchange.clientInfo}, which remembers the answer. */
   resolve(x: Exchange): ClientInfo;
   /**
    * Appends x-forwarded-for, -proto, -host, forwarded and via. The chain begins at the client that is believed: what stood to the left of it is
-   * the client's own claim and is dropped. The caller has left the request's own fields of these names out of `out`.
+   * the client's own claim and is dropped. What else a trusted proxy says ({@link isOriginClaim}) is passed on. The caller has left the
+   * request's own fields of all these names out of `out`.
    */
   appendForwarding(x: Exchange, out: HeaderList): void;
 }
@@ -97,6 +121,15 @@ class Resolver implements ClientResolver {
     out.push("x-forwarded-proto", client.scheme);
     if (host !== "") out.push("x-forwarded-host", host);
     out.push("forwarded", forwarded, "via", appendVia(x));
+    if (client.peerTrusted) passOnClaims(x, out);
+  }
+}
+
+function passOnClaims(x: Exchange, out: HeaderList): void {
+  const { headers, connectionTokens } = x;
+  for (let i = 0; i < headers.length; i += 2) {
+    const [name = "", value = ""] = [headers[i], headers[i + 1]];
+    if (isOriginClaim(name) && !WRITTEN.has(name) && connectionTokens?.includes(name) !== true) out.push(name, value);
   }
 }
 

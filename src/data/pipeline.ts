@@ -3,7 +3,7 @@
 import type { Exchange } from "./exchange.ts";
 import type { Refusal } from "./listener/admit.ts";
 import type { Reply } from "./policy.ts";
-import { begin } from "./response/finish.ts";
+import { begin, finish } from "./response/finish.ts";
 import { fail, reply } from "./response/reply.ts";
 import { MATCH_METHOD } from "./route/router.ts";
 import type { Route } from "./runtime.ts";
@@ -128,4 +128,5 @@ function crashed(x: Exchange, error: unknown): void {
     x.runtime.services.reportFault("answering internal_error failed", again, x.requestId);
     x.abort();
   }
+  if (x.closed) finish(x); // whoever was to be told of the end may not know it
 }

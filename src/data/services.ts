@@ -9,6 +9,7 @@ import { CELL, MetricCells } from "../shared/metric-cells.ts";
 import { TargetHealth } from "../shared/target-health.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Services } from "./runtime.ts";
+import { H1Pool } from "./upstream/h1/pool.ts";
 import { UndiciPool } from "./upstream/pool.ts";
 import type { Pool } from "./upstream/upstream.ts";
 
@@ -16,7 +17,7 @@ import type { Pool } from "./upstream/upstream.ts";
 const GAUGE_MS = 250;
 
 interface SharedPool {
-  readonly pool: UndiciPool;
+  readonly pool: Pool;
   users: number;
 }
 
@@ -79,7 +80,9 @@ export class WorkerServices implements Services {
     const key = poolKey(endpoint, upstream);
     let shared = this.pools.get(key);
     if (shared === undefined) {
-      shared = { pool: new UndiciPool(endpoint, upstream), users: 0 };
+      const pool =
+        upstream.pool.client === "undici" ? new UndiciPool(endpoint, upstream, this.wheel) : new H1Pool(endpoint, upstream, this.wheel);
+      shared = { pool, users: 0 };
       this.pools.set(key, shared);
     }
     shared.users++;

@@ -1,6 +1,7 @@
 // Thread entry of a worker: receives plans from the primary, brings them to life, owns this thread's listeners and its end.
 // Must never import control/, and must never end with a listener open: a live uWebSockets.js app aborts the whole process.
-import { rmSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import { renameSync, rmSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
 import type { FromWorker, PlanBundle, ToWorker } from "../plan/messages.ts";
 import type { EndpointPlan, LimitsPlan, ListenerPlan } from "../plan/plan.ts";
@@ -31,6 +32,11 @@ type Init = Extract<ToWorker, { kind: "init" }>;
 class OpenListener implements ListenerHost {
   readonly #worker: WorkerThread;
   listener: Listener | null = null;
+  /**
+   * Where a Unix socket is bound until its plan is in force: only then it takes the place of the one before, in one step. Node removes
+   * the name it has bound when it closes, so that this name must never be used again.
+   */
+  unixTemporary: string | null = null;
   /** While the engine opens: the plan it is opened for, whose limits it takes. Requests belong to the plan in force. */
   opening: OwnedRuntime | null = null;
   closing = false;
@@ -53,8 +59,8 @@ class OpenListener implements ListenerHost {
     return this.closing || this.#worker.closesConnections;
   }
 
-  get connectionLimit(): number {
-    return this.#worker.connectionLimit;
+  get overcrowded(): boolean {
+    return this.#worker.overcrowded;
   }
 }
 
@@ -104,8 +110,9 @@ class WorkerThread {
     return this.#runtime;
   }
 
-  get connectionLimit(): number {
-    return Math.ceil(this.runtime.plan.limits.connections / this.#init.workers);
+  /** More clients are connected, over all listeners, than this worker's share of limits.connections. */
+  get overcrowded(): boolean {
+    return this.#connections() > Math.ceil(this.runtime.plan.limits.connections / this.#init.workers);
   }
 
   hear(message: ToWorker): void {
@@ -182,9 +189,11 @@ class WorkerThread {
   async #open(plan: ListenerPlan, runtime: OwnedRuntime): Promise<OpenListener> {
     const host = new OpenListener(this);
     host.opening = runtime;
-    // Left by a worker before us, or by the instance we replace: the primary made sure that nobody else answers there.
-    if (plan.unixPath !== null) rmSync(plan.unixPath, { force: true });
-    host.listener = await openListener(plan, host);
+    if (plan.unixPath === null) host.listener = await openListener(plan, host);
+    else {
+      host.unixTemporary = `${plan.unixPath}~${randomBytes(4).toString("hex")}`; // bounded by UNIX_PATH_BYTES_MAX
+      host.listener = await openListener({ ...plan, unixPath: host.unixTemporary }, host);
+    }
     host.opening = null;
     return host;
   }
@@ -195,7 +204,10 @@ class WorkerThread {
     this.#prepared = null;
     if (this.#runtime !== null && this.#runtime !== prepared.runtime) this.#retired.add(this.#runtime);
     this.#runtime = prepared.runtime;
-    for (const [key, each] of prepared.opened) this.#listeners.set(key, each);
+    for (const [key, each] of prepared.opened) {
+      this.#listeners.set(key, each);
+      this.#takePlace(each);
+    }
     for (const [key, each] of this.#listeners) {
       if (prepared.wanted.has(key)) continue;
       this.#listeners.delete(key);
@@ -205,11 +217,23 @@ class WorkerThread {
     this.#send({ kind: answer, version });
   }
 
+  /** Gives a Unix socket its name. What was there is dead or goes: the primary made sure that nobody else answers there. */
+  #takePlace({ unixTemporary }: OpenListener): void {
+    if (unixTemporary === null) return;
+    try {
+      renameSync(unixTemporary, unixTemporary.slice(0, unixTemporary.lastIndexOf("~")));
+    } catch (error) {
+      this.#send({ kind: "warning", message: `a Unix socket cannot be put in place: ${error instanceof Error ? error.message : error}` });
+    }
+  }
+
   #retireListener(each: OpenListener, drainTimeoutMs: number): void {
-    each.listener?.stopAccepting();
-    each.closing = true; // in this order: see closesConnections
     each.closeAtMs = performance.now() + drainTimeoutMs;
     this.#closing.add(each);
+    void accepted().then(() => {
+      each.listener?.stopAccepting();
+      each.closing = true; // in this order: see closesConnections
+    });
   }
 
   #discard(version: number): void {
@@ -217,7 +241,10 @@ class WorkerThread {
     if (prepared === null || prepared.version !== version) return;
     this.#prepared = null;
     // Somebody may have connected already: such requests are served by the plan in force and the connection then closes.
-    for (const each of prepared.opened.values()) this.#retireListener(each, prepared.runtime.plan.drainTimeoutMs);
+    for (const each of prepared.opened.values()) {
+      this.#retireListener(each, prepared.runtime.plan.drainTimeoutMs);
+      if (each.unixTemporary !== null) rmSync(each.unixTemporary, { force: true });
+    }
     this.#retired.add(prepared.runtime);
   }
 
@@ -235,6 +262,7 @@ class WorkerThread {
       retireRuntime(runtime);
     }
     for (const each of this.#closing) {
+      if (!each.closing) continue;
       const leftMs = each.closeAtMs - performance.now();
       if (leftMs <= WEB_SOCKET_FAREWELL_MS) each.listener?.endWebSockets();
       if ((each.listener?.connections ?? 0) > 0 && leftMs > 0) continue;
@@ -256,8 +284,7 @@ class WorkerThread {
     this.#services.draining = true;
     this.#heartbeat.setState(this.#init.shared.workerIndex, state);
     if (!again && timeoutMs > 0) {
-      // After the poll phase the accept queue is as empty as it can be: what is still in it when the socket closes is lost.
-      await new Promise((resolve) => setImmediate(resolve));
+      await accepted();
       for (const each of this.#everyListener()) each.listener?.stopAccepting();
       this.closesConnections = true;
       await this.#quiet(timeoutMs);
@@ -303,6 +330,14 @@ class WorkerThread {
     this.#closing.clear();
     this.#prepared = null;
   }
+}
+
+/**
+ * @returns when everything that had connected by now is accepted, and so the accept queues are as empty as they can be: what is still in one
+ * when its socket closes is lost. One poll for new connections may be over already, so it is the second that counts.
+ */
+async function accepted(): Promise<void> {
+  for (let polls = 0; polls < 2; polls++) await new Promise((resolve) => setImmediate(resolve));
 }
 
 /** Equal for listeners that need not be reopened. Engines take these limits when they open; all others with each request. */

@@ -28,7 +28,7 @@ export interface ListenerPlan {
   /** Why this engine: shown by `validate`. */
   readonly engineReason: string;
   readonly tls: ListenerTlsPlan | null;
-  /** Believe a PROXY protocol v2 header (uws engine only). */
+  /** Every connection begins with a PROXY protocol v2 header, which is believed (node engine only). */
   readonly proxyProtocol: boolean;
 }
 
@@ -119,6 +119,8 @@ export interface EndpointPlan {
 }
 
 export interface PoolPlan {
+  /** `http1` is the gateway's own client; it sends one request at a time on a connection. */
+  readonly client: "http1" | "undici";
   /** Connections for each endpoint and worker. */
   readonly connections: number;
   readonly pipelining: number;

@@ -23,7 +23,7 @@ export const EJECT_MULTIPLIER_MAX = 10;
  *     2  LEVEL         ejections in a row, the multiplier                writer: lock holder
  *     3  FAILURES      passive failures ever, modulo 2^32                writers: all workers (atomic add)
  *     4  EJECTIONS     ejections ever, modulo 2^32                       writer: lock holder
- *     6-7 ejectedUntil float64, monotonicMs()                            writer: lock holder
+ *     6-7 ejectedUntil float64, monotonicMs()                            writer: lock holder; primary, to end one (see setDown)
  *     8-9 recoveredAt  float64, monotonicMs() of the last down -> up     writer: primary
  *   cells, slot after slot, 2 words for each (slot, worker)
  *     0  IN_FLIGHT     requests under way from this worker               writer: that worker only
@@ -226,13 +226,19 @@ export class TargetHealth {
 
   // --- Primary ---
 
-  /** What active probes found. @returns whether that is news. */
+  /**
+   * What active probes found. Who was down and is up again begins anew: an ejection from the time before it went down ends too. That is
+   * written without the lock: against an ejection at the same moment either may win, and neither makes one too many unavailable.
+   * @returns whether that is news.
+   */
   setDown(slot: number, down: boolean, nowMs: number): boolean {
     const record = this.#record(slot);
     if ((this.#words[record + DOWN] === 1) === down) return false;
     if (!down) {
       this.#doubles[(record >> 1) + RECOVERED_AT_F64] = nowMs;
       this.#words[record + CONSECUTIVE] = 0;
+      const ejectedUntil = (record >> 1) + EJECTED_UNTIL_F64;
+      this.#doubles[ejectedUntil] = Math.min(this.#doubles[ejectedUntil] ?? 0, nowMs);
     }
     this.#words[record + DOWN] = down ? 1 : 0;
     Atomics.add(this.#words, CHANGES, 1);

@@ -1,5 +1,5 @@
 // Owns the admin listener: node:http over TCP and over a Unix control socket. Must never serve what guard.ts did not let in.
-import { chmodSync, unlinkSync } from "node:fs";
+import { chmodSync, lstatSync, unlinkSync } from "node:fs";
 import type { IncomingMessage, Server, ServerResponse } from "node:http";
 import { type AddressInfo, connect } from "node:net";
 import { OperatorError } from "../../base/errors.ts";
@@ -130,7 +130,8 @@ function removeStale(path: string): Promise<void> {
     const probe = connect(path);
     const done = (stale: boolean): void => {
       probe.destroy();
-      if (stale) unlinkSync(path);
+      // The system refuses connections to ordinary files, too: those are not ours to remove.
+      if (stale && lstatSync(path, { throwIfNoEntry: false })?.isSocket() === true) unlinkSync(path);
       resolve();
     };
     probe.setTimeout(STALE_PROBE_MS, () => done(false));

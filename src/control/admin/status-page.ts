@@ -14,18 +14,23 @@ h2 { font-size: 12px; text-transform: uppercase; letter-spacing: .07em; color: v
 .dim { color: var(--dim); }
 .pill { display: inline-block; padding: 1px 9px; border-radius: 99px; font-size: 12px; font-weight: 600; color: var(--card); background: var(--dim); }
 .ok { background: var(--ok); } .warn { background: var(--warn); } .bad { background: var(--bad); }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(124px, 1fr)); gap: 10px; }
+.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(108px, 1fr)); gap: 10px; }
 .tile, .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-.tile { padding: 11px 14px; } .tile b { display: block; font-size: 22px; font-weight: 600; font-variant-numeric: tabular-nums; }
+.tile { padding: 11px 14px; } .tile b { display: block; font-size: 21px; white-space: nowrap; font-weight: 600; font-variant-numeric: tabular-nums; }
 .card { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
-th, td { padding: 7px 14px; text-align: left; white-space: nowrap; border-top: 1px solid var(--line); }
+th, td { padding: 7px 12px; text-align: left; white-space: nowrap; border-top: 1px solid var(--line); }
 tr:first-child > th { border-top: 0; font-size: 12px; font-weight: 500; color: var(--dim); }
 .num { text-align: right; font-variant-numeric: tabular-nums; }
 .mono { font: 12.5px/1.4 ui-monospace, monospace; }
 .dot { display: inline-block; width: 9px; height: 9px; border-radius: 50%; margin-right: 7px; }
 .bar { display: inline-block; vertical-align: middle; width: 70px; height: 7px; border-radius: 4px; background: var(--fill); margin-right: 8px; overflow: hidden; }
 .bar i { display: block; height: 100%; background: var(--accent); }
+tr.idle > td { color: var(--dim); } .remark { margin-left: 8px; text-transform: none; letter-spacing: 0; font-weight: 400; }
+.why { margin-left: 6px; font-size: 12px; }
+.alarms { padding: 8px 14px; margin-bottom: 10px; border-color: var(--warn); } .alarms div { padding: 3px 0; overflow-wrap: anywhere; }
+.wide { grid-column: span 2; position: relative; } .tile svg { position: absolute; right: 14px; bottom: 12px; width: 55%; height: 36px; } .tile polyline { fill: none; stroke: var(--accent); stroke-width: 1.5; vector-effect: non-scaling-stroke; }
+.stale { opacity: .45; }
 .red { color: var(--bad); } .empty { padding: 14px; color: var(--dim); }
 #notice { display: none; white-space: pre-line; margin-bottom: 14px; padding: 10px 14px; border-radius: 10px; border: 1px solid var(--bad); color: var(--bad); background: var(--card); }
 #notice.shown { display: block; } #notice.good { color: var(--ok); border-color: var(--ok); }

@@ -1,4 +1,5 @@
 // Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
+import { ERRORS } from "../../base/errors.ts";
 import type { InstanceState } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
@@ -62,7 +63,7 @@ export function statusView(state: InstanceState, totals: Totals, plan: Plan | nu
       byClass: counts.get(name)?.byClass ?? [],
       buckets: counts.get(name)?.buckets ?? [],
     })),
-    errors: [...totals.errors()].filter(([, count]) => count > 0).map(([code, count]) => ({ code, count })),
+    errors: [...totals.errors()].filter(([, count]) => count > 0).map(([code, count]) => ({ code, title: ERRORS[code].title, count })),
     upstreams: upstreamsView(state, totals),
     workers: workersView(state, totals),
   };

@@ -11,8 +11,8 @@ export interface ListenAddress {
   readonly unixPath: string | null;
 }
 
-/** sockaddr_un.sun_path on Linux, without the closing NUL. */
-const UNIX_PATH_BYTES_MAX = 107;
+/** sockaddr_un.sun_path on Linux takes 107 bytes besides the closing NUL; a worker binds the path with `~` and eight digits behind it first. */
+export const UNIX_PATH_BYTES_MAX = 107 - 9;
 
 /** @param text `0.0.0.0:8080`, `[::1]:80`, `localhost:8080` or `unix:/run/sluice.sock`. @returns null if it is none of these. */
 export function parseListenAddress(text: string): ListenAddress | null {

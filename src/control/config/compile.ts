@@ -53,8 +53,10 @@ function compileListener(listener: Config["listeners"][number], hashes: Config["
 }
 
 /** uws unless the listener asks for something that only node has. */
-function engineOf({ strict }: { readonly strict: boolean }): Pick<ListenerPlan, "engine" | "engineReason"> {
+function engineOf({ strict, proxyProtocol }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
   if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
+  // uws takes a further header before each request, so that a client could name itself anew.
+  if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 

@@ -15,13 +15,21 @@ export interface ConfigText {
   readonly text: string;
 }
 
-/** @returns the tree (null when the text is not YAML at all or holds no map) and everything wrong with it. */
-export function readDocument(
-  source: ConfigText,
-  env: Env,
-): { readonly root: LocatedMap | null; readonly problems: readonly ConfigProblem[] } {
+/** @property root null when the text is not YAML at all or holds no map. @property unread where values stand that could not be read. */
+export interface ReadDocument {
+  readonly root: LocatedMap | null;
+  readonly problems: readonly ConfigProblem[];
+  readonly unread: readonly Position[];
+}
+
+/** @returns the tree and everything wrong with it. */
+export function readDocument(source: ConfigText, env: Env): ReadDocument {
   const start: Position = { file: source.file, line: 1, column: 1 };
-  const fail = (message: string, remedy: string) => ({ root: null, problems: [{ at: start, path: "", message, remedy }] });
+  const fail = (message: string, remedy: string): ReadDocument => ({
+    root: null,
+    problems: [{ at: start, path: "", message, remedy }],
+    unread: [],
+  });
   if (Buffer.byteLength(source.text) > TEXT_BYTES_MAX)
     return fail(`the file is larger than ${TEXT_BYTES_MAX / 1024 ** 2} MiB`, "split it or generate less");
   if (source.text.includes(OPEN) || source.text.includes(CLOSE))
@@ -31,6 +39,7 @@ export function readDocument(
     lineCounter: lines,
     prettyErrors: false,
     merge: false,
+    uniqueKeys: false, // the walk says which and where
     schema: "core",
     version: "1.2",
     logLevel: "error",
@@ -40,21 +49,26 @@ export function readDocument(
     return { file: source.file, line, column: col };
   };
   const problems = withoutEchoes([...document.errors, ...document.warnings]).map((error): ConfigProblem => {
-    const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), ""];
+    const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), remedyFor(error)];
     return { at: place(error.pos[0]), path: "", message, remedy };
   });
-  const broken = document.errors.some((error) => error.code !== "DUPLICATE_KEY");
-  if (broken) return { root: null, problems };
+  if (document.errors.length > 0) return { root: null, problems, unread: [] };
   if (!isMap(document.contents)) return fail("the file holds no configuration", "start with `version: 1`");
-  const walk = new Walk({ text: source.text, env, place, unshield, problems });
+  const unread: Position[] = [];
+  const walk = new Walk({ text: source.text, env, place, unshield, problems, unread });
   const root = walk.node(document.contents, [], 0);
-  return { root: root.kind === "map" ? root : null, problems };
+  return { root: root.kind === "map" ? root : null, problems, unread };
 }
 
 const KNOWN_ERRORS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
-  DUPLICATE_KEY: ["this key is written twice", "keep one of them"],
   MULTIPLE_DOCS: ["a second document begins here", "write one document a file, and give several files with -c"],
+  TAB_AS_INDENT: ["a tab can't indent", "use spaces"],
 };
+
+const remedyFor = (error: YAMLError): string =>
+  /^(All mapping items must|Sequence item without -)/.test(error.message)
+    ? "check the indentation: what belongs together starts at the same column"
+    : "";
 
 /** After one unexpected token the parser stumbles on all that follow: the first says it. */
 function withoutEchoes(errors: readonly YAMLError[]): YAMLError[] {

@@ -4,8 +4,9 @@ import { parseAuthority } from "../../base/http.ts";
 import { parseCidr } from "../../base/ip.ts";
 import { duration } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
+import { TRUST_UNIX } from "../../data/forwarded.ts";
 import { parsePattern } from "../../data/route/pattern.ts";
-import { parseListenAddress, parseTargetUrl } from "./address.ts";
+import { parseListenAddress, parseTargetUrl, UNIX_PATH_BYTES_MAX } from "./address.ts";
 
 /** A whole number in a range. */
 export const count = (min: number, max: number) => z.int().min(min).max(max);
@@ -28,7 +29,8 @@ export const listenAddress = () =>
     .transform((text, ctx) => {
       const address = parseListenAddress(text);
       if (address !== null) return address;
-      ctx.addIssue({ code: "custom", message: "expected host:port, [IPv6]:port or unix:/absolute/path" });
+      const message = `expected host:port, [IPv6]:port or unix:/absolute/path${text.startsWith("unix:/") ? ` of at most ${UNIX_PATH_BYTES_MAX} bytes` : ""}`;
+      ctx.addIssue({ code: "custom", message });
       return z.NEVER;
     })
     .meta({ examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] });
@@ -94,12 +96,15 @@ export const statusRange = () =>
 /** The answer to a key or value that a later version will know. */
 export const notYet = (what: string): string => `${what} is not in this version yet`;
 
-/** An address or CIDR block, as text. */
-export const cidr = () =>
+/** An address, a CIDR block, or the word for peers on Unix sockets; as text. */
+export const trustedProxy = () =>
   z
     .string()
-    .refine((text) => parseCidr(text) !== null, "expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32")
-    .meta({ examples: ["10.0.0.0/8", "2001:db8::/32"] });
+    .refine(
+      (text) => text === TRUST_UNIX || parseCidr(text) !== null,
+      "expected an address, a CIDR block such as 10.0.0.0/8 or 2001:db8::/32, or unix",
+    )
+    .meta({ examples: ["10.0.0.0/8", "2001:db8::/32", TRUST_UNIX] });
 
 /** The path pattern of a route, as text that parsePattern accepts. */
 export const pathPattern = () =>

@@ -11,6 +11,9 @@ type RawIssue = z.core.$ZodRawIssue;
 /** Separates the known keys inside the message of an unrecognized_keys issue: see {@link issueMessage}. */
 const KEYS_MARK = "\0";
 
+/** What is said of a key that is missing. */
+export const IS_REQUIRED = "is required";
+
 /** The `error` map to parse with: says what was expected, and carries the keys an object knows to {@link problemsOf}. */
 export function issueMessage(issue: RawIssue): string | undefined {
   switch (issue.code) {
@@ -18,7 +21,7 @@ export function issueMessage(issue: RawIssue): string | undefined {
       return KEYS_MARK + knownKeys(issue.inst).join(KEYS_MARK);
     case "invalid_type":
       return issue.input === undefined
-        ? "is required"
+        ? IS_REQUIRED
         : `expected ${TYPE_NAMES[issue.expected] ?? issue.expected}, got ${typeName(issue.input)}`;
     case "invalid_value":
       return `expected ${issue.values
@@ -70,10 +73,22 @@ function knownKeys(inst: unknown): string[] {
 /** @param base path of the parsed value within `root`. */
 export function problemsOf(issues: readonly Issue[], root: Located, base: readonly PathPart[]): ConfigProblem[] {
   const misspelt = new Set(issues.filter((issue) => issue.code === "unrecognized_keys").map((issue) => JSON.stringify(issue.path)));
+  const meant = new Set(issues.flatMap((issue) => meantKeys(issue).map((key) => JSON.stringify([...issue.path, key]))));
   // What a misspelt key leaves missing is not worth a second message.
-  const telling = issues.filter((issue) => issue.code !== "custom" || !misspelt.has(JSON.stringify(issue.path)));
+  const telling = issues.filter((issue) => {
+    if (issue.code === "custom") return !misspelt.has(JSON.stringify(issue.path));
+    return issue.message !== IS_REQUIRED || !meant.has(JSON.stringify(issue.path));
+  });
   return telling.flatMap((issue) => problemsOfIssue(issue, root, base));
 }
+
+/** The keys that misspelt ones were probably meant to be. */
+export function meantKeys(issue: Issue): readonly string[] {
+  return issue.code === "unrecognized_keys" ? issue.keys.flatMap((key) => nearest(key, markedKeys(issue.message)) ?? []) : [];
+}
+
+/** The known keys that {@link issueMessage} left in a message. */
+const markedKeys = (message: string): readonly string[] => message.split(KEYS_MARK).filter((known) => known !== "");
 
 function problemsOfIssue(issue: Issue, root: Located, base: readonly PathPart[]): ConfigProblem[] {
   const path: PathPart[] = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
@@ -96,11 +111,7 @@ function unknownKey(key: string, message: string, root: Located, path: readonly 
   return {
     ...place,
     message: "unknown key",
-    remedy: suggest(
-      key,
-      message.split(KEYS_MARK).filter((known) => known !== ""),
-      "known keys",
-    ),
+    remedy: suggest(key, markedKeys(message), "known keys"),
   };
 }
 
@@ -130,11 +141,20 @@ function remedyFor(issue: Issue | undefined, node: Located | undefined): string 
   if (issue?.code === "invalid_type" && issue.expected === "string" && isText) return "write it in quotes";
   if (issue?.code === "invalid_type" && issue.expected === "array" && node !== undefined)
     return "write it as [a, b] or as lines that start with `-`";
+  if (issue?.code === "invalid_type" && node?.kind === "scalar" && typeof node.value === "string")
+    return unquoted(issue.expected, node.value);
   if (issue?.code === "invalid_value" && node?.kind === "scalar" && typeof node.value === "string" && !node.fromEnv) {
     const near = nearest(node.value, issue.values.map(String));
     return near === null ? "" : `did you mean \`${near}\`?`;
   }
   return "";
+}
+
+/** What to do about a text where a number, true or false is wanted. */
+function unquoted(expected: string, text: string): string {
+  if (expected === "boolean" && /^(yes|on|true)$/i.test(text)) return "write `true`, without quotes";
+  if (expected === "boolean" && /^(no|off|false)$/i.test(text)) return "write `false`, without quotes";
+  return (expected === "number" || expected === "int") && /^\d+$/.test(text) ? "write it without quotes" : "";
 }
 
 /** What came from the environment may be a secret: it is not repeated. */

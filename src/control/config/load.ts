@@ -61,7 +61,8 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkTls(draft, files, findings);
-  problems.push(...found, ...findings.problems);
+  const unread = new Set(read.flatMap((result) => result.unread.map(placeKey)));
+  problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
     ok: true,
@@ -75,5 +76,7 @@ function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
   const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map
   return whole.kind === "map" ? whole : first;
 }
+
+const placeKey = ({ file, line, column }: Position): string => `${line}:${column}:${file}`;
 
 const start = (file: string): Position => ({ file, line: 1, column: 1 });

@@ -36,11 +36,11 @@ export const listener = z
     }),
     proxyProtocol: z.boolean().prefault(false).meta({
       description:
-        "Believe a PROXY protocol v2 header on this listener (uws engine only): only behind a load balancer that always sends one.",
+        "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
     }),
   })
-  .refine((v) => !(v.strict && v.proxyProtocol), {
-    message: "proxyProtocol works only on the uws engine; remove it or `strict: true`",
+  .refine((v) => !(v.proxyProtocol && v.tls !== undefined && v.address.unixPath !== null), {
+    message: "proxyProtocol and tls do not go together on a Unix socket; remove one of them",
     path: ["proxyProtocol"],
   })
   .transform((v) => ({

@@ -44,6 +44,10 @@ const hashOn = z
 
 const pool = z
   .strictObject({
+    client: z.enum(["http1", "undici"]).optional().meta({
+      description:
+        "Who speaks to the target: the gateway's own `http1` client (default), or `undici`, which `pipelining` above 1 needs (and then is the default).",
+    }),
     connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
     pipelining: count(1, 64)
       .prefault(1)
@@ -53,7 +57,19 @@ const pool = z
       .prefault(1024)
       .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
   })
-  .transform((v): PoolPlan => ({ connections: v.connections, pipelining: v.pipelining, keepAliveMs: v.keepAlive, queue: v.queue }))
+  .refine((v) => v.client !== "http1" || v.pipelining === 1, {
+    path: ["pipelining"],
+    message: "the http1 client sends one request at a time on a connection; use `client: undici`, or leave pipelining out",
+  })
+  .transform(
+    (v): PoolPlan => ({
+      client: v.client ?? (v.pipelining > 1 ? "undici" : "http1"),
+      connections: v.connections,
+      pipelining: v.pipelining,
+      keepAliveMs: v.keepAlive,
+      queue: v.queue,
+    }),
+  )
   .prefault({})
   .meta({ description: "Connections to the targets." });
 

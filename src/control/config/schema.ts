@@ -2,7 +2,7 @@
 // Must never read files or the environment.
 import * as z from "zod";
 import { name } from "../../base/schema.ts";
-import { cidr } from "./fields.ts";
+import { trustedProxy } from "./fields.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
 import { defaults, type RouteConfig, routes } from "./schema-route.ts";
@@ -14,11 +14,10 @@ const TRUSTED_PROXIES_MAX = 1000;
 
 const version = z.literal(1, { error: "expected version: 1" }).meta({ description: "Version of this format." });
 
-const trustedProxies = z
-  .array(cidr())
-  .max(TRUSTED_PROXIES_MAX)
-  .prefault([])
-  .meta({ description: "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed." });
+const trustedProxies = z.array(trustedProxy()).max(TRUSTED_PROXIES_MAX).prefault([]).meta({
+  description:
+    "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed; `unix` stands for whoever connects over a Unix socket.",
+});
 
 const upstreams = z
   .record(name(), upstream)

@@ -1,8 +1,9 @@
 // Owns reading the tree section by section, upstream by upstream and route by route, so that one mistake hides no other.
+import type { z } from "zod";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan } from "../../plan/plan.ts";
 import type { ConfigFiles } from "./files.ts";
-import { issueMessage, problemsOf } from "./issues.ts";
+import { IS_REQUIRED, issueMessage, meantKeys, problemsOf } from "./issues.ts";
 import { type Located, type LocatedMap, overlay, positionAt } from "./located.ts";
 import { parseAt } from "./parse.ts";
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
@@ -29,7 +30,8 @@ export function readSections(
   files: ConfigFiles,
 ): { readonly root: LocatedMap; readonly draft: Draft; readonly problems: readonly ConfigProblem[] } {
   const root = withDefaults(tree);
-  const problems: ConfigProblem[] = [...unknownSections(root), ...defaultsProblems(root)];
+  const unknown = unknownSections(root);
+  const problems: ConfigProblem[] = [...problemsOf(unknown, root, []), ...defaultsProblems(root)];
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
     const parsed = parseAt(schema, root, [key]);
@@ -42,7 +44,9 @@ export function readSections(
   const good = routes.filter((parsed) => parsed !== null);
   const whole = problems.length === 0 && good.length === routes.length;
   const complete = whole ? { ...(known as Pick<Config, keyof typeof SECTIONS>), upstreams, routes: good } : null; // no problem: every section is there
-  return { root, draft: { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, complete }, problems };
+  const draft = { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, complete };
+  const meant = new Set(unknown.flatMap(meantKeys));
+  return { root, draft, problems: problems.filter(({ message, path }) => message !== IS_REQUIRED || !meant.has(path)) };
 }
 
 /** Lays every route over `defaults`. */
@@ -54,19 +58,18 @@ function withDefaults(root: LocatedMap): LocatedMap {
   return { ...root, entries: new Map(root.entries).set("routes", { keyAt: routes.keyAt, node: { ...routes.node, items } }) };
 }
 
-function unknownSections(root: LocatedMap): ConfigProblem[] {
+function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
   const parsed = configSchema.safeParse(Object.fromEntries([...root.entries.keys()].map((key) => [key, undefined])), {
     error: issueMessage,
   });
-  const issues = parsed.success ? [] : parsed.error.issues.filter((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
-  return problemsOf(issues, root, []);
+  return parsed.success ? [] : parsed.error.issues.filter((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
 }
 
 /** What is wrong with the defaults by themselves. Keys that are missing may come from the routes. */
 function defaultsProblems(root: LocatedMap): ConfigProblem[] {
   if (!root.entries.has("defaults")) return [];
   const parsed = parseAt(defaults, root, ["defaults"]);
-  return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== "is required");
+  return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
 function readUpstreams(root: LocatedMap, problems: ConfigProblem[]): { upstreams: NamedUpstream[]; upstreamNames: string[] } {

@@ -21,6 +21,8 @@ export interface WalkSource {
   unshield(text: string): string;
   /** Where mistakes go. */
   readonly problems: ConfigProblem[];
+  /** Where the values stand that could not be read: whatever else is wrong with them follows from that. */
+  readonly unread: Position[];
 }
 
 interface Anchor {
@@ -87,6 +89,7 @@ export class Walk {
     const anchor = this.#anchors.get(alias.source);
     if (anchor === undefined) {
       this.#report(this.#at(alias), path, `there is no anchor \`&${alias.source}\` before this`, "define it above");
+      this.#source.unread.push(this.#at(alias));
       return this.#nothing(alias);
     }
     this.#nodes += anchor.nodes;
@@ -101,14 +104,20 @@ export class Walk {
   #map(map: YAMLMap, path: readonly PathPart[], depth: number): Located {
     const at = this.#at(map);
     const entries = new Map<string, LocatedEntry>();
+    const keys = new Map<string, Position>();
     let below: LocatedMap | null = null;
     for (const pair of map.items) {
       const key = this.#key(pair, path);
       if (key === null) continue;
+      const keyAt = this.#at(pair.key);
+      const first = keys.get(key);
+      if (first !== undefined)
+        this.#report(keyAt, [...path, key], `this key is written twice, first at ${first.file}:${first.line}`, "keep one of them");
+      else keys.set(key, keyAt);
       const value = pair.value ?? null;
       const node = value === null ? this.#nothing(pair.key) : this.node(value, key === "<<" ? path : [...path, key], depth + 1);
       if (key === "<<") below = this.#mergeKey(node, below, path);
-      else entries.set(key, { keyAt: this.#at(pair.key), node });
+      else entries.set(key, { keyAt, node });
     }
     const own: LocatedMap = { kind: "map", at, entries };
     return below === null ? own : { ...overlayShallow(below, own), at };
@@ -142,6 +151,7 @@ export class Walk {
       return { kind: "scalar", at, value: known ? value : null, fromEnv: false };
     }
     const result = interpolate(this.#source.unshield(value), this.#source.env);
+    if (result.malformed || result.missing.length > 0) this.#source.unread.push(at);
     for (const name of result.missing) {
       this.#report(
         this.#within(scalar, `\${${name}`),

@@ -1,7 +1,8 @@
 // Owns the listeners' addresses before workers see them: free ports picked, ports of others refused.
 // SO_REUSEPORT would let two gateways share a port by mistake: so each address is first listened on exclusively, for a moment.
-import { rmSync } from "node:fs";
+import { accessSync, constants, lstatSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
+import { dirname } from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan, Plan } from "../../plan/plan.ts";
 import { overlaps } from "./instance-dir.ts";
@@ -51,25 +52,37 @@ export function listenerUrl(listener: ListenerPlan): string {
 /**
  * Refuses addresses that another process listens on.
  * @param ours bound addresses (see {@link boundAddress}) that our own workers hold, or the instance to be replaced: not checked
+ * @param remedy for an address in use, one of {@link REMEDIES}
  * @throws OperatorError naming address, holder and remedy
  */
-export async function checkAddressesFree(listeners: readonly ListenerPlan[], ours: readonly string[]): Promise<void> {
+export async function checkAddressesFree(
+  listeners: readonly ListenerPlan[],
+  ours: readonly string[],
+  remedy: string = REMEDIES.start,
+): Promise<void> {
   const seen = new Set<string>();
   for (const listener of listeners) {
     const address = boundAddress(listener);
     if (seen.has(address)) throw new OperatorError(`listeners: ${address} stands there twice; remove one`);
     seen.add(address);
     if (ours.some((held) => overlaps(held, address))) continue;
-    if (listener.unixPath === null) await listenOnce(listener.host, listener.port);
-    else await clearStaleSocket(listener.unixPath);
+    if (listener.unixPath === null) await listenOnce(listener.host, listener.port, remedy);
+    else await claimSocketPath(listener.unixPath, remedy);
   }
 }
 
+/** What to do about an address in use. */
+export const REMEDIES = {
+  start: "stop it, choose another address, or use --takeover if it is the Sluice to be replaced",
+  takeover: "it is no Sluice of this user and SLUICE_RUN_DIR, so it can't be taken over: stop it, or choose another address",
+  reload: "stop it, or choose another address",
+} as const;
+
 /** Listens exclusively (no SO_REUSEPORT) and lets go. @returns the port */
-function listenOnce(host: string, port: number): Promise<number> {
+function listenOnce(host: string, port: number, remedy: string = REMEDIES.start): Promise<number> {
   return new Promise((resolve, reject) => {
     const server = createServer();
-    server.once("error", (error) => reject(new OperatorError(explain(host, port, error))));
+    server.once("error", (error) => reject(new OperatorError(explain(host, port, error, remedy))));
     server.listen({ host, port, exclusive: true, backlog: 1 }, () => {
       const address = server.address();
       const bound = typeof address === "object" && address !== null ? address.port : port;
@@ -78,32 +91,48 @@ function listenOnce(host: string, port: number): Promise<number> {
   });
 }
 
-function explain(host: string, port: number, error: Error): string {
+function explain(host: string, port: number, error: Error, remedy: string): string {
   const where = `${host.includes(":") ? `[${host}]` : host}:${port}`;
   const code = "code" in error ? error.code : "";
   if (code === "EADDRINUSE") {
     const holder = portHolder(port);
     const who = holder === null ? "another process" : `process ${holder.pid}${holder.command === "" ? "" : ` (${holder.command})`}`;
-    return `cannot listen on ${where}: ${who} holds the port; stop it, choose another address, or use --takeover if it is the Sluice to be replaced`;
+    return `cannot listen on ${where}: ${who} holds the port; ${remedy}`;
   }
   if (code === "EACCES") return `cannot listen on ${where}: not permitted; use a port from 1024 up, or grant CAP_NET_BIND_SERVICE`;
   if (code === "EADDRNOTAVAIL") return `cannot listen on ${where}: this machine has no such address; use one of its own, or 0.0.0.0`;
+  if (code === "ENOTFOUND" || code === "EAI_AGAIN") return `cannot listen on ${where}: the name is unknown; write an IP address`;
   return `cannot listen on ${where}: ${error.message}`;
 }
 
-/** A socket file that nobody answers on is removed; one in use is refused. */
-function clearStaleSocket(path: string): Promise<void> {
-  return new Promise((resolve, reject) => {
+/** A socket file that nobody answers on is removed; one in use is refused, and so is what is no socket: a worker would overwrite it. */
+async function claimSocketPath(path: string, remedy: string): Promise<void> {
+  const refused = (why: string): OperatorError => new OperatorError(`cannot listen on unix:${path}: ${why}`);
+  try {
+    accessSync(dirname(path), constants.W_OK | constants.X_OK);
+  } catch (error) {
+    const missing = error instanceof Error && "code" in error && error.code === "ENOENT";
+    throw refused(
+      missing ? `there is no directory ${dirname(path)}; create it` : `this user may not create files in ${dirname(path)}; allow it`,
+    );
+  }
+  const stat = lstatSync(path, { throwIfNoEntry: false });
+  if (stat === undefined) return;
+  if (!stat.isSocket()) throw refused("there is something else than a socket; remove it, or choose another path");
+  if (!(await clearStaleSocket(path))) throw refused(`another process listens there; ${remedy}`);
+}
+
+/** @returns false when somebody answers there. */
+function clearStaleSocket(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
     const probe = connect(path);
     probe.once("connect", () => {
       probe.destroy();
-      reject(
-        new OperatorError(`cannot listen on unix:${path}: another process listens there; stop it, choose another path, or use --takeover`),
-      );
+      resolve(false);
     });
     probe.once("error", (error) => {
       if ("code" in error && error.code === "ECONNREFUSED") rmSync(path, { force: true });
-      resolve(); // anything else (no file, no permission) shows when the worker binds it
+      resolve(true); // anything else (no file, no permission) shows when the worker binds it
     });
   });
 }

@@ -14,10 +14,20 @@ export function portHolder(port: number): { readonly pid: number; readonly comma
       const link = quietly(() => readlinkSync(`/proc/${name}/fd/${fd}`), "");
       const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];
       if (inode === undefined || !inodes.has(inode)) continue;
-      return { pid: Number(name), command: quietly(() => readFileSync(`/proc/${name}/comm`, "utf8").trim(), "") };
+      return { pid: Number(name), command: commandOf(name) };
     }
   }
   return null;
+}
+
+/** Longest command shown, characters. */
+const COMMAND_CHARS_MAX = 80;
+
+/** The command line, since the short name of every Node.js program is `MainThread`; "" when it cannot be told. */
+function commandOf(pid: string): string {
+  const words = quietly(() => readFileSync(`/proc/${pid}/cmdline`, "utf8"), "").split("\0");
+  const text = words.join(" ").trim();
+  return text.length <= COMMAND_CHARS_MAX ? text : `${text.slice(0, COMMAND_CHARS_MAX)}...`;
 }
 
 function listeningInodes(file: string, port: number): string[] {

@@ -9,7 +9,7 @@ import { formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { HealthProbe } from "../health/health-probe.ts";
-import { boundAddress, checkAddressesFree } from "../instance/addresses.ts";
+import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresses.ts";
 import type { SharedCells } from "../primary/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { describeChanges, describeRestarts } from "./plan-diff.ts";
@@ -40,6 +40,8 @@ export class PlanControl {
   /** Every attempt has its own version, so that a late answer about a failed one can't be taken for another's. */
   #lastVersion = 1;
   readonly reloads = { ok: 0, failed: 0 };
+  /** Problems of the last reload; 0 when it went well, or there was none. */
+  lastProblems = 0;
 
   constructor(deps: PlanControlDeps) {
     this.#deps = deps;
@@ -65,6 +67,7 @@ export class PlanControl {
       if (!(error instanceof OperatorError)) log.error("reload failed inside the gateway", { error });
       return { ok: false, problems: [{ message: error instanceof Error ? error.message : String(error) }] };
     });
+    this.lastProblems = result.ok ? 0 : result.problems.length;
     if (result.ok) {
       this.reloads.ok++;
       log.info("reloaded", { reasons, version: result.version, changes: result.changes });
@@ -84,7 +87,7 @@ export class PlanControl {
     const loading = source.load();
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
     const plan = await source.compile(loading.config, ++this.#lastVersion);
-    await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress));
+    await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress), REMEDIES.reload);
     const prepared = await discovery.prepare(plan);
     const published = await workers.publish({ plan, endpoints: prepared.endpoints });
     if (!published.ok) {

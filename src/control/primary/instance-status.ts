@@ -54,7 +54,13 @@ export function instanceState(sources: StatusSources): InstanceState {
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
   const { accessLog, adminTrouble, cells } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
+  const { lastProblems, inForce } = sources.control;
   return [
+    ...(lastProblems === 0
+      ? []
+      : [
+          `the last reload was refused (problems: ${lastProblems}): plan ${inForce?.plan.version ?? 0} stays in force; mend the configuration`,
+        ]),
     ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),

@@ -9,7 +9,7 @@ import type { CommandIo } from "../commands/command.ts";
 import { formatProblem } from "../config/problem.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
-import { boundAddress, checkAddressesFree, listenerUrl } from "../instance/addresses.ts";
+import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../instance/addresses.ts";
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
@@ -94,6 +94,8 @@ class Primary {
   readonly #stopSignals = new StopSignals();
   readonly #startedAtMs = Date.now();
   #accessLog: AccessLog | null = null;
+  /** As last said in the gateway's log. */
+  #accessLogFailure: string | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
   #phase: Phase = "starting";
   #stopping = false;
@@ -143,8 +145,8 @@ class Primary {
       totals: cells.totals,
       plan: () => control.inForce?.plan ?? null,
       config: () => redactConfig(config()),
-      reload: () => this.#reloader.request("asked for over the admin listener"),
-      drain: () => this.#leave("asked for over the admin listener"),
+      reload: () => this.#reloader.request("POST /reload"),
+      drain: () => this.#leave("POST /drain"),
       ...(testHooks ? { debug: testActions(workers) } : {}),
     };
   }
@@ -184,6 +186,7 @@ class Primary {
     await checkAddressesFree(
       plan.listeners,
       before.flatMap((instance) => instance.addresses),
+      link.orders.takeover ? REMEDIES.takeover : REMEDIES.start,
     );
     const serving = this.#parts.control.first(config, plan);
     const around = this.#openAround(config, before.length > 0);
@@ -192,7 +195,10 @@ class Primary {
     for (const instance of before) await this.#takeOver(instance);
     if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "retry");
     this.#announce();
-    this.#watchTimer = setInterval(() => this.#lookAtWorkers(), WATCH_MS);
+    this.#watchTimer = setInterval(() => {
+      this.#lookAtWorkers();
+      this.#lookAtAccessLog();
+    }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();
     const urls = plan.listeners.map(listenerUrl);
@@ -263,6 +269,15 @@ class Primary {
       this.#log.error("draining, so that whoever started this process starts it again", { reason });
       this.#drain(1);
     }
+  }
+
+  /** The gateway's log says once when the access log fails, and once when it goes on. */
+  #lookAtAccessLog(): void {
+    const failure = this.#accessLog?.failure ?? null;
+    if (failure === this.#accessLogFailure) return;
+    this.#accessLogFailure = failure;
+    if (failure === null) this.#log.info("the access log can be written again", { dropped: this.#accessLog?.dropped ?? 0 });
+    else this.#log.error("the access log cannot be written: lines are dropped", { reason: failure });
   }
 
   #lookAtWorkers(): void {

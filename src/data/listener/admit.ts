@@ -1,7 +1,7 @@
 // Admission: everything that must be true of a request before it is routed, whatever engine read it.
 // A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
 import type { ErrorCode } from "../../base/errors.ts";
-import { parseAuthority } from "../../base/http.ts";
+import { isOddName, parseAuthority } from "../../base/http.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
 import { normalisePath } from "../route/normalise.ts";
 
@@ -60,7 +60,7 @@ export function admit(x: Exchange, line: RequestLine): Refusal | null {
   if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
   const limits = x.runtime.plan.limits;
   if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
-  if (line.path.length + line.query.length + 1 > limits.uriBytes)
+  if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > limits.uriBytes)
     return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
   return scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line);
 }
@@ -76,7 +76,10 @@ function scanHeaders(x: Exchange): Refusal | null {
     bytes += name.length + value.length + 4;
     if (UNUSUAL_VALUE.test(value) && FORBIDDEN_VALUE.test(value))
       return bad(`the value of ${printable(name)} has a forbidden character (RFC 9110 section 5.5)`);
-    if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
+    if (isOddName(name)) {
+      if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
+      x.oddNames = true;
+    }
     note(name, value, x);
   }
   if (bytes > x.runtime.plan.limits.headerBytes)

@@ -11,8 +11,8 @@ export interface ListenerHost {
   handle(x: Exchange): void;
   /** True while the worker drains: responses carry `Connection: close`. */
   readonly draining: boolean;
-  /** This worker's share of limits.connections. */
-  readonly connectionLimit: number;
+  /** A connection that was just counted is one too many for this worker. */
+  readonly overcrowded: boolean;
 }
 
 export interface Listener {

@@ -3,7 +3,6 @@
 import { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
-import { canonicalIp } from "../../base/ip.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { UpgradedUpstream } from "../exchange.ts";
 import { answerServerOptions, refuseExchange } from "../pipeline.ts";
@@ -48,11 +47,12 @@ export class NodeConnection implements ExchangeConnection {
   private earlyBytes = 0;
   private tunnel: Tunnel | null = null;
 
-  constructor(socket: Socket, host: ListenerHost) {
+  /** @param peer canonical address; '' for a Unix socket */
+  constructor(socket: Socket, host: ListenerHost, peer: string) {
     this.socket = socket;
     this.host = host;
     this.secure = socket instanceof TLSSocket;
-    this.peer = canonicalIp(socket.remoteAddress ?? "") ?? "";
+    this.peer = peer;
     socket.on("error", ignore); // 'close' follows
     socket.on("close", () => this.lost());
   }
@@ -187,7 +187,7 @@ export class NodeConnection implements ExchangeConnection {
   cut(hard: boolean): void {
     this.closing = true;
     // A reset tells the client what a plain end would hide. Only TCP handles know it.
-    if (hard && !this.secure && this.peer !== "") this.socket.resetAndDestroy();
+    if (hard && !this.secure && this.socket.remoteAddress !== undefined) this.socket.resetAndDestroy();
     else this.socket.destroy();
   }
 

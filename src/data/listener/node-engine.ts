@@ -6,10 +6,12 @@ import https from "node:https";
 import net, { type Socket } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
+import { canonicalIp } from "../../base/ip.ts";
 import type { CertificatePlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
 import type { Refusal } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { NodeConnection } from "./node-connection.ts";
+import { type ProxiedSource, takeProxyHeader } from "./proxy-protocol.ts";
 
 /** Connections the kernel holds until they are accepted; it caps this by net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -33,6 +35,8 @@ class NodeListener implements Listener {
   private readonly sockets = new Set<Socket>();
   /** By the socket that carries HTTP; those of `sockets`, after their TLS handshake. */
   private readonly byStream = new Map<Socket, NodeConnection>();
+  /** On TLS: clients that a PROXY header named, by the connection's own addresses, as the stream above TLS is another object. */
+  private readonly proxied = new Map<string, string>();
   private accepting = true;
   private closed = false;
 
@@ -57,7 +61,11 @@ class NodeListener implements Listener {
         reject(new OperatorError(explain(this.plan, error)));
       });
       const where = unixPath === null ? { host, port, reusePort: true } : { path: unixPath };
-      this.server.listen({ ...where, backlog: BACKLOG }, resolve);
+      this.server.listen({ ...where, backlog: BACKLOG }, () => {
+        // From now on an error says that one connection could not be accepted (out of memory or descriptors): the next may be.
+        this.server.removeAllListeners("error").on("error", () => {});
+        resolve();
+      });
     });
   }
 
@@ -82,11 +90,11 @@ class NodeListener implements Listener {
 
   private connect(): void {
     const { server } = this;
-    server.on("connection", (socket) => this.accepted(socket));
+    if (this.plan.proxyProtocol) this.connectBehindProxy();
+    else server.on("connection", (socket) => this.accepted(socket));
     server.on(this.plan.tls === null ? "connection" : "secureConnection", (socket: Socket) => {
-      if (socket.destroyed) return;
-      this.byStream.set(socket, new NodeConnection(socket, this.host));
-      socket.on("close", () => this.byStream.delete(socket));
+      if (this.plan.tls !== null) this.opened(socket, this.proxied.get(connectionKey(socket)) ?? null);
+      else if (!this.plan.proxyProtocol) this.opened(socket, null);
     });
     const request = (req: http.IncomingMessage, res: http.ServerResponse): void => this.byStream.get(req.socket)?.request(req, res);
     server.on("request", request);
@@ -108,12 +116,50 @@ class NodeListener implements Listener {
     });
   }
 
+  /** Node's own listeners, which begin to read HTTP or TLS, wait until the header is taken off. */
+  private connectBehindProxy(): void {
+    const { server } = this;
+    const begin = server.listeners("connection");
+    server.removeAllListeners("connection");
+    server.on("connection", (socket) => {
+      this.accepted(socket);
+      if (socket.destroyed) return;
+      takeProxyHeader(socket, this.host.current().limits.headerTimeoutMs, (source) => {
+        if (source !== null && this.plan.tls !== null) this.rememberSource(socket, source);
+        for (const each of begin) each.call(server, socket);
+        if (this.plan.tls === null) this.opened(socket, source);
+      });
+    });
+  }
+
+  private rememberSource(socket: Socket, source: string): void {
+    const key = connectionKey(socket);
+    this.proxied.set(key, source);
+    socket.on("close", () => this.proxied.delete(key));
+  }
+
+  /** @param source what a PROXY header said; null for nothing */
+  private opened(socket: Socket, source: ProxiedSource): void {
+    if (socket.destroyed) return;
+    const peer = source ?? peerOf(socket);
+    // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
+    if (peer === "" && this.plan.unixPath === null) return void socket.destroy();
+    this.byStream.set(socket, new NodeConnection(socket, this.host, peer));
+    socket.on("close", () => this.byStream.delete(socket));
+  }
+
   private accepted(socket: Socket): void {
     this.sockets.add(socket);
     socket.on("close", () => this.sockets.delete(socket));
-    if (this.sockets.size > this.host.connectionLimit) socket.destroy();
+    const gone = socket.remoteAddress === undefined && this.plan.unixPath === null;
+    if (gone || this.host.overcrowded) socket.destroy();
   }
 }
+
+/** @returns '' for none. A link-local address comes with its zone (`fe80::1%eth0`), which no list of addresses knows. */
+const peerOf = ({ remoteAddress = "" }: Socket): string => canonicalIp(remoteAddress.split("%", 1)[0] ?? "") ?? "";
+
+const connectionKey = ({ remoteAddress, remotePort, localAddress }: Socket): string => `${remoteAddress} ${remotePort} ${localAddress}`;
 
 function serverOptions(host: ListenerHost): http.ServerOptions {
   const { limits } = host.current();

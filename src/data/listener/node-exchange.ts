@@ -135,7 +135,7 @@ export class NodeExchange extends Exchange {
     if (!this.headSent) this.writeHead();
     if (!this.hasBody) return true;
     if (!this.count(chunk)) return true;
-    if (this.res.write(chunk)) return true;
+    if (this.res.write(Buffer.from(chunk))) return true; // node keeps what the socket does not take at once; the chunk is lent
     this.waitForClient();
     return false;
   }

@@ -129,12 +129,14 @@ class UwsListener implements Listener, WebSocketWatcher {
 
   private connectionChanged(res: HttpResponse, count: number): void {
     this.connections += count > 0 ? 1 : -1;
-    if (count > 0 && this.connections > this.host.connectionLimit) res.close();
+    if (count > 0 && this.host.overcrowded) res.close();
   }
 
   private request(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
     const x = new UwsExchange(this.host.current(), res, context);
     try {
+      // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
+      if (this.plan.unixPath === null && x.peerAddress() === "") return void res.close();
       x.secure = this.plan.tls !== null;
       headerList = x.headers;
       req.forEach(collectHeader);

@@ -83,7 +83,7 @@ export class UwsExchange extends Exchange {
     this.early = null;
     if (early === null) {
       if (this.bodyDone) sink.bodyChunk(EMPTY, true);
-      else setImmediate(() => this.keepAlive(performance.now())); // most bodies come right behind the head
+      else this.keepAlive();
       return;
     }
     for (let i = 0; i < early.length; i++) sink.bodyChunk(early[i] as Buffer, this.bodyDone && i === early.length - 1);
@@ -112,11 +112,16 @@ export class UwsExchange extends Exchange {
    * uWebSockets.js lets the timer of the head run on, whatever arrives, and so would cut a slow body off. A pause and resume starts
    * the longer idle timer anew. What is too slow is for the pipeline's deadlines to say.
    */
-  private keepAlive(nowMs: number): void {
-    if (this.bodyDone || this.paused || this.closed || nowMs - this.keptAliveMs < KEEP_ALIVE_MS) return;
-    this.keptAliveMs = nowMs;
-    this.res.pause();
-    this.res.resume();
+  private keepAlive(): void {
+    const now = performance.now();
+    if (now - this.keptAliveMs < KEEP_ALIVE_MS) return;
+    this.keptAliveMs = now;
+    // Later: behind its own callback it sets the timer itself, and most bodies are complete by then.
+    setImmediate(() => {
+      if (this.bodyDone || this.paused || this.closed) return;
+      this.res.pause();
+      this.res.resume();
+    });
   }
 
   private bodyArrived(chunk: ArrayBuffer, last: boolean): void {
@@ -131,7 +136,7 @@ export class UwsExchange extends Exchange {
       this.earlyBytes += copy.length;
       if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.pauseBody();
     }
-    if (!last) this.keepAlive(performance.now());
+    if (!last) this.keepAlive();
   }
 
   // --- Response ---
@@ -152,7 +157,7 @@ export class UwsExchange extends Exchange {
     this.bytesOut += chunk.length;
     if (this.length >= 0) return this.writeKnown(chunk);
     if (!this.headSent && this.held === null) {
-      this.held = chunk;
+      this.held = Buffer.from(chunk); // the chunk is lent
       queueMicrotask(() => this.flushHeld());
       return true;
     }
@@ -287,7 +292,7 @@ export class UwsExchange extends Exchange {
       ok = this.res.tryEnd(chunk, this.length)[0];
     });
     if (!ok) {
-      this.rest = chunk;
+      this.rest = Buffer.from(chunk); // the chunk is lent
       this.restOffset = offset;
       this.awaitDrain();
     } else if (this.sent === this.length) this.complete();

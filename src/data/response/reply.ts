@@ -58,12 +58,32 @@ function send(x: Exchange, status: number, headers: HeaderList, body: Uint8Array
 export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
   x.events = REPLY_EVENTS;
   if (x.closed) return finish(x);
-  x.clientInfo(); // the access log wants it, and once the answer is out the address cannot be read any more
-  finalHead(x, head);
+  try {
+    x.clientInfo(); // the access log wants it, and once the answer is out the address cannot be read any more
+    finalHead(x, head);
+  } catch (error) {
+    return crashed(x, error); // no answer without its policies: they may be what makes it safe
+  }
   if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, head, body).begin();
   // Closing answers wait a tick: uWebSockets.js would still run a second request that came in the same segment.
-  else if (x.closeAfter) setImmediate(() => write(x, head, body));
-  else write(x, head, body);
+  else if (x.closeAfter) setImmediate(() => writeGuarded(x, head, body));
+  else writeGuarded(x, head, body);
+}
+
+/** Also called by timers, into which nothing may be thrown. */
+function writeGuarded(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
+  try {
+    write(x, head, body);
+  } catch (error) {
+    crashed(x, error);
+  }
+}
+
+function crashed(x: Exchange, error: unknown): void {
+  x.runtime.services.reportFault("answering failed", error, x.requestId);
+  x.errorCode = "internal_error";
+  x.abort();
+  finish(x);
 }
 
 function write(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
@@ -132,6 +152,6 @@ class Linger extends WheelEntry implements BodySink {
     if (this.over) return;
     this.over = true;
     this.x.runtime.services.wheel.disarm(this);
-    setImmediate(() => write(this.x, this.head, this.body));
+    setImmediate(() => writeGuarded(this.x, this.head, this.body));
   }
 }

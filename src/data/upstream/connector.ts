@@ -14,22 +14,26 @@ export class ConnectError extends Error {
   }
 }
 
+/** Either (error, null), a {@link ConnectError}, or (null, socket). */
 export type ConnectCallback = (error: Error | null, socket: net.Socket | null) => void;
+/** @param onread reads of a plain TCP socket go there instead of `data` events; ignored for TLS */
+export type Connector = (callback: ConnectCallback, onread?: net.OnReadOpts) => void;
 
 /** Node's own `socket.connect` keeps Nagle on; a proxy writes whole messages, so it only adds delay. */
 const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
 /** @returns a function that opens a connection to the endpoint and reports it once. */
-export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan): (callback: ConnectCallback) => void {
+export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan): Connector {
   const secureContext = endpoint.tls ? tls.createSecureContext(contextOptions(upstream.tls)) : null;
   let session: Buffer | null = null;
-  return (callback) => {
+  return (callback, onread) => {
     const raw = net.connect({
       host: endpoint.address,
       port: endpoint.port,
       noDelay: true,
       keepAlive: true,
       keepAliveInitialDelay: TCP_KEEPALIVE_DELAY_MS,
+      ...(onread === undefined || secureContext !== null ? {} : { onread }),
     });
     let socket: net.Socket = raw;
     let stage: "tcp" | "tls" = "tcp";
@@ -72,12 +76,21 @@ export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan):
       secure.on("session", (fresh) => {
         session = fresh;
       });
-      secure.once("secureConnect", () => settle(null));
+      secure.once("secureConnect", () => {
+        settle(null);
+        // An alert later on (TLS 1.3 refuses client certificates so) is told as an error, then the stream just ends: keep the better reason.
+        secure.on("error", (error) => {
+          if (isTlsFault(error)) secure.destroy(error);
+        });
+      });
     });
   };
 }
 
 const ignore = (): void => {};
+
+/** A fault of TLS itself on a connection that was established: an alert, a record that does not fit. */
+export const isTlsFault = (error: NodeJS.ErrnoException): boolean => error.code?.startsWith("ERR_SSL_") === true;
 
 function contextOptions(plan: UpstreamTlsPlan | null): tls.SecureContextOptions {
   const options: tls.SecureContextOptions = { minVersion: "TLSv1.2" };

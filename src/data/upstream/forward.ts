@@ -12,7 +12,8 @@ import { backoffMs, parseRetryAfterMs } from "./backoff.ts";
 import { timeoutsOf } from "./destination.ts";
 import { mirror } from "./mirror.ts";
 import { RequestBody, type RequestBodyOwner } from "./request-body.ts";
-import { type CopiedHeaders, copyResponseHeaders, copyTrailers, upstreamHeaders } from "./request-headers.ts";
+import { upstreamHeaders } from "./request-headers.ts";
+import { copyTrailers, type ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler, WireTrailers } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
@@ -174,7 +175,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     this.fail(code, "");
   }
 
-  // --- WireHandler ---
+  // --- WireHandler: what is thrown into a socket's callbacks would end the worker ---
 
   wireSent(): void {
     this.sent = true;
@@ -188,11 +189,18 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     this.wait(WAIT_RESPONSE, waitsForUpstream ? this.timeouts.responseMs : this.x.runtime.limits.bodyTimeoutMs);
   }
 
-  wireHead(status: number, rawHeaders: readonly Buffer[]): void {
+  wireHead(status: number, copied: ResponseHeaders): void {
+    try {
+      this.headArrived(status, copied);
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  private headArrived(status: number, copied: ResponseHeaders): void {
     const { x } = this;
     const now = performance.now();
     x.upstreamFirstByteMs = now - this.attemptStartedMs;
-    const copied = copyResponseHeaders(rawHeaders);
     const fault = status > STATUS_MAX ? `status ${status}` : copied.fault;
     if (fault !== "") return this.refuseAnswer(fault);
     if (status >= 500 && this.retryStatus(status, copied)) return;
@@ -208,7 +216,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     this.fail("upstream_invalid", fault);
   }
 
-  private retryStatus(status: number, copied: CopiedHeaders): boolean {
+  private retryStatus(status: number, copied: ResponseHeaders): boolean {
     const call = this.call;
     this.x.status = status;
     if (!this.retry(status, false, parseRetryAfterMs(copied.retryAfter, Date.now()) ?? 0)) return false;
@@ -218,7 +226,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     return true;
   }
 
-  private relayHead(status: number, copied: CopiedHeaders): void {
+  private relayHead(status: number, copied: ResponseHeaders): void {
     const { x } = this;
     const head: ResponseHead = {
       status,
@@ -242,8 +250,11 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   wireData(chunk: Buffer): void {
     if (this.over) return;
     this.lastDataMs = performance.now();
-    const room = this.transform === null ? this.x.write(chunk) : this.transform.write(chunk);
-    if (!room) this.pause();
+    try {
+      if (!(this.transform ?? this.x).write(chunk)) this.pause();
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   wireEnd(trailers: WireTrailers | null): void {
@@ -251,9 +262,12 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     if (trailers !== null) this.x.responseTrailers = copyTrailers(trailers);
     this.x.runtime.services.wheel.disarm(this);
     this.settle(this.x.status >= 500 ? "failure" : "success", null);
-    if (this.clientDone) finish(this.x);
-    else if (this.transform === null) this.x.end();
-    else this.transform.end();
+    if (this.clientDone) return finish(this.x);
+    try {
+      (this.transform ?? this.x).end();
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   wireError(error: WireError): void {
@@ -373,8 +387,13 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     try {
       work();
     } catch (error) {
-      this.x.runtime.services.reportFault("forwarding failed", error, this.x.requestId);
-      this.fail("internal_error", "");
+      this.crashed(error);
     }
+  }
+
+  private crashed(error: unknown): void {
+    this.x.runtime.services.reportFault("forwarding failed", error, this.x.requestId);
+    if (this.x.started) this.breakOff("internal_error");
+    else this.fail("internal_error", "");
   }
 }

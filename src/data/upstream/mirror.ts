@@ -21,10 +21,12 @@ export function mirror(x: Exchange, route: Route, body: Buffer | Readable | null
   const endpoint = upstream?.select(x, null) ?? null;
   if (upstream === undefined || endpoint === null) return services.recordMirror(false);
   services.recordMirror(true);
+  const copy = new MirroredRequest(x, upstream, endpoint);
   try {
-    new MirroredRequest(x, upstream, endpoint).send(route, body);
+    copy.send(route, body);
   } catch (error) {
     services.reportFault("mirroring failed", error, x.requestId);
+    copy.giveUp();
   }
 }
 
@@ -53,6 +55,11 @@ class MirroredRequest extends WheelEntry implements WireHandler {
     for (const policy of route.onUpstreamRequest ?? []) policy.onUpstreamRequest?.(x, request);
     const { method, path, headers } = request;
     this.call = endpoint.pool.dispatch({ method, path, headers, body, contentLength: x.contentLength }, this);
+  }
+
+  /** After send() failed: what it counted is given back. */
+  giveUp(): void {
+    this.end("neutral");
   }
 
   wireSent(): void {}

@@ -3,12 +3,19 @@
 // validation and queues without bound; a Client recovers.
 import type { Dispatcher, Client as UndiciClient } from "undici";
 import Client from "undici/lib/dispatcher/client.js";
+import { type TimerWheel, WheelEntry } from "../../base/timer-wheel.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
-import { ConnectError, createConnector } from "./connector.ts";
+import { ConnectError, type Connector, createConnector, isTlsFault } from "./connector.ts";
+import { copyResponseHeaders } from "./response-headers.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "./upstream.ts";
+import { connectFailure } from "./wire-error.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
 const DISCARD_BYTES_MAX = 64 * 1024;
+/** How long (ms) they are waited for: an upstream that never ends its answer must not keep a connection from others. */
+const DISCARD_MS_MAX = 1000;
+/** Cancelled calls that stay in the queue until their turn comes; also as many as there are live ones. */
+const DEAD_IN_QUEUE_MAX = 64;
 /** Largest response head accepted from an upstream, bytes. */
 const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 
@@ -20,32 +27,37 @@ interface Lane {
 
 export class UndiciPool implements Pool {
   readonly plan: UpstreamPlan;
+  /** @internal */
+  readonly wheel: TimerWheel;
   private readonly origin: string;
-  private readonly connect: ReturnType<typeof createConnector>;
+  private readonly connect: Connector;
   private readonly lanes: Lane[] = [];
   /** Lanes with room, most recently used last: warm connections first. */
   private readonly free: Lane[] = [];
   private readonly queue: UndiciCall[] = [];
   private queueHead = 0;
+  /** Calls in the queue that were not cancelled: what pool.queue bounds. */
+  private waiting = 0;
   private running = 0;
   private connected = 0;
   private closing = false;
 
-  constructor(endpoint: EndpointPlan, plan: UpstreamPlan) {
+  constructor(endpoint: EndpointPlan, plan: UpstreamPlan, wheel: TimerWheel) {
     this.plan = plan;
+    this.wheel = wheel;
     this.origin = `${endpoint.tls ? "https" : "http"}://${endpoint.authority}`;
     this.connect = createConnector(endpoint, plan);
   }
 
   get stats(): PoolStats {
-    return { connected: this.connected, running: this.running, queued: this.queue.length - this.queueHead };
+    return { connected: this.connected, running: this.running, queued: this.waiting };
   }
 
   dispatch(request: WireRequest, handler: WireHandler): WireCall {
     const call = new UndiciCall(this, request, handler);
     const lane = this.freeLane();
     if (lane !== null) this.launch(call, lane);
-    else if (this.queue.length - this.queueHead < this.plan.pool.queue) this.queue.push(call);
+    else if (this.waiting < this.plan.pool.queue) this.enqueue(call);
     else
       setImmediate(() => call.fail({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
     return call;
@@ -61,20 +73,36 @@ export class UndiciPool implements Pool {
     this.running--;
     if (lane.running-- === this.plan.pool.pipelining) this.free.push(lane);
     while (this.queueHead < this.queue.length) {
-      const next = this.queue[this.queueHead++];
+      const next = this.queue[this.queueHead];
+      const free = next?.queued === true ? this.freeLane() : null;
+      if (next?.queued === true && free === null) return;
+      this.queueHead++;
       this.compactQueue();
-      if (next === undefined || next.over) continue;
-      const free = this.freeLane();
-      if (free === null) {
-        this.queueHead--;
-        return;
-      }
+      if (next === undefined || free === null) continue;
+      next.queued = false;
+      this.waiting--;
       this.launch(next, free);
       return;
     }
     this.queue.length = 0;
     this.queueHead = 0;
     if (this.closing && this.running === 0) for (const each of this.lanes) each.client.close().catch(ignore);
+  }
+
+  /** @internal A queued call was cancelled: its place is free for another one at once. */
+  withdrawn(): void {
+    this.waiting--;
+    const dead = this.queue.length - this.queueHead - this.waiting;
+    if (dead <= DEAD_IN_QUEUE_MAX || dead <= this.waiting) return;
+    const live = this.queue.filter((call) => call.queued);
+    this.queue.length = this.queueHead = 0;
+    for (const call of live) this.queue.push(call);
+  }
+
+  private enqueue(call: UndiciCall): void {
+    call.queued = true;
+    this.waiting++;
+    this.queue.push(call);
   }
 
   private launch(call: UndiciCall, lane: Lane): void {
@@ -119,7 +147,7 @@ export class UndiciPool implements Pool {
       bodyTimeout: 0,
       allowH2: false,
       // undici's types want a union the implementation does not need: (error, null) or (null, socket)
-      connect: (_options, callback) => this.connect(callback as Parameters<typeof this.connect>[0]),
+      connect: (_options, callback) => this.connect(callback as Parameters<Connector>[0]),
     });
     const lane: Lane = { client, running: 0, connected: false };
     client.on("connect", () => {
@@ -137,9 +165,11 @@ export class UndiciPool implements Pool {
 const ignore = (): void => {};
 
 /** One request on its way: undici's handler on one side, a WireCall on the other. */
-class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
+class UndiciCall extends WheelEntry implements WireCall, Dispatcher.DispatchHandler {
   /** No callback may follow any more. */
   over = false;
+  /** Waits in the pool's queue. */
+  queued = false;
   private readonly pool: UndiciPool;
   private readonly request: WireRequest;
   private readonly handler: WireHandler;
@@ -148,6 +178,7 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
   private discarded = -1;
 
   constructor(pool: UndiciPool, request: WireRequest, handler: WireHandler) {
+    super();
     this.pool = pool;
     this.request = request;
     this.handler = handler;
@@ -155,7 +186,9 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
 
   launch(lane: Lane): void {
     this.lane = lane;
-    const { method, path, headers, body } = this.request;
+    const { method, path, body, contentLength } = this.request;
+    const streamed = body !== null && !Buffer.isBuffer(body) && contentLength >= 0;
+    const headers = streamed ? [...this.request.headers, "content-length", String(contentLength)] : this.request.headers;
     try {
       // `reset: false` keeps the connection after HEAD, which undici would close by default.
       lane.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body, reset: false }, this);
@@ -178,6 +211,10 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
     if (this.over) return;
     this.over = true;
     this.discarded = -1;
+    if (this.queued) {
+      this.queued = false;
+      this.pool.withdrawn();
+    }
     if (this.controller !== null) this.controller.abort(CANCELLED);
   }
 
@@ -185,7 +222,13 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
     if (this.over) return;
     this.over = true;
     this.discarded = 0;
+    if (this.lane !== null) this.pool.wheel.arm(this, DISCARD_MS_MAX);
     this.controller?.resume();
+  }
+
+  /** The rest of a discarded response is late. */
+  onDeadline(): void {
+    this.controller?.abort(CANCELLED);
   }
 
   // --- undici handler ---
@@ -198,7 +241,7 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
     if (status < 200 || this.over) return;
     // rawHeaders is Buffer[] on the HTTP/1.1 path (allowH2 is false)
-    this.handler.wireHead(status, controller.rawHeaders as unknown as Buffer[]);
+    this.handler.wireHead(status, copyResponseHeaders(controller.rawHeaders as unknown as Buffer[]));
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
@@ -232,6 +275,7 @@ class UndiciCall implements WireCall, Dispatcher.DispatchHandler {
     const lane = this.lane;
     if (lane === null) return;
     this.lane = null;
+    this.pool.wheel.disarm(this);
     this.pool.release(lane);
   }
 }
@@ -240,11 +284,9 @@ const CANCELLED = new Error("cancelled by the gateway");
 
 function wireErrorOf(error: Error, unsent: boolean): WireError {
   const reason = error.message;
-  if (error instanceof ConnectError) {
-    const code = error.stage === "timeout" ? "connect_timeout" : error.stage === "tls" ? "upstream_tls" : "connect_failed";
-    return { code, unsent: true, reason };
-  }
+  if (error instanceof ConnectError) return connectFailure(error);
   const code = String((error as NodeJS.ErrnoException).code ?? ""); // undici and node errors carry a code; others do not
+  if (isTlsFault(error)) return { code: "upstream_tls", unsent, reason };
   if (isInvalidAnswer(error, code, unsent))
     return { code: "upstream_invalid", unsent, reason: code === "" ? reason : `${code}: ${reason}` };
   return { code: "upstream_reset", unsent, reason: code === "" ? reason : `${code}: ${reason}` };

@@ -102,6 +102,8 @@ export class RequestBody implements BodySink {
 /** Readable side for the upstream client: pauses the HTTP client when too much is waiting. */
 class BodyStream extends Readable {
   stalled = false;
+  /** Readable has asked for more. */
+  private wanted = false;
   private readonly x: Exchange;
   private readonly owner: RequestBodyOwner;
   private first: Buffer[] | null;
@@ -131,9 +133,22 @@ class BodyStream extends Readable {
 
   override _read(): void {
     this.flushFirst();
+    this.wanted = true;
+    this.askClient();
+  }
+
+  override read(size?: number): unknown {
+    const chunk: unknown = super.read(size);
+    this.askClient();
+    return chunk;
+  }
+
+  /** Readable asks for more before it has given away what it holds; a client that sends in large pieces would then outrun the upstream. */
+  private askClient(): void {
+    if (!this.wanted || this.complete || this.readableLength >= STREAM_BYTES_MAX) return;
+    this.wanted = false;
     const stalled = this.stalled;
     this.stalled = false;
-    if (this.complete) return;
     this.x.resumeBody();
     if (stalled) this.owner.bodyProgress(); // from now on it is the client that is waited for
   }

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { Exchange, HeaderList } from "../exchange.ts";
+import type { ResponseHeaders } from "./response-headers.ts";
 
 /** A connectable address with its pool, in one worker. */
 export interface Endpoint {
@@ -67,9 +68,9 @@ export type WireTrailers = Readonly<Record<string, string | string[]>>;
 export interface WireHandler {
   /** The request is about to be written to a connected socket. */
   wireSent(): void;
-  /** Final response head (1xx are swallowed by the pool). @param rawHeaders flat [name, value, ...] as received. */
-  wireHead(status: number, rawHeaders: readonly Buffer[]): void;
-  /** The buffer is valid for ever. */
+  /** Final response head (1xx are swallowed by the pool). */
+  wireHead(status: number, headers: ResponseHeaders): void;
+  /** @param chunk valid only during the call */
   wireData(chunk: Buffer): void;
   wireEnd(trailers: WireTrailers | null): void;
   wireError(error: WireError): void;

@@ -4,7 +4,7 @@ import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../exchange.ts";
-import { type ConnectCallback, ConnectError } from "./connector.ts";
+import { type ConnectCallback, ConnectError, isTlsFault } from "./connector.ts";
 
 /** Largest response head accepted from an upstream, bytes. */
 const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
@@ -138,6 +138,7 @@ function connectFailure(error: Error | null): DialFailure {
 
 function shakeFailure(error: NodeJS.ErrnoException): DialFailure {
   const reason = `${error.code ?? "error"}: ${error.message}`;
+  if (isTlsFault(error)) return { code: "upstream_tls", condition: "connect-failure", reason };
   if (error.code?.startsWith("HPE_") === true) return { code: "upstream_invalid", condition: "", reason };
   return { code: "upstream_reset", condition: "reset", reason };
 }

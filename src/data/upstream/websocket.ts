@@ -11,7 +11,8 @@ import type { Route } from "../runtime.ts";
 import { backoffMs } from "./backoff.ts";
 import { createConnector } from "./connector.ts";
 import { timeoutsOf } from "./destination.ts";
-import { copyResponseHeaders, upstreamHeaders } from "./request-headers.ts";
+import { upstreamHeaders } from "./request-headers.ts";
+import { ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 import { type DialAnswer, type DialFailure, type DialOwner, type DialRefusal, WebSocketDial } from "./websocket-dial.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
@@ -274,4 +275,8 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
   }
 }
 
-const endToEnd = (raw: readonly string[]) => copyResponseHeaders(raw.map((text) => Buffer.from(text, "latin1")));
+function endToEnd(raw: readonly string[]): ResponseHeaders {
+  const headers = new ResponseHeaders();
+  for (let i = 0; i + 1 < raw.length; i += 2) headers.add((raw[i] as string).toLowerCase(), raw[i + 1] as string); // i is inside a list of pairs
+  return headers.complete();
+}

@@ -102,3 +102,17 @@ test("a worker that stays blocked makes the instance replace itself, on the same
   for (let i = 0; i < 20; i++) expect(await (await fetch(`${gateway.url}/x`, { headers: { connection: "close" } })).text()).toBe("one");
   expect(await gateway.stop()).toBe(0);
 });
+
+test("an access log that cannot be written is said once in the gateway's log and shown, and nothing waits for it", async () => {
+  await using origin = await Origin.start("one");
+  await using gateway = await Gateway.start({ config: config(origin.url, "log: { file: /dev/full }") });
+  for (let i = 0; i < 20; i++) expect(await (await fetch(`${gateway.url}/x`)).text()).toBe("one");
+  const message = "the access log cannot be written: lines are dropped";
+  expect(await gateway.said(message)).toMatchObject({ level: "error", reason: expect.stringContaining("ENOSPC") });
+  expect(await gateway.admin("GET", "/readyz")).toMatchObject({
+    status: 200,
+    body: { concerns: [expect.stringContaining("the access log cannot be written: ENOSPC")] },
+  });
+  expect(await gateway.stop()).toBe(0);
+  expect(gateway.lines(message)).toHaveLength(1);
+});

@@ -66,6 +66,11 @@ test("a bad configuration is refused whole, with every error, and the old plan s
   expect(JSON.stringify(body)).toContain("nowhere");
   expect(await (await fetch(`${gateway.url}/x`)).text()).toBe("one");
   expect((await gateway.admin("GET", "/metrics")).body).toContain('sluice_reloads_total{result="failed"}');
+  const concern = expect.stringMatching(/^the last reload was refused \(problems: 2\): plan 1 stays in force/);
+  expect(await gateway.admin("GET", "/readyz")).toMatchObject({ status: 200, body: { concerns: [concern] } });
+  gateway.writeConfig(config(one.url));
+  expect(await gateway.admin("POST", "/reload")).toMatchObject({ status: 200 });
+  expect(await gateway.admin("GET", "/readyz")).toMatchObject({ body: { concerns: [] } });
 });
 
 test("a listener is added, one with a held port is refused, one is removed; the others stay", async () => {

@@ -83,7 +83,6 @@ const INVALID: Record<string, Answer> = {
   "HTTP/1.2": { bytes: line("HTTP/1.2 200 OK") },
   "no HTTP at all": { bytes: "hello there\r\n\r\n" },
   "bare LF": { bytes: "HTTP/1.1 200 OK\nContent-Length: 2\n\nok" },
-  "an unsolicited 100": { bytes: `HTTP/1.1 100 Continue\r\n\r\n${ok("Content-Length: 2")}` },
   "an unsolicited 101": { bytes: "HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\nraw" },
   "bare CR in a value (splitting)": { bytes: value("b\rSet-Cookie: e=1") },
   "bare LF in a value (splitting)": { bytes: value("b\nSet-Cookie: e=1") },
@@ -136,8 +135,8 @@ const RELAYED: Record<string, Answer & { readonly check: Check }> = {
     bytes: `HTTP/1.1 304 Not Modified\r\nETag: "x"\r\nContent-Length: 4\r\n\r\n${EVIL}`,
     check: (response) => expect([response.status, field(response, "etag")]).toEqual([304, '"x"']),
   },
-  "102 and 103 before 200": {
-    bytes: `HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok("Content-Length: 2")}`,
+  "100, 102 and 103 before 200": {
+    bytes: `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok("Content-Length: 2")}`,
     check: (response) => {
       body("ok")(response);
       expect(field(response, "link")).toBeUndefined();
@@ -201,11 +200,12 @@ describe.each(ENGINES)("%s", (engine) => {
     rig.upstream.answer(path, bytes, end);
     await using client = await rig.connect(engine);
     client.send(`GET ${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
-    expect((await client.head()).status).toBe(200);
     await client.closes();
+    // What broke at once may not have been begun at all; what was begun has no end.
     const received = client.pending.toString("latin1");
-    expect(received).toContain("ok");
+    expect(received).toMatch(/^$|^HTTP\/1\.1 200 .*ok/s);
     expect(received).not.toContain("\r\n0\r\n\r\n");
+    if (bytes.includes("Content-Length")) expect(received.toLowerCase()).toMatch(/^$|\r\ncontent-length: 10\r\n/);
     expect(rig.upstream.to(path)).toHaveLength(1);
     await expectNothingLeft(engine);
   });

@@ -13,6 +13,8 @@ interface Row {
   readonly bytes: string;
   readonly uws: Outcome;
   readonly node: Outcome;
+  /** The body may be on its way upstream, framed anew, before it turns out to be wrong. */
+  readonly streamed?: boolean;
 }
 
 const row = (bytes: string, uws: Outcome, node: Outcome = uws): Row => ({ bytes, uws, node });
@@ -20,7 +22,10 @@ const get = (fields: string, uws: Outcome, node: Outcome = uws): Row => row(`GET
 const target = (text: string, uws: Outcome, node: Outcome = uws): Row => row(`GET ${text} HTTP/1.1\r\n${HOST}\r\n`, uws, node);
 const post = (fields: string, body: string, uws: Outcome, node: Outcome = uws): Row =>
   row(`POST /p HTTP/1.1\r\n${HOST}${fields}\r\n\r\n${body}`, uws, node);
-const chunked = (body: string, uws: Outcome, node: Outcome = uws): Row => post("Transfer-Encoding: chunked", body, uws, node);
+const chunked = (body: string, uws: Outcome, node: Outcome = uws): Row => ({
+  ...post("Transfer-Encoding: chunked", body, uws, node),
+  streamed: true,
+});
 const fields = (count: number): string => Array.from({ length: count }, (_, i) => `x-${i}: v`).join("\r\n");
 const EMPTY_CHUNKED = "0\r\n\r\n";
 
@@ -206,7 +211,9 @@ async function alone(engine: Engine, each: Row): Promise<void> {
     if (outcome !== "taken") await client.closes();
     if (outcome !== "taken") expect(client.pending.toString("latin1")).toBe("");
   }
-  expect(await run.seen()).toEqual(outcome === "taken" ? ["/p"] : []);
+  const seen = await run.seen();
+  if (outcome === "taken") expect(seen).toEqual(["/p"]);
+  else expect(seen.filter((target) => !(each.streamed === true && target === "/p"))).toEqual([]);
 }
 
 /** Sends the row with a second request in the same segment: it must not be taken for one, unless the first was in no doubt. */
@@ -227,7 +234,7 @@ async function pipelined(engine: Engine, each: Row): Promise<void> {
   if (engine === "node") expect(statuses).toEqual([outcome]);
   const seen = await run.seen();
   expect(seen.filter((target) => target !== "/p")).toEqual([]);
-  if (typeof outcome === "number") expect(seen).toEqual([]);
+  if (typeof outcome === "number" && each.streamed !== true) expect(seen).toEqual([]);
 }
 
 const TABLES: Record<string, Record<string, Row>> = {

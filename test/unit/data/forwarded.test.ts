@@ -125,6 +125,14 @@ describe("appendForwarding", () => {
     });
   });
 
+  test("what else only proxies may say is passed on from trusted ones", () => {
+    const headers = ["x-forwarded-prefix", "/shop", "x-original-url", "/a", "x-forwarded-port", "1", "x-client-ip", "1.1.1.1", "x-a", "1"];
+    expect(appended({ headers })).not.toHaveProperty("x-forwarded-prefix");
+    const believed = appended({ peer: "10.0.0.1", headers });
+    expect(believed).toMatchObject({ "x-forwarded-prefix": "/shop", "x-original-url": "/a", "x-client-ip": "1.1.1.1" });
+    expect(Object.keys(believed)).toHaveLength(8);
+  });
+
   test("behind a proxy: the chain goes on from the client that is believed", () => {
     const headers = [
       ...xff("1.1.1.1, 198.51.100.1, 10.0.0.2"),

@@ -108,6 +108,15 @@ describe("the table", () => {
     expect(eject()).toBe(true);
   });
 
+  test("who was down and is up again is not ejected any more; being seen up all along ends no ejection", () => {
+    const health = new TargetHealth(TargetHealth.allocate(1, 2), 0);
+    for (const slot of [0, 1]) health.eject({ slot, group: [0, 1], unavailableMax: 2, lock: 0, ejectForMs: 1000, nowMs: 10 });
+    health.setDown(0, true, 20);
+    health.setDown(0, false, 30);
+    health.setDown(1, false, 30);
+    expect([health.ejectedUntilMs(0), health.ejectedUntilMs(1)]).toEqual([30, 1010]);
+  });
+
   test("changes() moves with availability and with nothing else", () => {
     const health = new TargetHealth(TargetHealth.allocate(1, 2), 0);
     const moves = (act: () => unknown): boolean => {

@@ -69,7 +69,7 @@ export class ZlibTransform implements BodyTransform {
   write(chunk: Uint8Array): boolean {
     if (this.#closed || chunk.byteLength === 0) return !this.#full;
     this.#flushTimer ??= setTimeout(this.#flush, FLUSH_AFTER_MS);
-    this.#full = !this.#opened().write(chunk);
+    this.#full = !this.#opened().write(Buffer.from(chunk)); // compressed in another thread, later; the chunk is lent
     return !this.#full;
   }
 

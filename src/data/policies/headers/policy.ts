@@ -1,5 +1,5 @@
 // Owns headers that operators set, add and remove, towards the upstream and towards the client.
-import { parseAuthority } from "../../../base/http.ts";
+import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
 import type { Policy, PolicyFactory } from "../../policy.ts";
 import { removeHeader, removeHeaders, setHeader } from "../header-list.ts";
@@ -14,20 +14,24 @@ type Value = (x: Exchange) => string;
 export const createHeaders: PolicyFactory = (config, route): Policy => {
   const { request, response } = config as HeadersConfig; // parsed by headersSchema in the primary
   const policy: Policy = { name: "headers" };
-  const up = changes(request, route.paramNames);
-  const down = changes(response, route.paramNames);
+  const up = changes(request, route.paramNames, true);
+  const down = changes(response, route.paramNames, false);
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
   if (down !== null) policy.onResponse = (x, head) => down(x, head.headers);
   return policy;
 };
 
 /** @returns null when there is nothing to do */
-function changes(side: Side, paramNames: readonly string[]): ((x: Exchange, headers: HeaderList) => void) | null {
+function changes(side: Side, paramNames: readonly string[], fromClient: boolean): ((x: Exchange, headers: HeaderList) => void) | null {
   const gone = matcher(side.remove);
   const set = Object.entries(side.set).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   const add = Object.entries(side.add).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   if (gone === null && set.length === 0 && add.length === 0) return null;
+  // Other spellings of a name that is removed or set, see plainName: left in, they could pass for the operator's.
+  const names = new Set(set.map(({ name }) => plainName(name)));
+  const isForgery = (name: string): boolean => isOddName(name) && (names.has(plainName(name)) || gone?.(plainName(name)) === true);
   return (x, headers) => {
+    if (fromClient && x.oddNames) removeHeaders(headers, isForgery);
     if (gone !== null) removeHeaders(headers, gone);
     for (const { name, value } of set) {
       const text = value(x);

@@ -25,7 +25,7 @@ export const redirectSchema = z
     }),
     httpsPort: z.int().min(1).max(65535).default(443).meta({ description: "Port of the https address, if it is not 443." }),
     status: z
-      .union([z.literal(301), z.literal(302), z.literal(303), z.literal(307), z.literal(308)])
+      .literal([301, 302, 303, 307, 308])
       .default(308)
       .meta({ description: "301, 302, 303, 307 or 308. 307 and 308 keep method and body." }),
     keepQuery: z.boolean().default(true).meta({ description: "Append the request's query to `to`. (The https address always has it.)" }),

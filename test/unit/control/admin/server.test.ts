@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { mkdtemp, rm, stat } from "node:fs/promises";
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { type IncomingHttpHeaders, type RequestOptions, request } from "node:http";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -295,6 +295,15 @@ describe("listening", () => {
       await expect(create().listenUnix(socketPath)).rejects.toThrow(OperatorError);
       await admin.close();
       await expect(stat(socketPath)).rejects.toThrow(/ENOENT/);
+      await rm(directory, { recursive: true });
+    });
+
+    test("what is no socket is left alone", async () => {
+      const directory = await mkdtemp(join(tmpdir(), "sluice-admin-"));
+      const file = join(directory, "important");
+      await writeFile(file, "do not lose me");
+      await expect(create().listenUnix(file)).rejects.toThrow(OperatorError);
+      expect(await readFile(file, "utf8")).toBe("do not lose me");
       await rm(directory, { recursive: true });
     });
 

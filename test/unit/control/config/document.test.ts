@@ -42,7 +42,18 @@ describe("anchors", () => {
 describe("mistakes", () => {
   const check = (name: string, text: string, ...expected: string[]) =>
     it(name, () => expect(read(text).problems.map(formatProblem)).toEqual(expected));
-  check("duplicate keys", "a: 1\nb: 2\na: 3", "c.yaml:3:1: this key is written twice; keep one of them");
+  check("duplicate keys", "a: 1\nb: 2\na: 3", "c.yaml:3:1: a: this key is written twice, first at c.yaml:1; keep one of them");
+  check(
+    "the same key as number and text",
+    "m: { 1: x, '1': y }",
+    "c.yaml:1:12: m.1: this key is written twice, first at c.yaml:1; keep one of them",
+  );
+  check("tabs", "a:\n\tb: 1", "c.yaml:2:1: a tab can't indent; use spaces");
+  check(
+    "crooked indentation",
+    "a:\n  - b: 1\n   c: 2",
+    "c.yaml:3:1: Sequence item without - indicator; check the indentation: what belongs together starts at the same column",
+  );
   check(
     "two documents",
     "a: 1\n---\nb: 2",

@@ -1,4 +1,5 @@
 // Mistakes and their messages, each at its place. Layers (environment, overlays, defaults) are in layers.test.ts.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 import { describe, expect, it } from "vitest";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { BASE, check, good, problemsOf, unmark, withRoutes } from "../../../support/config-text.ts";
@@ -8,9 +9,42 @@ const LATER = "is not in this version yet";
 describe("a problem stands at its place and says what to do", () => {
   check("nothing wrong", BASE);
   check("unknown section", `${BASE}‸limts: {}`, "limts: unknown key; did you mean `limits`?");
+  check("misspelt section that is required", BASE.replace("routes:", "‸routess:"), "routess: unknown key; did you mean `routes`?");
+  check("misspelt key that is required", BASE.replace("name: all", "‸nmae: all"), "routes[0].nmae: unknown key; did you mean `name`?");
+  check("number in quotes", `${BASE}workers: ‸"2"`, "workers: expected auto or a number from 1 to 64");
+  check(
+    "number in quotes, where nothing else may stand",
+    `${BASE}limits: { connections: ‸"2" }`,
+    "limits.connections: expected a number, got a text; write it without quotes",
+  );
+  check(
+    "yes",
+    withRoutes("- { name: a, match: {}, accessLog: ‸yes, to: users }"),
+    "routes[0].accessLog: expected true or false, got a text; write `true`, without quotes",
+  );
+  check(
+    "one of several numbers",
+    withRoutes("- { name: a, match: {}, redirect: { to: /a, status: ‸200 } }"),
+    "routes[0].redirect.status: expected 301, 302, 303, 307 or 308",
+  );
+  check(
+    "long socket path",
+    BASE.replace("127.0.0.1:0", `‸unix:/${"x".repeat(98)}`),
+    "listeners[0].address: expected host:port, [IPv6]:port or unix:/absolute/path of at most 98 bytes",
+  );
+  check(
+    "a value that can't be read is wrong once",
+    BASE.replace("127.0.0.1:0", "127.0.0.1:‸${NOT_SET}"),
+    "listeners[0].address: the environment variable NOT_SET is not set; set it, or write ${NOT_SET:-default}",
+  );
+  check(
+    "a missing anchor is one problem",
+    BASE.replace("{ targets: [{ url: http://10.0.0.1 }] }", "‸*nowhere"),
+    "upstreams.users: there is no anchor `&nowhere` before this; define it above",
+  );
   check("unknown key", `${BASE}limits: { ‸bodyByte: 1 }`, "limits.bodyByte: unknown key; did you mean `bodyBytes`?");
   check("unknown key far from all", `${BASE}watchdog: { ‸zzzzzz: 1 }`, "watchdog.zzzzzz: unknown key; known keys: timeout, replaceAfter");
-  check("wrong unit", `${BASE}drainTimeout: ‸5`, "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5");
+  check("wrong unit", `${BASE}drainTimeout: ‸5`, "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5 without a unit");
   check(
     "wrong type",
     `${BASE}trustedProxies: ‸10.0.0.0/8`,
@@ -24,7 +58,7 @@ describe("a problem stands at its place and says what to do", () => {
   check(
     "bad CIDR",
     `${BASE}trustedProxies: [‸10.0.0.0/33]`,
-    "trustedProxies[0]: expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32",
+    "trustedProxies[0]: expected an address, a CIDR block such as 10.0.0.0/8 or 2001:db8::/32, or unix",
   );
   check("ttl bounds crossed", `${BASE}dns: { ttlMin: ‸10s, ttlMax: 1s }`, "dns.ttlMin: ttlMin is larger than ttlMax");
   check(
@@ -212,7 +246,7 @@ describe("what a later version brings is refused by name", () => {
 
 it("all mistakes are reported at once, sorted, however different", () => {
   const { text, places } = unmark(`version: 1
-listeners: [‸{ ‸addres: 127.0.0.1:0 }]
+listeners: [{ ‸addres: 127.0.0.1:0 }]
 upstreams:
   users: { targets: [{ url: ‸ftp://a }] }
 ‸redis: {}
@@ -246,8 +280,8 @@ describe("listeners", () => {
     "listeners[1].address: the address [::1]:80 is taken by listeners[0].address; give each listener its own",
   );
   listeners(
-    "[{ address: a:1, strict: true, proxyProtocol: ‸true }]",
-    "listeners[0].proxyProtocol: proxyProtocol works only on the uws engine; remove it or `strict: true`",
+    "[{ address: 'unix:/a', tls: { certificates: [{ cert: a, key: b }] }, proxyProtocol: ‸true }]",
+    "listeners[0].proxyProtocol: proxyProtocol and tls do not go together on a Unix socket; remove one of them",
   );
   listeners("‸[]", "listeners: expected at least 1 entry");
   check(

@@ -1,9 +1,10 @@
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
-import { boundAddress, checkAddressesFree, listenerUrl, resolvePorts } from "../../../../src/control/instance/addresses.ts";
+import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES, resolvePorts } from "../../../../src/control/instance/addresses.ts";
+import { portHolder } from "../../../../src/control/instance/port-holder.ts";
 import type { ListenerPlan, Plan } from "../../../../src/plan/plan.ts";
 
 const listener = (host: string, port: number, unixPath: string | null = null): ListenerPlan => ({
@@ -55,6 +56,28 @@ test("a Unix socket in use is refused, a stale one is cleared", async () => {
   await expect(checkAddressesFree([listener("", 0, path)], NONE)).rejects.toThrow(/another process listens/);
   server.close();
   await checkAddressesFree([listener("", 0, path)], NONE);
+});
+
+test("what stands at a Unix socket's path and is no socket is left alone", async () => {
+  const directory = mkdtempSync(join(tmpdir(), "sluice-sock-"));
+  const file = join(directory, "important");
+  writeFileSync(file, "do not lose me");
+  await expect(checkAddressesFree([listener("", 0, file)], NONE)).rejects.toThrow(`unix:${file}: there is something else than a socket`);
+  expect(readFileSync(file, "utf8")).toBe("do not lose me");
+  await expect(checkAddressesFree([listener("", 0, directory)], NONE)).rejects.toThrow(/something else than a socket/);
+  const missing = join(directory, "no", "a.sock");
+  await expect(checkAddressesFree([listener("", 0, missing)], NONE)).rejects.toThrow(`there is no directory ${join(directory, "no")}`);
+});
+
+test("the holder of a port is shown by its command line", async () => {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const address = server.address();
+  const port = typeof address === "object" && address !== null ? address.port : 0;
+  expect(portHolder(port)).toEqual({ pid: process.pid, command: expect.stringMatching(/node/) });
+  await expect(checkAddressesFree([listener("127.0.0.1", port)], NONE, REMEDIES.takeover)).rejects.toThrow(/can't be taken over/);
+  await expect(checkAddressesFree([listener("127.0.0.1", port)], NONE, REMEDIES.reload)).rejects.toThrow(/^(?!.*takeover)/);
+  server.close();
 });
 
 test("addresses as text", () => {

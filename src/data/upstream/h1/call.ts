@@ -1,0 +1,108 @@
+// One request on its way through the own HTTP/1.1 client: between a connection and whoever asked.
+import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
+import type { ResponseHeaders } from "../response-headers.ts";
+import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../upstream.ts";
+import type { H1Connection } from "./connection.ts";
+
+/** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
+const DISCARD_BYTES_MAX = 64 * 1024;
+/** How long (ms) it is waited for: an upstream that never ends its answer must not keep a connection from others. */
+const DISCARD_MS_MAX = 1000;
+
+/** What a call tells its pool while it has no connection. */
+export interface CallOwner {
+  readonly wheel: TimerWheel;
+  callGivenUp(): void;
+}
+
+export class H1Call extends WheelEntry implements WireCall {
+  readonly request: WireRequest;
+  /** No callback may follow any more. */
+  over = false;
+  /** Waits for a connection. */
+  queued = false;
+  private readonly handler: WireHandler;
+  private readonly owner: CallOwner;
+  private connection: H1Connection | null = null;
+  private discarded = -1;
+
+  constructor(request: WireRequest, handler: WireHandler, owner: CallOwner) {
+    super();
+    this.request = request;
+    this.handler = handler;
+    this.owner = owner;
+  }
+
+  // --- WireCall ---
+
+  pause(): void {
+    this.connection?.pause();
+  }
+
+  resume(): void {
+    this.connection?.resume();
+  }
+
+  cancel(): void {
+    if (this.over && this.discarded < 0) return;
+    this.over = true;
+    this.discarded = -1;
+    if (this.queued) this.owner.callGivenUp();
+    this.queued = false;
+    this.connection?.destroy();
+    this.released();
+  }
+
+  discard(): void {
+    if (this.over) return;
+    this.over = true;
+    this.discarded = 0;
+    if (this.connection === null) return;
+    this.owner.wheel.arm(this, DISCARD_MS_MAX);
+    this.connection.resume();
+  }
+
+  /** The rest of a discarded response is late. */
+  onDeadline(): void {
+    this.connection?.destroy();
+    this.connection = null;
+  }
+
+  // --- Connection ---
+
+  sent(connection: H1Connection): void {
+    this.connection = connection;
+    this.handler.wireSent();
+  }
+
+  head(status: number, headers: ResponseHeaders): void {
+    if (!this.over) this.handler.wireHead(status, headers);
+  }
+
+  data(chunk: Buffer): void {
+    if (!this.over) return this.handler.wireData(chunk);
+    this.discarded += chunk.length;
+    if (this.discarded <= DISCARD_BYTES_MAX) return;
+    this.connection?.destroy();
+    this.released();
+  }
+
+  end(trailers: WireTrailers | null): void {
+    this.released();
+    if (this.over) return;
+    this.over = true;
+    this.handler.wireEnd(trailers);
+  }
+
+  failed(error: WireError): void {
+    this.released();
+    if (this.over) return;
+    this.over = true;
+    this.handler.wireError(error);
+  }
+
+  private released(): void {
+    this.connection = null;
+    if (this.discarded >= 0) this.owner.wheel.disarm(this);
+  }
+}

@@ -1,0 +1,150 @@
+// Keep-alive connections of one worker to one endpoint, over the own HTTP/1.1 client: who gets which connection, who waits.
+// One request at a time on a connection; the most recently used idle one first; a bounded queue when all are taken.
+import type { TimerWheel } from "../../../base/timer-wheel.ts";
+import type { EndpointPlan, UpstreamPlan } from "../../../plan/plan.ts";
+import { type ConnectError, createConnector } from "../connector.ts";
+import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "../upstream.ts";
+import { connectFailure } from "../wire-error.ts";
+import { type CallOwner, H1Call } from "./call.ts";
+import { type ConnectionOwner, H1Connection } from "./connection.ts";
+
+/** How often idle connections are looked at, ms: how late one may be closed. */
+const SWEEP_MS = 500;
+
+export class H1Pool implements Pool, ConnectionOwner, CallOwner {
+  readonly wheel: TimerWheel;
+  private readonly plan: UpstreamPlan;
+  private readonly plain: boolean;
+  private readonly connect: ReturnType<typeof createConnector>;
+  /** Oldest first. */
+  private readonly idle: H1Connection[] = [];
+  /** Waiting for a connection, those given up included until their turn comes. */
+  private readonly queue: H1Call[] = [];
+  private queueHead = 0;
+  /** Waiting and still wanted. */
+  private waiting = 0;
+  private open = 0;
+  private connecting = 0;
+  private closing = false;
+  private sweeper: NodeJS.Timeout | null = null;
+
+  constructor(endpoint: EndpointPlan, plan: UpstreamPlan, wheel: TimerWheel) {
+    this.wheel = wheel;
+    this.plan = plan;
+    this.plain = !endpoint.tls;
+    this.connect = createConnector(endpoint, plan);
+  }
+
+  get stats(): PoolStats {
+    return { connected: this.open, running: this.open - this.idle.length, queued: this.waiting };
+  }
+
+  dispatch(request: WireRequest, handler: WireHandler): WireCall {
+    const call = new H1Call(request, handler, this);
+    const connection = this.idle.pop();
+    if (connection !== undefined) this.start(connection, call);
+    else if (this.roomToConnect() || this.waiting - this.connecting < this.plan.pool.queue) {
+      call.queued = true;
+      this.queue.push(call);
+      this.waiting++;
+      this.connectMore();
+    } else
+      setImmediate(() => call.failed({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+    return call;
+  }
+
+  close(): void {
+    this.closing = true;
+    for (const connection of this.idle.splice(0)) connection.destroy();
+  }
+
+  // --- ConnectionOwner, CallOwner ---
+
+  connectionFree(connection: H1Connection): void {
+    const next = this.nextWaiting();
+    if (next !== null) return this.start(connection, next);
+    if (this.closing) return connection.destroy();
+    connection.idleSinceMs = performance.now();
+    this.idle.push(connection);
+    this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
+  }
+
+  connectionClosed(connection: H1Connection): void {
+    this.open--;
+    const index = this.idle.lastIndexOf(connection);
+    if (index >= 0) this.idle.splice(index, 1);
+    this.connectMore();
+  }
+
+  callGivenUp(): void {
+    this.waiting--;
+  }
+
+  // --- Inside ---
+
+  private roomToConnect(): boolean {
+    return this.open + this.connecting < this.plan.pool.connections;
+  }
+
+  /** As many connections on the way as there are calls waiting, within the pool's bound. */
+  private connectMore(): void {
+    while (this.connecting < this.waiting && this.roomToConnect()) {
+      this.connecting++;
+      const connection = new H1Connection(this);
+      this.connect((error, socket) => {
+        this.connecting--;
+        if (socket === null) return this.connectFailed(error as ConnectError); // (error, null) or (null, socket)
+        this.open++;
+        connection.opened(socket, this.plain);
+        this.connectionFree(connection);
+      }, connection.onread);
+    }
+  }
+
+  /** One waiting call learns of it: each that waits has caused an attempt to connect, or will. */
+  private connectFailed(error: ConnectError): void {
+    const failure: WireError = connectFailure(error);
+    this.nextWaiting()?.failed(failure);
+    this.connectMore();
+  }
+
+  private start(connection: H1Connection, call: H1Call): void {
+    if (connection.start(call)) return;
+    setImmediate(() => {
+      call.failed({
+        code: "upstream_invalid",
+        unsent: true,
+        reason: "a header, the method or the target has a character that must not be sent",
+      });
+      this.connectionFree(connection);
+    });
+  }
+
+  private nextWaiting(): H1Call | null {
+    while (this.queueHead < this.queue.length) {
+      const call = this.queue[this.queueHead++] as H1Call; // the index is in range
+      if (this.queueHead > 64 && this.queueHead * 2 > this.queue.length) {
+        this.queue.splice(0, this.queueHead); // amortised O(1)
+        this.queueHead = 0;
+      }
+      if (!call.queued) continue;
+      call.queued = false;
+      this.waiting--;
+      return call;
+    }
+    this.queue.length = 0;
+    this.queueHead = 0;
+    return null;
+  }
+
+  /** Closes what has been idle too long, by our time or the server's. */
+  private sweep(): void {
+    const now = performance.now();
+    for (const connection of this.idle.slice()) {
+      if (now - connection.idleSinceMs >= Math.min(this.plan.pool.keepAliveMs, connection.serverKeepAliveMs)) connection.destroy();
+    }
+    if (this.idle.length > 0 || this.sweeper === null) return;
+    clearInterval(this.sweeper);
+    this.sweeper = null;
+  }
+}

@@ -1,0 +1,9 @@
+// Names what went wrong on the wire with the codes of the error table.
+import type { ConnectError } from "./connector.ts";
+import type { WireError } from "./upstream.ts";
+
+/** A connection that did not come about: certainly nothing of the request was sent. */
+export function connectFailure(error: ConnectError): WireError {
+  const code = error.stage === "timeout" ? "connect_timeout" : error.stage === "tls" ? "upstream_tls" : "connect_failed";
+  return { code, unsent: true, reason: error.message };
+}

@@ -1,0 +1,194 @@
+// TLS towards clients, on both engines: which certificate is shown, and what happens when its files change under traffic.
+import fs from "node:fs";
+import https from "node:https";
+import os from "node:os";
+import path from "node:path";
+import tls from "node:tls";
+import { afterAll, beforeAll, describe, expect, it, onTestFailed } from "vitest";
+import { Authority, type IssuedCertificate } from "../../support/authority.ts";
+import { ENGINES, type Engine } from "../../support/both-engines.ts";
+import { Gateway } from "../../support/gateway.ts";
+import { Origin } from "../../support/origin.ts";
+import { until } from "../../support/until.ts";
+
+let folder: string;
+let authority: Authority;
+let first: IssuedCertificate;
+let second: IssuedCertificate;
+let origin: Origin;
+let gateway: Gateway;
+
+beforeAll(async () => {
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-listener-tls-"));
+  authority = new Authority(folder);
+  first = authority.issue("first", ["one.test"]);
+  second = authority.issue("second", ["two.test", "*.two.test"]);
+  const third = authority.issue("third", ["exact.two.test"]);
+  origin = await Origin.start("one");
+  const certificates = `[
+      { cert: ${first.cert}, key: ${first.key} },
+      { cert: ${second.cert}, key: ${second.key}, hosts: [ two.test, "*.two.test" ] },
+      { cert: ${third.cert}, key: ${third.key}, hosts: [ exact.two.test ] } ]`;
+  gateway = await Gateway.start({
+    config: `version: 1
+workers: 2
+listeners:
+  - { address: "127.0.0.1:0", tls: { certificates: ${certificates} } }
+  - { address: "127.0.0.1:0", strict: true, tls: { certificates: ${certificates} } }
+admin: { address: "127.0.0.1:0" }
+upstreams: { origin: { targets: [ { url: "${origin.url}" } ] } }
+routes:
+  - { name: all, match: { path: /** }, to: origin }
+  - { name: scheme, match: { path: /scheme }, respond: { body: scheme }, headers: { response: { set: { x-scheme: "{scheme}" } } } }
+`,
+  });
+});
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]();
+  await origin[Symbol.asyncDispose]();
+  fs.rmSync(folder, { recursive: true });
+});
+
+const portOf = (engine: Engine): number => Number(new URL(gateway.urls[ENGINES.indexOf(engine)] ?? "").port);
+
+async function secure(engine: Engine, servername: string): Promise<tls.TLSSocket> {
+  const ca = fs.readFileSync(authority.ca);
+  const options = { host: "127.0.0.1", port: portOf(engine), servername, ca, rejectUnauthorized: false };
+  const socket = tls.connect(options);
+  await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+  socket.on("error", () => {});
+  return socket;
+}
+
+/** @returns subject of the certificate shown to this name, and whether a client that knows the authority accepts it */
+async function shown(engine: Engine, servername: string): Promise<string> {
+  const socket = await secure(engine, servername);
+  const { subject, serialNumber } = socket.getPeerCertificate();
+  socket.destroy();
+  return `${subject.CN} ${serialNumber}`;
+}
+
+/** One GET on a connection. @returns its body */
+function get(agent: https.Agent, port: number, target: string): Promise<{ status: number; body: string; headers: NodeJS.Dict<unknown> }> {
+  return new Promise((resolve, reject) => {
+    const options = { agent, host: "127.0.0.1", port, path: target, servername: "two.test", headers: { host: "two.test" } };
+    const asked = https.get(options, (response) => {
+      let body = "";
+      response.setEncoding("utf8").on("data", (text: string) => (body += text));
+      response.once("error", reject);
+      response.once("end", () => resolve({ status: response.statusCode ?? 0, body, headers: response.headers }));
+    });
+    asked.once("error", reject);
+  });
+}
+
+describe.each(ENGINES)("%s", (engine) => {
+  it.each([
+    ["the exact name", "two.test", "two.test"],
+    ["the exact name, in another case", "TWO.test", "two.test"],
+    ["a wildcard", "a.two.test", "two.test"],
+    ["an exact name before a wildcard", "exact.two.test", "exact.two.test"],
+    ["the default for what no wildcard covers", "a.b.two.test", "one.test"],
+    ["the default for another name", "other.test", "one.test"],
+    ["the default for its own name", "one.test", "one.test"],
+    ["the default for no name", "", "one.test"],
+  ])("shows the certificate by SNI: %s", async (_, servername, subject) => {
+    onTestFailed(() => console.error(gateway.report()));
+    expect((await shown(engine, servername)).split(" ")[0]).toBe(subject);
+  });
+
+  it("serves every name's requests, verified by the client, and knows that they are secure", async () => {
+    for (const servername of ["two.test", "a.two.test", "exact.two.test"]) {
+      const agent = new https.Agent({ ca: fs.readFileSync(authority.ca), servername });
+      const options = { agent, host: "127.0.0.1", port: portOf(engine), path: "/scheme", headers: { host: servername } };
+      const response = await new Promise<import("node:http").IncomingMessage>((resolve, reject) =>
+        https.get(options, resolve).once("error", reject),
+      );
+      response.resume();
+      expect([response.statusCode, response.headers["x-scheme"]]).toEqual([200, "https"]);
+      agent.destroy();
+    }
+  });
+
+  it.each(["TLSv1", "TLSv1.1"] as const)("speaks no %s", async (version) => {
+    const options = { minVersion: version, maxVersion: version, ciphers: "DEFAULT@SECLEVEL=0", rejectUnauthorized: false };
+    const socket = tls.connect({ host: "127.0.0.1", port: portOf(engine), ...options });
+    await expect(new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject))).rejects.toThrow();
+    socket.destroy();
+  });
+});
+
+describe("when files change", () => {
+  /** Asks all the time, on kept and on new connections, until told to stop. @returns what went wrong */
+  function traffic(): { stop(): Promise<string[]>; answers: number } {
+    const failures: string[] = [];
+    let stopped = false;
+    const flow = { answers: 0, stop: async () => (await Promise.all(loops), failures) };
+    const loop = async (engine: Engine, keepAlive: boolean): Promise<void> => {
+      const agent = new https.Agent({ ca: fs.readFileSync(authority.ca), keepAlive, maxSockets: 1 });
+      while (!stopped) {
+        try {
+          const { status } = await get(agent, portOf(engine), "/x");
+          if (status === 200) flow.answers++;
+          else failures.push(`${engine} ${keepAlive}: status ${status}`);
+        } catch (error) {
+          failures.push(`${engine} ${keepAlive}: ${error}`);
+        }
+      }
+      agent.destroy();
+    };
+    const loops = ENGINES.flatMap((engine) => [loop(engine, true), loop(engine, false)]);
+    const { stop } = flow;
+    flow.stop = () => {
+      stopped = true;
+      return stop();
+    };
+    return flow;
+  }
+
+  it("shows the new certificate to new connections, loses no request and cuts no open connection", async () => {
+    onTestFailed(() => console.error(gateway.report()));
+    const idle = await Promise.all(ENGINES.map((engine) => secure(engine, "two.test")));
+    const flow = traffic();
+    await until("traffic flows", () => flow.answers > 20);
+    for (let round = 0; round < 5; round++) {
+      const before = await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")));
+      second = authority.issue("second", ["two.test", "*.two.test"]);
+      await expect.poll(() => Promise.all(ENGINES.map((engine) => shown(engine, "two.test"))), { timeout: 10_000 }).not.toEqual(before);
+      const answers = flow.answers;
+      await until("traffic goes on", () => flow.answers > answers + 20);
+    }
+    expect(await flow.stop()).toEqual([]);
+    // Key and certificate are two files: a look between the two finds a pair that does not fit, which must be refused and mended at once.
+    for (const engine of ENGINES) for (let i = 0; i < 8; i++) expect(await shown(engine, "a.two.test")).toBe(await shown(engine, "two.test"));
+    for (const socket of idle) {
+      const answer = new Promise<string>((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1"))));
+      socket.write("GET /x HTTP/1.1\r\nHost: two.test\r\n\r\n");
+      expect(await answer).toMatch(/^HTTP\/1\.1 200/);
+      socket.destroy();
+    }
+  });
+
+  it.each([
+    ["a certificate that is none", () => fs.writeFileSync(second.cert, "nonsense"), "there is no PEM certificate"],
+    ["a key that does not belong to it", () => fs.copyFileSync(first.key, second.key), "the key does not belong to the certificate"],
+    ["a file that is gone", () => fs.rmSync(second.cert), "can't read"],
+  ])("keeps the old certificate and says why: %s", async (_, spoil, why) => {
+    onTestFailed(() => console.error(gateway.report()));
+    const before = await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")));
+    const kept = { cert: fs.readFileSync(second.cert), key: fs.readFileSync(second.key) };
+    const refusals = gateway.lines("reload refused: the old configuration stays in force").length;
+    spoil();
+    const line = await gateway.said("reload refused: the old configuration stays in force", refusals + 1);
+    expect(JSON.stringify(line)).toContain(why);
+    expect(JSON.stringify(line)).not.toContain("PRIVATE KEY");
+    expect(await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")))).toEqual(before);
+    expect(await gateway.admin("POST", "/reload")).toMatchObject({ status: 422 });
+    // A worker that starts while the files are broken has no certificate to show; the others serve on.
+    const reloads = gateway.lines("reloaded").length;
+    fs.writeFileSync(second.cert, kept.cert);
+    fs.writeFileSync(second.key, kept.key);
+    await until("the mended files are taken", () => gateway.lines("reloaded").length > reloads, 10_000);
+    expect(await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")))).toEqual(before);
+  });
+});

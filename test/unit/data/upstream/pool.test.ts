@@ -1,0 +1,107 @@
+// Both pools against a real upstream: whatever a caller does with its calls, the connection and the place in the queue come back.
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
+import { H1Pool } from "../../../../src/data/upstream/h1/pool.ts";
+import { UndiciPool } from "../../../../src/data/upstream/pool.ts";
+import type { Pool, WireCall, WireHandler } from "../../../../src/data/upstream/upstream.ts";
+import type { UpstreamPlan } from "../../../../src/plan/plan.ts";
+import { OK, RawUpstream } from "../../../support/raw-upstream.ts";
+import { until } from "../../../support/until.ts";
+import { endpoint, upstreamPlan } from "../../../support/upstreams.ts";
+
+/** Remembers how its call went. */
+class Watch implements WireHandler {
+  end = "";
+  bytes = 0;
+  call: WireCall | null = null;
+  readonly onHead: (call: WireCall) => void;
+  readonly onData: (call: WireCall) => void;
+
+  constructor(on: { readonly head?: (call: WireCall) => void; readonly data?: (call: WireCall) => void } = {}) {
+    this.onHead = on.head ?? (() => {});
+    this.onData = on.data ?? (() => {});
+  }
+
+  wireSent(): void {}
+  wireHead(): void {
+    if (this.call !== null) this.onHead(this.call);
+  }
+  wireData(chunk: Buffer): void {
+    this.bytes += chunk.length;
+    if (this.call !== null) this.onData(this.call);
+  }
+  wireEnd(): void {
+    this.end = "ended";
+  }
+  wireError({ code }: { readonly code: string }): void {
+    this.end = code;
+  }
+}
+
+describe.each([
+  ["http1", H1Pool],
+  ["undici", UndiciPool],
+] as const)("%s", (_, PoolClass) => {
+  let upstream: RawUpstream;
+  let pool: Pool;
+  beforeEach(async () => {
+    upstream = await RawUpstream.start();
+    const plan: UpstreamPlan = upstreamPlan({ pool: { client: "http1", connections: 1, pipelining: 1, keepAliveMs: 60_000, queue: 1 } });
+    pool = new PoolClass(endpoint("a", 0, { port: upstream.port }), plan, new TimerWheel());
+  });
+  afterEach(async () => {
+    await upstream[Symbol.asyncDispose]();
+    pool.close();
+  });
+
+  function ask(path: string, watch = new Watch()): Watch {
+    watch.call = pool.dispatch({ method: "GET", path, headers: ["host", "a"], body: null, contentLength: 0 }, watch);
+    return watch;
+  }
+  const ends = (watch: Watch): Promise<void> => until("the call ends", () => watch.end !== "");
+
+  it("an unwanted answer that never ends does not keep its connection", async () => {
+    upstream.answer("/endless", "HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n");
+    const unwanted = ask("/endless", new Watch({ head: (call) => call.discard() }));
+    const next = ask("/next");
+    await ends(next);
+    expect([unwanted.end, next.end]).toEqual(["", "ended"]);
+  });
+
+  it("a cancelled call leaves the queue at once", async () => {
+    upstream.on("/held", () => {});
+    ask("/held");
+    await upstream.received("/held");
+    for (let i = 0; i < 200; i++) ask("/gone").call?.cancel();
+    expect(pool.stats.queued).toBe(0);
+    const next = ask("/next");
+    expect(pool.stats.queued).toBe(1);
+    for (const { socket } of upstream.connections) socket.write(OK);
+    await ends(next);
+    expect(next.end).toBe("ended");
+    expect(upstream.to("/gone")).toEqual([]);
+  });
+
+  it("a refused call that is cancelled gives no place back", async () => {
+    upstream.on("/held", () => {});
+    ask("/held");
+    await upstream.received("/held");
+    ask("/queued");
+    ask("/refused").call?.cancel();
+    expect(pool.stats.queued).toBe(1);
+    const refused = ask("/refused");
+    await ends(refused);
+    expect(refused.end).toBe("overloaded");
+  });
+
+  it("a pause ends with the answer", async () => {
+    const paused = ask("/paused", new Watch({ data: (call) => call.pause() }));
+    await until("the answer is there", () => paused.bytes === 2);
+    paused.call?.resume();
+    await ends(paused);
+    const next = ask("/next");
+    await ends(next);
+    expect(next.end).toBe("ended");
+    expect(upstream.connections).toHaveLength(1);
+  });
+});
