@@ -27,15 +27,17 @@ export async function pour(
   into: { write(chunk: Buffer): boolean; once(event: "drain" | "close", listener: () => void): unknown },
 ): Promise<void> {
   let closed = false;
+  let wake = (): void => {};
   into.once("close", () => {
     closed = true;
+    wake();
   });
   for (const block of blocks(bytes)) {
     if (closed) return;
     if (!into.write(block)) {
       await new Promise<void>((resolve) => {
+        wake = resolve;
         into.once("drain", resolve);
-        into.once("close", resolve);
       });
     }
   }

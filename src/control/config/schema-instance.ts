@@ -22,7 +22,9 @@ export const admin = z
     [
       z.literal(false),
       z.strictObject({
-        address: listenAddress().prefault("127.0.0.1:9901").meta({ description: "Where the admin listener listens." }),
+        address: listenAddress()
+          .prefault("127.0.0.1:9901")
+          .meta({ description: "Where the admin listener listens. A change needs a restart." }),
         token: z
           .string()
           .max(4096)
@@ -48,7 +50,7 @@ export const limits = z
     headerCount: count(1, 1000)
       .prefault(100)
       .meta({ description: "Most request headers; beyond it 431. The uws engine itself stops at 98." }),
-    uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414." }),
+    uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414. A change needs a restart." }),
     bodyBytes: bytes(0).prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
     headerTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
       .prefault("10s")
@@ -126,14 +128,14 @@ export const dns = z
   .refine((v) => v.ttlMin <= v.ttlMax, { message: "ttlMin is larger than ttlMax", path: ["ttlMin"] })
   .transform((v) => ({ servers: v.servers, ttlMinMs: v.ttlMin, ttlMaxMs: v.ttlMax }))
   .prefault({})
-  .meta({ description: "How names of targets are looked up." });
+  .meta({ description: "How names of targets are looked up. A change needs a restart." });
 
 export const log = z
   .strictObject({
     file: filePath()
       .prefault("stdout")
       .meta({
-        description: "Where the access log goes: `stdout` or a file, which is appended to.",
+        description: "Where the access log goes: `stdout` or a file, which is appended to. A change needs a restart.",
         examples: ["stdout", "/var/log/sluice/access.log"],
       }),
   })

@@ -24,7 +24,10 @@ const tls = z.strictObject({
 
 export const listener = z
   .strictObject({
-    address: listenAddress().meta({ description: "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one." }),
+    address: listenAddress().meta({
+      description:
+        "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
+    }),
     tls: tls.optional().meta({ description: "Serve HTTPS." }),
     http2: z
       .literal(false, { error: (issue) => (issue.input === true ? `${notYet("http2")}; remove it` : undefined) })

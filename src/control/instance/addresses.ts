@@ -118,7 +118,7 @@ async function claimSocketPath(path: string, remedy: string): Promise<void> {
   }
   const stat = lstatSync(path, { throwIfNoEntry: false });
   if (stat === undefined) return;
-  if (!stat.isSocket()) throw refused("there is something else than a socket; remove it, or choose another path");
+  if (!stat.isSocket()) throw refused("there is something other than a socket; remove it, or choose another path");
   if (!(await clearStaleSocket(path))) throw refused(`another process listens there; ${remedy}`);
 }
 

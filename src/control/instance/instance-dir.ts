@@ -1,6 +1,6 @@
 // Owns the directory where instances of one user on one machine find each other: a record and a control socket for each.
 // Must never trust a directory that somebody else could write to.
-import { chmodSync, lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 
@@ -18,6 +18,7 @@ export interface InstanceRecord {
 
 /** sockaddr_un.sun_path, without the closing NUL. */
 const SOCKET_PATH_BYTES_MAX = 107;
+const OTHERS_MAY_WRITE = 0o022;
 /** Records looked at; more than this many instances of one user are not expected. */
 const RECORDS_MAX = 1000;
 
@@ -32,7 +33,10 @@ export class InstanceDir {
   readonly path: string;
   readonly #pid: number;
 
-  /** Makes the directory (mode 0700). @throws OperatorError when it cannot be made or is not ours alone. */
+  /**
+   * Makes the directory (mode 0700). One that is there stays as it is: records and sockets have narrow modes of their own, and it may be one that
+   * others need, such as /run. @throws OperatorError when it cannot be made, or others could put something there.
+   */
   constructor(path: string, pid = process.pid) {
     this.path = path;
     this.#pid = pid;
@@ -41,7 +45,7 @@ export class InstanceDir {
       const stat = lstatSync(path);
       if (!stat.isDirectory()) throw new Error("it is not a directory");
       if (process.getuid !== undefined && stat.uid !== process.getuid()) throw new Error(`it belongs to user ${stat.uid}`);
-      if ((stat.mode & 0o077) !== 0) chmodSync(path, 0o700);
+      if ((stat.mode & OTHERS_MAY_WRITE) !== 0) throw new Error("other users may write to it (chmod go-w it)");
     } catch (error) {
       throw new OperatorError(
         `run directory ${path}: ${error instanceof Error ? error.message : String(error)}; set SLUICE_RUN_DIR to a directory of your own`,

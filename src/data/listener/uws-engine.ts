@@ -1,5 +1,7 @@
 // The uws engine: one uWebSockets.js app for a listener. Reads the request, admits it, hands it to the pipeline.
 // Must register onAborted before anything else and must let nothing throw into the native caller: both abort the process.
+import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
@@ -171,7 +173,18 @@ function certificateOptions(certificate: { readonly certPath: string; readonly k
   key_file_name: string;
 } {
   if (certificate === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
+  checkPair(certificate);
   return { cert_file_name: certificate.certPath, key_file_name: certificate.keyPath };
+}
+
+/** The native side says nothing about a pair that it cannot use: it shows the default certificate instead. @throws OperatorError */
+function checkPair({ certPath, keyPath }: { readonly certPath: string; readonly keyPath: string }): void {
+  try {
+    const fits = new X509Certificate(readFileSync(certPath)).checkPrivateKey(createPrivateKey(readFileSync(keyPath)));
+    if (!fits) throw new Error("they do not belong together");
+  } catch (error) {
+    throw new OperatorError(`cannot use ${certPath} with ${keyPath}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function timeoutSeconds(ms: number): number {

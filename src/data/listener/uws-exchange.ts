@@ -9,8 +9,6 @@ import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
-/** A body under way starts its connection's timer anew this often, ms; uWebSockets.js counts in steps of 4 s. */
-const KEEP_ALIVE_MS = 1000;
 const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
@@ -28,7 +26,7 @@ export class UwsExchange extends Exchange {
   private early: Buffer[] | null = null;
   private earlyBytes = 0;
   private paused = false;
-  private keptAliveMs = Number.NEGATIVE_INFINITY;
+  private keepingAlive = false;
 
   // Response: `head` is held back until the first write or end.
   private head: HeaderList | null = null;
@@ -109,18 +107,18 @@ export class UwsExchange extends Exchange {
   }
 
   /**
-   * uWebSockets.js lets the timer of the head run on, whatever arrives, and so would cut a slow body off. A pause and resume starts
-   * the longer idle timer anew. What is too slow is for the pipeline's deadlines to say.
+   * uWebSockets.js has one short timer for head and body and so would cut off a body that is slow, or that we slow down. A pause stops
+   * it, a resume starts the longer idle timer instead. What is too slow is for the pipeline's deadlines to say.
    */
   private keepAlive(): void {
-    const now = performance.now();
-    if (now - this.keptAliveMs < KEEP_ALIVE_MS) return;
-    this.keptAliveMs = now;
-    // Later: behind its own callback it sets the timer itself, and most bodies are complete by then.
+    if (this.keepingAlive) return;
+    this.keepingAlive = true;
+    // Later: behind its own callback it sets the timer itself, also of a paused request, and most bodies are complete by then.
     setImmediate(() => {
-      if (this.bodyDone || this.paused || this.closed) return;
-      this.res.pause();
-      this.res.resume();
+      this.keepingAlive = false;
+      if (this.bodyDone || this.closed) return;
+      this.res.pause(); // stops the timer
+      if (!this.paused) this.res.resume();
     });
   }
 

@@ -30,3 +30,7 @@ export function pieces(dice: Dice, whole: Buffer): Buffer[] {
   const cuts = Array.from({ length: dice.below(4) }, () => dice.below(whole.length + 1)).sort((a, b) => a - b);
   return [0, ...cuts].map((from, i) => whole.subarray(from, cuts[i] ?? whole.length)).filter((piece) => piece.length > 0);
 }
+
+/** Names a client in an answer. */
+export const markOf = (asker: string): string => `<${asker}>`;
+export const MARKS = /<(\d+)>/g;

@@ -1,7 +1,7 @@
 // Owns a client that sends requests, whole, broken or half, and leaves when the dice say so, also in the middle of a byte stream.
 import net, { type Socket } from "node:net";
 import { frame, handshake } from "../../support/raw-web-socket.ts";
-import { bytes, type Dice, pieces } from "./dice.ts";
+import { bytes, type Dice, MARKS, pieces } from "./dice.ts";
 
 const PAUSE_MS_MAX = 30;
 /** Longest life of one connection, ms. */
@@ -58,26 +58,33 @@ const PATHS = [
   "/nowhere/a",
 ];
 
-/** One connection, from its opening to its end. */
-export function hostileConnection(dice: Dice, port: number): Promise<void> {
+let connections = 0;
+
+/** One connection, from its opening to its end. @returns whose marks were in what it received, and its own */
+export function hostileConnection(dice: Dice, port: number): Promise<{ readonly asker: string; readonly marks: readonly string[] }> {
+  const asker = String(++connections);
+  const received: Buffer[] = [];
   return new Promise((resolve) => {
     const socket = net.connect({ host: "127.0.0.1", port, noDelay: true, allowHalfOpen: dice.chance(0.5) });
     const life = setTimeout(() => socket.destroy(), LIFE_MS_MAX);
     socket.on("error", () => {});
     socket.on("close", () => {
       clearTimeout(life);
-      resolve();
+      const text = Buffer.concat(received).toString("latin1");
+      resolve({ asker, marks: [...text.matchAll(MARKS)].map(([, whose = ""]) => whose) });
     });
-    socket.on("connect", () => converse(dice, socket));
+    socket.on("connect", () => converse(dice, socket, asker));
+    socket.on("data", (chunk: Buffer) => received.push(chunk));
+    socket.pause();
     if (dice.chance(0.9))
       socket.resume(); // the others never read
     else socket.setTimeout(LIFE_MS_MAX >> 1, () => socket.resume());
   });
 }
 
-function converse(dice: Dice, socket: Socket): void {
+function converse(dice: Dice, socket: Socket, asker: string): void {
   const steps: Buffer[] = [];
-  for (let i = 1 + dice.below(3); i > 0; i--) steps.push(...pieces(dice, Buffer.from(request(dice), "latin1")));
+  for (let i = 1 + dice.below(3); i > 0; i--) steps.push(...pieces(dice, Buffer.from(request(dice, asker), "latin1")));
   const leaveAfter = dice.chance(0.4) ? dice.below(steps.length + 1) : steps.length + 1;
   let sent = 0;
   const next = (): void => {
@@ -93,8 +100,8 @@ function converse(dice: Dice, socket: Socket): void {
   next();
 }
 
-function request(dice: Dice): string {
-  if (dice.chance(0.85)) return dice.pick(REQUESTS)(dice, dice.pick(PATHS));
+function request(dice: Dice, asker: string): string {
+  if (dice.chance(0.85)) return dice.pick(REQUESTS)(dice, `${dice.pick(PATHS)}?asker=${asker}`);
   let out = handshake(dice.pick(["/all/ws", "/narrow/ws", "/denied"]));
   for (let i = dice.below(10); i > 0; i--) {
     out += frame(dice.pick([0x81, 0x82, 0x88, 0x89, 0x8a, 0x01, 0x80, 0xc1]), bytes(dice, 30_000), dice.chance(0.95)).toString("latin1");

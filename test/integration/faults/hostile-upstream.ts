@@ -1,7 +1,7 @@
 // Owns an upstream that breaks every rule by the dice: resets, cuts, floods, early answers, answers nobody asked for.
 import net, { type AddressInfo, type Socket } from "node:net";
 import { accept, frame } from "../../support/raw-web-socket.ts";
-import { bytes, type Dice, pieces } from "./dice.ts";
+import { bytes, type Dice, markOf, pieces } from "./dice.ts";
 
 /** A fault's pauses, ms: shorter and longer than what the gateway waits for by the test's configuration. */
 const PAUSE_MS_MAX = 30;
@@ -21,12 +21,17 @@ function chunked(body: string, trailer = ""): string {
   return `${out}0\r\n${trailer}\r\n`;
 }
 
-const ANSWERS: readonly Answer[] = [
-  () => sized("200 OK", "ok"),
-  () => sized("200 OK", "ok"),
-  (dice) => sized("200 OK", bytes(dice, 200_000)),
-  (dice) => chunked(bytes(dice, 50_000)),
-  (dice) => chunked(bytes(dice, 5_000), "X-Trailer: 1\r\nConnection: x-trailer\r\n"),
+/** Answers to this request and to no other: they name who asked, so that a client can tell when it gets another one's. */
+const HONEST: readonly Answer[] = [
+  (_dice, head) => sized("200 OK", askerOf(head)),
+  (dice, head) => sized("200 OK", askerOf(head) + bytes(dice, 200_000) + askerOf(head)),
+  (dice, head) => chunked(askerOf(head) + bytes(dice, 50_000) + askerOf(head)),
+  (dice, head) => chunked(askerOf(head) + bytes(dice, 5_000), "X-Trailer: 1\r\nConnection: x-trailer\r\n"),
+];
+
+const askerOf = (head: string): string => markOf(/^\w+ \S*\?asker=(\d+) /.exec(head)?.[1] ?? "");
+
+const HOSTILE: readonly Answer[] = [
   () => sized("503 Busy", "busy"),
   () => "HTTP/1.1 503 Busy\r\nContent-Length: 100000\r\n\r\n", // the rest never comes
   () => "HTTP/1.1 500 Oh\r\n\r\nuntil the end",
@@ -84,6 +89,8 @@ export class HostileUpstream implements AsyncDisposable {
     socket.on("close", () => this.#sockets.delete(socket));
     if (!this.tame && dice.chance(0.03)) return void socket.resetAndDestroy();
     let head = "";
+    // Once it has said more or less than it was asked for, what it says next may reach anybody: it names nobody any more.
+    const spoilt = { yet: false };
     socket.on("data", (chunk: Buffer) => {
       if (!this.tame && dice.chance(0.02)) return void socket.resetAndDestroy();
       head += chunk.toString("latin1");
@@ -92,14 +99,17 @@ export class HostileUpstream implements AsyncDisposable {
       const request = head;
       head = "";
       if (this.tame) return void socket.write(sized("200 OK", "ok"));
-      this.#answer(socket, request);
+      if (!request.includes("\r\n\r\n")) spoilt.yet = true;
+      this.#answer(socket, request, spoilt);
     });
   }
 
-  #answer(socket: Socket, request: string): void {
+  #answer(socket: Socket, request: string, spoilt: { yet: boolean }): void {
     const dice = this.#dice;
     const upgrades = KEY.test(request);
-    const answer = upgrades && dice.chance(0.7) ? ANSWERS.at(-1) : dice.pick(ANSWERS);
+    const honest = !upgrades && !spoilt.yet && dice.chance(0.3);
+    spoilt.yet ||= !honest;
+    const answer = upgrades && dice.chance(0.7) ? HOSTILE.at(-1) : dice.pick(honest ? HONEST : HOSTILE);
     const whole = Buffer.from(answer?.(dice, request) ?? "", "latin1");
     const cutAt = dice.chance(0.25) ? dice.below(whole.length + 1) : whole.length;
     const steps = pieces(dice, whole.subarray(0, cutAt));

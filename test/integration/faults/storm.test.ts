@@ -1,5 +1,5 @@
 // A storm of faults on both sides at once, by seeded dice, on both engines: whatever happens when, every gauge is back at zero afterwards,
-// no worker was replaced, nothing was thrown, and the gateway serves. Another storm: SLUICE_FAULT_SEED=n SLUICE_FAULT_MS=n.
+// no worker was replaced, nothing was thrown, nobody got another one's answer, and the gateway serves. Another storm: SLUICE_FAULT_SEED=n SLUICE_FAULT_MS=n.
 import { expect, it } from "vitest";
 import { ENGINES } from "../../support/both-engines.ts";
 import { Gateway } from "../../support/gateway.ts";
@@ -79,11 +79,20 @@ it(`survives storm ${SEED}`, async () => {
   expect(ports).toHaveLength(ENGINES.length);
 
   const endMs = performance.now() + STORM_MS;
+  const strays: string[] = [];
+  let answered = 0;
   const client = async (index: number): Promise<void> => {
     const dice = new Dice(SEED + 100 + index);
-    while (performance.now() < endMs && !gateway.gone) await hostileConnection(dice, dice.pick(ports));
+    while (performance.now() < endMs && !gateway.gone) {
+      const { asker, marks } = await hostileConnection(dice, dice.pick(ports));
+      answered += marks.length;
+      strays.push(...marks.filter((mark) => mark !== asker).map((mark) => `${asker} got an answer to ${mark}`));
+    }
   };
   await Promise.all(Array.from({ length: CLIENTS }, (_, index) => client(index)));
+
+  expect(strays).toEqual([]);
+  expect(answered).toBeGreaterThan(0);
 
   const settledBy = performance.now() + SETTLED_WITHIN_MS;
   let found = await gauges(gateway);

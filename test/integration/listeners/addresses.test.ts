@@ -165,41 +165,44 @@ routes: [ { name: all, match: {}, respond: { body: here } } ]
   expect(await ask({ path: place }, "/x")).toMatchObject({ status: 200 });
 });
 
-it.each(ENGINES)("a Unix socket is there at every moment while its listener is opened anew and while workers come and go: %s", async (engine) => {
-  const place = path.join(folder, `steady-${engine}.sock`);
-  const config = (idle: number): string => `version: 1
+it.each(ENGINES)(
+  "a Unix socket is there at every moment while its listener is opened anew and while workers come and go: %s",
+  async (engine) => {
+    const place = path.join(folder, `steady-${engine}.sock`);
+    const config = (idle: number): string => `version: 1
 workers: 2
 listeners: [ { address: "unix:${place}", strict: ${engine === "node"} } ]
 admin: { address: "127.0.0.1:0" }
 limits: { idleTimeout: ${idle}s }
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `;
-  await using gateway = await Gateway.start({ config: config(10) });
-  onTestFailed(() => console.error(gateway.report()));
-  const failures: string[] = [];
-  let answers = 0;
-  let stopped = false;
-  const client = (async () => {
-    while (!stopped) {
-      await ask({ path: place }, "/x").then(
-        ({ status }) => (status === 200 ? answers++ : failures.push(`status ${status}`)),
-        (error) => failures.push(String(error)),
-      );
+    await using gateway = await Gateway.start({ config: config(10) });
+    onTestFailed(() => console.error(gateway.report()));
+    const failures: string[] = [];
+    let answers = 0;
+    let stopped = false;
+    const client = (async () => {
+      while (!stopped) {
+        await ask({ path: place }, "/x").then(
+          ({ status }) => (status === 200 ? answers++ : failures.push(`status ${status}`)),
+          (error) => failures.push(String(error)),
+        );
+      }
+    })();
+    for (let round = 1; round <= 5; round++) {
+      const before = answers;
+      gateway.writeConfig(config(10 + round));
+      await gateway.said("reloaded", round);
+      await until("traffic goes on", () => answers > before + 20 || failures.length > 0);
     }
-  })();
-  for (let round = 1; round <= 5; round++) {
-    const before = answers;
-    gateway.writeConfig(config(10 + round));
-    await gateway.said("reloaded", round);
-    await until("traffic goes on", () => answers > before + 20 || failures.length > 0);
-  }
-  // The listeners before are closed once they are idle: the path must outlive them.
-  const old = answers;
-  await until("traffic goes on", () => answers > old + 200 || failures.length > 0);
-  stopped = true;
-  await client;
-  expect(failures).toEqual([]);
-  await gateway.admin("POST", "/debug/crash?worker=0");
-  await gateway.said("a worker was replaced");
-  await expect.poll(() => ask({ path: place }, "/x").catch(String), { timeout: 10_000 }).toMatchObject({ status: 200 });
-});
+    // The listeners before are closed once they are idle: the path must outlive them.
+    const old = answers;
+    await until("traffic goes on", () => answers > old + 200 || failures.length > 0);
+    stopped = true;
+    await client;
+    expect(failures).toEqual([]);
+    await gateway.admin("POST", "/debug/crash?worker=0");
+    await gateway.said("a worker was replaced");
+    await expect.poll(() => ask({ path: place }, "/x").catch(String), { timeout: 10_000 }).toMatchObject({ status: 200 });
+  },
+);

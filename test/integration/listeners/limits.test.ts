@@ -177,7 +177,9 @@ it("takes new limits by reload, for connections that are open too", async () => 
   await nobody();
   onTestFailed(() => console.error(gateway.report()));
   const clients = await Promise.all(ENGINES.map((engine) => RawClient.connect(portOf(engine))));
-  gateway.writeConfig(fs.readFileSync(gateway.configFile, "utf8").replace("connections: 6", "connections: 20").replace("headerCount: 20", "headerCount: 2"));
+  gateway.writeConfig(
+    fs.readFileSync(gateway.configFile, "utf8").replace("connections: 6", "connections: 20").replace("headerCount: 20", "headerCount: 2"),
+  );
   await gateway.said("reloaded");
   for (const client of clients) {
     client.send("GET /x HTTP/1.1\r\nHost: a.test\r\nX-A: b\r\nX-C: d\r\n\r\n");

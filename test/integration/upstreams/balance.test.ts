@@ -11,7 +11,8 @@ const agent = new Agent({ keepAlive: true, maxSockets: 16 });
 
 beforeAll(async () => {
   services = await Service.startAll(["a", "b", "c", "d"]);
-  const urls = (weights: readonly number[]): string => weights.map((weight, i) => `{ url: "${services[i]?.url}", weight: ${weight} }`).join(", ");
+  const urls = (weights: readonly number[]): string =>
+    weights.map((weight, i) => `{ url: "${services[i]?.url}", weight: ${weight} }`).join(", ");
   const upstreams: Record<string, string> = {
     equal: `targets: [ ${urls([1, 1, 1, 1])} ], balance: round-robin`,
     weighted: `targets: [ ${urls([5, 3, 2, 0])} ], balance: round-robin`,
@@ -83,7 +84,8 @@ describe("shares", () => {
 
   it("round-robin by weight: each worker keeps them exactly; weight 0 gets nothing", async () => {
     const counts = await spread("/weighted/x", 600);
-    for (const [i, share] of [300, 180, 120, 0].entries()) expect(Math.abs((counts[i] ?? 0) - share)).toBeLessThanOrEqual(share === 0 ? 0 : 6);
+    for (const [i, share] of [300, 180, 120, 0].entries())
+      expect(Math.abs((counts[i] ?? 0) - share)).toBeLessThanOrEqual(share === 0 ? 0 : 6);
   });
 
   it("random by weight", async () => {

@@ -173,7 +173,10 @@ routes: [ ${cases.map((_, i) => `{ name: r${i}, match: { path: /u${i} }, to: u${
       expect([share, await ejected(i)]).toEqual([share, most]);
       // What is left is still asked; only when the operator allows all to go there is nobody left to ask.
       const { status, code } = await ask(gateway, `/u${i}`);
-      expect({ share, status, code }).toEqual({ share, ...(most === count ? { status: 503, code: "no_healthy_target" } : { status: 500, code: undefined }) });
+      expect({ share, status, code }).toEqual({
+        share,
+        ...(most === count ? { status: 503, code: "no_healthy_target" } : { status: 500, code: undefined }),
+      });
     }
   });
 });

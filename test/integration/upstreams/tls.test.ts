@@ -149,12 +149,15 @@ describe("the gateway's own certificate (mTLS)", () => {
   });
 
   // TLS 1.3 refuses a client's certificate only after the client's side of the handshake is done: then the alert meets the request.
-  it.each(["alert-without", "alert-stranger", "mutual-without-older"])("502 upstream_tls when it is missing or unknown: %s", async (name) => {
-    for (const method of ["GET", "POST"]) {
-      const { status, code } = await ask(`/${name}/x`, method);
-      expect({ status, code }).toEqual({ status: 502, code: "upstream_tls" });
-    }
-  });
+  it.each(["alert-without", "alert-stranger", "mutual-without-older"])(
+    "502 upstream_tls when it is missing or unknown: %s",
+    async (name) => {
+      for (const method of ["GET", "POST"]) {
+        const { status, code } = await ask(`/${name}/x`, method);
+        expect({ status, code }).toEqual({ status: 502, code: "upstream_tls" });
+      }
+    },
+  );
 
   it("is shown by probes, which verify too", async () => {
     expect(await ask("/probed/x")).toMatchObject({ status: 200 });

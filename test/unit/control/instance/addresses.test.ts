@@ -62,9 +62,9 @@ test("what stands at a Unix socket's path and is no socket is left alone", async
   const directory = mkdtempSync(join(tmpdir(), "sluice-sock-"));
   const file = join(directory, "important");
   writeFileSync(file, "do not lose me");
-  await expect(checkAddressesFree([listener("", 0, file)], NONE)).rejects.toThrow(`unix:${file}: there is something else than a socket`);
+  await expect(checkAddressesFree([listener("", 0, file)], NONE)).rejects.toThrow(`unix:${file}: there is something other than a socket`);
   expect(readFileSync(file, "utf8")).toBe("do not lose me");
-  await expect(checkAddressesFree([listener("", 0, directory)], NONE)).rejects.toThrow(/something else than a socket/);
+  await expect(checkAddressesFree([listener("", 0, directory)], NONE)).rejects.toThrow(/something other than a socket/);
   const missing = join(directory, "no", "a.sock");
   await expect(checkAddressesFree([listener("", 0, missing)], NONE)).rejects.toThrow(`there is no directory ${join(directory, "no")}`);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdtempSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -22,6 +22,18 @@ test("it is private, and a file in its place is refused", () => {
   writeFileSync(file, "");
   expect(() => new InstanceDir(file)).toThrow(/SLUICE_RUN_DIR/);
   expect(() => new InstanceDir(join(path, "x".repeat(120)))).toThrow(/too long/);
+});
+
+test("a directory that is there already keeps its mode; one that others may write to is refused", () => {
+  const path = mkdtempSync(join(tmpdir(), "sluice-dir-"));
+  chmodSync(path, 0o755);
+  expect(new InstanceDir(path).path).toBe(path);
+  expect(statSync(path).mode & 0o777).toBe(0o755);
+  for (const mode of [0o1777, 0o770]) {
+    chmodSync(path, mode);
+    expect(() => new InstanceDir(path)).toThrow(/other users may write/);
+    expect(statSync(path).mode & 0o7777).toBe(mode);
+  }
 });
 
 test("instances find each other by address; dead ones are cleared away", () => {
