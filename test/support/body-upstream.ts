@@ -21,10 +21,14 @@ export function digestOf(bytes: number): string {
   return `${bytes} ${hash.digest("hex")}`;
 }
 
-/** Writes all blocks, waiting whenever the stream asks for it. */
+/**
+ * Writes all blocks, waiting whenever the stream asks for it.
+ * @param pace awaited before each block
+ */
 export async function pour(
   bytes: number,
   into: { write(chunk: Buffer): boolean; once(event: "drain" | "close", listener: () => void): unknown },
+  pace?: () => Promise<unknown>,
 ): Promise<void> {
   let closed = false;
   let wake = (): void => {};
@@ -34,6 +38,7 @@ export async function pour(
   });
   for (const block of blocks(bytes)) {
     if (closed) return;
+    if (pace !== undefined) await pace();
     if (!into.write(block)) {
       await new Promise<void>((resolve) => {
         wake = resolve;

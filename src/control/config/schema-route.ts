@@ -115,7 +115,10 @@ const ownKeys = {
       percent: z.number().min(0).max(100).prefault(100).meta({ description: "Share of the requests, 0 to 100." }),
     })
     .optional()
-    .meta({ description: "Send a copy to another upstream as well; its answer is thrown away." }),
+    .meta({
+      description:
+        "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
+    }),
 };
 
 const policies = Object.fromEntries(POLICY_SCHEMAS.map(({ key, schema }) => [key, schema.optional()]));

@@ -1,8 +1,9 @@
 // The uws engine: one uWebSockets.js app for a listener. Reads the request, admits it, hands it to the pipeline.
 // Must register onAborted before anything else and must let nothing throw into the native caller: both abort the process.
+
+import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
-import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import { refuseExchange } from "../pipeline.ts";

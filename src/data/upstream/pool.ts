@@ -190,8 +190,7 @@ class UndiciCall extends WheelEntry implements WireCall, Dispatcher.DispatchHand
     const streamed = body !== null && !Buffer.isBuffer(body) && contentLength >= 0;
     const headers = streamed ? [...this.request.headers, "content-length", String(contentLength)] : this.request.headers;
     try {
-      // `reset: false` keeps the connection after HEAD, which undici would close by default.
-      lane.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body, reset: false }, this);
+      lane.client.dispatch({ method: method as Dispatcher.HttpMethod, path, headers, body }, this);
     } catch (error) {
       this.settleLane();
       setImmediate(() => this.fail({ code: "upstream_invalid", unsent: true, reason: `refused by the client: ${messageOf(error)}` }));

@@ -160,7 +160,9 @@ describe("when files change", () => {
     for (let round = 0; round < 5; round++) {
       const before = await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")));
       second = authority.issue("second", ["two.test", "*.two.test"]);
-      await expect.poll(() => Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test"))), { timeout: 10_000 }).not.toEqual(before);
+      await expect
+        .poll(() => Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test"))), { timeout: 10_000 })
+        .not.toEqual(before);
       const answers = flow.answers;
       await until("traffic goes on", () => flow.answers > answers + 20);
     }
@@ -198,31 +200,34 @@ describe("when files change", () => {
     expect(await Promise.all(ENGINES.map((engine) => shown(portOf(engine), "two.test")))).toEqual(before);
   });
 
-  it.each(ENGINES)("a worker that dies while they are broken is replaced once they are mended, and the other serves on: %s", async (engine) => {
-    const own = authority.issue(`own-${engine}`, ["own.test"]);
-    const certificates = `[ { cert: ${first.cert}, key: ${first.key} }, { cert: ${own.cert}, key: ${own.key}, hosts: [ own.test ] } ]`;
-    await using alone = await Gateway.start({
-      config: `version: 1
+  it.each(ENGINES)(
+    "a worker that dies while they are broken is replaced once they are mended, and the other serves on: %s",
+    async (engine) => {
+      const own = authority.issue(`own-${engine}`, ["own.test"]);
+      const certificates = `[ { cert: ${first.cert}, key: ${first.key} }, { cert: ${own.cert}, key: ${own.key}, hosts: [ own.test ] } ]`;
+      await using alone = await Gateway.start({
+        config: `version: 1
 workers: 2
 admin: { address: "127.0.0.1:0" }
 listeners: [ { address: "127.0.0.1:0", strict: ${engine === "node"}, tls: { certificates: ${certificates} } } ]
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `,
-    });
-    onTestFailed(() => console.error(alone.report()));
-    const names = async (): Promise<string[]> => {
-      const all = Array.from({ length: 12 }, () => shown(alone.port, "own.test"));
-      return [...new Set((await Promise.all(all)).map((each) => each.split(" ")[0] ?? ""))];
-    };
-    const kept = fs.readFileSync(own.cert);
-    fs.writeFileSync(own.cert, "nonsense");
-    await alone.said("reload refused: the old configuration stays in force");
-    await alone.admin("POST", "/debug/crash?worker=1");
-    // It must not come up with another certificate instead.
-    await alone.said("a replacement worker cannot start");
-    expect(await names()).toEqual(["own.test"]);
-    fs.writeFileSync(own.cert, kept);
-    await alone.said("a worker was replaced", 1, 20_000);
-    expect(await names()).toEqual(["own.test"]);
-  });
+      });
+      onTestFailed(() => console.error(alone.report()));
+      const names = async (): Promise<string[]> => {
+        const all = Array.from({ length: 12 }, () => shown(alone.port, "own.test"));
+        return [...new Set((await Promise.all(all)).map((each) => each.split(" ")[0] ?? ""))];
+      };
+      const kept = fs.readFileSync(own.cert);
+      fs.writeFileSync(own.cert, "nonsense");
+      await alone.said("reload refused: the old configuration stays in force");
+      await alone.admin("POST", "/debug/crash?worker=1");
+      // It must not come up with another certificate instead.
+      await alone.said("a replacement worker cannot start");
+      expect(await names()).toEqual(["own.test"]);
+      fs.writeFileSync(own.cert, kept);
+      await alone.said("a worker was replaced", 1, 20_000);
+      expect(await names()).toEqual(["own.test"]);
+    },
+  );
 });

@@ -340,7 +340,15 @@ routes: [ { name: all, match: { path: "/**" }, to: u } ]
     busy.send(`GET ${target} HTTP/1.1\r\n${HOST}\r\n`);
     await upstream.received(target);
     own.signal("SIGTERM");
-    await until("nobody is accepted any more", () => own.output.includes("stopping"));
+    const accepted = (): Promise<boolean> =>
+      RawClient.connect(own.port).then(
+        (client) => {
+          client.destroy();
+          return true;
+        },
+        () => false,
+      );
+    await expect.poll(accepted, { timeout: 5000 }).toBe(false);
     idle.send(`GET ${fresh()} HTTP/1.1\r\n${HOST}\r\n`);
     const last = await idle.response();
     expect([last.status, field(last, "connection")]).toEqual([200, "close"]);

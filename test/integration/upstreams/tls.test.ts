@@ -81,10 +81,11 @@ ${Object.entries(upstreams)
       `  ${name}: { targets: [ { url: "https://${host}:${port}" } ], tls: { ${tls} }, health: { passive: false }, retry: { budget: 100% } }`,
   )
   .join("\n")}
+  alert-undici: { targets: [ { url: "https://127.0.0.1:${alerting.port}" } ], tls: { ${ca}, serverName: api.test }, pool: { client: undici } }
   probed: { targets: [ { url: "https://127.0.0.1:${mutual.port}" } ], tls: { ${ca}, serverName: api.test, ${shown(client)} }, health: { ${active} } }
   probed-badly: { targets: [ { url: "https://127.0.0.1:${mutual.port}" } ], tls: { ${ca}, ${shown(client)} }, health: { ${active} } }
 routes:
-${[...Object.keys(upstreams), "probed", "probed-badly"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
+${[...Object.keys(upstreams), "alert-undici", "probed", "probed-badly"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
 `,
   });
 });
@@ -149,7 +150,7 @@ describe("the gateway's own certificate (mTLS)", () => {
   });
 
   // TLS 1.3 refuses a client's certificate only after the client's side of the handshake is done: then the alert meets the request.
-  it.each(["alert-without", "alert-stranger", "mutual-without-older"])(
+  it.each(["alert-without", "alert-undici", "alert-stranger", "mutual-without-older"])(
     "502 upstream_tls when it is missing or unknown: %s",
     async (name) => {
       for (const method of ["GET", "POST"]) {

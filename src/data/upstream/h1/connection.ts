@@ -1,6 +1,8 @@
 // One connection to an endpoint, one request at a time: writes the request, feeds the parser, tells the call. Owns the socket.
 // What is left of a connection after anything unexpected is never used again.
 import type net from "node:net";
+import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
+import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { WireTrailers } from "../upstream.ts";
 import type { H1Call } from "./call.ts";
@@ -10,18 +12,24 @@ import { ResponseParser, type ResponseReader } from "./response-parser.ts";
 /** One read of a plain TCP socket, bytes. The buffer serves all connections of the thread: what is read is used up before the next read. */
 const READ_BYTES = 64 * 1024;
 const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
+/**
+ * How long (ms) a connection rests after HEAD. Some servers send a body all the same; it comes at once, and must not become the answer to
+ * somebody's next request.
+ */
+const REST_AFTER_HEAD_MS = 20;
 /** Taken off a server's announced keep-alive time, so that we close before it does. */
 const KEEP_ALIVE_MARGIN_MS = 1000;
 
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
+  readonly wheel: TimerWheel;
   /** The response is complete and the connection can carry another request. */
   connectionFree(connection: H1Connection): void;
   /** It is gone; a call it had has been told. */
   connectionClosed(connection: H1Connection): void;
 }
 
-export class H1Connection implements ResponseReader {
+export class H1Connection extends WheelEntry implements ResponseReader {
   /** performance.now() ms at which it became idle. */
   idleSinceMs = 0;
   /** How long the server said it keeps idle connections, ms; Infinity when it did not. */
@@ -35,6 +43,7 @@ export class H1Connection implements ResponseReader {
   private paused = false;
 
   constructor(owner: ConnectionOwner) {
+    super();
     this.owner = owner;
   }
 
@@ -53,7 +62,7 @@ export class H1Connection implements ResponseReader {
     if (!plain) socket.on("data", (chunk: Buffer) => this.received(chunk));
     socket.on("drain", () => this.pump?.drained());
     socket.on("end", () => this.ended());
-    socket.on("error", (error: NodeJS.ErrnoException) => this.failed("upstream_reset", error.code ?? error.message));
+    socket.on("error", (error: NodeJS.ErrnoException) => this.broken(error));
     socket.on("close", () => this.failed("upstream_reset", "closed before the end of the response"));
   }
 
@@ -97,6 +106,7 @@ export class H1Connection implements ResponseReader {
     this.call = null;
     this.parser.stop();
     this.pump?.stop();
+    this.owner.wheel.disarm(this);
     this.socket?.destroy();
     this.owner.connectionClosed(this);
   }
@@ -119,9 +129,15 @@ export class H1Connection implements ResponseReader {
     this.pump = null;
     this.resume(); // a pause for a slow client must not outlive the response: nobody would end it
     if (this.parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(this.parser.keepAlive);
-    if (this.parser.reusable && sentAll) this.owner.connectionFree(this);
-    else this.destroy();
+    if (!this.parser.reusable || !sentAll) this.destroy();
+    else if (call?.request.method === "HEAD") this.owner.wheel.arm(this, REST_AFTER_HEAD_MS);
+    else this.owner.connectionFree(this);
     call?.end(trailers);
+  }
+
+  /** Rested: nothing came. */
+  onDeadline(): void {
+    if (!this.closed) this.owner.connectionFree(this);
   }
 
   // --- Socket ---
@@ -138,7 +154,11 @@ export class H1Connection implements ResponseReader {
     if (!this.closed) this.failed("upstream_reset", reason === "" ? "closed by the upstream" : reason);
   }
 
-  private failed(code: "upstream_reset" | "upstream_invalid", reason: string): void {
+  private broken(error: NodeJS.ErrnoException): void {
+    this.failed(isTlsFault(error) ? "upstream_tls" : "upstream_reset", error.code ?? error.message);
+  }
+
+  private failed(code: "upstream_reset" | "upstream_invalid" | "upstream_tls", reason: string): void {
     if (this.closed) return;
     const { call } = this;
     this.destroy();

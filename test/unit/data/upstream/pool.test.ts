@@ -54,8 +54,8 @@ describe.each([
     pool.close();
   });
 
-  function ask(path: string, watch = new Watch()): Watch {
-    watch.call = pool.dispatch({ method: "GET", path, headers: ["host", "a"], body: null, contentLength: 0 }, watch);
+  function ask(path: string, watch = new Watch(), method = "GET"): Watch {
+    watch.call = pool.dispatch({ method, path, headers: ["host", "a"], body: null, contentLength: 0 }, watch);
     return watch;
   }
   const ends = (watch: Watch): Promise<void> => until("the call ends", () => watch.end !== "");
@@ -92,6 +92,23 @@ describe.each([
     const refused = ask("/refused");
     await ends(refused);
     expect(refused.end).toBe("overloaded");
+  });
+
+  it("what a server wrongly sends behind its answer to HEAD reaches nobody", async () => {
+    const body = Promise.withResolvers<void>();
+    upstream.on("/head", (connection) => {
+      connection.write("HTTP/1.1 200 OK\r\nContent-Length: 44\r\n\r\n");
+      // A little later, as a packet of its own.
+      setTimeout(() => {
+        connection.write("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison");
+        body.resolve();
+      }, 2);
+    });
+    upstream.on("/next", (connection) => void body.promise.then(() => connection.write(OK)));
+    const head = ask("/head", new Watch(), "HEAD");
+    const next = ask("/next");
+    await ends(next);
+    expect([head.end, head.bytes, next.end, next.bytes]).toEqual(["ended", 0, "ended", "ok".length]);
   });
 
   it("a pause ends with the answer", async () => {
