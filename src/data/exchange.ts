@@ -37,6 +37,8 @@ export interface UpgradedUpstream {
   readonly headers: HeaderList;
   /** Chosen subprotocol; '' for none. */
   readonly protocol: string;
+  /** For an engine that reads the frames. */
+  readonly frames: import("./upstream/ws-frames.ts").WsFrames;
 }
 
 /** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */

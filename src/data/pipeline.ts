@@ -9,7 +9,7 @@ import { MATCH_METHOD } from "./route/router.ts";
 import type { Route } from "./runtime.ts";
 import { chooseUpstream } from "./upstream/destination.ts";
 import { Forward } from "./upstream/forward.ts";
-import { forwardWebSocket } from "./upstream/websocket.ts";
+import type { Upstream } from "./upstream/upstream.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */
 const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
@@ -101,6 +101,7 @@ function continueLater(x: Exchange, route: Route, next: number, pending: Promise
   pending.then(
     (outcome) => {
       try {
+        if (vanished(x)) return;
         if (outcome === undefined) runRequestPolicies(x, route, next);
         else reply(x, outcome);
       } catch (error) {
@@ -115,8 +116,30 @@ function forward(x: Exchange, route: Route): void {
   const to = route.plan.to;
   if (to === null) return fail(x, "internal_error", `route ${route.name} has no upstream and no policy answered`);
   const upstream = chooseUpstream(x.runtime, route, to);
-  if (x.wantsWebSocket && route.plan.webSocket) return forwardWebSocket(x, route, upstream);
+  if (x.wantsWebSocket && route.plan.webSocket) return openWebSocket(x, route, upstream);
   new Forward(x, route, upstream).start();
+}
+
+/** The code for WebSockets is loaded with the first one: workers start a third faster without it. */
+function openWebSocket(x: Exchange, route: Route, upstream: Upstream): void {
+  import("./upstream/websocket.ts").then(
+    ({ forwardWebSocket }) => {
+      try {
+        if (!vanished(x)) forwardWebSocket(x, route, upstream);
+      } catch (error) {
+        crashed(x, error);
+      }
+    },
+    (error: unknown) => crashed(x, error),
+  );
+}
+
+/** After a wait: the client may have gone before anybody listened for that. @returns true when the exchange is over */
+function vanished(x: Exchange): boolean {
+  if (!x.closed) return false;
+  x.errorCode ??= "client_aborted";
+  finish(x);
+  return true;
 }
 
 function crashed(x: Exchange, error: unknown): void {

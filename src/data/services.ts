@@ -2,7 +2,7 @@
 import { randomBytes } from "node:crypto";
 import { type ErrorCode, errorNumber } from "../base/errors.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
-import type { EndpointPlan, UpstreamPlan } from "../plan/plan.ts";
+import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
 import { CELL, MetricCells } from "../shared/metric-cells.ts";
@@ -10,7 +10,6 @@ import { TargetHealth } from "../shared/target-health.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Services } from "./runtime.ts";
 import { H1Pool } from "./upstream/h1/pool.ts";
-import { UndiciPool } from "./upstream/pool.ts";
 import type { Pool } from "./upstream/upstream.ts";
 
 /** How often gauges are written to the metric cells, ms. */
@@ -33,6 +32,7 @@ export class WorkerServices implements Services {
   private readonly cells: MetricCells;
   private readonly log: LogRingWriter;
   private readonly warn: (message: string) => void;
+  private undici: typeof import("./upstream/pool.ts").UndiciPool | null = null;
   private readonly pools = new Map<string, SharedPool>();
   private readonly idPrefix = `${randomBytes(6).toString("hex")}-`;
   private idCounter = 0;
@@ -75,18 +75,29 @@ export class WorkerServices implements Services {
     this.warn(`${message} (request ${requestId}): ${what}`);
   }
 
+  /** Loads what a plan needs and most do not: undici. Before a runtime is built from it. */
+  async prepare(plan: Plan): Promise<void> {
+    if (plan.upstreams.some((upstream) => upstream.pool.client === "undici"))
+      this.undici ??= (await import("./upstream/pool.ts")).UndiciPool;
+  }
+
   /** The pool for an endpoint: shared by all plans that describe the upstream alike, so that a reload keeps warm connections. */
   poolFor(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
     const key = poolKey(endpoint, upstream);
     let shared = this.pools.get(key);
     if (shared === undefined) {
-      const pool =
-        upstream.pool.client === "undici" ? new UndiciPool(endpoint, upstream, this.wheel) : new H1Pool(endpoint, upstream, this.wheel);
+      const pool = this.createPool(endpoint, upstream);
       shared = { pool, users: 0 };
       this.pools.set(key, shared);
     }
     shared.users++;
     return shared.pool;
+  }
+
+  private createPool(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
+    if (upstream.pool.client === "http1") return new H1Pool(endpoint, upstream, this.wheel);
+    if (this.undici === null) throw new Error("prepare() was not called for this plan");
+    return new this.undici(endpoint, upstream, this.wheel);
   }
 
   /** Ends one use of {@link poolFor}; the last one closes the pool when its requests are done. */

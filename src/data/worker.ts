@@ -163,6 +163,7 @@ class WorkerThread {
     const wanted = new Set<string>();
     let runtime: OwnedRuntime | null = null;
     try {
+      await this.#services.prepare(plan);
       runtime = buildRuntime({ plan, endpoints, services: this.#services });
       // The first listener of all may get its first request before activate(): there must be a runtime to serve it.
       this.#runtime ??= runtime;

@@ -60,10 +60,11 @@ function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<numbe
 
 async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
   const { ThreadNursery, workerEntry } = await import("../workers/nursery.ts");
-  const threads = new ThreadNursery(workerEntry(), availableParallelism());
+  const threads = new ThreadNursery(workerEntry());
   const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
   const link = connectSupervisor(options.takeover);
   const { runPrimary } = await import("../primary/primary.ts");
+  threads.more(availableParallelism() - 1);
   const onReady = (urls: readonly string[], version: number) => io.stdout(readyLine(urls, process.pid, version));
   try {
     return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });

@@ -1,5 +1,6 @@
 // Owns worker threads that are started before anybody knows how many are needed: they load their code while the primary reads
-// the configuration. Must never give them anything to do.
+// the configuration. One comes first, alone: all at once they would only keep each other, and the primary, from the cores.
+// Must never give them anything to do.
 import { Worker } from "node:worker_threads";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
@@ -10,10 +11,17 @@ export function workerEntry(): URL {
 export class ThreadNursery {
   readonly #entry: URL;
   readonly #ready: Worker[] = [];
+  #begun = 0;
 
-  constructor(entry: URL, count: number) {
+  /** Starts one thread. */
+  constructor(entry: URL) {
     this.#entry = entry;
-    for (let i = 0; i < count; i++) this.#begin(i);
+    this.#begin();
+  }
+
+  /** Starts more. */
+  more(count: number): void {
+    for (let i = 0; i < count; i++) this.#begin();
   }
 
   /** @returns a thread that loads or has loaded its code. */
@@ -29,8 +37,8 @@ export class ThreadNursery {
     for (const worker of this.#ready.splice(0)) void worker.terminate();
   }
 
-  #begin(i: number): void {
-    const worker = new Worker(this.#entry, { name: `sluice-worker-${i}` });
+  #begin(): void {
+    const worker = new Worker(this.#entry, { name: `sluice-worker-${this.#begun++}` });
     const forget = () => void this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((each) => each !== worker));
     // One that fails to load is not handed out; its successor will fail before our eyes and be reported.
     worker.once("error", forget);

@@ -133,7 +133,11 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
     this.limits = x.runtime.limits;
     this.pauseBytes = pauseBytesOf(this.limits);
     const { wheel } = x.runtime.services;
-    this.link = new WebSocketLink(upstream.socket, this, { wheel, messageBytesMax: this.limits.webSocketMessageBytes });
+    this.link = new WebSocketLink(upstream.socket, this, {
+      wheel,
+      frames: upstream.frames,
+      messageBytesMax: this.limits.webSocketMessageBytes,
+    });
   }
 
   /** The gateway ends: both sides are told 1001. Idempotent. */

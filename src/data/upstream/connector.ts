@@ -1,7 +1,7 @@
 // Opens one TCP or TLS connection to an endpoint, in the form undici's Client asks for. Owns the connect timeout and
 // the TLS session cache; must never decide which endpoint to use.
 import net from "node:net";
-import tls from "node:tls";
+import type tls from "node:tls";
 import type { EndpointPlan, UpstreamPlan, UpstreamTlsPlan } from "../../plan/plan.ts";
 
 /** Error of a failed connect: tells the stage, so that the pool can give it the right code. */
@@ -24,7 +24,7 @@ const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
 /** @returns a function that opens a connection to the endpoint and reports it once. */
 export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan): Connector {
-  const secureContext = endpoint.tls ? tls.createSecureContext(contextOptions(upstream.tls)) : null;
+  const secureContext = endpoint.tls ? nodeTls().createSecureContext(contextOptions(upstream.tls)) : null;
   let session: Buffer | null = null;
   return (callback, onread) => {
     const raw = net.connect({
@@ -65,7 +65,7 @@ export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan):
     raw.once("connect", () => {
       stage = "tls";
       raw.off("error", settle);
-      const secure = tls.connect({
+      const secure = nodeTls().connect({
         socket: raw,
         secureContext,
         session: session ?? undefined,
@@ -86,6 +86,9 @@ export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan):
     });
   };
 }
+
+/** Loaded with the first endpoint that speaks TLS. */
+const nodeTls = (): typeof tls => process.getBuiltinModule("node:tls");
 
 const ignore = (): void => {};
 

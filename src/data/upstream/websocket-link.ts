@@ -1,8 +1,8 @@
 // The upstream's side of a proxied WebSocket whose frames are read here: messages out of and into its connection, and the
 // closing handshake with a bound. Must never decide what the other side is told: that is the owner's part.
 import type { Duplex, Writable } from "node:stream";
-import * as ws from "ws";
 import { type TimerWheel, WheelEntry } from "../../base/timer-wheel.ts";
+import type { WsFrames } from "./ws-frames.ts";
 
 /** How long the upstream may take to answer a Close frame and end its connection, ms. */
 const CLOSING_MS_MAX = 5000;
@@ -27,25 +27,6 @@ const CLOSE_CODES: ReadonlyMap<string, number> = new Map([
   ["WS_ERR_UNSUPPORTED_MESSAGE_LENGTH", 1009],
 ]);
 
-/** The parts of `ws` that read and write frames: exported by the package, not by its type declarations. */
-interface WsFrames {
-  readonly Receiver: new (options: {
-    readonly isServer: boolean;
-    readonly maxPayload: number;
-    readonly maxFragments: number;
-    readonly maxBufferedChunks: number;
-  }) => Writable;
-  readonly Sender: { frame(data: Buffer, options: FrameOptions): Buffer[] };
-}
-interface FrameOptions {
-  readonly opcode: number;
-  readonly fin: boolean;
-  readonly mask: boolean;
-  readonly readOnly: boolean;
-  readonly rsv1: boolean;
-}
-const { Receiver, Sender } = ws as unknown as WsFrames; // see WsFrames
-
 /** Told what the upstream does. After linkClosing or linkViolated no further messages come; linkGone is the last call, and comes once. */
 export interface LinkOwner {
   /** @param data valid for ever */
@@ -59,24 +40,33 @@ export interface LinkOwner {
   linkGone(closed: boolean): void;
 }
 
+/** What a link works with. */
+export interface LinkBounds {
+  readonly wheel: TimerWheel;
+  readonly frames: WsFrames;
+  /** Largest message accepted from the upstream. */
+  readonly messageBytesMax: number;
+}
+
 export class WebSocketLink extends WheelEntry {
   private readonly socket: Duplex;
   private readonly wheel: TimerWheel;
   private readonly owner: LinkOwner;
+  private readonly frames: WsFrames;
   private readonly receiver: Writable;
   private closeSent = false;
   private closeReceived = false;
   private violated = false;
   private gone = false;
 
-  /** @param messageBytesMax largest message accepted from the upstream */
-  constructor(socket: Duplex, owner: LinkOwner, bounds: { readonly wheel: TimerWheel; readonly messageBytesMax: number }) {
+  constructor(socket: Duplex, owner: LinkOwner, bounds: LinkBounds) {
     super();
     this.socket = socket;
     this.owner = owner;
     this.wheel = bounds.wheel;
+    this.frames = bounds.frames;
     const maxPayload = Math.min(bounds.messageBytesMax, LENGTH_MAX);
-    this.receiver = new Receiver({ isServer: false, maxPayload, maxFragments: PIECES_MAX, maxBufferedChunks: PIECES_MAX });
+    this.receiver = new bounds.frames.Receiver({ isServer: false, maxPayload, maxFragments: PIECES_MAX, maxBufferedChunks: PIECES_MAX });
     this.receiver.on("message", (data: Buffer, isBinary: boolean) => this.open && owner.linkMessage(data, isBinary));
     this.receiver.on("ping", (data: Buffer) => this.open && owner.linkPing(data));
     this.receiver.on("conclude", (code: number, reason: Buffer) => this.concluded(code, reason));
@@ -179,7 +169,7 @@ export class WebSocketLink extends WheelEntry {
   private write(data: Buffer, opcode: number): void {
     if (!this.socket.writable) return;
     // readOnly: head and masked payload come as one fresh buffer, `data` stays as it is. Only with the mask 0 it comes as two.
-    const [frame, rest] = Sender.frame(data, { opcode, fin: true, mask: true, readOnly: true, rsv1: false });
+    const [frame, rest] = this.frames.Sender.frame(data, { opcode, fin: true, mask: true, readOnly: true, rsv1: false });
     if (frame !== undefined) this.socket.write(rest === undefined ? frame : Buffer.concat([frame, rest]));
   }
 }

@@ -16,6 +16,7 @@ import { ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 import { type DialAnswer, type DialFailure, type DialOwner, type DialRefusal, WebSocketDial } from "./websocket-dial.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
+import { wsFrames } from "./ws-frames.ts";
 
 /** What the deadline timer is waiting for. */
 const WAIT_RETRY = 0;
@@ -208,7 +209,7 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
     this.endpoint = endpoint;
     this.accepted = true;
     x.runtime.services.webSockets++;
-    x.acceptWebSocket({ socket, head, headers, protocol: chosen.protocol });
+    x.acceptWebSocket({ socket, head, headers, protocol: chosen.protocol, frames: wsFrames });
   }
 
   /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. */

@@ -1,7 +1,6 @@
 // Owns one response body on its way through a compressor of node:zlib: backpressure, flushing, and the end of the native handle.
 
 import type { BrotliCompress, Gzip, ZstdCompress } from "node:zlib";
-import { constants, createBrotliCompress, createGzip, createZstdCompress } from "node:zlib";
 import type { BodyTransform } from "../../exchange.ts";
 import type { Encoding } from "./config.ts";
 
@@ -19,13 +18,16 @@ export interface Slots {
   readonly max: number;
 }
 
-const FLUSH: Readonly<Record<Encoding, number>> = {
-  gzip: constants.Z_SYNC_FLUSH,
-  br: constants.BROTLI_OPERATION_FLUSH,
-  zstd: constants.ZSTD_e_flush,
-};
+/** Loaded with the first body that is compressed. */
+const zlib = (): typeof import("node:zlib") => process.getBuiltinModule("node:zlib");
+
+function flushMode(encoding: Encoding): number {
+  const { constants } = zlib();
+  return { gzip: constants.Z_SYNC_FLUSH, br: constants.BROTLI_OPERATION_FLUSH, zstd: constants.ZSTD_e_flush }[encoding];
+}
 
 function open(encoding: Encoding, level: number): Compressor {
+  const { constants, createBrotliCompress, createGzip, createZstdCompress } = zlib();
   switch (encoding) {
     case "gzip":
       return createGzip({ level });
@@ -118,7 +120,7 @@ export class ZlibTransform implements BodyTransform {
 
   readonly #flush = (): void => {
     this.#flushTimer = null;
-    this.#stream?.flush(FLUSH[this.#encoding]);
+    this.#stream?.flush(flushMode(this.#encoding));
   };
 
   #stopFlushing(): void {
