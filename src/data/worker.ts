@@ -88,8 +88,6 @@ class WorkerThread {
   /** Plan messages are obeyed one after the other. */
   #queue: Promise<void> = Promise.resolve();
   draining = false;
-  /** Responses say `Connection: close`: only once nothing is accepted here any more, or clients would come straight back and be lost. */
-  closesConnections = false;
 
   constructor(init: Init, send: (message: FromWorker) => void) {
     this.#init = init;
@@ -108,6 +106,11 @@ class WorkerThread {
   get runtime(): OwnedRuntime {
     if (this.#runtime === null) throw new Error("a listener asked for a runtime before there was one");
     return this.#runtime;
+  }
+
+  /** Responses say `Connection: close`: only once nothing is accepted here any more, or clients would come straight back and be lost. */
+  get closesConnections(): boolean {
+    return this.#services.draining;
   }
 
   /** More clients are connected, over all listeners, than this worker's share of limits.connections. */
@@ -282,12 +285,11 @@ class WorkerThread {
   async #drain(timeoutMs: number, state: "draining" | "failed", exitCode: number): Promise<void> {
     const again = this.draining;
     this.draining = true;
-    this.#services.draining = true;
     this.#heartbeat.setState(this.#init.shared.workerIndex, state);
     if (!again && timeoutMs > 0) {
       await accepted();
       for (const each of this.#everyListener()) each.listener?.stopAccepting();
-      this.closesConnections = true;
+      this.#services.draining = true; // in this order: see closesConnections
       await this.#quiet(timeoutMs);
     } else if (again && timeoutMs > 0) return;
     const cut = this.#inFlight();

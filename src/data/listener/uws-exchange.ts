@@ -13,7 +13,7 @@ const EARLY_BODY_BYTES_MAX = 64 * 1024;
  * Body bytes taken after the client was told to wait. uWebSockets.js reads on, in one go, for as long as the kernel has full 512 KB
  * reads for it: a peer as near and fast as one on this machine can send hundreds of megabytes so. Beyond this the connection is cut.
  */
-const OVERRUN_BYTES_MAX = 128 * 1024 * 1024;
+const OVERRUN_BYTES_MAX = 512 * 1024 * 1024;
 const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
