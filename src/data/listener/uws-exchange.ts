@@ -9,11 +9,6 @@ import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
-/**
- * Body bytes taken after the client was told to wait. uWebSockets.js reads on, in one go, for as long as the kernel has full 512 KB
- * reads for it: a peer as near and fast as one on this machine can send hundreds of megabytes so. Beyond this the connection is cut.
- */
-const OVERRUN_BYTES_MAX = 512 * 1024 * 1024;
 const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
@@ -31,7 +26,6 @@ export class UwsExchange extends Exchange {
   private early: Buffer[] | null = null;
   private earlyBytes = 0;
   private paused = false;
-  private overrun = 0;
   private keepingAlive = false;
 
   // Response: `head` is held back until the first write or end.
@@ -100,10 +94,10 @@ export class UwsExchange extends Exchange {
     this.resumeBody();
   }
 
+  /** uWebSockets.js reads on to the end of a burst, however long: what a peer on this machine sends faster than it is taken is held, up to limits.bodyBytes. */
   pauseBody(): void {
     if (this.paused || this.closed || this.bodyDone) return;
     this.paused = true;
-    this.overrun = 0;
     this.res.pause();
   }
 
@@ -133,7 +127,6 @@ export class UwsExchange extends Exchange {
     if (this.bodyDone || this.closed) return; // data after an early end
     this.bodyDone = last;
     this.bytesIn += chunk.byteLength;
-    if (this.paused && (this.overrun += chunk.byteLength) > OVERRUN_BYTES_MAX) return this.overran();
     const copy = Buffer.from(chunk.slice(0)); // the chunk is detached when this returns
     if (last) this.resumeBody(); // a pause would outlive the request and hang the next one
     if (this.sink !== null) this.sink.bodyChunk(copy, last);
@@ -143,12 +136,6 @@ export class UwsExchange extends Exchange {
       if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.pauseBody();
     }
     if (!last) this.keepAlive();
-  }
-
-  private overran(): void {
-    this.errorCode = "overloaded";
-    this.errorDetail = `the body came faster than the upstream took it: more than ${OVERRUN_BYTES_MAX} bytes are waiting`;
-    this.abort();
   }
 
   // --- Response ---

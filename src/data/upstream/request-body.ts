@@ -12,6 +12,8 @@ export interface RequestBodyOwner {
   bodyReady(): void;
   /** More arrived, or the upstream has taken what was waiting: the client's deadline begins anew. */
   bodyProgress(): void;
+  /** The upstream took some of a streamed body: it is slow, but not stuck. */
+  bodyTaken(): void;
   /** Larger than the route allows. */
   bodyTooLarge(): void;
 }
@@ -139,6 +141,7 @@ class BodyStream extends Readable {
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
+    if (chunk !== null) this.owner.bodyTaken();
     this.askClient();
     return chunk;
   }
