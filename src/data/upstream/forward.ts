@@ -348,10 +348,6 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     if (this.waiting === WAIT_RESPONSE && this.sent) this.waitForResponse();
   }
 
-  bodyTaken(): void {
-    this.bodyProgress();
-  }
-
   bodyTooLarge(): void {
     if (this.over) return;
     if (this.x.started) return this.breakOff("body_too_large");

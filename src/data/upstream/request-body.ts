@@ -10,10 +10,8 @@ const STREAM_BYTES_MAX = 64 * 1024;
 export interface RequestBodyOwner {
   /** Collected: the attempt may start. */
   bodyReady(): void;
-  /** More arrived, or the upstream has taken what was waiting: the client's deadline begins anew. */
+  /** The client sent more, or the upstream took more: slow perhaps, but not stuck. */
   bodyProgress(): void;
-  /** The upstream took some of a streamed body: it is slow, but not stuck. */
-  bodyTaken(): void;
   /** Larger than the route allows. */
   bodyTooLarge(): void;
 }
@@ -141,7 +139,7 @@ class BodyStream extends Readable {
 
   override read(size?: number): unknown {
     const chunk: unknown = super.read(size);
-    if (chunk !== null) this.owner.bodyTaken();
+    if (chunk !== null) this.owner.bodyProgress();
     this.askClient();
     return chunk;
   }
