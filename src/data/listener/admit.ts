@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import { isOddName, parseAuthority } from "../../base/http.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
-import { normalisePath } from "../route/normalise.ts";
+import { isQuery, normalisePath } from "../route/normalise.ts";
 
 /** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -13,7 +13,6 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const UNUSUAL_VALUE = /[^\t\x20-\x7e]/;
 const FORBIDDEN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
-const QUERY = /^[\x21\x22\x24-\x7e]*$/;
 
 /** Why a request was refused: the code and, for the client and the log, the rule it broke. */
 export interface Refusal {
@@ -159,8 +158,7 @@ function admitHost(x: Exchange, line: RequestLine): Refusal | null {
   }
   const parsed = parseAuthority(x.authority);
   if (parsed === null) return bad(BAD_HOST);
-  const host = parsed.host.toLowerCase();
-  x.host = host.endsWith(".") ? host.slice(0, -1) : host;
+  x.host = parsed.host;
   if (hostCache.size >= HOST_CACHE_MAX) hostCache.clear();
   hostCache.set(x.authority, x.host);
   return null;
@@ -197,7 +195,7 @@ function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
   const path = normalisePath(line.path);
   if (path === null)
     return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
-  if (!QUERY.test(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
+  if (!isQuery(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
   x.path = path;
   x.query = line.query;
   return null;
