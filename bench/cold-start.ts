@@ -1,0 +1,150 @@
+// Measures cold starts: from the start of `node DIST/main.js start|demo` to the first answered request, on loopback, and the CPU time the
+// whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike.
+// Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import net, { type AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+/** Between two tries to connect, ms; also about the error of a measurement. */
+const RETRY_MS = 2;
+const GIVE_UP_MS = 30_000;
+
+const ROOT = path.join(import.meta.dirname, "..");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: { type: "string", default: "15" }, command: { type: "string", default: "start" } },
+});
+const builds = (positionals.length === 0 ? [path.join(ROOT, "dist")] : positionals).map((build) => path.resolve(build));
+
+interface Sample {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  /** Until the ready line, ms. */
+  readonly readyMs: number;
+}
+
+/** A service that answers everything with 200, as bare as can be. */
+async function startOrigin(): Promise<net.Server> {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+const portOf = (server: net.Server): number => (server.address() as AddressInfo).port; // a TCP server that listens has one
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const port = portOf(server);
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** @returns whether a request was answered with 200 */
+function ask(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1", () => socket.write("GET /users/7 HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    socket.once("data", (data) => {
+      resolve(data.toString("latin1").startsWith("HTTP/1.1 200"));
+      socket.destroy();
+    });
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => resolve(false));
+  });
+}
+
+/** CPU time of a process and its children, all threads that still live, ms (Linux). */
+function cpuMsOf(pid: number): number {
+  let ns = 0;
+  for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
+    const own = `/proc/${pid}/task/${task}`;
+    ns += Number(fs.readFileSync(`${own}/schedstat`, "latin1").split(" ")[0]);
+    for (const child of fs.readFileSync(`${own}/children`, "latin1").split(" ").filter(Boolean)) ns += cpuMsOf(Number(child)) * 1e6;
+  }
+  return ns / 1e6;
+}
+
+async function measure(build: string, directory: string, upstream: number): Promise<Sample> {
+  const port = await freePort();
+  const config = path.join(directory, "sluice.yaml");
+  fs.writeFileSync(
+    config,
+    `version: 1\nlisteners: [ { address: "127.0.0.1:${port}" } ]\nadmin: { address: "127.0.0.1:0" }\n` +
+      `upstreams: { origin: { targets: [ { url: "http://127.0.0.1:${upstream}" } ] } }\n` +
+      "routes: [ { name: all, match: { path: /** }, to: origin } ]\n",
+  );
+  const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
+  const env = { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") };
+  const beganMs = performance.now();
+  const child = spawn(process.execPath, [path.join(build, "main.js"), ...args], { stdio: ["ignore", "pipe", "ignore"], env });
+  const ready = readyAt(child);
+  try {
+    while (!(await ask(port))) {
+      if (child.exitCode !== null || performance.now() - beganMs > GIVE_UP_MS) throw new Error(`${build} does not answer`);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    const wallMs = performance.now() - beganMs;
+    const cpuMs = cpuMsOf(child.pid ?? 0);
+    return { wallMs, cpuMs, readyMs: (await ready) - beganMs };
+  } finally {
+    child.kill("SIGTERM");
+    if (child.exitCode === null) await once(child, "exit");
+  }
+}
+
+function readyAt(child: ChildProcess): Promise<number> {
+  let text = "";
+  return new Promise((resolve) => {
+    child.stdout?.setEncoding("utf8").on("data", (more: string) => {
+      text += more;
+      if (/^ready /m.test(text)) resolve(performance.now());
+    });
+    child.once("exit", () => resolve(Number.NaN));
+  });
+}
+
+const at = (sorted: readonly number[], part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN;
+
+function line(name: string, numbers: readonly number[]): string {
+  const sorted = numbers.toSorted((a, b) => a - b);
+  return `  ${name.padEnd(24)} min ${at(sorted, 0).toFixed(0).padStart(5)} ms   median ${at(sorted, 0.5).toFixed(0).padStart(5)} ms`;
+}
+
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
+const origin = await startOrigin();
+const samples = new Map(builds.map((build) => [build, [] as Sample[]]));
+for (let run = 0; run < Number(values.runs); run++) {
+  for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
+}
+for (const [build, list] of samples) {
+  console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}, ${list.length} runs`);
+  console.log(
+    line(
+      "first answer",
+      list.map((sample) => sample.wallMs),
+    ),
+  );
+  console.log(
+    line(
+      "CPU until then",
+      list.map((sample) => sample.cpuMs),
+    ),
+  );
+  console.log(
+    line(
+      "ready line",
+      list.map((sample) => sample.readyMs),
+    ),
+  );
+}
+fs.rmSync(directory, { recursive: true, force: true });
+process.exit(0);
