@@ -1,6 +1,5 @@
 // Owns the `start` command: reads its arguments and becomes the supervisor or, when told so, the primary.
 // Must stay light: the supervisor loads this file and little else.
-import { availableParallelism } from "node:os";
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
 import { LAUNCH_ENV } from "../../plan/messages.ts";
@@ -54,23 +53,29 @@ function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<numbe
     args: process.argv.slice(1),
     takeover: options.takeover,
     log: createLog(),
+    configuration: async () => (await import("../supervisor/read-first.ts")).readFirst(options.files, io),
     onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
-  });
+  }).catch((error: unknown) => notStarted(error, io));
 }
 
 async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
-  const { ThreadNursery, workerEntry } = await import("../workers/nursery.ts");
+  const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../workers/nursery.ts");
   const threads = new ThreadNursery(workerEntry());
+  threads.more(threadsAtOnce() - 1);
   const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
   const link = connectSupervisor(options.takeover);
   const { runPrimary } = await import("../primary/primary.ts");
-  threads.more(availableParallelism() - 1);
   const onReady = (urls: readonly string[], version: number) => io.stdout(readyLine(urls, process.pid, version));
   try {
     return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });
   } catch (error) {
-    if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
-    else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
-    return error instanceof OperatorError ? error.exitCode : 1;
+    return notStarted(error, io);
   }
+}
+
+/** Says why. @returns the exit status */
+function notStarted(error: unknown, io: CommandIo): number {
+  if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
+  else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return error instanceof OperatorError ? error.exitCode : 1;
 }

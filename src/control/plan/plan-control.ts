@@ -1,6 +1,5 @@
 // Owns which plan is in force, and the way from a changed configuration to a new one: load, compile, prepare everywhere, switch.
 // A failure at any step before the switch leaves everything as it was.
-import { deserialize, serialize } from "node:v8";
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -84,7 +83,7 @@ export class PlanControl {
     const { source, workers, discovery } = this.#deps;
     const before = this.#inForce;
     if (before === null) throw new Error("reload before the first plan");
-    const loading = source.load();
+    const loading = await source.load();
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
     const plan = await source.compile(loading.config, ++this.#lastVersion);
     await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress), REMEDIES.reload);
@@ -138,14 +137,4 @@ function problemText(problem: ReloadProblem | string): string {
   if (typeof problem === "string") return problem;
   if (problem.at === undefined) return problem.message;
   return formatProblem({ message: problem.message, at: problem.at, path: problem.path ?? "", remedy: problem.remedy ?? "" });
-}
-
-/** A configuration as text that the supervisor can keep. It may hold bytes, so JSON does not do. */
-export function packConfig(config: Config): string {
-  return serialize(config).toString("base64");
-}
-
-/** @param text from {@link packConfig}, by this same program */
-export function unpackConfig(text: string): Config {
-  return deserialize(Buffer.from(text, "base64")) as Config; // see the parameter
 }

@@ -1,11 +1,13 @@
-// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
+// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force, and must load what reads
+// configurations only when one is read: a primary gets its first from the supervisor.
+import type { HandedConfiguration } from "../../plan/messages.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { compilePlan } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
+import { unpackConfig } from "./packed-config.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -41,7 +43,14 @@ export class PlanSource {
     return this.#picked;
   }
 
-  load(): Loading {
+  /** Takes a configuration that the supervisor read from the same files. */
+  accept({ config, warnings, files }: HandedConfiguration): LoadedConfig {
+    this.watched = files;
+    return { config: unpackConfig(config), warnings };
+  }
+
+  async load(): Promise<Loading> {
+    const { loadConfig } = await import("../config/load.ts");
     const result = loadConfig({ files: this.#files, env: this.#env });
     this.watched = result.files;
     if (!result.ok) return { ok: false, problems: result.problems };

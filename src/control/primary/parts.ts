@@ -6,7 +6,7 @@ import { Discovery } from "../discovery/discovery.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
-import type { ThreadNursery } from "../workers/nursery.ts";
+import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -17,6 +17,8 @@ export interface PartsOptions {
   readonly threads: ThreadNursery;
   readonly log: Log;
   readonly testHooks: boolean;
+  /** A worker serves its first plan: requests are answered, though others may still start. */
+  onListening(): void;
   /** A plan is in force. */
   onInForce(now: InForce): void;
   /** The process cannot mend itself: somebody must replace it. */
@@ -66,12 +68,14 @@ export function assembleParts(options: PartsOptions): Parts {
   return { cells, workers, discovery, probes, control, watchdog };
 }
 
-function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
+function createWorkers({ threads, log, testHooks, onListening }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
+    atOnce: threadsAtOnce(),
     log,
     testHooks,
+    listening: onListening,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
   });

@@ -6,20 +6,20 @@ import type { Log } from "../../observe/log.ts";
 import { openLogSink } from "../../observe/log-sink.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
-import { formatProblem } from "../config/problem.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
 import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../instance/addresses.ts";
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
-import { packConfig, unpackConfig } from "../plan/plan-control.ts";
+import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
 import { AdminDoor } from "./admin-door.ts";
+import { firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { assembleParts, type Parts } from "./parts.ts";
 import { testActions } from "./test-hooks.ts";
@@ -64,24 +64,6 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
   return await primary.run(config);
 }
 
-/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
-async function firstConfig(source: PlanSource, { link, log, io }: PrimaryOptions): Promise<Config | null> {
-  const loading = source.load();
-  if (loading.ok) {
-    for (const warning of loading.warnings) log.warn(warning);
-    return loading.config;
-  }
-  const problems = loading.problems.map(formatProblem);
-  const lastGood = link.orders.restart ? await link.lastGood() : null;
-  if (lastGood !== null) {
-    log.error("the configuration is broken: going on with the one that was in force", { problems });
-    return unpackConfig(lastGood);
-  }
-  for (const problem of problems) io.stderr(`${problem}\n`);
-  io.stderr(`the configuration was refused: ${problems.length} ${problems.length === 1 ? "error" : "errors"}\n`);
-  return null;
-}
-
 class Primary {
   readonly #options: PrimaryOptions;
   readonly #log: Log;
@@ -124,6 +106,7 @@ class Primary {
       threads,
       log,
       testHooks,
+      onListening: () => link.send({ kind: "listening" }),
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
       replace: (reason) => this.#replaceMyself(reason),
     });

@@ -1,11 +1,19 @@
-// Owns worker threads that are started before anybody knows how many are needed: they load their code while the primary reads
-// the configuration. One comes first, alone: all at once they would only keep each other, and the primary, from the cores.
-// Must never give them anything to do.
+// Owns worker threads that are started before anybody knows how many are needed: they load their code while the configuration is read and
+// the plan made. Must never give them anything to do.
+import { availableParallelism } from "node:os";
 import { Worker } from "node:worker_threads";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): URL {
   return new URL(import.meta.url.endsWith(".ts") ? "../../data/worker.ts" : "./worker.js", import.meta.url);
+}
+
+/**
+ * How many threads start at once: not more than there are cores left beside supervisor and primary, which are busy then too, but one. The
+ * others would only keep that one from its core; they start when it serves.
+ */
+export function threadsAtOnce(): number {
+  return Math.max(1, availableParallelism() - 2);
 }
 
 export class ThreadNursery {
