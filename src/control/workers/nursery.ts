@@ -1,11 +1,12 @@
 // Owns worker threads that are started before anybody knows how many are needed: they load their code while the configuration is read and
 // the plan made. Must never give them anything to do.
 import { availableParallelism } from "node:os";
+import path from "node:path";
 import { Worker } from "node:worker_threads";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
-export function workerEntry(): URL {
-  return new URL(import.meta.url.endsWith(".ts") ? "../../data/worker.ts" : "./worker.js", import.meta.url);
+export function workerEntry(): string {
+  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../data/worker.ts" : "worker.js");
 }
 
 /**
@@ -17,12 +18,12 @@ export function threadsAtOnce(): number {
 }
 
 export class ThreadNursery {
-  readonly #entry: URL;
+  readonly #entry: string;
   readonly #ready: Worker[] = [];
   #begun = 0;
 
   /** Starts one thread. */
-  constructor(entry: URL) {
+  constructor(entry: string) {
     this.#entry = entry;
     this.#begin();
   }

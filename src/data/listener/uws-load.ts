@@ -18,7 +18,7 @@ const MENDED_FILES_MAX = 4;
 const OTHERS_MAY_WRITE = 0o022;
 const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (README, Requirements).";
 
-const requireCjs = createRequire(import.meta.url);
+const requireCjs = createRequire(import.meta.filename);
 
 /**
  * @returns uWebSockets.js; the same object on every call in one thread.
