@@ -1,5 +1,6 @@
 // Measures cold starts: from the start of `node DIST/main.js start|demo` to the first answered request, on loopback, and the CPU time the
-// whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike.
+// whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
+// others took more than a tenth of the cores from are also left out of a second line (Linux).
 // Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -12,6 +13,11 @@ import { parseArgs } from "node:util";
 /** Between two tries to connect, ms; also about the error of a measurement. */
 const RETRY_MS = 2;
 const GIVE_UP_MS = 30_000;
+/** Before each run, a quiet moment is waited for: this long (ms) without much going on, and at most so long. */
+const QUIET_MS = 100;
+const QUIET_WITHIN_MS = 4000;
+/** Part of all cores that others may take in a quiet moment. */
+const QUIET_SHARE = 0.1;
 
 const ROOT = path.join(import.meta.dirname, "..");
 const { values, positionals } = parseArgs({
@@ -23,6 +29,8 @@ const builds = (positionals.length === 0 ? [path.join(ROOT, "dist")] : positiona
 interface Sample {
   readonly wallMs: number;
   readonly cpuMs: number;
+  /** Part of all cores' time that others took meanwhile. */
+  readonly othersShare: number;
   /** Until the ready line, ms. */
   readonly readyMs: number;
 }
@@ -73,6 +81,23 @@ function cpuMsOf(pid: number): number {
   return ns / 1e6;
 }
 
+/** Time (ms) that all cores together were busy. */
+function busyMs(): number {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+    fs.readFileSync("/proc/stat", "latin1").split("\n", 1)[0]?.split(/ +/).map(Number) ?? [];
+  return (user + nice + system + irq + softirq + steal) * 10;
+}
+
+const ownMs = (): number => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+
+async function quietMoment(): Promise<void> {
+  const endMs = performance.now() + QUIET_WITHIN_MS;
+  for (let before = busyMs(); performance.now() < endMs; before = busyMs()) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    if (busyMs() - before <= QUIET_SHARE * QUIET_MS * os.availableParallelism()) return;
+  }
+}
+
 async function measure(build: string, directory: string, upstream: number): Promise<Sample> {
   const port = await freePort();
   const config = path.join(directory, "sluice.yaml");
@@ -84,6 +109,8 @@ async function measure(build: string, directory: string, upstream: number): Prom
   );
   const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
   const env = { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") };
+  await quietMoment();
+  const before = { busyMs: busyMs(), ownMs: ownMs() };
   const beganMs = performance.now();
   const child = spawn(process.execPath, [path.join(build, "main.js"), ...args], { stdio: ["ignore", "pipe", "ignore"], env });
   const ready = readyAt(child);
@@ -94,7 +121,8 @@ async function measure(build: string, directory: string, upstream: number): Prom
     }
     const wallMs = performance.now() - beganMs;
     const cpuMs = cpuMsOf(child.pid ?? 0);
-    return { wallMs, cpuMs, readyMs: (await ready) - beganMs };
+    const othersMs = busyMs() - before.busyMs - cpuMs - (ownMs() - before.ownMs);
+    return { wallMs, cpuMs, othersShare: othersMs / wallMs / os.availableParallelism(), readyMs: (await ready) - beganMs };
   } finally {
     child.kill("SIGTERM");
     if (child.exitCode === null) await once(child, "exit");
@@ -114,9 +142,10 @@ function readyAt(child: ChildProcess): Promise<number> {
 
 const at = (sorted: readonly number[], part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN;
 
-function line(name: string, numbers: readonly number[]): string {
-  const sorted = numbers.toSorted((a, b) => a - b);
-  return `  ${name.padEnd(24)} min ${at(sorted, 0).toFixed(0).padStart(5)} ms   median ${at(sorted, 0.5).toFixed(0).padStart(5)} ms`;
+function printLine(name: string, list: readonly Sample[], value: (sample: Sample) => number): void {
+  const sorted = list.map(value).sort((a, b) => a - b);
+  const shown = [at(sorted, 0), at(sorted, 0.5)].map((ms) => ms.toFixed(0).padStart(5));
+  console.log(`  ${name.padEnd(24)} min ${shown[0]} ms   median ${shown[1]} ms   (${list.length} runs)`);
 }
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
@@ -126,25 +155,13 @@ for (let run = 0; run < Number(values.runs); run++) {
   for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
 }
 for (const [build, list] of samples) {
-  console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}, ${list.length} runs`);
-  console.log(
-    line(
-      "first answer",
-      list.map((sample) => sample.wallMs),
-    ),
-  );
-  console.log(
-    line(
-      "CPU until then",
-      list.map((sample) => sample.cpuMs),
-    ),
-  );
-  console.log(
-    line(
-      "ready line",
-      list.map((sample) => sample.readyMs),
-    ),
-  );
+  const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
+  console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}`);
+  printLine("first answer", list, (sample) => sample.wallMs);
+  printLine("first answer, quiet", quiet, (sample) => sample.wallMs);
+  printLine("CPU until then", list, (sample) => sample.cpuMs);
+  printLine("ready line", list, (sample) => sample.readyMs);
+  printLine("ready line, quiet", quiet, (sample) => sample.readyMs);
 }
 fs.rmSync(directory, { recursive: true, force: true });
 process.exit(0);

@@ -70,6 +70,8 @@ export interface HandedConfiguration {
   readonly warnings: readonly string[];
   /** Everything it was made of: what to watch. */
   readonly files: readonly string[];
+  /** What tells whether each of the files is still as it was read (control/config/files.ts). */
+  readonly stamps: readonly string[];
   /** Environment variables that it was read with and that the receiver, born before they were known, lacks. */
   readonly env: Readonly<Record<string, string>>;
 }

@@ -40,12 +40,15 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
   const options = parseStartArguments(argv);
-  // A reader of our output that goes away must not end the gateway.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
   const supervised = io.env[LAUNCH_ENV] !== undefined && process.send !== undefined;
   const code = supervised || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
+}
+
+/** A reader of our output that goes away must not end the gateway. Node takes ms to make the two streams: not before what others wait for. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
 
 function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
@@ -53,7 +56,10 @@ function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<numbe
     args: process.argv.slice(1),
     takeover: options.takeover,
     log: createLog(),
-    configuration: async () => (await import("../supervisor/read-first.ts")).readFirst(options.files, io),
+    configuration: async () => {
+      outliveReaders();
+      return (await import("../supervisor/read-first.ts")).readFirst(options.files, io);
+    },
     onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
   }).catch((error: unknown) => notStarted(error, io));
 }
@@ -62,6 +68,7 @@ async function becomePrimary(options: StartArguments, io: CommandIo): Promise<nu
   const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../workers/nursery.ts");
   const threads = new ThreadNursery(workerEntry());
   threads.more(threadsAtOnce() - 1);
+  outliveReaders();
   const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
   const link = connectSupervisor(options.takeover);
   const { runPrimary } = await import("../primary/primary.ts");

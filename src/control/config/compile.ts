@@ -46,7 +46,7 @@ function compileListener(listener: Config["listeners"][number], hashes: Config["
         ? null
         : {
             certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
-            fingerprint: fingerprint(described),
+            fingerprint: digest(JSON.stringify(described)),
           },
     proxyProtocol,
   };
@@ -69,7 +69,8 @@ function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
     slowStartMs: slowStart,
     tls: tls ?? null,
   };
-  return { ...settings, fingerprint: fingerprint(settings), targets: targets.filter((target) => target.weight > 0) };
+  const text = JSON.stringify(settings);
+  return { ...settings, fingerprint: settings.tls === null ? text : digest(text), targets: targets.filter((target) => target.weight > 0) };
 }
 
 function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
@@ -96,5 +97,5 @@ function missing(upstream: string): never {
   throw new Error(`upstream ${upstream} was not checked`);
 }
 
-/** A short name for a value: equal values have equal ones. Keys come in schema order, so equal settings serialise alike. */
-const fingerprint = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("base64url").slice(0, 22);
+/** Stands for a text that may hold keys. Keys of objects come in schema order, so that equal settings have equal texts. */
+const digest = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22);

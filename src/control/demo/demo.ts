@@ -10,10 +10,10 @@ import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { readyLine } from "../commands/start.ts";
 import { supervise } from "../supervisor/supervise.ts";
+import { HOST, type Ports } from "./ports.ts";
 import type { Leg } from "./tour.ts";
 
 const USAGE = "usage: sluice demo [--port N] [--admin-port N]";
-const HOST = "127.0.0.1";
 const PORT_DEFAULT = 8080;
 const ADMIN_PORT_DEFAULT = 9901;
 
@@ -21,11 +21,6 @@ const ADMIN_PORT_DEFAULT = 9901;
 const FIRST_PATH = "/users/7";
 /** Longest wait (ms) for the answer. */
 const FIRST_ANSWER_MS_MAX = 30_000;
-
-interface Ports {
-  readonly listener: number;
-  readonly admin: number;
-}
 
 export const demoCommand: Command = async (argv, io) => {
   const wanted = parsePorts(argv);
@@ -54,26 +49,9 @@ export function parsePorts(argv: readonly string[]): Ports {
   return ports;
 }
 
-/** @returns the port, or a free one for 0. @throws OperatorError when it is taken, saying what to do. */
-function claim(port: number, option: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", (error) => {
-      const busy = "code" in error && error.code === "EADDRINUSE";
-      const problem = busy ? `port ${port} is in use` : error.message;
-      reject(new OperatorError(`cannot listen on ${HOST}:${port}: ${problem}; choose another with ${option} N (0 picks a free one)`));
-    });
-    server.listen({ host: HOST, port, exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : port));
-    });
-  });
-}
-
 /** Supervises the gateway, as `start` does, and prints the tour once it has answered. @returns its exit status */
 function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<number> {
   const configuration = path.join(packageDirectory(), "config", "demo.yaml");
-  let admin = "";
   const listening = Promise.withResolvers<void>();
   const answered = listening.promise.then(() => firstAnswer(Number(process.env["DEMO_PORT"])));
   answered.catch(() => {}); // said when the gateway is ready
@@ -82,12 +60,9 @@ function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<nu
     takeover: false,
     log: createLog(),
     configuration: async () => {
-      const ports = { listener: await claim(wanted.listener, "--port"), admin: await claim(wanted.admin, "--admin-port") };
-      admin = `http://${HOST}:${ports.admin}`;
-      const { DemoUpstreams } = await import("./upstreams.ts");
-      const upstreams = await DemoUpstreams.start();
+      const { buildStage } = await import("./stage.ts");
+      const env = { ...(await buildStage(wanted)), DEMO_ACCESS_LOG: accessLog };
       // config/demo.yaml reads them, here and in every primary: those started later inherit them.
-      const env = { ...upstreams.env, DEMO_PORT: String(ports.listener), DEMO_ADMIN_PORT: String(ports.admin), DEMO_ACCESS_LOG: accessLog };
       Object.assign(process.env, env);
       const { readFirst } = await import("../supervisor/read-first.ts");
       const read = readFirst([configuration], io);
@@ -98,6 +73,7 @@ function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<nu
       answered.then(
         async ({ status, coldStartMs }) => {
           const [url = ""] = urls;
+          const admin = `http://${HOST}:${process.env["DEMO_ADMIN_PORT"]}`;
           const { tour } = await import("./tour.ts");
           io.stdout(readyLine(urls, process.pid, version));
           io.stdout(tourText(tour(url, admin, accessLog)));

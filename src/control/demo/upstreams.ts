@@ -1,5 +1,6 @@
 // Owns the demo's built-in upstreams: starts their servers on free loopback ports, stops and revives single ones.
 import { createServer, type Server } from "node:http";
+import { HOST } from "./ports.ts";
 import { labService, namedService, type TargetSwitch, usersService } from "./services.ts";
 import { echoWebSocket } from "./web-socket-echo.ts";
 
@@ -30,7 +31,7 @@ export class DemoUpstreams implements TargetSwitch {
 
   /** Where each service listens, as the variables that config/demo.yaml reads: `DEMO_USERS_A=http://127.0.0.1:PORT`. */
   get env(): Readonly<Record<string, string>> {
-    const entries = [...this.#ports].map(([name, port]) => [`DEMO_${name.toUpperCase().replace("-", "_")}`, `http://127.0.0.1:${port}`]);
+    const entries = [...this.#ports].map(([name, port]) => [`DEMO_${name.toUpperCase().replace("-", "_")}`, `http://${HOST}:${port}`]);
     return Object.fromEntries(entries) as Record<string, string>; // the entries are pairs of strings
   }
 
@@ -40,7 +41,7 @@ export class DemoUpstreams implements TargetSwitch {
     if (server === undefined) return false;
     if (server.listening) return true;
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(this.#ports.get(name) ?? 0, "127.0.0.1", () => resolve());
+      server.once("error", reject).listen(this.#ports.get(name) ?? 0, HOST, () => resolve());
     });
     const address = server.address();
     if (typeof address === "object" && address !== null) this.#ports.set(name, address.port);

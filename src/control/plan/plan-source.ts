@@ -23,6 +23,8 @@ export class PlanSource {
   #picked: PickedPorts;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
+  /** Of a configuration that another process read: {@link HandedConfiguration.stamps}. */
+  stamps: readonly string[] = [];
 
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
   constructor(options: {
@@ -44,8 +46,9 @@ export class PlanSource {
   }
 
   /** Takes a configuration that the supervisor read from the same files. */
-  accept({ config, warnings, files }: HandedConfiguration): LoadedConfig {
+  accept({ config, warnings, files, stamps }: HandedConfiguration): LoadedConfig {
     this.watched = files;
+    this.stamps = stamps;
     return { config: unpackConfig(config), warnings };
   }
 

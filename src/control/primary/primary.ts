@@ -89,6 +89,8 @@ class Primary {
   readonly #started = new Promise<void>((resolve) => {
     this.#beginServing = resolve;
   });
+  /** Resolves when a worker serves the first plan. */
+  readonly #listening = Promise.withResolvers<void>();
   readonly #ended = new Promise<number>((resolve) => {
     this.#end = resolve;
   });
@@ -106,7 +108,10 @@ class Primary {
       threads,
       log,
       testHooks,
-      onListening: () => link.send({ kind: "listening" }),
+      onListening: () => {
+        link.send({ kind: "listening" });
+        this.#listening.resolve();
+      },
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
       replace: (reason) => this.#replaceMyself(reason),
     });
@@ -163,7 +168,6 @@ class Primary {
 
   async #start(config: Config): Promise<void> {
     const { link, threads } = this.#options;
-    this.#files.update(this.#source.watched);
     const plan = await this.#source.compile(config, 1);
     const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
     await checkAddressesFree(
@@ -190,11 +194,14 @@ class Primary {
     if (this.#stopping) this.#drain();
   }
 
-  /** What stands around the data plane: access log, control socket, admin listener. */
+  /** What stands around the data plane: access log, control socket, file watch, admin listener. Nothing that the first worker waits for. */
   async #openAround(config: Config, taking: boolean): Promise<void> {
+    await new Promise((resolve) => setImmediate(resolve));
     this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
     this.#accessLog.start();
     await this.#door.listenUnix(this.#directory.socket);
+    await this.#listening.promise;
+    this.#files.update(this.#source.watched, this.#source.stamps);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
   }
 

@@ -9,7 +9,10 @@ import { packConfig } from "../plan/packed-config.ts";
 /** @returns null when it is refused, after saying why. */
 export function readFirst(files: readonly string[], io: CommandIo): HandedConfiguration | null {
   const result = loadConfig({ files, env: io.env });
-  if (result.ok) return { config: packConfig(result.config), warnings: result.warnings.map(formatProblem), files: result.files, env: {} };
-  io.stderr(formatRefusal(result.problems));
-  return null;
+  if (!result.ok) {
+    io.stderr(formatRefusal(result.problems));
+    return null;
+  }
+  const { config, warnings, files: watched, stamps } = result;
+  return { config: packConfig(config), warnings: warnings.map(formatProblem), files: watched, stamps, env: {} };
 }
