@@ -2,7 +2,7 @@
 // Must stay light: the supervisor loads this file and little else.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
-import { LAUNCH_ENV } from "../../plan/messages.ts";
+import { isSupervised } from "../supervisor/channel.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import type { CommandIo } from "./command.ts";
 
@@ -40,8 +40,7 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
   const options = parseStartArguments(argv);
-  const supervised = io.env[LAUNCH_ENV] !== undefined && process.send !== undefined;
-  const code = supervised || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  const code = isSupervised() || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
 }

@@ -2,8 +2,10 @@
 // configuration of its own and import nothing heavy: what it does not do cannot kill it. Only while the first primary boots, and has nothing
 // else to do, does it let the configuration be read here, on another core.
 import { type ChildProcess, spawn } from "node:child_process";
+import { Duplex } from "node:stream";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { CHANNEL_FD, Channel } from "./channel.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
 
@@ -28,6 +30,8 @@ export interface SuperviseOptions {
 
 interface Primary {
   readonly process: ChildProcess;
+  /** null when it could not be started. */
+  readonly channel: Channel<ToSupervisor, FromSupervisor> | null;
   readonly bornMs: number;
   ready: boolean;
 }
@@ -128,12 +132,14 @@ class Supervisor {
 
   #spawn(orders: LaunchOrders): Primary {
     const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
-      stdio: ["inherit", "inherit", "inherit", "ipc"],
+      stdio: ["inherit", "inherit", "inherit", "pipe"],
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });
-    const primary: Primary = { process: child, bornMs: performance.now(), ready: false };
-    // A primary speaks only the messages of ToSupervisor; it is our own program.
-    child.on("message", (message) => this.#heard(primary, message as ToSupervisor));
+    const end = child.stdio[CHANNEL_FD];
+    const heard = (message: ToSupervisor): void => this.#heard(primary, message);
+    // A pipe beyond the standard streams goes both ways. That it closes is no news: the process's end is.
+    const channel = end instanceof Duplex ? new Channel<ToSupervisor, FromSupervisor>(end, { heard, closed: () => {} }) : null;
+    const primary: Primary = { process: child, channel, bornMs: performance.now(), ready: false };
     child.once("error", (error) => {
       this.#options.log.error("the primary could not be started", { error: error.message });
       if (child.pid === undefined) this.#gone(primary, null, null);
@@ -241,7 +247,6 @@ class Supervisor {
   }
 
   #tell(primary: Primary, message: FromSupervisor): void {
-    // A primary that died meanwhile has a closed channel; its exit is handled elsewhere.
-    if (primary.process.connected) primary.process.send(message, () => {});
+    primary.channel?.send(message); // one that died has none; its exit is handled elsewhere
   }
 }

@@ -1,6 +1,8 @@
 // Owns the primary's end of the channel to its supervisor (or the lack of one). Must never decide anything, and must lose nothing that
 // arrives before somebody asks for it.
+import { Socket } from "node:net";
 import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { CHANNEL_FD, Channel, isSupervised } from "./channel.ts";
 
 /** How long (ms) a restarted primary waits for the supervisor's copy of the last good configuration. */
 const LAST_GOOD_TIMEOUT_MS = 2000;
@@ -25,30 +27,37 @@ export interface SupervisorLink {
 /** @param takeover what the command line says, used when nobody gave orders. */
 export function connectSupervisor(takeover: boolean): SupervisorLink {
   const text = process.env[LAUNCH_ENV];
-  if (text === undefined || process.send === undefined) return unsupervised(takeover);
+  if (text === undefined || !isSupervised()) return unsupervised(takeover);
   delete process.env[LAUNCH_ENV]; // children of ours must not take it for theirs
-  return new Channel(JSON.parse(text) as LaunchOrders); // written by supervise.ts, our own program
+  return new Link(JSON.parse(text) as LaunchOrders); // written by supervise.ts, our own program
 }
 
-class Channel implements SupervisorLink {
+class Link implements SupervisorLink {
   readonly supervised = true;
   readonly orders: LaunchOrders;
   readonly pid = process.ppid;
+  readonly #channel: Channel<FromSupervisor, ToSupervisor>;
   readonly #configuration = Promise.withResolvers<HandedConfiguration | null>();
   #lastGood: (config: string | null) => void = () => {};
   #replaceFailed: (reason: string) => void = () => {};
   /** Wishes to stop that nobody has heard yet. */
   #stops = 0;
   #stop: (() => void) | null = null;
+  #lost: () => void = () => {};
 
   constructor(orders: LaunchOrders) {
     this.orders = orders;
-    process.on("message", (message: FromSupervisor) => this.#heard(message));
-    process.once("disconnect", () => this.#configuration.resolve(null));
+    this.#channel = new Channel(new Socket({ fd: CHANNEL_FD, readable: true, writable: true }), {
+      heard: (message: FromSupervisor) => this.#heard(message),
+      closed: () => {
+        this.#configuration.resolve(null);
+        this.#lost();
+      },
+    });
   }
 
   send(message: ToSupervisor): void {
-    if (process.connected) process.send?.(message, undefined, undefined, () => {});
+    this.#channel.send(message);
   }
 
   configuration(): Promise<HandedConfiguration | null> {
@@ -76,8 +85,8 @@ class Channel implements SupervisorLink {
   }
 
   onLost(callback: () => void): void {
-    if (process.connected) process.once("disconnect", callback);
-    else callback();
+    this.#lost = callback;
+    if (!this.#channel.open) callback();
   }
 
   #heard(message: FromSupervisor): void {
