@@ -6,7 +6,8 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { build, type Plugin, transform } from "esbuild";
+import { build, type Metafile, type Plugin, transform } from "esbuild";
+import type { Packs, Role } from "./loader.ts";
 
 const OUT = "dist";
 const FRESH = "dist.new";
@@ -34,9 +35,30 @@ function lazily(id: string): string {
 module.exports = { ${names.map((name) => `get ${name}() { return load().${name}; }`).join(", ")} };`;
 }
 
-/** ES modules, to share code between what is loaded at once and what is loaded lazily: only so does esbuild split. @returns name -> text */
-async function bundle(): Promise<ReadonlyMap<string, string>> {
-  const { outputFiles } = await build({
+/** What each role begins with, in packs that are loaded one after the other: sources, with all that they import. Everything else stays alone. */
+const BEGINNINGS: Readonly<Record<Role, Readonly<Record<string, readonly string[]>>>> = {
+  outer: {
+    "start.pack.js": ["src/main.ts", "src/control/commands/start.ts"],
+    "demo.pack.js": ["src/control/demo/demo.ts", "src/control/demo/stage.ts"],
+    "read.pack.js": ["src/control/supervisor/read-first.ts"],
+  },
+  primary: {
+    "nursery.pack.js": ["src/main.ts", "src/control/commands/start.ts", "src/control/workers/nursery.ts"],
+    "primary.pack.js": ["src/control/supervisor/supervisor-link.ts", "src/control/primary/primary.ts"],
+    "admin.pack.js": ["src/control/admin/server.ts"],
+  },
+  worker: { "worker.pack.js": ["src/data/worker.ts"] },
+};
+
+interface Bundle {
+  /** Name -> text of an ES module. */
+  readonly modules: ReadonlyMap<string, string>;
+  readonly outputs: Metafile["outputs"];
+}
+
+/** ES modules, to share code between what is loaded at once and what is loaded lazily: only so does esbuild split. */
+async function bundle(): Promise<Bundle> {
+  const { outputFiles, metafile } = await build({
     entryPoints: { "main-chunk": "src/main.ts", "worker-chunk": "src/data/worker.ts" },
     outdir: FRESH,
     entryNames: "[name]",
@@ -51,14 +73,44 @@ async function bundle(): Promise<ReadonlyMap<string, string>> {
     sourcemap: "inline",
     logLevel: "warning",
     plugins: [lazyBuiltins],
+    metafile: true,
     write: false,
   });
-  return new Map(outputFiles.map((file) => [path.basename(file.path), file.text]));
+  return { modules: new Map(outputFiles.map((file) => [path.basename(file.path), file.text])), outputs: metafile.outputs };
+}
+
+/** @returns the chunks in each pack of each role */
+function packs({ outputs }: Bundle): Record<Role, Packs> {
+  const reachable = (file: string): string[] => [
+    file,
+    ...(outputs[file]?.imports ?? []).flatMap((each) => (each.kind === "import-statement" && !each.external ? reachable(each.path) : [])),
+  ];
+  const outputOf = (source: string): string => {
+    const found = Object.keys(outputs).find((file) => outputs[file]?.entryPoint === source);
+    if (found === undefined) throw new Error(`${source} is no chunk of its own: nothing imports it lazily`);
+    return found;
+  };
+  const packsOf = (role: Role): Packs => {
+    const taken = new Set<string>();
+    const entries = Object.entries(BEGINNINGS[role]).map(([pack, sources]) => {
+      const names = [...new Set(sources.map(outputOf).flatMap(reachable))].map((file) => path.basename(file));
+      return [pack, names.filter((name) => !taken.has(name) && taken.add(name))] as const;
+    });
+    return Object.fromEntries(entries);
+  };
+  return { outer: packsOf("outer"), primary: packsOf("primary"), worker: packsOf("worker") };
+}
+
+interface Chunk {
+  readonly code: string;
+  /** Source map, JSON. */
+  readonly map: string;
 }
 
 /** Turns the modules into CommonJS, which threads start 10 ms sooner with, each as a function for loader.ts to call. */
-async function writeChunks(chunks: ReadonlyMap<string, string>): Promise<void> {
-  for (const [name, text] of chunks) {
+async function wrap({ modules }: Bundle): Promise<ReadonlyMap<string, Chunk>> {
+  const chunks = new Map<string, Chunk>();
+  for (const [name, text] of modules) {
     const { code, map } = await transform(text.replace(/^#!.*\n/, "\n"), {
       format: "cjs",
       platform: "node",
@@ -72,13 +124,32 @@ async function writeChunks(chunks: ReadonlyMap<string, string>): Promise<void> {
       footer: "})",
       logLevel: "warning",
     });
+    chunks.set(name, { code: code.trimEnd(), map });
+  }
+  return chunks;
+}
+
+function writeChunks(chunks: ReadonlyMap<string, Chunk>): void {
+  for (const [name, { code, map }] of chunks) {
     fs.writeFileSync(path.join(FRESH, name), code);
     fs.writeFileSync(path.join(FRESH, `${name}.map`), map);
   }
 }
 
+/** A pack is a list of chunks, each beginning on a line of its own, where its part of the source map begins. */
+function writePack(name: string, chunks: readonly Chunk[]): void {
+  let line = 1;
+  const sections = chunks.map(({ code, map }) => {
+    const section = { offset: { line, column: 0 }, map: JSON.parse(map) as unknown };
+    line += code.split("\n").length;
+    return section;
+  });
+  fs.writeFileSync(path.join(FRESH, name), `[\n${chunks.map(({ code }) => `${code},\n`).join("")}]`);
+  fs.writeFileSync(path.join(FRESH, `${name}.map`), JSON.stringify({ version: 3, sections }));
+}
+
 /** @param writesCode for the run that compiles */
-async function writeLoaders(writesCode: boolean): Promise<void> {
+async function writeLoaders(packed: Record<Role, Packs>, writesCode: boolean): Promise<void> {
   for (const entry of ["main", "worker"]) {
     await build({
       entryPoints: { [entry]: "src/loader.ts" },
@@ -87,7 +158,7 @@ async function writeLoaders(writesCode: boolean): Promise<void> {
       format: "cjs",
       platform: "node",
       target: TARGET,
-      define: { ENTRY_CHUNK: JSON.stringify(`${entry}-chunk.js`), WRITES_CODE: String(writesCode) },
+      define: { ENTRY: JSON.stringify(`${entry}-chunk.js`), PACKS: JSON.stringify(packed), WRITES_CODE: String(writesCode) },
       banner: entry === "main" ? { js: "#!/usr/bin/env node" } : {},
       ...SMALLER,
       logLevel: "warning",
@@ -101,7 +172,11 @@ const RUN_MS_MAX = 30_000;
 
 /** Runs the gateway up to its first answers and ends it: then each process and thread writes what V8 compiled by then. @throws Error when it does not run */
 async function runOnce(args: readonly string[], url: string, env: NodeJS.ProcessEnv): Promise<void> {
-  const child = spawn(process.execPath, [path.join(FRESH, "main.js"), ...args], { stdio: ["ignore", "pipe", "inherit"], env });
+  const child = spawn(process.execPath, [path.join(FRESH, "main.js"), ...args], { stdio: ["ignore", "pipe", "pipe"], env });
+  let log = "";
+  child.stderr.setEncoding("utf8").on("data", (text: string) => {
+    log += text;
+  });
   const over = new Promise<number | null>((resolve) => child.once("exit", resolve));
   const timer = setTimeout(() => child.kill("SIGKILL"), RUN_MS_MAX);
   let output = "";
@@ -113,7 +188,7 @@ async function runOnce(args: readonly string[], url: string, env: NodeJS.Process
   }
   const code = await over;
   clearTimeout(timer);
-  if (code !== 0) throw new Error(`\`${args[0]}\` ended with ${code}`);
+  if (code !== 0) throw new Error(`\`${args[0]}\` ended with ${code}: ${log}`);
 }
 
 async function freePort(): Promise<number> {
@@ -128,7 +203,6 @@ async function freePort(): Promise<number> {
 async function compile(): Promise<void> {
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-build-"));
   const env = { ...process.env, SLUICE_RUN_DIR: directory };
-  await writeLoaders(true);
   try {
     for (const command of ["start", "demo"]) {
       const port = String(await freePort());
@@ -151,8 +225,17 @@ fs.rmSync(FRESH, { recursive: true, force: true });
 fs.mkdirSync(FRESH);
 // The package as a whole is ES modules.
 fs.writeFileSync(path.join(FRESH, "package.json"), '{ "type": "commonjs" }\n');
-await writeChunks(await bundle());
+const bundled = await bundle();
+const packed = packs(bundled);
+const chunks = await wrap(bundled);
+writeChunks(chunks);
+for (const [name, names] of Object.values(packed).flatMap((each) => Object.entries(each)))
+  writePack(
+    name,
+    names.flatMap((each) => chunks.get(each) ?? []),
+  );
+await writeLoaders(packed, true);
 await compile();
-await writeLoaders(false);
+await writeLoaders(packed, false);
 fs.rmSync(OUT, { recursive: true, force: true });
 fs.renameSync(FRESH, OUT);
