@@ -11,7 +11,7 @@ import path from "node:path";
 import { parseArgs } from "node:util";
 
 /** Between two tries to connect, ms; also about the error of a measurement. */
-const RETRY_MS = 2;
+const RETRY_MS = 4;
 const GIVE_UP_MS = 30_000;
 /** Before each run, a quiet moment is waited for: this long (ms) without much going on, and at most so long. */
 const QUIET_MS = 100;

@@ -1,9 +1,8 @@
 // Owns the `start` command: reads its arguments and becomes the supervisor or, when told so, the primary.
-// Must stay light: the supervisor loads this file and little else.
+// Must stay light, and load no more than what is said here: both sides of every start begin with this file.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
 import { isSupervised } from "../supervisor/channel.ts";
-import { supervise } from "../supervisor/supervise.ts";
 import type { CommandIo } from "./command.ts";
 
 export interface StartArguments {
@@ -50,17 +49,26 @@ function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
 
-function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
-  return supervise({
-    args: process.argv.slice(1),
-    takeover: options.takeover,
-    log: createLog(),
-    configuration: async () => {
-      outliveReaders();
-      return (await import("../supervisor/read-first.ts")).readFirst(options.files, io);
-    },
-    onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
-  }).catch((error: unknown) => notStarted(error, io));
+async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
+  const { supervise } = await import("../supervisor/supervise.ts");
+  try {
+    return await supervise({
+      args: process.argv.slice(1),
+      takeover: options.takeover,
+      log: createLog(),
+      configuration: async () => {
+        const { readFirst } = await import("../supervisor/read-first.ts");
+        const read = readFirst(options.files, io.env);
+        outliveReaders();
+        if (typeof read !== "string") return read;
+        io.stderr(read);
+        return null;
+      },
+      onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
+    });
+  } catch (error) {
+    return notStarted(error, io);
+  }
 }
 
 async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {

@@ -65,8 +65,10 @@ function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<nu
       // config/demo.yaml reads them, here and in every primary: those started later inherit them.
       Object.assign(process.env, env);
       const { readFirst } = await import("../supervisor/read-first.ts");
-      const read = readFirst([configuration], io);
-      return read === null ? null : { ...read, env };
+      const read = readFirst([configuration], process.env);
+      if (typeof read !== "string") return { ...read, env };
+      io.stderr(read);
+      return null;
     },
     onListening: listening.resolve,
     onReady: (urls, version) => {

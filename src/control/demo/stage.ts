@@ -6,9 +6,10 @@ import { DemoUpstreams } from "./upstreams.ts";
 
 /** @returns the environment variables that config/demo.yaml reads. @throws OperatorError when a port is taken, saying what to do. */
 export async function buildStage(wanted: Ports): Promise<Record<string, string>> {
+  // First, as they keep their ports: one that was found free and let go could become theirs.
+  const upstreams = await DemoUpstreams.start();
   const listener = await claim(wanted.listener, "--port");
   const admin = await claim(wanted.admin, "--admin-port");
-  const upstreams = await DemoUpstreams.start();
   return { ...upstreams.env, DEMO_PORT: String(listener), DEMO_ADMIN_PORT: String(admin) };
 }
 

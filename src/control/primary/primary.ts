@@ -194,13 +194,12 @@ class Primary {
     if (this.#stopping) this.#drain();
   }
 
-  /** What stands around the data plane: access log, control socket, file watch, admin listener. Nothing that the first worker waits for. */
+  /** What stands around the data plane: access log, control socket, file watch, admin listener. The first worker comes first. */
   async #openAround(config: Config, taking: boolean): Promise<void> {
-    await new Promise((resolve) => setImmediate(resolve));
+    await this.#listening.promise;
     this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
     this.#accessLog.start();
     await this.#door.listenUnix(this.#directory.socket);
-    await this.#listening.promise;
     this.#files.update(this.#source.watched, this.#source.stamps);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
   }

@@ -6,13 +6,10 @@ import { loadConfig } from "../config/load.ts";
 import { formatProblem, formatRefusal } from "../config/problem.ts";
 import { packConfig } from "../plan/packed-config.ts";
 
-/** @returns null when it is refused, after saying why. */
-export function readFirst(files: readonly string[], io: CommandIo): HandedConfiguration | null {
-  const result = loadConfig({ files, env: io.env });
-  if (!result.ok) {
-    io.stderr(formatRefusal(result.problems));
-    return null;
-  }
+/** @returns what to say when it is refused. */
+export function readFirst(files: readonly string[], env: CommandIo["env"]): HandedConfiguration | string {
+  const result = loadConfig({ files, env });
+  if (!result.ok) return formatRefusal(result.problems);
   const { config, warnings, files: watched, stamps } = result;
   return { config: packConfig(config), warnings: warnings.map(formatProblem), files: watched, stamps, env: {} };
 }
