@@ -23,7 +23,9 @@ const lazyBuiltins: Plugin = {
   name: "lazy-builtins",
   setup(bundle) {
     const filter = new RegExp(`^node:(${SELDOM.join("|")})$`);
-    bundle.onResolve({ filter }, ({ path: id }) => ({ path: id, namespace: "lazy-builtin" }));
+    bundle.onResolve({ filter }, ({ path: id, kind }) =>
+      kind === "import-statement" ? { path: id, namespace: "lazy-builtin" } : undefined,
+    );
     bundle.onLoad({ filter: /.*/, namespace: "lazy-builtin" }, ({ path: id }) => ({ contents: lazily(id), loader: "js" }));
   },
 };
@@ -36,7 +38,7 @@ module.exports = { ${names.map((name) => `get ${name}() { return load().${name};
 }
 
 /** What each role begins with, in packs that are loaded one after the other: sources, with all that they import. Everything else stays alone. */
-const BEGINNINGS: Readonly<Record<Role, Readonly<Record<string, readonly string[]>>>> = {
+const BEGINNINGS: Readonly<Record<"outer" | "primary", Readonly<Record<string, readonly string[]>>>> = {
   outer: {
     "start.pack.js": ["src/main.ts", "src/control/commands/start.ts", "src/control/supervisor/supervise.ts"],
     "read.pack.js": ["src/control/supervisor/read-first.ts"],
@@ -47,19 +49,37 @@ const BEGINNINGS: Readonly<Record<Role, Readonly<Record<string, readonly string[
     "primary.pack.js": ["src/control/supervisor/supervisor-link.ts", "src/control/primary/primary.ts"],
     "admin.pack.js": ["src/control/admin/server.ts"],
   },
-  worker: { "worker.pack.js": ["src/data/worker.ts"] },
 };
 
-interface Bundle {
+interface Chunk {
+  /** A function for loader.ts to call. */
+  readonly code: string;
+  /** Source map, JSON. */
+  readonly map: string;
+}
+
+/** CommonJS, which threads start 10 ms sooner with than with ES modules. */
+const WRAPPED = {
+  format: "cjs",
+  platform: "node",
+  target: TARGET,
+  define: { "import.meta.filename": "__filename", "import.meta.dirname": "__dirname", "import.meta.main": "false" },
+  ...SMALLER,
+  logLevel: "warning",
+} as const;
+const WRAP_BEGIN = '(function (exports, require, module, __filename, __dirname) { "use strict";';
+const WRAP_END = "})";
+
+interface Split {
   /** Name -> text of an ES module. */
   readonly modules: ReadonlyMap<string, string>;
   readonly outputs: Metafile["outputs"];
 }
 
-/** ES modules, to share code between what is loaded at once and what is loaded lazily: only so does esbuild split. */
-async function bundle(): Promise<Bundle> {
+/** The control plane, with all commands: ES modules, as only those can be split. */
+async function splitControl(): Promise<Split> {
   const { outputFiles, metafile } = await build({
-    entryPoints: { "main-chunk": "src/main.ts", "worker-chunk": "src/data/worker.ts" },
+    entryPoints: { "main-chunk": "src/main.ts" },
     outdir: FRESH,
     entryNames: "[name]",
     chunkNames: "[name]-[hash]",
@@ -68,7 +88,6 @@ async function bundle(): Promise<Bundle> {
     format: "esm",
     platform: "node",
     target: TARGET,
-    external: ["uWebSockets.js"],
     ...SMALLER,
     sourcemap: "inline",
     logLevel: "warning",
@@ -79,8 +98,42 @@ async function bundle(): Promise<Bundle> {
   return { modules: new Map(outputFiles.map((file) => [path.basename(file.path), file.text])), outputs: metafile.outputs };
 }
 
+const WORKER = "worker-chunk.js";
+const UNDICI = "undici-chunk.js";
+const stem = (name: string): string => path.basename(name, ".js");
+
+/** undici is large and seldom wanted: it stays a file of its own. */
+const undiciApart: Plugin = {
+  name: "undici-apart",
+  setup(bundle) {
+    bundle.onResolve({ filter: /^undici\// }, ({ kind }) => (kind === "entry-point" ? undefined : { path: `./${UNDICI}`, external: true }));
+  },
+};
+
+/**
+ * The data plane in one piece, what it loads lazily included: between split chunks every use of an import is a call, too dear for what each
+ * request runs through.
+ */
+async function bundleData(): Promise<ReadonlyMap<string, Chunk>> {
+  const { outputFiles } = await build({
+    ...WRAPPED,
+    entryPoints: { [stem(WORKER)]: "src/data/worker.ts", [stem(UNDICI)]: "undici/lib/dispatcher/client.js" },
+    outdir: FRESH,
+    entryNames: "[name]",
+    bundle: true,
+    external: ["uWebSockets.js"],
+    sourcemap: "external",
+    banner: { js: WRAP_BEGIN },
+    footer: { js: WRAP_END },
+    plugins: [lazyBuiltins, undiciApart],
+    write: false,
+  });
+  const text = (name: string): string => outputFiles.find((file) => path.basename(file.path) === name)?.text ?? "";
+  return new Map([WORKER, UNDICI].map((name) => [name, { code: text(name).trimEnd(), map: text(`${name}.map`) }]));
+}
+
 /** @returns the chunks in each pack of each role */
-function packs({ outputs }: Bundle): Record<Role, Packs> {
+function packs({ outputs }: Split): Record<keyof typeof BEGINNINGS, Packs> {
   const reachable = (file: string): string[] => [
     file,
     ...(outputs[file]?.imports ?? []).flatMap((each) => (each.kind === "import-statement" && !each.external ? reachable(each.path) : [])),
@@ -90,7 +143,7 @@ function packs({ outputs }: Bundle): Record<Role, Packs> {
     if (found === undefined) throw new Error(`${source} is no chunk of its own: nothing imports it lazily`);
     return found;
   };
-  const packsOf = (role: Role): Packs => {
+  const packsOf = (role: keyof typeof BEGINNINGS): Packs => {
     const taken = new Set<string>();
     const entries = Object.entries(BEGINNINGS[role]).map(([pack, sources]) => {
       const names = [...new Set(sources.map(outputOf).flatMap(reachable))].map((file) => path.basename(file));
@@ -98,31 +151,19 @@ function packs({ outputs }: Bundle): Record<Role, Packs> {
     });
     return Object.fromEntries(entries);
   };
-  return { outer: packsOf("outer"), primary: packsOf("primary"), worker: packsOf("worker") };
+  return { outer: packsOf("outer"), primary: packsOf("primary") };
 }
 
-interface Chunk {
-  readonly code: string;
-  /** Source map, JSON. */
-  readonly map: string;
-}
-
-/** Turns the modules into CommonJS, which threads start 10 ms sooner with, each as a function for loader.ts to call. */
-async function wrap({ modules }: Bundle): Promise<ReadonlyMap<string, Chunk>> {
+async function wrap({ modules }: Split): Promise<ReadonlyMap<string, Chunk>> {
   const chunks = new Map<string, Chunk>();
   for (const [name, text] of modules) {
     const { code, map } = await transform(text.replace(/^#!.*\n/, "\n"), {
-      format: "cjs",
-      platform: "node",
-      target: TARGET,
+      ...WRAPPED,
       supported: { "dynamic-import": false },
-      define: { "import.meta.filename": "__filename", "import.meta.dirname": "__dirname", "import.meta.main": "false" },
-      ...SMALLER,
       sourcefile: name,
       sourcemap: "external",
-      banner: '(function (exports, require, module, __filename, __dirname) { "use strict";',
-      footer: "})",
-      logLevel: "warning",
+      banner: WRAP_BEGIN,
+      footer: WRAP_END,
     });
     chunks.set(name, { code: code.trimEnd(), map });
   }
@@ -237,10 +278,11 @@ fs.rmSync(FRESH, { recursive: true, force: true });
 fs.mkdirSync(FRESH);
 // The package as a whole is ES modules.
 fs.writeFileSync(path.join(FRESH, "package.json"), '{ "type": "commonjs" }\n');
-const bundled = await bundle();
-const packed = packs(bundled);
-const chunks = await wrap(bundled);
-writeChunks(chunks);
+const control = await splitControl();
+const packed = { ...packs(control), worker: { "worker.pack.js": [WORKER] } };
+const chunks = new Map([...(await wrap(control)), ...(await bundleData())]);
+// The worker's one chunk is only ever loaded with its pack.
+writeChunks(new Map([...chunks].filter(([name]) => name !== WORKER)));
 for (const [name, names] of Object.values(packed).flatMap((each) => Object.entries(each)))
   writePack(
     name,
