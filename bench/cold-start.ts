@@ -1,6 +1,7 @@
 // Measures cold starts: from the start of `node DIST/main.js start|demo` to the first answered request, on loopback, and the CPU time the
 // whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
-// others took more than a tenth of the cores from are also left out of a second line (Linux).
+// others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes for the same
+// chain with nothing in it: a process starts a process, and that one a thread.
 // Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -33,6 +34,22 @@ interface Sample {
   readonly othersShare: number;
   /** Until the ready line, ms. */
   readonly readyMs: number;
+}
+
+const THREAD = 'require("node:worker_threads").parentPort.postMessage("up")';
+const INNER = `new (require("node:worker_threads").Worker)(${JSON.stringify(THREAD)}, { eval: true }).on("message", () => console.log("up"))`;
+const OUTER = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(INNER)}], { stdio: "inherit" })`;
+
+/** @returns how long bare Node takes to have a thread in a process of a process, ms */
+async function measureChain(): Promise<number> {
+  await quietMoment();
+  const beganMs = performance.now();
+  const child = spawn(process.execPath, ["-e", OUTER], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  await once(child.stdout, "data");
+  const wallMs = performance.now() - beganMs;
+  await exited;
+  return wallMs;
 }
 
 /** A service that answers everything with 200, as bare as can be. */
@@ -142,7 +159,7 @@ function readyAt(child: ChildProcess): Promise<number> {
 
 const at = (sorted: readonly number[], part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN;
 
-function printLine(name: string, list: readonly Sample[], value: (sample: Sample) => number): void {
+function printLine<T>(name: string, list: readonly T[], value: (sample: T) => number): void {
   const sorted = list.map(value).sort((a, b) => a - b);
   const shown = [at(sorted, 0), at(sorted, 0.5)].map((ms) => ms.toFixed(0).padStart(5));
   console.log(`  ${name.padEnd(24)} min ${shown[0]} ms   median ${shown[1]} ms   (${list.length} runs)`);
@@ -151,9 +168,12 @@ function printLine(name: string, list: readonly Sample[], value: (sample: Sample
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
 const origin = await startOrigin();
 const samples = new Map(builds.map((build) => [build, [] as Sample[]]));
+const chain: number[] = [];
 for (let run = 0; run < Number(values.runs); run++) {
+  chain.push(await measureChain());
   for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
 }
+printLine("bare Node, same chain", chain, (ms) => ms);
 for (const [build, list] of samples) {
   const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
   console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}`);

@@ -50,25 +50,32 @@ export function parsePorts(argv: readonly string[]): Ports {
 }
 
 /** Supervises the gateway, as `start` does, and prints the tour once it has answered. @returns its exit status */
-function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<number> {
+async function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<number> {
   const configuration = path.join(packageDirectory(), "config", "demo.yaml");
   const listening = Promise.withResolvers<void>();
-  const answered = listening.promise.then(() => firstAnswer(Number(process.env["DEMO_PORT"])));
+  const open = Promise.withResolvers<void>();
+  const answered = Promise.all([listening.promise, open.promise]).then(() => firstAnswer(Number(process.env["DEMO_PORT"])));
   answered.catch(() => {}); // said when the gateway is ready
-  return supervise({
+  let failed = false;
+  const code = await supervise({
     args: [process.argv[1] ?? "", "start", "-c", configuration],
     takeover: false,
     log: createLog(),
     configuration: async () => {
-      const { buildStage } = await import("./stage.ts");
-      const env = { ...(await buildStage(wanted)), DEMO_ACCESS_LOG: accessLog };
+      const { claimStage } = await import("./stage.ts");
+      const stage = await claimStage(wanted);
+      const env = { ...stage.env, DEMO_ACCESS_LOG: accessLog };
       // config/demo.yaml reads them, here and in every primary: those started later inherit them.
       Object.assign(process.env, env);
       const { readFirst } = await import("../supervisor/read-first.ts");
       const read = readFirst([configuration], process.env);
-      if (typeof read !== "string") return { ...read, env };
-      io.stderr(read);
-      return null;
+      if (typeof read === "string") {
+        io.stderr(read);
+        return null;
+      }
+      // As soon as this is on its way to the gateway.
+      setImmediate(() => stage.open().then(open.resolve, open.reject));
+      return { ...read, env };
     },
     onListening: listening.resolve,
     onReady: (urls, version) => {
@@ -85,10 +92,15 @@ function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<nu
               "Ctrl-C stops it.\n",
           );
         },
-        (error: unknown) => io.stderr(`the gateway does not answer: ${String(error)}\n`),
+        (error: unknown) => {
+          io.stderr(`sluice: the demo cannot go on: ${error instanceof Error ? error.message : String(error)}\n`);
+          failed = true;
+          process.kill(process.pid, "SIGTERM");
+        },
       );
     },
   });
+  return failed ? 1 : code;
 }
 
 interface Answer {

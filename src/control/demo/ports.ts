@@ -7,3 +7,7 @@ export interface Ports {
   readonly listener: number;
   readonly admin: number;
 }
+
+/** The built-in upstreams, by name. */
+export const SERVICES = ["users-a", "users-b", "stable", "canary", "lab"] as const;
+export type ServiceName = (typeof SERVICES)[number];

@@ -90,12 +90,12 @@ class Supervisor {
   }
 
   begin(): void {
+    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
     process.on("SIGINT", () => this.#stop());
     for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, () => this.#passOn(signal));
-    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
   }
 
   /** Gives the primary what it waits for. @param configuration null: the gateway does not start */

@@ -17,6 +17,14 @@ export function threadsAtOnce(): number {
   return Math.max(1, availableParallelism() - 2);
 }
 
+/** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */
+function startThread(entry: string, name: string): Worker {
+  const worker = new Worker(entry, { name, stdout: true, stderr: true });
+  worker.stdout.on("data", (text: Buffer) => process.stdout.write(text));
+  worker.stderr.on("data", (text: Buffer) => process.stderr.write(text));
+  return worker;
+}
+
 export class ThreadNursery {
   readonly #entry: string;
   readonly #ready: Worker[] = [];
@@ -36,7 +44,7 @@ export class ThreadNursery {
   /** @returns a thread that loads or has loaded its code. */
   take(name: string): Worker {
     const worker = this.#ready.shift();
-    if (worker === undefined) return new Worker(this.#entry, { name });
+    if (worker === undefined) return startThread(this.#entry, name);
     worker.removeAllListeners();
     return worker;
   }
@@ -47,7 +55,7 @@ export class ThreadNursery {
   }
 
   #begin(): void {
-    const worker = new Worker(this.#entry, { name: `sluice-worker-${this.#begun++}` });
+    const worker = startThread(this.#entry, `sluice-worker-${this.#begun++}`);
     const forget = () => void this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((each) => each !== worker));
     // One that fails to load is not handed out; its successor will fail before our eyes and be reported.
     worker.once("error", forget);
