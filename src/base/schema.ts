@@ -1,7 +1,7 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
 import * as z from "zod";
-import { parseDurationMs, parseFraction, parseSizeBytes } from "./units.ts";
+import { parseDurationMs, parseFraction, parseRate, parseSizeBytes } from "./units.ts";
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
@@ -40,6 +40,21 @@ export const size = () =>
 /** Input `20%` or 0..1; output a fraction 0..1. */
 export const fraction = () =>
   unit(parseFraction, /^\d+(\.\d+)?%?$/, "a percentage from 0% to 100%", { description: "Fraction", examples: ["20%"] });
+
+/** Input `100/s`, `5000/min`, `10/hour`, `1000000/day`; output a count and a period in milliseconds. */
+export const rate = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const parsed = parseRate(text);
+      if (parsed !== null) return parsed;
+      ctx.addIssue({
+        code: "custom",
+        message: `expected a rate such as 100/s, 5000/min, 10/hour or 1000000/day, got ${JSON.stringify(text)}`,
+      });
+      return z.NEVER;
+    })
+    .meta({ description: "Rate", examples: ["100/s", "5000/min", "1000000/day"] });
 
 /** A name users give to upstreams, routes and the like. */
 export const name = () => z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected a name of letters, digits, '.', '_' and '-'");

@@ -5,8 +5,10 @@ import { monotonicMs } from "../base/clock.ts";
 import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
+import type { Authenticator } from "./policies/auth/authenticator.ts";
+import { AUTHENTICATORS } from "./policies/auth/registry.ts";
 import { POLICIES } from "./policies/registry.ts";
-import type { Policy } from "./policy.ts";
+import type { Policy, PolicyResources } from "./policy.ts";
 import { compileRouter } from "./route/compile.ts";
 import { parsePattern } from "./route/pattern.ts";
 import type { Route, Runtime } from "./runtime.ts";
@@ -30,7 +32,8 @@ export interface OwnedRuntime extends Runtime {
 export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const { plan, services } = options;
   const client = createClientResolver(plan.trustedProxies);
-  const routes = plan.routes.map(buildRoute); // before anything that must be given back
+  const resources = { plan, services, authenticators: buildAuthenticators(plan, services) };
+  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
@@ -64,10 +67,21 @@ export function retireRuntime(runtime: OwnedRuntime): void {
   for (const upstream of runtime.upstreams) upstream.setEndpoints([]);
 }
 
-function buildRoute(plan: RoutePlan, id: number): Route {
+function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
+  const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  return new Map(
+    plan.authenticators.map((each) => {
+      const create = AUTHENTICATORS[each.kind];
+      if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
+      return [each.name, create({ plan: each, consumers, services })];
+    }),
+  );
+}
+
+function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
-  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods };
+  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };
   const policies = plan.policies.map(({ name, config }): Policy => {
     const entry = POLICIES.find((each) => each.name === name);
     if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);

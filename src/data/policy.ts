@@ -1,6 +1,9 @@
 // The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
 import type { ErrorCode } from "../base/errors.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
+import type { Authenticator } from "./policies/auth/authenticator.ts";
+import type { Services } from "./runtime.ts";
 
 /** An answer made by the gateway itself. */
 export type Reply =
@@ -71,4 +74,13 @@ export interface PolicyRoute {
   readonly paramNames: readonly string[];
   /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
   readonly methods: readonly string[];
+  readonly resources: PolicyResources;
+}
+
+/** What the policies of one plan share in this worker. */
+export interface PolicyResources {
+  readonly plan: Plan;
+  readonly services: Services;
+  /** By name. */
+  readonly authenticators: ReadonlyMap<string, Authenticator>;
 }

@@ -9,6 +9,9 @@ export interface Plan {
   /** CIDR blocks whose Forwarded / X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
   readonly upstreams: readonly UpstreamPlan[];
+  readonly authenticators: readonly AuthenticatorPlan[];
+  readonly consumers: readonly ConsumerPlan[];
+  readonly tiers: readonly TierPlan[];
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -237,3 +240,42 @@ export type ValueMatch =
   | { readonly name: string; readonly kind: "prefix"; readonly value: string }
   | { readonly name: string; readonly kind: "regex"; readonly value: string }
   | { readonly name: string; readonly kind: "present" };
+
+/** A named authenticator (`auth.<name>`). */
+export interface AuthenticatorPlan {
+  readonly name: string;
+  /** Key in the registry of kinds: `jwt`, `apiKey`, ... */
+  readonly kind: string;
+  /** Output of the kind's schema. */
+  readonly config: unknown;
+  /** Changes when anything in `config` does: equal fingerprints keep caches across plans. */
+  readonly fingerprint: string;
+}
+
+/** A caller known to the configuration. */
+export interface ConsumerPlan {
+  readonly id: string;
+  readonly tier: string | null;
+  readonly scopes: readonly string[];
+  readonly roles: readonly string[];
+  readonly groups: readonly string[];
+  /** Hashes of API keys, as written (`sha256:<hex>`). */
+  readonly keys: readonly string[];
+}
+
+/** A usage plan. */
+export interface TierPlan {
+  readonly name: string;
+  readonly rate: RatePlan | null;
+  /** Requests that may come at once; null: as many as a second's worth of the rate, at least 1. */
+  readonly burst: number | null;
+  readonly quota: RatePlan | null;
+  /** Requests under way at once; null for no limit. */
+  readonly concurrency: number | null;
+}
+
+/** `count` in `periodMs`. */
+export interface RatePlan {
+  readonly count: number;
+  readonly periodMs: number;
+}

@@ -108,7 +108,14 @@ export function buildPolicy(key: string, written: unknown, route: Partial<Policy
   if ("problems" in parsed) throw new Error(parsed.problems.join("; "));
   const create = POLICIES.find((each) => each.name === key)?.create;
   if (create === undefined) throw new Error(`no policy ${key}`);
-  return create(structuredClone(parsed.config), { name: "test", paramNames: [], methods: [], ...route });
+  return create(structuredClone(parsed.config), policyRoute(route));
+}
+
+/** A route as a policy sees it. */
+export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
+  // Policies that need the plan or services are given real ones by their tests; the others never look.
+  const resources = { plan: {}, services: {}, authenticators: new Map() } as unknown as PolicyRoute["resources"];
+  return { name: "test", paramNames: [], methods: [], resources, ...route };
 }
 
 /** onRequest of a policy that answers at once. */

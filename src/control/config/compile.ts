@@ -24,6 +24,9 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     limits: config.limits,
     trustedProxies: config.trustedProxies,
     upstreams: config.upstreams.map(compileUpstream),
+    authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
+    consumers: config.consumers,
+    tiers: config.tiers,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);

@@ -3,6 +3,8 @@
 import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
+import { auth } from "./schema-auth.ts";
+import { consumers, tiers } from "./schema-consumers.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
 import { defaults, type RouteConfig, routes } from "./schema-route.ts";
@@ -26,7 +28,21 @@ const upstreams = z
   .meta({ description: "Named groups of targets." });
 
 /** Sections that stand on their own: each is parsed alone, so that a mistake in one hides none in another. */
-export const SECTIONS = { version, workers, listeners, admin, trustedProxies, limits, drainTimeout, watchdog, dns, log } as const;
+export const SECTIONS = {
+  version,
+  workers,
+  listeners,
+  admin,
+  trustedProxies,
+  limits,
+  drainTimeout,
+  watchdog,
+  dns,
+  log,
+  auth,
+  tiers,
+  consumers,
+} as const;
 
 /** The whole file. */
 export const configSchema = z.strictObject({ ...SECTIONS, upstreams, defaults, routes });

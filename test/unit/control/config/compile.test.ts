@@ -51,6 +51,9 @@ it("the example of the design compiles, units resolved", () => {
   const { upstreams, routes, ...rest } = plan(CONTRACT);
   expect(rest).toEqual({
     version: 7,
+    authenticators: [],
+    consumers: [],
+    tiers: [],
     listeners: [
       {
         address: "0.0.0.0:8080",

@@ -3,6 +3,7 @@ import { expect, test } from "vitest";
 import { benchPolicy } from "../../../../bench/micro/policy.ts";
 import { POLICIES } from "../../../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../../../src/data/policies/schemas.ts";
+import { policyRoute } from "../../../support/exchange.ts";
 
 const ROOT = new URL("../../../../src/data/policies/", import.meta.url);
 
@@ -22,7 +23,7 @@ test("a policy's own name is the registry's", () => {
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;
-    expect(create(schema?.parse(configs[name] ?? {}), { name: "r", paramNames: [], methods: [] }).name).toBe(name);
+    expect(create(schema?.parse(configs[name] ?? {}), policyRoute()).name).toBe(name);
   }
 });
 

@@ -1,0 +1,5 @@
+// Owns the list of authenticator kinds on the data plane: kind -> factory. Their schemas stand in schemas.ts, which only the primary loads.
+import type { AuthenticatorFactory } from "./authenticator.ts";
+
+/** By the key that users write under `auth.<name>`. */
+export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {};
