@@ -23,8 +23,8 @@ export const USAGE = `usage: npm run native-bench [-- OPTIONS]
 
   --case NAME,...    only these cases (--list names them)
   --peers NAME,...   only these servers, beside the one each case compares with
-  --rounds N         rounds of each case, 1 to 50 (default: 3 or 5, as the case says)
-  --seconds S        seconds of a round, 1 to 60 (default: 3)
+  --rounds N         rounds of each case, 1 to 50 (default: as the case says)
+  --seconds S        seconds of a round, 1 to 60 (default: 2)
   --into FILE        add the cases to these results, in place of what they had of them
   --out FILE         write results here instead of native-bench/results/DATE-COMMIT.json
   --render FILE      write the reports of these results anew; measures nothing
@@ -32,7 +32,7 @@ export const USAGE = `usage: npm run native-bench [-- OPTIONS]
   --list             name cases and servers
 `;
 
-const SECONDS = 3;
+const SECONDS = 2;
 
 /** @throws Error that says what is wrong with the arguments. */
 export function parseOptions(

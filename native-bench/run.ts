@@ -10,6 +10,8 @@ import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
 import { PEERS } from "./peers/catalog.ts";
 import { install, PROGRAMS, widenPath } from "./peers/programs.ts";
 import { RunningStage } from "./peers/stage.ts";
+import { htmlOf } from "./report/html.ts";
+import { markdownOf } from "./report/markdown.ts";
 import { type CaseResult, mergeResults, RESULTS_VERSION, type Results, readResults, resultsName, writeResults } from "./report/results.ts";
 import { textOf } from "./report/text.ts";
 
@@ -62,8 +64,11 @@ function peersFor(cases: readonly Case[], wanted: readonly string[]) {
 }
 
 function writeReports(file: string, results: Results): void {
+  const base = file.replace(/\.json$/, "");
   writeResults(file, results);
-  say(`results: ${path.relative(process.cwd(), file)}`);
+  fs.writeFileSync(`${base}.md`, `${markdownOf(results)}\n`);
+  fs.writeFileSync(`${base}.html`, htmlOf(results, path.basename(file)));
+  for (const each of [file, `${base}.md`, `${base}.html`]) say(path.relative(process.cwd(), each));
 }
 
 function listing(): string {

@@ -6,7 +6,7 @@ const COLUMNS: readonly Metric[] = ["micros", "rate", "p50", "p99", "p999", "err
 const GATEWAYS = ["sluice", "nginx", "haproxy", "caddy", "varnish"] as const;
 const CONNECTIONS = 64;
 /** More rounds for the row that everything is measured by. */
-const ROUNDS_MAIN = 5;
+const ROUNDS_MAIN = 7;
 const ROUNDS = 3;
 
 const all = (peers: readonly string[], setup: Partial<Setup>, baseline: string): readonly Contender[] =>
@@ -168,5 +168,28 @@ export const CASES: readonly Case[] = [
       },
     ],
     rounds: ROUNDS,
+  },
+  {
+    name: "open-half",
+    title: "Latency at half of saturation, open loop",
+    about:
+      "Requests fall due by the clock at half of the rate that the server reached just before, and their time counts from there. What the origin takes when it is asked directly at the same rate is subtracted.",
+    load: { kind: "open", connections: 128, path: "/bytes/256", fraction: 0.5 },
+    contenders: all(["sluice", "nginx", "haproxy"], {}, "nginx"),
+    primary: "addedP99",
+    columns: ["addedP99", "addedP50", "p50", "p99", "p999", "offered", "micros", "errors", "late"],
+    aims: [{ metric: "addedP99", label: "sluice", against: "nginx", ratioMax: 1, text: "added p99 at most nginx's" }],
+    rounds: ROUNDS,
+  },
+  {
+    name: "idle-10k",
+    title: "10000 idle connections",
+    about: "10000 client connections that made one request each and stay silent.",
+    load: { kind: "idle", connections: 10_000 },
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "rss",
+    columns: ["rss", "perConnection", "connections", "errors"],
+    aims: [{ metric: "rss", label: "sluice", against: "nginx", ratioMax: 2, text: "RSS at most 2 x nginx" }],
+    rounds: 1,
   },
 ];

@@ -1,5 +1,7 @@
 // Owns how a kind of load becomes requests and numbers: one driver for each.
-import type { Load, Metric, Sample } from "./case.ts";
+import type { Load, Sample } from "./case.ts";
+import { idleDriver } from "./idle-driver.ts";
+import { openDriver } from "./open-driver.ts";
 import type { Running, RunOptions } from "./run-case.ts";
 import { wrkDriver } from "./wrk-driver.ts";
 
@@ -11,14 +13,13 @@ export interface Driver {
   measure(running: Running): Promise<Sample["values"]>;
 }
 
-export type Values = Partial<Record<Metric, number>>;
-
 export function driverOf(load: Load, options: RunOptions): Driver {
   switch (load.kind) {
     case "wrk":
       return wrkDriver(load, options);
     case "idle":
+      return idleDriver(load);
     case "open":
-      throw new Error("not there yet");
+      return openDriver(load, options);
   }
 }

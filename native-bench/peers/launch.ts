@@ -15,6 +15,8 @@ export interface Launch {
   readonly arguments: readonly string[];
   readonly environment?: NodeJS.ProcessEnv;
   readonly configuration: string;
+  /** What it prints on standard output when it serves; a server that says nothing serves when it accepts connections. */
+  readonly ready?: RegExp;
 }
 
 const START_MS_MAX = 20_000;
@@ -33,7 +35,8 @@ export async function launch(options: Launch): Promise<Peer> {
   const { name, directory, port } = options;
   const errorFile = path.join(directory, `${name}-${port}.err`);
   // Standard output is the access log of those that are asked for one, and standard error may say much: both go to files.
-  const [output, errors] = [fs.openSync(path.join(directory, `${name}-${port}.out`), "w"), fs.openSync(errorFile, "w")];
+  const outputFile = path.join(directory, `${name}-${port}.out`);
+  const [output, errors] = [fs.openSync(outputFile, "w"), fs.openSync(errorFile, "w")];
   const child = spawn(options.command, options.arguments, {
     stdio: ["ignore", output, errors],
     env: options.environment ?? process.env,
@@ -48,7 +51,9 @@ export async function launch(options: Launch): Promise<Peer> {
   });
   child.once("exit", () => running.delete(child));
   const endMs = performance.now() + START_MS_MAX;
-  while (!(await accepts(port))) {
+  const serves = async (): Promise<boolean> =>
+    options.ready === undefined ? accepts(port) : options.ready.test(fs.readFileSync(outputFile, "utf8"));
+  while (!(await serves())) {
     if (child.exitCode !== null || child.signalCode !== null || failed !== "" || performance.now() > endMs) {
       killTree(child);
       running.delete(child);

@@ -96,6 +96,7 @@ export function startSluiceWith(directory: string, port: number, text: string, o
     command: process.execPath,
     arguments: [main, "start", "-c", file],
     environment: { ...process.env, SLUICE_RUN_DIR: path.join(directory, `run-${port}`), SLUICE_TEST_HOOKS: "1" },
+    ready: /^ready /m, // before that, a look whether the address is free may accept a connection
     configuration: text.length > 4000 ? `${text.slice(0, 2000)}...\n` : text,
   };
   return launch(start);
