@@ -37,6 +37,8 @@ export interface OpenLoopResult {
   /** Requests that fell due. */
   readonly due: number;
   readonly answered: number;
+  /** Requests that fell due while no connection was free. */
+  readonly waited: number;
   readonly seconds: number;
   /**
    * How late this generator itself was when a connection was free, microseconds. It is not part of any latency;
@@ -81,6 +83,7 @@ export class OpenLoop {
   #next = 0;
   #answered = 0;
   #pending = 0;
+  #waited = 0;
   readonly #total: number;
   #ended: () => void = () => {};
 
@@ -115,6 +118,7 @@ export class OpenLoop {
       shots: this.#results,
       due: this.#next,
       answered: this.#answered,
+      waited: this.#waited,
       seconds: Math.max(seconds, this.#options.durationMs / 1000),
       late: this.#late,
       failures: this.#failures,
@@ -141,6 +145,7 @@ export class OpenLoop {
       this.#late.record(toRecord(nowMs - this.#dueMs(n)));
       return this.#send(connection, n, nowMs);
     }
+    this.#waited++;
     if (this.#waiting.length - this.#waitingFrom < WAITING_MAX) this.#waiting.push(n);
     else this.#giveUp(n, "too many requests waited for a connection");
   }
