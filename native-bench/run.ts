@@ -4,6 +4,7 @@ import fs from "node:fs";
 import path from "node:path";
 import type { Case } from "./cases/case.ts";
 import { CASES } from "./cases/catalog.ts";
+import { estimatedSeconds } from "./cases/duration.ts";
 import { runCase } from "./cases/run-case.ts";
 import { describeCommit, describeMachine } from "./measure/machine.ts";
 import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
@@ -35,11 +36,17 @@ async function measure(options: BenchOptions): Promise<void> {
   const date = new Date().toISOString();
   const commit = describeCommit(ROOT);
   const machine = describeMachine();
-  say(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.loadBefore.toFixed(1)}; commit ${commit}\n`);
+  say(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.loadBefore.toFixed(1)}; commit ${commit}`);
+  const roundsOf = (each: Case): number => options.rounds ?? each.rounds;
+  const estimated = cases.reduce(
+    (sum, each) => sum + estimatedSeconds(each, { rounds: roundsOf(each), seconds: options.seconds, peers }),
+    0,
+  );
+  say(`about ${Math.ceil(estimated / 60)} minutes on a machine that does nothing else\n`);
   const results: CaseResult[] = [];
   await using stage = await RunningStage.open();
   for (const wanted of cases) {
-    const rounds = options.rounds ?? wanted.rounds;
+    const rounds = roundsOf(wanted);
     say(`${wanted.name}: ${wanted.title}, ${rounds} rounds of ${options.seconds} s`);
     const { name, title, about, primary, columns, aims } = wanted;
     const run = await runCase(wanted, { rounds, seconds: options.seconds, peers, stage, say });

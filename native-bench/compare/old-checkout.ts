@@ -39,7 +39,6 @@ export class OldCheckout implements Disposable {
     fs.rmSync(path.join(this.directory, "node_modules"), { force: true }); // the link, not what it leads to
     spawnSync("git", ["-C", this.#root, "worktree", "remove", "--force", this.directory]);
     fs.rmSync(path.dirname(this.directory), { recursive: true, force: true });
-    spawnSync("git", ["-C", this.#root, "worktree", "prune"]);
   }
 }
 

@@ -78,7 +78,7 @@ function sectionOf(result: CaseResult, results: Results, roleOf: (peer: string) 
   const body = measured
     .map((row) => {
       const ratio = row.ratio === null ? "" : ratioText(row.ratio);
-      return `<tr class="${roleOf(row.peer)}"><th>${escaped(row.label)}</th>${[...cellsOf(result, row), ratio].map((cell) => `<td>${escaped(cell)}</td>`).join("")}</tr>`;
+      return `<tr class="${roleOf(row.peer)}"><th>${escaped(row.label)}</th>${[...cellsOf(result, row), ratio].map((cell, column) => `<td${result.columns[column] === "errors" && Number(cell) > 0 ? ' class="bad"' : ""}>${escaped(cell)}</td>`).join("")}</tr>`;
     })
     .join("");
   const missing = rows

@@ -33,6 +33,7 @@ thead th { border-top: 0; color: var(--quiet); font-size: .8rem; } th:first-chil
 tr.ours th { font-weight: 650; } tr.floor th { color: var(--quiet); } .words { text-align: left; white-space: normal; }
 .aims td, .aims th { text-align: left; white-space: normal; } .aims td:nth-child(3) { min-width: 11rem; }
 .verdict { white-space: nowrap !important; font-weight: 650; } .verdict.met { color: var(--good); } .verdict.missed { color: var(--bad); } .verdict.open { color: var(--quiet); }
+td.bad { color: var(--bad); font-weight: 650; }
 details { margin-top: 1rem; } summary { cursor: pointer; color: var(--quiet); font-size: .9rem; }
 pre, code { font: 12.5px/1.5 ui-monospace, monospace; background: var(--code); border-radius: 6px; } pre { padding: .8rem 1rem; overflow-x: auto; margin: 0; } code { padding: .1rem .35rem; }
 footer { margin-top: 2rem; color: var(--quiet); font-size: .9rem; }
