@@ -209,6 +209,7 @@ export class UwsExchange extends Exchange {
     const close = this.closeAfter;
     if (!this.headSent) {
       this.writeHead();
+      if (close && this.askedToClose()) res.writeHeader("connection", "close");
       if (this.method === "HEAD" || this.status === 204 || this.status === 304) {
         this.endWithoutBody();
       } else if (body !== null) res.end(body, close);
@@ -240,7 +241,14 @@ export class UwsExchange extends Exchange {
     else if (!close) res.endWithoutBody();
     // After a chunked request the close is a matter of safety: a reported length of 0 is the lesser evil.
     else if (this.status === 204 || this.contentLength < 0) res.endWithoutBody(0, true);
+    else if (this.askedToClose())
+      res.endWithoutBody(); // it is said already
     else res.writeHeader("connection", "close").endWithoutBody();
+  }
+
+  /** uWebSockets.js says `Connection: close` itself, but not to a client that did: to its eyes, one whose first Connection field has five characters. */
+  private askedToClose(): boolean {
+    return this.header("connection")?.length === 5;
   }
 
   private writeHead(): void {
