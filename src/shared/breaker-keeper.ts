@@ -44,6 +44,21 @@ export interface BreakerReading {
 
 /** The primary's view of the table. */
 export class BreakerKeeper extends BreakerTable {
+  /** The whole state (breaker-word.ts): equal words mean that nothing changed. */
+  word(slot: number): number {
+    return Atomics.load(this.words, this.record(slot));
+  }
+
+  /** Forgets what was counted: the window has another length now. */
+  forgetCounts(slot: number): void {
+    clearWindow(this.words, this.record(slot) + WINDOW);
+  }
+
+  /** Wakes whoever waits for changed(). */
+  ring(): void {
+    this.announce();
+  }
+
   /** open -> half-open, with so many trials. @returns false when it is not open (any more) */
   beginRound(slot: number, trials: number, nowMs: number): boolean {
     const record = this.record(slot);

@@ -19,6 +19,7 @@ export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
     timeouts: { connectMs: 1000, responseMs: 1000, idleMs: 1000, totalMs: 0 },
     retry: { attempts: 2, on: [], backoffBaseMs: 25, backoffMaxMs: 250, budget: 0.2, nonIdempotent: false, bufferBytes: 0 },
     health: { active: null, passive: null },
+    breaker: null,
     tls: null,
     deadlineHeader: null,
     preserveHost: false,

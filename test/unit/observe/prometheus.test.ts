@@ -83,8 +83,11 @@ test("workers and instance", () => {
 });
 
 test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"\n'])("label value %j survives", (name) => {
-  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0 };
-  const families = scrape(instanceTotals(), instanceState({ upstreams: [{ name: "u", balance: "random", targets: [target] }] }));
+  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: null };
+  const families = scrape(
+    instanceTotals(),
+    instanceState({ upstreams: [{ name: "u", balance: "random", breaker: null, targets: [target] }] }),
+  );
   expect(value(families, "sluice_target_healthy", { target: name })).toBe(1);
 });
 

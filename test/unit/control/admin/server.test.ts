@@ -49,6 +49,8 @@ function create(changes: Partial<AdminDeps> = {}): Admin {
     config: () => ({ admin: { token: "***" } }),
     reload: async () => ({ ok: true, version: 4, changes: ["route users-read changed"], warnings: [] }),
     drain: () => {},
+    breakers: () => [],
+    forceBreaker: async () => false,
     ...changes,
   };
   const admin = createAdmin(deps);

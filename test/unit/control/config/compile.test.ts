@@ -8,7 +8,7 @@ function plan(text: string): Plan {
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
   const names = result.config.routes.map((route) => route.name);
-  return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1 });
+  return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1, breakerSlot: () => 5 });
 }
 
 /** config.md's own example, without the keys of later versions and without files. */
