@@ -59,8 +59,8 @@ export class BreakerKeeper extends BreakerTable {
     this.announce();
   }
 
-  /** open -> half-open, with so many trials. @returns false when it is not open (any more) */
-  beginRound(slot: number, trials: number, nowMs: number): boolean {
+  /** open -> half-open, with so many trials. @returns the word it wrote, which workers may have changed by now; null when it is not open (any more) */
+  beginRound(slot: number, trials: number, nowMs: number): number | null {
     const record = this.record(slot);
     Atomics.store(this.words, record + ROUND, trials);
     return this.#move(record, PHASE.open, PHASE.halfOpen, HALF_OPENED, nowMs);
@@ -78,10 +78,10 @@ export class BreakerKeeper extends BreakerTable {
     }
   }
 
-  /** half-open -> recovering, or closed when there is no recovery, with an empty window. @returns false when the round is not won */
-  endRound(slot: number, recoveryMs: number, nowMs: number): boolean {
+  /** half-open -> recovering, or closed when there is no recovery, with an empty window. @returns as beginRound(); null when the round is not won */
+  endRound(slot: number, recoveryMs: number, nowMs: number): number | null {
     const record = this.record(slot);
-    if (!this.isWon(slot)) return false;
+    if (!this.isWon(slot)) return null;
     clearWindow(this.words, record + WINDOW); // nothing counts there while it is half-open
     if (recoveryMs > 0) return this.#move(record, PHASE.halfOpen, PHASE.recovering, RECOVERED, nowMs);
     return this.#move(record, PHASE.halfOpen, PHASE.closed, CLOSED, nowMs);
@@ -94,27 +94,29 @@ export class BreakerKeeper extends BreakerTable {
     return phaseOf(word) === PHASE.halfOpen && succeededOf(word) >= Atomics.load(this.words, record + ROUND);
   }
 
-  /** recovering -> closed: the next opening is a first one again. @returns false when it is not recovering (any more) */
-  close(slot: number, nowMs: number): boolean {
+  /** recovering -> closed: the next opening is a first one again. @returns as beginRound(); null when it is not recovering (any more) */
+  close(slot: number, nowMs: number): number | null {
     const record = this.record(slot);
     const word = Atomics.load(this.words, record);
-    if (phaseOf(word) !== PHASE.recovering) return false;
-    if (Atomics.compareExchange(this.words, record, word, inPhase(word, PHASE.closed)) !== word) return false;
+    const next = inPhase(word, PHASE.closed);
+    if (phaseOf(word) !== PHASE.recovering || Atomics.compareExchange(this.words, record, word, next) !== word) return null;
     Atomics.store(this.words, record + LEVEL, 0);
     this.entered(record, CLOSED, nowMs);
-    return true;
+    return next;
   }
 
-  /** An operator decides; `closed` gives it back to the outcomes, beginning anew. Always takes effect. */
-  force(slot: number, phase: typeof PHASE.forcedOpen | typeof PHASE.forcedClosed | typeof PHASE.closed, nowMs: number): void {
+  /** An operator decides; `closed` gives it back to the outcomes, beginning anew. Always takes effect. @returns as beginRound() */
+  force(slot: number, phase: typeof PHASE.forcedOpen | typeof PHASE.forcedClosed | typeof PHASE.closed, nowMs: number): number {
     const record = this.record(slot);
-    for (;;) {
-      const word = Atomics.load(this.words, record);
-      if (Atomics.compareExchange(this.words, record, word, nextWord(word, phase)) === word) break;
+    let word = Atomics.load(this.words, record);
+    for (let seen = word; ; word = seen) {
+      seen = Atomics.compareExchange(this.words, record, word, nextWord(word, phase));
+      if (seen === word) break;
     }
     clearWindow(this.words, record + WINDOW);
     Atomics.store(this.words, record + LEVEL, 0);
     this.entered(record, phase === PHASE.forcedOpen ? OPENED : CLOSED, nowMs);
+    return nextWord(word, phase);
   }
 
   /** Forgets everything about a slot: before it is given to another breaker. Tickets for the old one are void. */
@@ -164,13 +166,14 @@ export class BreakerKeeper extends BreakerTable {
     };
   }
 
-  #move(record: number, from: Phase, to: Phase, counter: number, nowMs: number): boolean {
+  #move(record: number, from: Phase, to: Phase, counter: number, nowMs: number): number | null {
     const word = Atomics.load(this.words, record);
-    if (phaseOf(word) !== from) return false;
+    if (phaseOf(word) !== from) return null;
     // Recovering counts from `since`, so it must not be seen with an old one.
     this.doubles[(record >> 1) + SINCE_F64] = nowMs;
-    if (Atomics.compareExchange(this.words, record, word, nextWord(word, to)) !== word) return false;
+    const next = nextWord(word, to);
+    if (Atomics.compareExchange(this.words, record, word, next) !== word) return null;
     this.entered(record, counter, nowMs);
-    return true;
+    return next;
   }
 }

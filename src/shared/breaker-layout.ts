@@ -30,7 +30,8 @@ export const BREAKER_SLOTS_MAX = TARGET_SLOTS_MAX + UPSTREAM_SLOTS_MAX;
  *     HELD             trials that this worker has under way: epoch << 8 | count     writer: that worker; primary when its thread is gone
  *
  * Ordering. STATE is the truth and changes by one compare-and-swap (sequentially consistent), so of any number of threads that want a change
- * one makes it, and a trial is given out exactly once. The winner writes openUntil, since, LEVEL and counts afterwards, then adds to CHANGES
+ * one makes it, and a trial is given out exactly once. Hot readers load it plainly, as an atomic load costs a call: it does not tear, and
+ * an old one is as old as the cache, nanoseconds. The winner writes openUntil, since, LEVEL and counts afterwards, then adds to CHANGES
  * and wakes the primary: whoever has seen the new CHANGES sees them too. A reader in between sees the new phase with old times, which only
  * makes a Retry-After too short. A winner that died in between leaves times of the past: the primary, which looks now and then without being
  * woken, then ends the phase early.

@@ -108,7 +108,7 @@ export class BreakerTable {
   }
 
   phase(slot: number): Phase {
-    return phaseOf(Atomics.load(this.words, this.record(slot)));
+    return phaseOf(this.words[this.record(slot)] ?? 0);
   }
 
   /** Nothing passes, and that is not about to change by trials. */
@@ -120,9 +120,9 @@ export class BreakerTable {
   /** Whether admit() would refuse now, as far as that is not a matter of chance. Takes nothing. */
   refuses(slot: number): boolean {
     const record = this.record(slot);
-    const word = Atomics.load(this.words, record);
+    const word = this.words[record] ?? 0;
     const phase = phaseOf(word);
-    if (phase === PHASE.halfOpen) return takenOf(word) >= Atomics.load(this.words, record + ROUND);
+    if (phase === PHASE.halfOpen) return takenOf(word) >= (this.words[record + ROUND] ?? 0);
     return phase === PHASE.open || phase === PHASE.forcedOpen;
   }
 
@@ -134,7 +134,7 @@ export class BreakerTable {
    */
   admit(slot: number, recoveryMs: number, nowMs: () => number): number {
     const record = this.record(slot);
-    const word = Atomics.load(this.words, record);
+    const word = this.words[record] ?? 0;
     const phase = phaseOf(word);
     if (phase === PHASE.closed || phase === PHASE.forcedClosed) return ticketOf(word);
     if (phase === PHASE.halfOpen) return this.#takeTrial(slot, record);
@@ -148,8 +148,7 @@ export class BreakerTable {
   settle(slot: number, ticket: number, outcome: BreakerOutcome, rules: BreakerRules, nowMs: number): boolean {
     const record = this.record(slot);
     if (isTrial(ticket)) return this.#settleTrial(slot, ticket, outcome, rules, nowMs);
-    const word = Atomics.load(this.words, record);
-    if (!isCurrent(ticket, word)) return false;
+    if (!isCurrent(ticket, this.words[record] ?? 0)) return false;
     const tick = tickOf(nowMs, rules.windowMs);
     const window = record + WINDOW;
     countOne(this.words, window, TOTAL, tick);

@@ -1,4 +1,6 @@
 // Owns the rules and the plain model that tests of the breaker table share: the same state machine, told as sequential code over plain objects.
+import type { BreakerPlan } from "../../src/plan/plan.ts";
+import { upstreamBreakerSlot } from "../../src/shared/breaker-layout.ts";
 import { type BreakerOutcome, type BreakerRules, OUTCOME, openForMs, RECOVERY_SHARE_MIN } from "../../src/shared/breaker-table.ts";
 import { PHASE, type Phase } from "../../src/shared/breaker-word.ts";
 
@@ -10,6 +12,19 @@ export const breakerRules = (part: Partial<BreakerRules> = {}): BreakerRules => 
   openForMs: 1000,
   maxOpenForMs: 60_000,
   recoveryMs: 4000,
+  ...part,
+});
+
+/** A plan with these rules, of an upstream that has the second upstream slot. */
+export const breakerPlan = (part: Partial<BreakerPlan> = {}): BreakerPlan => ({
+  ...breakerRules(),
+  slot: upstreamBreakerSlot(2),
+  scope: "target",
+  slowCallMs: 0,
+  halfOpenRequests: 3,
+  trialTimeoutMs: 10_000,
+  failures: { statuses: [{ min: 500, max: 599 }], conditions: ["connect-failure", "reset", "timeout", "invalid"] },
+  fallback: null,
   ...part,
 });
 

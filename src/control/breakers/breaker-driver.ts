@@ -45,7 +45,7 @@ export class BreakerDriver {
   /** Moves the statistics' single bucket on, which would else grow with every round. */
   readonly #buckets = new EventEmitter();
   #plan: BreakerPlan;
-  /** As seen last. */
+  /** As seen last, or as we wrote it: what workers make of it at once is still to be seen. */
   #word: number;
   #round: Round | null = null;
   /** For a round that gets nowhere, or for the end of a recovery. */
@@ -97,8 +97,11 @@ export class BreakerDriver {
     const isForced = phase === PHASE.forcedOpen || phase === PHASE.forcedClosed;
     if (order === "auto" && !isForced) return;
     this.#halt();
-    keeper.force(this.slot, order === "open" ? PHASE.forcedOpen : order === "close" ? PHASE.forcedClosed : PHASE.closed, now());
-    this.#word = keeper.word(this.slot);
+    this.#word = keeper.force(
+      this.slot,
+      order === "open" ? PHASE.forcedOpen : order === "close" ? PHASE.forcedClosed : PHASE.closed,
+      now(),
+    );
     this.#say("warn", order === "auto" ? "breaker is automatic again" : order === "open" ? "breaker forced open" : "breaker forced closed");
   }
 
@@ -134,9 +137,10 @@ export class BreakerDriver {
   #halfOpen(): void {
     const { keeper, now } = this.#deps;
     const { halfOpenRequests, trialTimeoutMs } = this.#plan;
-    if (!keeper.beginRound(this.slot, halfOpenRequests, now())) return this.look();
+    const word = keeper.beginRound(this.slot, halfOpenRequests, now());
+    if (word === null) return this.look();
+    this.#word = word;
     this.#circuit.fire().catch(ignore); // a lost round is no error
-    this.#word = keeper.word(this.slot);
     this.#say("info", "breaker is half-open", { trials: halfOpenRequests });
     this.#watchRound(trialTimeoutMs, this.#word);
   }
@@ -146,8 +150,9 @@ export class BreakerDriver {
     this.#buckets.emit("rotate");
     if (this.#halting) return;
     this.#clearTimer();
-    if (!keeper.endRound(this.slot, this.#plan.recoveryMs, now())) return this.look(); // an answer broke off at the last moment
-    this.#word = keeper.word(this.slot);
+    const word = keeper.endRound(this.slot, this.#plan.recoveryMs, now());
+    if (word === null) return this.look(); // an answer broke off at the last moment
+    this.#word = word;
     if (this.#plan.recoveryMs === 0) return this.#say("info", "breaker closed");
     this.#say("info", "breaker is recovering", { recoveryMs: this.#plan.recoveryMs });
     this.#recover();
@@ -174,8 +179,9 @@ export class BreakerDriver {
     const leftMs = keeper.sinceMs(this.slot) + this.#plan.recoveryMs - now();
     this.#timer = setTimeout(
       () => {
-        if (!keeper.close(this.slot, now())) return this.look();
-        this.#word = keeper.word(this.slot);
+        const word = keeper.close(this.slot, now());
+        if (word === null) return this.look();
+        this.#word = word;
         this.#say("info", "breaker closed");
       },
       Math.max(0, leftMs),
