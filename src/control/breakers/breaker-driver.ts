@@ -119,8 +119,8 @@ export class BreakerDriver {
     const nowMs = now();
     const openForMs = Math.max(0, Math.round(keeper.openUntilMs(this.slot) - nowMs));
     this.#options.resetTimeout = openForMs;
-    const { total, failed, slow } = keeper.counts(this.slot, this.#plan.windowMs, nowMs);
-    this.#say("warn", "breaker opened", { openForMs, openings: keeper.read(this.slot).openings, total, failed, slow });
+    const why = this.#round !== null ? { reason: "a trial failed" } : keeper.counts(this.slot, this.#plan.windowMs, nowMs);
+    this.#say("warn", "breaker opened", { openForMs, openings: keeper.read(this.slot).openings, ...why });
     if (this.#round !== null) this.#endRound().lost(new Error("a trial failed"));
     else this.#circuit.open();
   }
