@@ -206,6 +206,7 @@ try {
   await measureSight(500);
   const target = await startOrigin(directory, PORTS.target, 256, "target");
   running.push(target, await startSluiceWith(directory, PORTS.gateway, configuration(directory)));
+  while (!(await fetch(`http://127.0.0.1:${PORTS.admin}/readyz`).catch(() => null))?.ok) await sleep(20); // both workers listen
   say(`${CONNECTIONS} connections for ${SECONDS} s`);
   const load = runWrk({ url: `http://127.0.0.1:${PORTS.gateway}/`, seconds: SECONDS, connections: CONNECTIONS });
   await sleep(2000);
