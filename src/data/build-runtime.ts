@@ -38,12 +38,18 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
       health: services.health,
+      breakers: services.breakers,
       poolFor: (endpoint, of) => services.poolFor(endpoint, of),
       retire: (endpoint: Endpoint) => services.releasePool(endpoint.plan, upstream),
       now: monotonicMs,
       random: Math.random,
     }),
   );
+  for (const { breaker } of upstreams) {
+    const fallback = breaker?.plan.fallback ?? null;
+    if (breaker === null || fallback?.kind !== "upstream") continue;
+    breaker.standIn = upstreams.find((each) => each.name === fallback.name) ?? missing(fallback.name);
+  }
   return {
     plan,
     limits: plan.limits,
@@ -55,6 +61,10 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
   };
+}
+
+function missing(upstream: string): never {
+  throw new Error(`there is no upstream ${upstream} to stand in`);
 }
 
 /** Discovery found other addresses for an upstream. Unknown names are ignored: the plan moved on. */

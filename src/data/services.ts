@@ -4,6 +4,7 @@ import { type ErrorCode, errorNumber } from "../base/errors.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
+import { BreakerTable } from "../shared/breaker-table.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
 import { CELL, MetricCells } from "../shared/metric-cells.ts";
 import { TargetHealth } from "../shared/target-health.ts";
@@ -23,6 +24,7 @@ interface SharedPool {
 export class WorkerServices implements Services {
   readonly wheel = new TimerWheel();
   readonly health: TargetHealth;
+  readonly breakers: BreakerTable;
   inFlight = 0;
   webSockets = 0;
   draining = false;
@@ -40,6 +42,7 @@ export class WorkerServices implements Services {
 
   constructor(shared: SharedMemory, warn: (message: string) => void) {
     this.health = new TargetHealth(shared.health, shared.workerIndex);
+    this.breakers = new BreakerTable(shared.breakers, shared.workerIndex);
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);

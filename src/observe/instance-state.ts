@@ -40,6 +40,8 @@ export interface WorkerStatus {
 export interface UpstreamStatus {
   readonly name: string;
   readonly balance: string;
+  /** The upstream's own; null when it has none. */
+  readonly breaker: BreakerStatus | null;
   readonly targets: readonly TargetStatus[];
 }
 
@@ -50,7 +52,27 @@ export interface TargetStatus {
   readonly slot: number;
   readonly weight: number;
   readonly healthy: boolean;
-  /** `ok`, `active check failed`, `ejected`: one short phrase. */
+  /** `ok`, `active check failed`, `breaker open`, `ejected`: one short phrase. */
   readonly reason: string;
   readonly inFlight: number;
+  readonly breaker: BreakerStatus | null;
+}
+
+export interface BreakerStatus {
+  /** `closed`, `open`, `half-open`, `recovering`, `forced open`, `forced closed`. */
+  readonly state: string;
+  /** The same as a number (PHASE of shared/breaker-word.ts). */
+  readonly phase: number;
+  /** Time in this state; null since ever. */
+  readonly forMs: number | null;
+  /** While open. */
+  readonly halfOpenInMs: number | null;
+  /** In a row, without having been closed in between. */
+  readonly openings: number;
+  /** What was counted in the rolling window. */
+  readonly window: { readonly total: number; readonly failed: number; readonly slow: number };
+  /** While half-open: trials wanted, given out, gone well. */
+  readonly round: { readonly trials: number; readonly taken: number; readonly succeeded: number } | null;
+  /** Ever: changes to a state, trials, requests turned away, requests that the fallback took. */
+  readonly totals: Readonly<Record<"opened" | "halfOpened" | "recovered" | "closed" | "trials" | "rejected" | "fallbacks", number>>;
 }

@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
-import type { InstanceState } from "./instance-state.ts";
+import type { BreakerStatus, InstanceState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -19,6 +19,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   page.family("sluice_errors_total", "counter", "Exchanges that ended with an error code of the gateway.");
   for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
   renderTargets(page, totals, state);
+  renderBreakers(page, state);
   renderWorkers(page, totals, state);
   renderInstance(page, totals, state);
   return page.text();
@@ -78,6 +79,31 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
   for (const { labels, target } of rows) page.sample("sluice_target_healthy", labels, target.healthy ? 1 : 0);
   page.family("sluice_target_in_flight", "gauge", "Requests under way to the target, of all workers.");
   for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
+}
+
+/** An upstream's own breaker has no target label. Upstreams without a breaker have no series. */
+function renderBreakers(page: Page, state: InstanceState): void {
+  const rows: { readonly labels: Labels; readonly breaker: BreakerStatus }[] = [];
+  for (const { name, breaker, targets } of state.upstreams) {
+    if (breaker !== null) rows.push({ labels: { upstream: name }, breaker });
+    for (const target of targets)
+      if (target.breaker !== null) rows.push({ labels: { upstream: name, target: target.key }, breaker: target.breaker });
+  }
+  page.family("sluice_breaker_state", "gauge", "0 closed, 1 open, 2 half-open, 3 recovering, 4 forced open, 5 forced closed.");
+  for (const { labels, breaker } of rows) page.sample("sluice_breaker_state", labels, breaker.phase);
+  page.family("sluice_breaker_transitions_total", "counter", "Changes of a breaker to a state.");
+  for (const { labels, breaker } of rows) {
+    const { opened, halfOpened, recovered, closed } = breaker.totals;
+    const changes = { open: opened, "half-open": halfOpened, recovering: recovered, closed };
+    for (const [to, count] of Object.entries(changes)) page.sample("sluice_breaker_transitions_total", { ...labels, to }, count);
+  }
+  page.family("sluice_breaker_trials_total", "counter", "Requests that a half-open breaker let pass.");
+  for (const { labels, breaker } of rows) page.sample("sluice_breaker_trials_total", labels, breaker.totals.trials);
+  const own = rows.filter(({ labels }) => labels["target"] === undefined);
+  page.family("sluice_breaker_rejected_total", "counter", "Exchanges answered with breaker_open, over all breakers of the upstream.");
+  for (const { labels, breaker } of own) page.sample("sluice_breaker_rejected_total", labels, breaker.totals.rejected);
+  page.family("sluice_breaker_fallbacks_total", "counter", "Exchanges that the fallback took, over all breakers of the upstream.");
+  for (const { labels, breaker } of own) page.sample("sluice_breaker_fallbacks_total", labels, breaker.totals.fallbacks);
 }
 
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {

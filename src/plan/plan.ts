@@ -77,7 +77,7 @@ export type HashOn =
 
 export interface UpstreamPlan {
   readonly name: string;
-  /** Changes when anything but the target list changes; equal fingerprints keep warm pools across plans. */
+  /** Changes when anything but the target list and the breaker changes; equal fingerprints keep warm pools across plans. */
   readonly fingerprint: string;
   readonly targets: readonly TargetPlan[];
   readonly balance: Balance;
@@ -90,6 +90,7 @@ export interface UpstreamPlan {
   readonly timeouts: TimeoutsPlan;
   readonly retry: RetryPlan;
   readonly health: HealthPlan;
+  readonly breaker: BreakerPlan | null;
   readonly tls: UpstreamTlsPlan | null;
   /** Header that carries the remaining time to the service, in ms; null for none. */
   readonly deadlineHeader: string | null;
@@ -178,6 +179,41 @@ export interface PassiveHealthPlan {
   /** Largest fraction of an upstream's endpoints that may be ejected at once (0..1). */
   readonly maxEjected: number;
 }
+
+/** Both included. */
+export interface StatusRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export type BreakerCondition = "connect-failure" | "reset" | "timeout" | "invalid";
+
+export interface BreakerPlan {
+  /** Slot of the upstream's own breaker in the shared table, stable while the name lives; a target's breaker has the slot of its endpoint. */
+  readonly slot: number;
+  /** Whose calls are judged. */
+  readonly scope: "target" | "upstream" | "both";
+  readonly errorRate: number;
+  readonly minimumRequests: number;
+  readonly windowMs: number;
+  /** A response head that takes longer is slow; 0: none is. */
+  readonly slowCallMs: number;
+  /** 0: slow calls do not matter. */
+  readonly slowCallRate: number;
+  readonly openForMs: number;
+  readonly maxOpenForMs: number;
+  readonly halfOpenRequests: number;
+  readonly trialTimeoutMs: number;
+  /** 0: all pass at once after the trials. */
+  readonly recoveryMs: number;
+  readonly failures: { readonly statuses: readonly StatusRange[]; readonly conditions: readonly BreakerCondition[] };
+  readonly fallback: BreakerFallback | null;
+}
+
+/** What is done while a breaker lets nothing pass; by default 503. */
+export type BreakerFallback =
+  /** @property config output of the `respond` policy's schema */
+  { readonly kind: "respond"; readonly config: unknown } | { readonly kind: "upstream"; readonly name: string };
 
 export interface UpstreamTlsPlan {
   /** PEM text, already read; null for the system's roots. */

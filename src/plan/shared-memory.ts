@@ -9,6 +9,8 @@ export interface SharedMemory {
   readonly workerIndex: number;
   /** Shared by all: see shared/target-health.ts. */
   readonly health: SharedArrayBuffer;
+  /** Shared by all: see shared/breaker-layout.ts. */
+  readonly breakers: SharedArrayBuffer;
   /** Written by this worker only: see shared/metric-cells.ts. */
   readonly metrics: SharedArrayBuffer;
   /** This worker produces, the primary consumes: see shared/log-ring.ts. */

@@ -1,5 +1,6 @@
 // Owns what each admin path answers. Must change nothing except through AdminDeps.
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometheus.ts";
+import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
@@ -23,6 +24,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
     },
     "/config": { GET: (deps) => json(deps.config()) },
     "/routes": { GET: (deps) => json(routesView(deps.plan())) },
+    "/breakers": { GET: (deps) => json(deps.breakers()) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },
     "/workers": { GET: (deps) => json(workersView(deps.state(), deps.totals)) },
     "/status": { GET: (deps) => json(statusView(deps.state(), deps.totals, deps.plan())) },
@@ -34,6 +36,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
 /** @returns the answer to a request that the guard let through. Rejects only for a bug. */
 export async function answer(deps: AdminDeps, method: string, request: AdminRequest): Promise<AdminAnswer> {
   if (request.path.startsWith("/debug/")) return debug(deps, method, request);
+  if (request.path.startsWith("/breakers/")) return breakers(deps, method, request.path);
   const methods = ENDPOINTS.get(request.path);
   if (methods === undefined) return problem("not_found");
   const endpoint = methods[method === "HEAD" ? "GET" : method];

@@ -133,6 +133,8 @@ function attention(now, { routes, upstreams }) {
   const list = now.instance.concerns.map((text) => ["warn", text]);
   for (const u of upstreams) {
     const down = u.targets.filter((t) => !t.healthy);
+    if (u.breaker && u.breaker.state !== "closed") list.push([u.breaker.state.includes("open") ? "bad" : "warn", "upstream " + u.name + ": breaker " + u.breaker.state]);
+    for (const t of u.targets) if (t.healthy && t.breaker && t.breaker.state !== "closed") list.push(["warn", "upstream " + u.name + ": breaker of " + t.key + " " + t.breaker.state]);
     if (u.targets.length === 0) list.push(["bad", "upstream " + u.name + ": no target resolved"]);
     else if (down.length > 0) {
       const all = down.length === u.targets.length;

@@ -17,7 +17,7 @@ export async function validateCommand(argv: readonly string[], io: CommandIo): P
     return 1;
   }
   for (const warning of result.warnings) io.stderr(`warning: ${formatProblem(warning)}\n`);
-  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0 }), files));
+  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }), files));
   return 0;
 }
 

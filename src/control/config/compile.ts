@@ -10,6 +10,8 @@ export interface CompileContext {
   readonly version: number;
   /** Slot of a route's metric cells, stable while the name lives. */
   metricSlot(routeName: string): number;
+  /** Slot of an upstream's breaker, stable while the name lives. */
+  breakerSlot(upstreamName: string): number;
 }
 
 /** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
@@ -23,7 +25,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     listeners: config.listeners.map((listener) => compileListener(listener, config.fileHashes)),
     limits: config.limits,
     trustedProxies: config.trustedProxies,
-    upstreams: config.upstreams.map(compileUpstream),
+    upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
     authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
     consumers: config.consumers,
     tiers: config.tiers,
@@ -63,8 +65,8 @@ function engineOf({ strict, proxyProtocol }: Config["listeners"][number]): Pick<
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 
-function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
-  const { targets, hashOn, slowStart, protocol: _reserved, tls, ...rest } = upstream;
+function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
+  const { targets, hashOn, slowStart, protocol: _reserved, tls, breaker, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
@@ -72,7 +74,12 @@ function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
     slowStartMs: slowStart,
     tls: tls ?? null,
   };
-  return { ...settings, fingerprint: fingerprint(settings), targets: targets.filter((target) => target.weight > 0) };
+  return {
+    ...settings,
+    fingerprint: fingerprint(settings),
+    targets: targets.filter((target) => target.weight > 0),
+    breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot(upstream.name) },
+  };
 }
 
 function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {

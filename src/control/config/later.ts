@@ -7,7 +7,8 @@ const ROUTE_KEYS = ["authorize", "rateLimit", "cache", "transcode", "graphql", "
 const LATER: Readonly<Record<string, readonly string[]>> = {
   "": ["redis"],
   "listeners.*.tls": ["clientCa"],
-  "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
+  "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
+  "upstreams.*.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,
 };

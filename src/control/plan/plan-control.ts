@@ -5,6 +5,7 @@ import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem, ReloadResult } from "../admin/deps.ts";
+import type { BreakerControl } from "../breakers/breaker-control.ts";
 import { formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import type { Discovery } from "../discovery/discovery.ts";
@@ -29,6 +30,7 @@ export interface PlanControlDeps {
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly probes: HealthProbe;
+  readonly breakers: BreakerControl;
   readonly log: Log;
   /** A plan is in force. */
   onInForce(now: InForce): void;
@@ -75,6 +77,7 @@ export class PlanControl {
     } else {
       this.reloads.failed++;
       this.#deps.cells.totals.routeNames.keepOnly(this.#inForce?.plan.routes.map((route) => route.name) ?? []);
+      this.#deps.cells.keepBreakers(this.#inForce?.plan ?? null);
       log.error("reload refused: the old configuration stays in force", { reasons, problems: result.problems.map(problemText) });
     }
     return result;
@@ -101,24 +104,26 @@ export class PlanControl {
   }
 
   #enforce(config: Config, plan: Plan): void {
-    const { cells, discovery, probes, log } = this.#deps;
+    const { cells, log } = this.#deps;
     this.#inForce = { plan, config, sinceMs: Date.now() };
     const names = cells.totals.routeNames;
     names.keepOnly(plan.routes.map((route) => route.name));
     if (names.overflowed > 0)
       log.warn("more routes than metric slots: the rest is counted together as _other", { routes: names.overflowed });
+    cells.keepBreakers(plan);
     this.endpointsChanged();
-    probes.update(plan, discovery.endpoints);
     this.#deps.onInForce(this.#inForce);
   }
 
-  /** Discovery has news: probes follow, and counters know whose they are. */
+  /** Discovery has news: probes and breakers follow, and counters know whose they are. */
   endpointsChanged(): void {
-    const { cells, discovery, probes } = this.#deps;
+    const { cells, discovery, probes, breakers } = this.#deps;
     for (const [upstream, endpoints] of discovery.endpoints) {
       for (const endpoint of endpoints) cells.totals.claim(endpoint.slot, `${upstream} ${endpoint.key}`);
     }
-    if (this.#inForce !== null) probes.update(this.#inForce.plan, discovery.endpoints);
+    if (this.#inForce === null) return;
+    probes.update(this.#inForce.plan, discovery.endpoints);
+    breakers.update(this.#inForce.plan, discovery.endpoints);
   }
 }
 

@@ -18,6 +18,7 @@ export class PlanSource {
   readonly #files: readonly string[];
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #metricSlot: (routeName: string) => number;
+  readonly #breakerSlot: (upstreamName: string) => number;
   #picked: PickedPorts;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
@@ -29,11 +30,14 @@ export class PlanSource {
     readonly picked: PickedPorts;
     /** Called when a plan is compiled; may depend on the first configuration. */
     metricSlot(routeName: string): number;
+    /** As above. */
+    breakerSlot(upstreamName: string): number;
   }) {
     this.#files = options.files;
     this.#env = options.env;
     this.#picked = options.picked;
     this.#metricSlot = options.metricSlot;
+    this.#breakerSlot = options.breakerSlot;
   }
 
   /** Ports picked so far. */
@@ -50,7 +54,7 @@ export class PlanSource {
 
   /** @throws OperatorError when a free port cannot be picked */
   async compile(config: Config, version: number): Promise<Plan> {
-    const compiled = compilePlan(config, { version, metricSlot: this.#metricSlot });
+    const compiled = compilePlan(config, { version, metricSlot: this.#metricSlot, breakerSlot: this.#breakerSlot });
     const { plan, picked } = await resolvePorts(compiled, this.#picked);
     this.#picked = { ...this.#picked, ...picked };
     return plan;

@@ -2,7 +2,8 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
 import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
-import type { EndpointPlan } from "../../plan/plan.ts";
+import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
+import { breakerStatus } from "../breakers/breaker-control.ts";
 import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
@@ -44,7 +45,8 @@ export function instanceState(sources: StatusSources): InstanceState {
       (upstream): UpstreamStatus => ({
         name: upstream.name,
         balance: upstream.balance,
-        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
+        breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
+        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
       }),
     ),
     logSinkDropped: sources.accessLog?.dropped ?? 0,
@@ -75,10 +77,19 @@ function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells
   return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index) };
 }
 
-function targetStatus(endpoint: EndpointPlan, { health }: SharedCells): TargetStatus {
+function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { health, breakers }: SharedCells): TargetStatus {
   const { slot, key, weight } = endpoint;
   const down = health.isDown(slot);
   const ejected = health.ejectedUntilMs(slot) > monotonicMs();
-  const reason = down ? "active check failed" : ejected ? "ejected" : "ok";
-  return { key, slot, weight, healthy: !down && !ejected, reason, inFlight: health.inFlight(slot) };
+  const open = breaker !== null && breakers.isOpen(slot);
+  const reason = down ? "active check failed" : open ? "breaker open" : ejected ? "ejected" : "ok";
+  return {
+    key,
+    slot,
+    weight,
+    healthy: !down && !ejected && !open,
+    reason,
+    inFlight: health.inFlight(slot),
+    breaker: breaker === null ? null : breakerStatus(breakers, slot, breaker),
+  };
 }

@@ -1,6 +1,7 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
 import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
+import { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { HealthProbe } from "../health/health-probe.ts";
@@ -28,6 +29,7 @@ export interface Parts {
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly probes: HealthProbe;
+  readonly breakers: BreakerControl;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
 }
@@ -51,19 +53,21 @@ export function assembleParts(options: PartsOptions): Parts {
     health: cells.health,
     onChange: ({ healthy, ...facts }) => (healthy ? log.info("target is healthy", facts) : log.warn("target is unhealthy", facts)),
   });
+  const breakers = new BreakerControl({ keeper: cells.breakers, log });
   const control = new PlanControl({
     source,
     cells,
     workers,
     discovery,
     probes,
+    breakers,
     log,
     onInForce: (now) => {
       watchdog.limits = now.config.watchdog;
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, probes, control, watchdog };
+  return { cells, workers, discovery, probes, breakers, control, watchdog };
 }
 
 function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedCells, count: number): WorkerSet {

@@ -52,6 +52,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     env: options.io.env,
     picked: options.link.orders.ports,
     metricSlot: (name) => primary.metricSlot(name),
+    breakerSlot: (name) => primary.breakerSlot(name),
   });
   const config = await firstConfig(source, options);
   if (config === null) {
@@ -137,7 +138,7 @@ class Primary {
 
   /** @param first the configuration until one is in force */
   #adminDeps(first: Config, testHooks: boolean): AdminDeps {
-    const { control, cells, workers } = this.#parts;
+    const { breakers, control, cells, workers } = this.#parts;
     const config = () => control.inForce?.config ?? first;
     return {
       token: () => config().admin?.token ?? null,
@@ -147,6 +148,8 @@ class Primary {
       config: () => redactConfig(config()),
       reload: () => this.#reloader.request("POST /reload"),
       drain: () => this.#leave("POST /drain"),
+      breakers: () => breakers.states(),
+      forceBreaker: (upstream, target, order) => breakers.force(upstream, target, order),
       ...(testHooks ? { debug: testActions(workers) } : {}),
     };
   }
@@ -162,6 +165,10 @@ class Primary {
 
   metricSlot(routeName: string): number {
     return this.#parts.cells.totals.routeNames.slot(routeName);
+  }
+
+  breakerSlot(upstream: string): number {
+    return this.#parts.cells.breakerSlot(upstream);
   }
 
   async run(config: Config): Promise<number> {
@@ -335,6 +342,7 @@ class Primary {
     this.#files.stop();
     void this.#reloader.stop();
     this.#parts.probes.stop();
+    this.#parts.breakers.stop();
     this.#parts.discovery.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;

@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import { ERROR_CODES, ERRORS, errorNumber } from "../../../src/base/errors.ts";
+import type { BreakerStatus } from "../../../src/observe/instance-state.ts";
 import { renderPrometheus } from "../../../src/observe/prometheus.ts";
+import { PHASE } from "../../../src/shared/breaker-word.ts";
 import { CELL } from "../../../src/shared/metric-cells.ts";
 import { instanceState, instanceTotals } from "../../support/instance.ts";
 import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
@@ -63,6 +65,35 @@ test("targets", () => {
   expect(value(families, "sluice_target_in_flight", one)).toBe(3);
 });
 
+test("breakers: the upstream's own without a target, no series where there is none", () => {
+  const totals = { opened: 4, halfOpened: 3, recovered: 2, closed: 1, trials: 9, rejected: 70, fallbacks: 5 };
+  const breaker: BreakerStatus = {
+    state: "open",
+    phase: PHASE.open,
+    forMs: 10,
+    halfOpenInMs: 20,
+    openings: 2,
+    window: { total: 0, failed: 0, slow: 0 },
+    round: null,
+    totals,
+  };
+  const target = { key: "t", slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: { ...breaker, phase: PHASE.halfOpen } };
+  const upstreams = [
+    { name: "u", balance: "random", breaker, targets: [target] },
+    { name: "v", balance: "random", breaker: null, targets: [{ ...target, breaker: null }] },
+  ];
+  const families = scrape(instanceTotals(), instanceState({ upstreams }));
+  expect(families.get("sluice_breaker_state")?.samples.map((s) => [s.labels, s.value])).toEqual([
+    [{ upstream: "u" }, 1],
+    [{ upstream: "u", target: "t" }, 2],
+  ]);
+  const changes = ["open", "half-open", "recovering", "closed"];
+  expect(changes.map((to) => value(families, "sluice_breaker_transitions_total", { target: "t", to }))).toEqual([4, 3, 2, 1]);
+  expect(value(families, "sluice_breaker_trials_total", { target: "t" })).toBe(9);
+  expect(families.get("sluice_breaker_rejected_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 70]]);
+  expect(families.get("sluice_breaker_fallbacks_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 5]]);
+});
+
 test("workers and instance", () => {
   const totals = instanceTotals();
   totals.cells[1]?.set(CELL.loopUtilisation, 0.25);
@@ -83,8 +114,11 @@ test("workers and instance", () => {
 });
 
 test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"\n'])("label value %j survives", (name) => {
-  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0 };
-  const families = scrape(instanceTotals(), instanceState({ upstreams: [{ name: "u", balance: "random", targets: [target] }] }));
+  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: null };
+  const families = scrape(
+    instanceTotals(),
+    instanceState({ upstreams: [{ name: "u", balance: "random", breaker: null, targets: [target] }] }),
+  );
   expect(value(families, "sluice_target_healthy", { target: name })).toBe(1);
 });
 

@@ -35,7 +35,8 @@ describe.each(examples)("%s", (name) => {
   it("loads without warnings and compiles", () => {
     const result = load(name);
     expect(result.ok ? result.warnings.map(formatProblem) : result.problems.map(formatProblem)).toEqual([]);
-    if (result.ok) expect(compilePlan(result.config, { version: 1, metricSlot: () => 0 }).routes.length).toBeGreaterThan(0);
+    if (result.ok)
+      expect(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).routes.length).toBeGreaterThan(0);
   });
   it("names the schema on its first line, and says what it is on the second", () => {
     const [first = "", second = ""] = readFileSync(join(CONFIG, name), "utf8").split("\n");

@@ -226,7 +226,7 @@ describe("what a later version brings is refused by name", () => {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
   }
-  for (const key of ["breaker", "descriptors", "protos", "reflection"])
+  for (const key of ["descriptors", "protos", "reflection"])
     later("upstreams.users.", key, BASE.replace("{ targets", `{ ‸${key}: 1, targets`));
   check(
     "clientCa",

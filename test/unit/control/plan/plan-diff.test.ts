@@ -8,7 +8,7 @@ function plan(yaml: string, version: number): Plan {
   const result = parseConfig({ texts: [{ file: "test.yaml", text: `version: 1\n${yaml}` }] });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   // Slots depend on the version: they must not count as a change.
-  return compilePlan(result.config, { version, metricSlot: (name) => name.length + version });
+  return compilePlan(result.config, { version, metricSlot: (name) => name.length + version, breakerSlot: (name) => name.length + version });
 }
 
 function check(before: string, after: string, expected: readonly string[]): void {
