@@ -1,5 +1,6 @@
 // Owns the form of the configuration that may be shown: `/config` on the admin listener. Must never let a secret through.
 import type { Config } from "./schema.ts";
+import type { RedisConfig } from "./schema-redis.ts";
 
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
@@ -14,7 +15,13 @@ export function redactConfig(config: Config): unknown {
     upstreams: config.upstreams.map((upstream) =>
       upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
     ),
+    redis: config.redis === null ? null : redactRedis(config.redis),
   });
+}
+
+/** Passwords and the secret are hidden by their names; a private key is not named so. */
+function redactRedis(redis: RedisConfig): unknown {
+  return { ...redis, tls: redis.tls === null ? null : { ...redis.tls, key: redis.tls.key === null ? null : HIDDEN } };
 }
 
 function copy(value: unknown): unknown {

@@ -7,6 +7,7 @@ import { auth } from "./schema-auth.ts";
 import { consumers, tiers } from "./schema-consumers.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
+import { redis } from "./schema-redis.ts";
 import { defaults, type RouteConfig, routes } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
@@ -39,6 +40,7 @@ export const SECTIONS = {
   watchdog,
   dns,
   log,
+  redis,
   auth,
   tiers,
   consumers,

@@ -4,7 +4,13 @@ import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
 
 /** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
-export const SECRET_FIELDS: readonly (readonly string[])[] = [["admin", "token"]];
+export const SECRET_FIELDS: readonly (readonly string[])[] = [
+  ["admin", "token"],
+  ["redis", "url"],
+  ["redis", "password"],
+  ["redis", "secret"],
+  ["redis", "sentinel", "password"],
+];
 
 /** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
 const PATH_FIELDS: readonly (readonly string[])[] = [
@@ -13,7 +19,10 @@ const PATH_FIELDS: readonly (readonly string[])[] = [
 ];
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
-const PEM_FIELDS: readonly (readonly string[])[] = ["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]);
+const PEM_FIELDS: readonly (readonly string[])[] = ["ca", "cert", "key"].flatMap((field) => [
+  ["upstreams", "*", "tls", field],
+  ["redis", "tls", field],
+]);
 
 /** Stands for the content of a file that can't be read, so that nothing else is said about it. */
 export const UNREADABLE = "(unreadable)";

@@ -221,7 +221,6 @@ describe("routes", () => {
 describe("what a later version brings is refused by name", () => {
   const later = (place: string, key: string, text: string) =>
     check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
-  for (const key of ["redis"]) later("", key, `${BASE}‸${key}: {}`);
   for (const key of ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
@@ -249,7 +248,7 @@ it("all mistakes are reported at once, sorted, however different", () => {
 listeners: [{ ‸addres: 127.0.0.1:0 }]
 upstreams:
   users: { targets: [{ url: ‸ftp://a }] }
-‸redis: {}
+redis: ‸{}
 routes:
   - { name: a, match: { path: ‸x }, to: ‸user }
   - { name: ‸a, match: { path: /u }, to: users }
