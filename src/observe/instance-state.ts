@@ -20,6 +20,33 @@ export interface InstanceState {
   readonly upstreams: readonly UpstreamStatus[];
   /** Access-log records that the sink could not take. */
   readonly logSinkDropped: number;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
+}
+
+/** How the instance stands to its fleet. */
+export interface FleetState {
+  /** Where Redis is, without credentials. */
+  readonly redis: string;
+  /** Limits are reconciled. While not, the instance goes on with its share. */
+  readonly connected: boolean;
+  /** Since when that is so, epoch ms. */
+  readonly sinceMs: number;
+  /** Why not; null while connected. */
+  readonly trouble: string | null;
+  readonly instances: number;
+  /** Since Redis last answered for every part of the keys; null before the first time. */
+  readonly syncAgeMs: number | null;
+  readonly lastSyncMs: number;
+  readonly syncs: number;
+  readonly syncFailures: number;
+  readonly syncMsSum: number;
+  /** Buckets told to Redis, all together. */
+  readonly entries: number;
+  /** Units by which the fleet was found to have overdrawn a bucket at most, of late. */
+  readonly drift: number;
+  /** Strict buckets with a lease. */
+  readonly leases: number;
 }
 
 export interface ListenerState {

@@ -33,7 +33,7 @@ const ERA_TTL_MS = 30 * 86_400_000;
  *   for each bucket: kind (`r` rate, `q` quota; upper case: strict), spent, level before that (Redis's clock in ms, or units used), capacity,
  *   unit, held (strict: what the instance may still spend), wanted (strict: units that are wanted more), end of the period (quota: epoch ms).
  * Answer: Redis's clock (us), 1 when the batch was applied now and 0 when it was before, era (ms), 1 while strict grants nothing;
- *   for each bucket: backlog (us) or units used, and units granted.
+ *   for each bucket: backlog (us) or units used (strict: and what others hold), and units granted.
  *
  * Idempotent: a batch that was applied before changes nothing. Rate buckets are kept as their theoretical arrival time in ms (GCRA as virtual
  * scheduling, ITU-T I.371 annex A): arrival = max(arrival, level before) + spent. As levels are times, a batch that comes late is worth as much
@@ -94,7 +94,7 @@ local function strict(key, timed, spent, before, capacity, unit, held, wanted, e
   end
   if not timed then level = math.max(level, before)
   elseif lost == 'lost' and seen.era ~= era then level = math.max(level, era + leaseMs + graceMs + capacity) end
-  if not fresh then return level, 0 end
+  if not fresh then return level, 0, seen.leased end
   add(seen.unsettled, seen.ends)
   add(spent, now)
   local room = capacity - (timed and math.max(0, level - now) or level) - seen.leased - held
@@ -106,7 +106,7 @@ local function strict(key, timed, spent, before, capacity, unit, held, wanted, e
   redis.call('HSET', key, 'level', string.format('%.4f', level), 'era', string.format('%d', era))
   local life = timed and math.max(level - now, leaseMs + graceMs) + ${SLACK_MS} or math.max(endMs - now, 0) + ${QUOTA_SLACK_MS}
   redis.call('PEXPIRE', key, math.ceil(life))
-  return level, units
+  return level, units, seen.leased
 end
 
 local out = { math.floor(now * 1000), fresh and 1 or 0, era, holding and 1 or 0 }
@@ -133,8 +133,9 @@ for k = 3, #KEYS do
     end
   else
     local timed = kind == 'R'
-    told, units = strict(key, timed, spent, before, capacity, unit, held, wanted, endMs)
-    if timed then told = math.max(0, told - now) * 1000 end
+    local leased
+    told, units, leased = strict(key, timed, spent, before, capacity, unit, held, wanted, endMs)
+    told = timed and (math.max(0, told - now) + leased) * 1000 or told + leased
   end
   out[o + 1], out[o + 2] = math.ceil(told - 1e-4), units
   o = o + ${SYNC_ENTRY_REPLIES}
