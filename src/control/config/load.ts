@@ -1,5 +1,7 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+
+import { checkAuth } from "./check-auth.ts";
 import { checkConsumers } from "./check-consumers.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -61,6 +63,7 @@ export function parseConfig(options: {
   const findings = new Findings(root);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkAuth(draft, findings);
   checkTls(draft, files, findings);
   checkConsumers(draft, findings);
   const unread = new Set([...read, resolved].flatMap((result) => result.unread.map(placeKey)));
