@@ -4,7 +4,7 @@ import { name, rate } from "../../base/schema.ts";
 import { parsePasswordHash } from "../../data/policies/auth/basic/password-hash.ts";
 import { certificateName } from "../../data/policies/auth/mtls/certificate-names.ts";
 import { secretBytes } from "../../data/policies/auth/signature/secret.ts";
-import { count } from "./fields.ts";
+import { count, filePath } from "./fields.ts";
 
 const TIERS_MAX = 1000;
 /** Consumers in the file; more belong in a directory. */
@@ -115,3 +115,17 @@ const consumer = z
   }));
 
 export const consumers = z.array(consumer).max(CONSUMERS_MAX).prefault([]).meta({ description: "Identified callers." });
+
+export const consumersFrom = z
+  .strictObject({
+    directory: filePath()
+      .optional()
+      .meta({
+        description:
+          "Directory whose `*.yaml` files hold further consumers, one or a list each. Read again when a file comes, changes or goes; any mistake leaves all as it was.",
+        examples: ["consumers.d"],
+      }),
+  })
+  .transform((value) => ({ directory: value.directory ?? null }))
+  .prefault({})
+  .meta({ description: "Consumers from elsewhere, beside those of the file." });

@@ -15,6 +15,7 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
 const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "cert"],
   ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["consumersFrom", "directory"],
 ];
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */

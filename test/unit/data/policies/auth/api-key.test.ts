@@ -1,8 +1,8 @@
 import { createHmac, hash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
-import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/authenticators.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
+import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
 import { flat, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
 const KEY = "slk_acme-key-of-a-test-1";
@@ -115,7 +115,8 @@ describe("is taken out of what goes upstream", () => {
 });
 
 describe("configuration", () => {
-  const check = (name: string, text: string, ...expected: string[]) => it(name, () => expect(problemsOf(BASE + text)).toEqual(expected));
+  const check = (name: string, text: string, ...expected: string[]) =>
+    it(name, () => expect(problemsOf(`${BASE}${text}defaults: { auth: none }\n`)).toEqual(expected));
   const auth = (name: string, apiKey: string, ...expected: string[]) =>
     check(name, `auth: { a: { apiKey: { ${apiKey} } } }\n`, ...expected);
   auth("no name", "in: header", "c.yaml:6:22: auth.a.apiKey.name: is required; add it");

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
 import { hashPassword, parsePasswordHash } from "../../../../../src/data/policies/auth/basic/password-hash.ts";
-import { authenticatorOf, outcomeText, testServices } from "../../../../support/authenticators.ts";
+import { authenticatorOf, outcomeText, testServices } from "../../../../support/configured-authenticators.ts";
 import { TestExchange } from "../../../../support/exchange.ts";
 
 const CHEAP = { scheme: "argon2id", memoryKib: 8192, passes: 1, lanes: 1 } as const;

@@ -16,7 +16,9 @@ export const testServices = (): Services => ({ wheel: new TimerWheel() }) as unk
  * @param services the same for two calls: one worker that got two plans
  */
 export function authenticatorsOf(sections: string, services: Services = testServices()): ReadonlyMap<string, Authenticator> {
-  const plan = structuredClone(compilePlan(good([BASE + sections]).config, { version: 1, metricSlot: () => 0 }));
+  const plan = structuredClone(
+    compilePlan(good([`${BASE}defaults: { auth: none }\n${sections}`]).config, { version: 1, metricSlot: () => 0 }),
+  );
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
   return new Map(
     plan.authenticators.map((each) => {
