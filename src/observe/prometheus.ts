@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
-import type { InstanceState } from "./instance-state.ts";
+import type { FleetState, InstanceState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -21,6 +21,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderTargets(page, totals, state);
   renderWorkers(page, totals, state);
   renderInstance(page, totals, state);
+  if (state.fleet !== null) renderFleet(page, state.fleet);
   return page.text();
 }
 
@@ -123,6 +124,38 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
   one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
   one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
+}
+
+function renderFleet(page: Page, fleet: FleetState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one(
+    "sluice_redis_up",
+    "gauge",
+    "1 while limits are reconciled with the fleet, 0 while this instance goes on with its share.",
+    fleet.connected ? 1 : 0,
+  );
+  one(
+    "sluice_redis_sync_age_seconds",
+    "gauge",
+    "Since Redis last answered for all keys; -1 before the first time.",
+    (fleet.syncAgeMs ?? -1000) / 1000,
+  );
+  page.family("sluice_redis_sync_duration_seconds", "summary", "Rounds of the reconciliation.");
+  page.sample("sluice_redis_sync_duration_seconds_sum", {}, fleet.syncMsSum / 1000);
+  page.sample("sluice_redis_sync_duration_seconds_count", {}, fleet.syncs);
+  one("sluice_redis_sync_failures_total", "counter", "Rounds that Redis did not answer in time, or refused.", fleet.syncFailures);
+  one("sluice_redis_sync_entries_total", "counter", "Buckets told to Redis.", fleet.entries);
+  one("sluice_fleet_instances", "gauge", "Instances that the fleet is taken to have.", fleet.instances);
+  one(
+    "sluice_fleet_drift_requests",
+    "gauge",
+    "Most that a bucket was found to be overdrawn by the fleet in the last 10 to 20 s.",
+    fleet.drift,
+  );
+  one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
 }
 
 /** Collects lines; a family's samples must follow its header. */

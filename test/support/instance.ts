@@ -29,6 +29,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       },
     ],
     logSinkDropped: 5,
+    fleet: null,
     ...changes,
   };
 }

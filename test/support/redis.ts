@@ -53,9 +53,7 @@ export class RedisServer implements AsyncDisposable {
   async launch(): Promise<void> {
     const tls = this.#args.includes("--tls-port");
     const common = ["--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", this.directory, "--daemonize", "no"];
-    const args = this.#args.includes("--sentinel")
-      ? this.#args
-      : [...(tls ? [] : ["--port", String(this.port)]), ...common, ...this.#args];
+    const args = this.#args.includes("--sentinel") ? this.#args : [...(tls ? [] : ["--port", String(this.port)]), ...common, ...this.#args];
     const child = spawn("redis-server", args, { cwd: this.directory, stdio: ["ignore", "pipe", "pipe"] });
     const lastResort = () => child.kill("SIGKILL");
     process.once("exit", lastResort);
@@ -154,14 +152,22 @@ export class RedisCluster implements AsyncDisposable {
   static async start(): Promise<RedisCluster> {
     const args = ["--cluster-enabled", "yes", "--cluster-node-timeout", "2000", "--cluster-require-full-coverage", "no"];
     // Each node takes a second port for the cluster's own talk: said here, so that port + 10000 need not be free.
-    const nodes = await Promise.all([1, 2, 3].map(async () => RedisServer.start({ args: [...args, "--cluster-port", String(await freePort())] })));
+    const nodes = await Promise.all(
+      [1, 2, 3].map(async () => RedisServer.start({ args: [...args, "--cluster-port", String(await freePort())] })),
+    );
     const cluster = new RedisCluster(nodes);
     const [first] = nodes;
     const addresses = nodes.map((node) => `127.0.0.1:${node.port}`);
-    execFileSync("redis-cli", ["--cluster", "create", ...addresses, "--cluster-replicas", "0", "--cluster-yes"], { stdio: "pipe", timeout: 30_000 });
+    execFileSync("redis-cli", ["--cluster", "create", ...addresses, "--cluster-replicas", "0", "--cluster-yes"], {
+      stdio: "pipe",
+      timeout: 30_000,
+    });
     await until(
       "every node knows that the cluster is whole",
-      () => nodes.every((node) => /cluster_state:ok/.test(node.cli("cluster", "info")) && /cluster_known_nodes:3/.test(node.cli("cluster", "info"))),
+      () =>
+        nodes.every(
+          (node) => /cluster_state:ok/.test(node.cli("cluster", "info")) && /cluster_known_nodes:3/.test(node.cli("cluster", "info")),
+        ),
       UP_WITHIN_MS,
     );
     if (first === undefined) throw new Error("no nodes");

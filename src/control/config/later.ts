@@ -5,6 +5,7 @@ const ROUTE_KEYS = ["authorize", "rateLimit", "cache", "transcode", "graphql", "
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
+  consumersFrom: ["redis"],
   "listeners.*.tls": ["clientCa"],
   "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
   "routes.*": ROUTE_KEYS,

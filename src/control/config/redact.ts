@@ -4,14 +4,16 @@ import type { RedisConfig } from "./schema-redis.ts";
 
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
-const SECRET_NAME = /authorization|cookie|token|secret|password|api-?key|credential/i;
+const SECRET_NAME = /authorization|cookie|token|secret|password|pepper|api-?key|credential/i;
 
-/** A plain copy for JSON: the admin token, private keys and header values that look like credentials are `***`. */
+/** A plain copy for JSON: the admin token, private keys, hashes of API keys and whatever is called like a credential are `***`. */
 export function redactConfig(config: Config): unknown {
   const { fileHashes: _internal, ...shown } = config;
   return copy({
     ...shown,
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
+    // Hashes, but of what their owner may have chosen badly.
+    consumers: config.consumers.map((consumer) => ({ ...consumer, keys: consumer.keys.map(() => HIDDEN) })),
     upstreams: config.upstreams.map((upstream) =>
       upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
     ),

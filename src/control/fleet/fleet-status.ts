@@ -38,4 +38,3 @@ export class FleetCounts {
     this.#driftSinceMs = nowMs;
   }
 }
-

@@ -1,7 +1,8 @@
 // Owns the reconciliation of the table of limits with the fleet's Redis: who is told what and when, and what an instance does without Redis.
 // Primary only. Nothing on the way of a request ever waits for it (but for strict limits, which wait for a grant by themselves).
-import type { Log } from "../../observe/log.ts";
+
 import type { FleetState } from "../../observe/instance-state.ts";
+import type { Log } from "../../observe/log.ts";
 import type { FleetLedger, LedgerEntry } from "../../shared/fleet-ledger.ts";
 import { MEET } from "../../store/fleet-scripts.ts";
 import type { ScriptStore } from "../../store/redis-client.ts";
@@ -202,13 +203,14 @@ export class FleetSync {
     const { ledger, now } = this.#options;
     const nowMs = now();
     const items: Item[][] = this.#shards.map(() => []);
+    // First: the same bucket may ask for a new lease in the same batch.
+    this.#leases.takeEnded(nowMs, (name) => {
+      items[this.#shardOf(name)]?.push({ ...name, mode: "strict", spent: 0, before: 0, held: 0, wanted: 0 });
+    });
     const more = ledger.take(ROUND_ENTRIES_MAX, (entry) => {
       const index = this.#shardOf(entry);
       const shard = this.#shards[index];
       if (shard !== undefined) items[index]?.push(this.#item(entry, shard, { told, nowMs }));
-    });
-    this.#leases.takeEnded(nowMs, (name) => {
-      items[this.#shardOf(name)]?.push({ ...name, mode: "strict", spent: 0, before: 0, held: 0, wanted: 0 });
     });
     for (const [index, list] of items.entries()) {
       if (list.length === 0 || this.#shards[index]?.enqueue(list) === true) continue;

@@ -8,6 +8,8 @@ export const LEASE_MS = 1000;
 export const LEASE_GRACE_MS = 1000;
 /** After its end, spending that a worker had begun may still be reported, ms. */
 const SETTLE_MS = 200;
+/** The table takes a lease for ended up to this much later (ms) than this book: until then a new one may have prolonged it. */
+const EDGE_MS = 5;
 /** Buckets with a lease; beyond it nothing more is asked for. */
 export const LEASES_MAX = 65_536;
 /** Part of what was used in a lease's time that is asked for in advance. */
@@ -71,7 +73,7 @@ export class LeaseBook {
   granted(name: BucketName, amount: number, times: { readonly nowMs: number; readonly endsMs: number }): void {
     const lease = this.#leases.get(name.slot);
     if (lease === undefined || !isSame(lease.name, name)) return;
-    if (lease.endsMs <= times.nowMs) retire(lease);
+    if (lease.endsMs + EDGE_MS <= times.nowMs) retire(lease);
     lease.held += amount;
     lease.endsMs = times.endsMs;
     lease.recorded = true;
@@ -96,10 +98,7 @@ export class LeaseBook {
   /** null: the book is full. */
   #leaseOf(entry: LedgerEntry, nowMs: number): Lease | null {
     const known = this.#leases.get(entry.slot);
-    if (known !== undefined && isSame(known.name, entry)) {
-      if (known.endsMs <= nowMs && known.held > 0) retire(known);
-      return known;
-    }
+    if (known !== undefined && isSame(known.name, entry)) return known;
     if (known === undefined && this.#leases.size >= LEASES_MAX) return null;
     const { slot, tagHigh, tagLow, kind, period, periodEndMs, capacity, unit } = entry;
     const lease: Lease = {

@@ -1,7 +1,7 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
-import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
+import type { FleetState, InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
@@ -23,6 +23,8 @@ export interface StatusSources {
   readonly blocked: readonly number[];
   /** Why the admin address does not answer; null when it does. */
   readonly adminTrouble: string | null;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
 }
 
 export function instanceState(sources: StatusSources): InstanceState {
@@ -48,11 +50,12 @@ export function instanceState(sources: StatusSources): InstanceState {
       }),
     ),
     logSinkDropped: sources.accessLog?.dropped ?? 0,
+    fleet: sources.fleet,
   };
 }
 
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells } = sources;
+  const { accessLog, adminTrouble, cells, fleet } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
   const { lastProblems, inForce } = sources.control;
   return [
@@ -65,6 +68,9 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(fleet === null || fleet.connected
+      ? []
+      : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }

@@ -297,6 +297,7 @@ class Primary {
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
+      fleet: null,
     });
   }
 

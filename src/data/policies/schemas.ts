@@ -1,5 +1,6 @@
 // Owns the list of policy schemas, in the registry's order. For the primary only: a worker must never load zod.
 import type { z } from "zod";
+import { authSchema } from "./auth/config.ts";
 import { compressSchema } from "./compress/config.ts";
 import { corsSchema } from "./cors/config.ts";
 import { headersSchema } from "./headers/config.ts";
@@ -55,6 +56,7 @@ function entry<S extends z.ZodType>(key: string, schema: S, knows: Knowledge<z.o
 export const POLICY_SCHEMAS: readonly PolicySchema[] = [
   entry("ip", ipSchema),
   entry("cors", corsSchema),
+  entry("auth", authSchema),
   entry("redirect", redirectSchema, {
     templates: (config) => (config.to === undefined ? [] : [{ path: ["to"], text: config.to }]),
     answers: (config) => config.to !== undefined,

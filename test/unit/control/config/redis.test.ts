@@ -101,7 +101,7 @@ describe("what is refused", () => {
 });
 
 it("an error does not repeat a URL that holds a password", () => {
-  const result = load("{ url: '${REDIS_URL}' }", { REDIS_URL: "redis://user:hunter2@a:b" });
+  const result = load(`{ url: "\${REDIS_URL}" }`, { REDIS_URL: "redis://user:hunter2@a:b" });
   expect(result.ok).toBe(false);
   expect(JSON.stringify(result)).not.toContain("hunter2");
   expect(parseRedisUrl("redis://user:hunter2@a:b")).toBe(null);
