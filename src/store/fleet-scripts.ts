@@ -31,7 +31,7 @@ const ERA_TTL_MS = 30 * 86_400_000;
  * ARGV: sequence number; last sequence number that Redis confirmed to this instance; era as the instance knows it (0: none); instance;
  *   how long a lease lasts, how long after its end an unsettled one is kept before it is held to be spent (ms);
  *   for each bucket: kind (`r` rate, `q` quota; upper case: strict), spent, level before that (Redis's clock in ms, or units used), capacity,
- *   unit, held (strict: what the instance may still spend), wanted (strict: units that are wanted more), end of the period (quota: epoch ms).
+ *   unit, held (strict: what the instance may still spend; below 0: what Redis has granted less what is spent), wanted (strict: units that are wanted more), end of the period (quota: epoch ms).
  * Answer: Redis's clock (us), 1 when the batch was applied now and 0 when it was before, era (ms), 1 while strict grants nothing;
  *   for each bucket: backlog (us) or units used (strict: and what others hold), and units granted.
  *
@@ -97,6 +97,7 @@ local function strict(key, timed, spent, before, capacity, unit, held, wanted, e
   if not fresh then return level, 0, seen.leased end
   add(seen.unsettled, seen.ends)
   add(spent, now)
+  if held < 0 then held = math.max(0, (seen.mine or 0) - spent) end
   local room = capacity - (timed and math.max(0, level - now) or level) - seen.leased - held
   local units = 0
   if wanted > 0 and room > 0 and not holding then units = math.floor(math.min(wanted, room / unit) + 1e-6) end

@@ -4,7 +4,7 @@ import type { RedisConfig } from "../../src/control/config/schema-redis.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { LimitLedger } from "../../src/shared/limit-ledger.ts";
-import { type LimitAsk, type LimitSize, PASSED, type Verdict } from "../../src/shared/limit-size.ts";
+import { type LimitAsk, type LimitSize, MODE_FLEET, PASSED, rateSize, type Verdict } from "../../src/shared/limit-size.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
 import { askFor, identity } from "./limit-table.ts";
 import { until } from "./until.ts";
@@ -26,6 +26,7 @@ export const redisAt = (port: number, changes: Partial<RedisConfig> = {}): Redis
   redisConfig({ topology: { kind: "standalone", host: "127.0.0.1", port }, ...changes });
 
 const limit = identity();
+const OTHER = rateSize({ count: 1_000_000, periodMs: 1000 }, 1_000_000, MODE_FLEET);
 
 /** One admitted request: when, and what it cost. */
 export interface Admission {
@@ -82,10 +83,16 @@ export class FleetInstance implements AsyncDisposable {
     return passed;
   }
 
-  /** Waits until everything spent so far is told and answered. */
+  /** Waits until everything spent so far is told and answered: two rounds, for which something else is spent. */
   async settled(): Promise<void> {
     const before = this.state.syncs;
-    await until("two rounds have passed", () => this.state.syncs >= before + 2 || !this.state.connected, 10_000);
+    const other = this.ask("(something else)", OTHER);
+    const done = () => {
+      this.table.setNow(monotonicMs(), Date.now());
+      this.table.spend(other);
+      return this.state.syncs >= before + 2 || !this.state.connected;
+    };
+    await until("two rounds have passed", done, 10_000);
   }
 
   async stop(): Promise<void> {

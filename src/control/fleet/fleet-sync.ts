@@ -7,7 +7,7 @@ import type { FleetLedger, LedgerEntry } from "../../shared/fleet-ledger.ts";
 import { MEET } from "../../store/fleet-scripts.ts";
 import type { ScriptStore } from "../../store/redis-client.ts";
 import { FleetCounts } from "./fleet-status.ts";
-import { LEASE_MS, LeaseBook } from "./lease-book.ts";
+import { type BucketName, LEASE_MS, LeaseBook } from "./lease-book.ts";
 import { MEET_EVERY_MS, MEMBER_TTL_MS, Membership } from "./membership.ts";
 import { type Item, Shard, type ShardAnswer } from "./shard.ts";
 
@@ -21,6 +21,11 @@ const LAST_ROUNDS_MAX = 200;
 const SIGN_OF_LIFE_MS = 500;
 /** An answer that is this much later (ms) than the next round is late. */
 const LATE_MS = 50;
+
+type Filling = "together" | "apart" | "aside";
+const NO_LEASE = { held: 0, wanted: 0 } as const;
+/** Redis goes by what it has granted. */
+const UNSAID = { held: -1, wanted: 0 } as const;
 
 export interface FleetSyncOptions {
   readonly ledger: FleetLedger;
@@ -98,7 +103,7 @@ export class FleetSync {
     try {
       this.#leases.endAll(this.#options.now());
       for (let i = 0, more = true; i < LAST_ROUNDS_MAX && more; i++) {
-        more = this.#shards.every((shard) => shard.queued === 0) && this.#fill(this.#together);
+        more = this.#shards.every((shard) => shard.queued === 0) && this.#fill(this.#together ? "together" : "apart");
         await Promise.all(this.#shards.map((shard) => this.#exchange(shard)));
         more ||= this.#shards.some((shard) => shard.queued > 0);
       }
@@ -158,7 +163,7 @@ export class FleetSync {
     const together = this.#together;
     // A shard that was never talked to has no clock yet, so its buckets have no times; one that has batches left over is told those first.
     const filled = this.#shards.every((shard) => shard.clock.known && shard.queued === 0);
-    const more = filled && this.#fill(together);
+    const more = filled && this.#fill(together ? "together" : "apart");
     for (const shard of this.#shards)
       if (shard.queued === 0 && (!together || startMs - shard.contactMs >= SIGN_OF_LIFE_MS)) shard.enqueue([]);
     // A late answer must not use up what the table lets through between two rounds.
@@ -196,26 +201,26 @@ export class FleetSync {
 
   /**
    * Makes a batch for each shard of what the table has.
-   * @param told spending counts; else it was settled by the share, and only levels do
+   * @param how together: spending counts. apart: it was settled by the share, and only levels do. aside: it counts, and an answer may be on
+   * its way that grants a lease, so nothing is said of those
    * @returns whether the table has more
    */
-  #fill(told: boolean): boolean {
+  #fill(how: Filling): boolean {
     const { ledger, now } = this.#options;
+    // Left in the table it is as safe: what was taken must find room.
+    if (this.#shards.some((shard) => shard.full)) return false;
     const nowMs = now();
     const items: Item[][] = this.#shards.map(() => []);
     // First: the same bucket may ask for a new lease in the same batch.
-    this.#leases.takeEnded(nowMs, (name) => {
+    const giveBack = (name: BucketName) =>
       items[this.#shardOf(name)]?.push({ ...name, mode: "strict", spent: 0, before: 0, held: 0, wanted: 0 });
-    });
+    if (how !== "aside") this.#leases.takeEnded(nowMs, giveBack);
     const more = ledger.take(ROUND_ENTRIES_MAX, (entry) => {
       const index = this.#shardOf(entry);
       const shard = this.#shards[index];
-      if (shard !== undefined) items[index]?.push(this.#item(entry, shard, { told, nowMs }));
+      if (shard !== undefined) items[index]?.push(this.#item(entry, shard, { filling: how, nowMs }));
     });
-    for (const [index, list] of items.entries()) {
-      if (list.length === 0 || this.#shards[index]?.enqueue(list) === true) continue;
-      for (const { slot, tagHigh, tagLow, spent } of list) ledger.untake(slot, tagHigh, tagLow, spent);
-    }
+    for (const [index, list] of items.entries()) if (list.length > 0) this.#shards[index]?.enqueue(list);
     return more;
   }
 
@@ -223,13 +228,13 @@ export class FleetSync {
     return tagLow % this.#shards.length;
   }
 
-  #item(entry: LedgerEntry, shard: Shard, how: { readonly told: boolean; readonly nowMs: number }): Item {
+  #item(entry: LedgerEntry, shard: Shard, how: { readonly filling: Filling; readonly nowMs: number }): Item {
     const { level, wanted: _, ...rest } = entry;
     const strict = entry.mode === "strict";
-    const spent = how.told || strict || entry.kind === "quota" ? entry.spent : 0;
+    const spent = how.filling !== "apart" || strict || entry.kind === "quota" ? entry.spent : 0;
     const at = entry.kind === "rate" ? shard.clock.toRedis(level) : level;
-    const lease = strict ? this.#leases.reported(entry, how.nowMs) : { held: 0, wanted: 0 };
-    return { ...rest, spent, before: at - spent, ...lease };
+    const lease = strict ? this.#leases.reported(entry, how.nowMs) : NO_LEASE;
+    return { ...rest, spent, before: at - spent, ...(strict && how.filling === "aside" ? UNSAID : lease) };
   }
 
   #apply({ items, answers, sentMs }: ShardAnswer): void {
@@ -246,8 +251,7 @@ export class FleetSync {
       const endsInMs = LEASE_MS - (nowMs - sentMs);
       if (answer.grantedUnits <= 0 || endsInMs <= 0) continue;
       const amount = answer.grantedUnits * unit;
-      this.#leases.granted(item, amount, { nowMs, endsMs: nowMs + endsInMs });
-      ledger.grant(slot, tagHigh, tagLow, amount, endsInMs);
+      if (this.#leases.granted(item, amount, { nowMs, endsMs: nowMs + endsInMs })) ledger.grant(slot, tagHigh, tagLow, amount, endsInMs);
     }
   }
 
@@ -267,7 +271,7 @@ export class FleetSync {
     }
     if (!this.#together) return;
     // Spent while together: told as it is, when somebody listens.
-    for (let i = 0; i < ASIDE_ROUNDS_MAX && this.#fill(true); i++);
+    for (let i = 0; i < ASIDE_ROUNDS_MAX && this.#fill("aside"); i++);
     this.#together = false;
     this.#sinceMs = Date.now();
     this.#members.lost();

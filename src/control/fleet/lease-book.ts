@@ -69,14 +69,15 @@ export class LeaseBook {
     return Math.min(units, Math.floor((Math.max(lease.used, lease.usedBefore) * PREFETCH_PART) / unit));
   }
 
-  /** Redis granted. @param endsMs monotonicMs() */
-  granted(name: BucketName, amount: number, times: { readonly nowMs: number; readonly endsMs: number }): void {
+  /** Redis granted. @param endsMs monotonicMs() @returns false when nobody asked any more: it must not be used */
+  granted(name: BucketName, amount: number, times: { readonly nowMs: number; readonly endsMs: number }): boolean {
     const lease = this.#leases.get(name.slot);
-    if (lease === undefined || !isSame(lease.name, name)) return;
+    if (lease === undefined || !isSame(lease.name, name)) return false;
     if (lease.endsMs + EDGE_MS <= times.nowMs) retire(lease);
     lease.held += amount;
     lease.endsMs = times.endsMs;
     lease.recorded = true;
+    return true;
   }
 
   /** Visits leases that ended long enough ago: they are to be given back. Forgets those that nobody uses. */

@@ -56,8 +56,6 @@ export class Shard {
   #sending = false;
   /** monotonicMs() of the last answer; -Infinity before the first. */
   contactMs = Number.NEGATIVE_INFINITY;
-  /** Batches that Redis could not run: dropped, so that they hold up no others. */
-  dropped = 0;
 
   constructor(options: ShardOptions) {
     this.#options = options;
@@ -72,16 +70,13 @@ export class Shard {
     return this.#queue.length;
   }
 
-  /** @param items may be empty: a sign of life. @returns whether there was room */
-  enqueue(items: readonly Item[]): boolean {
-    if (this.#queue.length >= BATCHES_MAX) return false;
-    this.#queue.push({ sequence: ++this.#sequence, items });
-    return true;
+  get full(): boolean {
+    return this.#queue.length >= BATCHES_MAX;
   }
 
-  /** What waits unsent, handed back for good. The batch on its way is not among it. */
-  unqueue(): readonly Item[] {
-    return this.#queue.splice(this.#sending ? 1 : 0).flatMap((batch) => batch.items);
+  /** @param items may be empty: a sign of life */
+  enqueue(items: readonly Item[]): void {
+    this.#queue.push({ sequence: ++this.#sequence, items });
   }
 
   /** Sends the oldest batch. @returns null when there is none. @throws StoreError; then the batch stays, to be sent again under its number */
@@ -105,10 +100,8 @@ export class Shard {
       this.#queue.shift();
       return { items: batch.items, answers: batch.items.map((item, i) => answerOf(item, reply, i)), sentMs, receivedMs };
     } catch (error) {
-      if (isOurFault(error)) {
-        this.#queue.shift();
-        this.dropped += 1;
-      }
+      // Dropped, so that it holds up no others; the failure is counted and said like any other.
+      if (isOurFault(error)) this.#queue.shift();
       throw error;
     } finally {
       this.#sending = false;
