@@ -10,5 +10,6 @@ export interface Need {
 
 export const NEEDS: readonly Need[] = [
   { program: "curl", debian: "curl", why: "runs the command lines of the demo's tour" },
+  { program: "redis-server", debian: "redis-server", why: "is the Redis, the Sentinel and the cluster of the fleet tests" },
   { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests" },
 ];

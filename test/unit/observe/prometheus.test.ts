@@ -2,7 +2,7 @@ import { expect, test } from "vitest";
 import { ERROR_CODES, ERRORS, errorNumber } from "../../../src/base/errors.ts";
 import { renderPrometheus } from "../../../src/observe/prometheus.ts";
 import { CELL } from "../../../src/shared/metric-cells.ts";
-import { instanceState, instanceTotals } from "../../support/instance.ts";
+import { fleetState, instanceState, instanceTotals } from "../../support/instance.ts";
 import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
 
 const scrape = (totals = instanceTotals(), state = instanceState()): Map<string, Family> =>
@@ -99,4 +99,23 @@ test("counters of a replaced worker do not fall", () => {
   const labels = { route: "r", status: "2xx" };
   expect([value(before, "sluice_requests_total", labels), value(after, "sluice_requests_total", labels)]).toEqual([1, 1]);
   expect([value(before, "sluice_worker_in_flight"), value(after, "sluice_worker_in_flight")]).toEqual([1, 0]);
+});
+
+test("the fleet, when there is one", () => {
+  const families = scrape(instanceTotals(), instanceState({ fleet: fleetState() }));
+  const values = {
+    sluice_redis_up: 1,
+    sluice_redis_sync_age_seconds: 0.04,
+    sluice_redis_sync_duration_seconds_sum: 0.15,
+    sluice_redis_sync_duration_seconds_count: 100,
+    sluice_redis_sync_failures_total: 2,
+    sluice_redis_sync_entries_total: 4000,
+    sluice_fleet_instances: 8,
+    sluice_fleet_drift_requests: 5.5,
+    sluice_fleet_leases: 3,
+  };
+  for (const [name, expected] of Object.entries(values)) expect([name, value(families, name)]).toEqual([name, expected]);
+  const apart = scrape(instanceTotals(), instanceState({ fleet: fleetState({ connected: false, syncAgeMs: null }) }));
+  expect([value(apart, "sluice_redis_up"), value(apart, "sluice_redis_sync_age_seconds")]).toEqual([0, -1]);
+  expect(scrape().has("sluice_redis_up")).toBe(false);
 });
