@@ -64,6 +64,7 @@ const IDLE_TICKS = 250 * TICKS_PER_MS;
 
 /** One thread's view of the slots. */
 export class LimitSlots {
+  readonly buffer: SharedArrayBuffer;
   readonly layout: LimitLayout;
   /** Number of this thread in claims: 1 and up, unique among living threads. */
   readonly token: number;
@@ -92,6 +93,7 @@ export class LimitSlots {
 
   /** @param workerIndex this thread's journal; -1 for the primary. @throws RangeError when it has none */
   constructor(buffer: SharedArrayBuffer, workerIndex = -1) {
+    this.buffer = buffer;
     this.words = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
     this.bigs = new BigInt64Array(buffer);

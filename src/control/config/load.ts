@@ -3,6 +3,7 @@
 
 import { checkAuth } from "./check-auth.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkLimits } from "./check-limits.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkTls } from "./check-tls.ts";
@@ -67,6 +68,7 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkAuth(draft, findings);
+  checkLimits(draft, findings);
   checkTls(draft, files, findings);
   checkConsumers(draft, findings);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));

@@ -47,6 +47,7 @@ export function instanceState(sources: StatusSources): InstanceState {
         targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
       }),
     ),
+    limits: cells.limits.fill,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
   };
 }
@@ -65,6 +66,7 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }

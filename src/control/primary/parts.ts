@@ -1,5 +1,7 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
+import { randomBytes } from "node:crypto";
 import { availableParallelism } from "node:os";
+import { SIP_KEY_BYTES } from "../../base/sip-hash.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
@@ -35,7 +37,10 @@ export interface Parts {
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const count = config.workers === "auto" ? availableParallelism() : config.workers;
-  const cells = new SharedCells(count + SPARE_CELLS);
+  const cells = new SharedCells(count + SPARE_CELLS, {
+    buckets: config.limits.rateLimitBuckets,
+    hashKey: new Uint8Array(randomBytes(SIP_KEY_BYTES)), // as long as the process lives, so that reloads and replaced workers keep their buckets
+  });
   const workers = createWorkers(options, cells, count);
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({

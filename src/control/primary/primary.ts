@@ -4,6 +4,7 @@ import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink } from "../../observe/log-sink.ts";
+import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
 import { formatProblem } from "../config/problem.ts";
@@ -51,7 +52,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     files: options.files,
     env: options.io.env,
     picked: options.link.orders.ports,
-    metricSlot: (name) => primary.metricSlot(name),
+    slots: { metricSlot: (name) => primary.totals.routeNames.slot(name), limitSlot: (name) => primary.totals.limitNames.slot(name) },
   });
   const config = await firstConfig(source, options);
   if (config === null) {
@@ -160,8 +161,8 @@ class Primary {
     return result;
   }
 
-  metricSlot(routeName: string): number {
-    return this.#parts.cells.totals.routeNames.slot(routeName);
+  get totals(): Totals {
+    return this.#parts.cells.totals;
   }
 
   async run(config: Config): Promise<number> {
@@ -198,6 +199,7 @@ class Primary {
     this.#watchTimer = setInterval(() => {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
+      this.#parts.cells.limitWatch.look(this.#log);
     }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();

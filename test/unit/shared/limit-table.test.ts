@@ -86,7 +86,7 @@ describe("several limits", () => {
     const wide = askFor(identity(1), "route", perSecond(10, 10));
     const narrow = askFor(identity(2), "acme", perSecond(10, 2));
     const both = [wide, narrow];
-    expect(Array.from({ length: 5 }, () => table.spendAll(both, 2))).toEqual([-1, -1, 1, 1, 1]);
+    expect(Array.from({ length: 5 }, () => table.spendAll(both, 0, 2))).toEqual([-1, -1, 1, 1, 1]);
     expect(Array.from({ length: 9 }, () => table.spend(wide))).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0]);
   });
 });
