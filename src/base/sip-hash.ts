@@ -37,10 +37,22 @@ export class SipHash {
 
   /** Hashes a text: one byte for each char when all are below 0x100 (what headers, addresses and most ids are), else two. */
   hash(text: string): void {
+    this.hashText(text, 0);
+  }
+
+  /** Hashes a text behind 64 bits: those of a hash of what stands before it. So a key of several parts has one hash, and no part can run into the next. */
+  hashAfter(high: number, low: number, text: string): void {
+    words[0] = low;
+    words[1] = high;
+    this.hashText(text, 2);
+  }
+
+  /** @param first words that are filled already */
+  private hashText(text: string, first: number): void {
     const length = Math.min(text.length, SIP_CHARS_MAX);
     const end = length & ~7;
     let wide = 0;
-    let at = 0;
+    let at = first;
     let i = 0;
     for (; i < end; i += 4) {
       const a = text.charCodeAt(i);
@@ -57,25 +69,25 @@ export class SipHash {
       wide |= code;
       words[at + ((i & 7) >> 2)]! |= code << ((i & 3) << 3);
     }
-    if (wide > 0xff) this.hashWide(text);
+    if (wide > 0xff) this.hashWide(text, first);
     else this.mix(at + 2, 0);
   }
 
   /** Hashes at most {@link SIP_CHARS_MAX} bytes, as the paper has it. */
-  hashBytes(bytes: Uint8Array): void {
-    const length = Math.min(bytes.length, SIP_CHARS_MAX);
+  hashBytes(bytes: Uint8Array, count = bytes.length): void {
+    const length = Math.min(count, SIP_CHARS_MAX);
     const last = (length >> 3) << 1;
     words.fill(0, 0, last + 2);
     for (let i = 0; i < length; i++) words[i >> 2]! |= (bytes[i] ?? 0) << ((i & 3) << 3);
-    words[last + 1]! |= bytes.length << 24;
+    words[last + 1]! |= count << 24;
     this.mix(last + 2, 0);
   }
 
-  private hashWide(text: string): void {
+  private hashWide(text: string, first: number): void {
     const length = Math.min(text.length, SIP_CHARS_MAX);
-    const last = (length >> 2) << 1;
-    words.fill(0, 0, last + 4);
-    for (let i = 0; i < length; i++) words[i >> 1]! |= text.charCodeAt(i) << ((i & 1) << 4);
+    const last = first + ((length >> 2) << 1);
+    words.fill(0, first, last + 4);
+    for (let i = 0; i < length; i++) words[first + (i >> 1)]! |= text.charCodeAt(i) << ((i & 1) << 4);
     words[last + 2] = text.length;
     this.mix(last + 4, WIDE_TWEAK);
   }
@@ -137,4 +149,4 @@ export class SipHash {
 }
 
 /** The message as little-endian words: reused by every hash of the thread. */
-const words = new Int32Array(SIP_CHARS_MAX / 2 + 4);
+const words = new Int32Array(SIP_CHARS_MAX / 2 + 6);

@@ -18,6 +18,7 @@ export interface InstanceState {
   readonly listeners: readonly ListenerState[];
   readonly workers: readonly WorkerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  readonly limits: LimitTableStatus;
   /** Access-log records that the sink could not take. */
   readonly logSinkDropped: number;
   /** null without Redis. */
@@ -80,4 +81,18 @@ export interface TargetStatus {
   /** `ok`, `active check failed`, `ejected`: one short phrase. */
   readonly reason: string;
   readonly inFlight: number;
+}
+
+/** The table of limits as a whole. Counts of slots are some seconds old. */
+export interface LimitTableStatus {
+  readonly slots: number;
+  /** Shared memory, most of it never touched. */
+  readonly bytes: number;
+  /** Slots that belong to a caller. */
+  readonly inUse: number;
+  /** Those of them that hold something: no other caller can have these. */
+  readonly active: number;
+  /** Decisions that found no slot and shared a bucket, and requests refused because not even that was there; since start. */
+  readonly fullEvents: number;
+  readonly refusedEvents: number;
 }

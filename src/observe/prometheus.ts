@@ -3,7 +3,7 @@
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { FleetState, InstanceState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
@@ -19,6 +19,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   page.family("sluice_errors_total", "counter", "Exchanges that ended with an error code of the gateway.");
   for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
   renderTargets(page, totals, state);
+  renderLimits(page, totals, state);
   renderWorkers(page, totals, state);
   renderInstance(page, totals, state);
   if (state.fleet !== null) renderFleet(page, state.fleet);
@@ -79,6 +80,32 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
   for (const { labels, target } of rows) page.sample("sluice_target_healthy", labels, target.healthy ? 1 : 0);
   page.family("sluice_target_in_flight", "gauge", "Requests under way to the target, of all workers.");
   for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
+}
+
+/** Series of a limit appear with its first request. */
+function renderLimits(page: Page, totals: Totals, { limits }: InstanceState): void {
+  page.family(
+    "sluice_limit_decisions_total",
+    "counter",
+    "Requests at a limit: passed, refused, or shadowed (a shadow limit would have refused).",
+  );
+  for (const { route, limit, outcomes } of totals.limits())
+    for (const [i, outcome] of outcomes.some((count) => count > 0) ? LIMIT_OUTCOMES.entries() : [])
+      page.sample("sluice_limit_decisions_total", { route, limit, outcome }, outcomes[i] ?? 0);
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_limit_slots", "gauge", "Callers that the table of limits can tell apart at once.", limits.slots);
+  one("sluice_limit_slots_in_use", "gauge", "Slots that belong to a caller, at the last sweep.", limits.inUse);
+  one(
+    "sluice_limit_slots_active",
+    "gauge",
+    "Slots that hold something, so that nobody else can have them, at the last sweep.",
+    limits.active,
+  );
+  one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
+  one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
 }
 
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {

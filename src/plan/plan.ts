@@ -12,6 +12,8 @@ export interface Plan {
   readonly authenticators: readonly AuthenticatorPlan[];
   readonly consumers: readonly ConsumerPlan[];
   readonly tiers: readonly TierPlan[];
+  /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
+  readonly limitSlots: Readonly<Record<string, number>>;
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -64,6 +66,8 @@ export interface LimitsPlan {
   /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */
   readonly webSocketBufferBytes: number;
   readonly webSocketIdleTimeoutMs: number;
+  /** Slots of the table of limits, as wanted: shared/limit-layout.ts rounds up. */
+  readonly rateLimitBuckets: number;
 }
 
 export type Balance = "round-robin" | "least-request" | "random" | "hash";
@@ -284,7 +288,7 @@ export interface TierPlan {
   readonly rate: RatePlan | null;
   /** Requests that may come at once; null: as many as a second's worth of the rate, at least 1. */
   readonly burst: number | null;
-  readonly quota: RatePlan | null;
+  readonly quota: QuotaPlan | null;
   /** Requests under way at once; null for no limit. */
   readonly concurrency: number | null;
 }
@@ -293,4 +297,9 @@ export interface TierPlan {
 export interface RatePlan {
   readonly count: number;
   readonly periodMs: number;
+}
+
+/** `count` in a period of UTC that is `periodMs` long, or in a month of the calendar (then `periodMs` is 30 days). */
+export interface QuotaPlan extends RatePlan {
+  readonly month: boolean;
 }

@@ -57,11 +57,14 @@ const PATIENCE = 64;
 /** Turns after which a claim is given up as if the table were full: contention nobody should ever see. */
 const TURNS_MAX = 4096;
 const HOUR_MS = 3_600_000;
+/** With so many slots to claim in the first group, the second is not considered. Both filling up evenly is what lets a table get 80 % full. */
+const ROOM_WANTED = WAYS / 2;
 /** A bucket is idle only so long after its arrival time: a thread may act a moment after it has read the clock. */
 const IDLE_TICKS = 250 * TICKS_PER_MS;
 
 /** One thread's view of the slots. */
 export class LimitSlots {
+  readonly buffer: SharedArrayBuffer;
   readonly layout: LimitLayout;
   /** Number of this thread in claims: 1 and up, unique among living threads. */
   readonly token: number;
@@ -83,9 +86,14 @@ export class LimitSlots {
   protected firstHigh = 0;
   protected firstLow = 0;
   #victimRank = 0;
+  /** Of the tag's two groups, while a claim looks at them: best slot, its rank, slots that could be claimed. */
+  readonly #best = new Int32Array(2);
+  readonly #bestRank = new Int32Array(2);
+  readonly #room = new Int32Array(2);
 
   /** @param workerIndex this thread's journal; -1 for the primary. @throws RangeError when it has none */
   constructor(buffer: SharedArrayBuffer, workerIndex = -1) {
+    this.buffer = buffer;
     this.words = new Int32Array(buffer);
     this.floats = new Float64Array(buffer);
     this.bigs = new BigInt64Array(buffer);
@@ -179,10 +187,15 @@ export class LimitSlots {
     return found;
   }
 
-  /** @returns the tag's own slot if it is live, else the best one to claim up to a rank; SLOT_FULL, or SLOT_AGAIN when another thread is making it. */
+  /**
+   * Looks at all slots of a tag. The first group is the better place (it is searched first), unless it is filling up and the second has more room.
+   * @returns the tag's own slot if it is live, else the best one to claim up to a rank; SLOT_FULL, or SLOT_AGAIN when another thread's claim is in the way
+   */
   #look(high: number, low: number, overflow: boolean, rankMax: number): number {
-    let best = SLOT_FULL;
-    let bestRank = rankMax + 1;
+    const best = this.#best.fill(SLOT_FULL);
+    const bestRank = this.#bestRank.fill(rankMax + 1);
+    const room = this.#room.fill(0);
+    let underWay = false;
     for (let i = 0; i < 2 * WAYS; i++) {
       const slot = this.#candidate(high, low, overflow, i);
       const word = HEADER_WORDS64 + slot * SLOT_WORDS64;
@@ -198,13 +211,18 @@ export class LimitSlots {
         }
         if (rank === RANK_CLAIMED && rankMax < RANK_CLAIMED && this.cell[0]! < this.token) return SLOT_AGAIN;
       }
-      if (rank >= bestRank) continue;
-      if (rank === RANK_IDLE && this.isReserved(slot)) continue;
-      best = slot;
-      bestRank = rank;
+      if (rank === RANK_CLAIMED) underWay = true;
+      if (rank > rankMax || (rank === RANK_IDLE && this.isReserved(slot))) continue;
+      const group = i < WAYS ? 0 : 1;
+      room[group]!++;
+      if (rank >= bestRank[group]!) continue;
+      best[group] = slot;
+      bestRank[group] = rank;
     }
-    this.#victimRank = bestRank;
-    return best;
+    const chosen = room[0]! < ROOM_WANTED && room[1]! > room[0]! ? 1 : 0;
+    this.#victimRank = bestRank[chosen]!;
+    // Others' claims may come to nothing: wait before it is called full.
+    return best[chosen] === SLOT_FULL && underWay ? SLOT_AGAIN : best[chosen]!;
   }
 
   /** Step 3. @returns SLOT_NONE when the claim of `mine` may go on; else the live slot, or SLOT_AGAIN */

@@ -70,19 +70,20 @@ export class LimitTable extends LimitSlots {
    * Asks whether all would pass, then spends all, or none. What was spent is given back when another thread took the last of a later limit in between:
    * only then, for some hundred nanoseconds, others may see it. That can refuse a request that a strict order would have let pass, never
    * the other way round.
+   * @param end those from `start` on and before `end` are asked
    * @returns the index of the first that did not pass, its verdict in `asks[index].verdict`; -1 when all passed
    */
-  spendAll(asks: readonly LimitAsk[], count: number): number {
-    if (count > 1)
-      for (let i = 0; i < count; i++) {
+  spendAll(asks: readonly LimitAsk[], start: number, end: number): number {
+    if (end - start > 1)
+      for (let i = start; i < end; i++) {
         const ask = asks[i]!;
         if ((ask.verdict = this.peek(ask)) !== PASSED) return i;
       }
-    for (let i = 0; i < count; i++) {
+    for (let i = start; i < end; i++) {
       const ask = asks[i]!;
       ask.verdict = this.spend(ask);
       if (ask.verdict === PASSED) continue;
-      for (let back = i - 1; back >= 0; back--) this.refund(asks[back]!);
+      for (let back = i - 1; back >= start; back--) this.refund(asks[back]!);
       return i;
     }
     return -1;

@@ -28,6 +28,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
         ],
       },
     ],
+    limits: { slots: 262_144, bytes: 25_000_000, inUse: 12, active: 7, fullEvents: 3, refusedEvents: 0 },
     logSinkDropped: 5,
     fleet: null,
     ...changes,

@@ -2,6 +2,7 @@
 // A configuration with any mistake is refused whole: there is no partial result.
 import { checkAuth } from "./check-auth.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -67,6 +68,7 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkAuth(draft, findings);
+  checkLimits(draft, findings);
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
   checkConsumers(draft, findings);

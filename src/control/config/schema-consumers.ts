@@ -1,6 +1,6 @@
 // Owns the schema of who calls: consumers (identified callers) and tiers (usage plans). Must never read files.
 import * as z from "zod";
-import { name, rate } from "../../base/schema.ts";
+import { name, quota, rate } from "../../base/schema.ts";
 import { parsePasswordHash } from "../../data/policies/auth/basic/password-hash.ts";
 import { certificateName } from "../../data/policies/auth/mtls/certificate-names.ts";
 import { secretBytes } from "../../data/policies/auth/signature/secret.ts";
@@ -19,7 +19,7 @@ const tier = z.strictObject({
   burst: count(1, BURST_MAX)
     .optional()
     .meta({ description: "Requests that may come at once; by default a second's worth of the rate, at least 1." }),
-  quota: rate().optional().meta({ description: "Requests in a long period; survives restarts when there is a Redis." }),
+  quota: quota().optional().meta({ description: "Requests in one period of UTC (hour, day, month)." }),
   concurrency: count(1, CONCURRENCY_MAX).optional().meta({ description: "Requests under way at once." }),
 });
 

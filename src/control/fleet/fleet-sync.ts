@@ -11,7 +11,7 @@ import { type BucketName, LEASE_MS, LeaseBook } from "./lease-book.ts";
 import { MEET_EVERY_MS, MEMBER_TTL_MS, Membership } from "./membership.ts";
 import { type Item, Shard, type ShardAnswer } from "./shard.ts";
 
-/** Buckets taken from the table for one round: some tenths of a millisecond inside Redis. */
+/** Buckets taken from the table for one round: one to two milliseconds inside Redis. */
 export const ROUND_ENTRIES_MAX = 512;
 /** Rounds whose spending is put aside when Redis is lost, to be told as it was. */
 const ASIDE_ROUNDS_MAX = 8;
@@ -74,10 +74,10 @@ export class FleetSync {
     this.#options = options;
     this.#members = new Membership(options.expectedSize);
     this.#shards = Array.from({ length: store.shards }, (_, index) => new Shard({ index, store, prefix, instance, now }));
+    this.#setFleet();
   }
 
   start(): void {
-    this.#setFleet();
     this.#schedule(0);
   }
 

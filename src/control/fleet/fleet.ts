@@ -20,6 +20,7 @@ export class Fleet {
   readonly #table: FleetTable;
   #stopped = false;
 
+  /** From now on the table goes by the fleet, apart from it until {@link start} has led to an answer. */
   constructor(options: { readonly redis: RedisConfig; readonly table: FleetTable; readonly log: Log }) {
     const { redis, table, log } = options;
     this.#table = table;
@@ -38,7 +39,7 @@ export class Fleet {
     });
   }
 
-  /** Returns at once: Redis may come whenever it likes. */
+  /** Loads the client and connects. Returns at once: Redis may come whenever it likes. */
   start(): void {
     this.#sync.start();
     void this.#client.open();

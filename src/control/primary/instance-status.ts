@@ -49,6 +49,7 @@ export function instanceState(sources: StatusSources): InstanceState {
         targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
       }),
     ),
+    limits: cells.limits.fill,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,
   };
@@ -71,6 +72,7 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
     ...(fleet === null || fleet.connected
       ? []
       : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
+    ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }

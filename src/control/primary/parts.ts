@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
+import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
@@ -35,7 +36,10 @@ export interface Parts {
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const count = config.workers === "auto" ? availableParallelism() : config.workers;
-  const cells = new SharedCells(count + SPARE_CELLS);
+  const cells = new SharedCells(count + SPARE_CELLS, {
+    buckets: config.limits.rateLimitBuckets,
+    hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
+  });
   const workers = createWorkers(options, cells, count);
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({

@@ -1,12 +1,16 @@
 // Owns all shared memory of the instance: allocates it, hands each worker its part, cleans up after one that died.
 // Layouts are documented where they are defined, in src/shared/.
+import { monotonicMs } from "../../base/clock.ts";
 import { Totals } from "../../observe/totals.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
+import { LimitLedger } from "../../shared/limit-ledger.ts";
+import { LimitTable } from "../../shared/limit-table.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
+import { LimitWatch } from "./limit-watch.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
@@ -15,12 +19,22 @@ export class SharedCells {
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
   readonly readers: readonly LogRingReader[];
+  /** The primary's view of the table of limits. */
+  readonly limits: LimitLedger;
+  readonly limitWatch: LimitWatch;
+  readonly #limitHashKey: Uint8Array;
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
 
-  /** @param cells how many workers may write at once, replacements included */
-  constructor(cells: number) {
+  /**
+   * @param cells how many workers may write at once, replacements included
+   * @param limits slots of the table of limits, and the key that names are hashed with for it
+   */
+  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }) {
+    this.limits = new LimitLedger(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
+    this.limitWatch = new LimitWatch(this.limits);
+    this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));
     this.slots = new SlotTable(this.health);
     this.#heartbeatBuffer = new SharedArrayBuffer(heartbeatBytes(cells));
@@ -37,12 +51,21 @@ export class SharedCells {
     const metrics = this.#metrics[cells];
     const logRing = this.#rings[cells];
     if (metrics === undefined || logRing === undefined) throw new RangeError(`there are no cells ${cells}`);
-    return { workerIndex: cells, health: this.health.buffer, metrics, logRing, heartbeat: this.#heartbeatBuffer };
+    return {
+      workerIndex: cells,
+      health: this.health.buffer,
+      limits: this.limits.buffer,
+      limitHashKey: this.#limitHashKey,
+      metrics,
+      logRing,
+      heartbeat: this.#heartbeatBuffer,
+    };
   }
 
   /** The worker that wrote these cells is gone: its gauges and in-flight counts are void, its counters and log records stay. */
   release(cells: number): void {
     this.health.clearWorker(cells);
+    this.limits.clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }

@@ -47,13 +47,15 @@ describe("rate", () => {
       return { ask: askFor(limit, `key ${i}`, size), oracle: new GcraOracle(size) };
     });
     let nowMs = 0;
+    let differences = 0;
     for (let i = 0; i < 50_000; i++) {
       nowMs += random() < 0.3 ? random() * 3 : 0;
       table.setNow(nowMs, EPOCH_MS);
       const { ask, oracle } = buckets[Math.floor(random() * buckets.length)]!;
       ask.cost = 1 + Math.floor(random() * 3);
-      expect(table.spend(ask)).toBe(oracle.decide(nowMs - baseMs, ask.cost) ? PASSED : REFUSED);
+      if (table.spend(ask) !== (oracle.decide(nowMs - baseMs, ask.cost) ? PASSED : REFUSED)) differences++;
     }
+    expect(differences).toBe(0);
   });
 
   it("a refund makes the bucket what it was", () => {
@@ -84,7 +86,7 @@ describe("several limits", () => {
     const wide = askFor(identity(1), "route", perSecond(10, 10));
     const narrow = askFor(identity(2), "acme", perSecond(10, 2));
     const both = [wide, narrow];
-    expect(Array.from({ length: 5 }, () => table.spendAll(both, 2))).toEqual([-1, -1, 1, 1, 1]);
+    expect(Array.from({ length: 5 }, () => table.spendAll(both, 0, 2))).toEqual([-1, -1, 1, 1, 1]);
     expect(Array.from({ length: 9 }, () => table.spend(wide))).toEqual([1, 1, 1, 1, 1, 1, 1, 1, 0]);
   });
 });
