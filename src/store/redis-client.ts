@@ -56,10 +56,20 @@ export class RedisClient implements ScriptStore {
     this.shards = settings.topology.kind === "cluster" ? CLUSTER_SHARDS : 1;
   }
 
-  /** Loads ioredis and begins to connect. */
+  /** Loads ioredis and begins to connect. Never rejects: whatever is wrong is in {@link trouble}, and tried again. */
   async open(): Promise<void> {
-    const { Cluster, Redis } = await import("ioredis");
-    if (this.#closed) return;
+    try {
+      // The default export is what the bundle and Node agree on for a CommonJS package.
+      const { default: ioredis } = await import("ioredis");
+      if (!this.#closed) this.#connect(ioredis);
+    } catch (error) {
+      this.trouble = error instanceof Error ? error.message : String(error);
+      this.#events.lost();
+      this.#restart(null);
+    }
+  }
+
+  #connect({ Cluster, Redis }: typeof import("ioredis")): void {
     const { topology } = this.#settings;
     let client: Redis | Cluster;
     if (topology.kind === "cluster") {
@@ -109,7 +119,7 @@ export class RedisClient implements ScriptStore {
   }
 
   /** ioredis gives up on some failures (a disconnect while sentinels are asked): begin again. */
-  #restart(ended: Redis | Cluster): void {
+  #restart(ended: Redis | Cluster | null): void {
     if (this.#closed || this.#client !== ended) return;
     this.#client = null;
     this.#restarts += 1;
