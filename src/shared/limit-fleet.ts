@@ -70,6 +70,16 @@ export class FleetRecords {
     if (before <= 0n && amount > 0) this.#describe(slot, ask);
   }
 
+  /** Takes back what was noted. @returns false when it was told already, all or in part: then it stays spent */
+  takeBack(slot: number, amount: number): boolean {
+    const word = this.#at(slot) + UNSENT;
+    for (;;) {
+      const before = Atomics.load(this.#bigs, word);
+      if (Number(before) < amount) return false;
+      if (Atomics.compareExchange(this.#bigs, word, before, before - BigInt(amount)) === before) return true;
+    }
+  }
+
   /** What is untold, at least 0. */
   unsent(slot: number): number {
     return Math.max(0, Number(Atomics.load(this.#bigs, this.#at(slot) + UNSENT)));
@@ -98,6 +108,17 @@ export class FleetRecords {
       const before = Atomics.load(this.#bigs, at + GRANT);
       if (Number(before) < amount || this.#floats[at + EXPIRES]! <= nowMs) return false;
       if (Atomics.compareExchange(this.#bigs, at + GRANT, before, before - BigInt(amount)) === before) return true;
+    }
+  }
+
+  /** Takes from the grant what there is, up to `amount`: for what was spent without asking. */
+  drawGrant(slot: number, amount: number): void {
+    const word = this.#at(slot) + GRANT;
+    for (;;) {
+      const before = Atomics.load(this.#bigs, word);
+      if (before <= 0n) return;
+      const left = BigInt(Math.max(0, Number(before) - amount));
+      if (Atomics.compareExchange(this.#bigs, word, before, left) === before) return;
     }
   }
 

@@ -33,7 +33,7 @@ const ERA_TTL_MS = 30 * 86_400_000;
  *   for each bucket: kind (`r` rate, `q` quota; upper case: strict), spent, level before that (Redis's clock in ms, or units used), capacity,
  *   unit, held (strict: what the instance may still spend; below 0: what Redis has granted less what is spent), wanted (strict: units that are wanted more), end of the period (quota: epoch ms).
  * Answer: Redis's clock (us), 1 when the batch was applied now and 0 when it was before, era (ms), 1 while strict grants nothing;
- *   for each bucket: backlog (us) or units used (strict: and what others hold), and units granted.
+ *   for each bucket: backlog (us; strict: with what others hold) or units used, and units granted.
  *
  * Idempotent: a batch that was applied before changes nothing. Rate buckets are kept as their theoretical arrival time in ms (GCRA as virtual
  * scheduling, ITU-T I.371 annex A): arrival = max(arrival, level before) + spent. As levels are times, a batch that comes late is worth as much
@@ -136,7 +136,7 @@ for k = 3, #KEYS do
     local timed = kind == 'R'
     local leased
     told, units, leased = strict(key, timed, spent, before, capacity, unit, held, wanted, endMs)
-    told = timed and (math.max(0, told - now) + leased) * 1000 or told + leased
+    if timed then told = (math.max(0, told - now) + leased) * 1000 end
   end
   out[o + 1], out[o + 2] = math.ceil(told - 1e-4), units
   o = o + ${SYNC_ENTRY_REPLIES}
