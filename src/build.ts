@@ -34,6 +34,7 @@ await build({
   platform: "node",
   target: "node24",
   external: ["uWebSockets.js"],
+  inject: ["src/base/node-globals.ts"],
   // Less text to read at start-up; names stay, for stacks and profiles.
   minifySyntax: true,
   minifyWhitespace: true,

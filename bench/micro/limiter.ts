@@ -1,16 +1,22 @@
 // Measures what a decision of the table of limits costs (aim: well under 1 us with its key), by number of keys and threads, and its memory.
-// Run: node bench/micro/limiter.ts [decisions]. A test runs it with few decisions, so that it cannot rot.
+// Run: node bench/micro/limiter.ts [decisions] for threads and memory, node bench/micro/run.ts limiter for what one thread does.
 import { randomBytes } from "node:crypto";
 import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { monotonicMs } from "../../src/base/clock.ts";
 import { SIP_KEY_BYTES, SipHash } from "../../src/base/sip-hash.ts";
 import { limitLayout, OVERFLOW_SLOTS, slotCount } from "../../src/shared/limit-layout.ts";
-import { LimitAsk, limitIdentity, MODE_LOCAL, PASSED, rateSize } from "../../src/shared/limit-size.ts";
+import { LimitAsk, type LimitSize, limitIdentity, MODE_LOCAL, PASSED, rateSize } from "../../src/shared/limit-size.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
+import { buildPolicy, responseHead, TestExchange } from "../../test/support/exchange.ts";
+import { caller, limitResources } from "../../test/support/limit-route.ts";
+import type { Micro } from "./measure.ts";
 
 const CELLS = 4;
 /** Slots for each number of keys: the default, and the most. */
 const slotsFor = (keys: number): number => (keys > 100_000 ? 2 ** 20 : 2 ** 18);
+
+/** Never used up. */
+const ample = (): LimitSize => rateSize({ count: 100_000_000, periodMs: 1000 }, 2 ** 31, MODE_LOCAL);
 
 /** One row of the result. */
 export interface LimiterCost {
@@ -41,7 +47,7 @@ type Measured = Pick<LimiterCost, "decideNs" | "wholeNs" | "bytes" | "passed">;
 function measure({ buffer, key, keys, decisions, worker }: Task): Measured {
   const table = new LimitTable(buffer, worker);
   const hash = new SipHash(key);
-  const ask = new LimitAsk(limitIdentity(hash), rateSize({ count: 1_000_000, periodMs: 1000 }, 1_000_000_000, MODE_LOCAL));
+  const ask = new LimitAsk(limitIdentity(hash), ample());
   const names = Array.from({ length: Math.min(keys, 4096) }, (_, i) => `consumer-${i}`);
   const tags = new Int32Array(keys * 2);
   for (let i = 0; i < keys; i++) {
@@ -121,6 +127,80 @@ function inThread(task: Task): Promise<Measured> {
     thread.once("error", reject);
   });
 }
+
+/** A table in which every key has its slot, and asks for keys of it in no order. */
+function deciding(keys: number): (count: number) => number {
+  const table = new LimitTable(LimitTable.allocate(slotsFor(keys), CELLS, monotonicMs()), 0);
+  const hash = new SipHash(new Uint8Array(randomBytes(SIP_KEY_BYTES)));
+  const ask = new LimitAsk(limitIdentity(hash), ample());
+  const tags = Int32Array.from({ length: keys * 2 }, () => randomBytes(4).readInt32LE());
+  let at = 0;
+  table.setNow(monotonicMs(), 0);
+  const decide = (count: number): number => {
+    let passed = 0;
+    for (let i = 0; i < count; i++) {
+      at = (at + 7919) % keys;
+      ask.high = tags[at * 2]!;
+      ask.low = tags[at * 2 + 1]!;
+      if (table.spend(ask) === PASSED) passed++;
+    }
+    if (passed !== count) throw new Error(`${count - passed} of ${count} decisions did not pass`);
+    return passed;
+  };
+  decide(keys); // every key has its slot
+  return decide;
+}
+
+/** A request through the policy: its key, the decision, the header fields, the end. */
+function limiting(limits: readonly unknown[]): (count: number) => number {
+  const policy = buildPolicy("rateLimit", limits, { resources: limitResources() });
+  const x = new TestExchange({ ip: "203.0.113.7" });
+  x.identity = caller("acme");
+  const head = responseHead();
+  return (count) => {
+    for (let i = 0; i < count; i++) {
+      if ((policy.onRequest?.(x) ?? policy.onIdentified?.(x)) !== undefined) throw new Error("refused");
+      head.headers.length = 0;
+      policy.onResponse?.(x, head);
+      policy.onFinish?.(x);
+    }
+    return head.headers.length;
+  };
+}
+
+export const MICRO: readonly Micro[] = [
+  { name: "decide, 1 key", prepare: () => deciding(1) },
+  { name: "decide, 1,000 keys", prepare: () => deciding(1000) },
+  { name: "decide, 100,000 keys", prepare: () => deciding(100_000) },
+  {
+    name: "hash a name of 13 characters",
+    prepare: () => {
+      const hash = new SipHash(new Uint8Array(randomBytes(SIP_KEY_BYTES)));
+      return (count) => {
+        let sum = 0;
+        for (let i = 0; i < count; i++) {
+          hash.hash("consumer-4711");
+          sum ^= hash.low;
+        }
+        return sum;
+      };
+    },
+  },
+  {
+    name: "policy, per ip, no header fields",
+    prepare: () => limiting([{ per: "ip", rate: "100000000/s", burst: 1_000_000_000, headers: false }]),
+  },
+  { name: "policy, per consumer", prepare: () => limiting([{ per: "consumer", rate: "100000000/s", burst: 1_000_000_000 }]) },
+  {
+    name: "policy, per consumer, ip and concurrency",
+    prepare: () =>
+      limiting([
+        { per: "consumer", rate: "100000000/s", burst: 1_000_000_000 },
+        { per: "ip", rate: "100000000/s", burst: 1_000_000_000 },
+        { per: "consumer", concurrency: 100 },
+      ]),
+  },
+];
 
 if (!isMainThread && workerData !== null)
   parentPort?.postMessage(measure(workerData as Task)); // only started by inThread

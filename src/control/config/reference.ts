@@ -85,9 +85,18 @@ function rows(node: JsonSchema, prefix: string): Row[] {
   return Object.entries(node.properties ?? {}).flatMap(([key, schema]) => {
     const name = `${prefix}${key}`;
     const row = { key: name, schema, required: isRequired(node, key) };
-    const inner = innermost(schema);
-    return inner.node.properties === undefined ? [row] : [row, ...rows(inner.node, `${name}${inner.suffix}.`)];
+    const below = alternatives(schema).flatMap((branch) => {
+      const inner = innermost(branch);
+      return inner.node.properties === undefined ? [] : rows(inner.node, `${name}${inner.suffix}.`);
+    });
+    const plain = below.map((each) => each.key.replaceAll("[]", "")); // one entry and a list of them are explained once
+    return [row, ...below.filter((_, i) => plain.indexOf(plain[i] ?? "") === i)];
   });
+}
+
+/** A value may be one of several maps, also as the entry of a list. */
+function alternatives(schema: JsonSchema): readonly JsonSchema[] {
+  return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(alternatives);
 }
 
 const isRequired = (node: JsonSchema, key: string): boolean =>

@@ -20,7 +20,7 @@ const units = (max: number) => z.int().min(1).max(max);
 const fromClaim = <T extends z.ZodType>(value: T, what: string) =>
   z.strictObject({
     claim: claimName().meta({ description: `Claim that holds it: ${what}. Names joined by dots reach into nested claims.` }),
-    max: value.meta({ description: "What it is bounded by, and the period of a claim that is a plain number." }),
+    max: value.meta({ description: "What it is bounded by; of a claim that is a plain number, also the period." }),
     default: value.meta({ description: "For callers without such a claim, or with one that cannot be read." }),
   });
 

@@ -23,14 +23,10 @@ const isOurs = (name: string): boolean => name.startsWith("ratelimit") && OUR_FI
 
 export const createRateLimit: PolicyFactory = (config, route): Policy => new RateLimit(config as readonly LimitConfig[], route); // parsed by rateLimitSchema in the primary
 
-/** A part that was asked for one exchange: beside its ask, at the same index. */
-interface Asked {
-  readonly limit: CompiledLimit;
-  readonly bucket: Bucket;
-}
-
 class RouteAdmission extends Admission {
-  readonly asked: Asked[] = [];
+  /** What each of the asks is about, at the same index. */
+  readonly limits: CompiledLimit[] = [];
+  readonly buckets: Bucket[] = [];
   /** Seconds in Retry-After of a refusal. */
   retryS = 0;
 }
@@ -114,7 +110,8 @@ class RateLimit implements Policy {
   #ask(x: Exchange, admission: RouteAdmission, limit: CompiledLimit): void {
     for (const bucket of limit.partsOf(x)) {
       const at = admission.count++;
-      admission.asked[at] = { limit, bucket };
+      admission.limits[at] = limit;
+      admission.buckets[at] = bucket;
       this.#fill(x, (admission.asks[at] ??= new LimitAsk(bucket.identity, bucket.size)), limit, bucket);
     }
   }
@@ -133,7 +130,7 @@ class RateLimit implements Policy {
   }
 
   #passed(x: Exchange, admission: RouteAdmission, limits: readonly CompiledLimit[], from: number): undefined {
-    for (let i = from; i < admission.count; i++) this.#services.recordLimit(admission.asked[i]!.bucket.metricSlot, "passed");
+    for (let i = from; i < admission.count; i++) this.#services.recordLimit(admission.buckets[i]!.metricSlot, "passed");
     for (const limit of limits) if (limit.config.shadow) this.#shadow(x, admission, limit);
     return undefined;
   }
@@ -144,16 +141,16 @@ class RateLimit implements Policy {
     this.#ask(x, admission, limit);
     const refused = this.#table.spendAll(admission.asks, from, admission.count);
     for (let i = from; i < admission.count; i++)
-      this.#services.recordLimit(admission.asked[i]!.bucket.metricSlot, i === refused ? "shadowed" : "passed");
+      this.#services.recordLimit(admission.buckets[i]!.metricSlot, i === refused ? "shadowed" : "passed");
     if (refused < 0) return;
-    const { bucket } = admission.asked[refused]!;
+    const bucket = admission.buckets[refused]!;
     x.errorDetail = `shadow: the limit ${bucket.label} would have refused this`;
   }
 
   /** Everything that earlier stages took is given back: a refused request costs nothing. */
   #refused(admission: RouteAdmission, by: number): Reply {
     for (let i = 0; i < admission.count; i++) if (i !== by) this.#table.refund(admission.asks[i]!);
-    const { bucket } = admission.asked[by]!;
+    const bucket = admission.buckets[by]!;
     const ask = admission.asks[by]!;
     this.#services.recordLimit(bucket.metricSlot, "refused");
     admission.refusedBy = by;
@@ -179,7 +176,7 @@ class RateLimit implements Policy {
     if (admission.charged) return;
     admission.charged = true;
     for (let i = 0; i < admission.count; i++) {
-      const { cost } = admission.asked[i]!.limit.config;
+      const { cost } = admission.limits[i]!.config;
       const ask = admission.asks[i]!;
       if (cost.kind !== "response" || ask.taken === 0 || ask.size.kind === KIND_CONCURRENCY) continue;
       const said = getHeader(head.headers, cost.name);
@@ -195,7 +192,7 @@ class RateLimit implements Policy {
     let policies = "";
     let limits = "";
     for (let i = 0; i < admission.count; i++) {
-      const { bucket } = admission.asked[i]!;
+      const bucket = admission.buckets[i]!;
       if (bucket.policyField === "") continue;
       policies += policies === "" ? bucket.policyField : `, ${bucket.policyField}`;
       // Of a refused request only the refusal is known: what the others have left was given back, or never asked for.
