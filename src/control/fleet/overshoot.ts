@@ -4,8 +4,10 @@ export interface SharedLimit {
   /** `count` in `periodMs`. */
   readonly count: number;
   readonly periodMs: number;
-  /** Requests that may come at once. */
+  /** Units that may come at once. */
   readonly burst: number;
+  /** Most that one request costs. */
+  readonly cost: number;
 }
 
 export interface FleetShape {
@@ -15,14 +17,14 @@ export interface FleetShape {
 
 /**
  * What one instance may spend of a bucket before it has to tell the fleet: its share of the burst, or what the rate lets through in an interval.
- * At least 1, so that a limit smaller than the fleet still admits something everywhere.
+ * At least one request, so that a limit smaller than the fleet still admits something everywhere. The table decides by the same: limit-table.ts.
  */
-export function unconfirmedAllowance({ count, periodMs, burst }: SharedLimit, { instances, syncIntervalMs }: FleetShape): number {
-  return Math.max(1, Math.ceil(burst / instances), Math.ceil((count / periodMs) * syncIntervalMs));
+export function unconfirmedAllowance({ count, periodMs, burst, cost }: SharedLimit, { instances, syncIntervalMs }: FleetShape): number {
+  return Math.max(cost, Math.ceil(burst / instances), Math.ceil((count / periodMs) * syncIntervalMs));
 }
 
 /**
- * Requests that a `fleet` limit may admit at worst beyond burst + rate x time, over any stretch of time. Each instance can have one allowance on
+ * Units that a `fleet` limit may admit at worst beyond burst + rate x time, over any stretch of time. Each instance can have one allowance on
  * its way to Redis and one that it has not told yet, and all of them can believe that there is room. What was admitted too much is paid back:
  * the bucket is in debt until time has made up for it, so the long-run average is the limit.
  */

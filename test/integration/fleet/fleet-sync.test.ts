@@ -55,7 +55,9 @@ describe("together", () => {
     }
     const overshoot = overshootOf(fleet.admissions, { perMs: 0.003, burst: 3 });
     expect(overshoot).toBeGreaterThan(-3);
-    expect(overshoot).toBeLessThanOrEqual(worstOvershoot({ count: 3, periodMs: 1000, burst: 3 }, { instances: 8, syncIntervalMs: 20 }));
+    expect(overshoot).toBeLessThanOrEqual(
+      worstOvershoot({ count: 3, periodMs: 1000, burst: 3, cost: 1 }, { instances: 8, syncIntervalMs: 20 }),
+    );
     // What was too much at first was paid back: 3 + 4 s x 3/s, and what one round lets through.
     expect(fleet.admissions.length).toBeLessThanOrEqual(3 + 12 + 16);
     expect(fleet.admissions.length).toBeGreaterThanOrEqual(9);
@@ -124,7 +126,7 @@ describe("nothing is lost and nothing counts twice", () => {
 describe("apart", () => {
   it("an instance goes on with its share, and comes back without a burst", async () => {
     await using fleet = await FleetOf.start(4, redis());
-    const limit = { count: 200, periodMs: 1000, burst: 20 };
+    const limit = { count: 200, periodMs: 1000, burst: 20, cost: 1 };
     const size = perSecond(limit.count, limit.burst);
     const asks = fleet.all.map((each) => each.ask("k", size));
     const hammer = async (ms: number) => {

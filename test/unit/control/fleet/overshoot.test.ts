@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { unconfirmedAllowance, worstOvershoot } from "../../../../src/control/fleet/overshoot.ts";
 import { seededRandom } from "../../../support/upstreams.ts";
 
-const perSecond = (count: number, burst: number) => ({ count, periodMs: 1000, burst });
+const perSecond = (count: number, burst: number) => ({ count, periodMs: 1000, burst, cost: 1 });
 
 describe("the bound", () => {
   const check = (limit: ReturnType<typeof perSecond>, instances: number, syncIntervalMs: number, unconfirmed: number, overshoot: number) =>
@@ -17,6 +17,7 @@ describe("the bound", () => {
   check(perSecond(1000, 100), 8, 10, 13, 208);
   check(perSecond(1, 1), 2, 100, 1, 4);
   check(perSecond(1000, 2000), 1, 100, 2000, 0);
+  check({ ...perSecond(3, 20), cost: 10 }, 8, 100, 10, 160);
 });
 
 /** One bucket of a fleet, in units: what Redis knows, what each instance believes, and what is on its way. */
