@@ -70,16 +70,6 @@ export class FleetRecords {
     if (before <= 0n && amount > 0) this.#describe(slot, ask);
   }
 
-  /** Takes back what was noted. @returns false when it was told already, all or in part: then it stays spent */
-  takeBack(slot: number, amount: number): boolean {
-    const word = this.#at(slot) + UNSENT;
-    for (;;) {
-      const before = Atomics.load(this.#bigs, word);
-      if (Number(before) < amount) return false;
-      if (Atomics.compareExchange(this.#bigs, word, before, before - BigInt(amount)) === before) return true;
-    }
-  }
-
   /** What is untold, at least 0. */
   unsent(slot: number): number {
     return Math.max(0, Number(Atomics.load(this.#bigs, this.#at(slot) + UNSENT)));
@@ -111,26 +101,35 @@ export class FleetRecords {
     }
   }
 
-  /** Takes from the grant what there is, up to `amount`: for what was spent without asking. */
-  drawGrant(slot: number, amount: number): void {
-    const word = this.#at(slot) + GRANT;
-    for (;;) {
-      const before = Atomics.load(this.#bigs, word);
-      if (before <= 0n) return;
-      const left = BigInt(Math.max(0, Number(before) - amount));
-      if (Atomics.compareExchange(this.#bigs, word, before, left) === before) return;
-    }
-  }
-
   /** What of the grant may still be spent. */
   granted(slot: number, nowMs: number): number {
     const at = this.#at(slot);
     return this.#floats[at + EXPIRES]! <= nowMs ? 0 : Math.max(0, Number(Atomics.load(this.#bigs, at + GRANT)));
   }
 
-  /** Puts spent grant back, when the request did not pass after all. */
-  returnGrant(slot: number, amount: number): void {
-    Atomics.add(this.#bigs, this.#at(slot) + GRANT, BigInt(amount));
+  /**
+   * Strict: the request did not pass after all. What was told stays spent: Redis counts it from then on, and to spend it once more, later, would
+   * not be told.
+   */
+  giveBack(slot: number, amount: number): void {
+    const at = this.#at(slot);
+    for (;;) {
+      const before = Atomics.load(this.#bigs, at + UNSENT);
+      if (Number(before) < amount) return;
+      if (Atomics.compareExchange(this.#bigs, at + UNSENT, before, before - BigInt(amount)) === before) break;
+    }
+    Atomics.add(this.#bigs, at + GRANT, BigInt(amount));
+  }
+
+  /** Notes what was spent without asking. Of a strict bucket it goes from the grant, as far as there is one: what is told counts against it. */
+  charge(slot: number, ask: LimitAsk, amount: number): void {
+    const word = this.#at(slot) + GRANT;
+    for (let open = ask.size.mode === MODE_STRICT; open; ) {
+      const before = Atomics.load(this.#bigs, word);
+      const left = BigInt(Math.max(0, Number(before) - amount));
+      open = before > 0n && Atomics.compareExchange(this.#bigs, word, before, left) !== before;
+    }
+    this.add(slot, ask, amount);
   }
 
   /** Asks for a grant. Wakes whoever waits for it (see HEAD.wanted). */

@@ -176,10 +176,7 @@ export class LimitTable extends LimitSlots {
       this.#write(ask, Math.min(this.#levelRead(size) + amount, levelMax));
       if (this.swap(stateWord(ask.slot))) break;
     }
-    if (size.mode === MODE_LOCAL || this.words[HEAD.fleetSize] === 0) return;
-    // What is reported as spent counts against the lease, so it must be gone from the grant.
-    if (size.mode === MODE_STRICT) this.fleet.drawGrant(ask.slot, amount);
-    this.fleet.add(ask.slot, ask, amount);
+    if (size.mode !== MODE_LOCAL && this.words[HEAD.fleetSize] !== 0) this.fleet.charge(ask.slot, ask, amount);
   }
 
   /** Units used in a period, by its tag: what a rolling quota carries over from the one before. */
@@ -392,13 +389,8 @@ export class LimitTable extends LimitSlots {
 
   #leaveFleet(ask: LimitAsk, amount: number): void {
     const { slot, size } = ask;
-    if (size.mode === MODE_STRICT) {
-      // Told, it counts from the moment it was told: to spend it later would be to spend it twice as late as Redis knows.
-      if (this.fleet.takeBack(slot, amount)) this.fleet.returnGrant(slot, amount);
-      return;
-    }
-    if (this.words[HEAD.fleetSize] === 0) return;
-    this.fleet.add(slot, ask, -ask.cost * size.unit);
+    if (size.mode === MODE_STRICT) this.fleet.giveBack(slot, amount);
+    else if (this.words[HEAD.fleetSize] !== 0) this.fleet.add(slot, ask, -ask.cost * size.unit);
   }
 }
 

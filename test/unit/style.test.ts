@@ -85,8 +85,6 @@ describe("walls", () => {
     ["src/data/worker.ts", "yaml"],
     ["src/main.ts", "undici"],
     ["src/main.ts", "ioredis"],
-    ["src/control/primary/primary.ts", "ioredis"],
-    ["src/control/fleet/fleet.ts", "ioredis"],
   ])("%s does not load %s", (entry, unwanted) => {
     const reached = entry === "src/main.ts" ? eagerlyLoadedBy(entry) : loadedBy(entry);
     expect(reached.size).toBeGreaterThan(1);
