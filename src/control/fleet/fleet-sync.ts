@@ -247,7 +247,7 @@ export class FleetSync {
       const { slot, tagHigh, tagLow, unit } = item;
       if (item.kind === "rate") ledger.raiseBacklog(slot, tagHigh, tagLow, answer.level);
       else ledger.raiseUsed(slot, tagHigh, tagLow, item.period, answer.level);
-      this.#counts.drifted((answer.level - item.capacity) / unit, nowMs);
+      if (item.mode === "fleet") this.#counts.drifted((answer.level - item.capacity) / unit, nowMs);
       const endsInMs = LEASE_MS - (nowMs - sentMs);
       if (answer.grantedUnits <= 0 || endsInMs <= 0) continue;
       const amount = answer.grantedUnits * unit;
