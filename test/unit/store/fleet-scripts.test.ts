@@ -145,11 +145,14 @@ describe("strict buckets", () => {
     const capacity = 50;
     const unit = 2;
     const callers = ["a", "b", "c", "d"].map((id) => ({ caller: new Caller(id), held: 0, spent: 0 }));
+    const times = { leaseMs: 60_000, graceMs: 60_000 };
+    server.cli("set", "era", "1"); // long ago: its first moments are over
     // Virtual scheduling of what was really spent, at the time it was spent: what the limit is about.
     let level = 0;
     for (let i = 0; i < 400; i++) {
       const each = callers[Math.floor(random() * 4)]!;
       const { nowMs } = await each.caller.sync([]);
+      const unsaid = random() < 0.2;
       const spent = Math.min(each.held, Math.floor(random() * 4) * unit);
       each.held -= spent;
       level = (kind === "R" ? Math.max(level, nowMs) : level) + spent;
@@ -160,14 +163,14 @@ describe("strict buckets", () => {
         capacity,
         unit,
         spent,
-        held: each.held,
-        wanted: Math.floor(random() * 8),
+        held: unsaid ? -1 : each.held,
+        wanted: unsaid ? 0 : Math.floor(random() * 8),
         endMs: Date.now() + 60_000,
       };
       const lost = random() < 0.15;
-      let answer = await each.caller.sync([entry], { lost, leaseMs: 60_000, graceMs: -60_000 });
+      let answer = await each.caller.sync([entry], { lost, ...times });
       // The answer got lost: the same batch again, which counts for nothing and grants nothing.
-      if (lost) answer = await each.caller.sync([entry], { again: true, leaseMs: 60_000, graceMs: -60_000 });
+      if (lost) answer = await each.caller.sync([entry], { again: true, ...times });
       expect(answer.fresh).toBe(!lost);
       each.held += (answer.granted[0] ?? 0) * unit;
     }
@@ -183,6 +186,16 @@ describe("strict buckets", () => {
     const { levels, granted } = await b.sync([{ ...entry, wanted: 10 }]);
     expect(granted).toEqual([4]);
     expect((levels[0] ?? 0) / 1000).toBeGreaterThan(59_000);
+  });
+
+  it("an instance that says nothing of its lease keeps what it was granted and has not spent", async () => {
+    server.cli("set", "era", "1");
+    const [a, b] = [new Caller("a"), new Caller("b")];
+    const entry: Entry = { key: "s", kind: "R", capacity: 100_000, unit: 10_000, wanted: 6 };
+    const times = { leaseMs: 60_000, graceMs: 60_000 };
+    expect((await a.sync([entry], times)).granted).toEqual([6]);
+    await a.sync([{ ...entry, spent: 10_000, held: -1, wanted: 0 }], times);
+    expect((await b.sync([{ ...entry, wanted: 10 }], times)).granted).toEqual([4]);
   });
 
   it("grant nothing in the first moments of an era, and everything afterwards", async () => {
