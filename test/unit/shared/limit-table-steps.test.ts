@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import { KIND_FREE, TICKS_PER_MS } from "../../../src/shared/limit-layout.ts";
 import { LimitAsk, MODE_LOCAL, OVERFLOW_SHARES, PASSED, rateSize } from "../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../src/shared/limit-table.ts";
+import { InterruptedTable } from "../../support/interrupted-table.ts";
 import { askFor, type Decision, EPOCH_MS, identity, misfits, slotsOf } from "../../support/limit-table.ts";
 import { seededRandom } from "../../support/upstreams.ts";
 
@@ -161,22 +162,6 @@ it("a slot that goes to another key between being found and being read is not sp
   expect(again.slot).not.toBe(last.slot);
   expect(passes(second, last)).toBe(1);
 });
-
-/** Runs others at random points of every operation: before each compare-and-swap, and between finding a slot and reading it. */
-class InterruptedTable extends LimitTable {
-  interrupt: () => void = () => {};
-
-  override find(high: number, low: number, overflow?: boolean): number {
-    const slot = super.find(high, low, overflow);
-    this.interrupt();
-    return slot;
-  }
-
-  protected override swap(word: number): boolean {
-    this.interrupt();
-    return super.swap(word);
-  }
-}
 
 it.each([1, 2, 3, 4, 5, 6])("agrees with the sequential algorithm however operations interrupt each other (seed %i)", (seed) => {
   const random = seededRandom(seed);
