@@ -103,8 +103,9 @@ export class LimitAsk {
   verdict: Verdict = REFUSED;
   /** Where the bucket is; -1 when it has no slot. */
   slot = -1;
-  /** The bucket is the common one of a share of keys, as the table was full. */
-  overflow = false;
+  /** The slot's tag: the bucket's own, or that of its share of keys in the overflow area. */
+  slotHigh = 0;
+  slotLow = 0;
   /** What was taken: ticks or units. 0 when nothing was. */
   taken = 0;
   /** After the decision: ticks of backlog (`rate`), or units used or held. */

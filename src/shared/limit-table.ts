@@ -148,7 +148,7 @@ export class LimitTable extends LimitSlots {
     if (taken === 0) return;
     ask.taken = 0;
     if (size.kind === KIND_CONCURRENCY) return this.release(ask.slot);
-    while (this.#holds(ask) && this.#readLive(ask)) {
+    while (this.#readLive(ask)) {
       const level = Math.max(0, this.#levelRead(size) - taken);
       this.#write(ask, level);
       if (!this.swap(stateWord(ask.slot))) continue;
@@ -184,7 +184,8 @@ export class LimitTable extends LimitSlots {
     const slot = this.find(high, low);
     if (slot < 0) return 0;
     this.cellFloat[0] = this.floats[stateWord(slot)]!;
-    return ((this.cell[1]! >>> KIND_SHIFT) & 3) === KIND_QUOTA ? this.cell[0]! >>> 0 : 0;
+    const isQuota = ((this.cell[1]! >>> KIND_SHIFT) & 3) === KIND_QUOTA;
+    return isQuota && this.find(high, low) === slot ? this.cell[0]! >>> 0 : 0; // still its own: so was what was read
   }
 
   /** Ends one unit of concurrency that this thread took in a slot. The slot cannot have been given to another tag meanwhile. */
@@ -270,7 +271,8 @@ export class LimitTable extends LimitSlots {
 
   /** Sets ask.slot to the live slot of its tag, or of its share of the overflow area. */
   #locate(ask: LimitAsk): boolean {
-    ask.overflow = false;
+    ask.slotHigh = ask.high;
+    ask.slotLow = ask.low;
     ask.slot = this.find(ask.high, ask.low);
     return ask.slot >= 0;
   }
@@ -286,10 +288,10 @@ export class LimitTable extends LimitSlots {
     if (this.claimed && this.words[HEAD.fleetSize] !== 0) this.fleet.clear(ask.slot);
     if (ask.slot !== SLOT_FULL) return true;
     Atomics.add(this.words, HEAD.full, 1);
-    ask.overflow = true;
-    const { overflowHigh, overflowLow } = ask;
-    ask.slot = this.find(overflowHigh, overflowLow, true);
-    if (ask.slot < 0) ask.slot = this.claim(overflowHigh, overflowLow, true);
+    ask.slotHigh = ask.overflowHigh;
+    ask.slotLow = ask.overflowLow;
+    ask.slot = this.find(ask.slotHigh, ask.slotLow, true);
+    if (ask.slot < 0) ask.slot = this.claim(ask.slotHigh, ask.slotLow, true);
     if (this.claimed && this.words[HEAD.fleetSize] !== 0) this.fleet.clear(ask.slot);
     if (ask.slot !== SLOT_FULL) return true;
     Atomics.add(this.words, HEAD.refused, 1);
@@ -297,20 +299,18 @@ export class LimitTable extends LimitSlots {
     return false;
   }
 
-  /** Reads STATE of ask.slot into cell word 0. @returns whether it is live and of the right kind */
-  #readLive({ slot, size }: LimitAsk): boolean {
+  /**
+   * Reads STATE of ask.slot into cell word 0. The tag and the generation come from one look at IDENTITY: a state of that generation is this
+   * tag's, and so is what a compare-and-swap from it puts in its place.
+   * @returns whether the slot is the tag's and live
+   */
+  #readLive({ slot, slotHigh, slotLow, size }: LimitAsk): boolean {
     const word = stateWord(slot);
+    const identity = this.words[word * 2 - 1]!;
+    if (this.words[word * 2 - 2] !== slotHigh || (identity & TAG_MASK) !== slotLow >>> 8) return false;
     this.cellFloat[0] = this.floats[word]!;
     const high = this.cell[1]!;
-    return high >>> GENERATION_SHIFT === this.words[word * 2 - 1]! >>> 24 && ((high >>> KIND_SHIFT) & 3) === size.kind;
-  }
-
-  /** Whether ask.slot still has the tag that it had. */
-  #holds({ slot, high, low, overflow, overflowHigh, overflowLow }: LimitAsk): boolean {
-    const at = (stateWord(slot) - 1) * 2;
-    const tagHigh = overflow ? overflowHigh : high;
-    const tagLow = overflow ? overflowLow : low;
-    return this.words[at] === tagHigh && (this.words[at + 1]! & TAG_MASK) === tagLow >>> 8;
+    return high >>> GENERATION_SHIFT === identity >>> 24 && ((high >>> KIND_SHIFT) & 3) === size.kind;
   }
 
   /** The level of the state in cell word 0. */

@@ -145,7 +145,7 @@ try {
   }
   const main = path.join(import.meta.dirname, "../../dist/main.js");
   const file = path.join(directory, String(FIRST_PORT), "sluice.yaml");
-  console.log(execFileSync(process.execPath, [main, "validate", "-c", file], { encoding: "utf8" }).replace(/^[^]*?(?=redis: )/, ""));
+  console.log(execFileSync(process.execPath, [main, "validate", "-c", file], { encoding: "utf8" }).split(/^(?=redis: )/m)[1]);
   await untilAll("sluice_fleet_instances", (instances) => instances === GATEWAYS);
   await untilAll("sluice_redis_up", (up) => up === 1);
   const load = new SkewedLoad(

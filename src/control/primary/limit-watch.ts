@@ -32,7 +32,7 @@ export class LimitWatch {
     if (moved && this.#quietLooks >= QUIET_LOOKS)
       log.error("the table of limits is full: new callers share buckets; raise limits.rateLimitBuckets", facts);
     this.#quietLooks = moved ? 0 : Math.min(QUIET_LOOKS, this.#quietLooks + 1);
-    if (this.#quietLooks === QUIET_LOOKS && this.#wasFull) log.info("the table of limits has room again", facts);
+    if (this.#quietLooks === QUIET_LOOKS && this.#wasFull) log.info("every caller has a bucket of its own again", facts);
     this.#wasFull = this.#quietLooks < QUIET_LOOKS;
     this.#events = fullEvents;
     this.#refused = refusedEvents;

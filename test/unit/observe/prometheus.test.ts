@@ -119,3 +119,20 @@ test("the fleet, when there is one", () => {
   expect([value(apart, "sluice_redis_up"), value(apart, "sluice_redis_sync_age_seconds")]).toEqual([0, -1]);
   expect(scrape().has("sluice_redis_up")).toBe(false);
 });
+
+test("limits by route and outcome, and how full their table is", () => {
+  const totals = instanceTotals();
+  const slot = totals.limitNames.slot("users-read consumer-quota");
+  totals.cells[0]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "refused");
+  totals.cells[0]?.limit(100_000, "shadowed");
+  const families = scrape(totals);
+  const labels = { route: "users-read", limit: "consumer-quota" };
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "passed" })).toBe(2);
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "refused" })).toBe(1);
+  expect(value(families, "sluice_limit_decisions_total", { route: "_other", limit: "_other", outcome: "shadowed" })).toBe(1);
+  expect(value(families, "sluice_limit_slots")).toBe(262_144);
+  expect(value(families, "sluice_limit_slots_active")).toBe(7);
+  expect(value(families, "sluice_limit_full_total")).toBe(3);
+});

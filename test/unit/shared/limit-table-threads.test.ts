@@ -1,11 +1,11 @@
 // Owns tests of the table of limits used by many threads at once: every decision against the sequential algorithm, and threads that are killed.
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
-import { HEADER_WORDS64, KIND_CONCURRENCY, KIND_FREE, KIND_SHIFT, SLOT_WORDS64, TICKS_PER_MS } from "../../../src/shared/limit-layout.ts";
+import { KIND_CONCURRENCY, KIND_FREE, TICKS_PER_MS } from "../../../src/shared/limit-layout.ts";
 import { concurrencySize, MODE_LOCAL, PASSED, rateSize } from "../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../src/shared/limit-table.ts";
 import type { HammerReport, HammerTask } from "../../support/limit-hammer.ts";
-import { askFor, EPOCH_MS, identity } from "../../support/limit-table.ts";
+import { askFor, type Decision, EPOCH_MS, identity, misfits, slotsOf } from "../../support/limit-table.ts";
 import { seededRandom } from "../../support/upstreams.ts";
 
 const HAMMER = new URL("../../support/limit-hammer.ts", import.meta.url);
@@ -26,13 +26,6 @@ async function hammer(buffer: SharedArrayBuffer, threads: number, orders: Orders
   );
 }
 
-interface Decision {
-  readonly now: number;
-  readonly cost: number;
-  readonly passed: boolean;
-  readonly level: number;
-}
-
 function byKey(reports: readonly HammerReport[]): Map<number, Decision[]> {
   const all = new Map<number, Decision[]>();
   for (const report of reports)
@@ -48,28 +41,6 @@ function byKey(reports: readonly HammerReport[]): Map<number, Decision[]> {
       });
     }
   return all;
-}
-
-/**
- * Looks for one order of a bucket's decisions in which the sequential algorithm decides each the same. What passes leaves a later arrival time
- * than what passed before, so that order is the order of arrival times, and what was refused saw one of them.
- * @returns what does not fit
- */
-function misfits(decisions: readonly Decision[], unit: number, burst: number): string[] {
-  const wrong: string[] = [];
-  const arrivals = new Set<number>([0]);
-  let arrival = 0;
-  for (const { now, cost, level } of decisions.filter((each) => each.passed).sort((a, b) => a.now + a.level - (b.now + b.level))) {
-    const next = Math.max(arrival, now) + cost * unit;
-    if (next - now > burst * unit) wrong.push(`passed at ${now} over the burst`);
-    if (next !== now + level) wrong.push(`passed at ${now} leaving ${now + level}, not ${next}`);
-    arrivals.add((arrival = next));
-  }
-  for (const { now, cost, level } of decisions.filter((each) => !each.passed)) {
-    if (level + cost * unit <= burst * unit) wrong.push(`refused at ${now} with room`);
-    if (level > 0 && !arrivals.has(now + level)) wrong.push(`refused at ${now} for an arrival time ${now + level} that never was`);
-  }
-  return wrong;
 }
 
 const THREADS = 4;
@@ -157,21 +128,3 @@ describe("a thread that is killed", { timeout: 120_000 }, () => {
     for (let i = 0; i < 8; i++) expect(table.peek(askFor(identity(2), `held ${i}`, concurrencySize(1)))).toBe(PASSED);
   });
 });
-
-/** Every slot, as its two words say. */
-function slotsOf(
-  buffer: SharedArrayBuffer,
-): { readonly live: boolean; readonly kind: number; readonly low: number; readonly tag: string }[] {
-  const words = new Int32Array(buffer);
-  return Array.from({ length: 8192 }, (_, slot) => {
-    const at = (HEADER_WORDS64 + slot * SLOT_WORDS64) * 2;
-    const [high = 0, identityHigh = 0, low = 0, state = 0] = words.subarray(at, at + 4);
-    const kind = (state >>> KIND_SHIFT) & 3;
-    return {
-      live: kind !== KIND_FREE && state >>> 22 === identityHigh >>> 24,
-      kind,
-      low,
-      tag: `${slot >> 12} ${high} ${identityHigh & 0xffffff}`,
-    };
-  });
-}
