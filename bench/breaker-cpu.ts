@@ -3,9 +3,11 @@
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { type Peer, startOrigin, startSluiceWith } from "../native-bench/peers.ts";
-import { cpuMicros, processTree } from "../native-bench/proc.ts";
-import { runWrk } from "../native-bench/wrk.ts";
+import { errorsOf, runWrk } from "../native-bench/measure/wrk.ts";
+import { startOrigin } from "../native-bench/peers/origin.ts";
+import type { Peer } from "../native-bench/peers/peer.ts";
+import { startSluiceWith } from "../native-bench/peers/sluice.ts";
+import { cpuMicros, processTree } from "../src/control/bench/process-cost.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = Number(process.argv[3] ?? 3);
@@ -34,13 +36,13 @@ const median = (values: readonly number[]): number => values.toSorted((a, b) => 
 async function microsPerRequest(gateway: Peer): Promise<number> {
   const pids = processTree(gateway.pid);
   const before = cpuMicros(pids);
-  const { requests, non2xx } = await runWrk({ url: gateway.url, seconds: SECONDS, connections: CONNECTIONS });
-  if (non2xx > 0) throw new Error(`${gateway.name}: ${non2xx} answers were not 2xx`);
-  return (cpuMicros(pids) - before) / requests;
+  const result = await runWrk({ url: gateway.url, seconds: SECONDS, connections: CONNECTIONS });
+  if (errorsOf(result) > 0) throw new Error(`${gateway.name}: ${errorsOf(result)} answers were not 2xx`);
+  return (cpuMicros(pids) - before) / result.requests;
 }
 
 try {
-  running.push(await startOrigin(directory, ORIGIN_PORT, 256));
+  running.push(await startOrigin(directory, ORIGIN_PORT));
   const rows = [];
   for (const { name, port, breaker } of KINDS) {
     const folder = fs.mkdtempSync(path.join(directory, "gateway-"));

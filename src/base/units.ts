@@ -73,3 +73,17 @@ export function parseRate(text: string): { readonly count: number; readonly peri
   const count = Number(m?.[1]);
   return m === null || periodMs === undefined || count === 0 ? null : { count, periodMs };
 }
+
+/** Nominal length of a month, for what has to have one. */
+const MONTH_MS = 30 * 86_400_000;
+
+/** @param text as {@link parseRate}, and `1000000/month`. @returns the count and its period; a month of the calendar has no length of its own: `month` says so. */
+export function parseQuota(text: string): { readonly count: number; readonly periodMs: number; readonly month: boolean } | null {
+  const m = /^(\d{1,15})\/month$/.exec(text);
+  if (m === null) {
+    const rate = parseRate(text);
+    return rate === null ? null : { ...rate, month: false };
+  }
+  const count = Number(m[1]);
+  return count === 0 ? null : { count, periodMs: MONTH_MS, month: true };
+}

@@ -7,7 +7,7 @@ import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
-import { POLICIES } from "./policies/registry.ts";
+import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
 import type { Policy, PolicyResources } from "./policy.ts";
 import { compileRouter } from "./route/compile.ts";
 import { parsePattern } from "./route/pattern.ts";
@@ -97,7 +97,7 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Ro
     if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);
     return entry.create(config, context);
   });
-  const having = (hook: "onRequest" | "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
+  const having = (hook: "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
     const list = policies.filter((policy) => policy[hook] !== undefined);
     return list.length === 0 ? null : list;
   };
@@ -107,11 +107,25 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Ro
     name: plan.name,
     metricSlot: plan.metricSlot,
     paramNames: pattern.paramNames,
-    onRequest: having("onRequest"),
+    onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),
     onResponse: having("onResponse")?.toReversed() ?? null,
     onFinish: having("onFinish"),
     answersPreflight: policies.some((policy) => policy.name === "cors"),
     weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
   };
+}
+
+const FIRST_AFTER = POLICIES.findIndex((each) => each.name === FIRST_AFTER_IDENTITY);
+
+/** What runs before anything is sent upstream, in order. Both hooks become one list, so that the pipeline knows one kind of step. */
+function requestSteps(policies: readonly Policy[]): readonly Policy[] | null {
+  const asking = policies.filter((policy) => policy.onRequest !== undefined);
+  const isBefore = ({ name }: Policy): boolean => POLICIES.findIndex((each) => each.name === name) < FIRST_AFTER;
+  const identified = policies.flatMap((policy): Policy[] => {
+    const { name, onIdentified } = policy;
+    return onIdentified === undefined ? [] : [{ name, onRequest: (x) => policy.onIdentified?.(x) }];
+  });
+  const steps = [...asking.filter(isBefore), ...identified, ...asking.filter((policy) => !isBefore(policy))];
+  return steps.length === 0 ? null : steps;
 }

@@ -1,6 +1,7 @@
 // Owns the per-request record: what the listener read, what the pipeline decided, what the log will say.
 // Engines subclass it with the writing side, so that one request is one object. Must never import control/ or an engine.
 import type { ErrorCode } from "../base/errors.ts";
+import type { Admission } from "./admission.ts";
 import type { Identity } from "./identity.ts";
 import type { Route, Runtime } from "./runtime.ts";
 
@@ -95,6 +96,10 @@ export abstract class Exchange {
   upstreamPath = "";
   /** Who asks, proven by the auth policy; null on public routes and until then. */
   identity: Identity | null = null;
+  /** The query as the access log may have it, when a credential stands in it; null: as it is. */
+  loggedQuery: string | null = null;
+  /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
+  admission: Admission | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */

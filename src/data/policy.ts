@@ -46,7 +46,7 @@ export interface ResponseHead {
 
 /**
  * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
- * Order: onRequest (registry order) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
+ * Order: onRequest (registry order; onIdentified in the middle of it) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
  * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
  */
 export interface Policy {
@@ -57,6 +57,11 @@ export interface Policy {
    * Return a promise only when the work really is asynchronous.
    */
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  /**
+   * As onRequest, but when it is known who calls: after `auth` and `authorize`, before every policy that comes after them. For what counts or
+   * decides by caller and yet has something to do before.
+   */
+  onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** Once for each attempt, with the headers that will be sent. Synchronous. */
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
   /** When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous. */

@@ -3,6 +3,8 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
+import type { LimitTable } from "../shared/limit-table.ts";
+import type { LimitOutcome } from "../shared/metric-cells.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
@@ -41,6 +43,12 @@ export interface Services {
   nextRequestId(): string;
   /** A finished exchange goes to metrics and access log. */
   record(x: Exchange): void;
+  /** The table of limits, this worker's view. */
+  readonly limits: LimitTable;
+  /** What callers' names are hashed with: equal in a fleet, secret. */
+  readonly limitHashKey: Uint8Array;
+  /** A limit's decision. @param slot of the metric cells */
+  recordLimit(slot: number, outcome: LimitOutcome): void;
   /** An upstream attempt is over. @param code why it failed, null when a response came. @param firstByteMs -1 when none came. */
   recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void;
   recordRetry(slot: number): void;

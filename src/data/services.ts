@@ -5,8 +5,9 @@ import { TimerWheel } from "../base/timer-wheel.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
 import { BreakerTable } from "../shared/breaker-table.ts";
+import { LimitTable } from "../shared/limit-table.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
-import { CELL, MetricCells } from "../shared/metric-cells.ts";
+import { CELL, type LimitOutcome, MetricCells } from "../shared/metric-cells.ts";
 import { TargetHealth } from "../shared/target-health.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Services } from "./runtime.ts";
@@ -25,6 +26,8 @@ export class WorkerServices implements Services {
   readonly wheel = new TimerWheel();
   readonly health: TargetHealth;
   readonly breakers: BreakerTable;
+  readonly limits: LimitTable;
+  readonly limitHashKey: Uint8Array;
   inFlight = 0;
   webSockets = 0;
   draining = false;
@@ -43,6 +46,8 @@ export class WorkerServices implements Services {
   constructor(shared: SharedMemory, warn: (message: string) => void) {
     this.health = new TargetHealth(shared.health, shared.workerIndex);
     this.breakers = new BreakerTable(shared.breakers, shared.workerIndex);
+    this.limits = new LimitTable(shared.limits, shared.workerIndex);
+    this.limitHashKey = shared.limitHashKey;
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);
@@ -67,6 +72,10 @@ export class WorkerServices implements Services {
 
   recordRetry(slot: number): void {
     this.cells.retry(slot);
+  }
+
+  recordLimit(slot: number, outcome: LimitOutcome): void {
+    this.cells.limit(slot, outcome);
   }
 
   recordMirror(sent: boolean): void {

@@ -18,8 +18,36 @@ export interface InstanceState {
   readonly listeners: readonly ListenerState[];
   readonly workers: readonly WorkerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  readonly limits: LimitTableStatus;
   /** Access-log records that the sink could not take. */
   readonly logSinkDropped: number;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
+}
+
+/** How the instance stands to its fleet. */
+export interface FleetState {
+  /** Where Redis is, without credentials. */
+  readonly redis: string;
+  /** Limits are reconciled. While not, the instance goes on with its share. */
+  readonly connected: boolean;
+  /** Since when that is so, epoch ms. */
+  readonly sinceMs: number;
+  /** Why not; null while connected. */
+  readonly trouble: string | null;
+  readonly instances: number;
+  /** Since Redis last answered for every part of the keys; null before the first time. */
+  readonly syncAgeMs: number | null;
+  readonly lastSyncMs: number;
+  readonly syncs: number;
+  readonly syncFailures: number;
+  readonly syncMsSum: number;
+  /** Buckets told to Redis, all together. */
+  readonly entries: number;
+  /** Units by which the fleet was found to have overdrawn a bucket at most, of late. */
+  readonly drift: number;
+  /** Strict buckets with a lease. */
+  readonly leases: number;
 }
 
 export interface ListenerState {
@@ -75,4 +103,18 @@ export interface BreakerStatus {
   readonly round: { readonly trials: number; readonly taken: number; readonly succeeded: number } | null;
   /** Ever: changes to a state, trials, requests turned away, requests that the fallback took. */
   readonly totals: Readonly<Record<"opened" | "halfOpened" | "recovered" | "closed" | "trials" | "rejected" | "fallbacks", number>>;
+}
+
+/** The table of limits as a whole. Counts of slots are some seconds old. */
+export interface LimitTableStatus {
+  readonly slots: number;
+  /** Shared memory, most of it never touched. */
+  readonly bytes: number;
+  /** Slots that belong to a caller. */
+  readonly inUse: number;
+  /** Those of them that hold something: no other caller can have these. */
+  readonly active: number;
+  /** Decisions that found no slot and shared a bucket, and requests refused because not even that was there; since start. */
+  readonly fullEvents: number;
+  readonly refusedEvents: number;
 }

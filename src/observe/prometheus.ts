@@ -3,8 +3,8 @@
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
-import type { BreakerStatus, InstanceState } from "./instance-state.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import type { BreakerStatus, FleetState, InstanceState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -20,8 +20,10 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
   renderTargets(page, totals, state);
   renderBreakers(page, state);
+  renderLimits(page, totals, state);
   renderWorkers(page, totals, state);
   renderInstance(page, totals, state);
+  if (state.fleet !== null) renderFleet(page, state.fleet);
   return page.text();
 }
 
@@ -106,6 +108,32 @@ function renderBreakers(page: Page, state: InstanceState): void {
   for (const { labels, breaker } of own) page.sample("sluice_breaker_fallbacks_total", labels, breaker.totals.fallbacks);
 }
 
+/** Series of a limit appear with its first request. */
+function renderLimits(page: Page, totals: Totals, { limits }: InstanceState): void {
+  page.family(
+    "sluice_limit_decisions_total",
+    "counter",
+    "Requests at a limit: passed, refused, or shadowed (a shadow limit would have refused).",
+  );
+  for (const { route, limit, outcomes } of totals.limits())
+    for (const [i, outcome] of outcomes.some((count) => count > 0) ? LIMIT_OUTCOMES.entries() : [])
+      page.sample("sluice_limit_decisions_total", { route, limit, outcome }, outcomes[i] ?? 0);
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_limit_slots", "gauge", "Callers that the table of limits can tell apart at once.", limits.slots);
+  one("sluice_limit_slots_in_use", "gauge", "Slots that belong to a caller, at the last sweep.", limits.inUse);
+  one(
+    "sluice_limit_slots_active",
+    "gauge",
+    "Slots that hold something, so that nobody else can have them, at the last sweep.",
+    limits.active,
+  );
+  one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
+  one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
+}
+
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
   page.family("sluice_workers", "gauge", "Workers by state.");
   for (const name of WORKER_STATES) page.sample("sluice_workers", { state: name }, state.workers.filter((w) => w.state === name).length);
@@ -149,6 +177,38 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
   one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
   one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
+}
+
+function renderFleet(page: Page, fleet: FleetState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one(
+    "sluice_redis_up",
+    "gauge",
+    "1 while limits are reconciled with the fleet, 0 while this instance goes on with its share.",
+    fleet.connected ? 1 : 0,
+  );
+  one(
+    "sluice_redis_sync_age_seconds",
+    "gauge",
+    "Since Redis last answered for all keys; -1 before the first time.",
+    (fleet.syncAgeMs ?? -1000) / 1000,
+  );
+  page.family("sluice_redis_sync_duration_seconds", "summary", "Rounds of the reconciliation.");
+  page.sample("sluice_redis_sync_duration_seconds_sum", {}, fleet.syncMsSum / 1000);
+  page.sample("sluice_redis_sync_duration_seconds_count", {}, fleet.syncs);
+  one("sluice_redis_sync_failures_total", "counter", "Rounds that Redis did not answer in time, or refused.", fleet.syncFailures);
+  one("sluice_redis_sync_entries_total", "counter", "Buckets told to Redis.", fleet.entries);
+  one("sluice_fleet_instances", "gauge", "Instances that the fleet is taken to have.", fleet.instances);
+  one(
+    "sluice_fleet_drift_requests",
+    "gauge",
+    "Most that a bucket was found to be overdrawn by the fleet in the last 10 to 20 s.",
+    fleet.drift,
+  );
+  one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
 }
 
 /** Collects lines; a family's samples must follow its header. */

@@ -12,6 +12,8 @@ export interface Plan {
   readonly authenticators: readonly AuthenticatorPlan[];
   readonly consumers: readonly ConsumerPlan[];
   readonly tiers: readonly TierPlan[];
+  /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
+  readonly limitSlots: Readonly<Record<string, number>>;
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -64,6 +66,8 @@ export interface LimitsPlan {
   /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */
   readonly webSocketBufferBytes: number;
   readonly webSocketIdleTimeoutMs: number;
+  /** Slots of the table of limits, as wanted: shared/limit-layout.ts rounds up. */
+  readonly rateLimitBuckets: number;
 }
 
 export type Balance = "round-robin" | "least-request" | "random" | "hash";
@@ -295,8 +299,23 @@ export interface ConsumerPlan {
   readonly scopes: readonly string[];
   readonly roles: readonly string[];
   readonly groups: readonly string[];
-  /** Hashes of API keys, as written (`sha256:<hex>`). */
+  /** Hashes of API keys, as written (`sha256:<hex>`, `hmac-sha256:<hex>`). */
   readonly keys: readonly string[];
+  /** For Basic authentication; null: the id. */
+  readonly username: string | null;
+  /** Hash of the password, as `sluice password hash` prints it; null for none. */
+  readonly password: string | null;
+  /** What client certificates that prove this consumer say of themselves: names or `sha256:<hex>` of the whole. */
+  readonly certificates: readonly string[];
+  readonly signingSecrets: readonly SigningSecretPlan[];
+}
+
+/** A shared secret for request signatures (RFC 9421, hmac-sha256). */
+export interface SigningSecretPlan {
+  /** Unique among all consumers. */
+  readonly keyId: string;
+  /** As configured: text, or `base64:` and bytes. */
+  readonly secret: string;
 }
 
 /** A usage plan. */
@@ -305,7 +324,7 @@ export interface TierPlan {
   readonly rate: RatePlan | null;
   /** Requests that may come at once; null: as many as a second's worth of the rate, at least 1. */
   readonly burst: number | null;
-  readonly quota: RatePlan | null;
+  readonly quota: QuotaPlan | null;
   /** Requests under way at once; null for no limit. */
   readonly concurrency: number | null;
 }
@@ -314,4 +333,9 @@ export interface TierPlan {
 export interface RatePlan {
   readonly count: number;
   readonly periodMs: number;
+}
+
+/** `count` in a period of UTC that is `periodMs` long, or in a month of the calendar (then `periodMs` is 30 days). */
+export interface QuotaPlan extends RatePlan {
+  readonly month: boolean;
 }

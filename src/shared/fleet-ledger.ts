@@ -16,6 +16,13 @@ export interface LedgerEntry {
   readonly spent: number;
   /** `rate`: burst tolerance in ms (burst times emission interval). `quota`: units in the period. */
   readonly capacity: number;
+  /** One unit of the limit, in the same measure as `spent`: `rate` the emission interval in ms, `quota` 1. What is granted is a multiple of it. */
+  readonly unit: number;
+  /**
+   * What this instance believes, `spent` included: `rate` the theoretical arrival time on monotonicMs(), `quota` the units used in the period.
+   * A Redis that lost its memory learns from it what was spent before.
+   */
+  readonly level: number;
   /** `strict`: more that is wanted in advance, in the same unit as `spent`; 0 for none. */
   readonly wanted: number;
   /** `quota`: number of the period (its start in epoch seconds) and its end in epoch ms; 0 for `rate`. */

@@ -7,9 +7,11 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
-import { type Peer, startOrigin, startSluiceWith } from "../../native-bench/peers.ts";
-import { processTree } from "../../native-bench/proc.ts";
-import { runWrk } from "../../native-bench/wrk.ts";
+import { runWrk } from "../../native-bench/measure/wrk.ts";
+import { startOrigin } from "../../native-bench/peers/origin.ts";
+import type { Peer } from "../../native-bench/peers/peer.ts";
+import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
+import { processTree } from "../../src/control/bench/process-cost.ts";
 import { BreakerKeeper } from "../../src/shared/breaker-keeper.ts";
 import { BreakerTable, OUTCOME } from "../../src/shared/breaker-table.ts";
 import { PHASE } from "../../src/shared/breaker-word.ts";
@@ -204,7 +206,7 @@ const running: Peer[] = [];
 const held = heldOrigin();
 try {
   await measureSight(500);
-  const target = await startOrigin(directory, PORTS.target, 256, "target");
+  const target = await startOrigin(directory, PORTS.target, "target");
   running.push(target, await startSluiceWith(directory, PORTS.gateway, configuration(directory)));
   while (!(await fetch(`http://127.0.0.1:${PORTS.admin}/readyz`).catch(() => null))?.ok) await sleep(20); // both workers listen
   say(`${CONNECTIONS} connections for ${SECONDS} s`);
@@ -231,7 +233,7 @@ try {
   say("its answers are released: recovering");
   await until("closed");
   say("closed");
-  const { requests, non2xx } = await load;
+  const { requests, failedStatus } = await load;
   say(`${requests} requests, ${non2xx} not 2xx`);
   const metrics = await admin("/metrics");
   for (const line of metrics.split("\n")) if (/^sluice_(breaker_.*target|breaker_rejected|log_dropped)/.test(line)) say(line);

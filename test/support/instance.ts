@@ -1,5 +1,5 @@
 // Owns a made-up instance with real metric cells: for tests of what shows an instance's state.
-import type { InstanceState } from "../../src/observe/instance-state.ts";
+import type { FleetState, InstanceState } from "../../src/observe/instance-state.ts";
 import { Totals } from "../../src/observe/totals.ts";
 import { MetricCells, metricBytes } from "../../src/shared/metric-cells.ts";
 
@@ -29,11 +29,32 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
         ],
       },
     ],
+    limits: { slots: 262_144, bytes: 25_000_000, inUse: 12, active: 7, fullEvents: 3, refusedEvents: 0 },
     logSinkDropped: 5,
+    fleet: null,
     ...changes,
   };
 }
 
 export function instanceTotals(workers = 2): Totals {
   return new Totals(Array.from({ length: workers }, () => new MetricCells(new SharedArrayBuffer(metricBytes()))));
+}
+
+export function fleetState(changes: Partial<FleetState> = {}): FleetState {
+  return {
+    redis: "10.0.0.7:6379",
+    connected: true,
+    sinceMs: 1_700_000_000_000,
+    trouble: null,
+    instances: 8,
+    syncAgeMs: 40,
+    lastSyncMs: 1.5,
+    syncs: 100,
+    syncFailures: 2,
+    syncMsSum: 150,
+    entries: 4000,
+    drift: 5.5,
+    leases: 3,
+    ...changes,
+  };
 }

@@ -66,6 +66,8 @@ describe("walls", () => {
   it.each<[string, RegExp, RegExp, RegExp]>([
     ["the data plane never imports the control plane", /^src\/data\//, /^src\/control\//, /^$/],
     ["the base imports nothing above it", /^src\/base\//, /^src\/(?!base\/)/, /^$/],
+    ["only the store imports ioredis", /^src\//, /^ioredis(\/|$)/, /^src\/store\//],
+    ["the store imports no control plane", /^src\/store\//, /^src\/control\//, /^$/],
     ["only the listener imports uWebSockets.js", /^src\//, /^uWebSockets\.js$/, /^src\/data\/listener\//],
     [
       "on the data plane only the pool imports undici",
@@ -82,6 +84,7 @@ describe("walls", () => {
     ["src/data/worker.ts", "zod"],
     ["src/data/worker.ts", "yaml"],
     ["src/main.ts", "undici"],
+    ["src/main.ts", "ioredis"],
   ])("%s does not load %s", (entry, unwanted) => {
     const reached = entry === "src/main.ts" ? eagerlyLoadedBy(entry) : loadedBy(entry);
     expect(reached.size).toBeGreaterThan(1);

@@ -4,7 +4,7 @@ import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
-import { routesView, statusView, upstreamsView, workersView } from "./views.ts";
+import { limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
   readonly path: string;
@@ -27,6 +27,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
     "/breakers": { GET: (deps) => json(deps.breakers()) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },
     "/workers": { GET: (deps) => json(workersView(deps.state(), deps.totals)) },
+    "/limits": { GET: (deps) => json(limitsView(deps.state(), deps.totals)) },
     "/status": { GET: (deps) => json(statusView(deps.state(), deps.totals, deps.plan())) },
     "/reload": { POST: reload },
     "/drain": { POST: (deps) => ({ ...json({ status: "draining" }, 202), afterwards: () => deps.drain() }) },

@@ -3,7 +3,7 @@ import { ERRORS } from "../../base/errors.ts";
 import type { InstanceState } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
-import { CELL, LATENCY_BOUNDS_S } from "../../shared/metric-cells.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
   return state.workers.map((worker) => {
@@ -43,6 +43,19 @@ export function routesView(plan: Plan | null): object[] {
     bodyBytes: route.bodyBytes,
     timeouts: route.timeouts,
   }));
+}
+
+/** The table of limits, and what each limit has decided since start. */
+export function limitsView(state: InstanceState, totals: Totals): object {
+  const limits = totals.limits().filter(({ outcomes }) => outcomes.some((count) => count > 0));
+  return {
+    table: state.limits,
+    limits: limits.map(({ route, limit, outcomes }) => ({
+      route,
+      limit,
+      ...Object.fromEntries(LIMIT_OUTCOMES.map((outcome, i) => [outcome, outcomes[i] ?? 0])),
+    })),
+  };
 }
 
 /** Everything that the status page draws. Counters are totals: the page makes rates of them. */

@@ -31,18 +31,26 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
       }
     }
   }
-  for (const upstream of draft.upstreams) checkUpstreamTls(upstream, findings);
+  for (const { name, tls } of draft.upstreams) {
+    if (tls !== undefined) checkClientTls(tls, ["upstreams", name, "tls"], { peer: "the upstream", findings });
+  }
+  const redisTls = draft.sections.redis?.tls ?? null;
+  if (redisTls !== null) checkClientTls(redisTls, ["redis", "tls"], { peer: "Redis", findings });
 }
 
-function checkUpstreamTls({ name, tls }: NamedUpstream, { report, warn }: Findings): void {
-  if (tls === undefined) return;
-  const path = ["upstreams", name, "tls"];
+/** What the gateway as a client needs: the same for upstreams and Redis. */
+function checkClientTls(
+  tls: NonNullable<NamedUpstream["tls"]>,
+  path: readonly PathPart[],
+  { peer, findings }: { readonly peer: string; readonly findings: Findings },
+): void {
+  const { report, warn } = findings;
   const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
   const ca = readable(tls.ca);
   if (ca !== null) readCertificates(ca, [...path, "ca"], report);
   const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);
   if (parsed !== null) checkValidity(parsed, [], path, warn);
-  if (!tls.verify) warn([...path, "insecureSkipVerify"], "the upstream's certificate is not verified", "use `ca` instead");
+  if (!tls.verify) warn([...path, "insecureSkipVerify"], `${peer}'s certificate is not verified`, "use `ca` instead");
 }
 
 function pemFile(files: ConfigFiles, path: string, at: readonly PathPart[], report: Report): string | null {

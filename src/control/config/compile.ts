@@ -1,7 +1,10 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
+import { type LimitConfig, limitLabels } from "../../data/policies/rateLimit/limit.ts";
 import { sortMatches } from "../../data/route/order.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
+import { authOf } from "./check-auth.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
 
@@ -10,8 +13,10 @@ export interface CompileContext {
   readonly version: number;
   /** Slot of a route's metric cells, stable while the name lives. */
   metricSlot(routeName: string): number;
-  /** Slot of an upstream's breaker, stable while the name lives. */
-  breakerSlot(upstreamName: string): number;
+  /** Slot of an upstream's breaker, stable while the name lives. Without it all share one: for plans that nobody runs. */
+  breakerSlot?(upstreamName: string): number;
+  /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
+  limitSlot?(name: string): number;
 }
 
 /** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
@@ -29,6 +34,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
     consumers: config.consumers,
     tiers: config.tiers,
+    limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);
@@ -78,7 +84,7 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
     ...settings,
     fingerprint: fingerprint(settings),
     targets: targets.filter((target) => target.weight > 0),
-    breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot(upstream.name) },
+    breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
   };
 }
 
@@ -98,7 +104,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,
-    policies,
+    policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }
 
@@ -108,3 +114,12 @@ function missing(upstream: string): never {
 
 /** A short name for a value: equal values have equal ones. Keys come in schema order, so equal settings serialise alike. */
 const fingerprint = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("base64url").slice(0, 22);
+
+/** Every part of every limit, as metrics name it: `ROUTE LABEL`. */
+function limitMetrics({ routes }: Config): readonly string[] {
+  return routes.flatMap((route) => {
+    const limits = route.policies.find((policy) => policy.name === "rateLimit");
+    if (limits === undefined) return [];
+    return limitLabels(limits.config as readonly LimitConfig[]).map((label) => `${route.name} ${label}`); // parsed by rateLimitSchema
+  });
+}

@@ -1,20 +1,29 @@
 // Owns the form of the configuration that may be shown: `/config` on the admin listener. Must never let a secret through.
 import type { Config } from "./schema.ts";
+import type { RedisConfig } from "./schema-redis.ts";
 
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
-const SECRET_NAME = /authorization|cookie|token|secret|password|api-?key|credential/i;
+const SECRET_NAME = /authorization|cookie|token|secret|password|pepper|api-?key|credential/i;
 
-/** A plain copy for JSON: the admin token, private keys and header values that look like credentials are `***`. */
+/** A plain copy for JSON: the admin token, private keys, hashes of API keys and whatever is called like a credential are `***`. */
 export function redactConfig(config: Config): unknown {
   const { fileHashes: _internal, ...shown } = config;
   return copy({
     ...shown,
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
+    // Hashes, but of what their owner may have chosen badly.
+    consumers: config.consumers.map((consumer) => ({ ...consumer, keys: consumer.keys.map(() => HIDDEN) })),
     upstreams: config.upstreams.map((upstream) =>
       upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
     ),
+    redis: config.redis === null ? null : redactRedis(config.redis),
   });
+}
+
+/** Passwords and the secret are hidden by their names; a private key is not named so. */
+function redactRedis(redis: RedisConfig): unknown {
+  return { ...redis, tls: redis.tls === null ? null : { ...redis.tls, key: redis.tls.key === null ? null : HIDDEN } };
 }
 
 function copy(value: unknown): unknown {

@@ -4,9 +4,10 @@ import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
 import { auth } from "./schema-auth.ts";
-import { consumers, tiers } from "./schema-consumers.ts";
+import { consumers, consumersFrom, tiers } from "./schema-consumers.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
+import { redis } from "./schema-redis.ts";
 import { defaults, type RouteConfig, routes } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
@@ -39,9 +40,11 @@ export const SECTIONS = {
   watchdog,
   dns,
   log,
+  redis,
   auth,
   tiers,
   consumers,
+  consumersFrom,
 } as const;
 
 /** The whole file. */

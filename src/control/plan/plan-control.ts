@@ -76,8 +76,7 @@ export class PlanControl {
       for (const warning of result.warnings) log.warn(warning);
     } else {
       this.reloads.failed++;
-      this.#deps.cells.totals.routeNames.keepOnly(this.#inForce?.plan.routes.map((route) => route.name) ?? []);
-      this.#deps.cells.keepBreakers(this.#inForce?.plan ?? null);
+      this.#keepNames(this.#inForce?.plan ?? null);
       log.error("reload refused: the old configuration stays in force", { reasons, problems: result.problems.map(problemText) });
     }
     return result;
@@ -106,13 +105,22 @@ export class PlanControl {
   #enforce(config: Config, plan: Plan): void {
     const { cells, log } = this.#deps;
     this.#inForce = { plan, config, sinceMs: Date.now() };
-    const names = cells.totals.routeNames;
-    names.keepOnly(plan.routes.map((route) => route.name));
-    if (names.overflowed > 0)
-      log.warn("more routes than metric slots: the rest is counted together as _other", { routes: names.overflowed });
-    cells.keepBreakers(plan);
+    this.#keepNames(plan);
+    const { routeNames, limitNames } = cells.totals;
+    if (routeNames.overflowed > 0)
+      log.warn("more routes than metric slots: the rest is counted together as _other", { routes: routeNames.overflowed });
+    if (limitNames.overflowed > 0)
+      log.warn("more limits than metric slots: the rest is counted together as _other", { limits: limitNames.overflowed });
     this.endpointsChanged();
     this.#deps.onInForce(this.#inForce);
+  }
+
+  /** Metric slots belong to what the plan in force names. */
+  #keepNames(plan: Plan | null): void {
+    const { routeNames, limitNames } = this.#deps.cells.totals;
+    this.#deps.cells.keepBreakers(plan);
+    routeNames.keepOnly(plan?.routes.map((route) => route.name) ?? []);
+    limitNames.keepOnly(Object.keys(plan?.limitSlots ?? {}));
   }
 
   /** Discovery has news: probes and breakers follow, and counters know whose they are. */
@@ -133,8 +141,10 @@ function restartSettings(before: Config, after: Config): Readonly<Record<string,
     workers: [before.workers, after.workers],
     "limits.headerBytes": [before.limits.headerBytes, after.limits.headerBytes],
     "limits.uriBytes": [before.limits.uriBytes, after.limits.uriBytes],
+    "limits.rateLimitBuckets": [before.limits.rateLimitBuckets, after.limits.rateLimitBuckets],
     "admin.address": [before.admin?.address, after.admin?.address],
     dns: [before.dns, after.dns],
+    redis: [before.redis, after.redis],
     log: [before.log, after.log],
   };
 }

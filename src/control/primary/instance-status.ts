@@ -1,7 +1,7 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
-import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
+import type { FleetState, InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
 import { VERSION } from "../commands/version.ts";
@@ -24,6 +24,8 @@ export interface StatusSources {
   readonly blocked: readonly number[];
   /** Why the admin address does not answer; null when it does. */
   readonly adminTrouble: string | null;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
 }
 
 export function instanceState(sources: StatusSources): InstanceState {
@@ -49,12 +51,14 @@ export function instanceState(sources: StatusSources): InstanceState {
         targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
       }),
     ),
+    limits: cells.limits.fill,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
+    fleet: sources.fleet,
   };
 }
 
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells } = sources;
+  const { accessLog, adminTrouble, cells, fleet } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
   const { lastProblems, inForce } = sources.control;
   return [
@@ -67,6 +71,10 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(fleet === null || fleet.connected
+      ? []
+      : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
+    ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }

@@ -4,6 +4,7 @@ import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
+import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
@@ -37,7 +38,10 @@ export interface Parts {
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const count = config.workers === "auto" ? availableParallelism() : config.workers;
-  const cells = new SharedCells(count + SPARE_CELLS);
+  const cells = new SharedCells(count + SPARE_CELLS, {
+    buckets: config.limits.rateLimitBuckets,
+    hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
+  });
   const workers = createWorkers(options, cells, count);
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({

@@ -1,5 +1,6 @@
 // Owns all shared memory of the instance: allocates it, hands each worker its part, cleans up after one that died.
 // Layouts are documented where they are defined, in src/shared/.
+import { monotonicMs } from "../../base/clock.ts";
 import { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
@@ -7,11 +8,14 @@ import { BreakerKeeper } from "../../shared/breaker-keeper.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
+import { LimitLedger } from "../../shared/limit-ledger.ts";
+import { LimitTable } from "../../shared/limit-table.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
 import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
+import { LimitWatch } from "./limit-watch.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
@@ -22,12 +26,22 @@ export class SharedCells {
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
   readonly readers: readonly LogRingReader[];
+  /** The primary's view of the table of limits. */
+  readonly limits: LimitLedger;
+  readonly limitWatch: LimitWatch;
+  readonly #limitHashKey: Uint8Array;
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
 
-  /** @param cells how many workers may write at once, replacements included */
-  constructor(cells: number) {
+  /**
+   * @param cells how many workers may write at once, replacements included
+   * @param limits slots of the table of limits, and the key that names are hashed with for it
+   */
+  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }) {
+    this.limits = new LimitLedger(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
+    this.limitWatch = new LimitWatch(this.limits);
+    this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));
     this.breakers = new BreakerKeeper(BreakerTable.allocate(cells));
     this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
@@ -60,6 +74,8 @@ export class SharedCells {
       workerIndex: cells,
       health: this.health.buffer,
       breakers: this.breakers.buffer,
+      limits: this.limits.buffer,
+      limitHashKey: this.#limitHashKey,
       metrics,
       logRing,
       heartbeat: this.#heartbeatBuffer,
@@ -70,6 +86,7 @@ export class SharedCells {
   release(cells: number): void {
     this.health.clearWorker(cells);
     this.breakers.clearWorker(cells);
+    this.limits.clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }

@@ -4,7 +4,7 @@ import type { BreakerStatus } from "../../../src/observe/instance-state.ts";
 import { renderPrometheus } from "../../../src/observe/prometheus.ts";
 import { PHASE } from "../../../src/shared/breaker-word.ts";
 import { CELL } from "../../../src/shared/metric-cells.ts";
-import { instanceState, instanceTotals } from "../../support/instance.ts";
+import { fleetState, instanceState, instanceTotals } from "../../support/instance.ts";
 import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
 
 const scrape = (totals = instanceTotals(), state = instanceState()): Map<string, Family> =>
@@ -133,4 +133,40 @@ test("counters of a replaced worker do not fall", () => {
   const labels = { route: "r", status: "2xx" };
   expect([value(before, "sluice_requests_total", labels), value(after, "sluice_requests_total", labels)]).toEqual([1, 1]);
   expect([value(before, "sluice_worker_in_flight"), value(after, "sluice_worker_in_flight")]).toEqual([1, 0]);
+});
+
+test("the fleet, when there is one", () => {
+  const families = scrape(instanceTotals(), instanceState({ fleet: fleetState() }));
+  const values = {
+    sluice_redis_up: 1,
+    sluice_redis_sync_age_seconds: 0.04,
+    sluice_redis_sync_duration_seconds_sum: 0.15,
+    sluice_redis_sync_duration_seconds_count: 100,
+    sluice_redis_sync_failures_total: 2,
+    sluice_redis_sync_entries_total: 4000,
+    sluice_fleet_instances: 8,
+    sluice_fleet_drift_requests: 5.5,
+    sluice_fleet_leases: 3,
+  };
+  for (const [name, expected] of Object.entries(values)) expect([name, value(families, name)]).toEqual([name, expected]);
+  const apart = scrape(instanceTotals(), instanceState({ fleet: fleetState({ connected: false, syncAgeMs: null }) }));
+  expect([value(apart, "sluice_redis_up"), value(apart, "sluice_redis_sync_age_seconds")]).toEqual([0, -1]);
+  expect(scrape().has("sluice_redis_up")).toBe(false);
+});
+
+test("limits by route and outcome, and how full their table is", () => {
+  const totals = instanceTotals();
+  const slot = totals.limitNames.slot("users-read consumer-quota");
+  totals.cells[0]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "refused");
+  totals.cells[0]?.limit(100_000, "shadowed");
+  const families = scrape(totals);
+  const labels = { route: "users-read", limit: "consumer-quota" };
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "passed" })).toBe(2);
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "refused" })).toBe(1);
+  expect(value(families, "sluice_limit_decisions_total", { route: "_other", limit: "_other", outcome: "shadowed" })).toBe(1);
+  expect(value(families, "sluice_limit_slots")).toBe(262_144);
+  expect(value(families, "sluice_limit_slots_active")).toBe(7);
+  expect(value(families, "sluice_limit_full_total")).toBe(3);
 });

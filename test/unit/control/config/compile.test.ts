@@ -79,8 +79,10 @@ it("the example of the design compiles, units resolved", () => {
       webSocketMessageBytes: 1_048_576,
       webSocketBufferBytes: 1_048_576,
       webSocketIdleTimeoutMs: 120_000,
+      rateLimitBuckets: 262_144,
     },
     trustedProxies: ["10.0.0.0/8"],
+    limitSlots: {},
     drainTimeoutMs: 30_000,
   });
   expect(upstreams[0]).toEqual({

@@ -24,7 +24,16 @@ function workerSet(workers: number) {
     workers,
     testHooks: true,
     log: createLog({ output: { write: (text) => lines.push(text) } }),
-    memory: (cells) => ({ workerIndex: cells, health: memory, breakers: memory, metrics: memory, logRing: memory, heartbeat: memory }),
+    memory: (cells) => ({
+      workerIndex: cells,
+      health: memory,
+      breakers: memory,
+      limits: memory,
+      limitHashKey: new Uint8Array(16),
+      metrics: memory,
+      logRing: memory,
+      heartbeat: memory,
+    }),
     released: (cells) => released.push(cells),
   });
   return { set, lines, released };

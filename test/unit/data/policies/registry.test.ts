@@ -4,6 +4,7 @@ import { benchPolicy } from "../../../../bench/micro/policy.ts";
 import { POLICIES } from "../../../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../../../src/data/policies/schemas.ts";
 import { policyRoute } from "../../../support/exchange.ts";
+import { limitResources } from "../../../support/limit-route.ts";
 
 const ROOT = new URL("../../../../src/data/policies/", import.meta.url);
 
@@ -18,12 +19,14 @@ test("a policy's own name is the registry's", () => {
   const configs: Readonly<Record<string, unknown>> = {
     ip: { deny: ["192.0.2.1"] },
     cors: { origins: ["*"] },
+    rateLimit: [{ per: "ip", rate: "1/s" }],
+    auth: "none",
     redirect: { to: "/x" },
     rewrite: { path: "/x" },
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;
-    expect(create(schema?.parse(configs[name] ?? {}), policyRoute()).name).toBe(name);
+    expect(create(schema?.parse(configs[name] ?? {}), policyRoute({ resources: limitResources() })).name).toBe(name);
   }
 });
 
@@ -43,7 +46,8 @@ test("workers never load zod, and policies never import each other", () => {
   expect(loaded).not.toContain("zod");
   expect(loaded.filter((each) => each.endsWith("/config.ts"))).toEqual([]);
   for (const folder of POLICIES.map((each) => each.name)) {
-    for (const file of readdirSync(new URL(`${folder}/`, ROOT))) {
+    for (const file of readdirSync(new URL(`${folder}/`, ROOT), { recursive: true, encoding: "utf8" })) {
+      if (!file.endsWith(".ts")) continue;
       const others = POLICIES.map((each) => each.name).filter((each) => each !== folder);
       const text = readFileSync(new URL(`${folder}/${file}`, ROOT), "utf8");
       expect(others.filter((other) => text.includes(`"../${other}/`))).toEqual([]);
