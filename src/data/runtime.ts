@@ -4,6 +4,7 @@ import type { ErrorCode } from "../base/errors.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity-headers.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -57,6 +58,7 @@ export interface Runtime {
   readonly routes: readonly Route[];
   readonly upstreams: readonly Upstream[];
   readonly services: Services;
+  readonly identityHeaders: IdentityHeaders;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
   /** Computes {@link Exchange.clientInfo}. */

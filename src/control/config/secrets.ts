@@ -4,7 +4,10 @@ import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
 
 /** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
-export const SECRET_FIELDS: readonly (readonly string[])[] = [["admin", "token"]];
+export const SECRET_FIELDS: readonly (readonly string[])[] = [
+  ["admin", "token"],
+  ["identity", "internalToken", "key"],
+];
 
 /** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
 const PATH_FIELDS: readonly (readonly string[])[] = [

@@ -204,7 +204,7 @@ describe("routes", () => {
   route(
     "unknown parameter in a template, named as written",
     "match: { path: '/u/{id}' }, to: users, headers: { request: { set: { X-Id: ‸'{path.ids}' } } }",
-    ".headers.request.set.X-Id: {path.ids}: the route's path has no such parameter (known: id, query.NAME, header.NAME, host, method, scheme, route, request.id, request.path, client.ip)",
+    ".headers.request.set.X-Id: {path.ids}: the route's path has no such parameter (known: id, query.NAME, header.NAME, claims.NAME, host, method, scheme, route, request.id, request.path, consumer.id, consumer.tier, client.ip)",
   );
   route(
     "policy that is wrong",
