@@ -1,4 +1,4 @@
-// Owns `npm run build`: bundles the sources into dist/ (main.js, worker.js beside it, chunks that they share or load lazily).
+// Owns `npm run build`: bundles the sources into dist/ (main.js, worker.js and expression.js beside it, chunks that they share or load lazily).
 // uWebSockets.js stays outside: it is native. dist/ is replaced whole, and only by a build that succeeded.
 import fs from "node:fs";
 import { build, type Plugin } from "esbuild";
@@ -24,7 +24,7 @@ const lazyHttp: Plugin = {
 };
 
 await build({
-  entryPoints: ["src/main.ts", "src/data/worker.ts"],
+  entryPoints: ["src/main.ts", "src/data/worker.ts", "src/data/policies/authorize/expression.ts"],
   outdir: FRESH,
   entryNames: "[name]",
   chunkNames: "[name]-[hash]",

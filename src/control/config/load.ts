@@ -1,6 +1,7 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
 import { checkAuth } from "./check-auth.ts";
+import { checkAuthorize } from "./check-authorize.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -63,6 +64,7 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkAuth(draft, findings);
+  checkAuthorize(draft, findings);
   checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   const unread = new Set(read.flatMap((result) => result.unread.map(placeKey)));

@@ -34,7 +34,7 @@ class Auth implements Policy {
   readonly #authenticators: readonly Authenticator[];
   /** An authenticator stands in the tree twice. */
   readonly #repeats: boolean;
-  readonly #missing: Reply;
+  readonly #missing: Reply & { readonly headers: HeaderList };
   readonly #hidesQuery: boolean;
   readonly #forwardCredentials: boolean;
   readonly #identityHeaders: IdentityHeaders;
@@ -61,6 +61,7 @@ class Auth implements Policy {
         x.identity = verdict.identity;
         return undefined;
       case "anonymous":
+        x.challenges = this.#missing.headers;
         return undefined;
       case "absent":
       case "incomplete":

@@ -222,7 +222,7 @@ describe("what a later version brings is refused by name", () => {
   const later = (place: string, key: string, text: string) =>
     check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
   for (const key of ["redis"]) later("", key, `${BASE}‸${key}: {}`);
-  for (const key of ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
+  for (const key of ["rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
   }
