@@ -1,5 +1,8 @@
 // Owns the list of authenticator schemas, by the key that users write under `auth.<name>`. For the primary only: a worker must never load zod.
 import type { z } from "zod";
+import { jwtSchema } from "./jwt/config.ts";
 
 /** The parsed output crosses to the workers as {@link AuthenticatorPlan.config}, so it must be structured-clonable. */
-export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {};
+export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  jwt: jwtSchema,
+};
