@@ -20,11 +20,12 @@ export function authenticatorsOf(sections: string, services: Services = testServ
     compilePlan(good([`${BASE}defaults: { auth: none }\n${sections}`]).config, { version: 1, metricSlot: () => 0 }),
   );
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`no authenticator kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, services })];
     }),
   );
 }

@@ -23,6 +23,7 @@ function copy(value: unknown): unknown {
   if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
   if (Array.isArray(value)) return value.map(copy);
   if (typeof value !== "object" || value === null) return value;
+  if ("kty" in value && value.kty === "oct") return { kty: "oct", k: HIDDEN }; // a JWK that is a shared secret (RFC 7518 section 6.4)
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [key, typeof inner === "string" && SECRET_NAME.test(key) ? HIDDEN : copy(inner)]),
   );
