@@ -72,11 +72,12 @@ export function retireRuntime(runtime: OwnedRuntime): void {
 
 function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, services })];
     }),
   );
 }

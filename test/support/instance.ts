@@ -28,6 +28,17 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
         ],
       },
     ],
+    keySources: [
+      {
+        url: "https://id.example.com/jwks.json",
+        authenticators: ["corp-jwt"],
+        state: "stale",
+        keys: 2,
+        ageMs: 90_000,
+        fetches: { ok: 7, failed: 1 },
+        trouble: "ECONNREFUSED",
+      },
+    ],
     logSinkDropped: 5,
     ...changes,
   };

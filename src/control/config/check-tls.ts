@@ -1,11 +1,11 @@
 // Owns the check that certificates and keys can be used: they exist, parse, belong together and cover their names.
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { UNREADABLE } from "../../base/schema.ts";
 import type { Findings, Report } from "./check-references.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { PathPart } from "./problem.ts";
 import type { NamedUpstream } from "./schema.ts";
-import { UNREADABLE } from "./secrets.ts";
 import type { Draft } from "./sections.ts";
 
 /** Certificates that end sooner are warned about. */

@@ -3,14 +3,16 @@ import type { Config } from "./schema.ts";
 
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
-const SECRET_NAME = /authorization|cookie|token|secret|password|api-?key|credential/i;
+const SECRET_NAME = /authorization|cookie|token|secret|password|pepper|api-?key|credential/i;
 
-/** A plain copy for JSON: the admin token, private keys and header values that look like credentials are `***`. */
+/** A plain copy for JSON: the admin token, private keys, hashes of API keys and whatever is called like a credential are `***`. */
 export function redactConfig(config: Config): unknown {
   const { fileHashes: _internal, ...shown } = config;
   return copy({
     ...shown,
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
+    // Hashes, but of what their owner may have chosen badly.
+    consumers: config.consumers.map((consumer) => ({ ...consumer, keys: consumer.keys.map(() => HIDDEN) })),
     upstreams: config.upstreams.map((upstream) =>
       upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
     ),
@@ -21,6 +23,7 @@ function copy(value: unknown): unknown {
   if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
   if (Array.isArray(value)) return value.map(copy);
   if (typeof value !== "object" || value === null) return value;
+  if ("kty" in value && value.kty === "oct") return { kty: "oct", k: HIDDEN }; // a JWK that is a shared secret (RFC 7518 section 6.4)
   return Object.fromEntries(
     Object.entries(value).map(([key, inner]) => [key, typeof inner === "string" && SECRET_NAME.test(key) ? HIDDEN : copy(inner)]),
   );

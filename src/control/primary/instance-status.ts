@@ -1,7 +1,7 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
-import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
+import type { InstanceState, KeySourceStatus, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
@@ -18,6 +18,7 @@ export interface StatusSources {
   readonly control: PlanControl;
   readonly workers: WorkerSet;
   readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
+  readonly keySources: readonly KeySourceStatus[];
   readonly accessLog: AccessLog | null;
   /** Seats whose worker is blocked. */
   readonly blocked: readonly number[];
@@ -47,6 +48,7 @@ export function instanceState(sources: StatusSources): InstanceState {
         targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
       }),
     ),
+    keySources: sources.keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
   };
 }
@@ -63,6 +65,9 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
         ]),
     ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
+    ...sources.keySources
+      .filter((each) => each.trouble !== null)
+      .map((each) => `the keys at ${each.url} cannot be fetched: ${each.trouble}`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),

@@ -4,6 +4,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { HealthProbe } from "../health/health-probe.ts";
+import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
@@ -27,6 +28,7 @@ export interface Parts {
   readonly cells: SharedCells;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
+  readonly keys: KeySources;
   readonly probes: HealthProbe;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
@@ -36,7 +38,13 @@ export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const count = config.workers === "auto" ? availableParallelism() : config.workers;
   const cells = new SharedCells(count + SPARE_CELLS);
-  const workers = createWorkers(options, cells, count);
+  const workers: WorkerSet = createWorkers(options, cells, count, (source) => keys.check(source));
+  const keys = new KeySources({
+    random: Math.random,
+    onChange: (sets) => workers.setKeys(sets),
+    onWarning: (message) => log.warn(message),
+    onInfo: (message) => log.info(message),
+  });
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({
     slots: cells.slots,
@@ -56,6 +64,7 @@ export function assembleParts(options: PartsOptions): Parts {
     cells,
     workers,
     discovery,
+    keys,
     probes,
     log,
     onInForce: (now) => {
@@ -63,10 +72,15 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, probes, control, watchdog };
+  return { cells, workers, discovery, keys, probes, control, watchdog };
 }
 
-function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
+function createWorkers(
+  { threads, log, testHooks }: PartsOptions,
+  cells: SharedCells,
+  count: number,
+  unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
+): WorkerSet {
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
@@ -74,6 +88,7 @@ function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedC
     testHooks,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
+    unknownKey,
   });
 }
 

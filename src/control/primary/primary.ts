@@ -294,6 +294,7 @@ class Primary {
       control: this.#parts.control,
       workers: this.#parts.workers,
       endpoints: this.#parts.discovery.endpoints,
+      keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
@@ -336,6 +337,7 @@ class Primary {
     void this.#reloader.stop();
     this.#parts.probes.stop();
     this.#parts.discovery.stop();
+    this.#parts.keys.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.

@@ -1,5 +1,12 @@
 // Owns the list of authenticator schemas, by the key that users write under `auth.<name>`. For the primary only: a worker must never load zod.
 import type { z } from "zod";
+import { apiKeyConfig } from "./api-key/config.ts";
+import { basicConfig } from "./basic/config.ts";
+import { jwtSchema } from "./jwt/config.ts";
 
 /** The parsed output crosses to the workers as {@link AuthenticatorPlan.config}, so it must be structured-clonable. */
-export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {};
+export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+  jwt: jwtSchema,
+  apiKey: apiKeyConfig,
+  basic: basicConfig,
+};
