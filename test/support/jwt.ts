@@ -95,11 +95,11 @@ export interface TestWorker extends AsyncDisposable {
   readonly pool: VerifyPool;
 }
 
-/** @param limits `full`: while it is true, the pool takes nothing */
-export function testWorker(limits: { full?: boolean } = {}): TestWorker {
+/** @param limits `full`: while it is true, the pool takes nothing. @param shared a pool that others use too */
+export function testWorker(limits: { full?: boolean } = {}, shared?: VerifyPool): TestWorker {
   const asked: string[] = [];
   const warnings: string[] = [];
-  const pool = new VerifyPool((message) => warnings.push(message));
+  const pool = shared ?? new VerifyPool((message) => warnings.push(message));
   const keys = new KeyStore((source) => asked.push(source));
   const verifySignature = (text: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null => {
     if (limits.full === true) return null;

@@ -1,7 +1,8 @@
 // The jwt authenticator in its worker: what it accepts and makes of it, what it remembers and for how long, and what it does without keys.
-import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
 import { keysOfJwks } from "../../../../../../src/data/policies/auth/jwt/key-material.ts";
+import { VerifyPool } from "../../../../../../src/offload/verify-pool.ts";
 import { TestExchange } from "../../../../../support/exchange.ts";
 import {
   bearer,
@@ -24,16 +25,18 @@ const fixed = { issuer: ISSUER, audience: "api", keys: [rsa.jwk], algorithms: ["
 const fetched = { issuer: ISSUER, audience: "api", jwks: JWKS_URL, algorithms: ["RS256"] };
 
 const limits = { full: false };
+const warnings: string[] = [];
+const pool = new VerifyPool((message) => warnings.push(message));
 let worker: TestWorker;
 beforeEach(() => {
   limits.full = false;
-  worker = testWorker(limits);
+  worker = testWorker(limits, pool);
 });
-afterEach(async () => {
+afterEach(() => {
   vi.useRealTimers();
-  expect(worker.warnings).toEqual([]);
-  await worker.pool.close();
+  expect(warnings).toEqual([]);
 });
+afterAll(() => pool.close());
 
 const sourceId = (written: unknown): string => jwtSchema.parse(written).providers[0]?.source?.id ?? "";
 let version = 0;
