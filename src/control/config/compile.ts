@@ -2,6 +2,7 @@
 import { createHash } from "node:crypto";
 import { sortMatches } from "../../data/route/order.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
+import { authOf } from "./check-auth.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
 
@@ -27,6 +28,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
     consumers: config.consumers,
     tiers: config.tiers,
+    identity: config.identity,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);
@@ -91,7 +93,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,
-    policies,
+    policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }
 

@@ -1,5 +1,8 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+import { checkAuth } from "./check-auth.ts";
+import { checkAuthorize } from "./check-authorize.ts";
+import { checkIdentity } from "./check-identity.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkTls } from "./check-tls.ts";
@@ -60,6 +63,9 @@ export function parseConfig(options: {
   const findings = new Findings(root);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkAuth(draft, findings);
+  checkAuthorize(draft, findings);
+  checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   const unread = new Set(read.flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));

@@ -56,7 +56,9 @@ function section(key: string, schema: JsonSchema): string {
   const policies = new Map(key === "routes" ? POLICY_SCHEMAS.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
   const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
   const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}`;
-  const own = [...policies].map(([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(policy ?? {}, ""))}`);
+  const own = [...policies].map(
+    ([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(innermost(policy ?? {}).node, ""))}`,
+  );
   return [title, ...own].join("\n");
 }
 
@@ -110,6 +112,8 @@ const code = (value: unknown): string => `\`${typeof value === "string" ? value 
 
 function typeText(schema: JsonSchema): string {
   if (schema.unitPattern !== undefined) return unitName(schema.unitPattern);
+  const definition = schema.$ref ?? schema.allOf?.[0]?.$ref;
+  if (definition !== undefined) return DEFINITIONS[definition] ?? "any value";
   if (schema.enum !== undefined) return schema.enum.map(code).join(" or ");
   if (schema.const !== undefined) return code(schema.const);
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
@@ -122,6 +126,9 @@ function typeText(schema: JsonSchema): string {
       : "";
   return `${TYPE_NAMES[String(schema.type)] ?? "any value"}${bounds}`;
 }
+
+/** What holds itself stands apart in the JSON Schema. */
+const DEFINITIONS: Readonly<Record<string, string>> = { "#/definitions/authTree": "authenticator, or any / all / optional" };
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: "text",

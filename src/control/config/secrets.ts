@@ -9,6 +9,7 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
   ["admin", "token"],
   ["auth", "*", "jwt", "secret"],
   ["auth", "*", "jwt", "providers", "*", "secret"],
+  ["identity", "internalToken", "key"],
 ];
 
 /** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */

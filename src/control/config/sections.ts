@@ -54,9 +54,21 @@ function withDefaults(root: LocatedMap): LocatedMap {
   const under = root.entries.get("defaults")?.node;
   const routes = root.entries.get("routes");
   if (under?.kind !== "map" || routes?.node.kind !== "list") return root;
-  const items = routes.node.items.map((item) => overlay(under, item));
+  const items = routes.node.items.map((item) => overlay(withoutReplaced(under, item), item));
   return { ...root, entries: new Map(root.entries).set("routes", { keyAt: routes.keyAt, node: { ...routes.node, items } }) };
 }
+
+/** Keys of which a route's own replaces the default whole: half of one tree in another would mean something that nobody wrote. */
+const REPLACED_WHOLE: readonly string[] = ["auth"];
+
+function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
+  const own = REPLACED_WHOLE.filter((key) => route.kind === "map" && holdsMap(route.entries.get(key)?.node) && under.entries.has(key));
+  if (own.length === 0) return under;
+  return { ...under, entries: new Map([...under.entries].filter(([key]) => !own.includes(key))) };
+}
+
+/** Anything else replaces (or, null, removes) by itself. */
+const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
 
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
   const parsed = configSchema.safeParse(Object.fromEntries([...root.entries.keys()].map((key) => [key, undefined])), {
