@@ -1,10 +1,10 @@
 // Owns the schema of the `identity` section: how services are told who is calling. Must never read files.
 import { createHash, createPrivateKey, createPublicKey } from "node:crypto";
 import * as z from "zod";
+import { UNREADABLE } from "../../base/schema.ts";
 import { isOriginClaim } from "../../data/forwarded.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../plan/plan.ts";
 import { period } from "./fields.ts";
-import { UNREADABLE } from "./secrets.ts";
 
 const CLAIMS_MAX = 32;
 /** RFC 7518 section 3.2: an HMAC key is at least as long as the hash. */

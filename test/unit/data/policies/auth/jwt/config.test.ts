@@ -39,7 +39,7 @@ function load(jwt: string, env: Readonly<Record<string, string>> = {}) {
 listeners: [{ address: 127.0.0.1:0 }]
 auth: { corp: { jwt: { ${jwt} } } }
 upstreams: { users: { targets: [{ url: http://10.0.0.1 }] } }
-routes: [{ name: all, match: {}, to: users }]
+routes: [{ name: all, match: {}, auth: corp, to: users }]
 `,
   );
   return loadConfig({ files: [file], env });
