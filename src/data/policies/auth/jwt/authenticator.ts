@@ -93,9 +93,9 @@ class JwtAuthenticator implements Authenticator {
     if (text === "") return NO_TOKEN;
     const token = parseToken(text);
     if (typeof token === "string") return this.#fail(found, refused(token), null);
-    const provider = this.#memory.providers.get(String(token.claims["iss"]));
-    if (provider === undefined || typeof token.claims["iss"] !== "string")
-      return this.#fail(found, refused("the token is from another issuer"), null);
+    const { iss } = token.claims;
+    const provider = typeof iss === "string" ? this.#memory.providers.get(iss) : undefined;
+    if (provider === undefined) return this.#fail(found, refused("the token is from another issuer"), null);
     if (!provider.algorithms.has(token.alg))
       return this.#fail(found, refused("the token is signed with an algorithm that is not allowed"), null);
     const good = checkClaims(token, provider.config, Date.now());
