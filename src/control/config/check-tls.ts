@@ -2,6 +2,7 @@
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../base/schema.ts";
+import type { IntrospectionConfig } from "../../data/policies/auth/introspection/config.ts";
 import type { Findings, Report } from "./check-references.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { PathPart } from "./problem.ts";
@@ -32,6 +33,11 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
     }
   }
   for (const upstream of draft.upstreams) checkUpstreamTls(upstream, findings);
+  for (const { name, kind, config } of draft.sections.auth ?? []) {
+    if (kind !== "introspection") continue;
+    const { ca } = config as IntrospectionConfig; // output of the kind's schema
+    if (ca !== null && ca !== UNREADABLE) readCertificates(ca, ["auth", name, kind, "ca"], findings.report);
+  }
 }
 
 function checkUpstreamTls({ name, tls }: NamedUpstream, { report, warn }: Findings): void {

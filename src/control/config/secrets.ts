@@ -10,6 +10,7 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
   ["auth", "*", "jwt", "secret"],
   ["auth", "*", "jwt", "providers", "*", "secret"],
   ["auth", "*", "apiKey", "pepper"],
+  ["auth", "*", "introspection", "clientSecret"],
   ["consumers", "*", "password"],
   ["consumers", "*", "signingSecrets", "*", "secret"],
 ];
@@ -24,6 +25,7 @@ const PATH_FIELDS: readonly (readonly string[])[] = [
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
 const PEM_FIELDS: readonly (readonly string[])[] = [
   ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ["auth", "*", "introspection", "ca"],
   ["auth", "*", "jwt", "keyFetch", "ca"],
   ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
 ];
