@@ -19,6 +19,7 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
 const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "cert"],
   ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["listeners", "*", "tls", "clientCa"],
   ["consumersFrom", "directory"],
 ];
 

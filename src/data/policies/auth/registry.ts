@@ -4,6 +4,7 @@ import type { AuthenticatorFactory } from "./authenticator.ts";
 import { createBasicAuthenticator } from "./basic/authenticator.ts";
 import { createIntrospectionAuthenticator } from "./introspection/authenticator.ts";
 import { createJwt } from "./jwt/authenticator.ts";
+import { createMtlsAuthenticator } from "./mtls/authenticator.ts";
 
 /** By the key that users write under `auth.<name>`. */
 export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
@@ -11,4 +12,5 @@ export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
   apiKey: createApiKeyAuthenticator,
   introspection: createIntrospectionAuthenticator,
   basic: createBasicAuthenticator,
+  mtls: createMtlsAuthenticator,
 };
