@@ -39,8 +39,17 @@ export interface ListenerPlan {
 export interface ListenerTlsPlan {
   /** First is the default certificate. Paths are absolute. */
   readonly certificates: readonly CertificatePlan[];
+  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
+  readonly clientAuth: ClientAuthPlan | null;
   /** Changes when any file's content changes: what makes a worker reload. */
   readonly fingerprint: string;
+}
+
+export interface ClientAuthPlan {
+  /** PEM file, absolute. */
+  readonly caPath: string;
+  /** false: clients may come without one. */
+  readonly required: boolean;
 }
 
 export interface CertificatePlan {

@@ -17,7 +17,7 @@ export const testServices = (): Services => ({ wheel: new TimerWheel() }) as unk
  */
 export function authenticatorsOf(sections: string, services: Services = testServices()): ReadonlyMap<string, Authenticator> {
   const plan = structuredClone(
-    compilePlan(good([`${BASE}defaults: { auth: none }\n${sections}`]).config, { version: 1, metricSlot: () => 0 }),
+    compilePlan(good([`${BASE}defaults: { auth: none }\n`, sections]).config, { version: 1, metricSlot: () => 0 }),
   );
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
   const tiers = new Set(plan.tiers.map((tier) => tier.name));

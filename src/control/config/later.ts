@@ -7,7 +7,6 @@ const ROUTE_KEYS = ["rateLimit", "cache", "transcode", "graphql", "aggregate"];
 const LATER: Readonly<Record<string, readonly string[]>> = {
   "": ["redis"],
   consumersFrom: ["redis"],
-  "listeners.*.tls": ["clientCa"],
   "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,

@@ -11,6 +11,7 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
   ["auth", "*", "jwt", "secret"],
   ["auth", "*", "jwt", "providers", "*", "secret"],
   ["auth", "*", "apiKey", "pepper"],
+  ["auth", "*", "introspection", "clientSecret"],
   ["consumers", "*", "password"],
   ["consumers", "*", "signingSecrets", "*", "secret"],
 ];
@@ -19,12 +20,14 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
 const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "cert"],
   ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["listeners", "*", "tls", "clientCa"],
   ["consumersFrom", "directory"],
 ];
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
 const PEM_FIELDS: readonly (readonly string[])[] = [
   ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ["auth", "*", "introspection", "ca"],
   ["auth", "*", "jwt", "keyFetch", "ca"],
   ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
 ];
