@@ -43,6 +43,7 @@ await build({
     "src/data/worker.ts",
     "src/data/policies/authorize/expression.ts",
     "src/offload/verify-task.ts",
+    "src/data/policies/authorize/expression.ts",
     { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
   ],
   outdir: FRESH,

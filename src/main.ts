@@ -24,6 +24,16 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     summary: "print the compiled route table, in match order",
     load: async () => (await import("./control/commands/routes.ts")).routesCommand,
   },
+  key: {
+    usage: "key create/hash [--consumer ID] [--pepper file:PATH]",
+    summary: "make an API key and its hash, or hash one from standard input",
+    load: async () => (await import("./control/commands/key.ts")).keyCommand,
+  },
+  password: {
+    usage: "password hash [--scrypt]",
+    summary: "hash a password from standard input, for `basic`",
+    load: async () => (await import("./control/commands/password.ts")).passwordCommand,
+  },
   demo: {
     usage: "demo [--port N] [--admin-port N]",
     summary: "a gateway with built-in upstreams, and the curl lines to try",
@@ -68,6 +78,7 @@ function helpText(): string {
 const io: CommandIo = {
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
+  stdin: () => process.stdin,
   env: process.env,
 };
 

@@ -1,5 +1,6 @@
 // Owns the per-request record: what the listener read, what the pipeline decided, what the log will say.
 // Engines subclass it with the writing side, so that one request is one object. Must never import control/ or an engine.
+import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Identity } from "./identity.ts";
 import type { Route, Runtime } from "./runtime.ts";
@@ -165,6 +166,11 @@ export abstract class Exchange {
   abstract readonly started: boolean;
   /** True when the client is gone or the response complete: nothing may be written. */
   abstract readonly closed: boolean;
+
+  /** The client's certificate, verified by the listener; null when it has none, or the listener asks for none. The same object for a whole connection. */
+  clientCertificate(): X509Certificate | null {
+    return null;
+  }
 
   /** First value of a request header. @param name lowercase */
   header(name: string): string | undefined {

@@ -39,8 +39,17 @@ export interface ListenerPlan {
 export interface ListenerTlsPlan {
   /** First is the default certificate. Paths are absolute. */
   readonly certificates: readonly CertificatePlan[];
+  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
+  readonly clientAuth: ClientAuthPlan | null;
   /** Changes when any file's content changes: what makes a worker reload. */
   readonly fingerprint: string;
+}
+
+export interface ClientAuthPlan {
+  /** PEM file, absolute. */
+  readonly caPath: string;
+  /** false: clients may come without one. */
+  readonly required: boolean;
 }
 
 export interface CertificatePlan {
@@ -260,8 +269,23 @@ export interface ConsumerPlan {
   readonly scopes: readonly string[];
   readonly roles: readonly string[];
   readonly groups: readonly string[];
-  /** Hashes of API keys, as written (`sha256:<hex>`). */
+  /** Hashes of API keys, as written (`sha256:<hex>`, `hmac-sha256:<hex>`). */
   readonly keys: readonly string[];
+  /** For Basic authentication; null: the id. */
+  readonly username: string | null;
+  /** Hash of the password, as `sluice password hash` prints it; null for none. */
+  readonly password: string | null;
+  /** What client certificates that prove this consumer say of themselves: names or `sha256:<hex>` of the whole. */
+  readonly certificates: readonly string[];
+  readonly signingSecrets: readonly SigningSecretPlan[];
+}
+
+/** A shared secret for request signatures (RFC 9421, hmac-sha256). */
+export interface SigningSecretPlan {
+  /** Unique among all consumers. */
+  readonly keyId: string;
+  /** As configured: text, or `base64:` and bytes. */
+  readonly secret: string;
 }
 
 /** A usage plan. */

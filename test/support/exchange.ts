@@ -1,6 +1,7 @@
 // Owns a concrete Exchange without a socket, and the way from a written policy configuration to a running policy.
 // The engine's side only: what it is told to write is recorded.
 
+import type { X509Certificate } from "node:crypto";
 import { identity } from "../../src/control/config/schema-identity.ts";
 import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
 import { IdentityHeaders } from "../../src/data/identity-headers.ts";
@@ -19,6 +20,8 @@ export interface RequestSketch {
   readonly ip?: string;
   readonly scheme?: "http" | "https";
   readonly webSocket?: boolean;
+  /** The client's, verified. */
+  readonly certificate?: X509Certificate;
   /** Path parameters of the matched route. */
   readonly params?: Readonly<Record<string, string>>;
 }
@@ -26,6 +29,7 @@ export interface RequestSketch {
 /** Records what the gateway writes. */
 export class TestExchange extends Exchange {
   readonly peer: string;
+  readonly certificate: X509Certificate | null;
   sink: BodySink | null = null;
   head: { readonly status: number; readonly headers: HeaderList; readonly length: number } | null = null;
   readonly chunks: Uint8Array[] = [];
@@ -38,6 +42,7 @@ export class TestExchange extends Exchange {
     // Policies reach only resolveClient; a whole runtime would need a worker.
     super({ resolveClient: () => ({ ip, scheme }) } as unknown as Runtime);
     this.peer = ip;
+    this.certificate = sketch.certificate ?? null;
     this.method = sketch.method ?? "GET";
     this.path = sketch.path ?? "/";
     this.query = sketch.query ?? "";
@@ -54,6 +59,9 @@ export class TestExchange extends Exchange {
     this.route = { name: "test", paramNames: Object.keys(params) } as unknown as Route;
   }
 
+  override clientCertificate(): X509Certificate | null {
+    return this.certificate;
+  }
   peerAddress(): string {
     return this.peer;
   }

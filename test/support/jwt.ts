@@ -119,11 +119,24 @@ export interface JwtOptions {
   readonly fingerprint?: string;
 }
 
+const NO_CONSUMER: ConsumerPlan = {
+  id: "",
+  tier: null,
+  scopes: [],
+  roles: [],
+  groups: [],
+  keys: [],
+  username: null,
+  password: null,
+  certificates: [],
+  signingSecrets: [],
+};
+
 /** From what the operator writes to the authenticator in a worker. */
 export function jwtAuthenticator(worker: TestWorker, written: unknown, options: JwtOptions = {}): Authenticator {
   const config = structuredClone(jwtSchema.parse(written));
   const name = options.name ?? "corp-jwt";
-  const consumers = (options.consumers ?? []).map((each) => ({ id: "", tier: null, scopes: [], roles: [], groups: [], keys: [], ...each }));
+  const consumers = (options.consumers ?? []).map((each): ConsumerPlan => ({ ...NO_CONSUMER, ...each }));
   return createJwt({
     plan: { name, kind: "jwt", config, fingerprint: options.fingerprint ?? JSON.stringify(config) },
     consumers: new Map(consumers.map((each) => [each.id, each])),

@@ -33,6 +33,15 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
   for (const { name, deadlineHeader } of draft.upstreams)
     if (deadlineHeader !== null && names.has(deadlineHeader))
       report(["upstreams", name, "deadlineHeader"], "services take this header for who is calling", "choose another name");
+  for (const { name, kind, config } of draft.sections.auth ?? []) {
+    const { in: place, name: header } = config as { readonly in?: unknown; readonly name?: unknown }; // as the kinds that read a header spell it
+    if (place === "header" && typeof header === "string" && names.has(header))
+      report(
+        ["auth", name, kind, "name"],
+        "this header is removed from what clients send: no credential could arrive in it",
+        "choose another name",
+      );
+  }
   checkToken(findings);
 }
 

@@ -6,7 +6,7 @@ const ROUTE_KEYS = ["rateLimit", "cache", "transcode", "graphql", "aggregate"];
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
   "": ["redis"],
-  "listeners.*.tls": ["clientCa"],
+  consumersFrom: ["redis"],
   "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,

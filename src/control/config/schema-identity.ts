@@ -1,10 +1,11 @@
 // Owns the schema of the `identity` section: how services are told who is calling. Must never read files.
-import { createHash, createPrivateKey, createPublicKey } from "node:crypto";
+import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
 import { UNREADABLE } from "../../base/schema.ts";
 import { isOriginClaim } from "../../data/forwarded.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../plan/plan.ts";
 import { period } from "./fields.ts";
+import { publicJwk } from "./public-jwk.ts";
 
 const CLAIMS_MAX = 32;
 /** RFC 7518 section 3.2: an HMAC key is at least as long as the hash. */
@@ -108,13 +109,6 @@ function keyProblem(algorithm: InternalTokenPlan["algorithm"], key: string): str
     if (createPrivateKey(key).asymmetricKeyType === "ed25519") return null;
   } catch {} // said below
   return "expected an Ed25519 private key in PEM, as `openssl genpkey -algorithm ed25519` writes it";
-}
-
-/** The public half (RFC 8037), with its thumbprint (RFC 7638) as `kid`. @param pem an Ed25519 private key */
-export function publicJwk(pem: string): Readonly<Record<string, unknown>> {
-  const { crv, kty, x } = createPublicKey(pem).export({ format: "jwk" });
-  const kid = createHash("sha256").update(JSON.stringify({ crv, kty, x })).digest("base64url");
-  return { kty, crv, x, kid, alg: "EdDSA", use: "sig" };
 }
 
 export const identity = z

@@ -4,7 +4,7 @@ import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
 import { auth } from "./schema-auth.ts";
-import { consumers, tiers } from "./schema-consumers.ts";
+import { consumers, consumersFrom, tiers } from "./schema-consumers.ts";
 import { identity } from "./schema-identity.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
@@ -44,6 +44,7 @@ export const SECTIONS = {
   tiers,
   consumers,
   identity,
+  consumersFrom,
 } as const;
 
 /** The whole file. */

@@ -2,7 +2,8 @@
 import { createPublicKey, generateKeyPairSync, verify } from "node:crypto";
 import { jwtVerify } from "jose";
 import { describe, expect, it } from "vitest";
-import { identity as identitySchema, publicJwk } from "../../../src/control/config/schema-identity.ts";
+import { publicJwk } from "../../../src/control/config/public-jwk.ts";
+import { identity as identitySchema } from "../../../src/control/config/schema-identity.ts";
 import type { Identity } from "../../../src/data/identity.ts";
 import { IdentityHeaders } from "../../../src/data/identity-headers.ts";
 import { InternalToken } from "../../../src/data/internal-token.ts";

@@ -34,10 +34,12 @@ routes:
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+async function* noInput(): AsyncGenerator<Uint8Array> {}
+
 async function run(command: Command, ...names: string[]) {
   let stdout = "";
   let stderr = "";
-  const io = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text), env: {} };
+  const io = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text), env: {}, stdin: noInput };
   const code = await command(
     names.flatMap((name) => ["-c", join(folder, name)]),
     io,
@@ -83,7 +85,7 @@ bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstream
     });
   });
   it("refuses what it does not know", async () => {
-    const io = { stdout: () => {}, stderr: () => {}, env: {} };
+    const io = { stdout: () => {}, stderr: () => {}, env: {}, stdin: noInput };
     const attempt = validateCommand(["--fast"], io);
     await expect(attempt).rejects.toThrow(OperatorError);
     await expect(attempt).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining("usage: sluice validate [-c FILE]...") });

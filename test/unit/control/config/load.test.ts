@@ -228,12 +228,6 @@ describe("what a later version brings is refused by name", () => {
   }
   for (const key of ["breaker", "descriptors", "protos", "reflection"])
     later("upstreams.users.", key, BASE.replace("{ targets", `{ ‸${key}: 1, targets`));
-  check(
-    "clientCa",
-    BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, tls: { ‸clientCa: a, certificates: ‸[] } }"),
-    `listeners[0].tls.clientCa: \`clientCa\` ${LATER}; remove it`,
-    "listeners[0].tls.certificates: expected at least 1 entry",
-  );
   check("http2", BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, http2: ‸true }"), `listeners[0].http2: http2 ${LATER}; remove it`);
   check("grpc", BASE.replace("{ targets", "{ protocol: ‸grpc, targets"), `upstreams.users.protocol: protocol: grpc ${LATER}`);
   check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));

@@ -32,6 +32,12 @@ test("what a reload changes", () => {
   check(one, base(upstream("b", 1), "{ name: x, match: { path: /z }, to: b }"), ["route changed: x"]);
   check(one, base(upstream("b", 1), route("x", "b"), "limits: { bodyBytes: 1MiB }"), ["route changed: x", "limits changed"]);
   check(one, base(upstream("b", 1), route("x", "b"), "drainTimeout: 1s"), ["drainTimeout changed"]);
+  const callers = `${one}consumers: [{ id: acme, roles: [a] }, { id: b }]\nauth: { legacy: { basic: {} } }\ndefaults: { auth: none }\n`;
+  check(one, callers, ["authenticator added: legacy", "consumers added: acme, b"]);
+  check(callers, callers.replace("[a]", "[b]").replace("basic: {}", "basic: { cacheFor: 2m }"), [
+    "authenticator changed: legacy",
+    "consumer changed: acme",
+  ]);
   check(one, one.replace("8080", "8081"), ["listener added: 127.0.0.1:8081", "listener removed: 127.0.0.1:8080"]);
 });
 

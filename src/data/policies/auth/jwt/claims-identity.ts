@@ -17,10 +17,13 @@ export interface Known {
   readonly tiers: ReadonlySet<string>;
 }
 
+/** How an issuer's claims are read. */
+export type ClaimReading = Pick<JwtProviderConfig, "claims" | "consumerPrefix" | "onlyKnownConsumers">;
+
 /** @returns the identity, or why there is none */
 export function identityOf(
   claims: Readonly<Record<string, unknown>>,
-  provider: JwtProviderConfig,
+  provider: ClaimReading,
   known: Known,
   authenticator: string,
 ): Identity | string {
@@ -46,7 +49,7 @@ export function identityOf(
   };
 }
 
-function consumerOf(claims: Readonly<Record<string, unknown>>, provider: JwtProviderConfig): string | null {
+function consumerOf(claims: Readonly<Record<string, unknown>>, provider: ClaimReading): string | null {
   const value = claimAt(claims, provider.claims.consumer);
   // Some issuers count their users: a whole number has one spelling.
   if (typeof value !== "string" && !Number.isSafeInteger(value)) return null;

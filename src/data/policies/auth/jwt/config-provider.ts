@@ -58,7 +58,7 @@ const claim = (description: string) =>
     )
     .meta({ description, examples: ["sub", "realm_access.roles"] });
 
-const claims = z
+export const claims = z
   .strictObject({
     consumer: claim("Who calls: the consumer's id.").prefault("sub"),
     scopes: claim("A list, or a text with blanks between the scopes.").prefault("scope"),
@@ -71,6 +71,16 @@ const claims = z
     description:
       'Where the identity stands in the token. `a.b` is member b of claim a; write a list (`["https://example.com/roles"]`) when a name has dots.',
   });
+
+/** Of every kind whose credentials name the consumer themselves. */
+export const consumerFields = {
+  consumerPrefix: z
+    .string()
+    .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
+    .prefault("")
+    .meta({ description: "Put before the consumer's id, so that two issuers cannot name the same one.", examples: ["partner:"] }),
+  onlyKnownConsumers: z.boolean().prefault(false).meta({ description: "Take credentials of consumers that stand under `consumers` only." }),
+} as const;
 
 const algorithm = z.enum(ALGORITHM_NAMES, {
   error: ({ input }) =>
@@ -140,12 +150,7 @@ export const providerFields = {
     .meta({ description: "The algorithms that a token may be signed with; no other is taken.", examples: [["RS256", "ES256"]] }),
   clockSkew: period(0, SKEW_MS_MAX).prefault("30s").meta({ description: "Tolerance for `exp`, `nbf` and `iat`." }),
   claims,
-  consumerPrefix: z
-    .string()
-    .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
-    .prefault("")
-    .meta({ description: "Put before the consumer's id, so that two issuers cannot name the same one.", examples: ["partner:"] }),
-  onlyKnownConsumers: z.boolean().prefault(false).meta({ description: "Take tokens of consumers that stand under `consumers` only." }),
+  ...consumerFields,
   required: z
     .array(claim(""))
     .max(REQUIRED_MAX)

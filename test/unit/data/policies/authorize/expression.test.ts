@@ -155,7 +155,7 @@ describe("refused at load", () => {
     ["header[method] == method", 1, 'name the entry by a text: header["..."]'],
     ['header["X-Tenant"] == ""', 1, "in lower case: x-tenant"],
     ["claims.?a.orValue(1) == 1", 0, ""],
-    ["(".repeat(40) + "true" + ")".repeat(40), 0, ""],
+    [`${"(".repeat(40)}true${")".repeat(40)}`, 0, ""],
     [Array(100).fill("method == host").join(" && "), 0, ""],
   ])("%s", (text, at, message) => {
     const expression = compileExpression(text);
