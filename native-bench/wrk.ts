@@ -17,6 +17,9 @@ export interface WrkOptions {
   readonly seconds: number;
   readonly connections: number;
   readonly threads?: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** A Lua file that makes the requests. */
+  readonly script?: string;
 }
 
 /** @throws Error with wrk's own words when it cannot run. */
@@ -26,6 +29,8 @@ export async function runWrk(options: WrkOptions): Promise<WrkResult> {
     `-c${options.connections}`,
     `-d${options.seconds}s`,
     "--latency",
+    ...Object.entries(options.headers ?? {}).flatMap(([name, value]) => ["-H", `${name}: ${value}`]),
+    ...(options.script === undefined ? [] : ["-s", options.script]),
     options.url,
   ]);
   return parseWrk(stdout);

@@ -24,7 +24,7 @@ export interface VerifyItem {
 /** Imported keys that a thread keeps. */
 const KEYS_MAX = 500;
 /** Below the event loops when there is not enough CPU for all (Linux gives each thread its own niceness). */
-const NICENESS = 5;
+const NICENESS = 10;
 if (process.platform === "linux" && !isMainThread) os.setPriority(0, NICENESS);
 
 type Check = (input: Buffer, signature: Buffer) => boolean;

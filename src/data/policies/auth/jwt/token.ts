@@ -2,10 +2,7 @@
 // Must never throw, and never put a part of the token into what it says.
 import { parseStrictObject, strictUtf8 } from "../../../../base/strict-json.ts";
 
-/**
- * Longer tokens are refused unread. Under 16383: beyond that V8 hashes strings by their length alone, and whoever sends many long
- * tokens could make the caches slow.
- */
+/** Longer tokens are refused unread. Under 16383: beyond that V8 hashes strings by their length alone, and maps of them get slow. */
 export const TOKEN_CHARS_MAX = 16_000;
 /** A `kid` names a key; anything longer is no name. */
 const KID_CHARS_MAX = 256;

@@ -1,5 +1,6 @@
 // The jwt authenticator in its worker: what it accepts and makes of it, what it remembers and for how long, and what it does without keys.
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
+import { isOddName } from "../../../../../../src/base/http.ts";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
 import { keysOfJwks } from "../../../../../../src/data/policies/auth/jwt/key-material.ts";
 import { VerifyPool } from "../../../../../../src/offload/verify-pool.ts";
@@ -146,8 +147,11 @@ describe("several providers", () => {
 
 describe("where the token stands", () => {
   const text = token(rsa);
-  const ask = async (written: object, request: ConstructorParameters<typeof TestExchange>[0]) =>
-    said(await jwtAuthenticator(worker, { ...fixed, ...written }).authenticate(new TestExchange(request)));
+  const ask = async (written: object, request: ConstructorParameters<typeof TestExchange>[0]) => {
+    const x = new TestExchange(request);
+    x.oddNames = x.headers.some((name, i) => i % 2 === 0 && isOddName(name)); // as the listener does
+    return said(await jwtAuthenticator(worker, { ...fixed, ...written }).authenticate(x));
+  };
   test.each<[string, object, NonNullable<ConstructorParameters<typeof TestExchange>[0]>, string | RegExp]>([
     ["nowhere", {}, {}, "absent"],
     ["another scheme", {}, { headers: { authorization: "Basic YTpi" } }, "absent"],
@@ -163,6 +167,12 @@ describe("where the token stands", () => {
       /^invalid_request: the request has more than one token/,
     ],
     ["two headers, one of them Basic", {}, { headers: { authorization: ["Basic YTpi", `Bearer ${text}`] } }, /^invalid_request/],
+    [
+      "a header that services may read as the same",
+      { name: "X-Token" },
+      { headers: { "x-token": text, x_token: text } },
+      /^invalid_request/,
+    ],
     ["two tokens in one header", {}, { headers: { authorization: `Bearer ${text}, Bearer ${text}` } }, /^invalid_token/],
     ["a header of its own", { name: "X-Token" }, { headers: { "x-token": text } }, "identity alice"],
     ["a header of its own takes no scheme", { name: "X-Token" }, { headers: { "x-token": `Bearer ${text}` } }, /^invalid_token/],
@@ -183,7 +193,7 @@ describe("where the token stands", () => {
     expect(stripped({}, ["a", "1", "authorization", `Bearer ${text}`, "b", "2"])).toEqual(["a", "1", "b", "2"]);
     expect(stripped({}, ["authorization", "Basic YTpi"])).toEqual(["authorization", "Basic YTpi"]);
     expect(stripped({ name: "x-token" }, ["x-token", text, "b", "2"])).toEqual(["b", "2"]);
-    expect(stripped({ in: "cookie", name: "sid" }, ["cookie", `a=1; sid=${text};b=2`])).toEqual(["cookie", "a=1; b=2"]);
+    expect(stripped({ in: "cookie", name: "sid" }, ["cookie", `a=1; sid=${text}; b=2`])).toEqual(["cookie", "a=1; b=2"]);
     expect(stripped({ in: "cookie", name: "sid" }, ["cookie", `sid=${text}`])).toEqual([]);
     const { stripPath } = jwtAuthenticator(worker, { ...fixed, in: "query" });
     expect(stripPath?.(`/a?access_token=${text}`)).toBe("/a");
