@@ -32,7 +32,7 @@ const piscinaThread: Plugin = {
       const text = fs.readFileSync(path, "utf8");
       const start = "(__dirname, 'worker.js')";
       if (text.split(start).length !== 2) throw new Error(`piscina no longer starts its threads by ${start}: see src/build.ts`);
-      return { contents: text.replace(start, `(import.meta.dirname, "${PISCINA_THREAD}.js")`), loader: "js" };
+      return { contents: text.replace(start, `(bundleDirectory, "${PISCINA_THREAD}.js")`), loader: "js" };
     });
   },
 };
@@ -41,7 +41,9 @@ await build({
   entryPoints: [
     "src/main.ts",
     "src/data/worker.ts",
+    "src/data/policies/authorize/expression.ts",
     "src/offload/verify-task.ts",
+    "src/data/policies/authorize/expression.ts",
     { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
   ],
   outdir: FRESH,
@@ -60,8 +62,10 @@ await build({
   sourcemap: "external",
   logLevel: "warning",
   plugins: [lazyHttp, piscinaThread],
-  // Bundled CommonJS packages call require for Node's own modules.
-  banner: { js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);' },
+  // Bundled CommonJS packages call require for Node's own modules; see piscinaThread for the directory.
+  banner: {
+    js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url), bundleDirectory = import.meta.dirname;',
+  },
 });
 fs.rmSync(OUT, { recursive: true, force: true });
 fs.renameSync(FRESH, OUT);

@@ -5,6 +5,7 @@ import { monotonicMs } from "../base/clock.ts";
 import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
+import { IdentityHeaders } from "./identity-headers.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
 import { POLICIES } from "./policies/registry.ts";
@@ -32,7 +33,8 @@ export interface OwnedRuntime extends Runtime {
 export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const { plan, services } = options;
   const client = createClientResolver(plan.trustedProxies);
-  const resources = { plan, services, authenticators: buildAuthenticators(plan, services) };
+  const identityHeaders = new IdentityHeaders(plan.identity);
+  const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
   const routes = plan.routes.map((route, id) => buildRoute(route, id, resources)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
@@ -51,6 +53,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     routes,
     upstreams,
     services,
+    identityHeaders,
     inFlight: 0,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),

@@ -100,6 +100,8 @@ export abstract class Exchange {
   identity: Identity | null = null;
   /** The query as the access log may have it, when a credential stands in it; null: as it is. */
   loggedQuery: string | null = null;
+  /** WWW-Authenticate headers, flat, for a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
+  challenges: HeaderList | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */

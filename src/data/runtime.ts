@@ -7,6 +7,7 @@ import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import type { ReplaySet } from "../shared/replay-set.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity-headers.ts";
 import type { KeyStore } from "./key-store.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
@@ -67,6 +68,7 @@ export interface Runtime {
   readonly routes: readonly Route[];
   readonly upstreams: readonly Upstream[];
   readonly services: Services;
+  readonly identityHeaders: IdentityHeaders;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
   /** Computes {@link Exchange.clientInfo}. */

@@ -12,6 +12,7 @@ export interface Plan {
   readonly authenticators: readonly AuthenticatorPlan[];
   readonly consumers: readonly ConsumerPlan[];
   readonly tiers: readonly TierPlan[];
+  readonly identity: IdentityPlan;
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -302,4 +303,27 @@ export interface TierPlan {
 export interface RatePlan {
   readonly count: number;
   readonly periodMs: number;
+}
+
+/** How services are told who is calling. Header names are lowercase and begin with `x-`. */
+export interface IdentityPlan {
+  /** null: not sent. */
+  readonly headers: Readonly<Record<"consumer" | "scopes" | "roles" | "groups" | "tier" | "authenticator", string | null>>;
+  readonly claims: readonly { readonly header: string; readonly claim: string }[];
+  readonly token: InternalTokenPlan | null;
+  /** No client may send these: all names above, the default ones, and some that services know from elsewhere. */
+  readonly protectedNames: readonly string[];
+}
+
+/** The signed token to services. */
+export interface InternalTokenPlan {
+  readonly header: string;
+  readonly algorithm: "EdDSA" | "HS256";
+  /** PEM of an Ed25519 private key, or the shared secret. */
+  readonly key: string;
+  /** `kid`: RFC 7638 thumbprint of the public key; null for a shared secret. */
+  readonly keyId: string | null;
+  readonly ttlMs: number;
+  readonly issuer: string;
+  readonly audience: string | null;
 }

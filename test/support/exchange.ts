@@ -2,7 +2,9 @@
 // The engine's side only: what it is told to write is recorded.
 
 import type { X509Certificate } from "node:crypto";
+import { identity } from "../../src/control/config/schema-identity.ts";
 import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
+import { IdentityHeaders } from "../../src/data/identity-headers.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
 import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/policy.ts";
@@ -123,7 +125,8 @@ export function buildPolicy(key: string, written: unknown, route: Partial<Policy
 /** A route as a policy sees it. */
 export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
   // Policies that need the plan or services are given real ones by their tests; the others never look.
-  const resources = { plan: {}, services: {}, authenticators: new Map() } as unknown as PolicyRoute["resources"];
+  const identityHeaders = new IdentityHeaders(identity.parse({}));
+  const resources = { plan: {}, services: {}, authenticators: new Map(), identityHeaders } as unknown as PolicyRoute["resources"];
   return { name: "test", paramNames: [], methods: [], resources, ...route };
 }
 

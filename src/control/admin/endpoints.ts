@@ -3,7 +3,7 @@ import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometh
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
-import { routesView, statusView, upstreamsView, workersView } from "./views.ts";
+import { identityKeysView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
   readonly path: string;
@@ -22,6 +22,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
       GET: (deps) => ({ status: 200, type: PROMETHEUS_CONTENT_TYPE, body: renderPrometheus(deps.totals, deps.state()) }),
     },
     "/config": { GET: (deps) => json(deps.config()) },
+    "/identity/jwks": { GET: (deps) => json(identityKeysView(deps.plan())) },
     "/routes": { GET: (deps) => json(routesView(deps.plan())) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },
     "/workers": { GET: (deps) => json(workersView(deps.state(), deps.totals)) },

@@ -28,6 +28,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
     consumers: config.consumers,
     tiers: config.tiers,
+    identity: config.identity,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);

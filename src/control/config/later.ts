@@ -1,7 +1,7 @@
 // Owns the list of keys that config.md knows and this version does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "./problem.ts";
 
-const ROUTE_KEYS = ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"];
+const ROUTE_KEYS = ["rateLimit", "cache", "transcode", "graphql", "aggregate"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {

@@ -2,7 +2,9 @@
 // A configuration with any mistake is refused whole: there is no partial result.
 
 import { checkAuth } from "./check-auth.ts";
+import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkIdentity } from "./check-identity.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkTls } from "./check-tls.ts";
@@ -67,6 +69,8 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkAuth(draft, findings);
+  checkAuthorize(draft, findings);
+  checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   checkConsumers(draft, findings);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));

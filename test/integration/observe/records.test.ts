@@ -8,7 +8,7 @@ import { OK, RawUpstream } from "../../support/raw-upstream.ts";
 import { until } from "../../support/until.ts";
 
 const KEYS =
-  "time requestId client method scheme host path protocol route target attempts status code detail bytesIn bytesOut totalMs connectMs firstByteMs userAgent plan";
+  "time requestId client consumer method scheme host path protocol route target attempts status code detail bytesIn bytesOut totalMs connectMs firstByteMs userAgent plan";
 const UUID_LIKE = /^[0-9a-f]{12}-[0-9a-z]+$/;
 
 let upstream: RawUpstream;

@@ -204,7 +204,7 @@ describe("routes", () => {
   route(
     "unknown parameter in a template, named as written",
     "match: { path: '/u/{id}' }, to: users, headers: { request: { set: { X-Id: ‸'{path.ids}' } } }",
-    ".headers.request.set.X-Id: {path.ids}: the route's path has no such parameter (known: id, query.NAME, header.NAME, host, method, scheme, route, request.id, request.path, client.ip)",
+    ".headers.request.set.X-Id: {path.ids}: the route's path has no such parameter (known: id, query.NAME, header.NAME, claims.NAME, host, method, scheme, route, request.id, request.path, consumer.id, consumer.tier, client.ip)",
   );
   route(
     "policy that is wrong",
@@ -222,7 +222,7 @@ describe("what a later version brings is refused by name", () => {
   const later = (place: string, key: string, text: string) =>
     check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
   for (const key of ["redis"]) later("", key, `${BASE}‸${key}: {}`);
-  for (const key of ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
+  for (const key of ["rateLimit", "cache", "transcode", "graphql", "aggregate"]) {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
   }

@@ -19,6 +19,7 @@ test("a policy's own name is the registry's", () => {
     ip: { deny: ["192.0.2.1"] },
     cors: { origins: ["*"] },
     auth: "none",
+    authorize: { ip: ["192.0.2.1"] },
     redirect: { to: "/x" },
     rewrite: { path: "/x" },
   };

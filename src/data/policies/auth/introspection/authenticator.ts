@@ -3,9 +3,10 @@
 import type { Exchange, HeaderList } from "../../../exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
-import { SEVERAL, type TokenPlace, tokenPlace } from "../jwt/token-place.ts";
 import { keptState } from "../kept-state.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { NONE } from "../reading.ts";
+import { type TokenPlace, tokenPlace } from "../token-place.ts";
 import { type Finding, Verdicts } from "../verdicts.ts";
 import { type Answer, IntrospectionClient } from "./client.ts";
 import type { IntrospectionConfig } from "./config.ts";
@@ -80,10 +81,8 @@ class IntrospectionAuthenticator implements Authenticator {
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
-    const found = this.place.find(x);
-    if (found === null) return ABSENT;
-    if (found === SEVERAL) return SEVERAL_TOKENS;
-    const token = this.place.token(found);
+    const token = this.place.find(x);
+    if (typeof token !== "string") return token === NONE ? ABSENT : SEVERAL_TOKENS;
     if (token.length > TOKEN_CHARS_MAX || !TOKEN.test(token)) return MALFORMED;
     const key = this.verdicts.key(token);
     const remembered = this.verdicts.recall(key, performance.now());

@@ -4,30 +4,25 @@ import type { Verdict } from "../../../../offload/verify-pool.ts";
 import type { Exchange, HeaderList } from "../../../exchange.ts";
 import type { LiveKey } from "../../../key-store.ts";
 import type { Authenticator, AuthenticatorFactory, AuthOutcome } from "../authenticator.ts";
+import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { NONE } from "../reading.ts";
+import { type TokenPlace, tokenPlace } from "../token-place.ts";
 import { type ClaimsGood, checkClaims } from "./claims.ts";
 import { identityOf, type Known } from "./claims-identity.ts";
 import { type JwtMemory, jwtMemory, type Provider, type Verified } from "./memory.ts";
 import { parseToken, type UnprovenToken } from "./token.ts";
-import { SEVERAL, type TokenPlace, tokenPlace } from "./token-place.ts";
 
-const ABSENT: AuthOutcome = { kind: "absent" };
-const OVERLOADED: AuthOutcome = {
-  kind: "unavailable",
-  code: "auth_overloaded",
-  detail: "too many tokens wait to be verified",
-};
-const BROKEN: AuthOutcome = { kind: "unavailable", code: "auth_unavailable", detail: "tokens cannot be verified at present" };
-const NO_KEYS: AuthOutcome = { kind: "unavailable", code: "auth_unavailable", detail: "the issuer's keys are not known at present" };
-
-const refused = (detail: string): AuthOutcome => ({ kind: "refused", error: "invalid_token", detail });
-const WRONG_SIGNATURE = refused("the token's signature is wrong");
-const UNKNOWN_KEY = refused("the token is signed with a key that the issuer does not have");
-const SEVERAL_TOKENS: AuthOutcome = { kind: "refused", error: "invalid_request", detail: "the request has more than one token" };
-const NO_TOKEN: AuthOutcome = { kind: "refused", error: "invalid_request", detail: "there is no token after Bearer" };
+const OVERLOADED = unavailable("auth_overloaded", "too many tokens wait to be verified");
+const BROKEN = unavailable("auth_unavailable", "tokens cannot be verified at present");
+const NO_KEYS = unavailable("auth_unavailable", "the issuer's keys are not known at present");
+const INVALID = "invalid_token";
+const WRONG_SIGNATURE = refused("the token's signature is wrong", INVALID);
+const UNKNOWN_KEY = refused("the token is signed with a key that the issuer does not have", INVALID);
+const SEVERAL_TOKENS = refused("the request has more than one token", "invalid_request");
+const NO_TOKEN = refused("there is no token where one is announced", "invalid_request");
 
 /** A token that keeps all rules but is not verified yet. */
 interface Candidate {
-  readonly found: string;
   readonly text: string;
   readonly token: UnprovenToken;
   readonly provider: Provider;
@@ -51,7 +46,7 @@ class JwtAuthenticator implements Authenticator {
 
   constructor(name: string, memory: JwtMemory, known: Known) {
     this.name = name;
-    this.challenge = `Bearer realm="${name}"`;
+    this.challenge = challengeOf("Bearer", name);
     this.#memory = memory;
     this.#known = known;
     this.#place = tokenPlace(memory.config);
@@ -63,57 +58,56 @@ class JwtAuthenticator implements Authenticator {
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
-    const found = this.#place.find(x);
-    if (found === null) return ABSENT;
-    const verified = this.#memory.verified.get(found);
+    const text = this.#place.find(x);
+    if (typeof text !== "string") return text === NONE ? ABSENT : SEVERAL_TOKENS;
+    const verified = this.#memory.verified.get(text);
     if (verified !== undefined && Date.now() < verified.freshUntilMs && !verified.key.withdrawn) {
       return verified.known === this.#known ? verified.outcome : this.#rejoin(verified);
     }
-    return this.#look(found, verified);
+    return this.#look(text, verified);
   }
 
   /** @param before what is remembered of this token but no longer to be relied on */
-  #look(found: string, before: Verified | undefined): AuthOutcome | Promise<AuthOutcome> {
-    if (found === SEVERAL) return SEVERAL_TOKENS;
+  #look(text: string, before: Verified | undefined): AuthOutcome | Promise<AuthOutcome> {
+    if (text === "") return NO_TOKEN;
     const { failures, pending } = this.#memory;
-    const failure = failures.get(found);
+    const failure = failures.get(text);
     if (failure !== undefined) {
       if (Date.now() < failure.untilMs && failure.keysVersion === (failure.keys?.version ?? 0)) return failure.outcome;
-      failures.delete(found);
+      failures.delete(text);
     }
-    const same = pending.get(found);
+    const same = pending.get(text);
     if (same !== undefined) return same;
-    const candidate = this.#inspect(found);
+    const candidate = this.#inspect(text);
     return "token" in candidate ? this.#prove(candidate, before) : candidate;
   }
 
   /** Everything but the signature. */
-  #inspect(found: string): Candidate | AuthOutcome {
-    const text = this.#place.token(found);
-    if (text === "") return NO_TOKEN;
+  #inspect(text: string): Candidate | AuthOutcome {
     const token = parseToken(text);
-    if (typeof token === "string") return this.#fail(found, refused(token), null);
-    const provider = this.#memory.providers.get(String(token.claims["iss"]));
-    if (provider === undefined || typeof token.claims["iss"] !== "string")
-      return this.#fail(found, refused("the token is from another issuer"), null);
+    if (typeof token === "string") return this.#fail(text, refused(token, INVALID), null);
+    const { iss } = token.claims;
+    const provider = typeof iss === "string" ? this.#memory.providers.get(iss) : undefined;
+    if (provider === undefined) return this.#fail(text, refused("the token is from another issuer", INVALID), null);
     if (!provider.algorithms.has(token.alg))
-      return this.#fail(found, refused("the token is signed with an algorithm that is not allowed"), null);
+      return this.#fail(text, refused("the token is signed with an algorithm that is not allowed", INVALID), null);
     const good = checkClaims(token, provider.config, Date.now());
-    if ("untilMs" in good) return { found, text, token, provider, good, asked: false };
+    if ("untilMs" in good) return { text, token, provider, good, asked: false };
+    const outcome = refused(good.problem, INVALID);
     // One that will be good later must not be kept out longer than it is.
-    return good.final ? this.#fail(found, refused(good.problem), null) : refused(good.problem);
+    return good.final ? this.#fail(text, outcome, null) : outcome;
   }
 
   #prove(candidate: Candidate, before: Verified | undefined): AuthOutcome | Promise<AuthOutcome> {
-    const { token, provider, found } = candidate;
+    const { token, provider, text } = candidate;
     if (!provider.keys.known) return NO_KEYS;
     const keys = provider.keys.candidates(token.kid, token.alg);
     const [first] = keys;
-    if (first === undefined && !this.#mayExist(candidate)) return this.#fail(found, this.#noKey(candidate), provider);
+    if (first === undefined && !this.#mayExist(candidate)) return this.#fail(text, this.#noKey(candidate), provider);
     const proving = first === undefined ? this.#askForKey(candidate) : this.#tryKeys(candidate, keys);
     if (proving === null) return this.#stillGood(before) ?? OVERLOADED;
-    this.#memory.pending.set(found, proving);
-    const done = () => this.#memory.pending.delete(found);
+    this.#memory.pending.set(text, proving);
+    const done = () => this.#memory.pending.delete(text);
     proving.then(done, done);
     return proving;
   }
@@ -131,18 +125,18 @@ class JwtAuthenticator implements Authenticator {
 
   #noKey({ token, provider }: Candidate): AuthOutcome {
     const misfit = token.kid === null || provider.keys.names(token.kid);
-    return misfit ? refused("the token's algorithm does not fit the issuer's keys") : UNKNOWN_KEY;
+    return misfit ? refused("the token's algorithm does not fit the issuer's keys", INVALID) : UNKNOWN_KEY;
   }
 
   /** Nothing fits: the provider may have new keys. */
   async #askForKey(candidate: Candidate): Promise<AuthOutcome> {
-    const { token, provider, found } = candidate;
+    const { token, provider, text } = candidate;
     candidate.asked = true;
     const answer = await provider.keys.ask();
     if (answer === "overloaded") return OVERLOADED;
     const keys = provider.keys.candidates(token.kid, token.alg);
     if (keys.length > 0) return (await this.#tryKeys(candidate, keys)) ?? OVERLOADED;
-    return answer === "unavailable" ? NO_KEYS : this.#fail(found, this.#noKey(candidate), provider);
+    return answer === "unavailable" ? NO_KEYS : this.#fail(text, this.#noKey(candidate), provider);
   }
 
   /** @param keys at least one. @returns null when the pool takes no more */
@@ -156,7 +150,7 @@ class JwtAuthenticator implements Authenticator {
   }
 
   async #judge(candidate: Candidate, keys: readonly LiveKey[], first: Promise<Verdict>): Promise<AuthOutcome> {
-    const { provider, found } = candidate;
+    const { provider, text } = candidate;
     const { version } = provider.keys;
     for (const [i, key] of keys.entries()) {
       const verdict = await (i === 0 ? first : this.#check(candidate, key));
@@ -164,7 +158,7 @@ class JwtAuthenticator implements Authenticator {
       if (verdict === "failed") return BROKEN;
       if (verdict === "good") return key.withdrawn ? UNKNOWN_KEY : this.#accept(candidate, key);
     }
-    return (await this.#tryNewKeys(candidate, version)) ?? this.#fail(found, WRONG_SIGNATURE, provider);
+    return (await this.#tryNewKeys(candidate, version)) ?? this.#fail(text, WRONG_SIGNATURE, provider);
   }
 
   /** Keys without a name may have been replaced without a token that says so. @returns null when there is nothing new to try */
@@ -178,14 +172,14 @@ class JwtAuthenticator implements Authenticator {
     return fitting.length === 0 ? null : await this.#tryKeys(candidate, fitting);
   }
 
-  #accept({ found, token, provider, good }: Candidate, key: LiveKey): AuthOutcome {
+  #accept({ text, token, provider, good }: Candidate, key: LiveKey): AuthOutcome {
     const identity = identityOf(token.claims, provider.config, this.#known, this.name);
-    if (typeof identity === "string") return refused(identity);
+    if (typeof identity === "string") return refused(identity, INVALID);
     const { verified, config } = this.#memory;
     const nowMs = Date.now();
-    const outcome: AuthOutcome = { kind: "identity", identity };
+    const outcome = proven(identity);
     const freshUntilMs = Math.min(good.untilMs, nowMs + config.cacheForMs);
-    verified.set(found, {
+    verified.set(text, {
       outcome,
       key,
       freshUntilMs,
@@ -200,17 +194,17 @@ class JwtAuthenticator implements Authenticator {
   /** The configuration of consumers changed since this token was verified. */
   #rejoin(verified: Verified): AuthOutcome {
     const identity = identityOf(verified.claims, verified.provider, this.#known, this.name);
-    if (typeof identity === "string") return refused(identity);
-    verified.outcome = { kind: "identity", identity };
+    if (typeof identity === "string") return refused(identity, INVALID);
+    verified.outcome = proven(identity);
     verified.known = this.#known;
     return verified.outcome;
   }
 
   /** Remembers a token that will not become good while the keys are what they are. @param provider whose keys it depends on; null for none */
-  #fail(found: string, outcome: AuthOutcome, provider: Provider | null): AuthOutcome {
+  #fail(text: string, outcome: AuthOutcome, provider: Provider | null): AuthOutcome {
     const { failures, config } = this.#memory;
     const keys = provider?.keys ?? null;
-    failures.set(found, { outcome, untilMs: Date.now() + config.failuresForMs, keys, keysVersion: keys?.version ?? 0 });
+    failures.set(text, { outcome, untilMs: Date.now() + config.failuresForMs, keys, keysVersion: keys?.version ?? 0 });
     return outcome;
   }
 }

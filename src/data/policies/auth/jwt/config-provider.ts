@@ -105,7 +105,8 @@ const keyFetch = z
     ca: z.string().min(1).optional().meta({ description: "PEM file with the authorities to trust instead of the system's." }),
   })
   .refine((value) => value.refreshMin <= value.refreshMax, "refreshMin must not be more than refreshMax")
-  .prefault({});
+  .prefault({})
+  .meta({ description: "How the keys of `jwks` and `discovery` are fetched." });
 
 export const providerFields = {
   issuer: z

@@ -1,17 +1,15 @@
 // Owns the configuration of the `jwt` authenticator: schema, defaults and docs. For the primary only; workers import types.
 import * as z from "zod";
 import { size } from "../../../../base/schema.ts";
+import type { TokenPlaceConfig } from "../token-place.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
 
 const PROVIDERS_MAX = 50;
 const DAY_MS = 86_400_000;
 
-export interface JwtConfig {
+export interface JwtConfig extends TokenPlaceConfig {
   /** No two have the same issuer. */
   readonly providers: readonly JwtProviderConfig[];
-  readonly in: "header" | "cookie" | "query";
-  /** Of the header (lowercase), cookie or query parameter. */
-  readonly name: string;
   readonly cacheForMs: number;
   /** For each worker. */
   readonly cacheEntries: number;

@@ -85,7 +85,10 @@ export class JwtMemory {
   }
 }
 
-/** By worker, name and fingerprint. Held weakly: the runtimes in use keep theirs, and what no plan uses any more goes. */
+/**
+ * By worker, name and fingerprint. Held weakly, unlike what keptState() keeps, since it may be large: the runtimes in use keep theirs, and
+ * what no plan uses any more goes.
+ */
 const memories = new WeakMap<Services, Map<string, WeakRef<JwtMemory>>>();
 
 /** The memory of an authenticator of a plan: the one there is, if the plan before had the same. */

@@ -2,10 +2,7 @@
 // Must never throw, and never put a part of the token into what it says.
 import { parseStrictObject, strictUtf8 } from "../../../../base/strict-json.ts";
 
-/**
- * Longer tokens are refused unread. Under 16383: beyond that V8 hashes strings by their length alone, and whoever sends many long
- * tokens could make the caches slow.
- */
+/** Longer tokens are refused unread. Under 16383: beyond that V8 hashes strings by their length alone, and maps of them get slow. */
 export const TOKEN_CHARS_MAX = 16_000;
 /** A `kid` names a key; anything longer is no name. */
 const KID_CHARS_MAX = 256;
@@ -65,13 +62,13 @@ function object(text: string, part: "header" | "payload"): Record<string, unknow
 const EMBEDDED_KEYS = ["jwk", "jku", "x5u"] as const;
 
 function readHeader(header: Readonly<Record<string, unknown>>): Omit<UnprovenToken, "claims"> | string {
-  const { alg, kid, typ } = header;
+  const { alg, kid, typ, cty } = header;
   for (const name of EMBEDDED_KEYS) if (Object.hasOwn(header, name)) return `the token brings its own key (\`${name}\`)`;
   // No extension is understood here, so that any that must be understood is one too many (section 4.1.11).
   if (Object.hasOwn(header, "crit")) return "the token needs extensions that are not understood (`crit`)";
   if (Object.hasOwn(header, "b64") && header["b64"] !== true) return "the token's payload is unencoded (`b64`)";
   if (Object.hasOwn(header, "enc") || Object.hasOwn(header, "zip")) return "the token is encrypted or compressed (`enc`, `zip`)";
-  if (Object.hasOwn(header, "cty") && String(header["cty"]).toLowerCase().endsWith("jwt")) return "the token holds another token (`cty`)";
+  if (cty !== undefined && (typeof cty !== "string" || cty.toLowerCase().endsWith("jwt"))) return "the token holds another token (`cty`)";
   if (typeof alg !== "string" || alg.length > ALG_CHARS_MAX) return "the token names no algorithm (`alg`)";
   if (kid !== undefined && (typeof kid !== "string" || kid.length > KID_CHARS_MAX)) return "the token's `kid` is not a short text";
   if (typ !== undefined && (typeof typ !== "string" || typ.length > TYP_CHARS_MAX)) return "the token's `typ` is not a short text";

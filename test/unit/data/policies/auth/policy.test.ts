@@ -211,8 +211,19 @@ describe("credentials on their way upstream", () => {
   });
 
   it("they stay when asked for, and on public routes", () => {
-    expect(build({ ...ANY, forwardCredentials: true }, ...all()).onUpstreamRequest).toBeUndefined();
+    const request = upstream();
+    build({ ...ANY, forwardCredentials: true }, ...all()).onUpstreamRequest?.(exchange({}), request);
+    expect(request).toEqual(upstream());
     expect(build("none", ...all()).onUpstreamRequest).toBeUndefined();
+  });
+
+  it("who is calling takes their place", () => {
+    const policy = build(ANY, ...all());
+    const x = exchange({ a: "ann" });
+    policy.onRequest?.(x);
+    const request = upstream();
+    policy.onUpstreamRequest?.(x, request);
+    expect(request.headers).toEqual(["x-c", "3", "x-consumer-id", "ann"]);
   });
 
   it("the log's query is without them, also when the request is refused", () => {
