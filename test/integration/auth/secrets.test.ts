@@ -9,7 +9,7 @@ import { Gateway } from "../../support/gateway.ts";
 import { until } from "../../support/until.ts";
 
 const plant = (name: string): string => `hunter2-${name}-0123456789-0123456789-0123456789`;
-const NAMES = ["admin", "jwt", "pepper", "signing", "apikey", "token", "password", "upstream"] as const;
+const NAMES = ["admin", "jwt", "client", "pepper", "signing", "apikey", "token", "password", "upstream"] as const;
 const pem = generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }).toString();
 const digest = hash("sha256", plant("apikey"));
 
@@ -35,11 +35,12 @@ upstreams: { u: { targets: [{ url: http://127.0.0.1:9 }] } }
 auth:
   tokens: { jwt: { issuer: "https://id.example.com", audience: api, secret: file:jwt.secret, algorithms: [HS256] } }
   keys: { apiKey: { name: x-api-key, pepper: ${plant("pepper")} } }
+  opaque: { introspection: { endpoint: "http://127.0.0.1:9/ask", clientId: gateway, clientSecret: file:client.secret, in: query, name: ticket } }
   link: { apiKey: { in: query, name: key } }
 consumers:
   - { id: acme, keys: ["sha256:${digest}"], signingSecrets: [{ keyId: k1, secret: file:signing.secret }] }
 identity: { internalToken: { key: file:internal.pem } }
-defaults: { auth: { any: [tokens, keys, link] } }
+defaults: { auth: { any: [tokens, keys, link, opaque] } }
 routes:
   - { name: r, match: { path: "/r/**" }, respond: { body: hello } }
   - name: up
@@ -51,7 +52,7 @@ routes:
 it("no secret is said anywhere", async () => {
   await using gateway = await Gateway.start({
     config: CONFIG,
-    files: { "jwt.secret": `${plant("jwt")}\n`, "signing.secret": plant("signing"), "internal.pem": pem },
+    files: { "jwt.secret": `${plant("jwt")}\n`, "signing.secret": plant("signing"), "client.secret": plant("client"), "internal.pem": pem },
     env: { ADMIN_TOKEN: plant("admin") },
   });
   onTestFailed(() => console.error(gateway.report()));
@@ -70,6 +71,7 @@ it("no secret is said anywhere", async () => {
   await ask("/r/x", { authorization: `Bearer ${plant("token")}` }, 401);
   await ask("/r/x", { authorization: `Basic ${Buffer.from(`acme:${plant("password")}`).toString("base64")}` }, 401);
   await ask("/r/x", { "x-api-key": plant("apikey"), "x-api_key": plant("password") }, 401);
+  await ask(`/r/x?ticket=${plant("token")}`, {}, 503);
   await ask("/up/x", { "x-api-key": plant("apikey") }, 502);
 
   const admin = { authorization: `Bearer ${plant("admin")}`, connection: "close" };

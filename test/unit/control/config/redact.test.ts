@@ -28,6 +28,9 @@ it("shows what is configured and no secret", () => {
   });
 });
 
+/** Of "x". */
+const PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$NSJ59tH1nrVpYDz3mUesIQ$onKVMmT87BZcfGYyyRhLy5OdqW492pAkQKJBHPPDufI";
+
 /** Recognisable in every form that it may take. */
 const forms = (secret: string): readonly string[] => [
   secret,
@@ -46,17 +49,24 @@ upstreams: { a: { targets: [{ url: http://a }] } }
 auth:
   tokens: { jwt: { issuer: "https://id.example.com", audience: api, secret: ${plant("jwt")}, algorithms: [HS256] } }
   keys: { apiKey: { name: x-api-key, pepper: ${plant("pepper")} } }
+  opaque: { introspection: { endpoint: "https://id.example.com/ask", clientId: gateway, clientSecret: ${plant("client")} } }
 consumers:
-  - { id: acme, keys: ["hmac-sha256:${digest}"], signingSecrets: [{ keyId: k1, secret: ${plant("signing")} }] }
+  - { id: acme, keys: ["hmac-sha256:${digest}"], signingSecrets: [{ keyId: k1, secret: ${plant("signing")} }], password: "${PASSWORD_HASH}" }
 identity: { internalToken: { key: ${JSON.stringify(pem)} } }
-defaults: { auth: { any: [tokens, keys] } }
+defaults: { auth: { any: [tokens, keys, opaque] } }
 routes: [{ name: r, match: {}, to: a }]
 `;
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
   const shown = JSON.stringify(redactConfig(result.config));
   const pemBody = pem.split("\n")[1] ?? "none";
-  for (const secret of [...["jwt", "pepper", "signing"].flatMap((name) => forms(plant(name))), digest, pemBody, "hunter2"])
+  for (const secret of [
+    ...["jwt", "pepper", "signing", "client"].flatMap((name) => forms(plant(name))),
+    digest,
+    pemBody,
+    PASSWORD_HASH.slice(-20),
+    "hunter2",
+  ])
     expect(shown, secret).not.toContain(secret);
   // What is no secret stays, so that the answer is worth asking for.
   for (const told of ["https://id.example.com", "x-api-key", "acme", "x-internal-token", "HS256", "k1"]) expect(shown).toContain(told);
