@@ -90,6 +90,7 @@ describe.each(ENGINES)("%s", (engine: Engine) => {
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       requestId: "id-7",
       client: "192.0.2.7",
+      consumer: null,
       method: "POST",
       scheme: "https",
       host: "shop.test",
