@@ -1,4 +1,4 @@
-// Owns `npm run build`: bundles the sources into dist/ (main.js, worker.js beside it, chunks that they share or load lazily).
+// Owns `npm run build`: bundles the sources into dist/ (main.js, beside it the entries of threads, chunks that they share or load lazily).
 // uWebSockets.js stays outside: it is native. dist/ is replaced whole, and only by a build that succeeded.
 import fs from "node:fs";
 import { build, type Plugin } from "esbuild";
@@ -23,8 +23,29 @@ const lazyHttp: Plugin = {
   },
 };
 
+/** piscina starts its threads from a file beside its own; in the bundle that is an entry of its own, under a name that is free. */
+const PISCINA_THREAD = "piscina-thread";
+const piscinaThread: Plugin = {
+  name: "piscina-thread",
+  setup(bundle) {
+    bundle.onLoad({ filter: /[\\/]piscina[\\/]dist[\\/]index\.js$/ }, ({ path }) => {
+      const text = fs.readFileSync(path, "utf8");
+      const start = "(__dirname, 'worker.js')";
+      if (text.split(start).length !== 2) throw new Error(`piscina no longer starts its threads by ${start}: see src/build.ts`);
+      return { contents: text.replace(start, `(bundleDirectory, "${PISCINA_THREAD}.js")`), loader: "js" };
+    });
+  },
+};
+
 await build({
-  entryPoints: ["src/main.ts", "src/data/worker.ts"],
+  entryPoints: [
+    "src/main.ts",
+    "src/data/worker.ts",
+    "src/data/policies/authorize/expression.ts",
+    "src/offload/verify-task.ts",
+    "src/data/policies/authorize/expression.ts",
+    { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
+  ],
   outdir: FRESH,
   entryNames: "[name]",
   chunkNames: "[name]-[hash]",
@@ -33,16 +54,19 @@ await build({
   format: "esm",
   platform: "node",
   target: "node24",
-  external: ["uWebSockets.js"],
   inject: ["src/base/node-globals.ts"],
+  // piscina loads the second one only when told to change niceness.
+  external: ["uWebSockets.js", "@napi-rs/nice"],
   // Less text to read at start-up; names stay, for stacks and profiles.
   minifySyntax: true,
   minifyWhitespace: true,
   sourcemap: "external",
   logLevel: "warning",
-  plugins: [lazyHttp],
-  // Bundled CommonJS packages call require for Node's own modules.
-  banner: { js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url);' },
+  plugins: [lazyHttp, piscinaThread],
+  // Bundled CommonJS packages call require for Node's own modules; see piscinaThread for the directory.
+  banner: {
+    js: 'import { createRequire as bundleRequire } from "node:module"; const require = bundleRequire(import.meta.url), bundleDirectory = import.meta.dirname;',
+  },
 });
 fs.rmSync(OUT, { recursive: true, force: true });
 fs.renameSync(FRESH, OUT);

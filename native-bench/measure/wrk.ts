@@ -27,6 +27,8 @@ export interface WrkOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Instead of the URL's own path: this pattern with `%d` from 0 to count - 1, each as often as the others, never in their order. */
   readonly paths?: { readonly pattern: string; readonly count: number };
+  /** A Lua file with a `request` of its own; it must not define `done`. */
+  readonly script?: string;
 }
 
 /** Printed before the numbers, so that they are found in wrk's own report. */
@@ -61,8 +63,9 @@ export async function runWrk(options: WrkOptions): Promise<WrkResult> {
 }
 
 /** The Lua that wrk runs: `init`, `request` and `done` are its hooks. */
-export function wrkScript({ method, bodyBytes, headers, paths }: Omit<WrkOptions, "url" | "seconds" | "connections">): string {
+export function wrkScript({ method, bodyBytes, headers, paths, script }: Omit<WrkOptions, "url" | "seconds" | "connections">): string {
   const lines: string[] = [];
+  if (script !== undefined) lines.push(fs.readFileSync(script, "utf8"));
   if (method !== undefined) lines.push(`wrk.method = ${luaText(method)}`);
   if (bodyBytes !== undefined) lines.push(`wrk.body = string.rep("x", ${bodyBytes})`);
   for (const [name, value] of Object.entries(headers ?? {})) lines.push(`wrk.headers[${luaText(name)}] = ${luaText(value)}`);

@@ -3,6 +3,9 @@
 import * as z from "zod";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes } from "./units.ts";
 
+/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
+export const UNREADABLE = "(unreadable)";
+
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
 

@@ -5,6 +5,7 @@ import { monotonicMs } from "../base/clock.ts";
 import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
+import { IdentityHeaders } from "./identity-headers.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
 import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
@@ -32,7 +33,8 @@ export interface OwnedRuntime extends Runtime {
 export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const { plan, services } = options;
   const client = createClientResolver(plan.trustedProxies);
-  const resources = { plan, services, authenticators: buildAuthenticators(plan, services) };
+  const identityHeaders = new IdentityHeaders(plan.identity);
+  const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
   const routes = plan.routes.map((route, id) => buildRoute(route, id, resources)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
@@ -57,6 +59,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     routes,
     upstreams,
     services,
+    identityHeaders,
     inFlight: 0,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
@@ -79,11 +82,12 @@ export function retireRuntime(runtime: OwnedRuntime): void {
 
 function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, services })];
     }),
   );
 }

@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../base/errors.ts";
 import type { Plan } from "../plan/plan.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity-headers.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import type { Services } from "./runtime.ts";
 
@@ -88,4 +89,5 @@ export interface PolicyResources {
   readonly services: Services;
   /** By name. */
   readonly authenticators: ReadonlyMap<string, Authenticator>;
+  readonly identityHeaders: IdentityHeaders;
 }

@@ -19,6 +19,8 @@ export interface InstanceState {
   readonly workers: readonly WorkerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
   readonly limits: LimitTableStatus;
+  /** Where keys for tokens are fetched. */
+  readonly keySources: readonly KeySourceStatus[];
   /** Access-log records that the sink could not take. */
   readonly logSinkDropped: number;
   /** null without Redis. */
@@ -71,6 +73,21 @@ export interface UpstreamStatus {
   /** The upstream's own; null when it has none. */
   readonly breaker: BreakerStatus | null;
   readonly targets: readonly TargetStatus[];
+}
+
+/** One key set of an identity provider. */
+export interface KeySourceStatus {
+  readonly url: string;
+  /** Names of the authenticators that use it. */
+  readonly authenticators: readonly string[];
+  /** stale: the provider does not answer, its last keys are in use; missing: there are none, its tokens are answered with 503. */
+  readonly state: "fresh" | "stale" | "missing";
+  readonly keys: number;
+  /** Since the last fetch that succeeded; null when there was none. */
+  readonly ageMs: number | null;
+  readonly fetches: { readonly ok: number; readonly failed: number };
+  /** Why the last fetch failed; null when it did not. */
+  readonly trouble: string | null;
 }
 
 /** One endpoint of an upstream. */

@@ -22,6 +22,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderBreakers(page, state);
   renderLimits(page, totals, state);
   renderWorkers(page, totals, state);
+  renderKeySources(page, state);
   renderInstance(page, totals, state);
   if (state.fleet !== null) renderFleet(page, state.fleet);
   return page.text();
@@ -151,6 +152,20 @@ function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
   );
   each("sluice_worker_in_flight", "gauge", "Exchanges under way.", (i) => cell(i, CELL.inFlight));
   each("sluice_worker_connections", "gauge", "Open client connections.", (i) => cell(i, CELL.connections));
+}
+
+function renderKeySources(page: Page, { keySources }: InstanceState): void {
+  page.family("sluice_key_source_up", "gauge", "1 when the last fetch of a provider's keys succeeded.");
+  for (const { url, trouble } of keySources) page.sample("sluice_key_source_up", { url }, trouble === null ? 1 : 0);
+  page.family("sluice_key_source_keys", "gauge", "Keys in use; 0 when nothing can be verified.");
+  for (const { url, keys } of keySources) page.sample("sluice_key_source_keys", { url }, keys);
+  page.family("sluice_key_source_age_seconds", "gauge", "Since the last fetch that succeeded.");
+  for (const { url, ageMs } of keySources) if (ageMs !== null) page.sample("sluice_key_source_age_seconds", { url }, ageMs / 1000);
+  page.family("sluice_key_fetches_total", "counter", "Fetches of a provider's keys by result.");
+  for (const { url, fetches } of keySources) {
+    page.sample("sluice_key_fetches_total", { url, result: "ok" }, fetches.ok);
+    page.sample("sluice_key_fetches_total", { url, result: "failed" }, fetches.failed);
+  }
 }
 
 function renderInstance(page: Page, totals: Totals, state: InstanceState): void {

@@ -14,6 +14,7 @@ export interface Plan {
   readonly tiers: readonly TierPlan[];
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
+  readonly identity: IdentityPlan;
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -40,8 +41,17 @@ export interface ListenerPlan {
 export interface ListenerTlsPlan {
   /** First is the default certificate. Paths are absolute. */
   readonly certificates: readonly CertificatePlan[];
+  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
+  readonly clientAuth: ClientAuthPlan | null;
   /** Changes when any file's content changes: what makes a worker reload. */
   readonly fingerprint: string;
+}
+
+export interface ClientAuthPlan {
+  /** PEM file, absolute. */
+  readonly caPath: string;
+  /** false: clients may come without one. */
+  readonly required: boolean;
 }
 
 export interface CertificatePlan {
@@ -338,4 +348,27 @@ export interface RatePlan {
 /** `count` in a period of UTC that is `periodMs` long, or in a month of the calendar (then `periodMs` is 30 days). */
 export interface QuotaPlan extends RatePlan {
   readonly month: boolean;
+}
+
+/** How services are told who is calling. Header names are lowercase and begin with `x-`. */
+export interface IdentityPlan {
+  /** null: not sent. */
+  readonly headers: Readonly<Record<"consumer" | "scopes" | "roles" | "groups" | "tier" | "authenticator", string | null>>;
+  readonly claims: readonly { readonly header: string; readonly claim: string }[];
+  readonly token: InternalTokenPlan | null;
+  /** No client may send these: all names above, the default ones, and some that services know from elsewhere. */
+  readonly protectedNames: readonly string[];
+}
+
+/** The signed token to services. */
+export interface InternalTokenPlan {
+  readonly header: string;
+  readonly algorithm: "EdDSA" | "HS256";
+  /** PEM of an Ed25519 private key, or the shared secret. */
+  readonly key: string;
+  /** `kid`: RFC 7638 thumbprint of the public key; null for a shared secret. */
+  readonly keyId: string | null;
+  readonly ttlMs: number;
+  readonly issuer: string;
+  readonly audience: string | null;
 }

@@ -234,7 +234,7 @@ try {
   await until("closed");
   say("closed");
   const { requests, failedStatus } = await load;
-  say(`${requests} requests, ${non2xx} not 2xx`);
+  say(`${requests} requests, ${failedStatus} not 2xx`);
   const metrics = await admin("/metrics");
   for (const line of metrics.split("\n")) if (/^sluice_(breaker_.*target|breaker_rejected|log_dropped)/.test(line)) say(line);
   reportLog(killedMs, backMs);

@@ -5,10 +5,12 @@ import { compilePlan } from "../../src/control/config/compile.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import type { Services } from "../../src/data/runtime.ts";
+import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { BASE, good } from "./config-text.ts";
 
 /** What authenticators use of a worker's services. */
-export const testServices = (): Services => ({ wheel: new TimerWheel() }) as unknown as Services; // they look at nothing else
+export const testServices = (): Services =>
+  ({ wheel: new TimerWheel(), replay: new ReplaySet(ReplaySet.allocate(2 ** 10)) }) as unknown as Services; // they look at nothing else
 
 /**
  * Parses, compiles, clones across the thread border, builds.
@@ -17,14 +19,15 @@ export const testServices = (): Services => ({ wheel: new TimerWheel() }) as unk
  */
 export function authenticatorsOf(sections: string, services: Services = testServices()): ReadonlyMap<string, Authenticator> {
   const plan = structuredClone(
-    compilePlan(good([`${BASE}defaults: { auth: none }\n${sections}`]).config, { version: 1, metricSlot: () => 0 }),
+    compilePlan(good([`${BASE}defaults: { auth: none }\n`, sections]).config, { version: 1, metricSlot: () => 0 }),
   );
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`no authenticator kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, services })];
     }),
   );
 }

@@ -30,6 +30,17 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       },
     ],
     limits: { slots: 262_144, bytes: 25_000_000, inUse: 12, active: 7, fullEvents: 3, refusedEvents: 0 },
+    keySources: [
+      {
+        url: "https://id.example.com/jwks.json",
+        authenticators: ["corp-jwt"],
+        state: "stale",
+        keys: 2,
+        ageMs: 90_000,
+        fetches: { ok: 7, failed: 1 },
+        trouble: "ECONNREFUSED",
+      },
+    ],
     logSinkDropped: 5,
     fleet: null,
     ...changes,

@@ -4,7 +4,7 @@ import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
-import { limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
+import { identityKeysView, limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
   readonly path: string;
@@ -23,6 +23,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
       GET: (deps) => ({ status: 200, type: PROMETHEUS_CONTENT_TYPE, body: renderPrometheus(deps.totals, deps.state()) }),
     },
     "/config": { GET: (deps) => json(deps.config()) },
+    "/identity/jwks": { GET: (deps) => json(identityKeysView(deps.plan())) },
     "/routes": { GET: (deps) => json(routesView(deps.plan())) },
     "/breakers": { GET: (deps) => json(deps.breakers()) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },

@@ -4,6 +4,7 @@ import type { InstanceState } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
+import { publicJwk } from "../config/public-jwk.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
   return state.workers.map((worker) => {
@@ -56,6 +57,12 @@ export function limitsView(state: InstanceState, totals: Totals): object {
       ...Object.fromEntries(LIMIT_OUTCOMES.map((outcome, i) => [outcome, outcomes[i] ?? 0])),
     })),
   };
+}
+
+/** A JWK set (RFC 7517) by which services verify the internal token; empty while there is none, or it is signed with a shared secret. */
+export function identityKeysView(plan: Plan | null): object {
+  const token = plan?.identity.token ?? null;
+  return { keys: token?.algorithm === "EdDSA" ? [publicJwk(token.key)] : [] };
 }
 
 /** Everything that the status page draws. Counters are totals: the page makes rates of them. */

@@ -35,6 +35,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     consumers: config.consumers,
     tiers: config.tiers,
     limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
+    identity: config.identity,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);
@@ -44,8 +45,9 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
 }
 
 function compileListener(listener: Config["listeners"][number], hashes: Config["fileHashes"]): ListenerPlan {
-  const { address, host, port, unixPath, proxyProtocol, certificates } = listener;
+  const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth } = listener;
   const described = certificates?.map((c) => [c.hosts, hashes[c.cert] ?? "", hashes[c.key] ?? ""]);
+  const clients = clientAuth === null ? null : [hashes[clientAuth.ca] ?? "", clientAuth.required];
   return {
     address,
     host,
@@ -57,14 +59,17 @@ function compileListener(listener: Config["listeners"][number], hashes: Config["
         ? null
         : {
             certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
-            fingerprint: fingerprint(described),
+            clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, required: clientAuth.required },
+            fingerprint: fingerprint([described, clients]),
           },
     proxyProtocol,
   };
 }
 
 /** uws unless the listener asks for something that only node has. */
-function engineOf({ strict, proxyProtocol }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+  // uws asks for certificates, but neither insists on one nor says whose it is.
+  if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
   if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
   // uws takes a further header before each request, so that a client could name itself anew.
   if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };

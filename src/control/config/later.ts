@@ -1,12 +1,11 @@
 // Owns the list of keys that config.md knows and this version does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "./problem.ts";
 
-const ROUTE_KEYS = ["authorize", "cache", "transcode", "graphql", "aggregate"];
+const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
   consumersFrom: ["redis"],
-  "listeners.*.tls": ["clientCa"],
   "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
   "upstreams.*.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,

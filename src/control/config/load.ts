@@ -1,7 +1,9 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
 import { checkAuth } from "./check-auth.ts";
+import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
@@ -69,6 +71,8 @@ export function parseConfig(options: {
   checkRoutes(draft, findings);
   checkAuth(draft, findings);
   checkLimits(draft, findings);
+  checkAuthorize(draft, findings);
+  checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
   checkConsumers(draft, findings);

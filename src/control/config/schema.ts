@@ -5,6 +5,7 @@ import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
 import { auth } from "./schema-auth.ts";
 import { consumers, consumersFrom, tiers } from "./schema-consumers.ts";
+import { identity } from "./schema-identity.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
 import { redis } from "./schema-redis.ts";
@@ -44,6 +45,7 @@ export const SECTIONS = {
   auth,
   tiers,
   consumers,
+  identity,
   consumersFrom,
 } as const;
 

@@ -1,4 +1,5 @@
 // Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
+import { UNREADABLE } from "../../base/schema.ts";
 import type { ConfigFiles } from "./files.ts";
 import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./located.ts";
 import { type ConfigProblem, formatPath, type PathPart, type Position } from "./problem.ts";
@@ -10,7 +11,11 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
   ["redis", "password"],
   ["redis", "secret"],
   ["redis", "sentinel", "password"],
+  ["identity", "internalToken", "key"],
+  ["auth", "*", "jwt", "secret"],
+  ["auth", "*", "jwt", "providers", "*", "secret"],
   ["auth", "*", "apiKey", "pepper"],
+  ["auth", "*", "introspection", "clientSecret"],
   ["consumers", "*", "password"],
   ["consumers", "*", "signingSecrets", "*", "secret"],
 ];
@@ -19,17 +24,24 @@ export const SECRET_FIELDS: readonly (readonly string[])[] = [
 const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "cert"],
   ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["listeners", "*", "tls", "clientCa"],
   ["consumersFrom", "directory"],
 ];
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
-const PEM_FIELDS: readonly (readonly string[])[] = ["ca", "cert", "key"].flatMap((field) => [
-  ["upstreams", "*", "tls", field],
-  ["redis", "tls", field],
-]);
+const PEM_FIELDS: readonly (readonly string[])[] = [
+  ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ...["ca", "cert", "key"].map((field) => ["redis", "tls", field]),
+  ["auth", "*", "introspection", "ca"],
+  ["auth", "*", "jwt", "keyFetch", "ca"],
+  ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
+];
 
-/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
-export const UNREADABLE = "(unreadable)";
+/** Fields that hold a text, or name the file that does with a `file:` in front. */
+const TEXT_FIELDS: readonly (readonly string[])[] = [
+  ["auth", "*", "jwt", "keys"],
+  ["auth", "*", "jwt", "providers", "*", "keys"],
+];
 
 /** @returns the tree with files read; what can't be read is reported where it is named, and `unread` says where: nothing else need be said of it. */
 export function resolveFiles(
@@ -63,6 +75,7 @@ export function resolveFiles(
     const read = text.startsWith("file:") ? content(node, text.slice(5), path) : node;
     return read.kind === "scalar" && read !== node ? { ...read, value: String(read.value).replace(/\r?\n$/, "") } : read;
   });
+  change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path) : node));
   change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
   change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
   change(PEM_FIELDS, (node, text, path) => (text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path)));

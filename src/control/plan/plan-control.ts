@@ -11,6 +11,7 @@ import type { Config } from "../config/schema.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { HealthProbe } from "../health/health-probe.ts";
 import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresses.ts";
+import type { KeySources } from "../keys/key-sources.ts";
 import type { SharedCells } from "../primary/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { describeChanges, describeRestarts } from "./plan-diff.ts";
@@ -29,6 +30,7 @@ export interface PlanControlDeps {
   readonly cells: SharedCells;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
+  readonly keys: KeySources;
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly log: Log;
@@ -55,9 +57,8 @@ export class PlanControl {
 
   /** Hands the first plan (version 1) to all workers. @throws OperatorError when one cannot serve it. */
   async first(config: Config, plan: Plan): Promise<void> {
-    const { discovery, workers } = this.#deps;
-    const prepared = await discovery.prepare(plan);
-    await workers.start({ plan, endpoints: prepared.endpoints });
+    const prepared = await this.#prepare(plan);
+    await this.#deps.workers.start({ plan, ...prepared.bundle });
     prepared.commit();
     this.#enforce(config, plan);
   }
@@ -83,15 +84,15 @@ export class PlanControl {
   }
 
   async #tryReload(): Promise<ReloadResult> {
-    const { source, workers, discovery } = this.#deps;
+    const { source, workers } = this.#deps;
     const before = this.#inForce;
     if (before === null) throw new Error("reload before the first plan");
     const loading = source.load();
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
     const plan = await source.compile(loading.config, ++this.#lastVersion);
     await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress), REMEDIES.reload);
-    const prepared = await discovery.prepare(plan);
-    const published = await workers.publish({ plan, endpoints: prepared.endpoints });
+    const prepared = await this.#prepare(plan);
+    const published = await workers.publish({ plan, ...prepared.bundle });
     if (!published.ok) {
       prepared.abandon();
       return { ok: false, problems: published.problems.map((message) => ({ message })) };
@@ -100,6 +101,22 @@ export class PlanControl {
     this.#enforce(loading.config, plan);
     const warnings = [...loading.warnings, ...describeRestarts(restartSettings(before.config, loading.config))];
     return { ok: true, version: plan.version, changes: describeChanges(before.plan, plan), warnings };
+  }
+
+  /** What a plan needs from outside: addresses and keys, looked for side by side. */
+  async #prepare(plan: Plan) {
+    const [endpoints, keys] = await Promise.all([this.#deps.discovery.prepare(plan), this.#deps.keys.prepare(plan)]);
+    return {
+      bundle: { endpoints: endpoints.endpoints, keys: keys.sets },
+      commit: () => {
+        endpoints.commit();
+        keys.commit();
+      },
+      abandon: () => {
+        endpoints.abandon();
+        keys.abandon();
+      },
+    };
   }
 
   #enforce(config: Config, plan: Plan): void {

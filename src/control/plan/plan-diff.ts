@@ -13,6 +13,7 @@ export function describeChanges(before: Plan, after: Plan): readonly string[] {
     ...compare("consumer", byId(before), byId(after)),
     ...compare("listener", byAddress(before), byAddress(after)),
     ...(JSON.stringify(before.limits) === JSON.stringify(after.limits) ? [] : ["limits changed"]),
+    ...(JSON.stringify(before.identity) === JSON.stringify(after.identity) ? [] : ["identity changed"]),
     ...(JSON.stringify(before.trustedProxies) === JSON.stringify(after.trustedProxies) ? [] : ["trustedProxies changed"]),
     ...(before.drainTimeoutMs === after.drainTimeoutMs ? [] : ["drainTimeout changed"]),
   ];

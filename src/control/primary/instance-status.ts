@@ -1,7 +1,15 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
-import type { FleetState, InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
+import type {
+  FleetState,
+  InstanceState,
+  KeySourceStatus,
+  Phase,
+  TargetStatus,
+  UpstreamStatus,
+  WorkerStatus,
+} from "../../observe/instance-state.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
 import { VERSION } from "../commands/version.ts";
@@ -19,6 +27,7 @@ export interface StatusSources {
   readonly control: PlanControl;
   readonly workers: WorkerSet;
   readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
+  readonly keySources: readonly KeySourceStatus[];
   readonly accessLog: AccessLog | null;
   /** Seats whose worker is blocked. */
   readonly blocked: readonly number[];
@@ -52,6 +61,7 @@ export function instanceState(sources: StatusSources): InstanceState {
       }),
     ),
     limits: cells.limits.fill,
+    keySources: sources.keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,
   };
@@ -69,6 +79,9 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
         ]),
     ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
+    ...sources.keySources
+      .filter((each) => each.trouble !== null)
+      .map((each) => `the keys at ${each.url} cannot be fetched: ${each.trouble}`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
     ...(fleet === null || fleet.connected

@@ -6,6 +6,7 @@ import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
+import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
@@ -29,6 +30,7 @@ export interface Parts {
   readonly cells: SharedCells;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
+  readonly keys: KeySources;
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly control: PlanControl;
@@ -42,7 +44,13 @@ export function assembleParts(options: PartsOptions): Parts {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
   });
-  const workers = createWorkers(options, cells, count);
+  const workers: WorkerSet = createWorkers(options, cells, count, (source) => keys.check(source));
+  const keys = new KeySources({
+    random: Math.random,
+    onChange: (sets) => workers.setKeys(sets),
+    onWarning: (message) => log.warn(message),
+    onInfo: (message) => log.info(message),
+  });
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({
     slots: cells.slots,
@@ -63,6 +71,7 @@ export function assembleParts(options: PartsOptions): Parts {
     cells,
     workers,
     discovery,
+    keys,
     probes,
     breakers,
     log,
@@ -71,10 +80,15 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, probes, breakers, control, watchdog };
+  return { cells, workers, discovery, keys, probes, breakers, control, watchdog };
 }
 
-function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
+function createWorkers(
+  { threads, log, testHooks }: PartsOptions,
+  cells: SharedCells,
+  count: number,
+  unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
+): WorkerSet {
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
@@ -82,6 +96,7 @@ function createWorkers({ threads, log, testHooks }: PartsOptions, cells: SharedC
     testHooks,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
+    unknownKey,
   });
 }
 

@@ -317,6 +317,7 @@ class Primary {
       control: this.#parts.control,
       workers: this.#parts.workers,
       endpoints: this.#parts.discovery.endpoints,
+      keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
@@ -361,6 +362,7 @@ class Primary {
     this.#parts.probes.stop();
     this.#parts.breakers.stop();
     this.#parts.discovery.stop();
+    this.#parts.keys.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.

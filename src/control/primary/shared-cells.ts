@@ -12,6 +12,7 @@ import { LimitLedger } from "../../shared/limit-ledger.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
+import { ReplaySet } from "../../shared/replay-set.ts";
 import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
@@ -30,6 +31,7 @@ export class SharedCells {
   readonly limits: LimitLedger;
   readonly limitWatch: LimitWatch;
   readonly #limitHashKey: Uint8Array;
+  readonly #replay = ReplaySet.allocate();
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
@@ -79,6 +81,7 @@ export class SharedCells {
       metrics,
       logRing,
       heartbeat: this.#heartbeatBuffer,
+      replay: this.#replay,
     };
   }
 

@@ -2,6 +2,7 @@
 // Data plane side: name -> factory. The schemas stand in schemas.ts, which only the primary loads.
 import type { PolicyFactory } from "../policy.ts";
 import { createAuth } from "./auth/policy.ts";
+import { createAuthorize } from "./authorize/policy.ts";
 import { createCompress } from "./compress/policy.ts";
 import { createCors } from "./cors/policy.ts";
 import { createHeaders } from "./headers/policy.ts";
@@ -17,6 +18,7 @@ export const POLICIES: readonly { readonly name: string; readonly create: Policy
   { name: "cors", create: createCors },
   { name: "rateLimit", create: createRateLimit }, // what needs no identity: before credentials are looked at
   { name: "auth", create: createAuth }, // after cors: a preflight never carries credentials
+  { name: "authorize", create: createAuthorize },
   { name: "redirect", create: createRedirect },
   { name: "respond", create: createRespond },
   { name: "rewrite", create: createRewrite },

@@ -42,6 +42,8 @@ export interface AuthenticatorContext {
   readonly plan: AuthenticatorPlan;
   /** All configured consumers, by id. */
   readonly consumers: ReadonlyMap<string, ConsumerPlan>;
+  /** Names of all configured tiers. */
+  readonly tiers: ReadonlySet<string>;
   readonly services: Services;
 }
 

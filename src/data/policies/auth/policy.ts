@@ -1,6 +1,7 @@
 // Owns the door of a route: who is calling, proven by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
 import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { IdentityHeaders } from "../../identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../policy.ts";
 import { challengeFor } from "../challenge.ts";
 import type { Authenticator } from "./authenticator.ts";
@@ -19,8 +20,13 @@ export const createAuth: PolicyFactory = (config, route): Policy => {
     used.push(authenticator);
     return authenticator;
   });
-  return new Auth(root, used, forwardCredentials);
+  return new Auth(root, used, { forwardCredentials, identityHeaders: route.resources.identityHeaders });
 };
+
+interface UpstreamSide {
+  readonly forwardCredentials: boolean;
+  readonly identityHeaders: IdentityHeaders;
+}
 
 class Auth implements Policy {
   readonly name = "auth";
@@ -28,17 +34,19 @@ class Auth implements Policy {
   readonly #authenticators: readonly Authenticator[];
   /** An authenticator stands in the tree twice. */
   readonly #repeats: boolean;
-  readonly #missing: Reply;
+  readonly #missing: Reply & { readonly headers: HeaderList };
   readonly #hidesQuery: boolean;
-  onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
+  readonly #forwardCredentials: boolean;
+  readonly #identityHeaders: IdentityHeaders;
 
-  constructor(root: AuthNode, used: readonly Authenticator[], forwardCredentials: boolean) {
+  constructor(root: AuthNode, used: readonly Authenticator[], upstream: UpstreamSide) {
     this.#root = root;
     this.#authenticators = [...new Set(used)];
     this.#repeats = this.#authenticators.length < used.length;
     this.#missing = { kind: "problem", code: "credentials_missing", detail: "", headers: this.#challenges([]) };
     this.#hidesQuery = this.#authenticators.some((each) => each.stripPath !== null);
-    if (!forwardCredentials) this.onUpstreamRequest = (_, request) => this.#strip(request);
+    this.#forwardCredentials = upstream.forwardCredentials;
+    this.#identityHeaders = upstream.identityHeaders;
   }
 
   onRequest(x: Exchange): Reply | undefined | Promise<Reply | undefined> {
@@ -53,6 +61,7 @@ class Auth implements Policy {
         x.identity = verdict.identity;
         return undefined;
       case "anonymous":
+        x.challenges = this.#missing.headers;
         return undefined;
       case "absent":
       case "incomplete":
@@ -80,6 +89,12 @@ class Auth implements Policy {
     }
     if (texts.size === 0) for (const { name } of this.#authenticators) texts.add(`Credential realm="${name}"`);
     return [...texts].flatMap((text) => ["www-authenticate", text]);
+  }
+
+  /** What the client sent under the names of the identity's headers was removed when the request was admitted. */
+  onUpstreamRequest(x: Exchange, request: UpstreamRequest): void {
+    if (!this.#forwardCredentials) this.#strip(request);
+    if (x.identity !== null) this.#identityHeaders.append(x.identity, request.headers);
   }
 
   /** Those of every authenticator in the tree: also the ones that this request did not need. */

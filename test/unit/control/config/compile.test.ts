@@ -55,6 +55,7 @@ it("the example of the design compiles, units resolved", () => {
     authenticators: [],
     consumers: [],
     tiers: [],
+    identity: expect.objectContaining({ claims: [], token: null }),
     listeners: [
       {
         address: "0.0.0.0:8080",

@@ -12,7 +12,7 @@ const ENTRY = new URL("../../../support/workers/scripted-worker.ts", import.meta
 function bundle(version: number, script = ""): PlanBundle {
   // The scripted worker and WorkerSet look at nothing else.
   const plan = { version, drainTimeoutMs: 1000, upstreams: [{ name: script }] } as unknown as Plan;
-  return { plan, endpoints: new Map() };
+  return { plan, endpoints: new Map(), keys: new Map() };
 }
 
 function workerSet(workers: number) {
@@ -32,9 +32,11 @@ function workerSet(workers: number) {
       limitHashKey: new Uint8Array(16),
       metrics: memory,
       logRing: memory,
+      replay: new SharedArrayBuffer(8),
       heartbeat: memory,
     }),
     released: (cells) => released.push(cells),
+    unknownKey: async () => ({ ok: true, restMs: 0 }),
   });
   return { set, lines, released };
 }

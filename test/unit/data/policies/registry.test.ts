@@ -21,6 +21,7 @@ test("a policy's own name is the registry's", () => {
     cors: { origins: ["*"] },
     rateLimit: [{ per: "ip", rate: "1/s" }],
     auth: "none",
+    authorize: { ip: ["192.0.2.1"] },
     redirect: { to: "/x" },
     rewrite: { path: "/x" },
   };

@@ -1,5 +1,6 @@
 // The truth table of the tree, with authenticators that answer at once and later; challenges; what is stripped.
 import { describe, expect, it } from "vitest";
+import { benchAuth } from "../../../../../bench/micro/auth.ts";
 import type { UpstreamRequest } from "../../../../../src/data/policy.ts";
 import { HeaderAuthenticator } from "../../../../support/authenticator.ts";
 import { buildPolicy, policyRoute, TestExchange } from "../../../../support/exchange.ts";
@@ -211,8 +212,19 @@ describe("credentials on their way upstream", () => {
   });
 
   it("they stay when asked for, and on public routes", () => {
-    expect(build({ ...ANY, forwardCredentials: true }, ...all()).onUpstreamRequest).toBeUndefined();
+    const request = upstream();
+    build({ ...ANY, forwardCredentials: true }, ...all()).onUpstreamRequest?.(exchange({}), request);
+    expect(request).toEqual(upstream());
     expect(build("none", ...all()).onUpstreamRequest).toBeUndefined();
+  });
+
+  it("who is calling takes their place", () => {
+    const policy = build(ANY, ...all());
+    const x = exchange({ a: "ann" });
+    policy.onRequest?.(x);
+    const request = upstream();
+    policy.onUpstreamRequest?.(x, request);
+    expect(request.headers).toEqual(["x-c", "3", "x-consumer-id", "ann"]);
   });
 
   it("the log's query is without them, also when the request is refused", () => {
@@ -232,3 +244,5 @@ describe("credentials on their way upstream", () => {
 it("a plan that names an authenticator which is not there is refused", () => {
   expect(() => build("nobody")).toThrow("there is no authenticator named nobody");
 });
+
+it("the benchmark still does its work", () => expect(benchAuth(1).passed).toBe(7 * 2000));
