@@ -2,7 +2,7 @@
 import type { ApiKeyConfig } from "../../data/policies/auth/api-key/config.ts";
 import type { Findings } from "./check-references.ts";
 import { positionAt } from "./located.ts";
-import { formatPath, type PathPart } from "./problem.ts";
+import { formatPath, type PathPart, suggest } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
@@ -11,9 +11,12 @@ type Consumer = Config["consumers"][number];
 export function checkConsumers(draft: Draft, findings: Findings): void {
   const consumers = draft.sections.consumers ?? [];
   const unique = new Uniqueness(findings);
+  const tiers = draft.sections.tiers === undefined ? null : new Set(draft.sections.tiers.map((tier) => tier.name));
   for (const [i, consumer] of consumers.entries()) {
     const at: readonly PathPart[] = ["consumers", i];
     unique.claim("id", consumer.id, [...at, "id"]);
+    if (consumer.tier !== null && tiers?.has(consumer.tier) === false)
+      findings.report([...at, "tier"], `there is no tier named ${consumer.tier}`, suggest(consumer.tier, [...tiers], "tiers"));
     if (consumer.password !== null)
       unique.claim("user name", consumer.username ?? consumer.id, [...at, consumer.username === null ? "id" : "username"]);
     for (const [k, key] of consumer.keys.entries()) unique.claim("hash of a key", key, [...at, "keys", k]);

@@ -208,25 +208,55 @@ describe.each(ENGINES)("%s", (engine) => {
       expect(got).toBe(null);
     });
 
+    /** Opens a request whose body comes in chunks of what length it likes. */
+    const open = (headers: Record<string, string>) => {
+      const { hostname, port, host } = new URL(urlOf(engine, "/"));
+      const socket = net.connect(Number(port), hostname).setEncoding("latin1");
+      const said = { answer: "" };
+      socket.on("data", (text: string) => (said.answer += text)).on("error", () => {});
+      const lines = Object.entries({ host, "transfer-encoding": "chunked", ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
+      socket.write(`POST /signed?a=1 HTTP/1.1\r\n${lines.join("")}\r\n`);
+      return { socket, said, chunk: (text: string) => socket.write(`${text.length.toString(16)}\r\n${text}\r\n`) };
+    };
+
     it("a body in chunks", async () => {
       for (const [sent, expected] of [
         ["some body", 200],
         ["some Body", 401],
       ] as const) {
-        const { headers } = signed("some body");
-        const { hostname, port, host } = new URL(urlOf(engine, "/"));
-        const socket = net.connect(Number(port), hostname).setEncoding("latin1");
-        let answer = "";
-        socket.on("data", (text: string) => (answer += text));
-        const lines = Object.entries({ host, "transfer-encoding": "chunked", ...headers }).map(([name, value]) => `${name}: ${value}\r\n`);
-        socket.write(`POST /signed?a=1 HTTP/1.1\r\n${lines.join("")}\r\n`);
-        for (const piece of [sent.slice(0, 4), sent.slice(4)]) socket.write(`${piece.length.toString(16)}\r\n${piece}\r\n`);
+        const { socket, said, chunk } = open(signed("some body").headers);
+        for (const piece of [sent.slice(0, 4), sent.slice(4)]) chunk(piece);
         socket.write("0\r\n\r\n");
-        await until("there is an answer", () => answer.includes("\r\n\r\n"));
+        await until("there is an answer", () => said.answer.includes("\r\n\r\n"));
         socket.destroy();
-        expect(answer).toMatch(new RegExp(`^HTTP/1\\.1 ${expected} `));
+        expect(said.answer).toMatch(new RegExp(`^HTTP/1\\.1 ${expected} `));
         if (expected === 200) expect(got?.body).toBe("some body");
       }
+    });
+
+    it("a body that turns out too large is cut off with an answer", async () => {
+      const { socket, said, chunk } = open(signed("x").headers);
+      for (let i = 0; i < 20; i++) chunk("x".repeat(64 * 1024));
+      await until("there is an answer", () => said.answer.includes("\r\n\r\n"));
+      socket.destroy();
+      expect(said.answer).toMatch(/^HTTP\/1\.1 413 /);
+    });
+
+    it("a client that goes away in the middle of a body leaves nothing behind", async () => {
+      const { socket, chunk } = open(signed("some body").headers);
+      chunk("some");
+      const inFlight = async (): Promise<number> => {
+        const { body } = await gateway.admin("GET", "/workers");
+        return (body as { inFlight: number }[]).reduce((sum, worker) => sum + worker.inFlight, 0); // the admin listener's own format
+      };
+      let now = -1;
+      const is = (count: number): boolean => {
+        void inFlight().then((seen) => (now = seen));
+        return now === count;
+      };
+      await until("the request is under way", () => is(1));
+      socket.destroy();
+      await until("it is over", () => is(0), 10_000);
     });
 
     it("a nonce is taken once, by whichever worker", async () => {

@@ -76,6 +76,11 @@ describe("mistakes", () => {
   );
   check("not YAML", { "d/a.yaml": "id: [a\n" }, expect.stringMatching(/^d\/a\.yaml:\d:\d: /) as unknown as string);
   check(
+    "a tier that is none",
+    { "d/a.yaml": "id: a\ntier: glod\n", "d/b.yaml": "id: b\ntier: gold\n" },
+    "d/a.yaml:2:7: consumers[0].tier: there is no tier named glod; did you mean `gold`?",
+  );
+  check(
     "half written",
     { "d/a.yaml": "", "d/b.yaml": "id: b\n" },
     "d/a.yaml:1:1: the file holds no consumer; write one (`id: acme`, ...) or a list of them, or remove the file",

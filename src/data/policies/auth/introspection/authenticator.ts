@@ -48,7 +48,7 @@ interface Kept {
 export function createIntrospectionAuthenticator({ plan, consumers, tiers, services }: AuthenticatorContext): Authenticator {
   const config = plan.config as IntrospectionConfig; // output of introspectionConfig, by the registry
   const kept = keptState(services, plan, (): Kept => {
-    const onOpen = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "");
+    const onOpen = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "-");
     return {
       client: new IntrospectionClient(config, services.wheel, onOpen),
       verdicts: new Verdicts({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX }),
