@@ -82,6 +82,8 @@ export abstract class Exchange {
   bodyDone = true;
   /** The client holds its body back until it sees 100 (Continue), which readBody() sends: a refusal need not wait for the body. */
   awaitsContinue = false;
+  /** The whole request body, when a policy has read it: whoever wants it now takes it from here. */
+  bufferedBody: Buffer | null = null;
   /** How the client spoke. */
   protocol: "http/1.0" | "http/1.1" = "http/1.1";
   /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */

@@ -5,6 +5,7 @@ import type { TimerWheel } from "../base/timer-wheel.ts";
 import type { Verdict } from "../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
+import type { ReplaySet } from "../shared/replay-set.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import type { IdentityHeaders } from "./identity-headers.ts";
 import type { KeyStore } from "./key-store.ts";
@@ -46,6 +47,8 @@ export interface Services {
   readonly keys: KeyStore;
   /** Checks a token's signature in another thread. @returns null when too many tokens wait */
   verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null;
+  /** Single-use values that any worker has seen. */
+  readonly replay: ReplaySet;
   nextRequestId(): string;
   /** A finished exchange goes to metrics and access log. */
   record(x: Exchange): void;

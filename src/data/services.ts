@@ -8,6 +8,7 @@ import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
 import { CELL, MetricCells } from "../shared/metric-cells.ts";
+import { ReplaySet } from "../shared/replay-set.ts";
 import { TargetHealth } from "../shared/target-health.ts";
 import type { Exchange } from "./exchange.ts";
 import { KeyStore } from "./key-store.ts";
@@ -29,6 +30,7 @@ interface SharedPool {
 export class WorkerServices implements Services {
   readonly wheel = new TimerWheel();
   readonly health: TargetHealth;
+  readonly replay: ReplaySet;
   inFlight = 0;
   webSockets = 0;
   draining = false;
@@ -50,6 +52,7 @@ export class WorkerServices implements Services {
   constructor(shared: SharedMemory, warn: (message: string) => void, askForKeys: (source: string) => void) {
     this.keys = new KeyStore(askForKeys);
     this.health = new TargetHealth(shared.health, shared.workerIndex);
+    this.replay = new ReplaySet(shared.replay);
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);

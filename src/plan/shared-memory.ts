@@ -15,4 +15,6 @@ export interface SharedMemory {
   readonly logRing: SharedArrayBuffer;
   /** Written by all workers, each its own cell: see shared/heartbeat.ts. */
   readonly heartbeat: SharedArrayBuffer;
+  /** Written by all: see shared/replay-set.ts. */
+  readonly replay: SharedArrayBuffer;
 }

@@ -5,10 +5,12 @@ import { compilePlan } from "../../src/control/config/compile.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import type { Services } from "../../src/data/runtime.ts";
+import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { BASE, good } from "./config-text.ts";
 
 /** What authenticators use of a worker's services. */
-export const testServices = (): Services => ({ wheel: new TimerWheel() }) as unknown as Services; // they look at nothing else
+export const testServices = (): Services =>
+  ({ wheel: new TimerWheel(), replay: new ReplaySet(ReplaySet.allocate(2 ** 10)) }) as unknown as Services; // they look at nothing else
 
 /**
  * Parses, compiles, clones across the thread border, builds.

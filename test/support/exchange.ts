@@ -8,7 +8,7 @@ import { IdentityHeaders } from "../../src/data/identity-headers.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
 import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/policy.ts";
-import type { Route, Runtime } from "../../src/data/runtime.ts";
+import type { Route, Runtime, Services } from "../../src/data/runtime.ts";
 
 export interface RequestSketch {
   readonly method?: string;
@@ -20,6 +20,7 @@ export interface RequestSketch {
   readonly ip?: string;
   readonly scheme?: "http" | "https";
   readonly webSocket?: boolean;
+  readonly services?: Services;
   /** The client's, verified. */
   readonly certificate?: X509Certificate;
   /** Path parameters of the matched route. */
@@ -39,8 +40,8 @@ export class TestExchange extends Exchange {
   constructor(sketch: RequestSketch = {}) {
     const ip = sketch.ip ?? "203.0.113.7";
     const scheme = sketch.scheme ?? "http";
-    // Policies reach only resolveClient; a whole runtime would need a worker.
-    super({ resolveClient: () => ({ ip, scheme }) } as unknown as Runtime);
+    // Policies reach only these; a whole runtime would need a worker.
+    super({ resolveClient: () => ({ ip, scheme }), services: sketch.services, limits: { bodyTimeoutMs: 30_000 } } as unknown as Runtime);
     this.peer = ip;
     this.certificate = sketch.certificate ?? null;
     this.method = sketch.method ?? "GET";
@@ -56,7 +57,7 @@ export class TestExchange extends Exchange {
     const params = sketch.params ?? {};
     this.params = Object.values(params);
     // Templates and param() read only these members.
-    this.route = { name: "test", paramNames: Object.keys(params) } as unknown as Route;
+    this.route = { name: "test", paramNames: Object.keys(params), plan: { bodyBytes: 10 * 1024 ** 2 } } as unknown as Route;
   }
 
   override clientCertificate(): X509Certificate | null {

@@ -1,6 +1,6 @@
 // Owns the consumers that stand in a directory (`consumersFrom.directory`): lays them behind those of the file, in the located tree, before anything else
 // looks at it. So positions, secrets and checks are the same wherever a consumer stands. Must never read other files than `*.yaml`.
-import { join } from "node:path";
+import { isAbsolute, join } from "node:path";
 import { readConsumers } from "./document.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
@@ -36,7 +36,7 @@ export function withConsumerFiles(root: LocatedMap, files: ConfigFiles, env: Env
   if (wanted.length > CONSUMER_FILES_MAX)
     return refuse(`there are more than ${CONSUMER_FILES_MAX} files in ${directory}`, "put several consumers into one file");
   // Positions name the files as the user would: beside the configuration file as it was given.
-  const names = wanted.map((name) => join(node.at.file, "..", directory, name));
+  const names = wanted.map((name) => (isAbsolute(directory) ? join(directory, name) : join(node.at.file, "..", directory, name)));
   const problems: ConfigProblem[] = [];
   const unread: Position[] = [];
   const found: Located[] = [];

@@ -19,7 +19,7 @@ everything else (lists too) is replaced, and \`key: null\` takes a key away (JSO
 | environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |
-| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`; \`{{\` for a brace |
+| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`, \`{consumer.id}\`, \`{consumer.tier}\`, \`{claims.tenant}\`; \`{{\` for a brace |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
 Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without.

@@ -8,6 +8,7 @@ import { period } from "./fields.ts";
 import { publicJwk } from "./public-jwk.ts";
 
 const CLAIMS_MAX = 32;
+const PROTECTED_MAX = 100;
 /** RFC 7518 section 3.2: an HMAC key is at least as long as the hash. */
 const HMAC_KEY_BYTES_MIN = 32;
 const TOKEN_TTL_MS_MAX = 3_600_000;
@@ -115,6 +116,15 @@ export const identity = z
   .strictObject({
     headers,
     claims,
+    protect: z
+      .array(identityHeader())
+      .max(PROTECTED_MAX)
+      .prefault([])
+      .meta({
+        description:
+          "Further headers that services take for the gateway's word and no client may send: removed and refused as the others are.",
+        examples: [["x-remote-user", "x-auth-request-user"]],
+      }),
     internalToken: internalToken.optional().meta({
       description:
         "A short-lived signed token (JWT) that says who is calling, for services that want proof that it was the gateway who said so.",
@@ -134,7 +144,7 @@ export const identity = z
       headers: named as IdentityPlan["headers"], // the same keys as the schema's, mapped
       claims: Object.entries(value.claims).map(([header, claim]) => ({ header, claim })),
       token,
-      protectedNames: [...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...used])],
+      protectedNames: [...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...value.protect, ...used])],
     };
   })
   .prefault({})

@@ -5,6 +5,7 @@ import type { SharedMemory } from "../../plan/shared-memory.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
+import { ReplaySet } from "../../shared/replay-set.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 
@@ -15,6 +16,7 @@ export class SharedCells {
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
   readonly readers: readonly LogRingReader[];
+  readonly #replay = ReplaySet.allocate();
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
@@ -37,7 +39,7 @@ export class SharedCells {
     const metrics = this.#metrics[cells];
     const logRing = this.#rings[cells];
     if (metrics === undefined || logRing === undefined) throw new RangeError(`there are no cells ${cells}`);
-    return { workerIndex: cells, health: this.health.buffer, metrics, logRing, heartbeat: this.#heartbeatBuffer };
+    return { workerIndex: cells, health: this.health.buffer, metrics, logRing, heartbeat: this.#heartbeatBuffer, replay: this.#replay };
   }
 
   /** The worker that wrote these cells is gone: its gauges and in-flight counts are void, its counters and log records stay. */

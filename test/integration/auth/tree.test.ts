@@ -1,6 +1,6 @@
 // Who may call what, through a real gateway on both engines: trees of authenticators, challenges, authorisation, what services receive.
 import { hash } from "node:crypto";
-import { jwtVerify } from "jose";
+import { jwtVerify, SignJWT } from "jose";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BothEngines, ENGINES, type Engine } from "../../support/both-engines.ts";
 import { valuesOf } from "../../support/raw-message.ts";
@@ -9,6 +9,7 @@ import { until } from "../../support/until.ts";
 const ANN = "ann-key-0123456789";
 const BEN = "ben-key-0123456789";
 const digest = (key: string): string => `sha256:${hash("sha256", key)}`;
+const TOKEN_SECRET = "a-token-secret-of-more-than-32-bytes";
 const SHARED_SECRET = "a-shared-secret-of-more-than-32-bytes";
 
 let rig: BothEngines;
@@ -19,6 +20,7 @@ auth:
   keys: { apiKey: { name: x-api-key } }
   link: { apiKey: { in: query, name: key } }
   cookie: { apiKey: { in: cookie, name: session } }
+  tokens: { jwt: { issuer: https://id.example.com, audience: api, secret: ${TOKEN_SECRET}, algorithms: [HS256] } }
 tiers: { gold: { rate: 1000/s } }
 consumers:
   - { id: ann, tier: gold, scopes: ["orders:read"], roles: [user, admin], groups: [staff], keys: ["${digest(ANN)}"] }
@@ -40,6 +42,12 @@ routes:
   - { name: admins, match: { path: "/admins/**" }, authorize: { roles: { any: [admin] } }, to: u }
   - { name: asked, match: { path: "/asked/**" }, auth: { optional: keys }, authorize: { groups: { any: [staff] } }, to: u }
   - { name: own, match: { path: "/own/{id}/**" }, authorize: { when: "consumer.id == path.id && method != 'DELETE'" }, to: u }
+  - name: tenants
+    match: { path: "/tenants/{tenant}/**" }
+    auth: { any: [tokens, keys] }
+    authorize: { scopes: { any: [write] }, claims: { tenant: "{path.tenant}" } }
+    headers: { request: { set: { x-tenant: "{claims.tenant}" } } }
+    to: u
   - { name: mine, match: { path: "/mine" }, auth: { optional: keys }, rewrite: { path: "/users/{consumer.id}" }, headers: { request: { set: { x-tier: "{consumer.tier}" } } }, to: u }
 `,
   );
@@ -198,6 +206,46 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(raw).not.toContain("x-consumer-");
   });
 
+  it("tokens: verified while the body arrives, claims compared with the path, challenges as RFC 6750 has them", async () => {
+    const token = (claims: object) =>
+      new SignJWT({ iss: "https://id.example.com", aud: "api", sub: "dan", ...claims })
+        .setProtectedHeader({ alg: "HS256" })
+        .setExpirationTime("5m")
+        .sign(Buffer.from(TOKEN_SECRET));
+    const good = await token({ scope: "read write", tenant: "t1", jti: engine });
+    const path = `/tenants/t1/up-${++runs}`;
+    await using client = await rig.connect(engine);
+    const body = "0123456789".repeat(20_000);
+    client.send(
+      `POST ${path} HTTP/1.1\r\nHost: a.example\r\nAuthorization: Bearer ${good}\r\nContent-Length: ${body.length}\r\n\r\n${body}`,
+    );
+    expect((await client.response()).status).toBe(200);
+    const received = await rig.upstream.received(path);
+    expect(received.raw).toMatch(/x-tenant: t1\r\n/);
+    expect(received.raw).toMatch(/x-consumer-id: dan\r\n/);
+    expect(received.raw).not.toMatch(/\r\nauthorization:/i);
+    expect(received.body.toString()).toBe(body);
+
+    const bearer = (text: string): string[] => [`Authorization: Bearer ${text}`];
+    expect(await ask(engine, "/tenants/t2/x", bearer(good))).toMatchObject({ status: 403, code: "access_denied", challenges: [] });
+    expect(await ask(engine, "/tenants/t1/x", bearer(await token({ scope: "read", tenant: "t1" })))).toEqual({
+      status: 403,
+      code: "insufficient_scope",
+      challenges: [
+        'Bearer realm="tokens", error="insufficient_scope", error_description="the caller lacks a scope that the route demands", scope="write"',
+      ],
+    });
+    const invalid = await ask(engine, "/tenants/t1/x", bearer(`${good.slice(0, -4)}AAAA`));
+    expect(invalid).toMatchObject(INVALID);
+    expect(invalid.challenges).toEqual([
+      expect.stringMatching(/^Bearer realm="tokens", error="invalid_token", error_description="/),
+      'ApiKey realm="keys"',
+    ]);
+    expect((await ask(engine, "/tenants/t1/x", [])).challenges).toEqual(['Bearer realm="tokens"', 'ApiKey realm="keys"']);
+    // Without claims there is no tenant.
+    expect(await ask(engine, "/tenants/t1/x", [key(ANN)])).toMatchObject({ status: 403 });
+  });
+
   it("paths and headers may be made of what is proven", async () => {
     const before = rig.upstream.to("/users/ann").length;
     await ask(engine, "/mine", [key(ANN)]);
@@ -214,6 +262,6 @@ describe.each(ENGINES)("%s", (engine) => {
       ["ben", null],
       [null, "credentials_missing"],
     ]);
-    expect(rig.gateway.output).not.toMatch(/ann-key|ben-key|wrong-key|shared-secret/);
+    expect(rig.gateway.output).not.toMatch(/ann-key|ben-key|wrong-key|shared-secret|token-secret/);
   });
 });

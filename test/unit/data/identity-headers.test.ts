@@ -76,9 +76,19 @@ describe("names that no client may send", () => {
     const headers = headersFor({
       headers: { consumer: "x-user" },
       claims: { "x-tenant": "tenant" },
+      protect: ["X-Remote-User"],
       internalToken: { header: "x-proof", algorithm: "HS256", key: "k".repeat(32) },
     });
-    for (const name of ["x-user", "x-consumer-id", "x-consumer-roles", "x-tenant", "x-proof", "x-internal-token", "x-consumer-username"])
+    for (const name of [
+      "x-user",
+      "x-consumer-id",
+      "x-consumer-roles",
+      "x-tenant",
+      "x-proof",
+      "x-internal-token",
+      "x-remote-user",
+      "x-consumer-username",
+    ])
       expect(headers.isProtected(name), name).toBe(true);
     for (const name of ["x-users", "x-consumer", "host", "authorization", ""]) expect(headers.isProtected(name), name).toBe(false);
   });

@@ -25,7 +25,7 @@ export function readHeader(x: Exchange, name: string): Reading {
 }
 
 /** Some other spelling that services may read as this header (`x_api_key` for `x-api-key`). */
-function hasLookAlike(headers: HeaderList, name: string): boolean {
+export function hasLookAlike(headers: HeaderList, name: string): boolean {
   const plain = plainName(name);
   for (let i = 0; i < headers.length; i += 2) {
     const other = headers[i] as string; // i is inside a list of pairs

@@ -5,6 +5,7 @@ import { createBasicAuthenticator } from "./basic/authenticator.ts";
 import { createIntrospectionAuthenticator } from "./introspection/authenticator.ts";
 import { createJwt } from "./jwt/authenticator.ts";
 import { createMtlsAuthenticator } from "./mtls/authenticator.ts";
+import { createSignatureAuthenticator } from "./signature/authenticator.ts";
 
 /** By the key that users write under `auth.<name>`. */
 export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
@@ -12,5 +13,6 @@ export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
   apiKey: createApiKeyAuthenticator,
   introspection: createIntrospectionAuthenticator,
   basic: createBasicAuthenticator,
+  signature: createSignatureAuthenticator,
   mtls: createMtlsAuthenticator,
 };

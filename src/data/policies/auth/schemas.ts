@@ -5,6 +5,7 @@ import { basicConfig } from "./basic/config.ts";
 import { introspectionConfig } from "./introspection/config.ts";
 import { jwtSchema } from "./jwt/config.ts";
 import { mtlsConfig } from "./mtls/config.ts";
+import { signatureConfig } from "./signature/config.ts";
 
 /** The parsed output crosses to the workers as {@link AuthenticatorPlan.config}, so it must be structured-clonable. */
 export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
@@ -12,5 +13,6 @@ export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
   apiKey: apiKeyConfig,
   introspection: introspectionConfig,
   basic: basicConfig,
+  signature: signatureConfig,
   mtls: mtlsConfig,
 };

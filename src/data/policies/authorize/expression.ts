@@ -233,22 +233,52 @@ function childrenOf(args: unknown): readonly ASTNode[] {
   return typeof args === "object" && args !== null && "op" in args ? [args as ASTNode] : [];
 }
 
+type Facts = Record<string, unknown>;
+/** Puts one variable's value where the expression finds it. */
+type Fact = (facts: Facts, x: Exchange, nowMs: number) => void;
+
+const SIMPLE: Readonly<Record<string, (x: Exchange, nowMs: number) => unknown>> = {
+  host: (x) => x.host,
+  method: (x) => x.method,
+  route: (x) => x.route?.name ?? "",
+  scheme: (x) => x.clientInfo().scheme,
+  client: (x) => new Client(x.clientInfo().ip),
+  request: (x, nowMs) => new RequestFacts(x.path, new Date(nowMs)),
+};
+
+const ENTRY: Readonly<Record<Keyed, (x: Exchange, name: string) => string | undefined>> = {
+  path: (x, name) => decodedPath(x.param(name) ?? ""),
+  query: querySentOnce,
+  header: (x, name) => utf8(headerSentOnce(x, name) ?? "") || undefined,
+};
+
 class CompiledExpression implements Expression {
   readonly needsIdentity: boolean;
   readonly pathNames: readonly string[];
   readonly #run: ParseResult;
-  readonly #uses: Uses;
+  /** Only what the expression names. */
+  readonly #facts: readonly Fact[];
 
-  constructor(run: ParseResult, uses: Uses) {
+  constructor(run: ParseResult, { names, keys }: Uses) {
     this.#run = run;
-    this.#uses = uses;
-    this.needsIdentity = uses.names.has("consumer") || uses.names.has("claims");
-    this.pathNames = [...uses.keys.path];
+    this.needsIdentity = names.has("consumer") || names.has("claims");
+    this.pathNames = [...keys.path];
+    this.#facts = [
+      ...Object.entries(SIMPLE).flatMap(([name, value]): Fact[] =>
+        names.has(name) ? [(facts, x, nowMs) => void (facts[name] = value(x, nowMs))] : [],
+      ),
+      ...KEYED.flatMap((map) => (keys[map].size === 0 ? [] : [entriesFact(map, [...keys[map]])])),
+    ];
   }
 
   holds(x: Exchange, nowMs: number): boolean | null {
-    const facts = this.#facts(x, nowMs);
-    if (facts === null) return null;
+    const facts: Facts = {};
+    if (this.needsIdentity) {
+      if (x.identity === null || !isBounded(x.identity)) return null;
+      facts["consumer"] = callerOf(x.identity);
+      facts["claims"] = x.identity.claims ?? NO_CLAIMS;
+    }
+    for (const fact of this.#facts) fact(facts, x, nowMs);
     try {
       const result: unknown = this.#run(facts);
       return typeof result === "boolean" ? result : null;
@@ -256,36 +286,20 @@ class CompiledExpression implements Expression {
       return null; // a missing claim or header, types that do not fit: a no
     }
   }
-
-  /** Only what the expression names. @returns null when it must not be evaluated */
-  #facts(x: Exchange, nowMs: number): Record<string, unknown> | null {
-    const { names, keys } = this.#uses;
-    const facts: Record<string, unknown> = {};
-    if (this.needsIdentity) {
-      if (x.identity === null || !isBounded(x.identity)) return null;
-      facts["consumer"] = callerOf(x.identity);
-      facts["claims"] = x.identity.claims ?? {};
-    }
-    if (names.has("host")) facts["host"] = x.host;
-    if (names.has("method")) facts["method"] = x.method;
-    if (names.has("route")) facts["route"] = x.route?.name ?? "";
-    if (names.has("scheme")) facts["scheme"] = x.clientInfo().scheme;
-    if (names.has("client")) facts["client"] = new Client(x.clientInfo().ip);
-    if (names.has("request")) facts["request"] = new RequestFacts(x.path, new Date(nowMs));
-    if (keys.path.size > 0) facts["path"] = entries(keys.path, (name) => decodedPath(x.param(name) ?? ""));
-    if (keys.query.size > 0) facts["query"] = entries(keys.query, (name) => querySentOnce(x, name));
-    if (keys.header.size > 0) facts["header"] = entries(keys.header, (name) => utf8(headerSentOnce(x, name) ?? "") || undefined);
-    return facts;
-  }
 }
 
-function entries(names: ReadonlySet<string>, value: (name: string) => string | undefined): Readonly<Record<string, string>> {
-  const found: Record<string, string> = {};
-  for (const name of names) {
-    const each = value(name);
-    if (each !== undefined) found[name] = each;
-  }
-  return found;
+const NO_CLAIMS = {};
+
+function entriesFact(map: Keyed, names: readonly string[]): Fact {
+  const value = ENTRY[map];
+  return (facts, x) => {
+    const found: Record<string, string> = {};
+    for (const name of names) {
+      const each = value(x, name);
+      if (each !== undefined) found[name] = each;
+    }
+    facts[map] = found;
+  };
 }
 
 /** Identities live in caches, so what is worked out about one is kept with it. */

@@ -45,6 +45,7 @@ function decoded(text: string): string | undefined {
 
 /** A path parameter as text; undefined when it is not UTF-8. @param text percent-encoded */
 export function decodedPath(text: string): string | undefined {
+  if (!text.includes("%")) return text;
   try {
     return decodeURIComponent(text);
   } catch {

@@ -57,6 +57,11 @@ it("are one or a list a file, behind those of the configuration, in order of the
   expect([...result.files].sort()).toEqual(watched.sort());
 });
 
+it("an absolute path is one", () => {
+  const result = load({ "d/a.yaml": "id: a\n" }, CONFIG.replace("directory: d", `directory: ${folder}/d`));
+  expect(result.ok ? result.config.consumers.map(({ id }) => id) : result.problems.map(formatProblem)).toEqual(["a"]);
+});
+
 it("an empty directory holds none", () => expect(problems({})).toEqual([]));
 
 describe("mistakes", () => {

@@ -1,5 +1,5 @@
 // Every file in config/ loads, starts with its schema line, and is valid by the JSON Schema that editors use.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -10,7 +10,9 @@ import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
-const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml"));
+/** Files that examples name: read with them. */
+const PARTS = /^consumers\.d\//;
+const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml") && !PARTS.test(name));
 /** What an overlay lies on. */
 const BASES: Readonly<Record<string, string>> = { "overlays/prod.yaml": "overlays/base.yaml" };
 
@@ -23,6 +25,9 @@ beforeAll(() => {
   makeCertificate(join(folder, "certs"), "shop", ["shop.example.com"]);
   makeCertificate(join(folder, "certs"), "gateway", ["gateway.internal"]);
   makeCertificate(join(folder, "certs"), "internal-ca", ["ca.internal"]);
+  makeCertificate(join(folder, "certs"), "partners-ca", ["ca.partners.example.com"]);
+  mkdirSync(join(folder, "secrets"));
+  for (const name of ["pepper", "introspection", "acme-2026"]) writeFileSync(join(folder, "secrets", name), `${"s".repeat(40)}\n`);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 

@@ -24,7 +24,14 @@ function workerSet(workers: number) {
     workers,
     testHooks: true,
     log: createLog({ output: { write: (text) => lines.push(text) } }),
-    memory: (cells) => ({ workerIndex: cells, health: memory, metrics: memory, logRing: memory, heartbeat: memory }),
+    memory: (cells) => ({
+      workerIndex: cells,
+      health: memory,
+      metrics: memory,
+      logRing: memory,
+      replay: new SharedArrayBuffer(8),
+      heartbeat: memory,
+    }),
     released: (cells) => released.push(cells),
     unknownKey: async () => ({ ok: true, restMs: 0 }),
   });

@@ -38,7 +38,7 @@ type ByDigest = ReadonlyMap<string, ConsumerPlan>;
  * A key is looked up by its SHA-256. A look-up takes longer the more of a stored digest fits, but nobody can steer that: to try digests byte by byte one
  * needs keys with chosen digests (preimages), and even a digest that is known whole gives no key. So nothing has to be compared in constant time here.
  *
- * There is no cache from raw keys to identities: hashing costs half a microsecond (bench/micro/api-key.ts), and a cache would keep keys in memory.
+ * There is no cache from raw keys to identities: hashing costs half a microsecond (bench/micro/credentials.ts), and a cache would keep keys in memory.
  */
 class ApiKeyAuthenticator implements Authenticator {
   readonly name: string;

@@ -1,5 +1,6 @@
 import { createHmac, hash } from "node:crypto";
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
+import { benchCredentials } from "../../../../../bench/micro/credentials.ts";
 import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
 import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
@@ -112,6 +113,11 @@ describe("is taken out of what goes upstream", () => {
   it("cookie", () =>
     expect(strip("in: cookie, name: x-key", everywhere, "/?x-key=1")).toEqual([["x-key", KEY, "cookie", "a=1", "a", "1"], "/?x-key=1"]));
   it("query", () => expect(strip("in: query, name: x-key", everywhere, "/?x-key=1&b=2")).toEqual([flat(everywhere), "/?b=2"]));
+});
+
+test("the benchmark of credentials still does its work", async () => {
+  // Plain and peppered keys, the password and the signature are recognised; the unknown keys are not.
+  expect((await benchCredentials(1)).recognised).toBe(4 * 1000);
 });
 
 describe("configuration", () => {

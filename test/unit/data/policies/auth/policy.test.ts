@@ -1,5 +1,6 @@
 // The truth table of the tree, with authenticators that answer at once and later; challenges; what is stripped.
 import { describe, expect, it } from "vitest";
+import { benchAuth } from "../../../../../bench/micro/auth.ts";
 import type { UpstreamRequest } from "../../../../../src/data/policy.ts";
 import { HeaderAuthenticator } from "../../../../support/authenticator.ts";
 import { buildPolicy, policyRoute, TestExchange } from "../../../../support/exchange.ts";
@@ -243,3 +244,5 @@ describe("credentials on their way upstream", () => {
 it("a plan that names an authenticator which is not there is refused", () => {
   expect(() => build("nobody")).toThrow("there is no authenticator named nobody");
 });
+
+it("the benchmark still does its work", () => expect(benchAuth(1).passed).toBe(7 * 2000));
