@@ -8,6 +8,9 @@ import { Origin } from "../../support/origin.ts";
 import { SteadyClient } from "../../support/steady-client.ts";
 import { until } from "../../support/until.ts";
 
+/** For what follows a message from the primary to all workers. */
+const WITHIN = { timeout: 10_000 };
+
 let origin: Origin;
 beforeEach(async () => {
   origin = await Origin.start("u");
@@ -80,7 +83,7 @@ describe("a real provider", () => {
     oidc.rotate("k2", 0);
     const { fetches } = oidc;
     await until("the new set is fetched", () => oidc.fetches > fetches + 1);
-    await expect.poll(() => statuses(gateway, old)).toEqual(new Set([401]));
+    await expect.poll(() => statuses(gateway, old), WITHIN).toEqual(new Set([401]));
     expect(await statuses(gateway, await oidc.tokens(10))).toEqual(new Set([200]));
   });
 
@@ -120,7 +123,7 @@ describe("a provider that is down at the start", () => {
     await using server = await KeyServer.start({ port });
     server.keys = [key.jwk];
     await gateway.said(`the keys at ${first.jwks} can be fetched again`);
-    await expect.poll(() => statuses(gateway, [text, text, text, text])).toEqual(new Set([200]));
+    await expect.poll(() => statuses(gateway, [text, text, text, text]), WITHIN).toEqual(new Set([200]));
   });
 });
 
