@@ -41,7 +41,6 @@ await build({
   entryPoints: [
     "src/main.ts",
     "src/data/worker.ts",
-    "src/data/policies/authorize/expression.ts",
     "src/offload/verify-task.ts",
     "src/data/policies/authorize/expression.ts",
     { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
