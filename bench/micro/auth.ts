@@ -6,6 +6,7 @@ import { IdentityHeaders } from "../../src/data/identity-headers.ts";
 import type { Policy } from "../../src/data/policy.ts";
 import { HeaderAuthenticator } from "../../test/support/authenticator.ts";
 import { buildPolicy, policyRoute, TestExchange } from "../../test/support/exchange.ts";
+import type { Micro } from "./measure.ts";
 
 /** Requests timed as one piece. */
 const BATCH = 2000;
@@ -29,8 +30,10 @@ export interface AuthCost {
   readonly passed: number;
 }
 
-/** @returns medians over the rounds, in ns a request */
-export function benchAuth(rounds: number): AuthCost {
+type Works = Readonly<Record<Exclude<keyof AuthCost, "passed">, () => unknown>>;
+
+/** What is timed, by name; each gives undefined when the request was let through. */
+function authWorks(): Works {
   const grants = { scopes: ["a", "b"], roles: ["user"], tier: "gold", claims: { tenant: "t1" } };
   const [a, b] = [new HeaderAuthenticator("a", { grants }), new HeaderAuthenticator("b", { grants })];
   const identityHeaders = new IdentityHeaders(identitySchema.parse({ internalToken: { algorithm: "HS256", key: "k".repeat(32) } }));
@@ -40,16 +43,10 @@ export function benchAuth(rounds: number): AuthCost {
   const one = new TestExchange({ ...sketch, headers: { host: "h", accept: "*/*", "x-a": "ann" } });
   const other = new TestExchange({ ...sketch, headers: { host: "h", accept: "*/*", "x-b": "ann" } });
   const both = new TestExchange({ ...sketch, headers: { host: "h", "x-a": "ann", "x-b": "ann" } });
-  let passed = 0;
-  const timed = (work: () => unknown): number => {
-    const start = process.hrtime.bigint();
-    for (let i = 0; i < BATCH; i++) if (work() === undefined) passed++;
-    return Number(process.hrtime.bigint() - start) / BATCH;
-  };
   const asking = (policy: Policy, x: TestExchange) => (): unknown => policy.onRequest?.(x);
   const first = build("auth", "a");
   const list = ["host", "h", "accept", "*/*", "user-agent", "x", "x-a", "ann", "via", "1.1 sluice"];
-  const works: Readonly<Record<Exclude<keyof AuthCost, "passed">, () => unknown>> = {
+  return {
     authenticatorNs: () => (a.authenticate(one) instanceof Promise ? null : undefined),
     oneNs: asking(first, one),
     anyNs: asking(build("auth", { any: ["a", "b"] }), other),
@@ -57,6 +54,30 @@ export function benchAuth(rounds: number): AuthCost {
     upstreamNs: () => first.onUpstreamRequest?.(one, { method: "GET", path: "/", headers: list.slice() }),
     authorizeNs: asking(build("authorize", { scopes: { all: ["a"] }, roles: { any: ["user"] }, claims: { tenant: "{path.tenant}" } }), one),
     whenNs: asking(build("authorize", { when: 'claims.tenant == path.tenant && "user" in consumer.roles' }), one),
+  };
+}
+
+export const MICRO: readonly Micro[] = (Object.keys(authWorks()) as (keyof Works)[]).map((name) => ({
+  name: name.slice(0, -2),
+  prepare: () => {
+    const works = authWorks();
+    works.oneNs(); // authorize needs to know the caller
+    const work = works[name];
+    return (count) => {
+      for (let i = 0; i < count; i++) if (work() !== undefined) throw new Error(`${name}: a request was not let through`);
+      return count;
+    };
+  },
+}));
+
+/** @returns medians over the rounds, in ns a request */
+export function benchAuth(rounds: number): AuthCost {
+  const works = authWorks();
+  let passed = 0;
+  const timed = (work: () => unknown): number => {
+    const start = process.hrtime.bigint();
+    for (let i = 0; i < BATCH; i++) if (work() === undefined) passed++;
+    return Number(process.hrtime.bigint() - start) / BATCH;
   };
   const names = Object.keys(works) as (keyof typeof works)[]; // Object.keys loses the literal type
   const times = Object.fromEntries(names.map((name) => [name, [] as number[]]));

@@ -1,5 +1,5 @@
 // Measures what a circuit breaker costs a request (aim: 0.5 us at most, no allocation): ours over shared memory, and opossum's fire() beside it.
-// Run: node bench/micro/breaker.ts [rounds]. A test runs it with few rounds, so that it cannot rot.
+// Run: node bench/micro/breaker.ts [rounds] with opossum, node bench/micro/run.ts breaker without. A test runs it with few rounds, so that it cannot rot.
 import CircuitBreaker from "opossum";
 import { monotonicMs } from "../../src/base/clock.ts";
 import { createUpstream } from "../../src/data/upstream/select.ts";
@@ -9,6 +9,7 @@ import { TargetHealth } from "../../src/shared/target-health.ts";
 import { breakerPlan } from "../../test/support/breaker-rig.ts";
 import { typicalExchange } from "../../test/support/recorded-exchange.ts";
 import { endpoints, inertPool, upstreamPlan } from "../../test/support/upstreams.ts";
+import type { Micro } from "./measure.ts";
 
 const BATCH = 1000;
 const WORKERS = 8;
@@ -20,16 +21,31 @@ export interface BreakerCost {
   readonly bytes: number;
 }
 
+const OURS: readonly (readonly [string, () => (calls: number) => void])[] = [
+  ["table: admit and settle", tableOnly],
+  ["attempt, no breaker", () => attempt(null)],
+  ["attempt, scope target", () => attempt("target")],
+  ["attempt, scope both", () => attempt("both")],
+  ["attempt, scope both, one in five fails", () => attempt("both", 5)],
+  ["attempt, open: refused", refused],
+];
+
+/** Ours alone: opossum's rows need promises. */
+export const MICRO: readonly Micro[] = OURS.map(([name, make]) => ({
+  name,
+  prepare: () => {
+    const run = make();
+    return (count) => {
+      run(count);
+      return count;
+    };
+  },
+}));
+
 /** @param rounds of 1000 requests each */
 export async function benchBreaker(rounds: number): Promise<BreakerCost[]> {
-  const none = attempt(null);
   const rows: [string, (calls: number) => unknown][] = [
-    ["table: admit and settle", tableOnly()],
-    ["attempt, no breaker", none],
-    ["attempt, scope target", attempt("target")],
-    ["attempt, scope both", attempt("both")],
-    ["attempt, scope both, one in five fails", attempt("both", 5)],
-    ["attempt, open: refused", refused()],
+    ...OURS.map(([what, make]): [string, (calls: number) => unknown] => [what, make()]),
     ["opossum fire(), without timeout", fire(false)],
     ["opossum fire(), with timeout", fire(5000)],
     ["opossum fire(), open: refused", fireOpen()],

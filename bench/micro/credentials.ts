@@ -6,6 +6,7 @@ import { hashPassword } from "../../src/data/policies/auth/basic/password-hash.t
 import { authenticatorsOf, testServices } from "../../test/support/configured-authenticators.ts";
 import { TestExchange } from "../../test/support/exchange.ts";
 import { signMessage } from "../../test/support/message-signer.ts";
+import type { Micro } from "./measure.ts";
 
 /** Requests timed as one piece. */
 const BATCH = 1000;
@@ -53,8 +54,10 @@ function values(list: readonly string[]): () => string {
   return () => (bytes[next++ % bytes.length] as Buffer).toString("latin1"); // the index is in range
 }
 
-/** @returns medians over the rounds, in ns a request, without the base */
-export async function benchCredentials(rounds: number): Promise<CredentialCost> {
+type Works = Readonly<Record<Exclude<keyof CredentialCost, "recognised">, () => boolean>>;
+
+/** What is timed, by name; each says whether the caller was recognised. */
+async function credentialWorks(): Promise<Works> {
   const plain = Array.from({ length: KEYS }, (_, i) => `slk_plain-${i}-${"x".repeat(32)}`);
   const peppered = plain.map((key) => key.replace("plain", "peppered"));
   const services = testServices();
@@ -64,7 +67,6 @@ export async function benchCredentials(rounds: number): Promise<CredentialCost> 
   const rawKeys = new Map(plain.map((key, i) => [key, i]));
   const x = new TestExchange({ services, headers: { host: "api.example.com", accept: "*/*", "user-agent": "x" } });
   const place = x.headers.push("x-api-key", "") - 1;
-  let recognised = 0;
   const asking = (name: string, list: readonly string[]) => {
     const authenticator = named(name);
     const value = values(list);
@@ -87,7 +89,7 @@ export async function benchCredentials(rounds: number): Promise<CredentialCost> 
   const signature = signMessage({ components, secret: SECRET, parameters: `created=${Math.floor(Date.now() / 1000)};keyid="acme"` });
   const [baseValue, rawValue] = [values(plain), values(plain)];
   const unknown = plain.map((key) => `${key}?`);
-  const works: Readonly<Record<Exclude<keyof CredentialCost, "recognised">, () => boolean>> = {
+  return {
     baseNs: () => baseValue() === "",
     rawKeyMapNs: () => rawKeys.get(rawValue()) === undefined,
     apiKeyNs: asking("plain", plain),
@@ -97,6 +99,26 @@ export async function benchCredentials(rounds: number): Promise<CredentialCost> 
     basicNs: whole("legacy", basic),
     signatureNs: whole("signed", signature),
   };
+}
+
+const UNRECOGNISED: ReadonlySet<string> = new Set(["baseNs", "rawKeyMapNs", "unknownKeyNs", "unknownPepperedKeyNs"]);
+/** Made once, when the file is loaded: passwords are hashed asynchronously. */
+const made = await credentialWorks();
+
+export const MICRO: readonly Micro[] = (Object.keys(made) as (keyof Works)[]).map((name) => ({
+  name: name.slice(0, -2),
+  prepare: () => (count) => {
+    let recognised = 0;
+    for (let i = 0; i < count; i++) if (made[name]()) recognised++;
+    if (recognised !== (UNRECOGNISED.has(name) ? 0 : count)) throw new Error(`${name}: ${recognised} of ${count} were recognised`);
+    return count;
+  },
+}));
+
+/** @returns medians over the rounds, in ns a request, without the base */
+export async function benchCredentials(rounds: number): Promise<CredentialCost> {
+  const works = made;
+  let recognised = 0;
   const names = Object.keys(works) as (keyof typeof works)[]; // Object.keys loses the literal type
   const times = new Map(names.map((name) => [name, [] as number[]]));
   // In turn, so that noise of the machine meets all alike.

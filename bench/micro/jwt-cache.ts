@@ -3,6 +3,7 @@
 import type { Authenticator } from "../../src/data/policies/auth/authenticator.ts";
 import { flat, TestExchange } from "../../test/support/exchange.ts";
 import { bearer, ISSUER, jwtAuthenticator, signingKey, testWorker, token } from "../../test/support/jwt.ts";
+import type { Micro } from "./measure.ts";
 
 /** Requests timed as one piece. */
 const BATCH = 2000;
@@ -19,13 +20,19 @@ export interface JwtCacheCost {
   readonly tokenChars: number;
 }
 
-/** @returns medians over the rounds, in ns a request */
-export async function benchJwtCache(rounds: number): Promise<JwtCacheCost> {
+/** An authenticator that has verified each of these tokens. @returns what ends its pool too */
+async function verified(count: number) {
   const worker = testWorker();
   const key = signingKey("ES256", "k1");
   const jwt = jwtAuthenticator(worker, { issuer: ISSUER, audience: "api", keys: [key.jwk], algorithms: ["ES256"], cacheFor: "1h" });
-  const texts = Array.from({ length: TOKENS }, (_, i) => token(key, { jti: String(i), roles: ["a", "b"], email: "alice@example.com" }));
+  const texts = Array.from({ length: count }, (_, i) => token(key, { jti: String(i), roles: ["a", "b"], email: "alice@example.com" }));
   for (const text of texts) await bearer(jwt, text);
+  return { worker, jwt, texts };
+}
+
+/** @returns medians over the rounds, in ns a request */
+export async function benchJwtCache(rounds: number): Promise<JwtCacheCost> {
+  const { worker, jwt, texts } = await verified(TOKENS);
   const empty = new TestExchange({ headers: REQUEST });
   const x = new TestExchange({ headers: { ...REQUEST, authorization: "" } });
   let hits = 0;
@@ -69,6 +76,31 @@ function median(values: readonly number[]): number {
   const sorted = values.toSorted((a, b) => a - b);
   return sorted[sorted.length >> 1] ?? 0;
 }
+
+/** Verified once, when the file is loaded: verifying is asynchronous. */
+const known = await verified(64);
+await known.worker.pool.close();
+const raw = known.texts.map((text) => Buffer.from(`Bearer ${text}`, "latin1"));
+
+const remembered = (count: number): number => {
+  let hits = 0;
+  for (let i = 0; i < count; i++) hits += asked(known.jwt, exchange, (raw[i % raw.length] as Buffer).toString("latin1")); // the index is in range
+  if (hits !== count) throw new Error("a remembered token was not recognised");
+  return hits;
+};
+const exchange = new TestExchange({ headers: { ...REQUEST, authorization: "" } });
+const bare = new TestExchange({ headers: REQUEST });
+
+export const MICRO: readonly Micro[] = [
+  { name: "remembered token, a new string each time", prepare: () => remembered },
+  {
+    name: "no token",
+    prepare: () => (count) => {
+      for (let i = 0; i < count; i++) void known.jwt.authenticate(bare);
+      return count;
+    },
+  },
+];
 
 if (import.meta.main) {
   const rounds = Number(process.argv[2] ?? 200);

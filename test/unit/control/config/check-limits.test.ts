@@ -47,7 +47,7 @@ describe("what a limit names", () => {
   check(
     "templates are compiled",
     route('{ per: ‸{ key: "{path.nam}" }, rate: 1/s }'),
-    "routes[0].rateLimit[0].per: {path.nam}: the route's path has no such parameter (known: id, query.NAME, header.NAME, host, method, scheme, route, request.id, request.path, client.ip)",
+    "routes[0].rateLimit[0].per: {path.nam}: the route's path has no such parameter (known: id, query.NAME, header.NAME, claims.NAME, host, method, scheme, route, request.id, request.path, consumer.id, consumer.tier, client.ip)",
   );
 });
 
