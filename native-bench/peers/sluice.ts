@@ -21,7 +21,15 @@ interface PolicyParts {
 /** null: not built yet. */
 const POLICIES: Readonly<Record<"guarded" | "cache", ((stage: Stage, setup: Setup) => PolicyParts) | null>> = {
   // JWT (stage.token, setup.guarded says how it is signed), a limit by its subject that nobody reaches, a breaker. The access log is on already.
-  guarded: null,
+  guarded: ({ token }, { guarded }) => {
+    const keys = guarded === "HS256" ? `secret: "${token.secret}"` : `keys: "file:${token.jwks}"`;
+    const jwt = `issuer: "${token.issuer}", audience: "${token.audience}", algorithms: [${guarded}], ${keys}`;
+    return {
+      top: `auth: { bench: { jwt: { ${jwt} } } }`,
+      route: "auth: bench, rateLimit: [ { per: consumer, rate: 100000000/s } ]",
+      upstream: "breaker: { slowCall: 2s }",
+    };
+  },
   // Answers of the origin that say `Cache-Control: max-age` from memory.
   cache: null,
 };
