@@ -76,7 +76,11 @@ export class RedisClient implements ScriptStore {
       const { startup, options } = clusterOptions(this.#settings, topology.nodes);
       client = new Cluster(startup, options);
       client.on("node error", (error: Error) => this.#remember(error));
-    } else client = new Redis(redisOptions(this.#settings));
+      client.on("+node", (node: Redis) => outliveErrors(node));
+    } else {
+      client = new Redis(redisOptions(this.#settings));
+      outliveErrors(client);
+    }
     client.on("error", (error: Error) => this.#remember(error));
     client.on("ready", () => {
       this.trouble = null;
@@ -126,6 +130,17 @@ export class RedisClient implements ScriptStore {
     this.#restartTimer = setTimeout(() => void this.open(), retryDelayMs(this.#restarts));
     this.#restartTimer.unref();
   }
+}
+
+/**
+ * ioredis listens for one error of a socket. A TLS handshake that fails can bring two (ours, then the other side's alert), and the second,
+ * which nobody listens for, would end the process.
+ */
+function outliveErrors(client: Redis): void {
+  client.on("error", () => {
+    const { stream } = client as unknown as { readonly stream?: NodeJS.EventEmitter }; // not in the type declarations
+    stream?.on("error", () => {});
+  });
 }
 
 /** By its hash; Redis forgets scripts when it restarts or is told to. */

@@ -91,7 +91,9 @@ describe("no token or a bad one", () => {
       for (let i = 0; i < 2; i++) {
         const response = await ask("/corp/forged", bearer(forged)).catch((error: unknown) => error);
         const status = response instanceof Response ? response.status : String(response);
-        expect([name, status]).toEqual([name, forged.length > 15_000 ? expect.toBeOneOf([401, 431]) : 401]);
+        // The engine stops reading a head that is far too large: then its answer may be lost with the connection.
+        const allowed = forged.length > 60_000 ? [401, 431, "TypeError: fetch failed"] : forged.length > 15_000 ? [401, 431] : [401];
+        expect([name, status]).toEqual([name, expect.toBeOneOf(allowed)]);
         if (response instanceof Response && status === 401) expect(await response.json()).toMatchObject({ code: "credentials_invalid" });
       }
       sent++;
