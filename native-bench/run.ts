@@ -1,92 +1,98 @@
-// `npm run native-bench`: what a proxied request costs here and at native peers, in one run, interleaved rounds.
-// The machine is shared: the numbers to quote are CPU microseconds a request and their ratio, never throughput.
+// `npm run native-bench`: what a request costs here and at native peers, in one run, interleaved rounds.
+// The machine is shared with the load: the numbers to quote are CPU time a request and its ratio, never throughput.
 import fs from "node:fs";
-import os from "node:os";
 import path from "node:path";
-import { type Peer, startHaproxy, startNginxProxy, startOrigin, startSluice } from "./peers.ts";
-import { cpuMicros, processTree, residentBytes } from "./proc.ts";
-import { runWrk } from "./wrk.ts";
+import type { Case } from "./cases/case.ts";
+import { CASES } from "./cases/catalog.ts";
+import { estimatedSeconds } from "./cases/duration.ts";
+import { runCase } from "./cases/run-case.ts";
+import { describeCommit, describeMachine } from "./measure/machine.ts";
+import { type BenchOptions, parseOptions, USAGE } from "./options.ts";
+import { PEERS } from "./peers/catalog.ts";
+import { install, PROGRAMS, widenPath } from "./peers/programs.ts";
+import { RunningStage } from "./peers/stage.ts";
+import { htmlOf } from "./report/html.ts";
+import { markdownOf } from "./report/markdown.ts";
+import { type CaseResult, mergeResults, RESULTS_VERSION, type Results, readResults, resultsName, writeResults } from "./report/results.ts";
+import { textOf } from "./report/text.ts";
 
-const ROUNDS = Number(process.env["ROUNDS"] ?? 5);
-const SECONDS = Number(process.env["SECONDS"] ?? 5);
-const CONNECTIONS = 64;
-const BODY_BYTES = 256;
-const PORT_BASE = 19_200;
+const ROOT = path.join(import.meta.dirname, "..");
+const say = (text: string): void => console.log(text);
 
-interface Sample {
-  readonly peer: string;
-  readonly microsPerRequest: number;
-  readonly requestsPerSecond: number;
-  readonly p50Ms: number;
-  readonly p99Ms: number;
-  readonly errors: number;
-  readonly rssBytes: number;
+async function main(argv: readonly string[]): Promise<number> {
+  const options = parseOptions(argv, { cases: CASES.map(({ name }) => name), peers: PEERS.map(({ name }) => name) });
+  if (options.help) say(USAGE);
+  else if (options.list) say(listing());
+  else if (options.render !== null) writeReports(options.render, readResults(options.render));
+  else await measure(options);
+  return 0;
 }
 
-async function sample(peer: Peer): Promise<Sample> {
-  const pids = processTree(peer.pid);
-  const before = cpuMicros(pids);
-  const result = await runWrk({ url: peer.url, seconds: SECONDS, connections: CONNECTIONS });
-  const micros = cpuMicros(pids) - before;
-  const { connect, read, write, timeout } = result.socketErrors;
-  return {
-    peer: peer.name,
-    microsPerRequest: micros / result.requests,
-    requestsPerSecond: result.requests / result.seconds,
-    p50Ms: result.latencyMs.p50,
-    p99Ms: result.latencyMs.p99,
-    errors: result.non2xx + connect + read + write + timeout,
-    rssBytes: residentBytes(pids),
-  };
-}
-
-const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
-
-function report(samples: readonly Sample[], peers: readonly Peer[]): string {
-  const of = (name: string, pick: (s: Sample) => number): number => median(samples.filter((s) => s.peer === name).map(pick));
-  const nginx = of("nginx", (s) => s.microsPerRequest);
-  const lines = ["peer       µs/request   x nginx   req/s    p50 ms   p99 ms   errors   RSS MiB"];
-  for (const { name } of peers) {
-    const micros = of(name, (s) => s.microsPerRequest);
-    const cells = [
-      name.padEnd(10),
-      micros.toFixed(1).padStart(10),
-      (micros / nginx).toFixed(2).padStart(9),
-      of(name, (s) => s.requestsPerSecond)
-        .toFixed(0)
-        .padStart(8),
-      of(name, (s) => s.p50Ms)
-        .toFixed(2)
-        .padStart(9),
-      of(name, (s) => s.p99Ms)
-        .toFixed(2)
-        .padStart(8),
-      String(samples.filter((s) => s.peer === name).reduce((sum, s) => sum + s.errors, 0)).padStart(8),
-      (of(name, (s) => s.rssBytes) / 1024 ** 2).toFixed(0).padStart(9),
-    ];
-    lines.push(cells.join(" "));
+async function measure(options: BenchOptions): Promise<void> {
+  const cases = CASES.filter(({ name }) => options.cases.length === 0 || options.cases.includes(name));
+  const peers = peersFor(cases, options.peers);
+  widenPath();
+  if (options.install) install([PROGRAMS.wrk, PROGRAMS.openssl, PROGRAMS.nginx, ...peers.flatMap((each) => each.needs)], say);
+  const date = new Date().toISOString();
+  const commit = describeCommit(ROOT);
+  const machine = describeMachine();
+  say(`${machine.cpu}, ${machine.cores} cores, ${machine.system}, load ${machine.loadBefore.toFixed(1)}; commit ${commit}`);
+  const roundsOf = (each: Case): number => options.rounds ?? each.rounds;
+  const estimated = cases.reduce(
+    (sum, each) => sum + estimatedSeconds(each, { rounds: roundsOf(each), seconds: options.seconds, peers }),
+    0,
+  );
+  say(`about ${Math.ceil(estimated / 60)} minutes on a machine that does nothing else\n`);
+  const results: CaseResult[] = [];
+  await using stage = await RunningStage.open();
+  for (const wanted of cases) {
+    const rounds = roundsOf(wanted);
+    say(`${wanted.name}: ${wanted.title}, ${rounds} rounds of ${options.seconds} s`);
+    const { name, title, about, primary, columns, aims } = wanted;
+    const run = await runCase(wanted, { rounds, seconds: options.seconds, peers, stage, say });
+    const result = { name, title, about, primary, columns, aims, rounds, seconds: options.seconds, date, commit, ...run };
+    say(`${textOf(result)}\n`);
+    results.push(result);
   }
-  return lines.join("\n");
+  const words = peers.map(({ name, title, role, note, version }) => ({ name, title, role, note, version: version() }));
+  const fresh: Results = { version: RESULTS_VERSION, date, commit, machine, peers: words, cases: results };
+  const order = CASES.map(({ name }) => name);
+  const file = options.into ?? options.out ?? path.join(ROOT, "native-bench/results", resultsName(fresh));
+  const whole = options.into !== null && fs.existsSync(options.into) ? mergeResults(readResults(options.into), fresh, order) : fresh;
+  writeReports(file, whole);
 }
 
-const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-bench-"));
-fs.chmodSync(directory, 0o755); // nginx workers may run as another user
-const running: Peer[] = [];
-try {
-  const origin = await startOrigin(directory, PORT_BASE, BODY_BYTES);
-  running.push(origin);
-  const peers: Peer[] = [];
-  for (const start of [startNginxProxy, startHaproxy, startSluice]) {
-    const peer = await start(directory, PORT_BASE + 1 + peers.length, PORT_BASE);
-    peers.push(peer);
-    running.push(peer);
-  }
-  for (const peer of peers) await runWrk({ url: peer.url, seconds: 2, connections: CONNECTIONS }); // warm-up
-  const samples: Sample[] = [];
-  for (let round = 0; round < ROUNDS; round++) for (const peer of peers) samples.push(await sample(peer));
-  console.log(`plain proxy, ${BODY_BYTES} B, ${CONNECTIONS} connections, median of ${ROUNDS} rounds of ${SECONDS} s, one worker each\n`);
-  console.log(report(samples, peers));
-} finally {
-  await Promise.all(running.map((peer) => peer.stop()));
-  fs.rmSync(directory, { recursive: true, force: true });
+/** Those asked for, and those that somebody is compared with: without them there is no ratio. */
+function peersFor(cases: readonly Case[], wanted: readonly string[]) {
+  if (wanted.length === 0) return PEERS;
+  const baselines = cases.flatMap(({ contenders }) => contenders.filter(({ label }) => contenders.some((each) => each.baseline === label)));
+  const names = new Set([...wanted, ...baselines.filter(({ label, baseline }) => label === baseline).map(({ peer }) => peer)]);
+  return PEERS.filter(({ name }) => names.has(name));
 }
+
+function writeReports(file: string, results: Results): void {
+  const base = file.replace(/\.json$/, "");
+  writeResults(file, results);
+  fs.writeFileSync(`${base}.md`, `${markdownOf(results)}\n`);
+  fs.writeFileSync(`${base}.html`, htmlOf(results, path.basename(file)));
+  for (const each of [file, `${base}.md`, `${base}.html`]) say(path.relative(process.cwd(), each));
+}
+
+function listing(): string {
+  const cases = CASES.map(({ name, title }) => `  ${name.padEnd(20)} ${title}`);
+  const peers = PEERS.map(({ name, title, role }) => `  ${name.padEnd(20)} ${title}${role === "floor" ? " (floor)" : ""}`);
+  return `cases:\n${cases.join("\n")}\n\nservers:\n${peers.join("\n")}`;
+}
+
+// Ended by a signal, exit handlers still end what was started.
+for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    console.error(error instanceof Error && error.cause === undefined ? error.message : error);
+    process.exitCode = 1;
+  },
+);

@@ -1,5 +1,5 @@
 // Owns `npm run build`: bundles the sources into dist/: chunks that processes and threads load at once or lazily, the loader that each begins
-// with (main.js, worker.js), and the code that V8 compiles for them. uWebSockets.js stays outside: it is native.
+// with (main.js, worker.js), the entries of further threads, and the code that V8 compiles for them. uWebSockets.js stays outside: it is native.
 // dist/ is replaced whole, and only by a build that succeeded.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -59,7 +59,7 @@ interface Chunk {
 }
 
 /** CommonJS, which threads start 10 ms sooner with than with ES modules. */
-const WRAPPED = {
+const COMMON_JS = {
   format: "cjs",
   platform: "node",
   target: TARGET,
@@ -98,6 +98,23 @@ async function splitControl(): Promise<Split> {
   return { modules: new Map(outputFiles.map((file) => [path.basename(file.path), file.text])), outputs: metafile.outputs };
 }
 
+/** piscina starts its threads from a file beside its own; in the bundle that is an entry of its own, under a name that is free. */
+const PISCINA_THREAD = "piscina-thread";
+const piscinaThread: Plugin = {
+  name: "piscina-thread",
+  setup(bundle) {
+    bundle.onLoad({ filter: /[\\/]piscina[\\/]dist[\\/]index\.js$/ }, ({ path }) => {
+      const text = fs.readFileSync(path, "utf8");
+      const start = "(__dirname, 'worker.js')";
+      if (text.split(start).length !== 2) throw new Error(`piscina no longer starts its threads by ${start}: see src/build.ts`);
+      return { contents: text.replace(start, `(__dirname, "${PISCINA_THREAD}.js")`), loader: "js" };
+    });
+  },
+};
+
+/** What is native, and what piscina loads only when told to change niceness. */
+const EXTERNAL = ["uWebSockets.js", "@napi-rs/nice"];
+
 const WORKER = "worker-chunk.js";
 const UNDICI = "undici-chunk.js";
 const stem = (name: string): string => path.basename(name, ".js");
@@ -116,20 +133,39 @@ const undiciApart: Plugin = {
  */
 async function bundleData(): Promise<ReadonlyMap<string, Chunk>> {
   const { outputFiles } = await build({
-    ...WRAPPED,
+    ...COMMON_JS,
     entryPoints: { [stem(WORKER)]: "src/data/worker.ts", [stem(UNDICI)]: "undici/lib/dispatcher/client.js" },
     outdir: FRESH,
     entryNames: "[name]",
     bundle: true,
-    external: ["uWebSockets.js"],
+    inject: ["src/base/node-globals.ts"],
+    external: EXTERNAL,
     sourcemap: "external",
     banner: { js: WRAP_BEGIN },
     footer: { js: WRAP_END },
-    plugins: [lazyBuiltins, undiciApart],
+    plugins: [lazyBuiltins, undiciApart, piscinaThread],
     write: false,
   });
   const text = (name: string): string => outputFiles.find((file) => path.basename(file.path) === name)?.text ?? "";
   return new Map([WORKER, UNDICI].map((name) => [name, { code: text(name).trimEnd(), map: text(`${name}.map`) }]));
+}
+
+/** What Node itself loads, by file name: the code of further threads, and what both planes load by require when a configuration asks for it. */
+async function buildEntries(): Promise<void> {
+  await build({
+    ...COMMON_JS,
+    entryPoints: [
+      "src/offload/verify-task.ts",
+      "src/data/policies/authorize/expression.ts",
+      { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
+    ],
+    outdir: FRESH,
+    entryNames: "[name]",
+    bundle: true,
+    inject: ["src/base/node-globals.ts"],
+    external: EXTERNAL,
+    sourcemap: "external",
+  });
 }
 
 /** @returns the chunks in each pack of each role */
@@ -158,7 +194,7 @@ async function wrap({ modules }: Split): Promise<ReadonlyMap<string, Chunk>> {
   const chunks = new Map<string, Chunk>();
   for (const [name, text] of modules) {
     const { code, map } = await transform(text.replace(/^#!.*\n/, "\n"), {
-      ...WRAPPED,
+      ...COMMON_JS,
       supported: { "dynamic-import": false },
       sourcefile: name,
       sourcemap: "external",
@@ -288,6 +324,7 @@ for (const [name, names] of Object.values(packed).flatMap((each) => Object.entri
     name,
     names.flatMap((each) => chunks.get(each) ?? []),
   );
+await buildEntries();
 await writeLoaders(packed, true);
 await compile();
 await writeLoaders(packed, false);

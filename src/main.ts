@@ -5,6 +5,8 @@ import type { Command, CommandIo } from "./control/commands/command.ts";
 interface Entry {
   readonly usage: string;
   readonly summary: string;
+  /** Explained one by one, for a command that has many. */
+  readonly options?: () => Promise<string>;
   load(): Promise<Command>;
 }
 
@@ -23,6 +25,22 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     usage: "routes -c FILE...",
     summary: "print the compiled route table, in match order",
     load: async () => (await import("./control/commands/routes.ts")).routesCommand,
+  },
+  key: {
+    usage: "key create/hash [--consumer ID] [--pepper file:PATH]",
+    summary: "make an API key and its hash, or hash one from standard input",
+    load: async () => (await import("./control/commands/key.ts")).keyCommand,
+  },
+  password: {
+    usage: "password hash [--scrypt]",
+    summary: "hash a password from standard input, for `basic`",
+    load: async () => (await import("./control/commands/password.ts")).passwordCommand,
+  },
+  bench: {
+    usage: "bench -c FILE... [--url PATH]... [--rate R] [--connections N] [--duration S] [--json]",
+    summary: "drive the routes of a configuration and measure latency by route, and CPU time",
+    options: async () => (await import("./control/bench/bench-arguments.ts")).BENCH_OPTIONS,
+    load: async () => (await import("./control/commands/bench.ts")).benchCommand,
   },
   demo: {
     usage: "demo [--port N] [--admin-port N]",
@@ -53,7 +71,8 @@ async function main(argv: readonly string[], io: CommandIo): Promise<number> {
     return 2;
   }
   if (rest.some((arg) => arg === "--help" || arg === "-h")) {
-    io.stdout(`usage: sluice ${entry.usage}\n\n${entry.summary}\n`);
+    const options = entry.options === undefined ? "" : `\n${await entry.options()}\n`;
+    io.stdout(`usage: sluice ${entry.usage}\n\n${entry.summary}\n${options}`);
     return 0;
   }
   return (await entry.load())(rest, io);
@@ -68,6 +87,7 @@ function helpText(): string {
 const io: CommandIo = {
   stdout: (text) => process.stdout.write(text),
   stderr: (text) => process.stderr.write(text),
+  stdin: () => process.stdin,
   env: process.env,
 };
 

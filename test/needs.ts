@@ -10,5 +10,8 @@ export interface Need {
 
 export const NEEDS: readonly Need[] = [
   { program: "curl", debian: "curl", why: "runs the command lines of the demo's tour" },
+  { program: "redis-server", debian: "redis-server", why: "is the Redis, the Sentinel and the cluster of the fleet tests" },
+  { program: "nginx", debian: "nginx-light", why: "the origin of the native bench, whose smallest case is a test" },
+  { program: "wrk", debian: "wrk", why: "the load of the native bench, whose smallest case is a test" },
   { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests" },
 ];

@@ -4,6 +4,7 @@ import { formatAccessRecord } from "../../src/observe/access-log.ts";
 import { createLogRing, LogRingReader, LogRingWriter } from "../../src/shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../src/shared/metric-cells.ts";
 import { typicalExchange } from "../../test/support/recorded-exchange.ts";
+import type { Micro } from "./measure.ts";
 
 const BATCH = 1000;
 
@@ -32,6 +33,28 @@ export function benchLogRing(rounds: number): { writeNs: number; drainNs: number
   const total = rounds * BATCH;
   return { writeNs: Number(writeNs) / total / 2, drainNs: Number(drains[0]) / total, formatNs: Number(drains[1]) / total, records };
 }
+
+/** For run.ts. */
+export const MICRO: readonly Micro[] = [
+  {
+    name: "write a record, and drain it",
+    prepare: () => {
+      const ring = createLogRing();
+      const writer = new LogRingWriter(ring, new MetricCells(new SharedArrayBuffer(metricBytes())));
+      const reader = new LogRingReader(ring);
+      const x = typicalExchange();
+      return (count) => {
+        let records = 0;
+        for (let i = 0; i < count; i++) {
+          writer.write(x, 2.5);
+          // Never full, and drained in batches as the primary does.
+          if (i % BATCH === BATCH - 1 || i === count - 1) records += reader.drain(() => {});
+        }
+        return records === count ? records : Number.NaN;
+      };
+    },
+  },
+];
 
 if (import.meta.main) {
   const rounds = Number(process.argv[2] ?? 200);

@@ -6,6 +6,7 @@ import { normalisePath } from "../../src/data/route/normalise.ts";
 import type { Router } from "../../src/data/route/router.ts";
 import type { MatchPlan } from "../../src/plan/plan.ts";
 import { ReadExchange } from "../../test/support/read-exchange.ts";
+import type { Micro } from "./measure.ts";
 
 const HOT = 10;
 /** Requests in one timed stretch. */
@@ -83,6 +84,38 @@ export function benchMatch(rounds: number, size = 10_000): MatchCost {
     wrong,
   };
 }
+
+function matching(size: number, requests: readonly ReadExchange[]): Micro["prepare"] {
+  return () => {
+    const router = tableOf(size);
+    const ids = requests.map((x) => router.match(x));
+    if (ids.some((id) => id < 0) || new Set(ids).size !== requests.length) throw new Error("the wrong routes");
+    return (count) => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += router.match(requests[i % requests.length]!); // the remainder is an index
+      return sum;
+    };
+  };
+}
+
+const hotRequests = (): readonly ReadExchange[] => Array.from({ length: HOT }, (_, n) => requestOf(n));
+
+/** For run.ts. */
+export const MICRO: readonly Micro[] = [
+  { name: "10 routes", prepare: matching(HOT, hotRequests()) },
+  { name: "the same ten requests in 10000 routes", prepare: matching(10_000, hotRequests()) },
+  {
+    name: "normalise a path",
+    prepare: () => {
+      const paths = hotRequests().map((x) => x.path);
+      return (count) => {
+        let sum = 0;
+        for (let i = 0; i < count; i++) sum += normalisePath(paths[i % paths.length]!)?.length ?? Number.NaN; // the remainder is an index
+        return sum;
+      };
+    },
+  },
+];
 
 if (import.meta.main) {
   const rounds = Number(process.argv[2] ?? 500);

@@ -6,6 +6,7 @@ import type { Balance } from "../../src/plan/plan.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 import { typicalExchange } from "../../test/support/recorded-exchange.ts";
 import { endpoints, inertPool, upstreamPlan } from "../../test/support/upstreams.ts";
+import type { Micro } from "./measure.ts";
 
 const BATCH = 1000;
 const WORKERS = 8;
@@ -60,6 +61,27 @@ function measure(balance: Balance, count: number, equal: boolean, rounds: number
   const bytes = (process.memoryUsage().heapUsed - heapBefore) / (rounds * BATCH);
   return { selectNs, bytes, wholeNs: perCall(whole) };
 }
+
+/** For run.ts. */
+export const MICRO: readonly Micro[] = BALANCES.map((balance) => ({
+  name: `${balance} of 16, with begin and done`,
+  prepare: () => {
+    const health = new TargetHealth(TargetHealth.allocate(WORKERS), 0);
+    const plan = upstreamPlan({ balance, hashOn: { kind: "path" } });
+    const list = endpoints(Array.from({ length: 16 }, () => 1));
+    const upstream = createUpstream(plan, list, { health, poolFor: inertPool, now: monotonicMs, random: Math.random });
+    const x = typicalExchange();
+    return (count) => {
+      for (let i = 0; i < count; i += 1) {
+        const chosen = upstream.select(x, null);
+        if (chosen === null) return Number.NaN;
+        upstream.begin(chosen);
+        upstream.done(chosen, "success");
+      }
+      return count;
+    };
+  },
+}));
 
 if (import.meta.main) {
   for (const cost of benchSelect(Number(process.argv[2] ?? 200), [3, 16, 256])) {

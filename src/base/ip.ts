@@ -133,6 +133,24 @@ export function formatIpBytes(bytes: Uint8Array): string {
   return formatGroups(scratch);
 }
 
+/** Bytes of the last masked address: reused. */
+const masked: Groups = new Uint16Array(GROUPS);
+
+/**
+ * @param bits4 leading bits that count of an IPv4 address. @param bits6 the same for IPv6
+ * @returns a text that is equal for addresses that agree in so many bits, and for no others; what is no address ('' for a Unix socket) as it is
+ */
+export function maskIp(ip: string, bits4: number, bits6: number): string {
+  if (!parseGroups(ip, scratch)) return ip;
+  const bits = isMapped(scratch) ? MAPPED_BITS + bits4 : bits6;
+  let text = isMapped(scratch) ? "4" : "6";
+  for (let i = 0; i < GROUPS && 16 * i < bits; i++) {
+    masked[i] = scratch[i]! & (0xffff << (16 - Math.min(16, bits - 16 * i)));
+    text += String.fromCharCode(masked[i]! >>> 8, masked[i]! & 255);
+  }
+  return text;
+}
+
 /** 4, 6, or 0 when the text is no address. A mapped address counts as 4. */
 export function ipFamily(text: string): 4 | 6 | 0 {
   if (!parseGroups(text, scratch)) return 0;

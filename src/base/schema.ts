@@ -1,7 +1,10 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
 import * as z from "zod";
-import { parseDurationMs, parseFraction, parseSizeBytes } from "./units.ts";
+import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes } from "./units.ts";
+
+/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
+export const UNREADABLE = "(unreadable)";
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
@@ -49,6 +52,39 @@ export const size = once(() =>
 export const fraction = once(() =>
   unit(parseFraction, /^\d+(\.\d+)?%?$/, "a percentage from 0% to 100%", { description: "Fraction", examples: ["20%"] }),
 );
+
+/** Input `100/s`, `5000/min`, `10/hour`, `1000000/day`; output a count and a period in milliseconds. */
+export const rate = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const parsed = parseRate(text);
+      if (parsed !== null) return parsed;
+      ctx.addIssue({
+        code: "custom",
+        message: `expected a rate such as 100/s, 5000/min, 10/hour or 1000000/day, got ${JSON.stringify(text)}`,
+      });
+      return z.NEVER;
+    })
+    .meta({ description: "Rate", examples: ["100/s", "5000/min", "1000000/day"] });
+
+/** Input `10000/day`, `1000000/month`; output a count and its period. */
+export const quota = () =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const parsed = parseQuota(text);
+      if (parsed !== null) return parsed;
+      ctx.addIssue({
+        code: "custom",
+        message: `expected a quota such as 1000/hour, 10000/day or 1000000/month, got ${JSON.stringify(text)}`,
+      });
+      return z.NEVER;
+    })
+    .meta({ description: "Quota", examples: ["10000/day", "1000000/month"] });
+
+/** Name of a claim, or names joined by dots for one inside another. */
+export const claimName = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected the name of a claim, without spaces");
 
 /** A name users give to upstreams, routes and the like. */
 export const name = once(() =>

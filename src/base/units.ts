@@ -53,3 +53,37 @@ export function formatSizeBytes(bytes: number): string {
     if (bytes >= size && bytes % size === 0) return `${bytes / size}${unit}`;
   return `${bytes}B`;
 }
+
+/** Months and years have no fixed length in milliseconds: calendar quotas are not rates. */
+const RATE_PERIOD_MS: Readonly<Record<string, number>> = {
+  s: 1000,
+  sec: 1000,
+  min: 60_000,
+  m: 60_000,
+  h: 3_600_000,
+  hour: 3_600_000,
+  day: 86_400_000,
+  d: 86_400_000,
+};
+
+/** @param text `100/s`, `5000/min`, `10/hour` or `1000000/day`. @returns a positive whole count in a period, or null. */
+export function parseRate(text: string): { readonly count: number; readonly periodMs: number } | null {
+  const m = /^(\d{1,15})\/([a-z]+)$/.exec(text);
+  const periodMs = RATE_PERIOD_MS[m?.[2] ?? ""];
+  const count = Number(m?.[1]);
+  return m === null || periodMs === undefined || count === 0 ? null : { count, periodMs };
+}
+
+/** Nominal length of a month, for what has to have one. */
+const MONTH_MS = 30 * 86_400_000;
+
+/** @param text as {@link parseRate}, and `1000000/month`. @returns the count and its period; a month of the calendar has no length of its own: `month` says so. */
+export function parseQuota(text: string): { readonly count: number; readonly periodMs: number; readonly month: boolean } | null {
+  const m = /^(\d{1,15})\/month$/.exec(text);
+  if (m === null) {
+    const rate = parseRate(text);
+    return rate === null ? null : { ...rate, month: false };
+  }
+  const count = Number(m[1]);
+  return count === 0 ? null : { count, periodMs: MONTH_MS, month: true };
+}

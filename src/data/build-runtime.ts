@@ -5,8 +5,11 @@ import { monotonicMs } from "../base/clock.ts";
 import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
-import { POLICIES } from "./policies/registry.ts";
-import type { Policy } from "./policy.ts";
+import { IdentityHeaders } from "./identity-headers.ts";
+import type { Authenticator } from "./policies/auth/authenticator.ts";
+import { AUTHENTICATORS } from "./policies/auth/registry.ts";
+import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
+import type { Policy, PolicyResources } from "./policy.ts";
 import { compileRouter } from "./route/compile.ts";
 import { parsePattern } from "./route/pattern.ts";
 import type { Route, Runtime } from "./runtime.ts";
@@ -30,17 +33,25 @@ export interface OwnedRuntime extends Runtime {
 export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const { plan, services } = options;
   const client = createClientResolver(plan.trustedProxies);
-  const routes = plan.routes.map(buildRoute); // before anything that must be given back
+  const identityHeaders = new IdentityHeaders(plan.identity);
+  const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
+  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
       health: services.health,
+      breakers: services.breakers,
       poolFor: (endpoint, of) => services.poolFor(endpoint, of),
       retire: (endpoint: Endpoint) => services.releasePool(endpoint.plan, upstream),
       now: monotonicMs,
       random: Math.random,
     }),
   );
+  for (const { breaker } of upstreams) {
+    const fallback = breaker?.plan.fallback ?? null;
+    if (breaker === null || fallback?.kind !== "upstream") continue;
+    breaker.standIn = upstreams.find((each) => each.name === fallback.name) ?? missing(fallback.name);
+  }
   return {
     plan,
     limits: plan.limits,
@@ -48,10 +59,15 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     routes,
     upstreams,
     services,
+    identityHeaders,
     inFlight: 0,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
   };
+}
+
+function missing(upstream: string): never {
+  throw new Error(`there is no upstream ${upstream} to stand in`);
 }
 
 /** Discovery found other addresses for an upstream. Unknown names are ignored: the plan moved on. */
@@ -64,16 +80,28 @@ export function retireRuntime(runtime: OwnedRuntime): void {
   for (const upstream of runtime.upstreams) upstream.setEndpoints([]);
 }
 
-function buildRoute(plan: RoutePlan, id: number): Route {
+function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
+  const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
+  return new Map(
+    plan.authenticators.map((each) => {
+      const create = AUTHENTICATORS[each.kind];
+      if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
+      return [each.name, create({ plan: each, consumers, tiers, services })];
+    }),
+  );
+}
+
+function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
-  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods };
+  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };
   const policies = plan.policies.map(({ name, config }): Policy => {
     const entry = POLICIES.find((each) => each.name === name);
     if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);
     return entry.create(config, context);
   });
-  const having = (hook: "onRequest" | "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
+  const having = (hook: "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
     const list = policies.filter((policy) => policy[hook] !== undefined);
     return list.length === 0 ? null : list;
   };
@@ -83,11 +111,25 @@ function buildRoute(plan: RoutePlan, id: number): Route {
     name: plan.name,
     metricSlot: plan.metricSlot,
     paramNames: pattern.paramNames,
-    onRequest: having("onRequest"),
+    onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),
     onResponse: having("onResponse")?.toReversed() ?? null,
     onFinish: having("onFinish"),
     answersPreflight: policies.some((policy) => policy.name === "cors"),
     weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
   };
+}
+
+const FIRST_AFTER = POLICIES.findIndex((each) => each.name === FIRST_AFTER_IDENTITY);
+
+/** What runs before anything is sent upstream, in order. Both hooks become one list, so that the pipeline knows one kind of step. */
+function requestSteps(policies: readonly Policy[]): readonly Policy[] | null {
+  const asking = policies.filter((policy) => policy.onRequest !== undefined);
+  const isBefore = ({ name }: Policy): boolean => POLICIES.findIndex((each) => each.name === name) < FIRST_AFTER;
+  const identified = policies.flatMap((policy): Policy[] => {
+    const { name, onIdentified } = policy;
+    return onIdentified === undefined ? [] : [{ name, onRequest: (x) => policy.onIdentified?.(x) }];
+  });
+  const steps = [...asking.filter(isBefore), ...identified, ...asking.filter((policy) => !isBefore(policy))];
+  return steps.length === 0 ? null : steps;
 }

@@ -1,6 +1,9 @@
 // Owns the per-request record: what the listener read, what the pipeline decided, what the log will say.
 // Engines subclass it with the writing side, so that one request is one object. Must never import control/ or an engine.
+import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../base/errors.ts";
+import type { Admission } from "./admission.ts";
+import type { Identity } from "./identity.ts";
 import type { Route, Runtime } from "./runtime.ts";
 
 /** How the request's body is framed. */
@@ -80,6 +83,8 @@ export abstract class Exchange {
   bodyDone = true;
   /** The client holds its body back until it sees 100 (Continue), which readBody() sends: a refusal need not wait for the body. */
   awaitsContinue = false;
+  /** The whole request body, when a policy has read it: whoever wants it now takes it from here. */
+  bufferedBody: Buffer | null = null;
   /** How the client spoke. */
   protocol: "http/1.0" | "http/1.1" = "http/1.1";
   /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */
@@ -92,6 +97,14 @@ export abstract class Exchange {
   params: readonly string[] = NO_PARAMS;
   /** The path and query that go upstream, after rewrite policies. */
   upstreamPath = "";
+  /** Who asks, proven by the auth policy; null on public routes and until then. */
+  identity: Identity | null = null;
+  /** The query as the access log may have it, when a credential stands in it; null: as it is. */
+  loggedQuery: string | null = null;
+  /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
+  admission: Admission | null = null;
+  /** WWW-Authenticate headers, flat, for a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
+  challenges: HeaderList | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */
@@ -158,6 +171,11 @@ export abstract class Exchange {
   abstract readonly started: boolean;
   /** True when the client is gone or the response complete: nothing may be written. */
   abstract readonly closed: boolean;
+
+  /** The client's certificate, verified by the listener; null when it has none, or the listener asks for none. The same object for a whole connection. */
+  clientCertificate(): X509Certificate | null {
+    return null;
+  }
 
   /** First value of a request header. @param name lowercase */
   header(name: string): string | undefined {

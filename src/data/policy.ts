@@ -1,6 +1,10 @@
 // The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
 import type { ErrorCode } from "../base/errors.ts";
+import type { Plan } from "../plan/plan.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity-headers.ts";
+import type { Authenticator } from "./policies/auth/authenticator.ts";
+import type { Services } from "./runtime.ts";
 
 /** An answer made by the gateway itself. */
 export type Reply =
@@ -43,7 +47,7 @@ export interface ResponseHead {
 
 /**
  * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
- * Order: onRequest (registry order) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
+ * Order: onRequest (registry order; onIdentified in the middle of it) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
  * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
  */
 export interface Policy {
@@ -54,6 +58,11 @@ export interface Policy {
    * Return a promise only when the work really is asynchronous.
    */
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  /**
+   * As onRequest, but when it is known who calls: after `auth` and `authorize`, before every policy that comes after them. For what counts or
+   * decides by caller and yet has something to do before.
+   */
+  onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** Once for each attempt, with the headers that will be sent. Synchronous. */
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
   /** When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous. */
@@ -71,4 +80,14 @@ export interface PolicyRoute {
   readonly paramNames: readonly string[];
   /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
   readonly methods: readonly string[];
+  readonly resources: PolicyResources;
+}
+
+/** What the policies of one plan share in this worker. */
+export interface PolicyResources {
+  readonly plan: Plan;
+  readonly services: Services;
+  /** By name. */
+  readonly authenticators: ReadonlyMap<string, Authenticator>;
+  readonly identityHeaders: IdentityHeaders;
 }

@@ -2,8 +2,15 @@
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
 import type { ErrorCode } from "../base/errors.ts";
 import type { TimerWheel } from "../base/timer-wheel.ts";
+import type { Verdict } from "../offload/verify-pool.ts";
+import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
+import type { LimitTable } from "../shared/limit-table.ts";
+import type { LimitOutcome } from "../shared/metric-cells.ts";
+import type { ReplaySet } from "../shared/replay-set.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity-headers.ts";
+import type { KeyStore } from "./key-store.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -38,9 +45,21 @@ export interface Services {
   draining: boolean;
   /** Mirrored requests under way. */
   mirrored: number;
+  /** Keys that the primary fetched. */
+  readonly keys: KeyStore;
+  /** Checks a token's signature in another thread. @returns null when too many tokens wait */
+  verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null;
+  /** Single-use values that any worker has seen. */
+  readonly replay: ReplaySet;
   nextRequestId(): string;
   /** A finished exchange goes to metrics and access log. */
   record(x: Exchange): void;
+  /** The table of limits, this worker's view. */
+  readonly limits: LimitTable;
+  /** What callers' names are hashed with: equal in a fleet, secret. */
+  readonly limitHashKey: Uint8Array;
+  /** A limit's decision. @param slot of the metric cells */
+  recordLimit(slot: number, outcome: LimitOutcome): void;
   /** An upstream attempt is over. @param code why it failed, null when a response came. @param firstByteMs -1 when none came. */
   recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void;
   recordRetry(slot: number): void;
@@ -57,6 +76,7 @@ export interface Runtime {
   readonly routes: readonly Route[];
   readonly upstreams: readonly Upstream[];
   readonly services: Services;
+  readonly identityHeaders: IdentityHeaders;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
   /** Computes {@link Exchange.clientInfo}. */

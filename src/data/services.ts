@@ -1,18 +1,27 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
 import { type ErrorCode, errorNumber } from "../base/errors.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
+import type { Verdict, VerifyPool } from "../offload/verify-pool.ts";
+import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
+import { BreakerTable } from "../shared/breaker-table.ts";
+import { LimitTable } from "../shared/limit-table.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
-import { CELL, MetricCells } from "../shared/metric-cells.ts";
+import { CELL, type LimitOutcome, MetricCells } from "../shared/metric-cells.ts";
+import { ReplaySet } from "../shared/replay-set.ts";
 import { TargetHealth } from "../shared/target-health.ts";
 import type { Exchange } from "./exchange.ts";
+import { KeyStore } from "./key-store.ts";
 import type { Services } from "./runtime.ts";
 import { H1Pool } from "./upstream/h1/pool.ts";
 import type { Pool } from "./upstream/upstream.ts";
 
 /** How often gauges are written to the metric cells, ms. */
 const GAUGE_MS = 250;
+
+/** prepare() was not called: nothing can be verified. */
+const FAILED: Promise<Verdict> = Promise.resolve("failed");
 
 interface SharedPool {
   readonly pool: Pool;
@@ -22,15 +31,21 @@ interface SharedPool {
 export class WorkerServices implements Services {
   readonly wheel = new TimerWheel();
   readonly health: TargetHealth;
+  readonly breakers: BreakerTable;
+  readonly limits: LimitTable;
+  readonly limitHashKey: Uint8Array;
+  readonly replay: ReplaySet;
   inFlight = 0;
   webSockets = 0;
   draining = false;
   mirrored = 0;
+  readonly keys: KeyStore;
   /** Open client connections, set by the worker. */
   countConnections: () => number = () => 0;
   private readonly cells: MetricCells;
   private readonly log: LogRingWriter;
   private readonly warn: (message: string) => void;
+  private verifier: VerifyPool | null = null;
   private undici: typeof import("./upstream/pool.ts").UndiciPool | null = null;
   private readonly pools = new Map<string, SharedPool>();
   // Random enough to be told from every other thread's, which is all it is for: node:crypto takes a new thread 5 ms to load.
@@ -40,8 +55,14 @@ export class WorkerServices implements Services {
   private idCounter = 0;
   private loop = performance.eventLoopUtilization();
 
-  constructor(shared: SharedMemory, warn: (message: string) => void) {
+  /** @param askForKeys asks the primary to look for new keys of a source */
+  constructor(shared: SharedMemory, warn: (message: string) => void, askForKeys: (source: string) => void) {
+    this.keys = new KeyStore(askForKeys);
     this.health = new TargetHealth(shared.health, shared.workerIndex);
+    this.breakers = new BreakerTable(shared.breakers, shared.workerIndex);
+    this.limits = new LimitTable(shared.limits, shared.workerIndex);
+    this.limitHashKey = shared.limitHashKey;
+    this.replay = new ReplaySet(shared.replay);
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);
@@ -68,6 +89,10 @@ export class WorkerServices implements Services {
     this.cells.retry(slot);
   }
 
+  recordLimit(slot: number, outcome: LimitOutcome): void {
+    this.cells.limit(slot, outcome);
+  }
+
   recordMirror(sent: boolean): void {
     this.cells.add(sent ? CELL.mirroredTotal : CELL.mirrorDroppedTotal, 1);
   }
@@ -77,10 +102,18 @@ export class WorkerServices implements Services {
     this.warn(`${message} (request ${requestId}): ${what}`);
   }
 
-  /** Loads what a plan needs and most do not: undici. Before a runtime is built from it. */
+  verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null {
+    return this.verifier === null ? FAILED : this.verifier.verify(token, alg, key);
+  }
+
+  /** Loads what a plan needs and most do not: undici, the thread that verifies tokens. Before a runtime is built from it. */
   async prepare(plan: Plan): Promise<void> {
     if (plan.upstreams.some((upstream) => upstream.pool.client === "undici"))
       this.undici ??= (await import("./upstream/pool.ts")).UndiciPool;
+    if (this.verifier === null && plan.authenticators.some((each) => each.kind === "jwt")) {
+      const { VerifyPool } = await import("../offload/verify-pool.ts");
+      this.verifier ??= new VerifyPool(this.warn);
+    }
   }
 
   /** The pool for an endpoint: shared by all plans that describe the upstream alike, so that a reload keeps warm connections. */

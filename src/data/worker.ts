@@ -71,6 +71,7 @@ interface Prepared {
   readonly opened: ReadonlyMap<string, OpenListener>;
   /** Everything this plan listens on, by fingerprint. */
   readonly wanted: ReadonlySet<string>;
+  readonly keySources: ReadonlySet<string>;
 }
 
 class WorkerThread {
@@ -93,7 +94,11 @@ class WorkerThread {
     this.#init = init;
     this.#send = send;
     this.#heartbeat = new Heartbeat(init.shared.heartbeat);
-    this.#services = new WorkerServices(init.shared, (message) => send({ kind: "warning", message }));
+    this.#services = new WorkerServices(
+      init.shared,
+      (message) => send({ kind: "warning", message }),
+      (source) => send({ kind: "unknown-key", source }),
+    );
     this.#services.countConnections = () => this.#connections();
     setInterval(() => this.#heartbeat.beat(init.shared.workerIndex), HEARTBEAT_MS);
     setInterval(() => this.#sweep(), SWEEP_MS);
@@ -123,6 +128,13 @@ class WorkerThread {
       case "drain":
         void this.#drain(message.timeoutMs, "draining", 0);
         break;
+      // At once, not behind a plan that is being prepared: sets know which is the newer.
+      case "keys":
+        this.#services.keys.update(message.sets);
+        break;
+      case "keys-checked":
+        this.#services.keys.answered(message.source, message.ok, message.restMs);
+        break;
       case "crash":
         if (this.#init.testHooks) setImmediate(() => crash());
         break;
@@ -134,7 +146,7 @@ class WorkerThread {
     }
   }
 
-  async #obey(message: Exclude<ToWorker, { kind: "drain" | "crash" | "block" }>): Promise<void> {
+  async #obey(message: Extract<ToWorker, { kind: "init" | "prepare" | "activate" | "discard" | "endpoints" }>): Promise<void> {
     switch (message.kind) {
       case "init":
         if (await this.#prepare(message.bundle)) this.#activate(message.bundle.plan.version, "ready");
@@ -156,7 +168,7 @@ class WorkerThread {
 
   /** Builds the runtime and opens what is new. @returns false when refused; then nothing has changed. */
   async #prepare(bundle: PlanBundle): Promise<boolean> {
-    const { plan, endpoints } = bundle;
+    const { plan, endpoints, keys } = bundle;
     if (this.draining) {
       this.#send({ kind: "refused", version: plan.version, message: "the worker is draining" });
       return false;
@@ -167,6 +179,7 @@ class WorkerThread {
     let runtime: OwnedRuntime | null = null;
     try {
       await this.#services.prepare(plan);
+      this.#services.keys.update(keys);
       runtime = buildRuntime({ plan, endpoints, services: this.#services });
       // The first listener of all may get its first request before activate(): there must be a runtime to serve it.
       this.#runtime ??= runtime;
@@ -181,7 +194,7 @@ class WorkerThread {
       this.#send({ kind: "refused", version: plan.version, message: error instanceof Error ? error.message : String(error) });
       return false;
     }
-    this.#prepared = { version: plan.version, runtime, opened, wanted };
+    this.#prepared = { version: plan.version, runtime, opened, wanted, keySources: new Set(keys.keys()) };
     return true;
   }
 
@@ -208,6 +221,7 @@ class WorkerThread {
     this.#prepared = null;
     if (this.#runtime !== null && this.#runtime !== prepared.runtime) this.#retired.add(this.#runtime);
     this.#runtime = prepared.runtime;
+    this.#services.keys.keepOnly(prepared.keySources);
     for (const [key, each] of prepared.opened) {
       this.#listeners.set(key, each);
       this.#takePlace(each);

@@ -18,8 +18,38 @@ export interface InstanceState {
   readonly listeners: readonly ListenerState[];
   readonly workers: readonly WorkerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
+  readonly limits: LimitTableStatus;
+  /** Where keys for tokens are fetched. */
+  readonly keySources: readonly KeySourceStatus[];
   /** Access-log records that the sink could not take. */
   readonly logSinkDropped: number;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
+}
+
+/** How the instance stands to its fleet. */
+export interface FleetState {
+  /** Where Redis is, without credentials. */
+  readonly redis: string;
+  /** Limits are reconciled. While not, the instance goes on with its share. */
+  readonly connected: boolean;
+  /** Since when that is so, epoch ms. */
+  readonly sinceMs: number;
+  /** Why not; null while connected. */
+  readonly trouble: string | null;
+  readonly instances: number;
+  /** Since Redis last answered for every part of the keys; null before the first time. */
+  readonly syncAgeMs: number | null;
+  readonly lastSyncMs: number;
+  readonly syncs: number;
+  readonly syncFailures: number;
+  readonly syncMsSum: number;
+  /** Buckets told to Redis, all together. */
+  readonly entries: number;
+  /** Units by which the fleet was found to have overdrawn a bucket at most, of late. */
+  readonly drift: number;
+  /** Strict buckets with a lease. */
+  readonly leases: number;
 }
 
 export interface ListenerState {
@@ -40,7 +70,24 @@ export interface WorkerStatus {
 export interface UpstreamStatus {
   readonly name: string;
   readonly balance: string;
+  /** The upstream's own; null when it has none. */
+  readonly breaker: BreakerStatus | null;
   readonly targets: readonly TargetStatus[];
+}
+
+/** One key set of an identity provider. */
+export interface KeySourceStatus {
+  readonly url: string;
+  /** Names of the authenticators that use it. */
+  readonly authenticators: readonly string[];
+  /** stale: the provider does not answer, its last keys are in use; missing: there are none, its tokens are answered with 503. */
+  readonly state: "fresh" | "stale" | "missing";
+  readonly keys: number;
+  /** Since the last fetch that succeeded; null when there was none. */
+  readonly ageMs: number | null;
+  readonly fetches: { readonly ok: number; readonly failed: number };
+  /** Why the last fetch failed; null when it did not. */
+  readonly trouble: string | null;
 }
 
 /** One endpoint of an upstream. */
@@ -50,7 +97,41 @@ export interface TargetStatus {
   readonly slot: number;
   readonly weight: number;
   readonly healthy: boolean;
-  /** `ok`, `active check failed`, `ejected`: one short phrase. */
+  /** `ok`, `active check failed`, `breaker open`, `ejected`: one short phrase. */
   readonly reason: string;
   readonly inFlight: number;
+  readonly breaker: BreakerStatus | null;
+}
+
+export interface BreakerStatus {
+  /** `closed`, `open`, `half-open`, `recovering`, `forced open`, `forced closed`. */
+  readonly state: string;
+  /** The same as a number (PHASE of shared/breaker-word.ts). */
+  readonly phase: number;
+  /** Time in this state; null since ever. */
+  readonly forMs: number | null;
+  /** While open. */
+  readonly halfOpenInMs: number | null;
+  /** In a row, without having been closed in between. */
+  readonly openings: number;
+  /** What was counted in the rolling window. */
+  readonly window: { readonly total: number; readonly failed: number; readonly slow: number };
+  /** While half-open: trials wanted, given out, gone well. */
+  readonly round: { readonly trials: number; readonly taken: number; readonly succeeded: number } | null;
+  /** Ever: changes to a state, trials, requests turned away, requests that the fallback took. */
+  readonly totals: Readonly<Record<"opened" | "halfOpened" | "recovered" | "closed" | "trials" | "rejected" | "fallbacks", number>>;
+}
+
+/** The table of limits as a whole. Counts of slots are some seconds old. */
+export interface LimitTableStatus {
+  readonly slots: number;
+  /** Shared memory, most of it never touched. */
+  readonly bytes: number;
+  /** Slots that belong to a caller. */
+  readonly inUse: number;
+  /** Those of them that hold something: no other caller can have these. */
+  readonly active: number;
+  /** Decisions that found no slot and shared a bucket, and requests refused because not even that was there; since start. */
+  readonly fullEvents: number;
+  readonly refusedEvents: number;
 }

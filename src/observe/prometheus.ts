@@ -3,8 +3,8 @@
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, LATENCY_BOUNDS_S } from "../shared/metric-cells.ts";
-import type { InstanceState } from "./instance-state.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import type { BreakerStatus, FleetState, InstanceState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -19,8 +19,12 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   page.family("sluice_errors_total", "counter", "Exchanges that ended with an error code of the gateway.");
   for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
   renderTargets(page, totals, state);
+  renderBreakers(page, state);
+  renderLimits(page, totals, state);
   renderWorkers(page, totals, state);
+  renderKeySources(page, state);
   renderInstance(page, totals, state);
+  if (state.fleet !== null) renderFleet(page, state.fleet);
   return page.text();
 }
 
@@ -80,6 +84,57 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
   for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
 }
 
+/** An upstream's own breaker has no target label. Upstreams without a breaker have no series. */
+function renderBreakers(page: Page, state: InstanceState): void {
+  const rows: { readonly labels: Labels; readonly breaker: BreakerStatus }[] = [];
+  for (const { name, breaker, targets } of state.upstreams) {
+    if (breaker !== null) rows.push({ labels: { upstream: name }, breaker });
+    for (const target of targets)
+      if (target.breaker !== null) rows.push({ labels: { upstream: name, target: target.key }, breaker: target.breaker });
+  }
+  page.family("sluice_breaker_state", "gauge", "0 closed, 1 open, 2 half-open, 3 recovering, 4 forced open, 5 forced closed.");
+  for (const { labels, breaker } of rows) page.sample("sluice_breaker_state", labels, breaker.phase);
+  page.family("sluice_breaker_transitions_total", "counter", "Changes of a breaker to a state.");
+  for (const { labels, breaker } of rows) {
+    const { opened, halfOpened, recovered, closed } = breaker.totals;
+    const changes = { open: opened, "half-open": halfOpened, recovering: recovered, closed };
+    for (const [to, count] of Object.entries(changes)) page.sample("sluice_breaker_transitions_total", { ...labels, to }, count);
+  }
+  page.family("sluice_breaker_trials_total", "counter", "Requests that a half-open breaker let pass.");
+  for (const { labels, breaker } of rows) page.sample("sluice_breaker_trials_total", labels, breaker.totals.trials);
+  const own = rows.filter(({ labels }) => labels["target"] === undefined);
+  page.family("sluice_breaker_rejected_total", "counter", "Exchanges answered with breaker_open, over all breakers of the upstream.");
+  for (const { labels, breaker } of own) page.sample("sluice_breaker_rejected_total", labels, breaker.totals.rejected);
+  page.family("sluice_breaker_fallbacks_total", "counter", "Exchanges that the fallback took, over all breakers of the upstream.");
+  for (const { labels, breaker } of own) page.sample("sluice_breaker_fallbacks_total", labels, breaker.totals.fallbacks);
+}
+
+/** Series of a limit appear with its first request. */
+function renderLimits(page: Page, totals: Totals, { limits }: InstanceState): void {
+  page.family(
+    "sluice_limit_decisions_total",
+    "counter",
+    "Requests at a limit: passed, refused, or shadowed (a shadow limit would have refused).",
+  );
+  for (const { route, limit, outcomes } of totals.limits())
+    for (const [i, outcome] of outcomes.some((count) => count > 0) ? LIMIT_OUTCOMES.entries() : [])
+      page.sample("sluice_limit_decisions_total", { route, limit, outcome }, outcomes[i] ?? 0);
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_limit_slots", "gauge", "Callers that the table of limits can tell apart at once.", limits.slots);
+  one("sluice_limit_slots_in_use", "gauge", "Slots that belong to a caller, at the last sweep.", limits.inUse);
+  one(
+    "sluice_limit_slots_active",
+    "gauge",
+    "Slots that hold something, so that nobody else can have them, at the last sweep.",
+    limits.active,
+  );
+  one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
+  one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
+}
+
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
   page.family("sluice_workers", "gauge", "Workers by state.");
   for (const name of WORKER_STATES) page.sample("sluice_workers", { state: name }, state.workers.filter((w) => w.state === name).length);
@@ -97,6 +152,20 @@ function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
   );
   each("sluice_worker_in_flight", "gauge", "Exchanges under way.", (i) => cell(i, CELL.inFlight));
   each("sluice_worker_connections", "gauge", "Open client connections.", (i) => cell(i, CELL.connections));
+}
+
+function renderKeySources(page: Page, { keySources }: InstanceState): void {
+  page.family("sluice_key_source_up", "gauge", "1 when the last fetch of a provider's keys succeeded.");
+  for (const { url, trouble } of keySources) page.sample("sluice_key_source_up", { url }, trouble === null ? 1 : 0);
+  page.family("sluice_key_source_keys", "gauge", "Keys in use; 0 when nothing can be verified.");
+  for (const { url, keys } of keySources) page.sample("sluice_key_source_keys", { url }, keys);
+  page.family("sluice_key_source_age_seconds", "gauge", "Since the last fetch that succeeded.");
+  for (const { url, ageMs } of keySources) if (ageMs !== null) page.sample("sluice_key_source_age_seconds", { url }, ageMs / 1000);
+  page.family("sluice_key_fetches_total", "counter", "Fetches of a provider's keys by result.");
+  for (const { url, fetches } of keySources) {
+    page.sample("sluice_key_fetches_total", { url, result: "ok" }, fetches.ok);
+    page.sample("sluice_key_fetches_total", { url, result: "failed" }, fetches.failed);
+  }
 }
 
 function renderInstance(page: Page, totals: Totals, state: InstanceState): void {
@@ -123,6 +192,38 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
   one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
   one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
+}
+
+function renderFleet(page: Page, fleet: FleetState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one(
+    "sluice_redis_up",
+    "gauge",
+    "1 while limits are reconciled with the fleet, 0 while this instance goes on with its share.",
+    fleet.connected ? 1 : 0,
+  );
+  one(
+    "sluice_redis_sync_age_seconds",
+    "gauge",
+    "Since Redis last answered for all keys; -1 before the first time.",
+    (fleet.syncAgeMs ?? -1000) / 1000,
+  );
+  page.family("sluice_redis_sync_duration_seconds", "summary", "Rounds of the reconciliation.");
+  page.sample("sluice_redis_sync_duration_seconds_sum", {}, fleet.syncMsSum / 1000);
+  page.sample("sluice_redis_sync_duration_seconds_count", {}, fleet.syncs);
+  one("sluice_redis_sync_failures_total", "counter", "Rounds that Redis did not answer in time, or refused.", fleet.syncFailures);
+  one("sluice_redis_sync_entries_total", "counter", "Buckets told to Redis.", fleet.entries);
+  one("sluice_fleet_instances", "gauge", "Instances that the fleet is taken to have.", fleet.instances);
+  one(
+    "sluice_fleet_drift_requests",
+    "gauge",
+    "Most that a bucket was found to be overdrawn by the fleet in the last 10 to 20 s.",
+    fleet.drift,
+  );
+  one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
 }
 
 /** Collects lines; a family's samples must follow its header. */

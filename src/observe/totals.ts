@@ -6,7 +6,9 @@ import {
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
   LATENCY_BUCKETS,
+  LIMIT_OUTCOMES,
   METRIC_ERRORS_MAX,
+  METRIC_LIMITS_MAX,
   type MetricCells,
   ROUTE,
   ROUTE_SLOT_NONE,
@@ -35,6 +37,13 @@ export interface RouteTotals {
   readonly bytesOut: number;
 }
 
+export interface LimitTotals {
+  readonly route: string;
+  readonly limit: string;
+  /** By LIMIT_OUTCOMES. */
+  readonly outcomes: readonly number[];
+}
+
 export interface EndpointTotals {
   readonly attempts: number;
   readonly retries: number;
@@ -56,13 +65,17 @@ interface Baseline {
 export class Totals {
   readonly cells: readonly MetricCells[];
   readonly routeNames: SlotNames;
+  /** Parts of limits, named `ROUTE LABEL`. */
+  readonly limitNames: SlotNames;
   private readonly routeBaselines = new Map<number, Float64Array>();
+  private readonly limitBaselines = new Map<number, Float64Array>();
   private readonly endpointOwners = new Map<number, Baseline>();
 
   /** @param routeSlots capacity, as the cells have it */
   constructor(cells: readonly MetricCells[], routeSlots?: number) {
     this.cells = cells;
     this.routeNames = new SlotNames((slot) => this.routeBaselines.set(slot, this.sumRoute(slot)), routeSlots);
+    this.limitNames = new SlotNames((slot) => this.limitBaselines.set(slot, this.sumLimit(slot)), METRIC_LIMITS_MAX);
   }
 
   /** Sum of a worker-wide cell. */
@@ -83,6 +96,13 @@ export class Totals {
   routes(): RouteTotals[] {
     const all: RouteTotals[] = [this.route(ROUTE_NONE, ROUTE_SLOT_NONE), this.route(ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW)];
     for (const [name, slot] of this.routeNames.entries()) all.push(this.route(name, slot));
+    return all;
+  }
+
+  /** Every part of a limit that has a slot, the collective one first. */
+  limits(): LimitTotals[] {
+    const all = [this.limit(`${ROUTE_OVERFLOW} ${ROUTE_OVERFLOW}`, ROUTE_SLOT_OVERFLOW)];
+    for (const [name, slot] of this.limitNames.entries()) all.push(this.limit(name, slot));
     return all;
   }
 
@@ -128,6 +148,19 @@ export class Totals {
       bytesIn: words[ROUTE.bytesIn]!,
       bytesOut: words[ROUTE.bytesOut]!,
     };
+  }
+
+  private limit(name: string, slot: number): LimitTotals {
+    const words = this.sumLimit(slot);
+    subtract(words, this.limitBaselines.get(slot));
+    const space = name.indexOf(" "); // names have none
+    return { route: name.slice(0, space), limit: name.slice(space + 1), outcomes: [...words] };
+  }
+
+  private sumLimit(slot: number): Float64Array {
+    const words = new Float64Array(LIMIT_OUTCOMES.length);
+    for (const cells of this.cells) cells.sumLimit(slot, words);
+    return words;
   }
 
   private sumRoute(slot: number): Float64Array {

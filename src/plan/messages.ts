@@ -1,15 +1,18 @@
 // The messages between the primary and a worker thread, and the launch orders of a process. Types only; must never hold logic.
 // Order: init -> ready | refused; then any of the rest. A prepared plan is either activated or discarded.
+import type { KeySetMap } from "./keys.ts";
 import type { EndpointPlan, Plan } from "./plan.ts";
 import type { SharedMemory } from "./shared-memory.ts";
 
 /** Upstream name -> its endpoints after name resolution. */
 export type EndpointMap = ReadonlyMap<string, readonly EndpointPlan[]>;
 
-/** A plan with what discovery knows: what a worker needs to build a runtime. */
+/** A plan with what discovery and the key sources know: what a worker needs to build a runtime. */
 export interface PlanBundle {
   readonly plan: Plan;
   readonly endpoints: EndpointMap;
+  /** Of all sources that the plan names. */
+  readonly keys: KeySetMap;
 }
 
 /** Primary -> worker. */
@@ -32,6 +35,10 @@ export type ToWorker =
   /** Forget the prepared plan: another worker could not take it. */
   | { readonly kind: "discard"; readonly version: number }
   | { readonly kind: "endpoints"; readonly upstream: string; readonly endpoints: readonly EndpointPlan[] }
+  /** Key sources have news. */
+  | { readonly kind: "keys"; readonly sets: KeySetMap }
+  /** Answers `unknown-key`, after the news if there were any. @property ok the provider answered. @property restMs it is not asked again before */
+  | { readonly kind: "keys-checked"; readonly source: string; readonly ok: boolean; readonly restMs: number }
   /** Stop accepting, finish what is under way for at most timeoutMs, then end the thread. Answered by `drained`. 0 cuts at once. */
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "crash" }
@@ -46,6 +53,8 @@ export type FromWorker =
   | { readonly kind: "refused"; readonly version: number; readonly message: string }
   /** An uncaught error: the thread stops accepting, finishes what it can and exits by itself. */
   | { readonly kind: "failed"; readonly message: string }
+  /** A token names a key that the source did not have: has it now? Answered by `keys-checked`. */
+  | { readonly kind: "unknown-key"; readonly source: string }
   /** Something an operator should know; nothing was lost. */
   | { readonly kind: "warning"; readonly message: string }
   /** Everything is closed; the thread ends now. @property cut exchanges that were still under way */

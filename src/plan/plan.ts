@@ -9,6 +9,12 @@ export interface Plan {
   /** CIDR blocks whose Forwarded / X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
   readonly upstreams: readonly UpstreamPlan[];
+  readonly authenticators: readonly AuthenticatorPlan[];
+  readonly consumers: readonly ConsumerPlan[];
+  readonly tiers: readonly TierPlan[];
+  /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
+  readonly limitSlots: Readonly<Record<string, number>>;
+  readonly identity: IdentityPlan;
   /** In match order (see config.md): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -35,8 +41,17 @@ export interface ListenerPlan {
 export interface ListenerTlsPlan {
   /** First is the default certificate. Paths are absolute. */
   readonly certificates: readonly CertificatePlan[];
+  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
+  readonly clientAuth: ClientAuthPlan | null;
   /** Changes when any file's content changes: what makes a worker reload. */
   readonly fingerprint: string;
+}
+
+export interface ClientAuthPlan {
+  /** PEM file, absolute. */
+  readonly caPath: string;
+  /** false: clients may come without one. */
+  readonly required: boolean;
 }
 
 export interface CertificatePlan {
@@ -61,6 +76,8 @@ export interface LimitsPlan {
   /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */
   readonly webSocketBufferBytes: number;
   readonly webSocketIdleTimeoutMs: number;
+  /** Slots of the table of limits, as wanted: shared/limit-layout.ts rounds up. */
+  readonly rateLimitBuckets: number;
 }
 
 export type Balance = "round-robin" | "least-request" | "random" | "hash";
@@ -74,7 +91,7 @@ export type HashOn =
 
 export interface UpstreamPlan {
   readonly name: string;
-  /** Not short. Changes when anything but the target list changes; equal fingerprints keep warm pools across plans. */
+  /** Not short. Changes when anything but the target list and the breaker changes; equal fingerprints keep warm pools across plans. */
   readonly fingerprint: string;
   readonly targets: readonly TargetPlan[];
   readonly balance: Balance;
@@ -87,6 +104,7 @@ export interface UpstreamPlan {
   readonly timeouts: TimeoutsPlan;
   readonly retry: RetryPlan;
   readonly health: HealthPlan;
+  readonly breaker: BreakerPlan | null;
   readonly tls: UpstreamTlsPlan | null;
   /** Header that carries the remaining time to the service, in ms; null for none. */
   readonly deadlineHeader: string | null;
@@ -176,6 +194,41 @@ export interface PassiveHealthPlan {
   readonly maxEjected: number;
 }
 
+/** Both included. */
+export interface StatusRange {
+  readonly min: number;
+  readonly max: number;
+}
+
+export type BreakerCondition = "connect-failure" | "reset" | "timeout" | "invalid";
+
+export interface BreakerPlan {
+  /** Slot of the upstream's own breaker in the shared table, stable while the name lives; a target's breaker has the slot of its endpoint. */
+  readonly slot: number;
+  /** Whose calls are judged. */
+  readonly scope: "target" | "upstream" | "both";
+  readonly errorRate: number;
+  readonly minimumRequests: number;
+  readonly windowMs: number;
+  /** A response head that takes longer is slow; 0: none is. */
+  readonly slowCallMs: number;
+  /** 0: slow calls do not matter. */
+  readonly slowCallRate: number;
+  readonly openForMs: number;
+  readonly maxOpenForMs: number;
+  readonly halfOpenRequests: number;
+  readonly trialTimeoutMs: number;
+  /** 0: all pass at once after the trials. */
+  readonly recoveryMs: number;
+  readonly failures: { readonly statuses: readonly StatusRange[]; readonly conditions: readonly BreakerCondition[] };
+  readonly fallback: BreakerFallback | null;
+}
+
+/** What is done while a breaker lets nothing pass; by default 503. */
+export type BreakerFallback =
+  /** @property config output of the `respond` policy's schema */
+  { readonly kind: "respond"; readonly config: unknown } | { readonly kind: "upstream"; readonly name: string };
+
 export interface UpstreamTlsPlan {
   /** PEM text, already read; null for the system's roots. */
   readonly ca: string | null;
@@ -237,3 +290,85 @@ export type ValueMatch =
   | { readonly name: string; readonly kind: "prefix"; readonly value: string }
   | { readonly name: string; readonly kind: "regex"; readonly value: string }
   | { readonly name: string; readonly kind: "present" };
+
+/** A named authenticator (`auth.<name>`). */
+export interface AuthenticatorPlan {
+  readonly name: string;
+  /** Key in the registry of kinds: `jwt`, `apiKey`, ... */
+  readonly kind: string;
+  /** Output of the kind's schema. */
+  readonly config: unknown;
+  /** Changes when anything in `config` does: equal fingerprints keep caches across plans. */
+  readonly fingerprint: string;
+}
+
+/** A caller known to the configuration. */
+export interface ConsumerPlan {
+  readonly id: string;
+  readonly tier: string | null;
+  readonly scopes: readonly string[];
+  readonly roles: readonly string[];
+  readonly groups: readonly string[];
+  /** Hashes of API keys, as written (`sha256:<hex>`, `hmac-sha256:<hex>`). */
+  readonly keys: readonly string[];
+  /** For Basic authentication; null: the id. */
+  readonly username: string | null;
+  /** Hash of the password, as `sluice password hash` prints it; null for none. */
+  readonly password: string | null;
+  /** What client certificates that prove this consumer say of themselves: names or `sha256:<hex>` of the whole. */
+  readonly certificates: readonly string[];
+  readonly signingSecrets: readonly SigningSecretPlan[];
+}
+
+/** A shared secret for request signatures (RFC 9421, hmac-sha256). */
+export interface SigningSecretPlan {
+  /** Unique among all consumers. */
+  readonly keyId: string;
+  /** As configured: text, or `base64:` and bytes. */
+  readonly secret: string;
+}
+
+/** A usage plan. */
+export interface TierPlan {
+  readonly name: string;
+  readonly rate: RatePlan | null;
+  /** Requests that may come at once; null: as many as a second's worth of the rate, at least 1. */
+  readonly burst: number | null;
+  readonly quota: QuotaPlan | null;
+  /** Requests under way at once; null for no limit. */
+  readonly concurrency: number | null;
+}
+
+/** `count` in `periodMs`. */
+export interface RatePlan {
+  readonly count: number;
+  readonly periodMs: number;
+}
+
+/** `count` in a period of UTC that is `periodMs` long, or in a month of the calendar (then `periodMs` is 30 days). */
+export interface QuotaPlan extends RatePlan {
+  readonly month: boolean;
+}
+
+/** How services are told who is calling. Header names are lowercase and begin with `x-`. */
+export interface IdentityPlan {
+  /** null: not sent. */
+  readonly headers: Readonly<Record<"consumer" | "scopes" | "roles" | "groups" | "tier" | "authenticator", string | null>>;
+  readonly claims: readonly { readonly header: string; readonly claim: string }[];
+  readonly token: InternalTokenPlan | null;
+  /** No client may send these: all names above, the default ones, and some that services know from elsewhere. */
+  readonly protectedNames: readonly string[];
+}
+
+/** The signed token to services. */
+export interface InternalTokenPlan {
+  readonly header: string;
+  readonly algorithm: "EdDSA" | "HS256";
+  /** PEM of an Ed25519 private key, or the shared secret. */
+  readonly key: string;
+  /** `kid`: RFC 7638 thumbprint of the public key; null for a shared secret. */
+  readonly keyId: string | null;
+  readonly ttlMs: number;
+  readonly issuer: string;
+  readonly audience: string | null;
+}

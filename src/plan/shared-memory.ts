@@ -9,10 +9,18 @@ export interface SharedMemory {
   readonly workerIndex: number;
   /** Shared by all: see shared/target-health.ts. */
   readonly health: SharedArrayBuffer;
+  /** Shared by all: see shared/breaker-layout.ts. */
+  readonly breakers: SharedArrayBuffer;
+  /** Shared by all: see shared/limit-layout.ts. */
+  readonly limits: SharedArrayBuffer;
+  /** The key that names are hashed with before they get into the table of limits: 128 bits, the same as long as the process lives. */
+  readonly limitHashKey: Uint8Array;
   /** Written by this worker only: see shared/metric-cells.ts. */
   readonly metrics: SharedArrayBuffer;
   /** This worker produces, the primary consumes: see shared/log-ring.ts. */
   readonly logRing: SharedArrayBuffer;
   /** Written by all workers, each its own cell: see shared/heartbeat.ts. */
   readonly heartbeat: SharedArrayBuffer;
+  /** Written by all: see shared/replay-set.ts. */
+  readonly replay: SharedArrayBuffer;
 }

@@ -20,7 +20,7 @@ import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
 import type { Exchange } from "../data/exchange.ts";
 import { CELL, type MetricCells } from "./metric-cells.ts";
 
-const RECORD_VERSION = 1;
+const RECORD_VERSION = 2;
 
 /** The string fields of a record with the most characters kept of each; what is longer is cut. */
 const FIELDS = {
@@ -34,6 +34,7 @@ const FIELDS = {
   target: 256,
   detail: 256,
   userAgent: 256,
+  consumer: 256,
 } as const satisfies Record<string, number>;
 type Field = keyof typeof FIELDS;
 const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[]; // Object.keys loses the literal type
@@ -48,6 +49,10 @@ const FRAME_WORDS_MIN = STRINGS_BYTE / 4;
 const NATIVE_WRITE_CHARS_MIN = 20;
 /** What a byte string cannot carry: replaced by `?`. */
 const NOT_LATIN1 = /[^\x00-\xff]/g;
+
+/** Text as the byte string of its UTF-8. */
+const asBytes = (text: string): string => (NEEDS_UTF8.test(text) ? Buffer.from(text, "utf8").toString("latin1") : text);
+const NEEDS_UTF8 = /[^\x00-\x7f]/;
 
 /** Bytes of a ring by default: some 7000 records of a usual size, a third of a second at 20000 requests a second. */
 export const LOG_RING_BYTES = 2 * 1024 * 1024;
@@ -133,12 +138,13 @@ export class LogRingWriter {
     this.put(2, x.method, FIELDS.method);
     this.put(3, x.host, FIELDS.host);
     this.put(4, x.path, FIELDS.path);
-    this.put(5, this.withQuery ? x.query : "", FIELDS.query);
+    this.put(5, this.withQuery ? (x.loggedQuery ?? x.query) : "", FIELDS.query);
     this.put(6, route === null ? "" : route.name, FIELDS.route);
     this.put(7, x.target, FIELDS.target);
-    // The one string that the gateway itself writes: all others are byte strings already.
+    // The gateway itself writes this one: all others but the last are byte strings already.
     this.put(8, x.errorDetail === "" ? "" : x.errorDetail.replace(NOT_LATIN1, "?"), FIELDS.detail);
     this.put(9, x.header("user-agent") ?? "", FIELDS.userAgent);
+    this.put(10, x.identity === null ? "" : asBytes(x.identity.consumer), FIELDS.consumer);
     const length = (this.at + 3) >> 2;
     words[0] = length | (RECORD_VERSION << 24);
     // push() writes what fits: ask first, so that a frame goes in whole or not at all.
@@ -234,6 +240,7 @@ export class LogRingReader {
       target: take(7),
       detail: take(8),
       userAgent: take(9),
+      consumer: take(10),
     };
   }
 }

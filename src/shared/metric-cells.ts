@@ -5,6 +5,7 @@
 //   [0 .. 16)                    gauges and worker-wide counters, see CELL
 //   [16 .. 16+128)               errors by errorNumber(code); word 16+0 is unused (0 means no error)
 //   [144 .. 144+32*R)            route slots, 32 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
+//   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
 //   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
 // Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
 // fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
@@ -20,12 +21,21 @@ export const METRIC_ERRORS_MAX = 128;
 const ROUTE_BASE = CELL_WORDS + METRIC_ERRORS_MAX;
 const ROUTE_WORDS = 32;
 const ENDPOINT_WORDS = 16;
+const LIMIT_WORDS = 4;
 const WORD_BYTES = 8;
 
 /** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
 export const METRIC_ROUTES_MAX = 1024;
 /** Endpoint slots: the capacity of the shared target-health table. 512 KiB a worker, touched only where used. */
 export const METRIC_ENDPOINTS_MAX = 4096;
+
+/** Limit slots: beyond it limits share {@link ROUTE_SLOT_OVERFLOW}. 16 KiB a worker. */
+export const METRIC_LIMITS_MAX = 512;
+
+/** What came of a request at a limit; the last: a shadow limit would have refused it. */
+export const LIMIT_OUTCOMES = ["passed", "refused", "shadowed"] as const;
+export type LimitOutcome = (typeof LIMIT_OUTCOMES)[number];
+const OUTCOME_WORDS: Readonly<Record<LimitOutcome, number>> = { passed: 0, refused: 1, shadowed: 2 };
 
 /** Requests that matched no route. */
 export const ROUTE_SLOT_NONE = 0;
@@ -107,7 +117,7 @@ WIRE_CODES.forEach((code, i) => {
 
 /** Bytes of the shared buffer for one worker. */
 export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
-  return (ROUTE_BASE + routeSlots * ROUTE_WORDS + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
+  return (ROUTE_BASE + routeSlots * ROUTE_WORDS + METRIC_LIMITS_MAX * LIMIT_WORDS + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
 }
 
 /** One worker's cells. Slots out of range count towards the overflow slot (routes) or nothing (endpoints). */
@@ -115,6 +125,7 @@ export class MetricCells {
   readonly routeSlots: number;
   readonly endpointSlots: number;
   private readonly words: Float64Array;
+  private readonly limitBase: number;
   private readonly endpointBase: number;
 
   /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
@@ -124,7 +135,8 @@ export class MetricCells {
     this.words = new Float64Array(shared);
     this.routeSlots = routeSlots;
     this.endpointSlots = endpointSlots;
-    this.endpointBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
+    this.limitBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
+    this.endpointBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
   }
 
   /**
@@ -174,6 +186,12 @@ export class MetricCells {
     this.words[this.endpointBase + endpointSlot * ENDPOINT_WORDS + ENDPOINT.retries]! += 1;
   }
 
+  /** Counts a decision of a limit. */
+  limit(limitSlot: number, outcome: LimitOutcome): void {
+    const slot = limitSlot > 0 && limitSlot < METRIC_LIMITS_MAX ? limitSlot : ROUTE_SLOT_OVERFLOW;
+    this.words[this.limitBase + slot * LIMIT_WORDS + OUTCOME_WORDS[outcome]]! += 1;
+  }
+
   /** Adds to a worker-wide cell. */
   add(cell: Cell, delta: number): void {
     this.words[cell]! += delta;
@@ -203,6 +221,12 @@ export class MetricCells {
   sumRoute(routeSlot: number, into: Float64Array): void {
     const base = this.routeBase(routeSlot);
     for (let i = 0; i < ROUTE_SLOT_WORDS; i++) into[i]! += this.words[base + i]!;
+  }
+
+  /** Adds a limit slot to `into`, by {@link LIMIT_OUTCOMES}. */
+  sumLimit(limitSlot: number, into: Float64Array): void {
+    const base = this.limitBase + limitSlot * LIMIT_WORDS;
+    for (let i = 0; i < LIMIT_OUTCOMES.length; i++) into[i]! += this.words[base + i]!;
   }
 
   /** Adds an endpoint slot to `into`. @param into {@link ENDPOINT_SLOT_WORDS} long */

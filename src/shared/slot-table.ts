@@ -21,13 +21,16 @@ interface Entry {
  */
 export class SlotTable {
   readonly #health: TargetHealth;
+  readonly #onReset: (slot: number) => void;
   readonly #entries = new Map<string, Entry>();
   /** Oldest first; at most the table's slots. */
   readonly #released: number[] = [];
   #unused = 0;
 
-  constructor(health: TargetHealth) {
+  /** @param onReset told when a slot begins anew with another endpoint: what else is kept by slot must be forgotten too */
+  constructor(health: TargetHealth, onReset: (slot: number) => void = () => {}) {
     this.#health = health;
+    this.#onReset = onReset;
   }
 
   /** Holds the slot of an endpoint, giving it one if it has none. Every acquire needs one release. @returns null when the table is full. */
@@ -41,6 +44,7 @@ export class SlotTable {
     const slot = this.#takeFree();
     if (slot === -1) return null;
     this.#health.reset(slot);
+    this.#onReset(slot);
     const entry: Entry = { slot, sinceMs: nowMs, holders: 1 };
     this.#entries.set(id, entry);
     return entry;

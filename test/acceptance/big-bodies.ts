@@ -6,8 +6,8 @@ import http from "node:http";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { startSluiceWith } from "../../native-bench/peers.ts";
-import { processTree, residentBytes } from "../../native-bench/proc.ts";
+import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
+import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
 
 const BYTES = Number(process.env["BYTES"] ?? 1024 ** 3);
 const SLOW_SECONDS = Number(process.env["SLOW_SECONDS"] ?? 15);

@@ -4,9 +4,11 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
-import { type Peer, startOrigin, startSluiceWith } from "../../native-bench/peers.ts";
-import { processTree, residentBytes } from "../../native-bench/proc.ts";
-import { runWrk } from "../../native-bench/wrk.ts";
+import { errorsOf, runWrk } from "../../native-bench/measure/wrk.ts";
+import { startOrigin } from "../../native-bench/peers/origin.ts";
+import type { Peer } from "../../native-bench/peers/peer.ts";
+import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
+import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
 
 const SECONDS = Number(process.env["SECONDS"] ?? 60);
 const RELOADS = Number(process.env["RELOADS"] ?? 100);
@@ -58,13 +60,13 @@ async function disturb(): Promise<void> {
   await killed.stop();
   say("one of two targets killed with SIGKILL");
   await sleep(SECONDS * 200);
-  running.set("killed", await startOrigin(directory, PORTS.killed, 256, "killed"));
+  running.set("killed", await startOrigin(directory, PORTS.killed, "killed"));
   say("the target is back");
 }
 
 try {
-  running.set("steady", await startOrigin(directory, PORTS.steady, 256, "steady"));
-  running.set("killed", await startOrigin(directory, PORTS.killed, 256, "killed"));
+  running.set("steady", await startOrigin(directory, PORTS.steady, "steady"));
+  running.set("killed", await startOrigin(directory, PORTS.killed, "killed"));
   const gateway = await startSluiceWith(directory, PORTS.gateway, configuration(0));
   running.set("gateway", gateway);
   say(`${CONNECTIONS} connections for ${SECONDS} s, ${RELOADS} reloads`);
@@ -72,7 +74,7 @@ try {
   const [result, reloads] = await Promise.all([load, reloadOften(performance.now() + SECONDS * 950), disturb()]);
   const metrics = await (await fetch(`${admin}/metrics`)).text();
   const generation = (await fetch(gateway.url)).headers.get("x-generation");
-  say(`${result.requests} requests, ${result.non2xx} not 2xx, socket errors ${JSON.stringify(result.socketErrors)}`);
+  say(`${result.requests} requests, ${result.failedStatus} of status 400 and above, socket errors ${JSON.stringify(result.socketErrors)}`);
   say(
     `reloads: ${reloads.done} done, ${reloads.refused.length} refused ${reloads.refused[0] ?? ""}; the last answer came from generation ${generation}`,
   );
@@ -81,9 +83,7 @@ try {
   );
   for (const line of metrics.split("\n"))
     if (/^sluice_(errors_total|worker_restarts_total|reloads_total|upstream_retries_total)/.test(line)) say(line);
-  const { connect, read, write, timeout } = result.socketErrors;
-  if (result.non2xx + connect + read + write + timeout > 0 || reloads.done !== RELOADS || generation !== String(RELOADS))
-    process.exitCode = 1;
+  if (errorsOf(result) > 0 || reloads.done !== RELOADS || generation !== String(RELOADS)) process.exitCode = 1;
 } finally {
   await Promise.all([...running.values()].map((peer) => peer.stop()));
   fs.rmSync(directory, { recursive: true, force: true });

@@ -11,6 +11,14 @@ export interface IssuedCertificate {
   readonly key: string;
 }
 
+export interface IssueOptions {
+  readonly expired?: boolean;
+  /** `/CN=a/O=b` */
+  readonly subject?: string;
+  /** As openssl writes them: `extendedKeyUsage=serverAuth`. */
+  readonly extensions?: readonly string[];
+}
+
 export class Authority {
   /** The authority's own certificate, a PEM file. */
   readonly ca: string;
@@ -27,12 +35,17 @@ export class Authority {
 
   /**
    * Writes `file.pem` and `file.key`, each in one step, so that whoever watches them never sees half of one.
-   * @param hosts subject alternative names; the first is the subject too
+   * @param hosts subject alternative names, those of hosts as they are, others as openssl writes them (`URI:...`); the first is the subject too
    */
-  issue(file: string, hosts: readonly string[], options: { readonly expired?: boolean } = {}): IssuedCertificate {
+  issue(file: string, hosts: readonly string[], options: IssueOptions = {}): IssuedCertificate {
     const at = (suffix: string): string => join(this.#folder, `${file}.${suffix}`);
-    const names = hosts.map((host) => (/^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`)).join(",");
-    const subject = ["-subj", `/CN=${hosts[0] ?? file}`, "-addext", `subjectAltName=${names}`];
+    const names = hosts.map((host) => (host.includes(":") ? host : /^[\d.]+$/.test(host) ? `IP:${host}` : `DNS:${host}`)).join(",");
+    const extensions = [...(names === "" ? [] : [`subjectAltName=${names}`]), ...(options.extensions ?? [])];
+    const subject = [
+      "-subj",
+      options.subject ?? `/CN=${hosts.find((host) => !host.includes(":")) ?? file}`,
+      ...extensions.flatMap((each) => ["-addext", each]),
+    ];
     openssl("req", ...KEY, ...subject, "-keyout", at("key.new"), "-out", at("csr"));
     const days = options.expired === true ? "-1" : "30"; // -1 exists for tests of expiry
     const signing = ["-CA", this.ca, "-CAkey", join(this.#folder, `${this.#name}.key`), "-CAcreateserial", "-copy_extensions", "copy"];

@@ -1,11 +1,14 @@
 // Owns a concrete Exchange without a socket, and the way from a written policy configuration to a running policy.
 // The engine's side only: what it is told to write is recorded.
 
+import type { X509Certificate } from "node:crypto";
+import { identity } from "../../src/control/config/schema-identity.ts";
 import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
+import { IdentityHeaders } from "../../src/data/identity-headers.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
 import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/policy.ts";
-import type { Route, Runtime } from "../../src/data/runtime.ts";
+import type { Route, Runtime, Services } from "../../src/data/runtime.ts";
 
 export interface RequestSketch {
   readonly method?: string;
@@ -17,6 +20,9 @@ export interface RequestSketch {
   readonly ip?: string;
   readonly scheme?: "http" | "https";
   readonly webSocket?: boolean;
+  readonly services?: Services;
+  /** The client's, verified. */
+  readonly certificate?: X509Certificate;
   /** Path parameters of the matched route. */
   readonly params?: Readonly<Record<string, string>>;
 }
@@ -24,6 +30,7 @@ export interface RequestSketch {
 /** Records what the gateway writes. */
 export class TestExchange extends Exchange {
   readonly peer: string;
+  readonly certificate: X509Certificate | null;
   sink: BodySink | null = null;
   head: { readonly status: number; readonly headers: HeaderList; readonly length: number } | null = null;
   readonly chunks: Uint8Array[] = [];
@@ -33,9 +40,10 @@ export class TestExchange extends Exchange {
   constructor(sketch: RequestSketch = {}) {
     const ip = sketch.ip ?? "203.0.113.7";
     const scheme = sketch.scheme ?? "http";
-    // Policies reach only resolveClient; a whole runtime would need a worker.
-    super({ resolveClient: () => ({ ip, scheme }) } as unknown as Runtime);
+    // Policies reach only these; a whole runtime would need a worker.
+    super({ resolveClient: () => ({ ip, scheme }), services: sketch.services, limits: { bodyTimeoutMs: 30_000 } } as unknown as Runtime);
     this.peer = ip;
+    this.certificate = sketch.certificate ?? null;
     this.method = sketch.method ?? "GET";
     this.path = sketch.path ?? "/";
     this.query = sketch.query ?? "";
@@ -49,9 +57,12 @@ export class TestExchange extends Exchange {
     const params = sketch.params ?? {};
     this.params = Object.values(params);
     // Templates and param() read only these members.
-    this.route = { name: "test", paramNames: Object.keys(params) } as unknown as Route;
+    this.route = { name: "test", paramNames: Object.keys(params), plan: { bodyBytes: 10 * 1024 ** 2 } } as unknown as Route;
   }
 
+  override clientCertificate(): X509Certificate | null {
+    return this.certificate;
+  }
   peerAddress(): string {
     return this.peer;
   }
@@ -108,7 +119,15 @@ export function buildPolicy(key: string, written: unknown, route: Partial<Policy
   if ("problems" in parsed) throw new Error(parsed.problems.join("; "));
   const create = POLICIES.find((each) => each.name === key)?.create;
   if (create === undefined) throw new Error(`no policy ${key}`);
-  return create(structuredClone(parsed.config), { name: "test", paramNames: [], methods: [], ...route });
+  return create(structuredClone(parsed.config), policyRoute(route));
+}
+
+/** A route as a policy sees it. */
+export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
+  // Policies that need the plan or services are given real ones by their tests; the others never look.
+  const identityHeaders = new IdentityHeaders(identity.parse({}));
+  const resources = { plan: {}, services: {}, authenticators: new Map(), identityHeaders } as unknown as PolicyRoute["resources"];
+  return { name: "test", paramNames: [], methods: [], resources, ...route };
 }
 
 /** onRequest of a policy that answers at once. */

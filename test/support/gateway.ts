@@ -209,7 +209,7 @@ export class Gateway implements AsyncDisposable {
 }
 
 /** The bundle when it is as new as every source (as `npm test` leaves it: that is what ships), else the source. */
-function entry(): string {
+export function entry(): string {
   const bundle = path.join(ROOT, "dist/main.js");
   const source = path.join(ROOT, "src/main.ts");
   if (!fs.existsSync(bundle)) return source;

@@ -1,5 +1,5 @@
 // Owns a made-up instance with real metric cells: for tests of what shows an instance's state.
-import type { InstanceState } from "../../src/observe/instance-state.ts";
+import type { FleetState, InstanceState } from "../../src/observe/instance-state.ts";
 import { Totals } from "../../src/observe/totals.ts";
 import { MetricCells, metricBytes } from "../../src/shared/metric-cells.ts";
 
@@ -22,17 +22,50 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       {
         name: "users",
         balance: "least-request",
+        breaker: null,
         targets: [
-          { key: "http://10.0.0.1:9001", slot: 0, weight: 2, healthy: true, reason: "ok", inFlight: 3 },
-          { key: "http://10.0.0.2:9001", slot: 1, weight: 1, healthy: false, reason: "ejected", inFlight: 0 },
+          { key: "http://10.0.0.1:9001", slot: 0, weight: 2, healthy: true, reason: "ok", inFlight: 3, breaker: null },
+          { key: "http://10.0.0.2:9001", slot: 1, weight: 1, healthy: false, reason: "ejected", inFlight: 0, breaker: null },
         ],
       },
     ],
+    limits: { slots: 262_144, bytes: 25_000_000, inUse: 12, active: 7, fullEvents: 3, refusedEvents: 0 },
+    keySources: [
+      {
+        url: "https://id.example.com/jwks.json",
+        authenticators: ["corp-jwt"],
+        state: "stale",
+        keys: 2,
+        ageMs: 90_000,
+        fetches: { ok: 7, failed: 1 },
+        trouble: "ECONNREFUSED",
+      },
+    ],
     logSinkDropped: 5,
+    fleet: null,
     ...changes,
   };
 }
 
 export function instanceTotals(workers = 2): Totals {
   return new Totals(Array.from({ length: workers }, () => new MetricCells(new SharedArrayBuffer(metricBytes()))));
+}
+
+export function fleetState(changes: Partial<FleetState> = {}): FleetState {
+  return {
+    redis: "10.0.0.7:6379",
+    connected: true,
+    sinceMs: 1_700_000_000_000,
+    trouble: null,
+    instances: 8,
+    syncAgeMs: 40,
+    lastSyncMs: 1.5,
+    syncs: 100,
+    syncFailures: 2,
+    syncMsSum: 150,
+    entries: 4000,
+    drift: 5.5,
+    leases: 3,
+    ...changes,
+  };
 }

@@ -7,6 +7,8 @@ export interface SteadyClientOptions {
   readonly connections: number;
   /** false: a new connection for each request. */
   readonly keepAlive: boolean;
+  /** Of the next request. */
+  readonly headers?: () => Readonly<Record<string, string>>;
 }
 
 export class SteadyClient {
@@ -44,7 +46,7 @@ export class SteadyClient {
         this.failures.push(what);
         resolve();
       };
-      const asked = request(this.#options.url, { agent: this.#agent }, (response) => {
+      const asked = request(this.#options.url, { agent: this.#agent, headers: this.#options.headers?.() ?? {} }, (response) => {
         let body = "";
         response.setEncoding("latin1");
         response.on("data", (chunk: string) => {

@@ -3,6 +3,8 @@
 import { createUpstream, type LiveUpstream } from "../../src/data/upstream/select.ts";
 import type { Endpoint, Pool } from "../../src/data/upstream/upstream.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../src/plan/plan.ts";
+import { BreakerKeeper } from "../../src/shared/breaker-keeper.ts";
+import { BreakerTable } from "../../src/shared/breaker-table.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 
 /** A plan of the shape compile.ts makes, with the parts that matter to a test replaced. */
@@ -19,6 +21,7 @@ export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
     timeouts: { connectMs: 1000, responseMs: 1000, idleMs: 1000, totalMs: 0 },
     retry: { attempts: 2, on: [], backoffBaseMs: 25, backoffMaxMs: 250, budget: 0.2, nonIdempotent: false, bufferBytes: 0 },
     health: { active: null, passive: null },
+    breaker: null,
     tls: null,
     deadlineHeader: null,
     preserveHost: false,
@@ -62,6 +65,8 @@ export class Rig {
   readonly health: TargetHealth;
   /** The same table as another worker sees it. */
   readonly otherWorker: TargetHealth;
+  /** As the primary and this worker see it; openings are never shortened. */
+  readonly breakers = new BreakerKeeper(BreakerTable.allocate(2), 0, () => 0);
   readonly upstream: LiveUpstream;
   readonly pooled: string[] = [];
   readonly retired: string[] = [];
@@ -72,6 +77,7 @@ export class Rig {
     this.otherWorker = new TargetHealth(buffer, 1);
     this.upstream = createUpstream(plan, list, {
       health: this.health,
+      breakers: this.breakers,
       poolFor: (of) => {
         this.pooled.push(of.key);
         return inertPool();

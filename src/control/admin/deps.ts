@@ -2,6 +2,8 @@
 import type { InstanceState } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
+import type { BreakerState } from "../breakers/breaker-control.ts";
+import type { BreakerOrder } from "../breakers/breaker-driver.ts";
 
 export interface AdminDeps {
   /** Bearer token that callers over TCP must present; null or '' for none, then only loopback may call. May change on reload. */
@@ -16,6 +18,10 @@ export interface AdminDeps {
   reload(): Promise<ReloadResult>;
   /** Begin to drain and exit; returns at once. */
   drain(): void;
+  /** Every circuit breaker. */
+  breakers(): readonly BreakerState[];
+  /** @param target null: the upstream's own breaker. @returns whether there is such a breaker */
+  forceBreaker(upstream: string, target: string | null, order: BreakerOrder): Promise<boolean>;
   /**
    * POST /debug/..., only present with test hooks.
    * @returns null when there is no such action, else what to answer

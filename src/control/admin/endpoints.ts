@@ -1,9 +1,10 @@
 // Owns what each admin path answers. Must change nothing except through AdminDeps.
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometheus.ts";
+import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, statusPagePolicy } from "./status-page.ts";
-import { routesView, statusView, upstreamsView, workersView } from "./views.ts";
+import { identityKeysView, limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
   readonly path: string;
@@ -22,9 +23,12 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
       GET: (deps) => ({ status: 200, type: PROMETHEUS_CONTENT_TYPE, body: renderPrometheus(deps.totals, deps.state()) }),
     },
     "/config": { GET: (deps) => json(deps.config()) },
+    "/identity/jwks": { GET: (deps) => json(identityKeysView(deps.plan())) },
     "/routes": { GET: (deps) => json(routesView(deps.plan())) },
+    "/breakers": { GET: (deps) => json(deps.breakers()) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },
     "/workers": { GET: (deps) => json(workersView(deps.state(), deps.totals)) },
+    "/limits": { GET: (deps) => json(limitsView(deps.state(), deps.totals)) },
     "/status": { GET: (deps) => json(statusView(deps.state(), deps.totals, deps.plan())) },
     "/reload": { POST: reload },
     "/drain": { POST: (deps) => ({ ...json({ status: "draining" }, 202), afterwards: () => deps.drain() }) },
@@ -34,6 +38,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
 /** @returns the answer to a request that the guard let through. Rejects only for a bug. */
 export async function answer(deps: AdminDeps, method: string, request: AdminRequest): Promise<AdminAnswer> {
   if (request.path.startsWith("/debug/")) return debug(deps, method, request);
+  if (request.path.startsWith("/breakers/")) return breakers(deps, method, request.path);
   const methods = ENDPOINTS.get(request.path);
   if (methods === undefined) return problem("not_found");
   const endpoint = methods[method === "HEAD" ? "GET" : method];

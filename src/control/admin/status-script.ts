@@ -133,6 +133,8 @@ function attention(now, { routes, upstreams }) {
   const list = now.instance.concerns.map((text) => ["warn", text]);
   for (const u of upstreams) {
     const down = u.targets.filter((t) => !t.healthy);
+    if (u.breaker && u.breaker.state !== "closed") list.push([u.breaker.state.includes("open") ? "bad" : "warn", "upstream " + u.name + ": breaker " + u.breaker.state]);
+    for (const t of u.targets) if (t.healthy && t.breaker && t.breaker.state !== "closed") list.push(["warn", "upstream " + u.name + ": breaker of " + t.key + " " + t.breaker.state]);
     if (u.targets.length === 0) list.push(["bad", "upstream " + u.name + ": no target resolved"]);
     else if (down.length > 0) {
       const all = down.length === u.targets.length;
@@ -200,11 +202,17 @@ function draw(now) {
       String(w.index), dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
       num(w.poolConnections), num(w.poolQueued), latency(w.beatAgeMs), alarm(w.restarts, num(w.restarts)), alarm(w.logDropped, num(w.logDropped)),
     ]), "No workers yet."),
+    ...instance.fleet ? [heading("Fleet"), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], "")] : [],
     heading("Listeners"),
     table(["Address", "Engine"], instance.listeners.map((l) => [el("span.mono", l.url), l.engine]), "Not listening yet."),
   );
   if (note && Date.now() < note.until) notice(note.text, note.good);
   else notice("");
+}
+/** Reconciliation with the other instances. */
+function fleetRow(f) {
+  return [el("span.mono", f.redis), dot(f.connected ? "ok" : "bad", f.connected ? "reconciled" : "own share of 1/" + f.instances + ": " + f.trouble), span(Date.now() - f.sinceMs), num(f.instances),
+    latency(f.syncAgeMs), latency(f.lastSyncMs), num(f.entries), alarm(f.drift >= 1 ? f.drift : 0, num(Math.max(0, f.drift))), num(f.leases)];
 }
 /** Failures in the window, and what most of this target's failures ever were. */
 function failures(target) {

@@ -3,7 +3,8 @@ import { ERRORS } from "../../base/errors.ts";
 import type { InstanceState } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
-import { CELL, LATENCY_BOUNDS_S } from "../../shared/metric-cells.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
+import { publicJwk } from "../config/public-jwk.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
   return state.workers.map((worker) => {
@@ -43,6 +44,25 @@ export function routesView(plan: Plan | null): object[] {
     bodyBytes: route.bodyBytes,
     timeouts: route.timeouts,
   }));
+}
+
+/** The table of limits, and what each limit has decided since start. */
+export function limitsView(state: InstanceState, totals: Totals): object {
+  const limits = totals.limits().filter(({ outcomes }) => outcomes.some((count) => count > 0));
+  return {
+    table: state.limits,
+    limits: limits.map(({ route, limit, outcomes }) => ({
+      route,
+      limit,
+      ...Object.fromEntries(LIMIT_OUTCOMES.map((outcome, i) => [outcome, outcomes[i] ?? 0])),
+    })),
+  };
+}
+
+/** A JWK set (RFC 7517) by which services verify the internal token; empty while there is none, or it is signed with a shared secret. */
+export function identityKeysView(plan: Plan | null): object {
+  const token = plan?.identity.token ?? null;
+  return { keys: token?.algorithm === "EdDSA" ? [publicJwk(token.key)] : [] };
 }
 
 /** Everything that the status page draws. Counters are totals: the page makes rates of them. */

@@ -13,7 +13,7 @@ export async function routesCommand(argv: readonly string[], io: CommandIo): Pro
     for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
     return 1;
   }
-  io.stdout(routeTable(compilePlan(result.config, { version: 1, metricSlot: () => 0 })));
+  io.stdout(routeTable(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 })));
   return 0;
 }
 

@@ -4,6 +4,7 @@ import type { Plan } from "../../plan/plan.ts";
 import { compilePlan } from "../config/compile.ts";
 import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
+import { describeFleetLimits } from "../fleet/describe-limits.ts";
 import type { CommandIo } from "./command.ts";
 import { configFiles } from "./config-arguments.ts";
 
@@ -17,7 +18,8 @@ export async function validateCommand(argv: readonly string[], io: CommandIo): P
     return 1;
   }
   for (const warning of result.warnings) io.stderr(`warning: ${formatProblem(warning)}\n`);
-  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0 }), files));
+  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }), files));
+  io.stdout(describeFleetLimits(result.config));
   return 0;
 }
 

@@ -1,7 +1,8 @@
 // Owns the checks between sections that are not routes: names that must exist or be unique, addresses that exclude each other.
+import { BREAKER_UPSTREAMS_MAX } from "../../shared/breaker-layout.ts";
 import { isLoopback } from "./address.ts";
 import { type LocatedMap, nodeAt, positionAt } from "./located.ts";
-import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { type ConfigProblem, formatPath, type PathPart, suggest } from "./problem.ts";
 import type { NamedUpstream } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
@@ -30,6 +31,7 @@ export class Findings {
 export function checkReferences(draft: Draft, findings: Findings): void {
   checkAddresses(draft, findings);
   for (const upstream of draft.upstreams) checkTargets(upstream, findings.report);
+  checkBreakers(draft, findings.report);
   for (const name of unusedUpstreams(draft))
     findings.warn(["upstreams", name], "no route uses this upstream", "remove it, or send a route there");
 }
@@ -41,7 +43,26 @@ function unusedUpstreams(draft: Draft): readonly string[] {
     if (route === null) return [];
     for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
   }
+  for (const { breaker } of draft.upstreams) if (breaker?.fallback?.kind === "upstream") used.add(breaker.fallback.name);
   return draft.upstreamNames.filter((name) => !used.has(name));
+}
+
+function checkBreakers({ upstreams, upstreamNames }: Draft, report: Report): void {
+  const having = upstreams.filter((upstream) => upstream.breaker !== undefined);
+  for (const { name } of having.slice(BREAKER_UPSTREAMS_MAX))
+    report(
+      ["upstreams", name, "breaker"],
+      `more than ${BREAKER_UPSTREAMS_MAX} upstreams have a breaker`,
+      "use fewer upstreams with more targets",
+    );
+  for (const { name, breaker } of having) {
+    if (breaker?.fallback?.kind !== "upstream") continue;
+    const path = ["upstreams", name, "breaker", "fallback", "upstream"];
+    const other = breaker.fallback.name;
+    if (other === name) report(path, "an upstream cannot stand in for itself", "name another one");
+    else if (!upstreamNames.includes(other))
+      report(path, `there is no upstream named ${other}`, suggest(other, upstreamNames, "upstreams"));
+  }
 }
 
 /** A shorter admin token can be guessed. */

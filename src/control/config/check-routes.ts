@@ -96,7 +96,7 @@ function checkTemplates(
 }
 
 /** The path in the case the user wrote it: header names are lowercased by the schema. */
-function asWritten(root: LocatedMap, path: readonly PathPart[]): readonly PathPart[] {
+export function asWritten(root: LocatedMap, path: readonly PathPart[]): readonly PathPart[] {
   return path.map((part, i) => {
     const parent = nodeAt(root, path.slice(0, i));
     if (typeof part !== "string" || parent?.kind !== "map" || parent.entries.has(part)) return part;

@@ -1,11 +1,12 @@
 // Owns the check that certificates and keys can be used: they exist, parse, belong together and cover their names.
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
+import { UNREADABLE } from "../../base/schema.ts";
+import type { IntrospectionConfig } from "../../data/policies/auth/introspection/config.ts";
 import type { Findings, Report } from "./check-references.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { PathPart } from "./problem.ts";
 import type { NamedUpstream } from "./schema.ts";
-import { UNREADABLE } from "./secrets.ts";
 import type { Draft } from "./sections.ts";
 
 /** Certificates that end sooner are warned about. */
@@ -31,18 +32,52 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
       }
     }
   }
-  for (const upstream of draft.upstreams) checkUpstreamTls(upstream, findings);
+  checkClientAuthorities(draft, files, findings);
+  for (const { name, tls } of draft.upstreams) {
+    if (tls !== undefined) checkClientTls(tls, ["upstreams", name, "tls"], { peer: "the upstream", findings });
+  }
+  const redisTls = draft.sections.redis?.tls ?? null;
+  if (redisTls !== null) checkClientTls(redisTls, ["redis", "tls"], { peer: "Redis", findings });
+  for (const { name, kind, config } of draft.sections.auth ?? []) {
+    if (kind !== "introspection") continue;
+    const { ca } = config as IntrospectionConfig; // output of the kind's schema
+    if (ca !== null && ca !== UNREADABLE) readCertificates(ca, ["auth", name, kind, "ca"], findings.report);
+  }
 }
 
-function checkUpstreamTls({ name, tls }: NamedUpstream, { report, warn }: Findings): void {
-  if (tls === undefined) return;
-  const path = ["upstreams", name, "tls"];
+/** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener serves every route. */
+function checkClientAuthorities(draft: Draft, files: ConfigFiles, { report, warn }: Findings): void {
+  for (const [i, { clientAuth }] of draft.listeners.entries()) {
+    const path = ["listeners", i, "tls", "clientCa"];
+    const pem = clientAuth === null ? null : pemFile(files, clientAuth.ca, path, report);
+    const authority = pem === null ? null : readCertificates(pem, path, report);
+    if (authority?.ca === false)
+      warn(path, "the certificate is not that of an authority", "name the one that signs the clients' certificates");
+  }
+  const mtls = draft.sections.auth?.find(({ kind }) => kind === "mtls");
+  if (mtls === undefined || draft.sections.listeners === undefined) return;
+  if (draft.listeners.every(({ clientAuth }) => clientAuth === null))
+    return report(["auth", mtls.name], "no listener asks clients for certificates", "add `tls.clientCa` to the listeners");
+  for (const [i, { certificates, clientAuth }] of draft.listeners.entries()) {
+    if (certificates === null || clientAuth !== null) continue;
+    const remedy = "add `clientCa`, with `clientCertificates: optional` where others call too";
+    report(["listeners", i, "tls"], `${mtls.name} can't prove who calls here: clients are not asked for certificates`, remedy);
+  }
+}
+
+/** What the gateway as a client needs: the same for upstreams and Redis. */
+function checkClientTls(
+  tls: NonNullable<NamedUpstream["tls"]>,
+  path: readonly PathPart[],
+  { peer, findings }: { readonly peer: string; readonly findings: Findings },
+): void {
+  const { report, warn } = findings;
   const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
   const ca = readable(tls.ca);
   if (ca !== null) readCertificates(ca, [...path, "ca"], report);
   const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);
   if (parsed !== null) checkValidity(parsed, [], path, warn);
-  if (!tls.verify) warn([...path, "insecureSkipVerify"], "the upstream's certificate is not verified", "use `ca` instead");
+  if (!tls.verify) warn([...path, "insecureSkipVerify"], `${peer}'s certificate is not verified`, "use `ca` instead");
 }
 
 function pemFile(files: ConfigFiles, path: string, at: readonly PathPart[], report: Report): string | null {

@@ -1,7 +1,10 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
+import { type LimitConfig, limitLabels } from "../../data/policies/rateLimit/limit.ts";
 import { sortMatches } from "../../data/route/order.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
+import { authOf } from "./auth-of.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
 
@@ -10,6 +13,10 @@ export interface CompileContext {
   readonly version: number;
   /** Slot of a route's metric cells, stable while the name lives. */
   metricSlot(routeName: string): number;
+  /** Slot of an upstream's breaker, stable while the name lives. Without it all share one: for plans that nobody runs. */
+  breakerSlot?(upstreamName: string): number;
+  /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
+  limitSlot?(name: string): number;
 }
 
 /** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
@@ -23,7 +30,12 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     listeners: config.listeners.map((listener) => compileListener(listener, config.fileHashes)),
     limits: config.limits,
     trustedProxies: config.trustedProxies,
-    upstreams: config.upstreams.map(compileUpstream),
+    upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
+    authenticators: config.auth.map((each) => ({ ...each, fingerprint: digest(JSON.stringify(each)) })),
+    consumers: config.consumers,
+    tiers: config.tiers,
+    limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
+    identity: config.identity,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, indexes, config, context);
@@ -33,8 +45,9 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
 }
 
 function compileListener(listener: Config["listeners"][number], hashes: Config["fileHashes"]): ListenerPlan {
-  const { address, host, port, unixPath, proxyProtocol, certificates } = listener;
+  const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth } = listener;
   const described = certificates?.map((c) => [c.hosts, hashes[c.cert] ?? "", hashes[c.key] ?? ""]);
+  const clients = clientAuth === null ? null : [hashes[clientAuth.ca] ?? "", clientAuth.required];
   return {
     address,
     host,
@@ -46,22 +59,25 @@ function compileListener(listener: Config["listeners"][number], hashes: Config["
         ? null
         : {
             certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
-            fingerprint: digest(JSON.stringify(described)),
+            clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, required: clientAuth.required },
+            fingerprint: digest(JSON.stringify([described, clients])),
           },
     proxyProtocol,
   };
 }
 
 /** uws unless the listener asks for something that only node has. */
-function engineOf({ strict, proxyProtocol }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+  // uws asks for certificates, but neither insists on one nor says whose it is.
+  if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
   if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
   // uws takes a further header before each request, so that a client could name itself anew.
   if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 
-function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
-  const { targets, hashOn, slowStart, protocol: _reserved, tls, ...rest } = upstream;
+function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
+  const { targets, hashOn, slowStart, protocol: _reserved, tls, breaker, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
@@ -70,7 +86,12 @@ function compileUpstream(upstream: NamedUpstream): UpstreamPlan {
     tls: tls ?? null,
   };
   const text = JSON.stringify(settings);
-  return { ...settings, fingerprint: settings.tls === null ? text : digest(text), targets: targets.filter((target) => target.weight > 0) };
+  return {
+    ...settings,
+    fingerprint: settings.tls === null ? text : digest(text),
+    targets: targets.filter((target) => target.weight > 0),
+    breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
+  };
 }
 
 function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
@@ -89,7 +110,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,
-    policies,
+    policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }
 
@@ -99,3 +120,12 @@ function missing(upstream: string): never {
 
 /** Stands for a text that may hold keys. Keys of objects come in schema order, so that equal settings have equal texts. */
 const digest = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22);
+
+/** Every part of every limit, as metrics name it: `ROUTE LABEL`. */
+function limitMetrics({ routes }: Config): readonly string[] {
+  return routes.flatMap((route) => {
+    const limits = route.policies.find((policy) => policy.name === "rateLimit");
+    if (limits === undefined) return [];
+    return limitLabels(limits.config as readonly LimitConfig[]).map((label) => `${route.name} ${label}`); // parsed by rateLimitSchema
+  });
+}

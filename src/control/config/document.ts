@@ -1,8 +1,8 @@
 // Owns reading one YAML text into a located tree: size bound, syntax errors, duplicate keys.
 // Must never run code or read files because of what a text says.
-import { isMap, LineCounter, parseDocument, type YAMLError } from "yaml";
+import { isMap, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
 import type { Env } from "./interpolate.ts";
-import type { LocatedMap } from "./located.ts";
+import type { Located, LocatedMap } from "./located.ts";
 import type { ConfigProblem, Position } from "./problem.ts";
 import { Walk } from "./walk.ts";
 
@@ -15,17 +15,39 @@ export interface ConfigText {
   readonly text: string;
 }
 
-/** @property root null when the text is not YAML at all or holds no map. @property unread where values stand that could not be read. */
-export interface ReadDocument {
-  readonly root: LocatedMap | null;
+/** @property root null when the text is not what it should be at all. @property unread where values stand that could not be read. */
+export interface ReadDocument<T extends Located = LocatedMap> {
+  readonly root: T | null;
   readonly problems: readonly ConfigProblem[];
   readonly unread: readonly Position[];
 }
 
-/** @returns the tree and everything wrong with it. */
+/** @returns the tree of a configuration, which is a map, and everything wrong with it. */
 export function readDocument(source: ConfigText, env: Env): ReadDocument {
+  const { root, problems, unread } = readTree(source, env, {
+    fits: isMap,
+    otherwise: ["the file holds no configuration", "start with `version: 1`"],
+  });
+  return { root: root?.kind === "map" ? root : null, problems, unread };
+}
+
+/** @returns one or several consumers, a map or a list, and everything wrong with them. */
+export function readConsumers(source: ConfigText, env: Env): ReadDocument<Located> {
+  return readTree(source, env, {
+    fits: (contents) => isMap(contents) || isSeq(contents),
+    otherwise: ["the file holds no consumer", "write one (`id: acme`, ...) or a list of them, or remove the file"],
+  });
+}
+
+interface Expectation {
+  readonly fits: (contents: unknown) => boolean;
+  /** What is wrong, and what to do about it, when it does not fit. */
+  readonly otherwise: readonly [message: string, remedy: string];
+}
+
+function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation): ReadDocument<Located> {
   const start: Position = { file: source.file, line: 1, column: 1 };
-  const fail = (message: string, remedy: string): ReadDocument => ({
+  const fail = (message: string, remedy: string): ReadDocument<Located> => ({
     root: null,
     problems: [{ at: start, path: "", message, remedy }],
     unread: [],
@@ -53,11 +75,11 @@ export function readDocument(source: ConfigText, env: Env): ReadDocument {
     return { at: place(error.pos[0]), path: "", message, remedy };
   });
   if (document.errors.length > 0) return { root: null, problems, unread: [] };
-  if (!isMap(document.contents)) return fail("the file holds no configuration", "start with `version: 1`");
+  if (!fits(document.contents)) return fail(...otherwise);
   const unread: Position[] = [];
   const walk = new Walk({ text: source.text, env, place, unshield, problems, unread });
   const root = walk.node(document.contents, [], 0);
-  return { root: root.kind === "map" ? root : null, problems, unread };
+  return { root, problems, unread };
 }
 
 const KNOWN_ERRORS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {

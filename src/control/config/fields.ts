@@ -18,7 +18,7 @@ const TIMER_MS_MAX = 2 ** 31 - 1;
 export const period = (bounds: { readonly min?: number; readonly max?: number } = {}) => {
   const { min = 1, max = TIMER_MS_MAX } = bounds;
   return duration()
-    .refine((ms) => ms >= min, "expected more than 0")
+    .refine((ms) => ms >= min, min <= 1 ? "expected more than 0" : `expected at least ${formatDurationMs(min)}`)
     .refine((ms) => ms <= max, `expected at most ${max === TIMER_MS_MAX ? "24d" : formatDurationMs(max)}`);
 };
 

@@ -1,7 +1,7 @@
 // Owns what the configuration may read from disk: secrets by `file:`, certificates, static answers. Paths are relative to the file that names them.
 // Remembers everything it read, so that a change of any of it can lead to a reload.
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readFileSync, type Stats, statSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /** Largest file a configuration may name. */
@@ -11,6 +11,7 @@ export const FILE_BYTES_MAX = 16 * 1024 ** 2;
 export class ConfigFiles {
   readonly #read = new Map<string, Buffer | Error>();
   readonly #stamps = new Map<string, string>();
+  readonly #listed = new Map<string, readonly string[] | Error>();
 
   /** The absolute path of `path` as written in `file`. */
   resolve(file: string, path: string): string {
@@ -26,9 +27,24 @@ export class ConfigFiles {
     return content;
   }
 
-  /** Every path asked for, found or not: what to watch. */
+  /** @param path absolute. @returns the names in a directory, sorted, or why there are none. */
+  list(path: string): readonly string[] | Error {
+    let names = this.#listed.get(path);
+    if (names === undefined) {
+      try {
+        this.#stamps.set(path, stampOf(path));
+        names = readdirSync(path).sort();
+      } catch (error) {
+        names = new Error(reason(error));
+      }
+      this.#listed.set(path, names);
+    }
+    return names;
+  }
+
+  /** Every path asked for, found or not, directories included: what to watch. */
   get paths(): readonly string[] {
-    return [...this.#read.keys()];
+    return [...this.#read.keys(), ...this.#listed.keys()];
   }
 
   /** For each of {@link paths}: {@link stampOf} it when it was read. */

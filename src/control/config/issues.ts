@@ -136,6 +136,7 @@ const depth = (issues: readonly Issue[]): number =>
 
 function remedyFor(issue: Issue | undefined, node: Located | undefined): string {
   if (node?.kind === "scalar" && node.value === null) return "give it a value, or remove the key";
+  if (issue?.code === "custom" && typeof issue.params?.["remedy"] === "string") return issue.params["remedy"];
   if (issue?.code === "invalid_type" && node === undefined) return "add it";
   const isText = node?.kind === "scalar" && (typeof node.value === "number" || typeof node.value === "boolean");
   if (issue?.code === "invalid_type" && issue.expected === "string" && isText) return "write it in quotes";

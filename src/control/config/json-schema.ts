@@ -12,6 +12,8 @@ export interface JsonSchema {
   readonly properties?: Readonly<Record<string, JsonSchema>>;
   readonly required?: readonly string[];
   readonly items?: JsonSchema;
+  readonly $ref?: string;
+  readonly allOf?: readonly JsonSchema[];
   readonly anyOf?: readonly JsonSchema[];
   readonly additionalProperties?: JsonSchema | boolean;
   readonly enum?: readonly unknown[];
@@ -50,7 +52,7 @@ function withEnvironment(node: unknown): unknown {
   }
   const result: Record<string, unknown> = {};
   for (const [keyword, value] of Object.entries(schema)) {
-    if (keyword === "properties")
+    if (keyword === "properties" || keyword === "definitions")
       result[keyword] = mapValues(value as Readonly<Record<string, JsonSchema>>, withEnvironment); // by the keyword's definition
     else if (keyword === "pattern" && schema.type === "string") result[keyword] = `(${String(value)})|${ENVIRONMENT}`;
     else

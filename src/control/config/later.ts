@@ -1,13 +1,13 @@
 // Owns the list of keys that config.md knows and this version does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "./problem.ts";
 
-const ROUTE_KEYS = ["authorize", "rateLimit", "cache", "transcode", "graphql", "aggregate"];
+const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
-  "": ["auth", "tiers", "consumers", "redis"],
-  "listeners.*.tls": ["clientCa"],
-  "upstreams.*": ["breaker", "descriptors", "protos", "includes", "reflection"],
+  consumersFrom: ["redis"],
+  "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
+  "upstreams.*.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,
 };

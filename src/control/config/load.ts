@@ -1,8 +1,15 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+import { checkAuth } from "./check-auth.ts";
+import { checkAuthorize } from "./check-authorize.ts";
+import { checkConsumers } from "./check-consumers.ts";
+import { checkIdentity } from "./check-identity.ts";
+import { checkLimits } from "./check-limits.ts";
+import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkTls } from "./check-tls.ts";
+import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
@@ -63,14 +70,22 @@ export function parseConfig(options: {
   const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
   const [first] = roots;
   if (first === undefined || roots.length < texts.length) return refuse();
-  const resolved = resolveFiles(layer(first, roots), files);
-  problems.push(...resolved.problems);
+  const gathered = withConsumerFiles(layer(first, roots), files, env);
+  const resolved = resolveFiles(gathered.root, files);
+  problems.push(...gathered.problems, ...resolved.problems);
+  names.push(...gathered.names);
   const { root, draft, problems: found } = readSections(resolved.root, files);
   const findings = new Findings(root);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkAuth(draft, findings);
+  checkLimits(draft, findings);
+  checkAuthorize(draft, findings);
+  checkIdentity(draft, findings);
   checkTls(draft, files, findings);
-  const unread = new Set(read.flatMap((result) => result.unread.map(placeKey)));
+  checkRedis(draft, findings);
+  checkConsumers(draft, findings);
+  const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
@@ -83,7 +98,10 @@ export function parseConfig(options: {
 }
 
 const certificateFiles = (listeners: Config["listeners"]): string[] =>
-  listeners.flatMap((listener) => (listener.certificates ?? []).flatMap(({ cert, key }) => [cert, key]));
+  listeners.flatMap(({ certificates, clientAuth }) => [
+    ...(certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+    ...(clientAuth === null ? [] : [clientAuth.ca]),
+  ]);
 
 function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
   const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map

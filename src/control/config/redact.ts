@@ -1,27 +1,47 @@
 // Owns the form of the configuration that may be shown: `/config` on the admin listener. Must never let a secret through.
 import type { Config } from "./schema.ts";
+import type { RedisConfig } from "./schema-redis.ts";
 
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
-const SECRET_NAME = /authorization|cookie|token|secret|password|api-?key|credential/i;
+const SECRET_NAME = /authorization|cookie|token|secret|password|pepper|api-?key|credential/i;
+/** Within what says how callers prove who they are: there a key is a key. */
+const SECRET_NAME_OF_AUTH = /^key$|^k$|hash|pem|private|token|secret|password|pepper|credential/i;
 
-/** A plain copy for JSON: the admin token, private keys and header values that look like credentials are `***`. */
+/** A plain copy for JSON: the admin token, private keys, hashes of API keys and whatever is called like a credential are `***`. */
 export function redactConfig(config: Config): unknown {
   const { fileHashes: _internal, ...shown } = config;
   return copy({
     ...shown,
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
+    auth: copy(config.auth, SECRET_NAME_OF_AUTH),
+    identity: copy(config.identity, SECRET_NAME_OF_AUTH),
+    // Hashes, but of what their owner may have chosen badly.
+    consumers: config.consumers.map((consumer) => ({ ...consumer, keys: consumer.keys.map(() => HIDDEN) })),
     upstreams: config.upstreams.map((upstream) =>
       upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
     ),
+    redis: config.redis === null ? null : redactRedis(config.redis),
   });
 }
 
-function copy(value: unknown): unknown {
+/** Passwords and the secret are hidden by their names; a private key is not named so. */
+function redactRedis(redis: RedisConfig): unknown {
+  return { ...redis, tls: redis.tls === null ? null : { ...redis.tls, key: redis.tls.key === null ? null : HIDDEN } };
+}
+
+/** @param secret names whose texts are hidden, alone or in a list */
+function copy(value: unknown, secret = SECRET_NAME): unknown {
   if (value instanceof Uint8Array) return `${value.byteLength} bytes`;
-  if (Array.isArray(value)) return value.map(copy);
+  if (Array.isArray(value)) return value.map((each) => copy(each, secret));
   if (typeof value !== "object" || value === null) return value;
+  if ("kty" in value && value.kty === "oct") return { kty: "oct", k: HIDDEN }; // a JWK that is a shared secret (RFC 7518 section 6.4)
   return Object.fromEntries(
-    Object.entries(value).map(([key, inner]) => [key, typeof inner === "string" && SECRET_NAME.test(key) ? HIDDEN : copy(inner)]),
+    Object.entries(value).map(([key, inner]) => [key, secret.test(key) ? hidden(inner, secret) : copy(inner, secret)]),
   );
+}
+
+function hidden(value: unknown, secret: RegExp): unknown {
+  if (typeof value === "string") return HIDDEN;
+  return Array.isArray(value) ? value.map((each) => hidden(each, secret)) : copy(value, secret);
 }

@@ -19,7 +19,7 @@ everything else (lists too) is replaced, and \`key: null\` takes a key away (JSO
 | environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |
-| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`; \`{{\` for a brace |
+| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`, \`{consumer.id}\`, \`{consumer.tier}\`, \`{claims.tenant}\`; \`{{\` for a brace |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
 Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without.
@@ -56,7 +56,9 @@ function section(key: string, schema: JsonSchema): string {
   const policies = new Map(key === "routes" ? POLICY_SCHEMAS.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
   const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
   const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}`;
-  const own = [...policies].map(([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(policy ?? {}, ""))}`);
+  const own = [...policies].map(
+    ([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(innermost(policy ?? {}).node, ""))}`,
+  );
   return [title, ...own].join("\n");
 }
 
@@ -83,9 +85,18 @@ function rows(node: JsonSchema, prefix: string): Row[] {
   return Object.entries(node.properties ?? {}).flatMap(([key, schema]) => {
     const name = `${prefix}${key}`;
     const row = { key: name, schema, required: isRequired(node, key) };
-    const inner = innermost(schema);
-    return inner.node.properties === undefined ? [row] : [row, ...rows(inner.node, `${name}${inner.suffix}.`)];
+    const below = alternatives(schema).flatMap((branch) => {
+      const inner = innermost(branch);
+      return inner.node.properties === undefined ? [] : rows(inner.node, `${name}${inner.suffix}.`);
+    });
+    const plain = below.map((each) => each.key.replaceAll("[]", "")); // one entry and a list of them are explained once
+    return [row, ...below.filter((_, i) => plain.indexOf(plain[i] ?? "") === i)];
   });
+}
+
+/** A value may be one of several maps, also as the entry of a list. */
+function alternatives(schema: JsonSchema): readonly JsonSchema[] {
+  return schema.anyOf === undefined ? [schema] : schema.anyOf.flatMap(alternatives);
 }
 
 const isRequired = (node: JsonSchema, key: string): boolean =>
@@ -110,6 +121,8 @@ const code = (value: unknown): string => `\`${typeof value === "string" ? value 
 
 function typeText(schema: JsonSchema): string {
   if (schema.unitPattern !== undefined) return unitName(schema.unitPattern);
+  const definition = schema.$ref ?? schema.allOf?.[0]?.$ref;
+  if (definition !== undefined) return DEFINITIONS[definition] ?? "any value";
   if (schema.enum !== undefined) return schema.enum.map(code).join(" or ");
   if (schema.const !== undefined) return code(schema.const);
   if (schema.anyOf !== undefined) return [...new Set(schema.anyOf.map(typeText))].join(" or ");
@@ -122,6 +135,9 @@ function typeText(schema: JsonSchema): string {
       : "";
   return `${TYPE_NAMES[String(schema.type)] ?? "any value"}${bounds}`;
 }
+
+/** What holds itself stands apart in the JSON Schema. */
+const DEFINITIONS: Readonly<Record<string, string>> = { "#/definitions/authTree": "authenticator, or any / all / optional" };
 
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: "text",

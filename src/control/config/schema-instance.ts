@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
+import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
 import { count, filePath, listenAddress, period } from "./fields.ts";
 
 /** More workers than this do not fit the shared-memory layouts. */
@@ -62,6 +63,10 @@ export const limits = z
     connections: count(1, 10_000_000)
       .prefault(50_000)
       .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
+    rateLimitBuckets: count(LIMIT_SLOTS_MIN, LIMIT_SLOTS_MAX).prefault(LIMIT_SLOTS_DEFAULT).meta({
+      description:
+        "Callers that can be told apart at once by all limits together, rounded up to a power of two; 16 bytes each. Only who has used something lately takes a place. A change needs a restart.",
+    }),
     webSocket: z
       .strictObject({
         messageBytes: bytes(1).prefault("1MiB").meta({ description: "Largest message, either direction; beyond it close code 1009." }),
@@ -88,6 +93,7 @@ export const limits = z
       webSocketMessageBytes: v.webSocket.messageBytes,
       webSocketBufferBytes: v.webSocket.bufferBytes,
       webSocketIdleTimeoutMs: v.webSocket.idleTimeout,
+      rateLimitBuckets: v.rateLimitBuckets,
     }),
   )
   .prefault({})

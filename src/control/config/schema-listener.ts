@@ -18,9 +18,22 @@ const certificate = z.strictObject({
     .meta({ description: "Server names (SNI) it is for, `*.` allowed; may be left out for the first, which is the default." }),
 });
 
-const tls = z.strictObject({
-  certificates: z.array(certificate).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
-});
+const tls = z
+  .strictObject({
+    certificates: z.array(certificate).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
+    clientCa: filePath().optional().meta({
+      description:
+        "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `node` engine.",
+    }),
+    clientCertificates: z.enum(["required", "optional"]).optional().meta({
+      description:
+        "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
+    }),
+  })
+  .refine((v) => v.clientCertificates === undefined || v.clientCa !== undefined, {
+    message: "clientCertificates needs clientCa",
+    path: ["clientCertificates"],
+  });
 
 export const listener = z
   .strictObject({
@@ -51,6 +64,7 @@ export const listener = z
     strict: v.strict,
     proxyProtocol: v.proxyProtocol,
     certificates: v.tls === undefined ? null : v.tls.certificates,
+    clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
   }));
 
 export type ListenerConfig = z.output<typeof listener>;

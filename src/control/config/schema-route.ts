@@ -4,7 +4,7 @@ import { headerName, name, size } from "../../base/schema.ts";
 import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan, ValueMatch } from "../../plan/plan.ts";
-import { hostPattern, method, notYet, pathPattern } from "./fields.ts";
+import { hostPattern, method, pathPattern } from "./fields.ts";
 import { routeTimeouts, weight } from "./schema-upstream.ts";
 
 const HOSTS_MAX = 1000;
@@ -84,10 +84,6 @@ const ACCESS_LOG = "Write a line to the access log for each request.";
 const WEB_SOCKET = "Allow upgrades to WebSocket.";
 
 const settings = {
-  auth: z
-    .literal("none", { error: () => `${notYet("authentication")}; the only value is \`none\`` })
-    .optional()
-    .meta({ description: "Reserved: `none` says that the route is public." }),
   timeouts: routeTimeouts.optional().meta({ description: "Overrides of the upstream's timeouts." }),
   limits: z
     .strictObject({ bodyBytes: size().optional().meta({ description: "Largest request body of this route." }) })
@@ -157,7 +153,6 @@ export function routeOf(output: unknown): RouteConfig {
     to: flat.to,
     weighted: flat.weighted,
     mirror: flat.mirror,
-    auth: flat.auth,
     timeouts: flat.timeouts,
     limits: flat.limits,
     accessLog: flat.accessLog,

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { fraction, headerName, size } from "../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
+import { breaker } from "./schema-breaker.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
@@ -236,6 +237,7 @@ export const upstream = z
     timeouts,
     retry,
     health,
+    breaker: breaker.optional(),
     tls: tls.optional().meta({ description: "For https targets." }),
     preserveHost: z.boolean().prefault(false).meta({ description: "Send the client's Host upstream instead of the target's." }),
     deadlineHeader: z

@@ -3,8 +3,12 @@
 import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
+import { auth } from "./schema-auth.ts";
+import { consumers, consumersFrom, tiers } from "./schema-consumers.ts";
+import { identity } from "./schema-identity.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./schema-instance.ts";
 import { listeners } from "./schema-listener.ts";
+import { redis } from "./schema-redis.ts";
 import { defaults, type RouteConfig, routes } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
@@ -26,7 +30,24 @@ const upstreams = z
   .meta({ description: "Named groups of targets." });
 
 /** Sections that stand on their own: each is parsed alone, so that a mistake in one hides none in another. */
-export const SECTIONS = { version, workers, listeners, admin, trustedProxies, limits, drainTimeout, watchdog, dns, log } as const;
+export const SECTIONS = {
+  version,
+  workers,
+  listeners,
+  admin,
+  trustedProxies,
+  limits,
+  drainTimeout,
+  watchdog,
+  dns,
+  log,
+  redis,
+  auth,
+  tiers,
+  consumers,
+  identity,
+  consumersFrom,
+} as const;
 
 /** The whole file. */
 export const configSchema = z.strictObject({ ...SECTIONS, upstreams, defaults, routes });

@@ -1,28 +1,53 @@
 // Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
+import { UNREADABLE } from "../../base/schema.ts";
 import type { ConfigFiles } from "./files.ts";
 import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./located.ts";
-import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { type ConfigProblem, formatPath, type PathPart, type Position } from "./problem.ts";
 
 /** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
-export const SECRET_FIELDS: readonly (readonly string[])[] = [["admin", "token"]];
+export const SECRET_FIELDS: readonly (readonly string[])[] = [
+  ["admin", "token"],
+  ["redis", "url"],
+  ["redis", "password"],
+  ["redis", "secret"],
+  ["redis", "sentinel", "password"],
+  ["identity", "internalToken", "key"],
+  ["auth", "*", "jwt", "secret"],
+  ["auth", "*", "jwt", "providers", "*", "secret"],
+  ["auth", "*", "apiKey", "pepper"],
+  ["auth", "*", "introspection", "clientSecret"],
+  ["consumers", "*", "password"],
+  ["consumers", "*", "signingSecrets", "*", "secret"],
+];
 
 /** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
 const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "cert"],
   ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["listeners", "*", "tls", "clientCa"],
+  ["consumersFrom", "directory"],
 ];
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
-const PEM_FIELDS: readonly (readonly string[])[] = ["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]);
+const PEM_FIELDS: readonly (readonly string[])[] = [
+  ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ...["ca", "cert", "key"].map((field) => ["redis", "tls", field]),
+  ["auth", "*", "introspection", "ca"],
+  ["auth", "*", "jwt", "keyFetch", "ca"],
+  ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
+];
 
-/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
-export const UNREADABLE = "(unreadable)";
+/** Fields that hold a text, or name the file that does with a `file:` in front. */
+const TEXT_FIELDS: readonly (readonly string[])[] = [
+  ["auth", "*", "jwt", "keys"],
+  ["auth", "*", "jwt", "providers", "*", "keys"],
+];
 
-/** @returns the tree with files read; what can't be read is reported where it is named. */
+/** @returns the tree with files read; what can't be read is reported where it is named, and `unread` says where: nothing else need be said of it. */
 export function resolveFiles(
   root: LocatedMap,
   files: ConfigFiles,
-): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[] } {
+): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[]; readonly unread: readonly Position[] } {
   const problems: ConfigProblem[] = [];
   const content = (node: LocatedScalar, written: string, path: readonly PathPart[]): Located => {
     const found = files.read(files.resolve(node.at.file, written));
@@ -50,8 +75,9 @@ export function resolveFiles(
     const read = text.startsWith("file:") ? content(node, text.slice(5), path) : node;
     return read.kind === "scalar" && read !== node ? { ...read, value: String(read.value).replace(/\r?\n$/, "") } : read;
   });
+  change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path) : node));
   change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
   change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
   change(PEM_FIELDS, (node, text, path) => (text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path)));
-  return { root: result.kind === "map" ? result : root, problems };
+  return { root: result.kind === "map" ? result : root, problems, unread: problems.map((problem) => problem.at) };
 }

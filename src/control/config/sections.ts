@@ -9,7 +9,7 @@ import { parseAt } from "./parse.ts";
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
 import { type Config, configSchema, type NamedUpstream, SECTIONS } from "./schema.ts";
 import { defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
-import { upstream } from "./schema-upstream.ts";
+import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
 /** What could be read, whatever else is wrong: what the cross-checks look at. */
 export interface Draft {
@@ -39,7 +39,7 @@ export function readSections(
     else problems.push(...parsed.problems);
   }
   const known = sections as Partial<Pick<Config, keyof typeof SECTIONS>>; // each value is its own schema's output
-  const { upstreams, upstreamNames } = readUpstreams(root, problems);
+  const { upstreams, upstreamNames } = readUpstreams(root, files, problems);
   const routes = readRoutes(root, files, problems);
   const good = routes.filter((parsed) => parsed !== null);
   const whole = problems.length === 0 && good.length === routes.length;
@@ -54,9 +54,21 @@ function withDefaults(root: LocatedMap): LocatedMap {
   const under = root.entries.get("defaults")?.node;
   const routes = root.entries.get("routes");
   if (under?.kind !== "map" || routes?.node.kind !== "list") return root;
-  const items = routes.node.items.map((item) => overlay(under, item));
+  const items = routes.node.items.map((item) => overlay(withoutReplaced(under, item), item));
   return { ...root, entries: new Map(root.entries).set("routes", { keyAt: routes.keyAt, node: { ...routes.node, items } }) };
 }
+
+/** Keys of which a route's own replaces the default whole: half of one tree in another would mean something that nobody wrote. */
+const REPLACED_WHOLE: readonly string[] = ["auth"];
+
+function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
+  const own = REPLACED_WHOLE.filter((key) => route.kind === "map" && holdsMap(route.entries.get(key)?.node) && under.entries.has(key));
+  if (own.length === 0) return under;
+  return { ...under, entries: new Map([...under.entries].filter(([key]) => !own.includes(key))) };
+}
+
+/** Anything else replaces (or, null, removes) by itself. */
+const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
 
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
   const parsed = configSchema.safeParse(Object.fromEntries([...root.entries.keys()].map((key) => [key, undefined])), {
@@ -72,7 +84,11 @@ function defaultsProblems(root: LocatedMap): ConfigProblem[] {
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
-function readUpstreams(root: LocatedMap, problems: ConfigProblem[]): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
+function readUpstreams(
+  root: LocatedMap,
+  files: ConfigFiles,
+  problems: ConfigProblem[],
+): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
   const node = root.entries.get("upstreams")?.node;
   if (node?.kind !== "map") {
     const parsed = parseAt(configSchema.shape.upstreams, root, ["upstreams"]);
@@ -83,7 +99,8 @@ function readUpstreams(root: LocatedMap, problems: ConfigProblem[]): { upstreams
   const upstreams: NamedUpstream[] = [];
   for (const name of names) {
     const parsed = parseAt(upstream, root, ["upstreams", name]);
-    if ("value" in parsed) upstreams.push({ ...parsed.value, name });
+    if ("value" in parsed)
+      upstreams.push({ ...resolveFallback(parsed.value, ["upstreams", name, "breaker", "fallback"], { root, files, problems }), name });
     else problems.push(...parsed.problems);
   }
   return { upstreams, upstreamNames: names };
@@ -112,40 +129,52 @@ function readRoutes(root: LocatedMap, files: ConfigFiles, problems: ConfigProble
   }
   return list.map((_, i) => {
     const parsed = parseAt(route, root, ["routes", i]);
-    if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), root, ["routes", i], files, problems);
+    if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), ["routes", i], { root, files, problems });
     problems.push(...parsed.problems);
     return null;
   });
 }
 
+/** What reading a named file needs, and where it complains. */
+interface Reading {
+  readonly root: LocatedMap;
+  readonly files: ConfigFiles;
+  readonly problems: ConfigProblem[];
+}
+
+/** Lets a breaker's fixed answer read the file it names. */
+function resolveFallback(upstream: UpstreamConfig, path: readonly PathPart[], reading: Reading): UpstreamConfig {
+  const { breaker } = upstream;
+  if (breaker?.fallback?.kind !== "respond") return upstream;
+  const config = resolvePolicy({ name: "respond", config: breaker.fallback.config }, path, reading).config;
+  return { ...upstream, breaker: { ...breaker, fallback: { kind: "respond", config } } };
+}
+
 /** Lets policies read the files they name. */
-function resolvePolicies(
-  parsed: RouteConfig,
-  root: LocatedMap,
-  path: readonly PathPart[],
-  files: ConfigFiles,
-  problems: ConfigProblem[],
-): RouteConfig | null {
-  const before = problems.length;
-  const policies = parsed.policies.map((policy): PolicyPlan => {
-    const at = positionAt(root, [...path, policy.name, "file"]);
-    const read = (name: string): Uint8Array => {
-      const content = files.read(files.resolve(at.file, name));
-      if (Buffer.isBuffer(content)) return new Uint8Array(content);
-      throw new Error(`can't read ${name}: ${content.message}`);
-    };
-    try {
-      const config = POLICY_SCHEMAS.find((schema) => schema.key === policy.name)?.resolve(policy.config, read);
-      return { name: policy.name, config };
-    } catch (error) {
-      problems.push({
-        at,
-        path: formatPath([...path, policy.name]),
-        message: error instanceof Error ? error.message : String(error),
-        remedy: "paths are relative to the configuration file",
-      });
-      return policy;
-    }
-  });
-  return problems.length > before ? null : { ...parsed, policies };
+function resolvePolicies(parsed: RouteConfig, path: readonly PathPart[], reading: Reading): RouteConfig | null {
+  const before = reading.problems.length;
+  const policies = parsed.policies.map((policy) => resolvePolicy(policy, path, reading));
+  return reading.problems.length > before ? null : { ...parsed, policies };
+}
+
+/** @param path where the policy's key stands */
+function resolvePolicy(policy: PolicyPlan, path: readonly PathPart[], { root, files, problems }: Reading): PolicyPlan {
+  const at = positionAt(root, [...path, policy.name, "file"]);
+  const read = (name: string): Uint8Array => {
+    const content = files.read(files.resolve(at.file, name));
+    if (Buffer.isBuffer(content)) return new Uint8Array(content);
+    throw new Error(`can't read ${name}: ${content.message}`);
+  };
+  try {
+    const config = POLICY_SCHEMAS.find((schema) => schema.key === policy.name)?.resolve(policy.config, read);
+    return { name: policy.name, config };
+  } catch (error) {
+    problems.push({
+      at,
+      path: formatPath([...path, policy.name]),
+      message: error instanceof Error ? error.message : String(error),
+      remedy: "paths are relative to the configuration file",
+    });
+    return policy;
+  }
 }

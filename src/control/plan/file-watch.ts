@@ -1,7 +1,7 @@
 // Owns noticing that a file's content changed: configuration, certificates. Watches directories, because editors and
 // orchestrators replace files (rename, symlink swap) rather than write them. Must never report a change of time stamps only.
 import { createHash } from "node:crypto";
-import { type FSWatcher, readFileSync, watch } from "node:fs";
+import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { dirname } from "node:path";
 import { stampOf } from "../config/files.ts";
 
@@ -36,14 +36,14 @@ export class FileWatch {
   }
 
   /**
-   * Watch these files from now on, and no others. Files that were watched before keep their remembered content.
+   * Watch these from now on, and no others; of a directory, which names it holds. What was watched before keeps its remembered content.
    * @param stamps of each file, when it was read longer ago: one that was written since is reported
    */
   update(files: readonly string[], stamps: readonly string[] = []): void {
     const unchanged = (i: number, file: string): boolean => stamps[i] === undefined || stamps[i] === stampOf(file);
     this.#digests = new Map(files.map((file, i) => [file, this.#digests.get(file) ?? (unchanged(i, file) ? digest(file) : OTHER)]));
     if ([...this.#digests.values()].includes(OTHER)) this.#stir();
-    const wanted = new Set(files.map((file) => dirname(file)));
+    const wanted = new Set(files.flatMap((file) => (isDirectory(file) ? [file, dirname(file)] : [dirname(file)])));
     for (const [directory, watcher] of this.#watchers) {
       if (wanted.has(directory)) continue;
       watcher.close();
@@ -96,11 +96,17 @@ function digestAll(files: Iterable<string>): Map<string, string> {
   return new Map(Array.from(files, (file) => [file, digest(file)]));
 }
 
-/** @returns '' for a file that cannot be read. */
-function digest(file: string): string {
+/** @returns '' for what cannot be read. */
+function digest(path: string): string {
   try {
-    return createHash("sha256").update(readFileSync(file)).digest("base64");
+    const content = isDirectory(path) ? readdirSync(path).filter(isNamed).sort().join("/") : readFileSync(path);
+    return createHash("sha256").update(content).digest("base64");
   } catch {
     return "";
   }
 }
+
+/** Not what editors put beside a file while they write it. */
+const isNamed = (name: string): boolean => !name.startsWith(".") && !name.endsWith("~");
+
+const isDirectory = (path: string): boolean => statSync(path, { throwIfNoEntry: false })?.isDirectory() ?? false;

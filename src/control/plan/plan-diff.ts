@@ -8,9 +8,12 @@ const NAMES_MAX = 10;
 export function describeChanges(before: Plan, after: Plan): readonly string[] {
   return [
     ...compare("route", byName(before.routes, routeIdentity(before)), byName(after.routes, routeIdentity(after))),
-    ...compare("upstream", byName(before.upstreams), byName(after.upstreams)),
+    ...compare("upstream", byName(before.upstreams, withoutSlot), byName(after.upstreams, withoutSlot)),
+    ...compare("authenticator", byName(before.authenticators), byName(after.authenticators)),
+    ...compare("consumer", byId(before), byId(after)),
     ...compare("listener", byAddress(before), byAddress(after)),
     ...(JSON.stringify(before.limits) === JSON.stringify(after.limits) ? [] : ["limits changed"]),
+    ...(JSON.stringify(before.identity) === JSON.stringify(after.identity) ? [] : ["identity changed"]),
     ...(JSON.stringify(before.trustedProxies) === JSON.stringify(after.trustedProxies) ? [] : ["trustedProxies changed"]),
     ...(before.drainTimeoutMs === after.drainTimeoutMs ? [] : ["drainTimeout changed"]),
   ];
@@ -40,6 +43,12 @@ function routeIdentity(plan: Plan): (route: Plan["routes"][number]) => unknown {
     mirror: route.mirror === null ? null : [upstreamName(route.mirror.upstream), route.mirror.fraction],
   });
 }
+
+const withoutSlot = (upstream: Plan["upstreams"][number]): unknown => ({
+  ...upstream,
+  breaker: upstream.breaker === null ? null : { ...upstream.breaker, slot: 0 },
+});
+const byId = (plan: Plan): Map<string, string> => new Map(plan.consumers.map((consumer) => [consumer.id, JSON.stringify(consumer)]));
 
 function byAddress(plan: Plan): Map<string, string> {
   return new Map(plan.listeners.map((listener) => [listener.address, JSON.stringify(listener)]));

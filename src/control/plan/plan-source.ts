@@ -3,7 +3,7 @@
 import type { HandedConfiguration } from "../../plan/messages.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
-import { compilePlan } from "../config/compile.ts";
+import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
@@ -16,10 +16,12 @@ export interface LoadedConfig {
 
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
+export type MetricSlots = Required<Pick<CompileContext, "metricSlot" | "limitSlot" | "breakerSlot">>;
+
 export class PlanSource {
   readonly #files: readonly string[];
   readonly #env: Readonly<Record<string, string | undefined>>;
-  readonly #metricSlot: (routeName: string) => number;
+  readonly #slots: MetricSlots;
   #picked: PickedPorts;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
@@ -31,13 +33,13 @@ export class PlanSource {
     readonly files: readonly string[];
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly picked: PickedPorts;
-    /** Called when a plan is compiled; may depend on the first configuration. */
-    metricSlot(routeName: string): number;
+    /** Asked when a plan is compiled; may depend on the first configuration. */
+    readonly slots: MetricSlots;
   }) {
     this.#files = options.files;
     this.#env = options.env;
     this.#picked = options.picked;
-    this.#metricSlot = options.metricSlot;
+    this.#slots = options.slots;
   }
 
   /** Ports picked so far. */
@@ -62,7 +64,12 @@ export class PlanSource {
 
   /** @throws OperatorError when a free port cannot be picked */
   async compile(config: Config, version: number): Promise<Plan> {
-    const compiled = compilePlan(config, { version, metricSlot: this.#metricSlot });
+    const compiled = compilePlan(config, {
+      version,
+      metricSlot: (name) => this.#slots.metricSlot(name),
+      limitSlot: (name) => this.#slots.limitSlot(name),
+      breakerSlot: (name) => this.#slots.breakerSlot(name),
+    });
     const { plan, picked } = await resolvePorts(compiled, this.#picked);
     this.#picked = { ...this.#picked, ...picked };
     return plan;

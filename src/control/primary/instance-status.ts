@@ -1,8 +1,17 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
-import type { InstanceState, Phase, TargetStatus, UpstreamStatus, WorkerStatus } from "../../observe/instance-state.ts";
-import type { EndpointPlan } from "../../plan/plan.ts";
+import type {
+  FleetState,
+  InstanceState,
+  KeySourceStatus,
+  Phase,
+  TargetStatus,
+  UpstreamStatus,
+  WorkerStatus,
+} from "../../observe/instance-state.ts";
+import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
+import { breakerStatus } from "../breakers/breaker-control.ts";
 import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
@@ -18,11 +27,14 @@ export interface StatusSources {
   readonly control: PlanControl;
   readonly workers: WorkerSet;
   readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
+  readonly keySources: readonly KeySourceStatus[];
   readonly accessLog: AccessLog | null;
   /** Seats whose worker is blocked. */
   readonly blocked: readonly number[];
   /** Why the admin address does not answer; null when it does. */
   readonly adminTrouble: string | null;
+  /** null without Redis. */
+  readonly fleet: FleetState | null;
 }
 
 export function instanceState(sources: StatusSources): InstanceState {
@@ -44,15 +56,19 @@ export function instanceState(sources: StatusSources): InstanceState {
       (upstream): UpstreamStatus => ({
         name: upstream.name,
         balance: upstream.balance,
-        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, cells)),
+        breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
+        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
       }),
     ),
+    limits: cells.limits.fill,
+    keySources: sources.keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
+    fleet: sources.fleet,
   };
 }
 
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells } = sources;
+  const { accessLog, adminTrouble, cells, fleet } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
   const { lastProblems, inForce } = sources.control;
   return [
@@ -63,8 +79,15 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
         ]),
     ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
     ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
+    ...sources.keySources
+      .filter((each) => each.trouble !== null)
+      .map((each) => `the keys at ${each.url} cannot be fetched: ${each.trouble}`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(fleet === null || fleet.connected
+      ? []
+      : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
+    ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }
@@ -75,10 +98,19 @@ function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells
   return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index) };
 }
 
-function targetStatus(endpoint: EndpointPlan, { health }: SharedCells): TargetStatus {
+function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { health, breakers }: SharedCells): TargetStatus {
   const { slot, key, weight } = endpoint;
   const down = health.isDown(slot);
   const ejected = health.ejectedUntilMs(slot) > monotonicMs();
-  const reason = down ? "active check failed" : ejected ? "ejected" : "ok";
-  return { key, slot, weight, healthy: !down && !ejected, reason, inFlight: health.inFlight(slot) };
+  const open = breaker !== null && breakers.isOpen(slot);
+  const reason = down ? "active check failed" : open ? "breaker open" : ejected ? "ejected" : "ok";
+  return {
+    key,
+    slot,
+    weight,
+    healthy: !down && !ejected && !open,
+    reason,
+    inFlight: health.inFlight(slot),
+    breaker: breaker === null ? null : breakerStatus(breakers, slot, breaker),
+  };
 }

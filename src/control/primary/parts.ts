@@ -1,9 +1,12 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
 import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
+import { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema.ts";
 import { Discovery } from "../discovery/discovery.ts";
+import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
+import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
@@ -29,7 +32,9 @@ export interface Parts {
   readonly cells: SharedCells;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
+  readonly keys: KeySources;
   readonly probes: HealthProbe;
+  readonly breakers: BreakerControl;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
 }
@@ -37,8 +42,17 @@ export interface Parts {
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const count = config.workers === "auto" ? availableParallelism() : config.workers;
-  const cells = new SharedCells(count + SPARE_CELLS);
-  const workers = createWorkers(options, cells, count);
+  const cells = new SharedCells(count + SPARE_CELLS, {
+    buckets: config.limits.rateLimitBuckets,
+    hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
+  });
+  const workers: WorkerSet = createWorkers(options, cells, count, (source) => keys.check(source));
+  const keys = new KeySources({
+    random: Math.random,
+    onChange: (sets) => workers.setKeys(sets),
+    onWarning: (message) => log.warn(message),
+    onInfo: (message) => log.info(message),
+  });
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({
     slots: cells.slots,
@@ -53,22 +67,30 @@ export function assembleParts(options: PartsOptions): Parts {
     health: cells.health,
     onChange: ({ healthy, ...facts }) => (healthy ? log.info("target is healthy", facts) : log.warn("target is unhealthy", facts)),
   });
+  const breakers = new BreakerControl({ keeper: cells.breakers, log });
   const control = new PlanControl({
     source,
     cells,
     workers,
     discovery,
+    keys,
     probes,
+    breakers,
     log,
     onInForce: (now) => {
       watchdog.limits = now.config.watchdog;
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, probes, control, watchdog };
+  return { cells, workers, discovery, keys, probes, breakers, control, watchdog };
 }
 
-function createWorkers({ threads, log, testHooks, onListening }: PartsOptions, cells: SharedCells, count: number): WorkerSet {
+function createWorkers(
+  { threads, log, testHooks, onListening }: PartsOptions,
+  cells: SharedCells,
+  count: number,
+  unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
+): WorkerSet {
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
@@ -78,6 +100,7 @@ function createWorkers({ threads, log, testHooks, onListening }: PartsOptions, c
     listening: onListening,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
+    unknownKey,
   });
 }
 

@@ -4,10 +4,12 @@ import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink } from "../../observe/log-sink.ts";
+import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
+import type { Fleet } from "../fleet/fleet.ts";
 import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../instance/addresses.ts";
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
@@ -51,7 +53,11 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     files: options.files,
     env: options.io.env,
     picked: options.link.orders.ports,
-    metricSlot: (name) => primary.metricSlot(name),
+    slots: {
+      metricSlot: (name) => primary.totals.routeNames.slot(name),
+      limitSlot: (name) => primary.totals.limitNames.slot(name),
+      breakerSlot: (name) => primary.breakerSlot(name),
+    },
   });
   const config = await firstConfig(source, options);
   if (config === null) {
@@ -76,6 +82,7 @@ class Primary {
   readonly #stopSignals = new StopSignals();
   readonly #startedAtMs = Date.now();
   #accessLog: AccessLog | null = null;
+  #fleet: Fleet | null = null;
   /** As last said in the gateway's log. */
   #accessLogFailure: string | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
@@ -125,7 +132,7 @@ class Primary {
 
   /** @param first the configuration until one is in force */
   #adminDeps(first: Config, testHooks: boolean): AdminDeps {
-    const { control, cells, workers } = this.#parts;
+    const { breakers, control, cells, workers } = this.#parts;
     const config = () => control.inForce?.config ?? first;
     return {
       token: () => config().admin?.token ?? null,
@@ -135,6 +142,8 @@ class Primary {
       config: () => redactConfig(config()),
       reload: () => this.#reloader.request("POST /reload"),
       drain: () => this.#leave("POST /drain"),
+      breakers: () => breakers.states(),
+      forceBreaker: (upstream, target, order) => breakers.force(upstream, target, order),
       ...(testHooks ? { debug: testActions(workers) } : {}),
     };
   }
@@ -148,8 +157,12 @@ class Primary {
     return result;
   }
 
-  metricSlot(routeName: string): number {
-    return this.#parts.cells.totals.routeNames.slot(routeName);
+  get totals(): Totals {
+    return this.#parts.cells.totals;
+  }
+
+  breakerSlot(upstream: string): number {
+    return this.#parts.cells.breakerSlot(upstream);
   }
 
   async run(config: Config): Promise<number> {
@@ -175,16 +188,19 @@ class Primary {
       before.flatMap((instance) => instance.addresses),
       link.orders.takeover ? REMEDIES.takeover : REMEDIES.start,
     );
+    await this.#enterFleet(config);
     const serving = this.#parts.control.first(config, plan);
     const around = this.#openAround(config, before.length > 0);
     await Promise.all([serving, around]);
     threads.dismiss();
+    this.#fleet?.start();
     for (const instance of before) await this.#takeOver(instance);
     if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "retry");
     this.#announce();
     this.#watchTimer = setInterval(() => {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
+      this.#parts.cells.limitWatch.look(this.#log);
     }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();
@@ -202,6 +218,13 @@ class Primary {
     await this.#door.listenUnix(this.#directory.socket);
     this.#files.update(this.#source.watched, this.#source.stamps);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
+  }
+
+  /** Whoever has no Redis loads nothing of it. */
+  async #enterFleet({ redis }: Config): Promise<void> {
+    if (redis === null) return;
+    const { Fleet } = await import("../fleet/fleet.ts");
+    this.#fleet = new Fleet({ redis, table: this.#parts.cells.limits, log: this.#log });
   }
 
   async #takeOver(instance: InstanceRecord): Promise<void> {
@@ -283,9 +306,11 @@ class Primary {
       control: this.#parts.control,
       workers: this.#parts.workers,
       endpoints: this.#parts.discovery.endpoints,
+      keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
+      fleet: this.#fleet?.state() ?? null,
     });
   }
 
@@ -324,7 +349,9 @@ class Primary {
     this.#files.stop();
     void this.#reloader.stop();
     this.#parts.probes.stop();
+    this.#parts.breakers.stop();
     this.#parts.discovery.stop();
+    this.#parts.keys.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.
@@ -334,6 +361,7 @@ class Primary {
 
   async #finish(timeoutMs: number, exitCode: number): Promise<void> {
     const { cut, stuck } = await this.#parts.workers.drain(timeoutMs, this.#parts.watchdog.blocked);
+    await this.#fleet?.stop();
     await this.#accessLog?.stop(LOG_CLOSE_MS);
     await this.#door.close();
     if (stuck.length > 0) {

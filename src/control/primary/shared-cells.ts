@@ -1,28 +1,53 @@
 // Owns all shared memory of the instance: allocates it, hands each worker its part, cleans up after one that died.
 // Layouts are documented where they are defined, in src/shared/.
+import { monotonicMs } from "../../base/clock.ts";
 import { Totals } from "../../observe/totals.ts";
+import type { Plan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
+import { BreakerKeeper } from "../../shared/breaker-keeper.ts";
+import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
+import { BreakerTable } from "../../shared/breaker-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
+import { LimitLedger } from "../../shared/limit-ledger.ts";
+import { LimitTable } from "../../shared/limit-table.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
+import { ReplaySet } from "../../shared/replay-set.ts";
+import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
+import { LimitWatch } from "./limit-watch.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
+  readonly breakers: BreakerKeeper;
   readonly slots: SlotTable;
+  readonly #breakerNames: SlotNames;
   readonly totals: Totals;
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
   readonly readers: readonly LogRingReader[];
+  /** The primary's view of the table of limits. */
+  readonly limits: LimitLedger;
+  readonly limitWatch: LimitWatch;
+  readonly #limitHashKey: Uint8Array;
+  readonly #replay = ReplaySet.allocate();
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
 
-  /** @param cells how many workers may write at once, replacements included */
-  constructor(cells: number) {
+  /**
+   * @param cells how many workers may write at once, replacements included
+   * @param limits slots of the table of limits, and the key that names are hashed with for it
+   */
+  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }) {
+    this.limits = new LimitLedger(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
+    this.limitWatch = new LimitWatch(this.limits);
+    this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));
-    this.slots = new SlotTable(this.health);
+    this.breakers = new BreakerKeeper(BreakerTable.allocate(cells));
+    this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
+    this.#breakerNames = new SlotNames((index) => this.breakers.reset(upstreamBreakerSlot(index)), UPSTREAM_SLOTS_MAX);
     this.#heartbeatBuffer = new SharedArrayBuffer(heartbeatBytes(cells));
     this.heartbeat = new Heartbeat(this.#heartbeatBuffer);
     this.#metrics = Array.from({ length: cells }, () => new SharedArrayBuffer(metricBytes()));
@@ -31,18 +56,40 @@ export class SharedCells {
     this.readers = this.#rings.map((ring) => new LogRingReader(ring));
   }
 
+  /** @returns the slot of an upstream's own breaker. For compiling a plan, which may still be refused. */
+  breakerSlot(upstream: string): number {
+    return upstreamBreakerSlot(this.#breakerNames.slot(upstream)); // the schema has fewer than there are slots
+  }
+
+  /** The plan in force has these: other names may lose their slots. */
+  keepBreakers(plan: Plan | null): void {
+    this.#breakerNames.keepOnly((plan?.upstreams ?? []).filter((each) => each.breaker !== null).map((each) => each.name));
+  }
+
   /** A new worker will write these cells. */
   assign(cells: number): SharedMemory {
     this.heartbeat.reset(cells);
     const metrics = this.#metrics[cells];
     const logRing = this.#rings[cells];
     if (metrics === undefined || logRing === undefined) throw new RangeError(`there are no cells ${cells}`);
-    return { workerIndex: cells, health: this.health.buffer, metrics, logRing, heartbeat: this.#heartbeatBuffer };
+    return {
+      workerIndex: cells,
+      health: this.health.buffer,
+      breakers: this.breakers.buffer,
+      limits: this.limits.buffer,
+      limitHashKey: this.#limitHashKey,
+      metrics,
+      logRing,
+      heartbeat: this.#heartbeatBuffer,
+      replay: this.#replay,
+    };
   }
 
   /** The worker that wrote these cells is gone: its gauges and in-flight counts are void, its counters and log records stay. */
   release(cells: number): void {
     this.health.clearWorker(cells);
+    this.breakers.clearWorker(cells);
+    this.limits.clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }

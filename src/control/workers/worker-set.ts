@@ -3,7 +3,8 @@
 import type { Worker } from "node:worker_threads";
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
-import type { EndpointMap, PlanBundle } from "../../plan/messages.ts";
+import type { KeySetMap } from "../../plan/keys.ts";
+import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
 import { RestartBackoff } from "../supervisor/restart-backoff.ts";
@@ -32,6 +33,8 @@ export interface WorkerSetOptions {
   memory(cells: number): SharedMemory;
   /** The thread that used these cells is gone: what it counted as under way no longer is. */
   released(cells: number): void;
+  /** A worker met a token whose key the source did not have. Never rejects. @returns whether the provider answered, and how long it is not asked again, ms */
+  unknownKey(source: string): Promise<{ readonly ok: boolean; readonly restMs: number }>;
 }
 
 export type PublishResult = { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] };
@@ -124,10 +127,19 @@ export class WorkerSet {
   setEndpoints(upstream: string, endpoints: readonly EndpointPlan[]): void {
     if (this.#current === null) return;
     const all: EndpointMap = new Map([...this.#current.endpoints, [upstream, endpoints]]);
-    this.#current = { plan: this.#current.plan, endpoints: all };
-    for (const thread of this.#threads) {
-      if (thread.state === "starting" || thread.state === "ready") thread.send({ kind: "endpoints", upstream, endpoints });
-    }
+    this.#current = { ...this.#current, endpoints: all };
+    this.#tell({ kind: "endpoints", upstream, endpoints });
+  }
+
+  /** Key sources have news: every worker hears of it, one that starts later too. */
+  setKeys(sets: KeySetMap): void {
+    if (this.#current === null) return;
+    this.#current = { ...this.#current, keys: new Map([...this.#current.keys, ...sets]) };
+    this.#tell({ kind: "keys", sets });
+  }
+
+  #tell(message: ToWorker): void {
+    for (const thread of this.#threads) if (thread.state === "starting" || thread.state === "ready") thread.send(message);
   }
 
   /**
@@ -181,6 +193,11 @@ export class WorkerSet {
       },
       exited: (dead, code, expected) => this.#exited(seat, dead, code, expected),
       warning: (from, message) => this.#options.log.warn(message, { worker: from.seat }),
+      unknownKey: (from, source) => {
+        void this.#options.unknownKey(source).then((checked) => {
+          if (from.state !== "gone") from.send({ kind: "keys-checked", source, ...checked });
+        });
+      },
     });
     this.#threads.add(thread);
     return thread;

@@ -19,6 +19,8 @@ export interface ThreadEvents {
   /** It is gone. `expected` when it was asked to drain or had reported its failure. */
   exited(thread: WorkerThreadHandle, code: number, expected: boolean): void;
   warning(thread: WorkerThreadHandle, message: string): void;
+  /** A token in it names a key that the source did not have. Answered by a message `keys-checked`. */
+  unknownKey(thread: WorkerThreadHandle, source: string): void;
 }
 
 export class WorkerThreadHandle {
@@ -121,6 +123,9 @@ export class WorkerThreadHandle {
         break;
       case "warning":
         events.warning(this, message.message);
+        break;
+      case "unknown-key":
+        events.unknownKey(this, message.source);
         break;
     }
   }

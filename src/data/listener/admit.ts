@@ -1,8 +1,9 @@
 // Admission: everything that must be true of a request before it is routed, whatever engine read it.
 // A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
 import type { ErrorCode } from "../../base/errors.ts";
-import { isOddName, parseAuthority } from "../../base/http.ts";
+import { isOddName, parseAuthority, plainName } from "../../base/http.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
+import { removeHeaders } from "../policies/header-list.ts";
 import { isQuery, normalisePath } from "../route/normalise.ts";
 
 /** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
@@ -68,7 +69,9 @@ function scanHeaders(x: Exchange): Refusal | null {
   seen.host = seen.contentLength = seen.transferEncoding = seen.expect = 0;
   seen.connection = seen.upgrade = "";
   const headers = x.headers;
+  const { identityHeaders } = x.runtime;
   let bytes = 0;
+  let forged = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     const value = headers[i + 1] as string;
@@ -78,11 +81,14 @@ function scanHeaders(x: Exchange): Refusal | null {
     if (isOddName(name)) {
       if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
       x.oddNames = true;
-    }
+      if (identityHeaders.isProtected(plainName(name)))
+        return bad(`services could take ${printable(name)} for a header of the gateway's own`);
+    } else if (identityHeaders.isProtected(name)) forged = true;
     note(name, value, x);
   }
   if (bytes > x.runtime.plan.limits.headerBytes)
     return refuse("headers_too_large", `the header section is larger than ${x.runtime.plan.limits.headerBytes} bytes`);
+  if (forged) removeHeaders(headers, (name) => identityHeaders.isProtected(name));
   return null;
 }
 

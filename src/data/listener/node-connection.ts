@@ -1,5 +1,6 @@
 // One client connection on the node engine: takes what node's parser delivers, one exchange at a time and in order.
 // Must never hand on a request that follows one whose framing is in doubt or whose answer closes the connection.
+import type { X509Certificate } from "node:crypto";
 import { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
@@ -34,6 +35,7 @@ interface Turn {
 
 export class NodeConnection implements ExchangeConnection {
   readonly peer: string;
+  readonly certificate: X509Certificate | null;
   private readonly socket: Socket;
   private readonly host: ListenerHost;
   private readonly secure: boolean;
@@ -47,12 +49,13 @@ export class NodeConnection implements ExchangeConnection {
   private earlyBytes = 0;
   private tunnel: Tunnel | null = null;
 
-  /** @param peer canonical address; '' for a Unix socket */
-  constructor(socket: Socket, host: ListenerHost, peer: string) {
+  /** @param client.peer canonical address; '' for a Unix socket */
+  constructor(socket: Socket, host: ListenerHost, client: Pick<ExchangeConnection, "peer" | "certificate">) {
     this.socket = socket;
     this.host = host;
     this.secure = socket instanceof TLSSocket;
-    this.peer = peer;
+    this.peer = client.peer;
+    this.certificate = client.certificate;
     socket.on("error", ignore); // 'close' follows
     socket.on("close", () => this.lost());
   }

@@ -1,5 +1,6 @@
 // The node engine: one node:http or node:https server for a listener, strictest parsing. Opens, counts and closes connections;
 // what happens on one is node-connection.ts. Slower than uws, but knows HTTP/1.0, absolute-form, `OPTIONS *` and trailers.
+import type { X509Certificate } from "node:crypto";
 import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
@@ -7,7 +8,7 @@ import net, { type Socket } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
-import type { CertificatePlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
+import type { CertificatePlan, ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
 import type { Refusal } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { NodeConnection } from "./node-connection.ts";
@@ -144,7 +145,9 @@ class NodeListener implements Listener {
     const peer = source ?? peerOf(socket);
     // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
     if (peer === "" && this.plan.unixPath === null) return void socket.destroy();
-    this.byStream.set(socket, new NodeConnection(socket, this.host, peer));
+    const certificate = certificateOf(socket, this.plan.tls?.clientAuth ?? null);
+    if (certificate === false) return void socket.destroy();
+    this.byStream.set(socket, new NodeConnection(socket, this.host, { peer, certificate }));
     socket.on("close", () => this.byStream.delete(socket));
   }
 
@@ -158,6 +161,17 @@ class NodeListener implements Listener {
 
 /** @returns '' for none. A link-local address comes with its zone (`fe80::1%eth0`), which no list of addresses knows. */
 const peerOf = ({ remoteAddress = "" }: Socket): string => canonicalIp(remoteAddress.split("%", 1)[0] ?? "") ?? "";
+
+/**
+ * The client's certificate; null for none, false when the connection must not be served. Said here again although the handshake has looked: with
+ * `optional` it lets bad certificates through, and a resumed session without any counts as verified.
+ */
+function certificateOf(socket: Socket, clientAuth: ClientAuthPlan | null): X509Certificate | null | false {
+  if (clientAuth === null) return null;
+  const certificate = socket instanceof tls.TLSSocket ? socket.getPeerX509Certificate() : undefined;
+  if (certificate === undefined) return clientAuth.required ? false : null;
+  return socket instanceof tls.TLSSocket && socket.authorized ? certificate : false;
+}
 
 const connectionKey = ({ remoteAddress, remotePort, localAddress }: Socket): string => `${remoteAddress} ${remotePort} ${localAddress}`;
 
@@ -206,14 +220,20 @@ function refusalOf(error: NodeJS.ErrnoException, bytesRead: number): Refusal | n
 function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOptions {
   const [first] = plan.certificates;
   if (first === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
+  const { clientAuth } = plan;
+  // A server name's context brings its own authorities.
+  const authorities = clientAuth === null ? {} : { ca: readPem(clientAuth.caPath) };
   const contexts = new Map<string, SecureContext>();
   for (const certificate of plan.certificates) {
     if (certificate.hosts.length === 0) continue;
-    const context = tls.createSecureContext({ ...readPair(certificate), minVersion: "TLSv1.2" });
+    const context = tls.createSecureContext({ ...readPair(certificate), ...authorities, minVersion: "TLSv1.2" });
     for (const name of certificate.hosts) if (!contexts.has(name.toLowerCase())) contexts.set(name.toLowerCase(), context);
   }
   return {
     ...readPair(first),
+    ...authorities,
+    requestCert: clientAuth !== null,
+    rejectUnauthorized: clientAuth?.required ?? false,
     minVersion: "TLSv1.2",
     handshakeTimeout: host.current().limits.headerTimeoutMs,
     // Without a match the listener's own, first certificate is used.
@@ -227,14 +247,15 @@ const contextFor = (contexts: ReadonlyMap<string, SecureContext>, name: string):
 
 /** @throws OperatorError when a file cannot be read; wrong contents show in createSecureContext */
 function readPair(certificate: CertificatePlan): { readonly cert: Buffer; readonly key: Buffer } {
-  const read = (path: string): Buffer => {
-    try {
-      return readFileSync(path);
-    } catch (error) {
-      throw new OperatorError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
-    }
-  };
-  return { cert: read(certificate.certPath), key: read(certificate.keyPath) };
+  return { cert: readPem(certificate.certPath), key: readPem(certificate.keyPath) };
+}
+
+function readPem(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new OperatorError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function explain(plan: ListenerPlan, error: NodeJS.ErrnoException): string {

@@ -1,5 +1,6 @@
 // An exchange on the node engine: reads a body and writes a response through node:http. Owns framing, trailers,
 // backpressure and the one end of the client side; must never decide what is sent.
+import type { X509Certificate } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { isHopByHop } from "../../base/http.ts";
@@ -25,6 +26,8 @@ const NOT_A_TRAILER: ReadonlySet<string> = new Set([
 export interface ExchangeConnection {
   /** Canonical address of the peer. */
   readonly peer: string;
+  /** The client's, verified; null for none. */
+  readonly certificate: X509Certificate | null;
   readonly draining: boolean;
   /** The response is complete, or the connection lost: the next request may go on. */
   exchangeOver(x: NodeExchange): void;
@@ -70,6 +73,10 @@ export class NodeExchange extends Exchange {
 
   peerAddress(): string {
     return this.connection.peer;
+  }
+
+  override clientCertificate(): X509Certificate | null {
+    return this.connection.certificate;
   }
 
   /** The request was parsed to its end: what comes on the connection now belongs to another one. */

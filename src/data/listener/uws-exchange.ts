@@ -9,6 +9,8 @@ import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
+/** A body that came in one piece of at most this goes out with its head in one write: both fit the engine's cork buffer of 16 KiB. */
+const WHOLE_BODY_BYTES_MAX = 8 * 1024;
 const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
@@ -183,6 +185,10 @@ export class UwsExchange extends Exchange {
       if (this.rest === null) this.abort(); // fewer bytes than announced: cutting is the only honest end
       return;
     }
+    this.finishCorked();
+  }
+
+  private finishCorked(): void {
     corked = this;
     this.res.cork(finishCorked);
     corked = null;
@@ -203,6 +209,7 @@ export class UwsExchange extends Exchange {
     const close = this.closeAfter;
     if (!this.headSent) {
       this.writeHead();
+      if (close && this.askedToClose()) res.writeHeader("connection", "close");
       if (this.method === "HEAD" || this.status === 204 || this.status === 304) {
         this.endWithoutBody();
       } else if (body !== null) res.end(body, close);
@@ -234,7 +241,14 @@ export class UwsExchange extends Exchange {
     else if (!close) res.endWithoutBody();
     // After a chunked request the close is a matter of safety: a reported length of 0 is the lesser evil.
     else if (this.status === 204 || this.contentLength < 0) res.endWithoutBody(0, true);
+    else if (this.askedToClose())
+      res.endWithoutBody(); // it is said already
     else res.writeHeader("connection", "close").endWithoutBody();
+  }
+
+  /** uWebSockets.js says `Connection: close` itself, but not to a client that did: to its eyes, one whose first Connection field has five characters. */
+  private askedToClose(): boolean {
+    return this.header("connection")?.length === 5;
   }
 
   private writeHead(): void {
@@ -242,12 +256,13 @@ export class UwsExchange extends Exchange {
     const res = this.res;
     const head = this.head as HeaderList; // start() came first
     if (this.status !== 200) res.writeStatus(statusLine(this.status));
-    for (let i = 0; i < head.length; i += 2) {
-      const name = head[i] as string;
-      const value = head[i + 1] as string;
-      // uWebSockets.js encodes strings as UTF-8; bytes above 0x7f must go out as they came in.
-      res.writeHeader(name, NON_ASCII.test(value) ? Buffer.from(value, "latin1") : value);
-    }
+    if (head.length === 0) return;
+    // One call for all fields, as each crosses into native code for 0.2 us: the engine writes `name: value CRLF` and looks no closer.
+    // Values were checked for CR and LF where they came from: the response parser, the configuration's schema, renderHeader().
+    let fields = head[1] as string;
+    for (let i = 2; i < head.length; i += 2) fields += `\r\n${head[i]}: ${head[i + 1]}`;
+    // uWebSockets.js encodes strings as UTF-8; bytes above 0x7f must go out as they came in.
+    res.writeHeader(head[0] as string, NON_ASCII.test(fields) ? Buffer.from(fields, "latin1") : fields);
   }
 
   private flushHeld(): void {
@@ -283,6 +298,12 @@ export class UwsExchange extends Exchange {
       return true;
     }
     if (this.method === "HEAD") return true;
+    if (chunk.length === this.length && chunk.length <= WHOLE_BODY_BYTES_MAX) {
+      this.sent = chunk.length;
+      this.held = chunk;
+      this.finishCorked();
+      return true;
+    }
     let ok = true;
     const offset = this.sent;
     this.sent += chunk.length;

@@ -1,9 +1,12 @@
 // Owns the list of policy schemas, in the registry's order. For the primary only: a worker must never load zod.
 import type { z } from "zod";
+import { authSchema } from "./auth/config.ts";
+import { authorizeSchema } from "./authorize/config.ts";
 import { compressSchema } from "./compress/config.ts";
 import { corsSchema } from "./cors/config.ts";
 import { headersSchema } from "./headers/config.ts";
 import { ipSchema } from "./ip/config.ts";
+import { rateLimitSchema } from "./rateLimit/config.ts";
 import { redirectSchema } from "./redirect/config.ts";
 import { resolveRespond, respondSchema } from "./respond/config.ts";
 import { rewriteSchema } from "./rewrite/config.ts";
@@ -55,6 +58,14 @@ function entry<S extends z.ZodType>(key: string, schema: S, knows: Knowledge<z.o
 export const POLICY_SCHEMAS: readonly PolicySchema[] = [
   entry("ip", ipSchema),
   entry("cors", corsSchema),
+  entry("rateLimit", rateLimitSchema),
+  entry("auth", authSchema),
+  entry("authorize", authorizeSchema, {
+    templates: (config) =>
+      Object.entries(config.claims ?? {}).flatMap(([name, written]) =>
+        [written].flat().flatMap((each) => (typeof each === "string" ? [{ path: ["claims", name], text: each }] : [])),
+      ),
+  }),
   entry("redirect", redirectSchema, {
     templates: (config) => (config.to === undefined ? [] : [{ path: ["to"], text: config.to }]),
     answers: (config) => config.to !== undefined,

@@ -22,7 +22,7 @@ export function fail(x: Exchange, code: ErrorCode, detail = "", headers?: Header
   x.errorDetail = detail;
   if (info.close) x.closeAfter = true;
   const list: HeaderList = ["content-type", "application/problem+json", "cache-control", "no-store"];
-  if (info.status === 503) list.push("retry-after", RETRY_AFTER_S);
+  if (info.status === 503 && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
   if (headers !== undefined) list.push(...headers);
   send(x, info.status, list, problemBody(x, code, detail));
 }

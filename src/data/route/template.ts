@@ -3,6 +3,7 @@
 
 import { encodeByte, hexValue } from "../../base/hex.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
+import { claimAt } from "../claim.ts";
 import type { Exchange } from "../exchange.ts";
 import { queryValue } from "./conditions.ts";
 import { REST_PARAM } from "./pattern.ts";
@@ -19,7 +20,9 @@ type Spelling =
   /** Whatever the client sent: Unicode text. */
   | "text"
   /** Whatever the client sent: a byte string (one char a byte). */
-  | "bytes";
+  | "bytes"
+  /** What is known of the caller, nothing for nobody: Unicode text. A path without it is another path, so it must be there. */
+  | "identity";
 
 interface Variable {
   readonly spelling: Spelling;
@@ -38,7 +41,8 @@ export interface Template {
   /**
    * As part of a path or URL: values are percent-encoded (`/` in them too), path parameters stay encoded as they came, `**` keeps its slashes.
    * What comes out still needs normalisePath before it goes upstream.
-   * @returns null when a value consists of dots only and could become a dot segment: refuse the request with `bad_path`
+   * @returns null when a value consists of dots only and could become a dot segment, or is to come from the caller's identity and is not there: refuse
+   * the request with `bad_path`
    */
   renderPath(x: Exchange): string | null;
   /** As part of a query or fragment: every value, path parameters too, is percent-encoded, so that none can add or end a query parameter. */
@@ -49,7 +53,7 @@ export interface Template {
 
 /**
  * `{name}` or `{path.name}` (`{**}` for the rest) give path parameters; `{query.name}`, `{header.name}`, `{host}`, `{method}`, `{request.id}`, `{request.path}`,
- * `{client.ip}`, `{scheme}` and `{route}` the rest. A parameter's own name wins over these. `{{` and `}}` stand for braces.
+ * `{client.ip}`, `{scheme}` and `{route}` the rest; `{consumer.id}`, `{consumer.tier}` and `{claims.NAME}` (dotted) what is proven of the caller, '' for nobody. A parameter's own name wins over these. `{{` and `}}` stand for braces.
  * @param paramNames those of the route's pattern
  */
 export function compileTemplate(text: string, paramNames: readonly string[]): Template | { readonly error: string } {
@@ -98,16 +102,29 @@ function variableOf(name: string, paramNames: readonly string[]): Variable | { r
     const key = name.slice(7).toLowerCase();
     return isToken(key) ? { spelling: "bytes", value: (x) => x.header(key) ?? "" } : { error: `{${name}}: '${key}' is no header name` };
   }
-  if (/^(consumer|claims)(\.|$)/.test(name)) return { error: `{${name}} needs auth, which is not in this version` };
+  if (name.startsWith("claims.") && name.length > 7) {
+    const claim = name.slice(7);
+    return { spelling: "identity", value: (x) => claimText(claimAt(x.identity?.claims, claim)) };
+  }
   const builtIn = Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
   return builtIn ?? { error: `{${name}} is unknown${known(paramNames)}; write '{{' for a brace` };
 }
+
+/** Lists and maps have no one text: ''. */
+const claimText = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
 
 /** The value by index: routes hold params in pattern order. */
 const parameter = (index: number): Variable => ({ spelling: "path", value: (x) => x.params[index] ?? "" });
 
 function known(paramNames: readonly string[]): string {
-  const names = [...paramNames.map((name) => (name === REST_PARAM ? "**" : name)), "query.NAME", "header.NAME", ...Object.keys(BUILT_IN)];
+  const names = [
+    ...paramNames.map((name) => (name === REST_PARAM ? "**" : name)),
+    "query.NAME",
+    "header.NAME",
+    "claims.NAME",
+    ...Object.keys(BUILT_IN),
+  ];
   return ` (known: ${names.join(", ")})`;
 }
 
@@ -118,6 +135,8 @@ const BUILT_IN: Readonly<Record<string, Variable>> = {
   route: { spelling: "safe", value: (x) => x.route?.name ?? "" },
   "request.id": { spelling: "text", value: (x) => x.requestId },
   "request.path": { spelling: "path", value: (x) => x.path },
+  "consumer.id": { spelling: "identity", value: (x) => x.identity?.consumer ?? "" },
+  "consumer.tier": { spelling: "identity", value: (x) => x.identity?.tier ?? "" },
   "client.ip": { spelling: "safe", value: (x) => x.clientInfo().ip },
 };
 
@@ -179,18 +198,19 @@ const DOTS = /^\.+$/;
 
 function asPath(value: string, spelling: Spelling): string | null {
   if (spelling === "path" || spelling === "safe") return value;
+  if (spelling === "identity" && value === "") return null;
   return DOTS.test(value) ? null : encodeBytes(spelling === "bytes" ? value : textToUtf8(value));
 }
 
 function asQuery(value: string, spelling: Spelling): string {
   if (spelling === "path") return encodeBytes(percentDecode(value));
-  return encodeBytes(spelling === "text" ? textToUtf8(value) : value);
+  return encodeBytes(spelling === "text" || spelling === "identity" ? textToUtf8(value) : value);
 }
 
 function asHeader(value: string, spelling: Spelling): string {
   let bytes = value;
   if (spelling === "path") bytes = percentDecode(value);
-  else if (spelling === "text") bytes = textToUtf8(value);
+  else if (spelling === "text" || spelling === "identity") bytes = textToUtf8(value);
   return isFieldValue(bytes) ? bytes : "";
 }
 

@@ -19,11 +19,14 @@ export type ConnectCallback = (error: Error | null, socket: net.Socket | null) =
 /** @param onread reads of a plain TCP socket go there instead of `data` events; ignored for TLS */
 export type Connector = (callback: ConnectCallback, onread?: net.OnReadOpts) => void;
 
+/** Where to connect to. */
+export type Address = Pick<EndpointPlan, "tls" | "address" | "port" | "authority">;
+
 /** Node's own `socket.connect` keeps Nagle on; a proxy writes whole messages, so it only adds delay. */
 const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
 /** @returns a function that opens a connection to the endpoint and reports it once. */
-export function createConnector(endpoint: EndpointPlan, upstream: UpstreamPlan): Connector {
+export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, "timeouts" | "tls">): Connector {
   const secureContext = endpoint.tls ? nodeTls().createSecureContext(contextOptions(upstream.tls)) : null;
   let session: Buffer | null = null;
   return (callback, onread) => {
@@ -103,7 +106,7 @@ function contextOptions(plan: UpstreamTlsPlan | null): tls.SecureContextOptions 
   return options;
 }
 
-function handshakeOptions(endpoint: EndpointPlan, plan: UpstreamTlsPlan | null): tls.ConnectionOptions {
+function handshakeOptions(endpoint: Address, plan: UpstreamTlsPlan | null): tls.ConnectionOptions {
   const host = plan?.serverName ?? hostOf(endpoint.authority);
   const options: tls.ConnectionOptions = { ALPNProtocols: ["http/1.1"], rejectUnauthorized: plan?.verify ?? true };
   // RFC 6066 section 3: no IP literal in SNI; the certificate is checked against the literal all the same.

@@ -1,6 +1,7 @@
 // Owns the endpoints of one upstream in one worker, and which of them may be used now with what weight.
 // Must never choose between them (balance/ does) and never change shared health.
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
+import type { BreakerTable } from "../../shared/breaker-table.ts";
 import type { TargetHealth } from "../../shared/target-health.ts";
 import type { Endpoint, Pool } from "./upstream.ts";
 
@@ -32,6 +33,8 @@ export class Member implements Endpoint {
 /** What the set needs from outside. */
 export interface EndpointSetDeps {
   readonly health: TargetHealth;
+  /** Needed by upstreams with a breaker. */
+  readonly breakers?: BreakerTable;
   poolFor(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool;
   /** monotonicMs() of base/clock.ts: what sinceMs, ejections and recoveries are measured in. */
   now(): number;
@@ -45,11 +48,15 @@ export interface EndpointSetDeps {
  *
  * Down (by active probes) is a fact and always excludes. Ejection (by passive health) is a guess: when nothing else is left, the ejected
  * that are not down serve as a last resort, unless the operator allowed all to be ejected (`maxEjected: 100%`), which asks for 503 then.
+ * An open breaker is the operator's rule to leave the target alone: it always excludes, whatever `maxEjected` says, and such targets count
+ * neither for nor against it.
  */
 export class EndpointSet {
   readonly #upstream: UpstreamPlan;
   readonly #deps: EndpointSetDeps;
+  readonly #breakers: BreakerTable | null;
   #seenChanges = 0;
+  #seenBreakerChanges = 0;
   #recheckAtMs = Number.NEGATIVE_INFINITY;
   /** All, in the order of the list. */
   all: readonly Member[] = [];
@@ -61,6 +68,7 @@ export class EndpointSet {
   constructor(upstream: UpstreamPlan, deps: EndpointSetDeps) {
     this.#upstream = upstream;
     this.#deps = deps;
+    this.#breakers = upstream.breaker === null ? null : (deps.breakers ?? null);
   }
 
   /** Replaces the list. Members whose identity is unchanged stay, with pool and credit; pools are made for new ones only. */
@@ -85,11 +93,13 @@ export class EndpointSet {
   /** Brings `available` up to date. Hot: nothing happens while nothing changed. @returns true when it was rebuilt. */
   refresh(): boolean {
     const changes = this.#deps.health.changes();
-    if (changes === this.#seenChanges) {
+    const breakerChanges = this.#breakers === null ? 0 : this.#breakers.changes();
+    if (changes === this.#seenChanges && breakerChanges === this.#seenBreakerChanges) {
       if (this.#recheckAtMs === Number.POSITIVE_INFINITY) return false;
       if (this.#deps.now() < this.#recheckAtMs) return false;
     }
     this.#seenChanges = changes;
+    this.#seenBreakerChanges = breakerChanges;
     this.#rebuild(this.#deps.now());
     return true;
   }
@@ -101,7 +111,7 @@ export class EndpointSet {
     this.#recheckAtMs = Number.POSITIVE_INFINITY;
     for (const member of this.all) {
       member.available = false;
-      if (member.plan.weight <= 0 || health.isDown(member.slot)) continue;
+      if (member.plan.weight <= 0 || health.isDown(member.slot) || this.#breakers?.isOpen(member.slot) === true) continue;
       const ejectedUntilMs = health.ejectedUntilMs(member.slot);
       member.weight = this.#weightNow(member, ejectedUntilMs, nowMs);
       if (ejectedUntilMs > nowMs) {

@@ -1,66 +1,46 @@
-// Carries one exchange to an upstream and its answer back: attempts, deadlines, retries, relay with backpressure.
+// Carries one exchange to an upstream and its answer back: attempts (attempts.ts), their deadlines, relay with backpressure.
 // One Forward object per exchange serves as handler of every callback, so that the hot path allocates no closures.
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
-import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { BodyTransform, ClientEvents, Exchange } from "../exchange.ts";
 import type { ResponseHead, UpstreamRequest } from "../policy.ts";
 import { finish } from "../response/finish.ts";
-import { fail, finalHead, hasBody } from "../response/reply.ts";
+import { finalHead, hasBody } from "../response/reply.ts";
 import type { Route } from "../runtime.ts";
-import { backoffMs, parseRetryAfterMs } from "./backoff.ts";
-import { timeoutsOf } from "./destination.ts";
+import { Attempts, WAIT_BODY, WAIT_DATA, WAIT_RESPONSE, WAIT_RETRY } from "./attempts.ts";
+import { parseRetryAfterMs } from "./backoff.ts";
 import { mirror } from "./mirror.ts";
 import { RequestBody, type RequestBodyOwner } from "./request-body.ts";
 import { upstreamHeaders } from "./request-headers.ts";
 import { copyTrailers, type ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler, WireTrailers } from "./upstream.ts";
 
-/** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
-const RETRY_AFTER_WAIT_MS_MAX = 5000;
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
 /** RFC 9110 section 15: there are no others. */
 const STATUS_MAX = 599;
 
-/** What the single deadline timer is waiting for. */
-const WAIT_BODY = 0;
-const WAIT_RETRY = 1;
-const WAIT_RESPONSE = 2;
-const WAIT_DATA = 3;
-
-export class Forward extends WheelEntry implements WireHandler, ClientEvents, RequestBodyOwner {
-  private readonly x: Exchange;
-  private readonly route: Route;
-  private readonly upstream: Upstream;
-  private readonly timeouts: TimeoutsPlan;
+export class Forward extends Attempts implements WireHandler, ClientEvents, RequestBodyOwner {
   private readonly body: RequestBody;
-  private endpoint: Endpoint | null = null;
-  private tried: Endpoint[] | null = null;
   private call: WireCall | null = null;
   private transform: BodyTransform | null = null;
-  private waiting = WAIT_BODY as number; // one of the WAIT_ constants
-  private attemptStartedMs = 0;
+  /** performance.now() ms when the target last took some of the request; of the attempt under way. */
+  private bodyMovedMs = 0;
   private sent = false;
   private paused = false;
   private lastDataMs = 0;
   private began = false;
   /** The client has the whole response; the upstream's end is still to come. */
   private clientDone = false;
-  private over = false;
 
   constructor(x: Exchange, route: Route, upstream: Upstream) {
-    super();
-    this.x = x;
-    this.route = route;
-    this.upstream = upstream;
-    this.timeouts = timeoutsOf(route, upstream);
+    super(x, route, upstream);
     this.body = new RequestBody(x, this, { keepBytes: upstream.plan.retry.bufferBytes, limit: route.plan.bodyBytes });
     x.events = this;
   }
 
   start(): void {
+    if (!this.mayBegin()) return;
     const ready = this.body.begin();
     this.began = true;
     if (this.over) return;
@@ -77,17 +57,17 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   // --- Attempts ---
 
   private attempt(): void {
-    const { x, upstream } = this;
-    const endpoint = upstream.select(x, this.tried);
-    if (endpoint === null) return this.fail("no_healthy_target", "");
-    this.dispatch(endpoint);
+    const { deadlineMs } = this.x;
+    const now = performance.now();
+    const remainingMs = deadlineMs === 0 ? 0 : deadlineMs - now;
+    if (remainingMs < 0) return this.fail("total_timeout", "");
+    this.attemptStartedMs = this.bodyMovedMs = now;
+    const endpoint = this.take();
+    if (endpoint !== null) this.dispatch(endpoint, remainingMs);
   }
 
-  private dispatch(endpoint: Endpoint): void {
+  private dispatch(endpoint: Endpoint, remainingMs: number): void {
     const { x, upstream } = this;
-    const now = performance.now();
-    const remainingMs = x.deadlineMs === 0 ? 0 : x.deadlineMs - now;
-    if (remainingMs < 0) return this.fail("total_timeout", "");
     const request: UpstreamRequest = {
       method: x.method,
       path: x.upstreamPath,
@@ -95,14 +75,9 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     };
     const policies = this.route.onUpstreamRequest;
     if (policies !== null) for (const policy of policies) policy.onUpstreamRequest?.(x, request);
-    this.endpoint = endpoint;
-    this.attemptStartedMs = now;
     this.sent = false;
     x.status = 0;
     x.upstreamFirstByteMs = -1;
-    x.attempts++;
-    x.target = endpoint.plan.key;
-    upstream.begin(endpoint);
     const { method, path, headers } = request;
     const body = this.body.forAttempt();
     this.call = endpoint.pool.dispatch({ method, path, headers, body, contentLength: x.contentLength }, this);
@@ -111,49 +86,24 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     if (!this.sent) this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
   }
 
-  /** The attempt is over: give the endpoint back. */
-  private settle(outcome: Outcome, code: ErrorCode | null): void {
-    const endpoint = this.endpoint;
-    if (endpoint === null) return;
-    this.endpoint = null;
-    this.body.detach();
-    this.upstream.done(endpoint, outcome);
-    const { services } = this.x.runtime;
-    services.recordAttempt(endpoint.slot, code, this.x.status, this.x.upstreamFirstByteMs);
+  protected override settle(outcome: Outcome, code: ErrorCode | null): void {
+    if (this.endpoint !== null) this.body.detach();
+    super.settle(outcome, code);
+  }
+
+  /** While the body is on its way, it is the client that is waited for: no time counts. */
+  protected askedMs(): number {
+    return this.body.done ? this.bodyMovedMs : performance.now();
   }
 
   /** @returns true when another attempt is on its way. */
   private retry(condition: string | number, unsent: boolean, retryAfterMs: number): boolean {
-    const { x, upstream } = this;
-    const plan = upstream.plan.retry;
-    if (x.attempts > plan.attempts || !this.body.replayable || x.closed) return false;
-    if (!unsent && !plan.nonIdempotent && !IDEMPOTENT.has(x.method)) return false;
-    if (!plan.on.some((on) => on === condition)) return false;
-    const last = this.endpoint;
-    if (last !== null) (this.tried ??= []).push(last);
-    const next = upstream.select(x, this.tried);
-    if (next === null) return false;
-    let delay = backoffMs(x.attempts - 1, plan.backoffBaseMs, plan.backoffMaxMs, Math.random);
-    // Another target may be asked at once; the same one only when it said so.
-    if (next === last && retryAfterMs > delay) {
-      if (retryAfterMs > RETRY_AFTER_WAIT_MS_MAX) return false;
-      delay = retryAfterMs;
-    }
-    if (x.deadlineMs > 0 && performance.now() + delay >= x.deadlineMs) return false;
-    if (!upstream.takeRetry()) return false;
-    x.runtime.services.recordRetry((last ?? next).slot);
-    this.wait(WAIT_RETRY, delay);
-    return true;
+    const { nonIdempotent } = this.upstream.plan.retry;
+    if (!this.body.replayable || (!unsent && !nonIdempotent && !IDEMPOTENT.has(this.x.method))) return false;
+    return this.retryLater(condition, retryAfterMs);
   }
 
   // --- Deadlines: one entry on the wheel, its meaning in `waiting` ---
-
-  private wait(what: number, ms: number): void {
-    this.waiting = what;
-    const { deadlineMs } = this.x;
-    const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - performance.now()));
-    this.x.runtime.services.wheel.arm(this, bound);
-  }
 
   onDeadline(): void {
     const { x } = this;
@@ -203,6 +153,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
     x.upstreamFirstByteMs = now - this.attemptStartedMs;
     const fault = status > STATUS_MAX ? `status ${status}` : copied.fault;
     if (fault !== "") return this.refuseAnswer(fault);
+    this.judge(status, now);
     if (status >= 500 && this.retryStatus(status, copied)) return;
     this.lastDataMs = now;
     x.deadlineMs = 0;
@@ -345,6 +296,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   bodyProgress(): void {
     if (!this.began || this.over || this.x.started) return;
     if (this.body.done) this.startClock();
+    this.bodyMovedMs = performance.now();
     if (this.waiting === WAIT_RESPONSE && this.sent) this.waitForResponse();
   }
 
@@ -355,14 +307,6 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   }
 
   // --- Ends ---
-
-  /** Answer with a problem; what is under way upstream is cancelled. */
-  private fail(code: ErrorCode, detail: string): void {
-    this.stop("neutral");
-    if (this.over) return;
-    this.over = true;
-    fail(this.x, code, detail);
-  }
 
   /** The response was begun and cannot be completed: cut the connection. */
   private breakOff(code: ErrorCode): void {
@@ -375,7 +319,7 @@ export class Forward extends WheelEntry implements WireHandler, ClientEvents, Re
   }
 
   /** Free what is held: timer, attempt, transform. Idempotent. */
-  private stop(outcome: Outcome): void {
+  protected stop(outcome: Outcome): void {
     this.x.runtime.services.wheel.disarm(this);
     this.call?.cancel();
     this.call = null;

@@ -1,10 +1,13 @@
 // Mirrors a fraction of requests to a second upstream: fire and forget, bounded, never seen by the client.
 // Only requests without a body or with one that the gateway collects anyway are mirrored; answers are thrown away.
 import type { Readable } from "node:stream";
+import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
+import { NO_TICKET } from "../../shared/breaker-word.ts";
 import type { Exchange } from "../exchange.ts";
 import type { UpstreamRequest } from "../policy.ts";
 import type { Route } from "../runtime.ts";
+import type { Tickets } from "./breaker.ts";
 import { upstreamHeaders } from "./request-headers.ts";
 import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler } from "./upstream.ts";
 
@@ -18,37 +21,41 @@ export function mirror(x: Exchange, route: Route, body: Buffer | Readable | null
   const { services, upstreams } = x.runtime;
   if (services.mirrored >= MIRRORED_MAX) return services.recordMirror(false);
   const upstream = upstreams[plan.upstream];
-  const endpoint = upstream?.select(x, null) ?? null;
-  if (upstream === undefined || endpoint === null) return services.recordMirror(false);
-  services.recordMirror(true);
-  const copy = new MirroredRequest(x, upstream, endpoint);
+  if (upstream === undefined) return services.recordMirror(false);
+  const copy = new MirroredRequest(x, upstream);
+  const endpoint = upstream.take(x, null, copy);
+  services.recordMirror(endpoint !== null);
+  if (endpoint === null) return;
   try {
-    copy.send(route, body);
+    copy.send(route, endpoint, body);
   } catch (error) {
     services.reportFault("mirroring failed", error, x.requestId);
     copy.giveUp();
   }
 }
 
-class MirroredRequest extends WheelEntry implements WireHandler {
+class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
   private readonly x: Exchange;
   private readonly upstream: Upstream;
-  private readonly endpoint: Endpoint;
+  private readonly startedMs = performance.now();
+  private endpoint: Endpoint | null = null;
   private call: WireCall | null = null;
-  private over = false;
+  upstreamTicket = NO_TICKET;
+  targetTicket = NO_TICKET;
+  answered = false;
 
-  constructor(x: Exchange, upstream: Upstream, endpoint: Endpoint) {
+  constructor(x: Exchange, upstream: Upstream) {
     super();
     this.x = x;
     this.upstream = upstream;
-    this.endpoint = endpoint;
   }
 
-  send(route: Route, body: Buffer | null): void {
-    const { x, upstream, endpoint } = this;
+  /** @param endpoint as taken */
+  send(route: Route, endpoint: Endpoint, body: Buffer | null): void {
+    const { x, upstream } = this;
     const { services } = x.runtime;
+    this.endpoint = endpoint;
     services.mirrored++;
-    upstream.begin(endpoint);
     const { connectMs, responseMs, totalMs } = upstream.plan.timeouts;
     services.wheel.arm(this, totalMs > 0 ? totalMs : connectMs + responseMs);
     const request: UpstreamRequest = { method: x.method, path: x.upstreamPath, headers: upstreamHeaders(x, upstream, endpoint, totalMs) };
@@ -59,37 +66,40 @@ class MirroredRequest extends WheelEntry implements WireHandler {
 
   /** After send() failed: what it counted is given back. */
   giveUp(): void {
-    this.end("neutral");
+    this.end("neutral", null);
   }
 
   wireSent(): void {}
 
   wireHead(status: number): void {
     this.call?.discard();
-    this.end(status >= 500 ? "failure" : "success");
+    if (this.endpoint !== null) this.upstream.breaker?.answered(this, this.endpoint.slot, status, performance.now() - this.startedMs);
+    this.end(status >= 500 ? "failure" : "success", null);
   }
 
   wireData(): void {}
 
   wireEnd(): void {
-    this.end("success");
+    this.end("success", null);
   }
 
   wireError(error: WireError): void {
-    this.end(error.code === "overloaded" ? "neutral" : "failure");
+    this.end(error.code === "overloaded" ? "neutral" : "failure", error.code);
   }
 
   onDeadline(): void {
     this.call?.cancel();
-    this.end("failure");
+    this.end("failure", "response_timeout");
   }
 
-  private end(outcome: Outcome): void {
-    if (this.over) return;
-    this.over = true;
+  private end(outcome: Outcome, code: ErrorCode | null): void {
+    const { endpoint, upstream } = this;
+    if (endpoint === null) return;
+    this.endpoint = null;
     const { services } = this.x.runtime;
     services.wheel.disarm(this);
     services.mirrored--;
-    this.upstream.done(this.endpoint, outcome);
+    upstream.done(endpoint, outcome);
+    upstream.breaker?.ended(this, endpoint.slot, outcome, code, performance.now() - this.startedMs);
   }
 }

@@ -36,7 +36,8 @@ export class RequestBody implements BodySink {
     this.owner = owner;
     this.limit = bounds.limit;
     this.keepBytes = bounds.keepBytes;
-    this.complete = x.bodyKind === BODY_NONE;
+    this.whole = x.bufferedBody;
+    this.complete = x.bodyKind === BODY_NONE || this.whole !== null;
     this.collects = x.bodyKind !== BODY_CHUNKED && x.contentLength <= bounds.keepBytes;
   }
 

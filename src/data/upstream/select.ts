@@ -2,6 +2,8 @@
 // Must never send anything: that is the pool's part.
 import { assertNever } from "../../base/errors.ts";
 import type { EndpointPlan, PassiveHealthPlan, UpstreamPlan } from "../../plan/plan.ts";
+import type { BreakerTable } from "../../shared/breaker-table.ts";
+import { REFUSED } from "../../shared/breaker-word.ts";
 import { ejectionLock, type TargetHealth } from "../../shared/target-health.ts";
 import type { Exchange } from "../exchange.ts";
 import type { Balancer } from "./balance/balancer.ts";
@@ -9,6 +11,7 @@ import { BoundedHash } from "./balance/hash.ts";
 import { LeastRequest } from "./balance/least-request.ts";
 import { WeightedRandom } from "./balance/random.ts";
 import { RoundRobin } from "./balance/round-robin.ts";
+import { type Tickets, UpstreamBreaker } from "./breaker.ts";
 import { EndpointSet, type EndpointSetDeps } from "./endpoint-set.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
@@ -41,6 +44,7 @@ export function createUpstream(plan: UpstreamPlan, endpoints: readonly EndpointP
 class BalancedUpstream implements LiveUpstream {
   readonly name: string;
   readonly plan: UpstreamPlan;
+  readonly breaker: UpstreamBreaker | null;
   readonly #health: TargetHealth;
   readonly #now: () => number;
   readonly #set: EndpointSet;
@@ -49,6 +53,8 @@ class BalancedUpstream implements LiveUpstream {
   readonly #hash: BoundedHash | null;
   readonly #budget: RetryBudget;
   readonly #lock: number;
+  /** Endpoints that one call of {@link take} passes over. */
+  readonly #passedOver: Endpoint[] = [];
 
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.name = plan.name;
@@ -60,6 +66,7 @@ class BalancedUpstream implements LiveUpstream {
     this.#hash = this.#balancer instanceof BoundedHash ? this.#balancer : null;
     this.#budget = new RetryBudget(plan.retry.budget, this.#now);
     this.#lock = ejectionLock(plan.name);
+    this.breaker = plan.breaker === null ? null : new UpstreamBreaker(plan.breaker, tableOf(deps), this.#now);
   }
 
   get endpoints(): readonly Endpoint[] {
@@ -78,6 +85,32 @@ class BalancedUpstream implements LiveUpstream {
     return this.#balancer.pick(x, tried);
   }
 
+  take(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null {
+    const { breaker } = this;
+    if (breaker !== null && !breaker.enter(tickets)) return null;
+    let chosen = this.select(x, tried);
+    if (breaker !== null) {
+      if (chosen !== null && !breaker.enterTarget(chosen.slot, tickets)) chosen = this.#another(x, tried, tickets, breaker, chosen);
+      if (chosen === null) breaker.leave(tickets);
+    }
+    if (chosen !== null) this.begin(chosen);
+    return chosen;
+  }
+
+  closedForMs(tickets: Tickets): number {
+    const { breaker } = this;
+    if (breaker === null) return -1;
+    if (tickets.upstreamTicket === REFUSED) return breaker.retryAfterMs(breaker.plan.slot);
+    const nowMs = this.#now();
+    let least = -1;
+    for (const { plan, slot } of this.#set.all) {
+      if (plan.weight <= 0 || this.#health.isDown(slot) || this.#health.ejectedUntilMs(slot) > nowMs) continue;
+      const ms = breaker.retryAfterMs(slot); // healthy and yet not to be had
+      least = least < 0 ? ms : Math.min(least, ms);
+    }
+    return least;
+  }
+
   begin(endpoint: Endpoint): void {
     this.#health.begin(endpoint.slot);
     this.#budget.request();
@@ -93,6 +126,26 @@ class BalancedUpstream implements LiveUpstream {
 
   takeRetry(): boolean {
     return this.#budget.take();
+  }
+
+  /** The first choice's breaker refused, having no trial left or recovering: rare, so looking again may cost something. */
+  #another(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets, breaker: UpstreamBreaker, first: Endpoint): Endpoint | null {
+    const over = this.#passedOver;
+    over.length = 0;
+    if (tried !== null) for (const each of tried) if (each !== first) over.push(each);
+    const triedCount = over.push(first) - 1;
+    let chosen: Endpoint | null = null;
+    while (over.length - triedCount <= this.#set.all.length) {
+      const next = this.select(x, over);
+      if (next === null || over.indexOf(next) >= triedCount) break;
+      if (breaker.enterTarget(next.slot, tickets)) {
+        chosen = next;
+        break;
+      }
+      over.push(next);
+    }
+    over.length = 0;
+    return chosen;
   }
 
   #failed(endpoint: Endpoint): void {
@@ -116,6 +169,12 @@ class BalancedUpstream implements LiveUpstream {
       nowMs,
     });
   }
+}
+
+/** @throws Error when the worker has no table: a breaker must not be passed over silently. */
+function tableOf(deps: UpstreamDeps): BreakerTable {
+  if (deps.breakers === undefined) throw new Error("a breaker needs the table of breakers");
+  return deps.breakers;
 }
 
 function createBalancer(plan: UpstreamPlan, deps: UpstreamDeps): Balancer {

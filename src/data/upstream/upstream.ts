@@ -2,6 +2,7 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { Exchange, HeaderList } from "../exchange.ts";
+import type { Tickets, UpstreamBreaker } from "./breaker.ts";
 import type { ResponseHeaders } from "./response-headers.ts";
 
 /** A connectable address with its pool, in one worker. */
@@ -15,12 +16,22 @@ export interface Endpoint {
 export interface Upstream {
   readonly name: string;
   readonly plan: UpstreamPlan;
+  /** null for none. */
+  readonly breaker: UpstreamBreaker | null;
   /**
-   * Chooses an endpoint by the configured balance among the healthy ones.
+   * Chooses an endpoint by the configured balance among the healthy ones, as a look ahead: its breaker may still say no.
    * @param tried endpoints already used by this exchange: avoided while another healthy one exists.
    * @returns null when there is none to use. Does not count the request: see begin().
    */
   select(x: Exchange, tried: readonly Endpoint[] | null): Endpoint | null;
+  /**
+   * Chooses an endpoint, with its breaker's and the upstream's consent, and counts the request: begin() included.
+   * @param tickets of the attempt; it tells `breaker` what becomes of it
+   * @returns null when there is none to use; closedForMs() tells why.
+   */
+  take(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null;
+  /** After take() found none. @returns ms until a breaker lets somebody pass; -1 when breakers are not the reason. */
+  closedForMs(tickets: Tickets): number;
   /** Counts a request towards the endpoint (in-flight, shared by all workers). Every begin() has exactly one done(). */
   begin(endpoint: Endpoint): void;
   /** Ends what begin() started and feeds passive health. */

@@ -1,26 +1,19 @@
 // Upgrades a WebSocket towards an upstream and hands the connection to the listener's engine: attempts, deadlines, retries, policies.
 // Must never read a frame: what follows the 101 is the engine's business.
 import type { ErrorCode } from "../../base/errors.ts";
-import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { ClientEvents, Exchange, HeaderList } from "../exchange.ts";
 import type { ResponseHead, UpstreamRequest } from "../policy.ts";
 import { finish } from "../response/finish.ts";
 import { fail, finalHead, hasBody, respond } from "../response/reply.ts";
 import type { Route } from "../runtime.ts";
-import { backoffMs } from "./backoff.ts";
+import { Attempts, WAIT_RESPONSE, WAIT_RETRY } from "./attempts.ts";
 import { createConnector } from "./connector.ts";
-import { timeoutsOf } from "./destination.ts";
 import { upstreamHeaders } from "./request-headers.ts";
 import { ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 import { type DialAnswer, type DialFailure, type DialOwner, type DialRefusal, WebSocketDial } from "./websocket-dial.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
 import { wsFrames } from "./ws-frames.ts";
-
-/** What the deadline timer is waiting for. */
-const WAIT_RETRY = 0;
-const WAIT_RESPONSE = 1;
 
 /** Takes a request for a WebSocket to an upstream. May throw before anything was begun; then the caller answers. */
 export function forwardWebSocket(x: Exchange, route: Route, upstream: Upstream): void {
@@ -41,47 +34,37 @@ function connectorOf(endpoint: Endpoint, upstream: Upstream): ReturnType<typeof 
   return connector;
 }
 
-class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
-  private readonly x: Exchange;
-  private readonly route: Route;
-  private readonly upstream: Upstream;
+class Upgrade extends Attempts implements ClientEvents, DialOwner {
   private readonly offer: WebSocketOffer;
-  private readonly timeouts: TimeoutsPlan;
-  private endpoint: Endpoint | null = null;
-  private tried: Endpoint[] | null = null;
   private dial: WebSocketDial | null = null;
-  private waiting = WAIT_RESPONSE as number; // one of the WAIT_ constants
-  private attemptStartedMs = 0;
-  /** Answered, or given up. */
-  private over = false;
   /** The engine has it: only its end is still to come. */
   private accepted = false;
 
   constructor(x: Exchange, route: Route, upstream: Upstream, offer: WebSocketOffer) {
-    super();
-    this.x = x;
-    this.route = route;
-    this.upstream = upstream;
+    super(x, route, upstream);
     this.offer = offer;
-    this.timeouts = timeoutsOf(route, upstream);
     x.events = this;
   }
 
   /** timeouts.total runs until the upgrade: a WebSocket itself has no end. */
   start(): void {
     if (this.timeouts.totalMs > 0) this.x.deadlineMs = performance.now() + this.timeouts.totalMs;
-    this.attempt();
+    if (this.mayBegin()) this.attempt();
   }
 
   // --- Attempts ---
 
   private attempt(): void {
-    const { x, upstream } = this;
-    const endpoint = upstream.select(x, this.tried);
-    if (endpoint === null) return this.fail("no_healthy_target", "");
-    const now = performance.now();
-    const remainingMs = x.deadlineMs === 0 ? 0 : x.deadlineMs - now;
+    const { deadlineMs } = this.x;
+    this.attemptStartedMs = performance.now();
+    const remainingMs = deadlineMs === 0 ? 0 : deadlineMs - this.attemptStartedMs;
     if (remainingMs < 0) return this.fail("total_timeout", "");
+    const endpoint = this.take();
+    if (endpoint !== null) this.send(endpoint, remainingMs);
+  }
+
+  private send(endpoint: Endpoint, remainingMs: number): void {
+    const { x, upstream } = this;
     const request: UpstreamRequest = {
       method: "GET",
       path: x.upstreamPath,
@@ -90,53 +73,24 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
     const policies = this.route.onUpstreamRequest;
     if (policies !== null) for (const policy of policies) policy.onUpstreamRequest?.(x, request);
     const headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, x.tunnelsFrames)];
-    this.endpoint = endpoint;
-    this.attemptStartedMs = now;
     x.status = 0;
     x.upstreamConnectMs = x.upstreamFirstByteMs = -1;
-    x.attempts++;
-    x.target = endpoint.plan.key;
-    upstream.begin(endpoint);
     this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
     this.dial = new WebSocketDial(this);
     this.dial.start(connectorOf(endpoint, upstream), request.path, headers);
   }
 
-  /** The attempt is over: give the endpoint back. */
-  private settle(outcome: Outcome, code: ErrorCode | null): void {
-    const { endpoint, x } = this;
+  protected override settle(outcome: Outcome, code: ErrorCode | null): void {
     this.dial?.cancel();
     this.dial = null;
-    if (endpoint === null) return;
-    this.endpoint = null;
-    this.upstream.done(endpoint, outcome);
-    x.runtime.services.recordAttempt(endpoint.slot, code, x.status, x.upstreamFirstByteMs);
+    super.settle(outcome, code);
   }
 
-  /** A handshake changes nothing, so it may be repeated. @returns true when another attempt is on its way */
-  private retry(condition: string | number): boolean {
-    const { x, upstream } = this;
-    const plan = upstream.plan.retry;
-    if (x.attempts > plan.attempts || x.closed || !plan.on.some((on) => on === condition)) return false;
-    const last = this.endpoint;
-    if (last !== null) (this.tried ??= []).push(last);
-    const next = upstream.select(x, this.tried);
-    if (next === null) return false;
-    const delayMs = backoffMs(x.attempts - 1, plan.backoffBaseMs, plan.backoffMaxMs, Math.random);
-    if (x.deadlineMs > 0 && performance.now() + delayMs >= x.deadlineMs) return false;
-    if (!upstream.takeRetry()) return false;
-    x.runtime.services.recordRetry((last ?? next).slot);
-    this.wait(WAIT_RETRY, delayMs);
-    return true;
+  protected askedMs(): number {
+    return this.attemptStartedMs;
   }
 
   // --- Deadlines ---
-
-  private wait(what: number, ms: number): void {
-    this.waiting = what;
-    const { deadlineMs, runtime } = this.x;
-    runtime.services.wheel.arm(this, deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - performance.now())));
-  }
 
   onDeadline(): void {
     const { x } = this;
@@ -148,7 +102,7 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
   }
 
   private attemptFailed(condition: string, code: ErrorCode, reason: string): void {
-    const again = this.retry(condition);
+    const again = this.retryLater(condition, 0); // a handshake changes nothing, so it may be repeated
     this.settle("failure", code);
     if (!again) this.fail(code, reason);
   }
@@ -186,10 +140,11 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
     x.status = status;
     this.guarded(() => {
       if (status < 200) return this.attemptFailed("", "upstream_upgrade_refused", `status ${status} that does not upgrade to websocket`);
-      if (status >= 500 && this.retry(status)) return this.settle("failure", null);
+      this.judge(status, performance.now());
+      if (status >= 500 && this.retryLater(status, 0)) return this.settle("failure", null);
       const copied = endToEnd(rawHeaders);
       const withBody = hasBody("GET", status);
-      this.stop(status >= 500 ? "failure" : "success", null);
+      this.stop(status >= 500 ? "failure" : "success");
       this.over = true;
       const length = withBody ? body.length : copied.length;
       respond(x, { status, headers: copied.headers, length, hasBody: withBody, fromUpstream: true }, body);
@@ -203,7 +158,8 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
     const headers = this.acceptedHeaders(rawHeaders, chosen);
     x.deadlineMs = 0;
     x.status = 101;
-    this.stop("success", null);
+    this.judge(101, performance.now());
+    this.stop("success");
     // The handshake said that the endpoint is well; from here on the connection only counts as load.
     if (endpoint !== null) upstream.begin(endpoint);
     this.endpoint = endpoint;
@@ -247,20 +203,13 @@ class Upgrade extends WheelEntry implements ClientEvents, DialOwner {
       x.runtime.services.webSockets--;
       this.endpoint = null;
       if (endpoint !== null) this.upstream.done(endpoint, "neutral");
-    } else this.stop("neutral", null);
+    } else this.stop("neutral");
     finish(x);
   }
 
-  private fail(code: ErrorCode, detail: string): void {
-    if (this.over) return;
-    this.stop("neutral", null);
-    this.over = true;
-    fail(this.x, code, detail);
-  }
-
-  private stop(outcome: Outcome, code: ErrorCode | null): void {
+  protected stop(outcome: Outcome): void {
     this.x.runtime.services.wheel.disarm(this);
-    this.settle(outcome, code);
+    this.settle(outcome, null);
   }
 
   private guarded(work: () => void): void {

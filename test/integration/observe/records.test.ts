@@ -8,7 +8,7 @@ import { OK, RawUpstream } from "../../support/raw-upstream.ts";
 import { until } from "../../support/until.ts";
 
 const KEYS =
-  "time requestId client method scheme host path protocol route target attempts status code detail bytesIn bytesOut totalMs connectMs firstByteMs userAgent plan";
+  "time requestId client consumer method scheme host path protocol route target attempts status code detail bytesIn bytesOut totalMs connectMs firstByteMs userAgent plan";
 const UUID_LIKE = /^[0-9a-f]{12}-[0-9a-z]+$/;
 
 let upstream: RawUpstream;
@@ -90,6 +90,7 @@ describe.each(ENGINES)("%s", (engine: Engine) => {
       time: expect.stringMatching(/^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z$/),
       requestId: "id-7",
       client: "192.0.2.7",
+      consumer: null,
       method: "POST",
       scheme: "https",
       host: "shop.test",

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { BothEngines, ENGINES } from "../../support/both-engines.ts";
 import { field } from "../../support/raw-client.ts";
+import { valuesOf } from "../../support/raw-message.ts";
 import { OK, RawUpstream, type UpstreamConnection } from "../../support/raw-upstream.ts";
 import { until } from "../../support/until.ts";
 
@@ -72,13 +73,32 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(client.closed).toBe(false);
   });
 
-  it("closes when the client asks for it", async () => {
+  it.each([
+    ["GET", "Connection: close", ""],
+    ["GET", "Connection: Close", "Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n"],
+    ["GET", "Connection: x-tok, close", ""],
+    ["GET", "Connection: x-tok\r\nConnection: close", ""],
+    ["GET", "Connection: close\r\nConnection: x-tok", `Content-Length: 300000\r\n\r\n${"x".repeat(300_000)}`],
+    ["HEAD", "Connection: close", ""],
+    ["HEAD", "Connection: keep-alive, close", ""],
+    ["GET", "Connection: close", "Content-Length: 0\r\n\r\n"],
+  ])("closes when the client asks for it, and says so once: %s, %j, %.20j", async (method, fields, answer) => {
+    const path = fresh();
+    if (answer !== "") rig.upstream.answer(path, `HTTP/1.1 200 OK\r\n${answer}`);
     await using client = await rig.connect(engine);
-    client.send(request("GET", fresh(), "Connection: close\r\n"));
-    const response = await client.response();
-    expect(response.status).toBe(200);
-    // Only node repeats what the client said itself.
-    expect(field(response, "connection")).toBe(engine === "node" ? "close" : undefined);
+    client.send(request(method, path, `${fields}\r\n`));
+    const response = await client.response(method === "HEAD");
+    expect([response.status, valuesOf(response, "connection")]).toEqual([200, ["close"]]);
+    await client.closes();
+  });
+
+  it.each([204, 304])("closes when the client asks for it, and says so once: %d", async (status) => {
+    const path = fresh();
+    rig.upstream.answer(path, `HTTP/1.1 ${status} X\r\n\r\n`);
+    await using client = await rig.connect(engine);
+    client.send(request("GET", path, "Connection: close\r\n"));
+    const response = await client.response(true);
+    expect([response.status, valuesOf(response, "connection")]).toEqual([status, ["close"]]);
     await client.closes();
   });
 

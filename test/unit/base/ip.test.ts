@@ -1,6 +1,6 @@
 // Addresses: strict parsing, RFC 5952 text, CIDR membership against a bit-by-bit reference.
 import { describe, expect, test } from "vitest";
-import { CidrSet, canonicalIp, formatIpBytes, ipFamily, parseCidr, parseIpv4 } from "../../../src/base/ip.ts";
+import { CidrSet, canonicalIp, formatIpBytes, ipFamily, maskIp, parseCidr, parseIpv4 } from "../../../src/base/ip.ts";
 
 test.each<[string, string | null]>([
   ["1.2.3.4", "1.2.3.4"],
@@ -125,3 +125,21 @@ function seeded(seed: number): (below: number) => number {
     return Math.floor((state / 2 ** 32) * below);
   };
 }
+
+test.each<[string, string, number, number, boolean]>([
+  ["10.1.2.3", "10.1.2.3", 32, 64, true],
+  ["10.1.2.3", "10.1.2.4", 32, 64, false],
+  ["10.1.2.3", "10.1.2.250", 24, 64, true],
+  ["10.1.2.3", "10.1.3.3", 24, 64, false],
+  ["10.1.2.3", "10.1.3.3", 23, 64, true],
+  ["10.1.2.3", "::ffff:10.1.2.3", 32, 64, true],
+  ["2001:db8:1:2::1", "2001:db8:1:2:ffff::2", 32, 64, true],
+  ["2001:db8:1:2::1", "2001:db8:1:3::1", 32, 64, false],
+  ["2001:db8:1:200::1", "2001:db8:1:2ff::1", 32, 56, true],
+  ["2001:db8:1:2::1", "2001:db8:1:2::2", 32, 128, false],
+  // Never an IPv4 address like an IPv6 one that has the same bits.
+  ["0.0.0.0", "::", 8, 16, false],
+  ["", "0.0.0.0", 32, 64, false],
+])("%s and %s count as one with /%i and /%i: %s", (a, b, bits4, bits6, same) => {
+  expect(maskIp(a, bits4, bits6) === maskIp(b, bits4, bits6)).toBe(same);
+});

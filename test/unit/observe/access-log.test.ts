@@ -13,6 +13,7 @@ const RECORD: AccessRecord = {
   timeMs: Date.UTC(2026, 0, 2, 3, 4, 5, 67),
   requestId: "id-1",
   client: "203.0.113.7",
+  consumer: "acme",
   method: "GET",
   scheme: "https",
   host: "api.example.com",
@@ -37,7 +38,7 @@ const RECORD: AccessRecord = {
 describe("a line", () => {
   test("has every key, in order", () => {
     expect(formatAccessRecord(RECORD)).toBe(
-      '{"time":"2026-01-02T03:04:05.067Z","requestId":"id-1","client":"203.0.113.7","method":"GET","scheme":"https",' +
+      '{"time":"2026-01-02T03:04:05.067Z","requestId":"id-1","client":"203.0.113.7","consumer":"acme","method":"GET","scheme":"https",' +
         '"host":"api.example.com","path":"/users/1","protocol":"http/1.1","route":"users-read","target":"http://10.0.0.1:9001",' +
         '"attempts":1,"status":200,"code":null,"detail":"","bytesIn":0,"bytesOut":512,"totalMs":2.587,"connectMs":null,' +
         '"firstByteMs":1.5,"userAgent":"curl/8","plan":3}\n',
@@ -45,8 +46,8 @@ describe("a line", () => {
   });
 
   test("has the query when the record has one, and null for no route and no target", () => {
-    const line = JSON.parse(formatAccessRecord({ ...RECORD, query: "a=1", route: "", target: "", code: "route_not_found" }));
-    expect(line).toMatchObject({ query: "a=1", route: null, target: null, code: "route_not_found" });
+    const line = JSON.parse(formatAccessRecord({ ...RECORD, consumer: "", query: "a=1", route: "", target: "", code: "route_not_found" }));
+    expect(line).toMatchObject({ consumer: null, query: "a=1", route: null, target: null, code: "route_not_found" });
   });
 
   test.each([0, 1, 999, 1000, 59_999, 86_399_999.9, 1_700_000_000_123.7])("writes %d ms as the time it is", (timeMs) => {

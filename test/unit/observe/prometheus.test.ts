@@ -1,8 +1,10 @@
 import { expect, test } from "vitest";
 import { ERROR_CODES, ERRORS, errorNumber } from "../../../src/base/errors.ts";
+import type { BreakerStatus } from "../../../src/observe/instance-state.ts";
 import { renderPrometheus } from "../../../src/observe/prometheus.ts";
+import { PHASE } from "../../../src/shared/breaker-word.ts";
 import { CELL } from "../../../src/shared/metric-cells.ts";
-import { instanceState, instanceTotals } from "../../support/instance.ts";
+import { fleetState, instanceState, instanceTotals } from "../../support/instance.ts";
 import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
 
 const scrape = (totals = instanceTotals(), state = instanceState()): Map<string, Family> =>
@@ -63,6 +65,35 @@ test("targets", () => {
   expect(value(families, "sluice_target_in_flight", one)).toBe(3);
 });
 
+test("breakers: the upstream's own without a target, no series where there is none", () => {
+  const totals = { opened: 4, halfOpened: 3, recovered: 2, closed: 1, trials: 9, rejected: 70, fallbacks: 5 };
+  const breaker: BreakerStatus = {
+    state: "open",
+    phase: PHASE.open,
+    forMs: 10,
+    halfOpenInMs: 20,
+    openings: 2,
+    window: { total: 0, failed: 0, slow: 0 },
+    round: null,
+    totals,
+  };
+  const target = { key: "t", slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: { ...breaker, phase: PHASE.halfOpen } };
+  const upstreams = [
+    { name: "u", balance: "random", breaker, targets: [target] },
+    { name: "v", balance: "random", breaker: null, targets: [{ ...target, breaker: null }] },
+  ];
+  const families = scrape(instanceTotals(), instanceState({ upstreams }));
+  expect(families.get("sluice_breaker_state")?.samples.map((s) => [s.labels, s.value])).toEqual([
+    [{ upstream: "u" }, 1],
+    [{ upstream: "u", target: "t" }, 2],
+  ]);
+  const changes = ["open", "half-open", "recovering", "closed"];
+  expect(changes.map((to) => value(families, "sluice_breaker_transitions_total", { target: "t", to }))).toEqual([4, 3, 2, 1]);
+  expect(value(families, "sluice_breaker_trials_total", { target: "t" })).toBe(9);
+  expect(families.get("sluice_breaker_rejected_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 70]]);
+  expect(families.get("sluice_breaker_fallbacks_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 5]]);
+});
+
 test("workers and instance", () => {
   const totals = instanceTotals();
   totals.cells[1]?.set(CELL.loopUtilisation, 0.25);
@@ -83,8 +114,11 @@ test("workers and instance", () => {
 });
 
 test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"\n'])("label value %j survives", (name) => {
-  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0 };
-  const families = scrape(instanceTotals(), instanceState({ upstreams: [{ name: "u", balance: "random", targets: [target] }] }));
+  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: null };
+  const families = scrape(
+    instanceTotals(),
+    instanceState({ upstreams: [{ name: "u", balance: "random", breaker: null, targets: [target] }] }),
+  );
   expect(value(families, "sluice_target_healthy", { target: name })).toBe(1);
 });
 
@@ -99,4 +133,40 @@ test("counters of a replaced worker do not fall", () => {
   const labels = { route: "r", status: "2xx" };
   expect([value(before, "sluice_requests_total", labels), value(after, "sluice_requests_total", labels)]).toEqual([1, 1]);
   expect([value(before, "sluice_worker_in_flight"), value(after, "sluice_worker_in_flight")]).toEqual([1, 0]);
+});
+
+test("the fleet, when there is one", () => {
+  const families = scrape(instanceTotals(), instanceState({ fleet: fleetState() }));
+  const values = {
+    sluice_redis_up: 1,
+    sluice_redis_sync_age_seconds: 0.04,
+    sluice_redis_sync_duration_seconds_sum: 0.15,
+    sluice_redis_sync_duration_seconds_count: 100,
+    sluice_redis_sync_failures_total: 2,
+    sluice_redis_sync_entries_total: 4000,
+    sluice_fleet_instances: 8,
+    sluice_fleet_drift_requests: 5.5,
+    sluice_fleet_leases: 3,
+  };
+  for (const [name, expected] of Object.entries(values)) expect([name, value(families, name)]).toEqual([name, expected]);
+  const apart = scrape(instanceTotals(), instanceState({ fleet: fleetState({ connected: false, syncAgeMs: null }) }));
+  expect([value(apart, "sluice_redis_up"), value(apart, "sluice_redis_sync_age_seconds")]).toEqual([0, -1]);
+  expect(scrape().has("sluice_redis_up")).toBe(false);
+});
+
+test("limits by route and outcome, and how full their table is", () => {
+  const totals = instanceTotals();
+  const slot = totals.limitNames.slot("users-read consumer-quota");
+  totals.cells[0]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "passed");
+  totals.cells[1]?.limit(slot, "refused");
+  totals.cells[0]?.limit(100_000, "shadowed");
+  const families = scrape(totals);
+  const labels = { route: "users-read", limit: "consumer-quota" };
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "passed" })).toBe(2);
+  expect(value(families, "sluice_limit_decisions_total", { ...labels, outcome: "refused" })).toBe(1);
+  expect(value(families, "sluice_limit_decisions_total", { route: "_other", limit: "_other", outcome: "shadowed" })).toBe(1);
+  expect(value(families, "sluice_limit_slots")).toBe(262_144);
+  expect(value(families, "sluice_limit_slots_active")).toBe(7);
+  expect(value(families, "sluice_limit_full_total")).toBe(3);
 });

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { errorNumber } from "../../../src/base/errors.ts";
 import { ROUTE_NONE, ROUTE_OVERFLOW, Totals } from "../../../src/observe/totals.ts";
-import { CELL, MetricCells, metricBytes, ROUTE_SLOT_NONE } from "../../../src/shared/metric-cells.ts";
+import { CELL, METRIC_LIMITS_MAX, MetricCells, metricBytes, ROUTE_SLOT_NONE } from "../../../src/shared/metric-cells.ts";
 
 const ROUTES = 3; // one slot for a name
 const ENDPOINTS = 2;
@@ -56,4 +56,14 @@ test("counts made before the first claim belong to the first owner", () => {
   const { totals, first } = rig();
   first.attempt(0, 0, 1, 200);
   expect(totals.endpoint(0, "users a").attempts).toBe(1);
+});
+
+test("a reused limit slot does not give its past to the new name", () => {
+  const { totals, first } = rig();
+  first.limit(totals.limitNames.slot("route old"), "refused");
+  totals.limitNames.keepOnly([]);
+  for (let i = 0; i < METRIC_LIMITS_MAX - 3; i++) totals.limitNames.slot(`route filler${i}`);
+  const slot = totals.limitNames.slot("route new");
+  first.limit(slot, "passed");
+  expect(totals.limits().find((each) => each.limit === "new")).toEqual({ route: "route", limit: "new", outcomes: [1, 0, 0] });
 });

@@ -4,6 +4,7 @@ import { benchLogRing } from "../../../bench/micro/log-ring.ts";
 import type { Exchange } from "../../../src/data/exchange.ts";
 import { type AccessRecord, createLogRing, type LogRingOptions, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
 import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { identityOf } from "../../support/authenticator.ts";
 import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
 
 function rig(bytes?: number, options?: LogRingOptions) {
@@ -43,6 +44,7 @@ describe("a record", () => {
       target: "http://10.0.0.1:9001",
       detail: "",
       userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+      consumer: "",
       status: 200,
       code: null,
       planVersion: 1,
@@ -56,6 +58,8 @@ describe("a record", () => {
   });
 
   test.each<[string, (x: Exchange) => void, Partial<AccessRecord>]>([
+    ["a caller", (x) => (x.identity = identityOf("acme")), { consumer: "acme" }],
+    ["a caller beyond ASCII, as UTF-8 bytes", (x) => (x.identity = identityOf("caf\u00e9")), { consumer: "caf\xc3\xa9" }],
     ["no route", (x) => (x.route = null), { route: "" }],
     ["an error code", (x) => Object.assign(x, { status: 502, errorCode: "upstream_tls" }), { status: 502, code: "upstream_tls" }],
     ["nothing sent", (x) => Object.assign(x, { status: 0, errorCode: "client_aborted" }), { status: 0, code: "client_aborted" }],

@@ -1,8 +1,8 @@
 // Keep-alive connections of one worker to one endpoint, over the own HTTP/1.1 client: who gets which connection, who waits.
 // One request at a time on a connection; the most recently used idle one first; a bounded queue when all are taken.
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
-import type { EndpointPlan, UpstreamPlan } from "../../../plan/plan.ts";
-import { type ConnectError, createConnector } from "../connector.ts";
+import type { UpstreamPlan } from "../../../plan/plan.ts";
+import { type Address, type ConnectError, createConnector } from "../connector.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "../upstream.ts";
 import { connectFailure } from "../wire-error.ts";
 import { type CallOwner, H1Call } from "./call.ts";
@@ -11,9 +11,12 @@ import { type ConnectionOwner, H1Connection } from "./connection.ts";
 /** How often idle connections are looked at, ms: how late one may be closed. */
 const SWEEP_MS = 500;
 
+/** What a pool needs to know of whom it speaks to. */
+export type PoolSettings = Pick<UpstreamPlan, "pool" | "timeouts" | "tls">;
+
 export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   readonly wheel: TimerWheel;
-  private readonly plan: UpstreamPlan;
+  private readonly plan: PoolSettings;
   private readonly plain: boolean;
   private readonly connect: ReturnType<typeof createConnector>;
   /** Oldest first. */
@@ -28,7 +31,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   private closing = false;
   private sweeper: NodeJS.Timeout | null = null;
 
-  constructor(endpoint: EndpointPlan, plan: UpstreamPlan, wheel: TimerWheel) {
+  constructor(endpoint: Address, plan: PoolSettings, wheel: TimerWheel) {
     this.wheel = wheel;
     this.plan = plan;
     this.plain = !endpoint.tls;

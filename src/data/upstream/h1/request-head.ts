@@ -3,25 +3,25 @@
 import type { Readable } from "node:stream";
 import type { WireRequest } from "../upstream.ts";
 
-const TARGET = /^\/[\x21-\x7e]*$/;
-const METHOD = /^[A-Z][A-Z-]*$/;
-const NAME = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/;
-const FORBIDDEN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
+/** A request line and fields (RFC 9112 sections 3 and 5), nothing else. */
+const HEAD = /^[A-Z][A-Z-]* \/[\x21-\x7e]* HTTP\/1\.1\r\n(?:[!#$%&'*+\-.^_`|~0-9A-Za-z]+: [\t\x20-\x7e\x80-\xff]*\r\n)*$/;
 /** Methods whose requests say `Content-Length: 0` when they have no body (RFC 9110 section 8.6). */
 const EXPECT_CONTENT: ReadonlySet<string> = new Set(["POST", "PUT", "PATCH"]);
 
 /** @returns the head, a byte string that ends with the empty line; null when something in it must not be sent */
 export function requestHead(request: WireRequest): string | null {
   const { method, path, headers } = request;
-  if (!METHOD.test(method) || !TARGET.test(path)) return null;
   let head = `${method} ${path} HTTP/1.1\r\n`;
-  for (let i = 0; i < headers.length; i += 2) {
-    const name = headers[i] as string; // i is inside a list of pairs
-    const value = headers[i + 1] as string;
-    if (FORBIDDEN_VALUE.test(value) || !NAME.test(name)) return null;
-    head += `${name}: ${value}\r\n`;
-  }
+  for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`;
+  // One test of the whole costs half of what one for each part does; the count tells when a part has brought lines of its own.
+  if (!HEAD.test(head) || lineCount(head) !== 1 + headers.length / 2) return null;
   return head + framing(request);
+}
+
+function lineCount(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf("\n"); at >= 0; at = text.indexOf("\n", at + 1)) count++;
+  return count;
 }
 
 function framing({ method, body, contentLength }: WireRequest): string {

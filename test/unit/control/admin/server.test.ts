@@ -49,6 +49,8 @@ function create(changes: Partial<AdminDeps> = {}): Admin {
     config: () => ({ admin: { token: "***" } }),
     reload: async () => ({ ok: true, version: 4, changes: ["route users-read changed"], warnings: [] }),
     drain: () => {},
+    breakers: () => [],
+    forceBreaker: async () => false,
     ...changes,
   };
   const admin = createAdmin(deps);
@@ -163,6 +165,34 @@ describe("what is answered", () => {
     const answer = await (await start())("GET", "/metrics");
     expect(answer.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");
     expect(parsePrometheus(answer.body).get("sluice_plan_version")?.samples[0]?.value).toBe(3);
+  });
+
+  test.each([
+    ["/breakers/users/open", ["users", null, "open"]],
+    ["/breakers/users/http%3A%2F%2F10.0.0.1%3A9001/close", ["users", "http://10.0.0.1:9001", "close"]],
+    ["/breakers/users/auto?x=1", ["users", null, "auto"]],
+  ])("POST %s forces a breaker", async (path, expected) => {
+    const orders: unknown[] = [];
+    const ask = await start({
+      forceBreaker: async (...order) => {
+        orders.push(order);
+        return true;
+      },
+    });
+    expect((await ask("POST", path)).status).toBe(200);
+    expect(orders).toEqual([expected]);
+    expectProblem(await ask("POST", path, { origin: "http://evil.test" }), "cross_site");
+    expectProblem(await ask("GET", path), "method_not_allowed");
+    for (const odd of [
+      "/breakers/users/ajar",
+      "/breakers/open",
+      "/breakers/a/b/c/open",
+      "/breakers/%zz/open",
+      "/breakers//open",
+      "/breakers/",
+    ])
+      expectProblem(await ask("POST", odd), "not_found");
+    expect(orders).toHaveLength(1);
   });
 
   test("config, routes, upstreams, workers, status", async () => {

@@ -30,14 +30,40 @@ routes:
 `,
   );
   writeFileSync(join(folder, "bad.yaml"), "version: 1\nlisteners: [{ address: 127.0.0.1 }]\nroutes: [{ name: a, match: {}, to: b }]\n");
+  writeFileSync(
+    join(folder, "fleet.yaml"),
+    `version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+redis: { url: redis://:password@10.0.0.7 }
+auth: { keys: { apiKey: { in: header, name: x-api-key } } }
+tiers: { gold: { rate: 1000/s, burst: 2000, quota: 1000000/day } }
+consumers: [{ id: a, tier: gold, keys: ["sha256:6ca13d52ca70c883e0f0bb101e425a89e8624de51db2d2392593af6a84118090"] }]
+upstreams: { users: { targets: [{ url: http://a }] } }
+routes:
+  - name: a
+    match: { path: /a }
+    to: users
+    auth: keys
+    rateLimit:
+      - { per: ip, rate: 3/s, burst: 3, mode: fleet }
+      - { name: shared, per: route, rate: 60/min, burst: 5, cost: 5, mode: fleet }
+      - { per: consumer, tier: true, rate: 10/s, mode: fleet }
+      - { per: ip, rate: 1/s, mode: strict }
+      - { per: ip, rate: 7/s }
+  - { name: b, auth: none, match: { path: /b }, to: users, rateLimit: [{ per: gateway, quota: 500/month, mode: fleet }] }
+`,
+  );
+  writeFileSync(join(folder, "size.yaml"), "redis: { fleetSize: 5, syncInterval: 1s }\n");
   writeFileSync(join(folder, "over.yaml"), "listeners: [{ address: 127.0.0.1:9 }]\n");
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+async function* noInput(): AsyncGenerator<Uint8Array> {}
+
 async function run(command: Command, ...names: string[]) {
   let stdout = "";
   let stderr = "";
-  const io = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text), env: {} };
+  const io = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text), env: {}, stdin: noInput };
   const code = await command(
     names.flatMap((name) => ["-c", join(folder, name)]),
     io,
@@ -46,6 +72,24 @@ async function run(command: Command, ...names: string[]) {
 }
 
 describe("validate", () => {
+  it("prints what limits of a fleet may admit too much", async () => {
+    const { stdout, stderr } = await run(validateCommand, "fleet.yaml");
+    expect(stdout.split("2 routes, 1 upstream with 1 target\n")[1]).toBe(`redis: 10.0.0.7:6379, every 100ms
+limits of the fleet, and what they may admit at worst beyond burst + rate x time, with 2 / 4 / 8 instances:
+  a, ip: 3/s burst 3, fleet: 8 / 8 / 16
+  a, shared: 60/min burst 5, fleet: 20 / 40 / 80
+  a, consumer: tier gold, 1000/s burst 2000, fleet: 4000 / 4000 / 4000
+  a, consumer: tier gold, quota 1000000/day, fleet: what was left two intervals before its end, and 4 / 8 / 16
+  a, consumer: 10/s burst 10, fleet: 20 / 24 / 32
+  a, ip-2: 1/s burst 1, strict: nothing
+  b, gateway: quota 500/month, fleet: what was left two intervals before its end, and 4 / 8 / 16
+`);
+    expect(stderr).toBe("");
+    expect((await run(validateCommand, "fleet.yaml", "size.yaml")).stdout).toContain(
+      "with 5 instances:\n  a, ip: 3/s burst 3, fleet: 30\n",
+    );
+  });
+
   it("sums up a good configuration and warns", async () => {
     expect(await run(validateCommand, "good.yaml")).toEqual({
       code: 0,
@@ -83,7 +127,7 @@ bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstream
     });
   });
   it("refuses what it does not know", async () => {
-    const io = { stdout: () => {}, stderr: () => {}, env: {} };
+    const io = { stdout: () => {}, stderr: () => {}, env: {}, stdin: noInput };
     const attempt = validateCommand(["--fast"], io);
     await expect(attempt).rejects.toThrow(OperatorError);
     await expect(attempt).rejects.toMatchObject({ exitCode: 2, message: expect.stringContaining("usage: sluice validate [-c FILE]...") });

@@ -116,7 +116,7 @@ describe("upstream TLS", () => {
   );
   it("the plan holds the text", () => {
     const result = load(API, ", tls: { ca: shop.pem }");
-    const plan = result.ok ? compilePlan(result.config, { version: 1, metricSlot: () => 0 }) : null;
+    const plan = result.ok ? compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }) : null;
     expect(plan?.upstreams[0]?.tls?.ca).toMatch(/^-----BEGIN CERTIFICATE-----/);
   });
 });
@@ -126,7 +126,7 @@ it("the plan names absolute paths, and its fingerprint follows the content", () 
     const result = load(API);
     if (!result.ok) throw new Error(lines(result.problems).join("\n"));
     expect(result.files).toEqual(expect.arrayContaining([join(folder, "c.yaml"), join(folder, "api.pem"), join(folder, "api.key")]));
-    return compilePlan(result.config, { version: 1, metricSlot: () => 0 }).listeners[0]?.tls;
+    return compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).listeners[0]?.tls;
   };
   const before = compiled();
   expect(before?.certificates).toEqual([

@@ -8,7 +8,7 @@ function plan(text: string): Plan {
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
   const names = result.config.routes.map((route) => route.name);
-  return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1 });
+  return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1, breakerSlot: () => 5 });
 }
 
 /** config.md's own example, without the keys of later versions and without files. */
@@ -31,6 +31,7 @@ upstreams:
     health:
       active: { path: /healthz, interval: 5s, timeout: 1s, healthyAfter: 2, unhealthyAfter: 3, expect: 200-299 }
       passive: { consecutiveFailures: 5, ejectFor: 30s, maxEjected: 50% }
+    breaker: { errorRate: 50%, minimumRequests: 20, window: 10s, openFor: 5s, halfOpenRequests: 3 }
   users-shadow: { targets: [{ url: "http://10.0.0.3:9001" }] }
 defaults: { headers: { request: { remove: [x-internal-*] } }, accessLog: true }
 routes:
@@ -51,6 +52,10 @@ it("the example of the design compiles, units resolved", () => {
   const { upstreams, routes, ...rest } = plan(CONTRACT);
   expect(rest).toEqual({
     version: 7,
+    authenticators: [],
+    consumers: [],
+    tiers: [],
+    identity: expect.objectContaining({ claims: [], token: null }),
     listeners: [
       {
         address: "0.0.0.0:8080",
@@ -75,8 +80,10 @@ it("the example of the design compiles, units resolved", () => {
       webSocketMessageBytes: 1_048_576,
       webSocketBufferBytes: 1_048_576,
       webSocketIdleTimeoutMs: 120_000,
+      rateLimitBuckets: 262_144,
     },
     trustedProxies: ["10.0.0.0/8"],
+    limitSlots: {},
     drainTimeoutMs: 30_000,
   });
   expect(upstreams[0]).toEqual({
@@ -104,6 +111,22 @@ it("the example of the design compiles, units resolved", () => {
     health: {
       active: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, healthyAfter: 2, unhealthyAfter: 3, statusMin: 200, statusMax: 299 },
       passive: { consecutiveFailures: 5, ejectForMs: 30_000, maxEjected: 0.5 },
+    },
+    breaker: {
+      slot: 5,
+      scope: "target",
+      errorRate: 0.5,
+      minimumRequests: 20,
+      windowMs: 10_000,
+      slowCallMs: 0,
+      slowCallRate: 0,
+      openForMs: 5000,
+      maxOpenForMs: 60_000,
+      halfOpenRequests: 3,
+      trialTimeoutMs: 10_000,
+      recoveryMs: 10_000,
+      failures: { statuses: [{ min: 500, max: 599 }], conditions: ["connect-failure", "reset", "timeout", "invalid"] },
+      fallback: null,
     },
     tls: null,
     deadlineHeader: "x-request-deadline-ms",
@@ -193,6 +216,8 @@ describe("an upstream's fingerprint", () => {
     plan(withRoutes("{ name: r, match: {}, to: a }").replace("targets: [{ url: http://a }]", settings)).upstreams[0]?.fingerprint ?? "";
   const usual = fingerprint("targets: [{ url: http://a }]");
   it("ignores the targets", () => expect(fingerprint("targets: [{ url: http://z, weight: 3 }]")).toBe(usual));
+  it("ignores the breaker: warm connections outlive its settings", () =>
+    expect(fingerprint("targets: [{ url: http://a }], breaker: { openFor: 1s }")).toBe(usual));
   it("ignores what is written but is the default", () =>
     expect(fingerprint("targets: [{ url: http://a }], pool: { connections: 128 }")).toBe(usual));
   it("changes with any setting", () => {

@@ -1,5 +1,5 @@
 // Every file in config/ loads, starts with its schema line, and is valid by the JSON Schema that editors use.
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -7,10 +7,13 @@ import { compilePlan } from "../../../../src/control/config/compile.ts";
 import { staleFiles } from "../../../../src/control/config/generate.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
-const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml"));
+/** Files that examples name: read with them. */
+const PARTS = /^consumers\.d\//;
+const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml") && !PARTS.test(name));
 /** What an overlay lies on. */
 const BASES: Readonly<Record<string, string>> = { "overlays/prod.yaml": "overlays/base.yaml" };
 
@@ -23,6 +26,9 @@ beforeAll(() => {
   makeCertificate(join(folder, "certs"), "shop", ["shop.example.com"]);
   makeCertificate(join(folder, "certs"), "gateway", ["gateway.internal"]);
   makeCertificate(join(folder, "certs"), "internal-ca", ["ca.internal"]);
+  makeCertificate(join(folder, "certs"), "partners-ca", ["ca.partners.example.com"]);
+  mkdirSync(join(folder, "secrets"));
+  for (const name of ["pepper", "introspection", "acme-2026"]) writeFileSync(join(folder, "secrets", name), `${"s".repeat(40)}\n`);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -35,7 +41,13 @@ describe.each(examples)("%s", (name) => {
   it("loads without warnings and compiles", () => {
     const result = load(name);
     expect(result.ok ? result.warnings.map(formatProblem) : result.problems.map(formatProblem)).toEqual([]);
-    if (result.ok) expect(compilePlan(result.config, { version: 1, metricSlot: () => 0 }).routes.length).toBeGreaterThan(0);
+    if (result.ok)
+      expect(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).routes.length).toBeGreaterThan(0);
+  });
+  it("is the same after its way to another process", () => {
+    const result = load(name);
+    if (!result.ok) throw new Error("it does not load");
+    expect(unpackConfig(packConfig(result.config))).toEqual(result.config);
   });
   it("names the schema on its first line, and says what it is on the second", () => {
     const [first = "", second = ""] = readFileSync(join(CONFIG, name), "utf8").split("\n");

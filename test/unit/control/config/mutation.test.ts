@@ -86,7 +86,7 @@ it("mutated files", () => {
     const lineCount = text.split("\n").length;
     try {
       const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
-      if (result.ok) structuredClone(compilePlan(result.config, { version: 1, metricSlot: () => 1 }));
+      if (result.ok) structuredClone(compilePlan(result.config, { version: 1, metricSlot: () => 1, breakerSlot: () => 2 }));
       else {
         refused++;
         expect(result.problems.length).toBeGreaterThan(0);

@@ -1,3 +1,4 @@
+import { generateKeyPairSync, hash } from "node:crypto";
 import { expect, it } from "vitest";
 import { parseConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
@@ -25,4 +26,48 @@ it("shows what is configured and no secret", () => {
     admin: { token: "***" },
     routes: [{ policies: [{ name: "headers", config: { request: { set: { authorization: "***" }, remove: ["cookie"] } } }] }],
   });
+});
+
+/** Of "x". */
+const PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$NSJ59tH1nrVpYDz3mUesIQ$onKVMmT87BZcfGYyyRhLy5OdqW492pAkQKJBHPPDufI";
+
+/** Recognisable in every form that it may take. */
+const forms = (secret: string): readonly string[] => [
+  secret,
+  Buffer.from(secret).toString("base64").replace(/=+$/, ""),
+  Buffer.from(secret).toString("base64url"),
+  Buffer.from(secret).toString("hex"),
+];
+
+it("shows no secret of those by which callers prove who they are, nor of the gateway's own", () => {
+  const pem = generateKeyPairSync("ed25519").privateKey.export({ format: "pem", type: "pkcs8" }).toString();
+  const plant = (name: string): string => `hunter2-${name}-0123456789-0123456789-0123456789`;
+  const digest = hash("sha256", "some key");
+  const text = `version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+upstreams: { a: { targets: [{ url: http://a }] } }
+auth:
+  tokens: { jwt: { issuer: "https://id.example.com", audience: api, secret: ${plant("jwt")}, algorithms: [HS256] } }
+  keys: { apiKey: { name: x-api-key, pepper: ${plant("pepper")} } }
+  opaque: { introspection: { endpoint: "https://id.example.com/ask", clientId: gateway, clientSecret: ${plant("client")} } }
+consumers:
+  - { id: acme, keys: ["hmac-sha256:${digest}"], signingSecrets: [{ keyId: k1, secret: ${plant("signing")} }], password: "${PASSWORD_HASH}" }
+identity: { internalToken: { key: ${JSON.stringify(pem)} } }
+defaults: { auth: { any: [tokens, keys, opaque] } }
+routes: [{ name: r, match: {}, to: a }]
+`;
+  const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  const shown = JSON.stringify(redactConfig(result.config));
+  const pemBody = pem.split("\n")[1] ?? "none";
+  for (const secret of [
+    ...["jwt", "pepper", "signing", "client"].flatMap((name) => forms(plant(name))),
+    digest,
+    pemBody,
+    PASSWORD_HASH.slice(-20),
+    "hunter2",
+  ])
+    expect(shown, secret).not.toContain(secret);
+  // What is no secret stays, so that the answer is worth asking for.
+  for (const told of ["https://id.example.com", "x-api-key", "acme", "x-internal-token", "HS256", "k1"]) expect(shown).toContain(told);
 });

@@ -1,4 +1,4 @@
-import { mkdtempSync, renameSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, test } from "vitest";
@@ -49,5 +49,22 @@ test("a swapped symbolic link (as orchestrators do) is noticed", async () => {
   symlinkSync(join(directory, "v2"), `${file}.new`);
   renameSync(`${file}.new`, file);
   expect(await next()).toEqual([file]);
+  watch.stop();
+});
+
+test("of a directory, files that come and go are noticed; an editor's own are not; so is its coming", async () => {
+  const directory = join(mkdtempSync(join(tmpdir(), "sluice-watch-")), "consumers.d");
+  const { watch, next, reports } = watched(directory);
+  mkdirSync(directory);
+  expect(await next()).toEqual([directory]);
+  watch.update([directory]);
+  writeFileSync(join(directory, ".a.yaml.swp"), "");
+  writeFileSync(join(directory, "a.yaml~"), "");
+  writeFileSync(join(directory, "a.yaml"), "");
+  expect(await next()).toEqual([directory]);
+  rmSync(join(directory, ".a.yaml.swp"));
+  rmSync(join(directory, "a.yaml"));
+  expect(await next()).toEqual([directory]);
+  expect(reports).toEqual([]);
   watch.stop();
 });

@@ -8,7 +8,7 @@ function plan(yaml: string, version: number): Plan {
   const result = parseConfig({ texts: [{ file: "test.yaml", text: `version: 1\n${yaml}` }] });
   if (!result.ok) throw new Error(JSON.stringify(result.problems));
   // Slots depend on the version: they must not count as a change.
-  return compilePlan(result.config, { version, metricSlot: (name) => name.length + version });
+  return compilePlan(result.config, { version, metricSlot: (name) => name.length + version, breakerSlot: (name) => name.length + version });
 }
 
 function check(before: string, after: string, expected: readonly string[]): void {
@@ -32,6 +32,12 @@ test("what a reload changes", () => {
   check(one, base(upstream("b", 1), "{ name: x, match: { path: /z }, to: b }"), ["route changed: x"]);
   check(one, base(upstream("b", 1), route("x", "b"), "limits: { bodyBytes: 1MiB }"), ["route changed: x", "limits changed"]);
   check(one, base(upstream("b", 1), route("x", "b"), "drainTimeout: 1s"), ["drainTimeout changed"]);
+  const callers = `${one}consumers: [{ id: acme, roles: [a] }, { id: b }]\nauth: { legacy: { basic: {} } }\ndefaults: { auth: none }\n`;
+  check(one, callers, ["authenticator added: legacy", "consumers added: acme, b"]);
+  check(callers, callers.replace("[a]", "[b]").replace("basic: {}", "basic: { cacheFor: 2m }"), [
+    "authenticator changed: legacy",
+    "consumer changed: acme",
+  ]);
   check(one, one.replace("8080", "8081"), ["listener added: 127.0.0.1:8081", "listener removed: 127.0.0.1:8080"]);
 });
 

@@ -12,7 +12,7 @@ const ENTRY = new URL("../../../support/workers/scripted-worker.ts", import.meta
 function bundle(version: number, script = ""): PlanBundle {
   // The scripted worker and WorkerSet look at nothing else.
   const plan = { version, drainTimeoutMs: 1000, upstreams: [{ name: script }] } as unknown as Plan;
-  return { plan, endpoints: new Map() };
+  return { plan, endpoints: new Map(), keys: new Map() };
 }
 
 function workerSet(workers: number, atOnce = workers) {
@@ -31,8 +31,19 @@ function workerSet(workers: number, atOnce = workers) {
     listening: (seat) => events.push(seat),
     testHooks: true,
     log: createLog({ output: { write: (text) => lines.push(text) } }),
-    memory: (cells) => ({ workerIndex: cells, health: memory, metrics: memory, logRing: memory, heartbeat: memory }),
+    memory: (cells) => ({
+      workerIndex: cells,
+      health: memory,
+      breakers: memory,
+      limits: memory,
+      limitHashKey: new Uint8Array(16),
+      metrics: memory,
+      logRing: memory,
+      replay: new SharedArrayBuffer(8),
+      heartbeat: memory,
+    }),
     released: (cells) => released.push(cells),
+    unknownKey: async () => ({ ok: true, restMs: 0 }),
   });
   return { set, lines, released, events };
 }

@@ -3,6 +3,8 @@ import { expect, test } from "vitest";
 import { benchPolicy } from "../../../../bench/micro/policy.ts";
 import { POLICIES } from "../../../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../../../src/data/policies/schemas.ts";
+import { policyRoute } from "../../../support/exchange.ts";
+import { limitResources } from "../../../support/limit-route.ts";
 
 const ROOT = new URL("../../../../src/data/policies/", import.meta.url);
 
@@ -17,12 +19,15 @@ test("a policy's own name is the registry's", () => {
   const configs: Readonly<Record<string, unknown>> = {
     ip: { deny: ["192.0.2.1"] },
     cors: { origins: ["*"] },
+    rateLimit: [{ per: "ip", rate: "1/s" }],
+    auth: "none",
+    authorize: { ip: ["192.0.2.1"] },
     redirect: { to: "/x" },
     rewrite: { path: "/x" },
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;
-    expect(create(schema?.parse(configs[name] ?? {}), { name: "r", paramNames: [], methods: [] }).name).toBe(name);
+    expect(create(schema?.parse(configs[name] ?? {}), policyRoute({ resources: limitResources() })).name).toBe(name);
   }
 });
 
@@ -42,7 +47,8 @@ test("workers never load zod, and policies never import each other", () => {
   expect(loaded).not.toContain("zod");
   expect(loaded.filter((each) => each.endsWith("/config.ts"))).toEqual([]);
   for (const folder of POLICIES.map((each) => each.name)) {
-    for (const file of readdirSync(new URL(`${folder}/`, ROOT))) {
+    for (const file of readdirSync(new URL(`${folder}/`, ROOT), { recursive: true, encoding: "utf8" })) {
+      if (!file.endsWith(".ts")) continue;
       const others = POLICIES.map((each) => each.name).filter((each) => each !== folder);
       const text = readFileSync(new URL(`${folder}/${file}`, ROOT), "utf8");
       expect(others.filter((other) => text.includes(`"../${other}/`))).toEqual([]);

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { normalisePath } from "../../../../src/data/route/normalise.ts";
 import { compileTemplate, type Template } from "../../../../src/data/route/template.ts";
 import type { Route } from "../../../../src/data/runtime.ts";
+import { identityOf } from "../../../support/authenticator.ts";
 import { ReadExchange, type Sketch } from "../../../support/read-exchange.ts";
 
 const PARAMS = ["id", "host", "**"];
@@ -13,7 +14,7 @@ function compiled(text: string): Template {
   return template;
 }
 
-function exchange(sketch: Sketch, params: readonly string[] = []): ReadExchange {
+function exchange(sketch: Sketch = {}, params: readonly string[] = []): ReadExchange {
   const x = new ReadExchange(sketch);
   x.params = params;
   x.requestId = "req-1";
@@ -60,8 +61,10 @@ test.each<[string, RegExp]>([
   ["{query.}", /unknown/],
   ["{header.}", /no header name/],
   ["{header.a b}", /no header name/],
-  ["{consumer.id}", /needs auth, which is not in this version/],
-  ["{claims.tenant}", /needs auth, which is not in this version/],
+  ["{consumer.name}", /unknown/],
+  ["{consumer}", /unknown/],
+  ["{claims}", /unknown/],
+  ["{claims.}", /unknown/],
   ["{constructor}", /unknown/],
   ['{"json": 1}', /unknown/],
   ["x".repeat(65 * 1024), /at most/],
@@ -138,4 +141,56 @@ test("as text, encoded bytes are read as UTF-8, and malformed ones do not throw"
   expect(compiled("{id}").render(exchange({}, ["%E9"]))).toBe("\ufffd");
   expect(compiled("{query.n}").render(exchange({ query: "n=%E9" }))).toBe("%E9");
   expect(compiled("{header.t}").render(exchange({ headers: ["t", "\u00c3\u00a9"] }))).toBe("é");
+});
+
+describe("what is proven of the caller", () => {
+  const claims = {
+    tenant: "t1",
+    level: 3,
+    admin: false,
+    none: null,
+    list: ["a"],
+    realm: { name: "r" },
+    "https://ns.example/org": "o1",
+    "a.b": "whole",
+    a: { b: "parts" },
+    evil: "../x\r\ny: z?&#é",
+    dots: "..",
+  };
+  const known = exchange();
+  known.identity = identityOf("auth0|ann", { tier: "gold", claims });
+  const nobody = exchange();
+
+  test.each<[string, string, string | null, string, string]>([
+    ["{consumer.id}", "auth0|ann", "auth0%7Cann", "auth0%7Cann", "auth0|ann"],
+    ["{consumer.tier}", "gold", "gold", "gold", "gold"],
+    ["{claims.tenant}", "t1", "t1", "t1", "t1"],
+    ["{claims.level}", "3", "3", "3", "3"],
+    ["{claims.admin}", "false", "false", "false", "false"],
+    ["{claims.none}", "", null, "", ""],
+    ["{claims.list}", "", null, "", ""],
+    ["{claims.realm}", "", null, "", ""],
+    ["{claims.realm.name}", "r", "r", "r", "r"],
+    ["{claims.realm.name.more}", "", null, "", ""],
+    ["{claims.https://ns.example/org}", "o1", "o1", "o1", "o1"],
+    ["{claims.a.b}", "whole", "whole", "whole", "whole"],
+    ["{claims.constructor}", "", null, "", ""],
+    ["{claims.realm.toString}", "", null, "", ""],
+    ["{claims.dots}", "..", null, "..", ".."],
+    ["{claims.evil}", "../x\r\ny: z?&#é", "..%2Fx%0D%0Ay%3A%20z%3F%26%23%C3%A9", "..%2Fx%0D%0Ay%3A%20z%3F%26%23%C3%A9", ""],
+  ])("%s", (text, plain, path, query, header) => {
+    const template = compiled(text);
+    expect([template.render(known), template.renderPath(known), template.renderQuery(known), template.renderHeader(known)]).toEqual([
+      plain,
+      path,
+      query,
+      header,
+    ]);
+    expect([template.render(nobody), template.renderPath(nobody), template.renderQuery(nobody), template.renderHeader(nobody)]).toEqual([
+      "",
+      null,
+      "",
+      "",
+    ]);
+  });
 });

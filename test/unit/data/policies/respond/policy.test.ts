@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { resolveRespond, respondSchema } from "../../../../../src/data/policies/respond/config.ts";
 import { createRespond } from "../../../../../src/data/policies/respond/policy.ts";
-import { ask, buildPolicy, parsePolicy, TestExchange } from "../../../../support/exchange.ts";
+import { ask, buildPolicy, parsePolicy, policyRoute, TestExchange } from "../../../../support/exchange.ts";
 
 function check(config: unknown, expected: { status: number; headers: string[]; body: string | null }): void {
   const reply = ask(buildPolicy("respond", config), new TestExchange());
@@ -38,7 +38,7 @@ test("answers do not share their header list", () => {
 
 test("files are read at load, relative to the configuration", () => {
   const config = resolveRespond(respondSchema.parse({ file: "pages/down.HTML", status: 503 }), (path) => Buffer.from(`<${path}>`));
-  const reply = ask(createRespond(structuredClone(config), { name: "r", paramNames: [], methods: [] }), new TestExchange());
+  const reply = ask(createRespond(structuredClone(config), policyRoute()), new TestExchange());
   if (reply?.kind !== "response") throw new Error("no response");
   expect(reply.headers).toEqual(["content-type", "text/html; charset=utf-8"]);
   expect(Buffer.from(reply.body ?? "").toString()).toBe("<pages/down.HTML>");

@@ -1,0 +1,195 @@
+// Owns the list of cases: what is measured, who takes part, what was promised. A new case is one entry here.
+import { PLAIN, type Setup } from "../peers/peer.ts";
+import type { Case, Contender, Metric, WrkLoad } from "./case.ts";
+
+const COLUMNS: readonly Metric[] = ["micros", "rate", "p50", "p99", "p999", "errors", "rss"];
+const GATEWAYS = ["sluice", "nginx", "haproxy", "caddy", "varnish"] as const;
+const CONNECTIONS = 64;
+/** More rounds for the row that everything is measured by. */
+const ROUNDS_MAIN = 7;
+const ROUNDS = 3;
+
+const all = (peers: readonly string[], setup: Partial<Setup>, baseline: string): readonly Contender[] =>
+  peers.map((peer) => ({ label: peer, peer, setup: { ...PLAIN, ...setup }, baseline }));
+
+const wrk = (load: Partial<WrkLoad>): WrkLoad => ({ kind: "wrk", connections: CONNECTIONS, path: "/bytes/256", answerBytes: 256, ...load });
+
+/** Sluice's ratio to nginx. */
+const toNginx = (ratioMax: number): Case["aims"][number] => ({
+  metric: "micros",
+  label: "sluice",
+  against: "nginx",
+  ratioMax,
+  text: `at most ${ratioMax} x nginx`,
+});
+
+/** The same server twice: `name` and the setup that is compared with it. */
+const twice = (peer: string, first: readonly [string, Partial<Setup>], second: readonly [string, Partial<Setup>]): readonly Contender[] =>
+  [first, second].map(([suffix, setup]) => ({
+    label: `${peer}, ${suffix}`,
+    peer,
+    setup: { ...PLAIN, ...setup },
+    baseline: `${peer}, ${first[0]}`,
+  }));
+
+const TEN = ["10 routes", { routes: 10 }] as const;
+const TEN_THOUSAND = ["10000 routes", { routes: 10_000 }] as const;
+const ONE = ["1 worker", { workers: 1 }] as const;
+const TWO = ["2 workers", { workers: 2 }] as const;
+
+export const CASES: readonly Case[] = [
+  {
+    name: "plain-256",
+    title: "Plain proxy, 256 bytes",
+    about:
+      "GET, an answer of 256 bytes, keep-alive on both sides, 64 connections. Forwarding headers and a request id are added; no access log.",
+    load: wrk({}),
+    contenders: all([...GATEWAYS, "uws-hello", "uws-undici", "fastify-http-proxy", "http-proxy-3"], {}, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [toNginx(1)],
+    rounds: ROUNDS_MAIN,
+  },
+  {
+    name: "plain-16k",
+    title: "Plain proxy, 16 KiB",
+    about: "As above with an answer of 16 KiB.",
+    load: wrk({ path: "/bytes/16384", answerBytes: 16 * 1024 }),
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [toNginx(1.2)],
+    rounds: ROUNDS,
+  },
+  {
+    name: "plain-1m",
+    title: "Plain proxy, 1 MiB",
+    about: "As above with an answer of 1 MiB, 16 connections.",
+    load: wrk({ path: "/bytes/1048576", answerBytes: 1024 * 1024, connections: 16 }),
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [toNginx(1.2)],
+    rounds: ROUNDS,
+  },
+  {
+    name: "post-4k",
+    title: "POST, 4 KiB up",
+    about: "POST with a body of 4 KiB and its length; an answer of 256 bytes.",
+    load: wrk({ path: "/posted", method: "POST", bodyBytes: 4096 }),
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [],
+    rounds: ROUNDS,
+  },
+  {
+    name: "tls",
+    title: "TLS from clients, 256 bytes",
+    about: "TLS 1.3 (ECDSA P-256 certificate), keep-alive; plain HTTP to the origin.",
+    load: wrk({}),
+    contenders: all(GATEWAYS, { tls: true }, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [],
+    rounds: ROUNDS,
+  },
+  ...(["HS256", "RS256"] as const).map(
+    (signature): Case => ({
+      name: `guarded-${signature.toLowerCase()}`,
+      title: `JWT (${signature}), limit, breaker, metrics and log`,
+      about: `Every request carries a JWT (${signature}) whose signature, issuer, audience and time are checked; its subject is counted against a limit that is never reached; a breaker watches the origin; metrics are kept and an access log is written to a file.`,
+      load: wrk({}),
+      contenders: all(["sluice", "haproxy", "nginx", "caddy", "varnish"], { guarded: signature }, "haproxy"),
+      primary: "micros",
+      columns: COLUMNS,
+      aims: [{ metric: "micros", label: "sluice", against: "haproxy", ratioMax: 0.9, text: "at most 0.9 x HAProxy doing the same" }],
+      rounds: ROUNDS,
+    }),
+  ),
+  {
+    name: "cache-hit",
+    title: "Cache hit, 256 bytes",
+    about:
+      "The answer is in the server's cache in memory; the origin is not asked. The floor is a bare uWebSockets.js server that says the same.",
+    load: wrk({ path: "/cached" }),
+    contenders: all(["sluice", "nginx", "haproxy", "varnish", "caddy", "uws-hello"], { cache: true }, "uws-hello"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [{ metric: "micros", label: "sluice", against: "uws-hello", ratioMax: 1.2, text: "at most 1.2 x a bare uWebSockets.js hello" }],
+    rounds: ROUNDS,
+  },
+  {
+    name: "routes-10k",
+    title: "10000 routes against 10",
+    about: "The same server with ten and with ten thousand routes `/v1/svc-N/...`, each asked for as often as the others.",
+    load: wrk({ spread: true, path: "/v1/svc-0/users/8412" }),
+    contenders: [...twice("sluice", TEN, TEN_THOUSAND), ...twice("nginx", TEN, TEN_THOUSAND)],
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [
+      {
+        metric: "micros",
+        label: "sluice, 10000 routes",
+        against: "sluice, 10 routes",
+        ratioMax: 1.02,
+        text: "at most 1.02 x the same with 10 routes",
+      },
+    ],
+    rounds: ROUNDS_MAIN,
+  },
+  {
+    name: "new-connection",
+    title: "A new connection for each request",
+    about: "The client asks with `Connection: close`; towards the origin connections are kept.",
+    load: wrk({ headers: { Connection: "close" } }),
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [],
+    rounds: ROUNDS,
+  },
+  {
+    name: "workers-2",
+    title: "Two workers against one",
+    about:
+      "The same server with one and with two workers. The ratio is the CPU a request; twice its inverse is how much more two workers do for the CPU they are given (1.9 times asks for a ratio of at most 1.053).",
+    load: wrk({ connections: 128 }),
+    contenders: ["sluice", "nginx", "haproxy"].flatMap((peer) => twice(peer, ONE, TWO)),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [
+      {
+        metric: "micros",
+        label: "sluice, 2 workers",
+        against: "sluice, 1 worker",
+        ratioMax: 2 / 1.9,
+        text: "two workers do at least 1.9 x for each CPU second of one",
+      },
+    ],
+    rounds: ROUNDS,
+  },
+  {
+    name: "open-half",
+    title: "Latency at half of saturation, open loop",
+    about:
+      "Requests fall due by the clock at half of the rate that the server reached just before, and their time counts from there. What the origin takes when it is asked directly at the same rate is subtracted.",
+    load: { kind: "open", connections: 128, path: "/bytes/256", fraction: 0.5 },
+    contenders: all(["sluice", "nginx", "haproxy"], {}, "nginx"),
+    primary: "addedP99",
+    columns: ["addedP99", "addedP50", "p50", "p99", "p999", "offered", "micros", "errors", "late"],
+    aims: [{ metric: "addedP99", label: "sluice", against: "nginx", ratioMax: 1, text: "added p99 at most nginx's" }],
+    rounds: ROUNDS,
+  },
+  {
+    name: "idle-10k",
+    title: "10000 idle connections",
+    about: "10000 client connections that made one request each and stay silent.",
+    load: { kind: "idle", connections: 10_000 },
+    contenders: all(GATEWAYS, {}, "nginx"),
+    primary: "rss",
+    columns: ["rss", "perConnection", "connections", "errors"],
+    aims: [{ metric: "rss", label: "sluice", against: "nginx", ratioMax: 2, text: "RSS at most 2 x nginx" }],
+    rounds: 1,
+  },
+];

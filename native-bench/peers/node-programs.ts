@@ -1,0 +1,74 @@
+// Owns the servers that are programs of this repository (peers/programs/), each in a process of its own: the floors and other Node proxies.
+import fs from "node:fs";
+import { createRequire } from "node:module";
+import path from "node:path";
+import { launch } from "./launch.ts";
+import { type PeerKind, refusal } from "./peer.ts";
+
+const DIRECTORY = path.join(import.meta.dirname, "programs");
+const ONE_PROGRAM = "a program of a few lines that only does the plain cases";
+
+function program(
+  name: string,
+  rest: Pick<PeerKind, "title" | "role" | "note"> & { readonly cache?: boolean; readonly packageName: string },
+): PeerKind {
+  const { cache = false, packageName, ...words } = rest;
+  const file = path.join(DIRECTORY, `${name}.ts`);
+  return {
+    name,
+    ...words,
+    needs: [],
+    refuses: (setup) =>
+      refusal(setup, {
+        tls: ONE_PROGRAM,
+        guarded: ONE_PROGRAM,
+        routes: ONE_PROGRAM,
+        workers: ONE_PROGRAM,
+        ...(cache ? {} : { cache: "it has no cache" }),
+      }),
+    start: async ({ directory, freePort, originPort }) => {
+      const port = await freePort();
+      const args = [file, String(port), String(originPort)];
+      const environment = { ...process.env, NODE_ENV: "production" };
+      return launch({
+        name,
+        directory,
+        port,
+        command: process.execPath,
+        arguments: args,
+        environment,
+        configuration: fs.readFileSync(file, "utf8"),
+      });
+    },
+    version: () => versionOf(packageName),
+  };
+}
+
+export const NODE_PROGRAMS: readonly PeerKind[] = [
+  program("uws-hello", {
+    title: "bare uWebSockets.js, hello",
+    role: "floor",
+    note: "answers by itself: what reading a request and writing an answer costs at least",
+    cache: true,
+    packageName: "uWebSockets.js",
+  }),
+  program("uws-undici", {
+    title: "bare uWebSockets.js + undici",
+    role: "floor",
+    note: "forwards with undici's pool and copies the headers; checks nothing, bounds nothing, counts nothing",
+    packageName: "undici",
+  }),
+  program("fastify-http-proxy", { title: "@fastify/http-proxy", role: "peer", note: "", packageName: "@fastify/http-proxy" }),
+  program("http-proxy-3", { title: "http-proxy-3", role: "peer", note: "", packageName: "http-proxy-3" }),
+];
+
+function versionOf(name: string): string {
+  const require = createRequire(import.meta.url);
+  for (const directory of require.resolve.paths(name) ?? []) {
+    const manifest = path.join(directory, name, "package.json");
+    if (!fs.existsSync(manifest)) continue;
+    const read: unknown = JSON.parse(fs.readFileSync(manifest, "utf8"));
+    if (typeof read === "object" && read !== null && "version" in read && typeof read.version === "string") return read.version;
+  }
+  return "";
+}

@@ -1,0 +1,38 @@
+// Owns the origin that every server proxies to: nginx answering from its configuration or from the page cache, so that what it
+// costs is small, and the same for all. Its CPU time is never counted.
+import fs from "node:fs";
+import path from "node:path";
+import { launch } from "./launch.ts";
+import { writeNginx } from "./nginx.ts";
+import type { Peer } from "./peer.ts";
+
+/** Bodies that have a path of their own, `/bytes/N`; every other path answers 256 bytes. */
+export const BODY_BYTES = [256, 16 * 1024, 1024 * 1024] as const;
+export type BodyBytes = (typeof BODY_BYTES)[number];
+
+/** Smallest bodies stand in the configuration; nginx takes no longer text there. */
+const IN_CONFIGURATION_BYTES_MAX = 2048;
+
+export function startOrigin(directory: string, port: number, name = "origin"): Promise<Peer> {
+  const files = path.join(directory, `${name}-files`);
+  fs.mkdirSync(path.join(files, "bytes"), { recursive: true });
+  const locations = BODY_BYTES.filter((bytes) => bytes > IN_CONFIGURATION_BYTES_MAX).map((bytes) => {
+    fs.writeFileSync(path.join(files, "bytes", String(bytes)), "x".repeat(bytes));
+    return `location = /bytes/${bytes} { root ${files}; default_type text/plain; }`;
+  });
+  const small = "x".repeat(BODY_BYTES[0]);
+  const configuration = writeNginx({
+    name,
+    directory,
+    workers: 1,
+    http: `
+  sendfile on; tcp_nopush on; open_file_cache max=16 inactive=1h; open_file_cache_valid 1h;
+  server {
+    listen 127.0.0.1:${port} backlog=8192;
+    ${locations.join("\n    ")}
+    location /cached { default_type text/plain; add_header Cache-Control "public, max-age=3600"; return 200 "${small}"; }
+    location / { default_type text/plain; return 200 "${small}"; }
+  }`,
+  });
+  return launch({ name, directory, port, command: "nginx", arguments: ["-c", configuration.file], configuration: configuration.text });
+}

@@ -1,0 +1,83 @@
+// Owns the words of the comparison: what a server under test is asked to be (Setup), what kinds there are, and one that runs.
+import type { Program } from "./programs.ts";
+
+/** What a case asks of a server. Every kind builds its own configuration from it, equivalent to the others'. */
+export interface Setup {
+  readonly workers: number;
+  /** Serve HTTPS; plain HTTP to the origin. */
+  readonly tls: boolean;
+  /** Routes `/v1/svc-N/...`, N from 0; 0: one for everything. */
+  readonly routes: number;
+  /** Answers from a cache in memory. */
+  readonly cache: boolean;
+  /** Checks a JWT signed like this, limits by its subject, breaks the circuit, counts, and writes an access log; "" for none of it. */
+  readonly guarded: "" | Signature;
+}
+
+export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "" };
+
+/** RFC 7518: by a shared secret, or by an RSA key of 2048 bits. */
+export type Signature = "HS256" | "RS256";
+
+/** The token that every guarded request carries, signed both ways, and what is needed to check it. */
+export interface Token {
+  readonly bearer: Readonly<Record<Signature, string>>;
+  readonly secret: string;
+  /** PEM file, and the same key as a JSON Web Key Set. */
+  readonly publicKey: string;
+  readonly jwks: string;
+  readonly issuer: string;
+  readonly audience: string;
+  readonly subject: string;
+}
+
+/** What all servers of a run share. */
+export interface Stage {
+  /** Of this run alone; servers may keep files here, and may read them as another user. */
+  readonly directory: string;
+  readonly originPort: number;
+  readonly certificate: { readonly cert: string; readonly key: string };
+  readonly token: Token;
+  /** @returns a port that nobody listens on. */
+  freePort(): Promise<number>;
+}
+
+/** A server under test or an origin, running. */
+export interface Peer {
+  readonly name: string;
+  readonly url: string;
+  readonly port: number;
+  readonly pid: number;
+  /** Its configuration, for the report; '' when it is a program of ours. */
+  readonly configuration: string;
+  /** @param signal SIGTERM unless given. */
+  stop(signal?: NodeJS.Signals): Promise<void>;
+}
+
+/** A kind of server. */
+export interface PeerKind {
+  /** As `--peers` names it. */
+  readonly name: string;
+  readonly title: string;
+  /** A floor does less than a gateway must: it shows what is left to gain. */
+  readonly role: "ours" | "peer" | "floor";
+  readonly needs: readonly Program[];
+  /** What a reader must know to judge its numbers; '' for nothing. */
+  readonly note: string;
+  /** @returns why it cannot do this, or null when it can. */
+  refuses(setup: Setup): string | null;
+  /** @throws Error with its own last words when it does not get to listen. */
+  start(stage: Stage, setup: Setup): Promise<Peer>;
+  /** @returns its version as it says it itself; '' when it is not to be had. */
+  version(): string;
+}
+
+/** What a kind says of a setup of which it can do these parts. */
+export function refusal(setup: Setup, reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded", string>>): string | null {
+  if (setup.guarded !== "" && reasons.guarded !== undefined) return reasons.guarded;
+  if (setup.cache && reasons.cache !== undefined) return reasons.cache;
+  if (setup.tls && reasons.tls !== undefined) return reasons.tls;
+  if (setup.routes > 0 && reasons.routes !== undefined) return reasons.routes;
+  if (setup.workers > 1 && reasons.workers !== undefined) return reasons.workers;
+  return null;
+}

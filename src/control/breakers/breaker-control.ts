@@ -1,0 +1,147 @@
+// Owns the breakers of the plan in force, in the primary: one driver each, woken by the shared table; an operator's orders; their state.
+// Must never be waited for by a request.
+import type CircuitBreaker from "opossum";
+import { monotonicMs } from "../../base/clock.ts";
+import type { BreakerStatus } from "../../observe/instance-state.ts";
+import type { Log } from "../../observe/log.ts";
+import type { EndpointMap } from "../../plan/messages.ts";
+import type { BreakerPlan, Plan } from "../../plan/plan.ts";
+import type { BreakerKeeper } from "../../shared/breaker-keeper.ts";
+import { PHASE, PHASE_NAMES } from "../../shared/breaker-word.ts";
+import { BreakerDriver, type BreakerOrder, type BreakerPlace } from "./breaker-driver.ts";
+
+/** Looks this often without being woken: a worker may have died before it could wake anybody. */
+const LOOK_MS = 250;
+
+/** One breaker, for whoever tells others about it (the fleet): informing, not deciding. */
+export interface BreakerState extends BreakerPlace {
+  readonly status: BreakerStatus;
+}
+
+interface Wanted extends BreakerPlace {
+  readonly plan: BreakerPlan;
+}
+
+export class BreakerControl {
+  readonly #keeper: BreakerKeeper;
+  readonly #log: Log;
+  readonly #drivers = new Map<number, BreakerDriver>();
+  #opossum: typeof CircuitBreaker | null = null;
+  #loading: Promise<void> | null = null;
+  /** By slot. */
+  #wanted: ReadonlyMap<number, Wanted> = new Map();
+  #timer: NodeJS.Timeout | null = null;
+  #stopped = false;
+
+  constructor(options: { readonly keeper: BreakerKeeper; readonly log: Log }) {
+    this.#keeper = options.keeper;
+    this.#log = options.log;
+  }
+
+  /** A plan is in force, or an upstream has other endpoints. Breakers whose upstream and target stay keep their state. */
+  update(plan: Pick<Plan, "upstreams">, endpoints: EndpointMap): void {
+    this.#wanted = wantedBy(plan, endpoints);
+    if (this.#opossum !== null) this.#apply(this.#opossum);
+    else if (this.#wanted.size > 0) void this.#load();
+  }
+
+  /** @returns whether there is such a breaker. @param target null: the upstream's own */
+  async force(upstream: string, target: string | null, order: BreakerOrder): Promise<boolean> {
+    await this.#loading;
+    for (const driver of this.#drivers.values()) {
+      if (driver.place.upstream !== upstream || driver.place.target !== target) continue;
+      driver.look();
+      driver.force(order);
+      return true;
+    }
+    return false;
+  }
+
+  /** Every breaker there is. */
+  states(): readonly BreakerState[] {
+    return [...this.#wanted].map(([slot, { upstream, target, plan }]) => ({
+      upstream,
+      target,
+      status: breakerStatus(this.#keeper, slot, plan),
+    }));
+  }
+
+  stop(): void {
+    this.#stopped = true;
+    if (this.#timer !== null) clearInterval(this.#timer);
+    for (const driver of this.#drivers.values()) driver.stop();
+    this.#drivers.clear();
+    this.#keeper.ring();
+  }
+
+  /** Loaded with the first breaker: most gateways start without it. */
+  #load(): Promise<void> {
+    this.#loading ??= import("opossum").then((module) => {
+      this.#opossum = module.default;
+      if (this.#stopped) return;
+      this.#apply(module.default);
+      this.#timer = setInterval(() => this.#look(), LOOK_MS);
+      this.#timer.unref();
+      void this.#listen();
+    });
+    return this.#loading;
+  }
+
+  #apply(opossum: typeof CircuitBreaker): void {
+    for (const [slot, driver] of this.#drivers) {
+      const wanted = this.#wanted.get(slot);
+      if (wanted !== undefined && wanted.upstream === driver.place.upstream && wanted.target === driver.place.target) continue;
+      driver.stop();
+      this.#drivers.delete(slot);
+      if (wanted === undefined) this.#keeper.reset(slot);
+    }
+    for (const [slot, { upstream, target, plan }] of this.#wanted) {
+      const driver = this.#drivers.get(slot);
+      if (driver !== undefined) driver.plan = plan;
+      else {
+        const deps = { keeper: this.#keeper, log: this.#log, opossum, now: monotonicMs };
+        this.#drivers.set(slot, new BreakerDriver(slot, { upstream, target }, plan, deps));
+      }
+    }
+  }
+
+  async #listen(): Promise<void> {
+    while (!this.#stopped) {
+      const seen = this.#keeper.changes();
+      this.#look();
+      // Without a wait there is more to see already; other work has its turn first.
+      await (this.#keeper.changed(seen) ?? new Promise((resolve) => setImmediate(resolve)));
+    }
+  }
+
+  #look(): void {
+    for (const driver of this.#drivers.values()) driver.look();
+  }
+}
+
+/** How a breaker stands, for metrics, the admin listener and people. */
+export function breakerStatus(keeper: BreakerKeeper, slot: number, plan: BreakerPlan): BreakerStatus {
+  const nowMs = monotonicMs();
+  const { phase, sinceMs, openUntilMs, openings, round, opened, halfOpened, recovered, closed, trials, rejected, fallbacks } =
+    keeper.read(slot);
+  return {
+    state: PHASE_NAMES[phase],
+    phase,
+    forMs: sinceMs === 0 ? null : Math.round(Math.max(0, nowMs - sinceMs)),
+    halfOpenInMs: phase === PHASE.open ? Math.round(Math.max(0, openUntilMs - nowMs)) : null,
+    openings,
+    window: keeper.counts(slot, plan.windowMs, nowMs),
+    round: phase === PHASE.halfOpen ? round : null,
+    totals: { opened, halfOpened, recovered, closed, trials, rejected, fallbacks },
+  };
+}
+
+function wantedBy(plan: Pick<Plan, "upstreams">, endpoints: EndpointMap): Map<number, Wanted> {
+  const wanted = new Map<number, Wanted>();
+  for (const { name, breaker } of plan.upstreams) {
+    if (breaker === null) continue;
+    wanted.set(breaker.slot, { upstream: name, target: null, plan: breaker });
+    for (const { slot, key } of endpoints.get(name) ?? []) wanted.set(slot, { upstream: name, target: key, plan: breaker });
+  }
+  return wanted;
+}

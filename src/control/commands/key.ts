@@ -1,0 +1,73 @@
+// Owns `sluice key`: makes API keys and hashes them for the configuration. A key is printed once and stands in no argument, file or log of ours.
+import { createHmac, hash, randomBytes } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { parseArgs } from "node:util";
+import { OperatorError } from "../../base/errors.ts";
+import type { CommandIo } from "./command.ts";
+import { readSecret } from "./standard-input.ts";
+
+/** So that people and scanners of leaked secrets recognise one. */
+const KEY_PREFIX = "slk_";
+const KEY_BYTES = 32;
+const KEY_CHARS_MAX = 512;
+const PEPPER_CHARS_MIN = 16;
+const USAGE = "usage: sluice key create [--consumer ID] [--pepper file:PATH]\n       sluice key hash [--pepper file:PATH]";
+
+/** @returns 0. @throws OperatorError for wrong arguments or input. */
+export async function keyCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const { action, consumer, pepper } = readArguments(argv);
+  if (action === "create") {
+    const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString("base64url");
+    io.stdout(`key   ${key}\nhash  ${hashKey(key, pepper)}\n`);
+    const entry = consumer === null ? "the consumer's `keys`" : `the \`keys\` of consumer ${consumer}`;
+    io.stderr(`The key is shown this once: give it to the caller. The hash goes into ${entry}.\n`);
+    return 0;
+  }
+  const key = await readSecret(io, "the key");
+  if (key.length > KEY_CHARS_MAX || !/^[\x21-\x7e]+$/.test(key))
+    throw new OperatorError(`a key has 1 to ${KEY_CHARS_MAX} visible ASCII characters`);
+  io.stdout(`${hashKey(key, pepper)}\n`);
+  return 0;
+}
+
+interface KeyArguments {
+  readonly action: "create" | "hash";
+  readonly consumer: string | null;
+  readonly pepper: string | null;
+}
+
+function readArguments(argv: readonly string[]): KeyArguments {
+  const parsed = ((): {
+    readonly values: { readonly consumer?: string; readonly pepper?: string };
+    readonly positionals: readonly string[];
+  } => {
+    try {
+      const options = { consumer: { type: "string" }, pepper: { type: "string" } } as const;
+      return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
+    } catch (error) {
+      throw new OperatorError(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}\n${USAGE}`, 2);
+    }
+  })();
+  const [action, ...more] = parsed.positionals;
+  const { consumer = null, pepper = null } = parsed.values;
+  if ((action !== "create" && action !== "hash") || more.length > 0 || (action === "hash" && consumer !== null))
+    throw new OperatorError(`expected create or hash; a key is never an argument: other users of this machine could read it\n${USAGE}`, 2);
+  return { action, consumer, pepper: pepper === null ? null : readPepper(pepper) };
+}
+
+/** As the configuration reads it. */
+function readPepper(written: string): string {
+  if (!written.startsWith("file:")) throw new OperatorError(`--pepper takes file:PATH: arguments can be read by other users\n${USAGE}`, 2);
+  const path = written.slice("file:".length);
+  let text: string;
+  try {
+    text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
+  } catch (error) {
+    throw new OperatorError(`can't read the pepper: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  if (text.length < PEPPER_CHARS_MIN) throw new OperatorError(`the pepper in ${path} is shorter than ${PEPPER_CHARS_MIN} characters`);
+  return text;
+}
+
+const hashKey = (key: string, pepper: string | null): string =>
+  pepper === null ? `sha256:${hash("sha256", key)}` : `hmac-sha256:${createHmac("sha256", pepper).update(key, "utf8").digest("hex")}`;

@@ -1,0 +1,47 @@
+// Owns the checks between routes and the `auth` section: authenticators that are named must exist, and no route may be public by oversight.
+import { type AuthTree, namesOf, PUBLIC } from "../../data/policies/auth/config.ts";
+import { authOf } from "./auth-of.ts";
+import type { Findings, Report } from "./check-references.ts";
+import { nodeAt } from "./located.ts";
+import { type PathPart, suggest } from "./problem.ts";
+import type { Draft } from "./sections.ts";
+
+export function checkAuth(draft: Draft, findings: Findings): void {
+  const { root, report, warn } = findings;
+  const section = nodeAt(root, ["auth"]);
+  // From the tree, so that a broken authenticator is not also missed where it is named.
+  const known = section?.kind === "map" ? [...section.entries.keys()] : [];
+  if (known.includes(PUBLIC))
+    report(["auth", PUBLIC], `\`${PUBLIC}\` is the word for public routes`, "give the authenticator another name");
+  const used = new Set<string>();
+  for (const [index, route] of draft.routes.entries()) {
+    if (route === null) continue;
+    const path: PathPart[] = ["routes", index];
+    const auth = authOf(route);
+    if (auth === undefined && known.length > 0)
+      report(
+        path,
+        `the route ${route.name} does not say who may call it`,
+        `add \`auth: ${known[0]}\`, or \`auth: ${PUBLIC}\` to make it public; \`defaults.auth\` says it for all routes`,
+      );
+    if (auth === undefined || auth.tree === null) continue;
+    for (const name of namesOf(auth.tree)) used.add(name);
+    checkNames(auth.tree, [...path, "auth"], known, report);
+  }
+  if (draft.routes.includes(null)) return; // a broken route might use it
+  for (const name of known)
+    if (!used.has(name)) warn(["auth", name], "no route uses this authenticator", "remove it, or name it under a route's `auth`");
+}
+
+function checkNames(tree: AuthTree, path: readonly PathPart[], known: readonly string[], report: Report): void {
+  if (tree.kind === "optional") return checkNames(tree.of, [...path, "optional"], known, report);
+  if (tree.kind !== "one") {
+    const { kind, of } = tree;
+    for (const [i, each] of of.entries()) checkNames(each, [...path, kind, i], known, report);
+    return;
+  }
+  if (known.includes(tree.name)) return;
+  if (tree.name === PUBLIC)
+    report(path, `\`${PUBLIC}\` stands alone: \`auth: ${PUBLIC}\``, "write `optional` for callers who may be nobody");
+  else report(path, `there is no authenticator named ${tree.name}`, suggest(tree.name, known, "authenticators"));
+}

@@ -1,0 +1,93 @@
+// Owns the kind `apiKey`: finds the key, hashes it once, looks the hash up among the consumers. Synchronous throughout.
+// Must never keep a key: what stays in memory is what the configuration stores, hashes.
+import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
+import type { ConsumerPlan } from "../../../../plan/plan.ts";
+import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import { consumersByKey, consumersByPepperedKey } from "../consumer-index.ts";
+import { ABSENT, challengeOf, consumerIdentity, proven, refused } from "../outcome.ts";
+import { NONE, type Reading, readCookie, readHeader, readQuery, SEVERAL, stripCookie, stripHeader, stripQuery } from "../reading.ts";
+import type { ApiKeyConfig } from "./config.ts";
+
+/** Longest key that is hashed; those of `sluice key create` have 47 characters. */
+const KEY_CHARS_MAX = 512;
+/** Visible ASCII: what every carrier (header, cookie, query) gives back as it was. */
+const KEY = /^[\x21-\x7e]+$/;
+
+const SEVERAL_KEYS = refused("more than one API key, or a header that is spelt almost like it");
+const EMPTY_KEY = refused("the API key is empty");
+const ODD_KEY = refused(`the API key is longer than ${KEY_CHARS_MAX} characters, or has others than visible ASCII`);
+const UNKNOWN_KEY = refused("the API key is not known");
+
+const READ: Readonly<Record<ApiKeyConfig["in"], (x: Exchange, name: string) => Reading>> = {
+  header: readHeader,
+  query: readQuery,
+  cookie: readCookie,
+};
+
+export function createApiKeyAuthenticator({ plan, consumers }: AuthenticatorContext): Authenticator {
+  const config = plan.config as ApiKeyConfig; // output of apiKeyConfig, by the registry
+  const plain = consumersByKey(consumers);
+  const peppered = config.pepper === null ? null : consumersByPepperedKey(consumers);
+  return new ApiKeyAuthenticator(plan.name, config, { plain, peppered });
+}
+
+type ByDigest = ReadonlyMap<string, ConsumerPlan>;
+
+/**
+ * A key is looked up by its SHA-256. A look-up takes longer the more of a stored digest fits, but nobody can steer that: to try digests byte by byte one
+ * needs keys with chosen digests (preimages), and even a digest that is known whole gives no key. So nothing has to be compared in constant time here.
+ *
+ * There is no cache from raw keys to identities: hashing costs half a microsecond (bench/micro/credentials.ts), and a cache would keep keys in memory.
+ */
+class ApiKeyAuthenticator implements Authenticator {
+  readonly name: string;
+  readonly challenge: string;
+  readonly stripPath: ((pathAndQuery: string) => string) | null;
+  private readonly config: ApiKeyConfig;
+  private readonly read: (x: Exchange, name: string) => Reading;
+  private readonly plain: ByDigest;
+  private readonly peppered: ByDigest | null;
+  private readonly pepper: KeyObject | null;
+  /** SHA-256 of a key -> outcome, for keys that were right once. At most one entry a configured key, so it needs no other bound. */
+  private readonly known = new Map<string, AuthOutcome>();
+
+  constructor(name: string, config: ApiKeyConfig, keys: { readonly plain: ByDigest; readonly peppered: ByDigest | null }) {
+    this.name = name;
+    this.config = config;
+    this.challenge = challengeOf("ApiKey", name);
+    this.read = READ[config.in];
+    this.plain = keys.plain;
+    this.peppered = keys.peppered;
+    this.pepper = config.pepper === null ? null : createSecretKey(config.pepper, "utf8");
+    this.stripPath = config.in === "query" ? (pathAndQuery) => stripQuery(pathAndQuery, config.name) : null;
+  }
+
+  authenticate(x: Exchange): AuthOutcome {
+    const key = this.read(x, this.config.name);
+    if (key === NONE) return ABSENT;
+    if (key === SEVERAL) return SEVERAL_KEYS;
+    if (key === "") return EMPTY_KEY;
+    if (key.length > KEY_CHARS_MAX || !KEY.test(key)) return ODD_KEY;
+    const digest = hash("sha256", key);
+    return this.known.get(digest) ?? this.firstTime(key, digest);
+  }
+
+  private firstTime(key: string, digest: string): AuthOutcome {
+    const consumer = this.plain.get(digest) ?? this.findPeppered(key);
+    if (consumer === undefined) return UNKNOWN_KEY;
+    const outcome = proven(consumerIdentity(consumer, this.name));
+    this.known.set(digest, outcome);
+    return outcome;
+  }
+
+  private findPeppered(key: string): ConsumerPlan | undefined {
+    if (this.pepper === null || this.peppered === null || this.peppered.size === 0) return undefined;
+    return this.peppered.get(createHmac("sha256", this.pepper).update(key, "utf8").digest("hex"));
+  }
+
+  stripHeaders(headers: HeaderList): void {
+    if (this.config.in === "header") stripHeader(headers, this.config.name);
+    else if (this.config.in === "cookie") stripCookie(headers, this.config.name);
+  }
+}

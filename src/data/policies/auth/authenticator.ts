@@ -1,0 +1,50 @@
+// Owns the contract between the auth policy and the kinds of authenticator (jwt, apiKey, ...). Types only.
+import type { ErrorCode } from "../../../base/errors.ts";
+import type { AuthenticatorPlan, ConsumerPlan } from "../../../plan/plan.ts";
+import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { Identity } from "../../identity.ts";
+import type { Services } from "../../runtime.ts";
+
+/** RFC 6750 section 3.1. */
+export type BearerError = "invalid_request" | "invalid_token" | "insufficient_scope";
+
+/** What one authenticator says of one exchange. */
+export type AuthOutcome =
+  | { readonly kind: "identity"; readonly identity: Identity }
+  /** The request carries no credential for this authenticator. */
+  | { readonly kind: "absent" }
+  /**
+   * There is a credential and it is not good.
+   * @property detail one sentence for the client and the log: which rule broke, never a part of the credential
+   */
+  | { readonly kind: "refused"; readonly error: BearerError | null; readonly detail: string }
+  /** It cannot be told now (provider down, queue full): 503, never let through. */
+  | { readonly kind: "unavailable"; readonly code: ErrorCode; readonly detail: string };
+
+/** One named authenticator of the plan, alive in this worker; shared by all routes that name it. */
+export interface Authenticator {
+  readonly name: string;
+  /** WWW-Authenticate challenge without parameters of an occurrence, e.g. `Bearer realm="corp-jwt"`; null when the scheme has none. */
+  readonly challenge: string | null;
+  /**
+   * Must not throw, must not change the exchange. A promise only when the work really is asynchronous: what is cached is answered at once.
+   * Two calls with the same credential give the same consumer.
+   */
+  authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome>;
+  /** Takes the credential out of what goes upstream (header, cookie pair). Query credentials: see {@link stripPath}. */
+  stripHeaders(headers: HeaderList): void;
+  /** Takes a credential out of path-and-query; null when this authenticator never reads the query. */
+  readonly stripPath: ((pathAndQuery: string) => string) | null;
+}
+
+/** What an authenticator is made of, in the worker. Must not throw for a configuration the primary accepted. */
+export interface AuthenticatorContext {
+  readonly plan: AuthenticatorPlan;
+  /** All configured consumers, by id. */
+  readonly consumers: ReadonlyMap<string, ConsumerPlan>;
+  /** Names of all configured tiers. */
+  readonly tiers: ReadonlySet<string>;
+  readonly services: Services;
+}
+
+export type AuthenticatorFactory = (context: AuthenticatorContext) => Authenticator;

@@ -1,0 +1,165 @@
+// Owns the kind `basic` (RFC 7617): user name and password, checked off the event loop, remembered briefly.
+// Must never tell an unknown user from a wrong password, neither in words nor in time.
+import { isUtf8 } from "node:buffer";
+import type { ConsumerPlan } from "../../../../plan/plan.ts";
+import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import { consumersByUsername } from "../consumer-index.ts";
+import { keptState } from "../kept-state.ts";
+import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
+import { NONE, readAuthorization, SEVERAL, stripAuthorization } from "../reading.ts";
+import { type Finding, Verdicts } from "../verdicts.ts";
+import type { BasicConfig } from "./config.ts";
+import {
+  ARGON2ID_DEFAULT,
+  hashOfNobody,
+  type PasswordHash,
+  type PasswordScheme,
+  parsePasswordHash,
+  passwordFits,
+} from "./password-hash.ts";
+
+/** Longest credential looked at, in characters of base64. */
+const CREDENTIAL_CHARS_MAX = 2048;
+/** How long a wrong password is remembered, ms: long enough that repeating it costs nothing, short enough for a mended configuration. */
+const WRONG_MS = 10_000;
+/** Credentials remembered in each worker, right and wrong ones each. */
+const REMEMBERED_MAX = 10_000;
+
+const SEVERAL_CREDENTIALS = refused("more than one Authorization header");
+const MALFORMED = refused("the Basic credentials are not base64 of `user:password` in UTF-8 without control characters (RFC 7617)");
+const WRONG = refused("the user name or the password is wrong");
+const OVERLOADED = unavailable("auth_overloaded", "too many passwords are waiting to be checked");
+const FAILED = unavailable("auth_unavailable", "the password could not be checked");
+
+/** What was found of a credential: holds as long as the user still has the password that it was checked against. */
+interface Verdict {
+  readonly username: string;
+  /** As configured; null: there was no such user. */
+  readonly password: string | null;
+  /** null: it could not be checked. */
+  readonly right: boolean | null;
+}
+
+export function createBasicAuthenticator({ plan, consumers, services }: AuthenticatorContext): Authenticator {
+  const config = plan.config as BasicConfig; // output of basicConfig, by the registry
+  const verdicts = keptState(services, plan, () => {
+    return new Verdicts<Verdict>({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX });
+  });
+  return new BasicAuthenticator(plan.name, config.cacheForMs, { users: consumersByUsername(consumers), verdicts });
+}
+
+interface Parts {
+  readonly users: ReadonlyMap<string, ConsumerPlan>;
+  readonly verdicts: Verdicts<Verdict>;
+}
+
+class BasicAuthenticator implements Authenticator {
+  readonly name: string;
+  readonly challenge: string;
+  readonly stripPath = null;
+  private readonly rightMs: number;
+  private readonly users: ReadonlyMap<string, ConsumerPlan>;
+  private readonly verdicts: Verdicts<Verdict>;
+  /** At most one entry a user. */
+  private readonly outcomes = new Map<string, AuthOutcome>();
+  private readonly nobody: PasswordHash;
+
+  constructor(name: string, rightMs: number, { users, verdicts }: Parts) {
+    this.name = name;
+    this.challenge = `${challengeOf("Basic", name)}, charset="UTF-8"`;
+    this.rightMs = rightMs;
+    this.users = users;
+    this.verdicts = verdicts;
+    this.nobody = hashOfNobody(usualScheme(users));
+  }
+
+  authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
+    const credential = readAuthorization(x, "basic");
+    if (credential === NONE) return ABSENT;
+    if (credential === SEVERAL) return SEVERAL_CREDENTIALS;
+    if (credential.length > CREDENTIAL_CHARS_MAX) return MALFORMED;
+    const key = this.verdicts.key(credential);
+    const known = this.verdicts.recall(key, performance.now());
+    if (known !== undefined) {
+      if (this.holds(known)) return this.outcome(known);
+      this.verdicts.forget(key); // the user has another password now
+    }
+    const parts = parseBasic(credential);
+    if (parts === null) return MALFORMED;
+    const password = this.users.get(parts.username)?.password ?? null;
+    const verdict = this.verdicts.decide(key, () => this.check(parts, password));
+    // It may be somebody else's check, begun before a reload gave the user another password: then nothing is known.
+    return verdict?.then((found) => (this.holds(found) ? this.outcome(found) : FAILED)) ?? OVERLOADED;
+  }
+
+  private holds(verdict: Verdict): boolean {
+    return (this.users.get(verdict.username)?.password ?? null) === verdict.password;
+  }
+
+  private async check({ username, password }: BasicCredential, stored: string | null): Promise<Finding<Verdict>> {
+    try {
+      const fits = await passwordFits(password, (stored === null ? null : parsePasswordHash(stored)) ?? this.nobody);
+      const right = fits && stored !== null;
+      const untilMs = right && this.rightMs === 0 ? 0 : performance.now() + (right ? this.rightMs : WRONG_MS);
+      return { verdict: { username, password: stored, right }, good: right, untilMs };
+    } catch {
+      return { verdict: { username, password: stored, right: null }, good: false, untilMs: 0 };
+    }
+  }
+
+  private outcome({ username, right }: Verdict): AuthOutcome {
+    if (right === null) return FAILED;
+    const consumer = this.users.get(username);
+    if (!right || consumer === undefined) return WRONG;
+    let outcome = this.outcomes.get(username);
+    if (outcome === undefined) this.outcomes.set(username, (outcome = proven(consumerIdentity(consumer, this.name))));
+    return outcome;
+  }
+
+  stripHeaders(headers: HeaderList): void {
+    stripAuthorization(headers, "basic");
+  }
+}
+
+interface BasicCredential {
+  readonly username: string;
+  readonly password: string;
+}
+
+const BASE64 = /^[A-Za-z0-9+/]+={0,2}$/;
+
+/** RFC 7617 section 2. @returns null when it is malformed. */
+export function parseBasic(credential: string): BasicCredential | null {
+  if (!BASE64.test(credential)) return null;
+  const bytes = Buffer.from(credential, "base64");
+  // One credential has one spelling.
+  if (bytes.toString("base64") !== credential || !isUtf8(bytes)) return null;
+  const text = bytes.toString("utf8").normalize("NFC");
+  const colon = text.indexOf(":");
+  if (colon < 0 || /[\u0000-\u001f\u007f]/.test(text)) return null;
+  return { username: text.slice(0, colon), password: text.slice(colon + 1) };
+}
+
+/** Users looked at for {@link usualScheme}: a plan may have very many. */
+const SAMPLE_MAX = 1000;
+
+/** What most users have: somebody who does not exist costs the same. A user with another scheme can be told from nobody; so `password hash` writes one. */
+function usualScheme(users: ReadonlyMap<string, ConsumerPlan>): PasswordScheme {
+  const counts = new Map<string, number>();
+  let usual: PasswordScheme = ARGON2ID_DEFAULT;
+  let most = 0;
+  let looked = 0;
+  for (const { password } of users.values()) {
+    if (++looked > SAMPLE_MAX) break;
+    const scheme = password === null ? undefined : parsePasswordHash(password)?.scheme;
+    if (scheme === undefined) continue;
+    const key = JSON.stringify(scheme);
+    const count = (counts.get(key) ?? 0) + 1;
+    counts.set(key, count);
+    if (count <= most) continue;
+    most = count;
+    usual = scheme;
+  }
+  return usual;
+}

@@ -1,0 +1,134 @@
+// Owns the kind `introspection` (RFC 7662): what the provider says of an opaque token, believed for a while. Fails closed.
+// Must never believe an answer beyond the token's `exp`.
+import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
+import { keptState } from "../kept-state.ts";
+import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { NONE } from "../reading.ts";
+import { type TokenPlace, tokenPlace } from "../token-place.ts";
+import { type Finding, Verdicts } from "../verdicts.ts";
+import { type Answer, IntrospectionClient } from "./client.ts";
+import type { IntrospectionConfig } from "./config.ts";
+
+/** Longest token asked about, in characters. */
+const TOKEN_CHARS_MAX = 8192;
+/** RFC 6750 section 2.1. */
+const TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
+/** How long it is remembered that a token is not active, ms; no longer than `cacheFor`. */
+const INACTIVE_MS = 5000;
+/** Tokens remembered in each worker, active and inactive ones each. */
+const REMEMBERED_MAX = 10_000;
+
+const SEVERAL_TOKENS = refused("more than one token", "invalid_request");
+const MALFORMED = refused("this is no token (RFC 6750 section 2.1)", "invalid_request");
+const INACTIVE = refused("the token is not active", "invalid_token");
+const BOUND = refused("the token is bound to a key, which is not checked here", "invalid_token");
+const AUDIENCE = refused("the token is meant for another audience", "invalid_token");
+const OVERLOADED = unavailable("auth_overloaded", "too many tokens are waiting to be asked about");
+const DOWN = unavailable("auth_unavailable", "the provider that knows this token does not answer");
+
+/** An active token; what is not plain is filled in by whoever asks first. */
+interface Active {
+  readonly claims: Readonly<Record<string, unknown>>;
+  /** Date.now() ms; Infinity for a token without `exp`. */
+  readonly expiresMs: number;
+  outcome: AuthOutcome;
+  /** What the outcome was joined with: another plan has other consumers. null: nothing yet. */
+  known: Known | null;
+}
+
+type Verdict = Active | "inactive" | "failed";
+
+interface Kept {
+  readonly client: IntrospectionClient;
+  readonly verdicts: Verdicts<Verdict>;
+}
+
+export function createIntrospectionAuthenticator({ plan, consumers, tiers, services }: AuthenticatorContext): Authenticator {
+  const config = plan.config as IntrospectionConfig; // output of introspectionConfig, by the registry
+  const kept = keptState(services, plan, (): Kept => {
+    const onOpen = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "-");
+    return {
+      client: new IntrospectionClient(config, services.wheel, onOpen),
+      verdicts: new Verdicts({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX }),
+    };
+  });
+  return new IntrospectionAuthenticator(plan.name, config, { ...kept, known: { consumers, tiers } });
+}
+
+class IntrospectionAuthenticator implements Authenticator {
+  readonly name: string;
+  readonly challenge: string;
+  readonly stripPath: ((pathAndQuery: string) => string) | null;
+  private readonly config: IntrospectionConfig;
+  private readonly reading: ClaimReading;
+  private readonly place: TokenPlace;
+  private readonly client: IntrospectionClient;
+  private readonly verdicts: Verdicts<Verdict>;
+  private readonly known: Known;
+
+  constructor(name: string, config: IntrospectionConfig, { client, verdicts, known }: Kept & { readonly known: Known }) {
+    this.name = name;
+    this.challenge = challengeOf("Bearer", name);
+    this.config = config;
+    this.reading = config;
+    this.place = tokenPlace(config);
+    this.stripPath = this.place.stripPath;
+    this.client = client;
+    this.verdicts = verdicts;
+    this.known = known;
+  }
+
+  authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
+    const token = this.place.find(x);
+    if (typeof token !== "string") return token === NONE ? ABSENT : SEVERAL_TOKENS;
+    if (token.length > TOKEN_CHARS_MAX || !TOKEN.test(token)) return MALFORMED;
+    const key = this.verdicts.key(token);
+    const remembered = this.verdicts.recall(key, performance.now());
+    if (remembered !== undefined) return this.outcome(remembered);
+    return this.verdicts.decide(key, () => this.ask(token))?.then((verdict) => this.outcome(verdict)) ?? OVERLOADED;
+  }
+
+  private async ask(token: string): Promise<Finding<Verdict>> {
+    const verdict = verdictOf(await this.client.ask(token));
+    if (verdict === "failed") return { verdict, good: false, untilMs: 0 };
+    const { cacheForMs } = this.config;
+    const good = verdict !== "inactive";
+    const forMs = good ? Math.min(cacheForMs, verdict.expiresMs - Date.now()) : Math.min(cacheForMs, INACTIVE_MS);
+    return { verdict, good, untilMs: forMs > 0 ? performance.now() + forMs : 0 };
+  }
+
+  private outcome(verdict: Verdict): AuthOutcome {
+    if (verdict === "failed") return DOWN;
+    // The clock may have been set since.
+    if (verdict === "inactive" || Date.now() >= verdict.expiresMs) return INACTIVE;
+    if (verdict.known !== this.known) {
+      verdict.outcome = this.judge(verdict.claims);
+      verdict.known = this.known;
+    }
+    return verdict.outcome;
+  }
+
+  private judge(claims: Readonly<Record<string, unknown>>): AuthOutcome {
+    // RFC 7800: whoever presents it must prove more than that he has it.
+    if (claims["cnf"] !== undefined) return BOUND;
+    const { audiences } = this.config;
+    const given: readonly unknown[] = [claims["aud"]].flat();
+    if (audiences !== null && !given.some((each) => typeof each === "string" && audiences.includes(each))) return AUDIENCE;
+    const identity = identityOf(claims, this.reading, this.known, this.name);
+    return typeof identity === "string" ? refused(identity, "invalid_token") : proven(identity);
+  }
+
+  stripHeaders(headers: HeaderList): void {
+    this.place.stripHeaders(headers);
+  }
+}
+
+/** RFC 7662 section 2.2: `exp` in seconds. One that is no number leaves open how long the answer holds. */
+function verdictOf(answer: Answer): Verdict {
+  if (answer.kind !== "active") return answer.kind;
+  const { exp } = answer.claims;
+  if (exp !== undefined && (typeof exp !== "number" || !Number.isFinite(exp))) return "failed";
+  return { claims: answer.claims, expiresMs: exp === undefined ? Number.POSITIVE_INFINITY : exp * 1000, outcome: ABSENT, known: null };
+}

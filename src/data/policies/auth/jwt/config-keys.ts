@@ -1,0 +1,124 @@
+// Owns where a provider's keys come from: one origin, checked against the algorithms. For the primary only.
+// Must never accept a way by which a token could choose its own key or a stranger on the network could replace the issuer's.
+import { createHash } from "node:crypto";
+import { UNREADABLE } from "../../../../base/schema.ts";
+import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
+import { type AlgorithmName, algorithmOf } from "./algorithms.ts";
+import { keyOfSecret, keysOfJwks, keysOfText } from "./key-material.ts";
+import { keyUrlProblem } from "./key-url.ts";
+
+/** What the schema read. */
+interface Origins {
+  readonly issuer: string;
+  readonly algorithms: readonly AlgorithmName[];
+  readonly jwks?: string | undefined;
+  readonly discovery?: true | string | undefined;
+  readonly keys?: unknown;
+  readonly secret?: string | undefined;
+  readonly keyFetch: {
+    readonly timeout: number;
+    readonly refreshMin: number;
+    readonly refreshMax: number;
+    readonly cooldown: number;
+    readonly staleFor: number;
+    readonly ca?: string | undefined;
+  };
+}
+
+type Complain = (key: "jwks" | "discovery" | "keys" | "secret" | "algorithms", message: string, remedy: string) => void;
+
+interface KeyOrigin {
+  readonly keys: readonly VerificationKeyPlan[] | null;
+  readonly source: KeySourcePlan | null;
+}
+
+const ORIGINS = ["jwks", "discovery", "keys", "secret"] as const;
+const NOTHING: KeyOrigin = { keys: [], source: null };
+
+/** @returns anything at all when it complained */
+export function keyOrigin(given: Origins, complain: Complain): KeyOrigin {
+  const named = ORIGINS.filter((key) => given[key] !== undefined);
+  const [origin] = named;
+  if (origin === undefined) {
+    complain("jwks", "where the keys come from is missing", "add jwks, discovery, keys or secret");
+    return NOTHING;
+  }
+  for (const second of named.slice(1)) complain(second, `stands beside \`${origin}\``, "say in one way where the keys come from");
+  if (named.length > 1) return NOTHING;
+  if (origin === "jwks" || origin === "discovery") return { keys: null, source: sourceOf(given, origin, complain) };
+  return { keys: fixedKeys(given, origin, complain), source: null };
+}
+
+function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain): KeySourcePlan | null {
+  for (const name of given.algorithms) {
+    if (algorithmOf(name)?.kty === "oct")
+      complain("algorithms", `${name} needs a shared secret, which a published key set cannot hold`, "remove it, or give `secret`");
+  }
+  const { issuer, keyFetch } = given;
+  const url = kind === "jwks" ? (given.jwks ?? "") : given.discovery === true ? wellKnown(issuer) : (given.discovery ?? "");
+  const problem = keyUrlProblem(url);
+  if (problem !== null) {
+    complain(kind, problem, "use https://: whoever can change the answer can sign tokens");
+    return null;
+  }
+  const source = {
+    kind,
+    url,
+    issuer,
+    timeoutMs: keyFetch.timeout,
+    refreshMinMs: keyFetch.refreshMin,
+    refreshMaxMs: keyFetch.refreshMax,
+    cooldownMs: keyFetch.cooldown,
+    staleForMs: keyFetch.staleFor,
+    ca: keyFetch.ca ?? null,
+  };
+  return { id: createHash("sha256").update(JSON.stringify(source)).digest("base64url").slice(0, 22), ...source };
+}
+
+/** OpenID Connect Discovery 1.0 section 4. */
+const wellKnown = (issuer: string): string => `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
+
+function fixedKeys(given: Origins, origin: "keys" | "secret", complain: Complain): readonly VerificationKeyPlan[] {
+  const written = origin === "secret" ? given.secret : given.keys;
+  if (written === UNREADABLE) return []; // said already
+  const keys = origin === "secret" ? secretKeys(given.secret ?? "", complain) : listedKeys(written, complain);
+  if (keys === null) return [];
+  for (const name of given.algorithms) {
+    if (keys.some((key) => key.algorithms.includes(name))) continue;
+    complain("algorithms", `none of the keys fits ${name}`, mismatchRemedy(name, origin));
+  }
+  return keys;
+}
+
+/** RS/HS confusion in the making is the mistake that matters: say what it is. */
+function mismatchRemedy(name: AlgorithmName, origin: "keys" | "secret"): string {
+  if (algorithmOf(name)?.kty === "oct")
+    return origin === "keys"
+      ? "HS algorithms take a shared secret, never a public key: give `secret`, or remove it"
+      : "remove it, or use a longer secret";
+  return origin === "secret"
+    ? "a shared secret fits HS256, HS384 and HS512 only: give jwks, discovery or keys"
+    : "remove it, or add such a key";
+}
+
+function secretKeys(secret: string, complain: Complain): readonly VerificationKeyPlan[] | null {
+  if (secret.startsWith("-----BEGIN ")) {
+    complain("secret", "is a PEM key", "a public key is no secret: give it as `keys`, with RS, PS, ES or EdDSA algorithms");
+    return null;
+  }
+  const outcome = keyOfSecret(secret);
+  if ("key" in outcome) return [outcome.key];
+  complain("secret", outcome.problem, "make one with `openssl rand -hex 32`");
+  return null;
+}
+
+function listedKeys(written: unknown, complain: Complain): readonly VerificationKeyPlan[] | null {
+  const list = typeof written === "string" ? keysOfText(written) : keysOfJwks(written, true);
+  if ("problem" in list) {
+    complain("keys", list.problem, "give file:path of a JWK set or PEM public keys, or the JWK set itself");
+    return null;
+  }
+  for (const problem of list.skipped) complain("keys", problem, "remove or mend the key");
+  if (list.keys.length === 0 && list.skipped.length === 0) complain("keys", "there is no key in it", "add one");
+  return list.skipped.length > 0 || list.keys.length === 0 ? null : list.keys;
+}

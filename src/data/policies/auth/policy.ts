@@ -1,0 +1,114 @@
+// Owns the door of a route: who is calling, proven by the authenticators that the route names. Must never let a request through that was not decided,
+// and takes the credentials out of what goes upstream.
+import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { IdentityHeaders } from "../../identity-headers.ts";
+import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../policy.ts";
+import { challengeFor } from "../challenge.ts";
+import type { Authenticator } from "./authenticator.ts";
+import type { AuthConfig } from "./config.ts";
+import { type AuthNode, type AuthRefusal, compileTree, type Verdict } from "./tree.ts";
+
+/** @throws Error when the tree names an authenticator that the plan does not have: the plan is then refused */
+export const createAuth: PolicyFactory = (config, route): Policy => {
+  const { tree, forwardCredentials } = config as AuthConfig; // parsed by authSchema in the primary
+  if (tree === null) return { name: "auth" };
+  const { authenticators } = route.resources;
+  const used: Authenticator[] = [];
+  const root = compileTree(tree, (name) => {
+    const authenticator = authenticators.get(name);
+    if (authenticator === undefined) throw new Error(`route ${route.name}: there is no authenticator named ${name}`);
+    used.push(authenticator);
+    return authenticator;
+  });
+  return new Auth(root, used, { forwardCredentials, identityHeaders: route.resources.identityHeaders });
+};
+
+interface UpstreamSide {
+  readonly forwardCredentials: boolean;
+  readonly identityHeaders: IdentityHeaders;
+}
+
+class Auth implements Policy {
+  readonly name = "auth";
+  readonly #root: AuthNode;
+  readonly #authenticators: readonly Authenticator[];
+  /** An authenticator stands in the tree twice. */
+  readonly #repeats: boolean;
+  readonly #missing: Reply & { readonly headers: HeaderList };
+  readonly #hidesQuery: boolean;
+  readonly #forwardCredentials: boolean;
+  readonly #identityHeaders: IdentityHeaders;
+
+  constructor(root: AuthNode, used: readonly Authenticator[], upstream: UpstreamSide) {
+    this.#root = root;
+    this.#authenticators = [...new Set(used)];
+    this.#repeats = this.#authenticators.length < used.length;
+    this.#missing = { kind: "problem", code: "credentials_missing", detail: "", headers: this.#challenges([]) };
+    this.#hidesQuery = this.#authenticators.some((each) => each.stripPath !== null);
+    this.#forwardCredentials = upstream.forwardCredentials;
+    this.#identityHeaders = upstream.identityHeaders;
+  }
+
+  onRequest(x: Exchange): Reply | undefined | Promise<Reply | undefined> {
+    const verdict = this.#root.decide(x, this.#repeats ? new Map() : null);
+    if (this.#hidesQuery && x.query !== "") this.#hideQuery(x);
+    return verdict instanceof Promise ? verdict.then((late) => this.#answer(x, late)) : this.#answer(x, verdict);
+  }
+
+  #answer(x: Exchange, verdict: Verdict): Reply | undefined {
+    switch (verdict.kind) {
+      case "identity":
+        x.identity = verdict.identity;
+        return undefined;
+      case "anonymous":
+        x.challenges = this.#missing.headers;
+        return undefined;
+      case "absent":
+      case "incomplete":
+        return this.#missing;
+      case "refused": {
+        const detail = verdict.refusals.find((refusal) => refusal.detail !== "")?.detail ?? "";
+        return { kind: "problem", code: "credentials_invalid", detail, headers: this.#challenges(verdict.refusals) };
+      }
+      case "unavailable":
+        return { kind: "problem", code: verdict.code, detail: verdict.detail };
+    }
+  }
+
+  /** One for each authenticator that would do; RFC 6750 section 3.1: an error only where a credential was refused. RFC 9110 section 15.5.2 demands at least one. */
+  #challenges(refusals: readonly AuthRefusal[]): HeaderList {
+    const texts = new Set<string>();
+    for (const authenticator of this.#authenticators) {
+      if (authenticator.challenge === null) continue;
+      const refusal = refusals.find((each) => each.authenticator === authenticator);
+      texts.add(
+        refusal === undefined
+          ? authenticator.challenge
+          : challengeFor(authenticator.challenge, { error: refusal.error, description: refusal.detail }),
+      );
+    }
+    if (texts.size === 0) for (const { name } of this.#authenticators) texts.add(`Credential realm="${name}"`);
+    return [...texts].flatMap((text) => ["www-authenticate", text]);
+  }
+
+  /** What the client sent under the names of the identity's headers was removed when the request was admitted. */
+  onUpstreamRequest(x: Exchange, request: UpstreamRequest): void {
+    if (!this.#forwardCredentials) this.#strip(request);
+    if (x.identity !== null) this.#identityHeaders.append(x.identity, request.headers);
+  }
+
+  /** Those of every authenticator in the tree: also the ones that this request did not need. */
+  #strip(request: UpstreamRequest): void {
+    for (const authenticator of this.#authenticators) {
+      authenticator.stripHeaders(request.headers);
+      if (authenticator.stripPath !== null) request.path = authenticator.stripPath(request.path);
+    }
+  }
+
+  /** The log gets the query as it would go upstream, also when the request is refused. */
+  #hideQuery(x: Exchange): void {
+    let path = `/?${x.query}`;
+    for (const { stripPath } of this.#authenticators) if (stripPath !== null) path = stripPath(path);
+    x.loggedQuery = path.slice(2);
+  }
+}

@@ -1,0 +1,137 @@
+// Owns finding a credential in a request and taking it out again: header, `Authorization` scheme, cookie, query parameter.
+// Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
+import { isOddName, plainName } from "../../../base/http.ts";
+import type { Exchange, HeaderList } from "../../exchange.ts";
+import { decodeQuery } from "../../route/conditions.ts";
+import { removeHeader, removeHeaders } from "../header-list.ts";
+
+/** The request has none. */
+export const NONE = 0;
+/** More than one, or one beside a look-alike: nobody can say which of them a service would read. */
+export const SEVERAL = 1;
+/** A credential as sent, or why there is none. */
+export type Reading = string | typeof NONE | typeof SEVERAL;
+
+/** The one field line of a header. @param name lowercase */
+export function readHeader(x: Exchange, name: string): Reading {
+  const { headers } = x;
+  let found: Reading = NONE;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== name) continue;
+    if (found !== NONE) return SEVERAL;
+    found = headers[i + 1] as string; // i is inside a list of pairs
+  }
+  return x.oddNames && hasLookAlike(headers, name) ? SEVERAL : found;
+}
+
+/** Some other spelling that services may read as this header (`x_api_key` for `x-api-key`). */
+export function hasLookAlike(headers: HeaderList, name: string): boolean {
+  const plain = plainName(name);
+  for (let i = 0; i < headers.length; i += 2) {
+    const other = headers[i] as string; // i is inside a list of pairs
+    if (other !== name && plainName(other) === plain) return true;
+  }
+  return false;
+}
+
+/**
+ * What follows a scheme in `Authorization` (RFC 9110 section 11.4). Another scheme's credential is {@link NONE}: it is somebody else's.
+ * @param scheme lowercase
+ */
+export function readAuthorization(x: Exchange, scheme: string): Reading {
+  const value = readHeader(x, "authorization");
+  if (typeof value !== "string") return value;
+  const { length } = scheme;
+  if (value.length < length || value.slice(0, length).toLowerCase() !== scheme) return NONE;
+  if (value.length === length) return "";
+  if (value.charCodeAt(length) !== 32) return NONE; // a longer scheme's name
+  let start = length + 1;
+  while (value.charCodeAt(start) === 32) start++;
+  return value.slice(start);
+}
+
+/** The value of a cookie (RFC 6265 section 4.2.1), over all `Cookie` lines. @param name case-sensitive */
+export function readCookie(x: Exchange, name: string): Reading {
+  const { headers } = x;
+  let found: Reading = NONE;
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== "cookie") continue;
+    for (const pair of (headers[i + 1] as string).split(";")) {
+      const value = cookieValue(pair, name);
+      if (value === null) continue;
+      if (found !== NONE) return SEVERAL;
+      found = value;
+    }
+  }
+  return found;
+}
+
+/** @returns the value of one `name=value` pair; null when it is another cookie. Quotes around a value are no part of it. */
+function cookieValue(pair: string, name: string): string | null {
+  const equals = pair.indexOf("=");
+  if (equals < 0 || pair.slice(0, equals).trim() !== name) return null;
+  const value = pair.slice(equals + 1).trim();
+  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
+}
+
+/** The value of a query parameter, decoded. Names are compared decoded, as services do. */
+export function readQuery(x: Exchange, name: string): Reading {
+  const { query } = x;
+  if (query === "") return NONE;
+  let found: Reading = NONE;
+  for (const pair of query.split("&")) {
+    const equals = pair.indexOf("=");
+    if (!isParameter(equals < 0 ? pair : pair.slice(0, equals), name)) continue;
+    if (found !== NONE) return SEVERAL;
+    found = equals < 0 ? "" : decodeQuery(pair.slice(equals + 1));
+  }
+  return found;
+}
+
+const isParameter = (written: string, name: string): boolean =>
+  written === name || (written.length > name.length && decodeQuery(written) === name);
+
+/** Takes a header out, its look-alikes included. @param name lowercase */
+export function stripHeader(headers: HeaderList, name: string): void {
+  const plain = plainName(name);
+  removeHeaders(headers, (other) => other === name || (isOddName(other) && plainName(other) === plain));
+  // A name with odd marks of its own has look-alikes without any.
+  if (plain !== name) removeHeader(headers, plain);
+}
+
+/** Takes `Authorization` out when it carries this scheme. @param scheme lowercase */
+export function stripAuthorization(headers: HeaderList, scheme: string): void {
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== "authorization") continue;
+    const value = headers[i + 1] as string; // i is inside a list of pairs
+    const end = value.indexOf(" ");
+    if ((end < 0 ? value : value.slice(0, end)).toLowerCase() === scheme) return stripHeader(headers, "authorization");
+  }
+}
+
+/** Takes every cookie of this name out; a `Cookie` line that held nothing else goes whole. */
+export function stripCookie(headers: HeaderList, name: string): void {
+  for (let i = 0; i < headers.length; ) {
+    if (headers[i] === "cookie") {
+      const pairs = (headers[i + 1] as string).split(";"); // i is inside a list of pairs
+      const kept = pairs.filter((pair) => cookieValue(pair, name) === null);
+      if (kept.every((pair) => pair.trim() === "")) {
+        headers.splice(i, 2);
+        continue;
+      }
+      if (kept.length < pairs.length) headers[i + 1] = kept.join(";").trim();
+    }
+    i += 2;
+  }
+}
+
+/** Takes every parameter of this name out of a path-and-query. What remains keeps its order and its spelling. */
+export function stripQuery(pathAndQuery: string, name: string): string {
+  const mark = pathAndQuery.indexOf("?");
+  if (mark < 0) return pathAndQuery;
+  const kept = pathAndQuery
+    .slice(mark + 1)
+    .split("&")
+    .filter((pair) => !isParameter(pair.split("=", 1)[0] ?? "", name));
+  return kept.length === 0 ? pathAndQuery.slice(0, mark) : `${pathAndQuery.slice(0, mark)}?${kept.join("&")}`;
+}

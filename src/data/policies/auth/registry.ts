@@ -1,0 +1,18 @@
+// Owns the list of authenticator kinds on the data plane: kind -> factory. Their schemas stand in schemas.ts, which only the primary loads.
+import { createApiKeyAuthenticator } from "./api-key/authenticator.ts";
+import type { AuthenticatorFactory } from "./authenticator.ts";
+import { createBasicAuthenticator } from "./basic/authenticator.ts";
+import { createIntrospectionAuthenticator } from "./introspection/authenticator.ts";
+import { createJwt } from "./jwt/authenticator.ts";
+import { createMtlsAuthenticator } from "./mtls/authenticator.ts";
+import { createSignatureAuthenticator } from "./signature/authenticator.ts";
+
+/** By the key that users write under `auth.<name>`. */
+export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
+  jwt: createJwt,
+  apiKey: createApiKeyAuthenticator,
+  introspection: createIntrospectionAuthenticator,
+  basic: createBasicAuthenticator,
+  signature: createSignatureAuthenticator,
+  mtls: createMtlsAuthenticator,
+};

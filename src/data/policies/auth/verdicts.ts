@@ -1,0 +1,116 @@
+// Owns what a worker remembers of credentials that are dear to verify, and how many may be verified at once. For kinds whose work is asynchronous.
+// Must never keep a credential: only its salted hash. A flood of bad credentials evicts no good one.
+import { hash, randomBytes } from "node:crypto";
+
+/** Other for each thread, so that what a cache holds says nothing outside of it. */
+const SALT = randomBytes(16).toString("hex");
+
+/** What the verification of one credential found. */
+export interface Finding<V> {
+  readonly verdict: V;
+  /** Remembered among the good ones; they are evicted only by others of theirs. */
+  readonly good: boolean;
+  /** performance.now() ms until which it is remembered; 0 for not at all. */
+  readonly untilMs: number;
+}
+
+export interface VerdictBounds {
+  /** Credentials being verified at once. */
+  readonly running: number;
+  /** Credentials that wait for that; beyond it nothing is taken. */
+  readonly waiting: number;
+  /** Verdicts remembered, good ones and bad ones each. */
+  readonly remembered: number;
+}
+
+export class Verdicts<V> {
+  private readonly bounds: VerdictBounds;
+  private readonly good: Expiring<V>;
+  private readonly bad: Expiring<V>;
+  /** Being verified or waiting for it, by key: the same credential is never verified twice at once. */
+  private readonly pending = new Map<string, Promise<V>>();
+  private readonly queue: (() => void)[] = [];
+  private running = 0;
+
+  constructor(bounds: VerdictBounds) {
+    this.bounds = bounds;
+    this.good = new Expiring(bounds.remembered);
+    this.bad = new Expiring(bounds.remembered);
+  }
+
+  /** The name under which a credential is remembered. */
+  key(credential: string): string {
+    return hash("sha256", SALT + credential, "base64url");
+  }
+
+  /** @returns undefined when nothing is known (any more) */
+  recall(key: string, nowMs: number): V | undefined {
+    return this.good.get(key, nowMs) ?? this.bad.get(key, nowMs);
+  }
+
+  /** It proved to be out of date. */
+  forget(key: string): void {
+    this.good.delete(key);
+    this.bad.delete(key);
+  }
+
+  /**
+   * Verifies a credential, or joins whoever does it already.
+   * @param verify must not reject
+   * @returns null when too many are waiting
+   */
+  decide(key: string, verify: () => Promise<Finding<V>>): Promise<V> | null {
+    const under = this.pending.get(key);
+    if (under !== undefined) return under;
+    if (this.running >= this.bounds.running && this.queue.length >= this.bounds.waiting) return null;
+    const verdict = this.work(key, verify);
+    this.pending.set(key, verdict);
+    return verdict;
+  }
+
+  private async work(key: string, verify: () => Promise<Finding<V>>): Promise<V> {
+    if (this.running >= this.bounds.running) await new Promise<void>((resolve) => this.queue.push(resolve));
+    else this.running++; // whoever waits takes over the place of the one before
+    try {
+      const { verdict, good, untilMs } = await verify();
+      if (untilMs > 0) (good ? this.good : this.bad).set(key, verdict, untilMs);
+      return verdict;
+    } finally {
+      this.pending.delete(key);
+      const next = this.queue.shift();
+      if (next === undefined) this.running--;
+      else next();
+    }
+  }
+}
+
+/** Values that end by themselves. When it is full the one that was set first goes. */
+class Expiring<V> {
+  private readonly entries = new Map<string, { readonly value: V; readonly untilMs: number }>();
+  private readonly max: number;
+
+  constructor(max: number) {
+    this.max = max;
+  }
+
+  get(key: string, nowMs: number): V | undefined {
+    const entry = this.entries.get(key);
+    if (entry === undefined) return undefined;
+    if (nowMs < entry.untilMs) return entry.value;
+    this.entries.delete(key);
+    return undefined;
+  }
+
+  set(key: string, value: V, untilMs: number): void {
+    this.entries.delete(key); // so that it stands last
+    if (this.entries.size >= this.max) {
+      const [oldest] = this.entries.keys();
+      if (oldest !== undefined) this.entries.delete(oldest);
+    }
+    this.entries.set(key, { value, untilMs });
+  }
+
+  delete(key: string): void {
+    this.entries.delete(key);
+  }
+}

@@ -1,0 +1,219 @@
+// Owns the limits of one route: what each request asks the table for, in two stages, what a refusal gives back, what the answer says.
+// Must never let a request through because a limit could not be decided.
+import { monotonicMs } from "../../../base/clock.ts";
+import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
+import { LimitAsk, NO_GRANT } from "../../../shared/limit-size.ts";
+import type { LimitTable } from "../../../shared/limit-table.ts";
+import { Admission } from "../../admission.ts";
+import type { Exchange } from "../../exchange.ts";
+import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../policy.ts";
+import type { Services } from "../../runtime.ts";
+import { getHeader, removeHeaders } from "../header-list.ts";
+import { limitField, refusal, retryAfterS } from "./answer.ts";
+import { type Bucket, type CompiledLimit, compileLimits } from "./buckets.ts";
+import type { LimitConfig } from "./limit.ts";
+
+/** Admissions kept for reuse, for each route and worker: more exchanges under way make garbage. */
+const POOL_MAX = 1024;
+/** How often (ms) a request that waits for a grant looks. */
+const GRANT_POLL_MS = 2;
+
+const OUR_FIELDS: ReadonlySet<string> = new Set(["ratelimit", "ratelimit-policy"]);
+const isOurs = (name: string): boolean => name.startsWith("ratelimit") && OUR_FIELDS.has(name);
+
+export const createRateLimit: PolicyFactory = (config, route): Policy => new RateLimit(config as readonly LimitConfig[], route); // parsed by rateLimitSchema in the primary
+
+class RouteAdmission extends Admission {
+  /** What each of the asks is about, at the same index. */
+  readonly limits: CompiledLimit[] = [];
+  readonly buckets: Bucket[] = [];
+  /** Seconds in Retry-After of a refusal. */
+  retryS = 0;
+}
+
+class RateLimit implements Policy {
+  readonly name = "rateLimit";
+  readonly #services: Services;
+  readonly #table: LimitTable;
+  readonly #early: readonly CompiledLimit[];
+  readonly #late: readonly CompiledLimit[];
+  readonly #hasQuota: boolean;
+  readonly #waitMs: number;
+  /** Header of the upstream's answer that says what it cost; '' for none. */
+  readonly #costHeaders: readonly string[];
+  readonly #pool: RouteAdmission[] = [];
+  onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+
+  constructor(configs: readonly LimitConfig[], route: PolicyRoute) {
+    const limits = compileLimits(configs, route);
+    this.#services = route.resources.services;
+    this.#table = this.#services.limits;
+    this.#early = limits.filter((limit) => !limit.late);
+    this.#late = limits.filter((limit) => limit.late);
+    this.#hasQuota = configs.some((config) => config.tier || config.quota !== null);
+    this.#waitMs = Math.max(0, ...configs.map((config) => (config.mode === "strict" ? config.waitMs : 0)));
+    this.#costHeaders = configs.flatMap(({ cost }) => (cost.kind === "response" ? [cost.name] : []));
+    if (this.#early.length > 0) this.onRequest = (x) => this.#stage(x, this.#early);
+    if (this.#late.length > 0) this.onIdentified = (x) => this.#stage(x, this.#late);
+  }
+
+  onResponse(x: Exchange, head: ResponseHead): void {
+    const admission = this.#admissionOf(x);
+    if (admission === null) return;
+    if (head.fromUpstream) {
+      if (this.#costHeaders.length > 0) this.#charge(admission, head);
+      removeHeaders(head.headers, isOurs);
+    }
+    this.#tell(admission, head);
+  }
+
+  onFinish(x: Exchange): void {
+    const admission = this.#admissionOf(x);
+    if (admission === null) return;
+    x.admission = null;
+    for (let i = 0; i < admission.count; i++) {
+      const ask = admission.asks[i]!;
+      if (ask.size.kind === KIND_CONCURRENCY) this.#table.refund(ask);
+    }
+    if (this.#pool.length < POOL_MAX) this.#pool.push(admission);
+  }
+
+  /** Asks for all limits of a stage. The first stage makes the exchange's admission, the second goes on with it. */
+  #stage(x: Exchange, limits: readonly CompiledLimit[]): Reply | undefined | Promise<Reply | undefined> {
+    const admission = this.#admissionOf(x) ?? this.#begin(x);
+    this.#readClock();
+    const from = admission.count;
+    for (const limit of limits) if (!limit.config.shadow) this.#ask(x, admission, limit);
+    const refused = this.#table.spendAll(admission.asks, from, admission.count);
+    if (refused < 0) return this.#passed(x, admission, limits, from);
+    if (admission.asks[refused]?.verdict === NO_GRANT && this.#waitMs > 0) return this.#waitForGrant(x, admission, limits, from);
+    return this.#refused(admission, refused);
+  }
+
+  #begin(x: Exchange): RouteAdmission {
+    const admission = this.#pool.pop() ?? new RouteAdmission();
+    admission.count = 0;
+    admission.refusedBy = -1;
+    admission.retryS = 0;
+    admission.charged = false;
+    x.admission = admission;
+    return admission;
+  }
+
+  /** Only this policy sets it, and a route has it once. */
+  #admissionOf(x: Exchange): RouteAdmission | null {
+    return x.admission as RouteAdmission | null;
+  }
+
+  /** Prepares the questions of one limit, one for each part that the caller has. */
+  #ask(x: Exchange, admission: RouteAdmission, limit: CompiledLimit): void {
+    for (const bucket of limit.partsOf(x)) {
+      const at = admission.count++;
+      admission.limits[at] = limit;
+      admission.buckets[at] = bucket;
+      this.#fill(x, (admission.asks[at] ??= new LimitAsk(bucket.identity, bucket.size)), limit, bucket);
+    }
+  }
+
+  #fill(x: Exchange, ask: LimitAsk, limit: CompiledLimit, bucket: Bucket): void {
+    const { hash } = bucket.identity;
+    ask.identity = bucket.identity;
+    ask.size = bucket.size;
+    ask.carried = 0;
+    ask.taken = 0; // of the exchange that used it before
+    ask.cost = bucket.part === "concurrency" ? 1 : costOf(x, limit.config);
+    limit.keyOf(x, hash);
+    ask.high = hash.high;
+    ask.low = hash.low;
+    bucket.period?.apply(ask, this.#table);
+  }
+
+  #passed(x: Exchange, admission: RouteAdmission, limits: readonly CompiledLimit[], from: number): undefined {
+    for (let i = from; i < admission.count; i++) this.#services.recordLimit(admission.buckets[i]!.metricSlot, "passed");
+    for (const limit of limits) if (limit.config.shadow) this.#shadow(x, admission, limit);
+    return undefined;
+  }
+
+  /** A shadow limit takes what it can, and says what it would have refused. It comes last: what others refuse, it does not count. */
+  #shadow(x: Exchange, admission: RouteAdmission, limit: CompiledLimit): void {
+    const from = admission.count;
+    this.#ask(x, admission, limit);
+    const refused = this.#table.spendAll(admission.asks, from, admission.count);
+    for (let i = from; i < admission.count; i++)
+      this.#services.recordLimit(admission.buckets[i]!.metricSlot, i === refused ? "shadowed" : "passed");
+    if (refused < 0) return;
+    const bucket = admission.buckets[refused]!;
+    x.errorDetail = `shadow: the limit ${bucket.label} would have refused this`;
+  }
+
+  /** Everything that earlier stages took is given back: a refused request costs nothing. */
+  #refused(admission: RouteAdmission, by: number): Reply {
+    for (let i = 0; i < admission.count; i++) if (i !== by) this.#table.refund(admission.asks[i]!);
+    const bucket = admission.buckets[by]!;
+    const ask = admission.asks[by]!;
+    this.#services.recordLimit(bucket.metricSlot, "refused");
+    admission.refusedBy = by;
+    admission.retryS = retryAfterS(bucket, ask, this.#table);
+    return refusal(bucket, ask.verdict, admission.retryS);
+  }
+
+  /** The one wait for the network that a limit can bring: strict limits whose grant is used up. Bounded. */
+  async #waitForGrant(x: Exchange, admission: RouteAdmission, limits: readonly CompiledLimit[], from: number): Promise<Reply | undefined> {
+    const untilMs = performance.now() + this.#waitMs;
+    for (;;) {
+      await new Promise((resolve) => setTimeout(resolve, GRANT_POLL_MS));
+      this.#readClock();
+      const refused = this.#table.spendAll(admission.asks, from, admission.count);
+      if (refused < 0) return this.#passed(x, admission, limits, from);
+      const waiting = admission.asks[refused]?.verdict === NO_GRANT;
+      if (!waiting || x.closed || performance.now() >= untilMs) return this.#refused(admission, refused);
+    }
+  }
+
+  /** The answer says what it cost: the first unit was paid when the request came. */
+  #charge(admission: RouteAdmission, head: ResponseHead): void {
+    if (admission.charged) return;
+    admission.charged = true;
+    for (let i = 0; i < admission.count; i++) {
+      const { cost } = admission.limits[i]!.config;
+      const ask = admission.asks[i]!;
+      if (cost.kind !== "response" || ask.taken === 0 || ask.size.kind === KIND_CONCURRENCY) continue;
+      const said = getHeader(head.headers, cost.name);
+      if (said === undefined || !/^\d{1,9}$/.test(said)) continue;
+      const units = Math.min(Number(said), cost.max);
+      if (units === 0) this.#table.refund(ask);
+      else if (units > 1) this.#table.charge(ask, units - 1);
+    }
+    removeHeaders(head.headers, (name) => this.#costHeaders.includes(name));
+  }
+
+  #tell(admission: RouteAdmission, head: ResponseHead): void {
+    let policies = "";
+    let limits = "";
+    for (let i = 0; i < admission.count; i++) {
+      const bucket = admission.buckets[i]!;
+      if (bucket.policyField === "") continue;
+      policies += policies === "" ? bucket.policyField : `, ${bucket.policyField}`;
+      // Of a refused request only the refusal is known: what the others have left was given back, or never asked for.
+      if (admission.refusedBy >= 0 && admission.refusedBy !== i) continue;
+      const field = limitField(bucket, admission.asks[i]!, this.#table, admission.retryS);
+      limits += limits === "" ? field : `, ${field}`;
+    }
+    if (policies !== "") head.headers.push("ratelimit-policy", policies);
+    if (limits !== "") head.headers.push("ratelimit", limits);
+  }
+
+  #readClock(): void {
+    // The wall clock matters to quotas only; for the rest the last reading is good enough.
+    this.#table.setNow(monotonicMs(), this.#hasQuota ? Date.now() : this.#table.nowEpochMs);
+  }
+}
+
+function costOf(x: Exchange, { cost }: LimitConfig): number {
+  if (cost.kind === "fixed") return cost.units;
+  if (cost.kind === "response") return 1;
+  const said = x.header(cost.name);
+  if (said === undefined || !/^\d{1,9}$/.test(said)) return cost.default;
+  return Math.max(1, Math.min(Number(said), cost.max));
+}

@@ -1,0 +1,177 @@
+// Owns the connection to Redis and the running of scripts there. The only importer of ioredis, and only when it is needed: an instance
+// without Redis never loads it. Must never throw at its owner for what the network does, and never queue.
+import type { Cluster, Redis } from "ioredis";
+import { clusterOptions, redisOptions, retryDelayMs } from "./client-options.ts";
+import type { Script } from "./fleet-scripts.ts";
+import type { RedisSettings } from "./redis-settings.ts";
+
+/** Parts that the keys are split into, each in one slot of a cluster. */
+const CLUSTER_SHARDS = 16;
+
+/** `unsent`: it never left. `unknown`: it may have been done. `refused`: Redis said no. */
+export type StoreFailure = "unsent" | "unknown" | "refused";
+
+export class StoreError extends Error {
+  readonly kind: StoreFailure;
+  constructor(kind: StoreFailure, message: string) {
+    super(message);
+    this.name = "StoreError";
+    this.kind = kind;
+  }
+}
+
+/** What the fleet needs of Redis. */
+export interface ScriptStore {
+  readonly shards: number;
+  /** Whether it makes sense to send something now. */
+  readonly ready: boolean;
+  /** Why there is no connection, when there is none. */
+  readonly trouble: string | null;
+  /** Runs a script; all keys belong to one shard. Never takes longer than the command timeout. @throws StoreError */
+  run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown>;
+  close(): void;
+}
+
+export interface StoreEvents {
+  /** A connection stands. Something may be sent. */
+  ready(): void;
+  /** The connection is gone. */
+  lost(): void;
+}
+
+/** Connects in the background and stays at it until it is closed. */
+export class RedisClient implements ScriptStore {
+  readonly shards: number;
+  readonly #settings: RedisSettings;
+  readonly #events: StoreEvents;
+  #client: Redis | Cluster | null = null;
+  #restarts = 0;
+  #restartTimer: NodeJS.Timeout | null = null;
+  #closed = false;
+  trouble: string | null = "not connected yet";
+
+  constructor(settings: RedisSettings, events: StoreEvents) {
+    this.#settings = settings;
+    this.#events = events;
+    this.shards = settings.topology.kind === "cluster" ? CLUSTER_SHARDS : 1;
+  }
+
+  /** Loads ioredis and begins to connect. Never rejects: whatever is wrong is in {@link trouble}, and tried again. */
+  async open(): Promise<void> {
+    try {
+      // The default export is what the bundle and Node agree on for a CommonJS package.
+      const { default: ioredis } = await import("ioredis");
+      if (!this.#closed) this.#connect(ioredis);
+    } catch (error) {
+      this.trouble = error instanceof Error ? error.message : String(error);
+      this.#events.lost();
+      this.#restart(null);
+    }
+  }
+
+  #connect({ Cluster, Redis }: typeof import("ioredis")): void {
+    const { topology } = this.#settings;
+    let client: Redis | Cluster;
+    if (topology.kind === "cluster") {
+      const { startup, options } = clusterOptions(this.#settings, topology.nodes);
+      client = new Cluster(startup, options);
+      client.on("node error", (error: Error) => this.#remember(error));
+      client.on("+node", (node: Redis) => outliveErrors(node));
+    } else {
+      client = new Redis(redisOptions(this.#settings));
+      outliveErrors(client);
+    }
+    client.on("error", (error: Error) => this.#remember(error));
+    client.on("ready", () => {
+      this.trouble = null;
+      this.#restarts = 0;
+      this.#events.ready();
+    });
+    client.on("close", () => {
+      this.trouble ??= "the connection was closed";
+      this.#events.lost();
+    });
+    client.on("end", () => this.#restart(client));
+    this.#client = client;
+  }
+
+  get ready(): boolean {
+    return this.#client?.status === "ready";
+  }
+
+  async run(script: Script, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    const client = this.#client;
+    if (client === null || !this.ready) throw new StoreError("unsent", this.trouble ?? "not connected");
+    const deadline = new Deadline(this.#settings.commandTimeoutMs);
+    try {
+      return await Promise.race([runScript(client, script, [keys.length, ...keys, ...args]), deadline.passed]);
+    } catch (error) {
+      throw storeError(error);
+    } finally {
+      deadline.clear();
+    }
+  }
+
+  close(): void {
+    this.#closed = true;
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    this.#client?.disconnect();
+  }
+
+  #remember(error: Error): void {
+    this.trouble = error.message;
+  }
+
+  /** ioredis gives up on some failures (a disconnect while sentinels are asked): begin again. */
+  #restart(ended: Redis | Cluster | null): void {
+    if (this.#closed || this.#client !== ended) return;
+    this.#client = null;
+    this.#restarts += 1;
+    this.#restartTimer = setTimeout(() => void this.open(), retryDelayMs(this.#restarts));
+    this.#restartTimer.unref();
+  }
+}
+
+/**
+ * ioredis listens for one error of a socket. A TLS handshake that fails can bring two (ours, then the other side's alert), and the second,
+ * which nobody listens for, would end the process.
+ */
+function outliveErrors(client: Redis): void {
+  client.on("error", () => {
+    const { stream } = client as unknown as { readonly stream?: NodeJS.EventEmitter }; // not in the type declarations
+    stream?.on("error", () => {});
+  });
+}
+
+/** By its hash; Redis forgets scripts when it restarts or is told to. */
+async function runScript(client: Redis | Cluster, script: Script, rest: readonly (string | number)[]): Promise<unknown> {
+  const [count = 0, ...parts] = rest;
+  try {
+    return await client.evalsha(script.sha1, count, ...parts);
+  } catch (error) {
+    if (!(error instanceof Error) || !error.message.startsWith("NOSCRIPT")) throw error;
+    return await client.eval(script.text, count, ...parts);
+  }
+}
+
+function storeError(error: unknown): StoreError {
+  if (error instanceof StoreError) return error;
+  const message = error instanceof Error ? error.message : String(error);
+  if (message.includes("enableOfflineQueue")) return new StoreError("unsent", "not connected");
+  return new StoreError(error instanceof Error && error.name === "ReplyError" ? "refused" : "unknown", message);
+}
+
+class Deadline {
+  readonly passed: Promise<never>;
+  #timer: NodeJS.Timeout | null = null;
+
+  constructor(ms: number) {
+    this.passed = new Promise((_resolve, reject) => {
+      this.#timer = setTimeout(() => reject(new StoreError("unknown", `no answer within ${ms} ms`)), ms);
+    });
+  }
+
+  clear(): void {
+    if (this.#timer !== null) clearTimeout(this.#timer);
+  }
+}

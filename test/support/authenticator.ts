@@ -1,0 +1,59 @@
+// Owns authenticators that say what a test wants: real objects of the contract, driven by one request header each.
+
+import type { Exchange } from "../../src/data/exchange.ts";
+import type { Identity } from "../../src/data/identity.ts";
+import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
+import { removeHeader } from "../../src/data/policies/header-list.ts";
+
+export function identityOf(consumer: string, more: Partial<Identity> = {}): Identity {
+  return { consumer, authenticator: "test", tier: null, scopes: [], roles: [], groups: [], claims: null, ...more };
+}
+
+/** What the header `x-NAME` says: nothing, a consumer's id, `bad`, or `down`. */
+export class HeaderAuthenticator implements Authenticator {
+  readonly name: string;
+  readonly challenge: string | null;
+  readonly stripPath: ((pathAndQuery: string) => string) | null;
+  calls = 0;
+  readonly #later: boolean;
+  readonly #grants: Partial<Identity>;
+  readonly #identities = new Map<string, Identity>();
+
+  constructor(
+    name: string,
+    options: {
+      readonly later?: boolean;
+      readonly challenge?: string | null;
+      readonly grants?: Partial<Identity>;
+      readonly stripPath?: (pathAndQuery: string) => string;
+    } = {},
+  ) {
+    this.name = name;
+    this.challenge = options.challenge === undefined ? `Bearer realm="${name}"` : options.challenge;
+    this.stripPath = options.stripPath ?? null;
+    this.#later = options.later ?? false;
+    this.#grants = options.grants ?? {};
+  }
+
+  authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
+    this.calls++;
+    const outcome = this.#outcome(x.header(`x-${this.name}`));
+    return this.#later ? Promise.resolve(outcome) : outcome;
+  }
+
+  stripHeaders(headers: string[]): void {
+    removeHeader(headers, `x-${this.name}`);
+  }
+
+  #outcome(said: string | undefined): AuthOutcome {
+    if (said === undefined) return { kind: "absent" };
+    if (said === "bad") return { kind: "refused", error: "invalid_token", detail: `${this.name} is not good` };
+    if (said === "down") return { kind: "unavailable", code: "auth_unavailable", detail: "" };
+    let identity = this.#identities.get(said);
+    if (identity === undefined) {
+      identity = identityOf(said, { authenticator: this.name, ...this.#grants });
+      this.#identities.set(said, identity);
+    }
+    return { kind: "identity", identity };
+  }
+}

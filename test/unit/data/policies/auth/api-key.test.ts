@@ -1,0 +1,167 @@
+import { createHmac, hash } from "node:crypto";
+import { describe, expect, it, test } from "vitest";
+import { benchCredentials } from "../../../../../bench/micro/credentials.ts";
+import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
+import { BASE, problemsOf } from "../../../../support/config-text.ts";
+import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
+import { flat, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
+
+const KEY = "slk_acme-key-of-a-test-1";
+const OTHER = "slk_other-key-of-a-test-2";
+const PEPPER = "pepper-of-this-test";
+const sha256 = (key: string) => `sha256:${hash("sha256", key)}`;
+const peppered = (key: string, pepper = PEPPER) => `hmac-sha256:${createHmac("sha256", pepper).update(key).digest("hex")}`;
+
+const sections = (apiKey: string, keys = [sha256(KEY)]): string =>
+  `auth: { partners: { apiKey: { ${apiKey} } } }
+tiers: { gold: {} }
+consumers:
+  - { id: acme, tier: gold, scopes: ["orders:read"], roles: [partner], groups: [eu], keys: [${keys.join(", ")}] }
+  - { id: other, keys: ["${sha256(OTHER)}"] }
+`;
+
+describe("a key", () => {
+  const check = (name: string, apiKey: string, request: RequestSketch, expected: string) =>
+    it(name, () =>
+      expect(outcomeText(authenticatorOf(sections(apiKey)).authenticate(new TestExchange(request)) as AuthOutcome)).toBe(expected),
+    );
+  const header = (name: string, value: string | string[], expected: string) =>
+    check(name, "name: X-Api-Key", { headers: { "x-api-key": value } }, expected);
+  check("none", "name: x-api-key", {}, "absent");
+  header("right", KEY, "acme");
+  header("of another consumer", OTHER, "other");
+  header("unknown", `${KEY}1`, "refused: the API key is not known");
+  header("in another case", KEY.toUpperCase(), "refused: the API key is not known");
+  header("its hash", sha256(KEY), "refused: the API key is not known");
+  header("its digest", hash("sha256", KEY), "refused: the API key is not known");
+  header("empty", "", "refused: the API key is empty");
+  header("twice", [KEY, KEY], "refused: more than one API key, or a header that is spelt almost like it");
+  const odd = "refused: the API key is longer than 512 characters, or has others than visible ASCII";
+  header("with a space", `${KEY} `, odd);
+  header("with a scheme", `Bearer ${KEY}`, odd);
+  header("not ASCII", `${KEY}\xe9`, odd);
+  header("too long", "a".repeat(513), odd);
+  header("as long as may be", "a".repeat(512), "refused: the API key is not known");
+  check("in a cookie", "in: cookie, name: key", { headers: { cookie: `a=1; key=${KEY}` } }, "acme");
+  check("in the query", "in: query, name: key", { query: `key=${KEY}` }, "acme");
+  check("in the query, encoded", "in: query, name: key", { query: `key=${KEY.replace("_", "%5F")}` }, "acme");
+  check("in the query, not UTF-8", "in: query, name: key", { query: `key=%ff${KEY}` }, "refused: the API key is not known");
+  check("where nobody looks", "in: query, name: key", { headers: { key: KEY } }, "absent");
+});
+
+it("gives the consumer's grants, and the same identity each time", () => {
+  const authenticator = authenticatorOf(sections("name: x-api-key"));
+  const ask = () => authenticator.authenticate(new TestExchange({ headers: { "x-api-key": KEY } }));
+  const first = ask();
+  expect(first).toEqual({
+    kind: "identity",
+    identity: {
+      consumer: "acme",
+      authenticator: "partners",
+      tier: "gold",
+      scopes: ["orders:read"],
+      roles: ["partner"],
+      groups: ["eu"],
+      claims: null,
+    },
+  });
+  expect(ask()).toBe(first);
+  expect(authenticator.challenge).toBe('ApiKey realm="partners"');
+});
+
+it("says nothing of the key", () => {
+  const authenticator = authenticatorOf(sections("name: x-api-key"));
+  for (const key of [`${KEY}x`, `${KEY} x`]) {
+    const said = JSON.stringify(authenticator.authenticate(new TestExchange({ headers: { "x-api-key": key } })));
+    expect(said).not.toContain(KEY);
+  }
+});
+
+describe("with a pepper", () => {
+  const check = (name: string, keys: string[], expected: string) =>
+    it(name, () => {
+      const authenticator = authenticatorOf(sections(`name: x-api-key, pepper: ${PEPPER}`, keys));
+      // The second time it is known already.
+      for (let i = 0; i < 2; i++) {
+        const outcome = authenticator.authenticate(new TestExchange({ headers: { "x-api-key": KEY } }));
+        expect(outcomeText(outcome as AuthOutcome)).toBe(expected);
+      }
+    });
+  check("made with it", [peppered(KEY)], "acme");
+  check("made with another", [peppered(KEY, "another-pepper-of-it")], "refused: the API key is not known");
+  check("made without", [sha256(KEY)], "acme");
+  it("two authenticators with peppers of their own do not share keys", () => {
+    const two = `auth: { a: { apiKey: { name: x-a, pepper: ${PEPPER} } }, b: { apiKey: { name: x-b, pepper: another-pepper-of-it } } }
+consumers: [{ id: acme, keys: ["${peppered(KEY)}"] }]
+`;
+    const found = [...authenticatorsOf(two).values()].map((each) =>
+      outcomeText(each.authenticate(new TestExchange({ headers: { "x-a": KEY, "x-b": KEY } })) as AuthOutcome),
+    );
+    expect(found).toEqual(["acme", "refused: the API key is not known"]);
+  });
+});
+
+describe("is taken out of what goes upstream", () => {
+  const strip = (apiKey: string, headers: RequestSketch["headers"], path: string) => {
+    const authenticator = authenticatorOf(sections(apiKey));
+    const list = flat(headers ?? {});
+    authenticator.stripHeaders(list);
+    return [list, authenticator.stripPath === null ? path : authenticator.stripPath(path)];
+  };
+  const everywhere = { "x-key": KEY, cookie: `x-key=${KEY}; a=1`, a: "1" };
+  it("header", () => expect(strip("name: x-key", everywhere, "/?x-key=1")).toEqual([["cookie", everywhere.cookie, "a", "1"], "/?x-key=1"]));
+  it("cookie", () =>
+    expect(strip("in: cookie, name: x-key", everywhere, "/?x-key=1")).toEqual([["x-key", KEY, "cookie", "a=1", "a", "1"], "/?x-key=1"]));
+  it("query", () => expect(strip("in: query, name: x-key", everywhere, "/?x-key=1&b=2")).toEqual([flat(everywhere), "/?b=2"]));
+});
+
+test("the benchmark of credentials still does its work", async () => {
+  // Plain and peppered keys, the password and the signature are recognised; the unknown keys are not.
+  expect((await benchCredentials(1)).recognised).toBe(4 * 1000);
+});
+
+describe("configuration", () => {
+  const check = (name: string, text: string, ...expected: string[]) =>
+    it(name, () => expect(problemsOf(`${BASE}${text}defaults: { auth: none }\n`)).toEqual(expected));
+  const auth = (name: string, apiKey: string, ...expected: string[]) =>
+    check(name, `auth: { a: { apiKey: { ${apiKey} } } }\n`, ...expected);
+  auth("no name", "in: header", "c.yaml:6:22: auth.a.apiKey.name: is required; add it");
+  auth(
+    "a header that frames",
+    "name: Content-Length",
+    "c.yaml:6:30: auth.a.apiKey.name: this header can't carry a key; use one such as x-api-key",
+  );
+  auth("Authorization", "name: authorization", "c.yaml:6:30: auth.a.apiKey.name: this header can't carry a key; use one such as x-api-key");
+  auth("query name", "in: query, name: a&b", "c.yaml:6:41: auth.a.apiKey.name: expected 1 to 64 letters, digits and . _ ~ -");
+  auth("short pepper", "name: a, pepper: short", "c.yaml:6:41: auth.a.apiKey.pepper: expected at least 16 characters");
+  auth(
+    "unreadable pepper",
+    "name: a, pepper: file:nowhere",
+    "c.yaml:6:41: auth.a.apiKey.pepper: can't read nowhere: there is no such file; paths are relative to the configuration file",
+  );
+  check(
+    "a key instead of a hash",
+    `consumers: [{ id: a, keys: [${KEY}] }]\n`,
+    "c.yaml:6:29: consumers[0].keys[0]: expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them",
+  );
+  check(
+    "the same id, key, user name, certificate and signing key twice",
+    `consumers:
+  - { id: acme, keys: ["${sha256(KEY)}"] }
+  - { id: b, keys: ["${sha256(OTHER)}", "${sha256(KEY)}"] }
+  - { id: acme }
+  - { id: c, username: u, certificates: [Example.com], signingSecrets: [{ keyId: k, secret: "${"s".repeat(32)}" }], password: "scrypt:ln=15,r=8,p=1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAA" }
+  - { id: u, certificates: [example.com], signingSecrets: [{ keyId: k, secret: "${"t".repeat(32)}" }], password: "scrypt:ln=15,r=8,p=1:AAAAAAAAAAAAAAAAAAAAAA:AAAAAAAAAAAAAAAAAAAAAA" }
+`,
+    "c.yaml:8:96: consumers[1].keys[1]: the hash of a key is the same as consumers[0].keys[0] at c.yaml:7:24; it must lead to one consumer: change or remove one of them",
+    "c.yaml:9:11: consumers[2].id: the id is the same as consumers[0].id at c.yaml:7:11; it must lead to one consumer: change or remove one of them",
+    "c.yaml:11:11: consumers[4].id: the user name is the same as consumers[3].username at c.yaml:10:24; it must lead to one consumer: change or remove one of them",
+    "c.yaml:11:29: consumers[4].certificates[0]: the certificate is the same as consumers[3].certificates[0] at c.yaml:10:42; it must lead to one consumer: change or remove one of them",
+    "c.yaml:11:69: consumers[4].signingSecrets[0].keyId: the keyId is the same as consumers[3].signingSecrets[0].keyId at c.yaml:10:82; it must lead to one consumer: change or remove one of them",
+  );
+  check(
+    "a peppered key that nobody can check",
+    `auth: { a: { apiKey: { name: x } } }\nconsumers: [{ id: a, keys: ["${peppered(KEY)}"] }]\n`,
+    "c.yaml:7:29: consumers[0].keys[0]: no apiKey authenticator has a pepper to check this key with; set `pepper` under auth.NAME.apiKey",
+  );
+});

@@ -1,0 +1,173 @@
+// What the configuration of jwt accepts, and that everything dangerous is refused at load, at its place and with a remedy.
+import { generateKeyPairSync } from "node:crypto";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { loadConfig } from "../../../../../../src/control/config/load.ts";
+import { formatProblem } from "../../../../../../src/control/config/problem.ts";
+import { redactConfig } from "../../../../../../src/control/config/redact.ts";
+import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
+import { signingKey } from "../../../../../support/jwt.ts";
+
+const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-jwt-"));
+const rsa = signingKey("RS256", "rsa-1");
+const ec = signingKey("ES256", "ec-1");
+const weak = signingKey("RS256", "weak", { bits: 1024 });
+const pair = generateKeyPairSync("rsa", { modulusLength: 2048 });
+const SECRET = "a secret of at least thirty-two bytes";
+
+beforeAll(() => {
+  const write = (name: string, text: string | Buffer) => fs.writeFileSync(path.join(folder, name), text);
+  write("public.pem", pair.publicKey.export({ type: "spki", format: "pem" }));
+  write("private.pem", pair.privateKey.export({ type: "pkcs8", format: "pem" }));
+  write("jwks.json", JSON.stringify({ keys: [rsa.jwk, ec.jwk] }));
+  write("private.json", JSON.stringify({ keys: [pair.privateKey.export({ format: "jwk" })] }));
+  write("weak.json", JSON.stringify({ keys: [weak.jwk] }));
+  write("oct.json", JSON.stringify({ keys: [{ kty: "oct", kid: "s", k: Buffer.from(SECRET).toString("base64url") }] }));
+  write("words.txt", "no key at all");
+  write("hs.key", `${SECRET}\n`);
+});
+afterAll(() => fs.rmSync(folder, { recursive: true }));
+
+/** Loads a whole configuration with one authenticator. */
+function load(jwt: string, env: Readonly<Record<string, string>> = {}) {
+  const file = path.join(folder, "c.yaml");
+  fs.writeFileSync(
+    file,
+    `version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+auth: { corp: { jwt: { ${jwt} } } }
+upstreams: { users: { targets: [{ url: http://10.0.0.1 }] } }
+routes: [{ name: all, match: {}, auth: corp, to: users }]
+`,
+  );
+  return loadConfig({ files: [file], env });
+}
+
+function problems(jwt: string, env: Readonly<Record<string, string>> = {}): string[] {
+  const result = load(jwt, env);
+  return result.ok ? [] : result.problems.map(formatProblem).map((text) => text.slice(text.indexOf("auth.corp.jwt")));
+}
+
+const WHO = "issuer: 'https://id.example.com', audience: api";
+
+describe("is accepted", () => {
+  test.each([
+    [`${WHO}, jwks: 'https://id.example.com/jwks.json', algorithms: [RS256, ES256]`],
+    [`${WHO}, discovery: true, algorithms: [PS512]`],
+    [`${WHO}, discovery: 'http://127.0.0.1:9000/.well-known/openid-configuration', algorithms: [EdDSA]`],
+    [`${WHO}, jwks: 'http://localhost/jwks', algorithms: [RS256]`],
+    [`${WHO}, keys: 'file:public.pem', algorithms: [RS256]`],
+    [`${WHO}, keys: 'file:jwks.json', algorithms: [RS256, ES256]`],
+    [`${WHO}, keys: 'file:oct.json', algorithms: [HS256]`],
+    [`${WHO}, secret: 'file:hs.key', algorithms: [HS256]`],
+    [`${WHO}, secret: '\${KEY}', algorithms: [HS256]`],
+    [
+      "issuer: x, audience: [a, b], keys: 'file:public.pem', algorithms: [RS256], claims: { roles: ['https://x/roles'], tier: plan }, required: [jti]",
+    ],
+    ["issuer: x, audience: false, keys: 'file:public.pem', algorithms: [RS256], in: cookie, name: sid"],
+    [
+      `providers: [{ ${WHO}, discovery: true, algorithms: [RS256] }, { issuer: b, audience: b, keys: 'file:public.pem', algorithms: [RS256] }], in: query`,
+    ],
+  ])("%s", (jwt) => expect(problems(jwt, { KEY: SECRET })).toEqual([]));
+});
+
+describe("is refused", () => {
+  const from = (keys: string, algorithms = "[RS256]"): string => `${WHO}, ${keys}, algorithms: ${algorithms}`;
+  test.each<[string, string, ...RegExp[]]>([
+    ["no algorithms", `${WHO}, discovery: true`, /^auth.corp.jwt.algorithms: is required.*the token must not choose/s],
+    ["an empty list", from("discovery: true", "[]"), /algorithms: expected at least 1 entry/],
+    ["none", from("discovery: true", "[none]"), /algorithms\[0\]: `none` would let tokens in that nobody signed: list/],
+    ["None", from("discovery: true", "[RS256, NoNe]"), /algorithms\[1\]: `none` would let tokens in/],
+    ["an unknown algorithm", from("discovery: true", "[RS257]"), /algorithms\[0\]: expected RS256.*did you mean `RS256`/s],
+    ["no issuer", "audience: a, discovery: true, algorithms: [RS256]", /issuer: is required/],
+    ["no audience", "issuer: a, jwks: 'https://a/', algorithms: [RS256]", /audience: is required.*or `false`/s],
+    ["no keys", `${WHO}, algorithms: [RS256]`, /jwks: where the keys come from is missing.*add jwks, discovery, keys or secret/s],
+    ["two origins", from("discovery: true, jwks: 'https://a/'"), /discovery: stands beside `jwks`/],
+    [
+      "HS with published keys",
+      from("jwks: 'https://a/'", "[RS256, HS256]"),
+      /algorithms: HS256 needs a shared secret.*remove it, or give `secret`/s,
+    ],
+    ["HS with discovery", from("discovery: true", "[HS512]"), /algorithms: HS512 needs a shared secret/],
+    ["HS with a public key", from("keys: 'file:public.pem'", "[HS256]"), /algorithms: none of the keys fits HS256.*never a public key/s],
+    ["RS with a secret", from(`secret: '${SECRET}'`), /algorithms: none of the keys fits RS256.*a shared secret fits HS256/s],
+    ["a public key as secret", from("secret: 'file:public.pem'", "[HS256]"), /secret: is a PEM key.*a public key is no secret/s],
+    ["a short secret", from("secret: short", "[HS256]"), /secret: is too short: HS256 needs 32 bytes.*openssl rand/s],
+    ["a secret too short for HS512", from(`secret: '${SECRET}'`, "[HS512]"), /algorithms: none of the keys fits HS512.*longer secret/s],
+    ["plain http", from("jwks: 'http://id.example.com/jwks'"), /jwks: keys must not be fetched over plain http.*https:\/\//s],
+    [
+      "plain http discovery",
+      "issuer: 'http://id.example.com', audience: a, discovery: true, algorithms: [RS256]",
+      /discovery: keys must not be fetched over plain http/,
+    ],
+    ["http to what only looks like loopback", from("jwks: 'http://127.0.0.1.evil.example/'"), /plain http/],
+    ["another scheme", from("jwks: 'file:///etc/keys'"), /jwks: expected an https:\/\/ URL/],
+    ["no URL", from("jwks: keys.json"), /jwks: expected an absolute URL/],
+    ["credentials in a URL", from("jwks: 'https://u:p@a/'"), /jwks: expected a URL without credentials/],
+    ["a weak RSA key", from("keys: 'file:weak.json'"), /keys: keys\[0\] has 1024 bits: RSA keys need at least 2048.*remove or mend/s],
+    ["a private JWK", from("keys: 'file:private.json'"), /keys: keys\[0\] is a private key/],
+    ["a private PEM", from("keys: 'file:private.pem'"), /keys: holds a private key/],
+    ["no key", from("keys: 'file:words.txt'"), /keys: is neither PEM nor JSON/],
+    ["no such file", from("keys: 'file:nothing.json'"), /keys: can't read nothing.json/],
+    ["no such secret", from("secret: 'file:nothing.key'", "[HS256]"), /secret: can't read nothing.key/],
+    ["a key that fits no algorithm", from("keys: 'file:public.pem'", "[ES256]"), /algorithms: none of the keys fits ES256/],
+    [
+      "tokens without end",
+      from("discovery: true, requireExp: false"),
+      /requireExp: without `exp` a token would be good for ever.*add maxAge/s,
+    ],
+    [
+      "two providers of one issuer",
+      `providers: [{ ${from("discovery: true")} }, { ${from("discovery: true")} }]`,
+      /providers\[1\].issuer: another provider has the same issuer/,
+    ],
+    ["a wrong provider", `providers: [{ ${WHO}, discovery: true, algorithms: [none] }]`, /providers\[0\].algorithms\[0\]: `none`/],
+    ["a provider without keys", `providers: [{ ${WHO}, algorithms: [RS256] }]`, /providers\[0\].jwks: where the keys come from is missing/],
+    [
+      "fields beside providers",
+      `${WHO}, providers: [{ ${from("discovery: true")} }]`,
+      /issuer: stands beside `providers`/,
+      /audience: stands beside `providers`/,
+    ],
+    ["a cookie without name", `${from("discovery: true")}, in: cookie`, /name: is required for a cookie/],
+    ["a skew of hours", `${from("discovery: true")}, clockSkew: 2h`, /clockSkew: expected at most 10m/],
+    ["an unknown key", `${from("discovery: true")}, algorithm: RS256`, /algorithm: unknown key.*did you mean `algorithms`/s],
+    ["an empty claim path", `${from("discovery: true")}, claims: { consumer: a..b }`, /claims.consumer: expected the name of a claim/],
+  ])("%s", (_, jwt, ...expected) => {
+    const found = problems(jwt);
+    expect(found).toHaveLength(expected.length);
+    for (const [i, each] of expected.entries()) expect(found[i]).toMatch(each);
+  });
+
+  test("no message holds the secret", () => {
+    const short = "hunter2-hunter2";
+    expect(problems(from(`secret: '${short}'`, "[HS256]")).join()).not.toContain(short);
+    expect(problems(from("secret: '$\u007bKEY}'", "[HS256]"), { KEY: short }).join()).not.toContain(short);
+  });
+});
+
+test("what is shown of a configuration hides secrets, also those in key sets", () => {
+  for (const jwt of [`${WHO}, secret: 'file:hs.key', algorithms: [HS256]`, `${WHO}, keys: 'file:oct.json', algorithms: [HS256]`]) {
+    const result = load(jwt);
+    if (!result.ok) throw new Error(result.problems.map(formatProblem).join());
+    const shown = JSON.stringify(redactConfig(result.config));
+    expect(shown).toContain("corp");
+    expect(shown).not.toContain(SECRET);
+    expect(shown).not.toContain(Buffer.from(SECRET).toString("base64url"));
+  }
+});
+
+test("files that were read are watched", () => {
+  expect(load(`${WHO}, keys: 'file:public.pem', algorithms: [RS256]`).files).toContain(path.join(folder, "public.pem"));
+});
+
+test("sources are the same exactly when everything about them is", () => {
+  const id = (more: object) =>
+    jwtSchema.parse({ issuer: "https://a", audience: "x", jwks: "https://a/jwks", algorithms: ["RS256"], ...more }).providers[0]?.source
+      ?.id;
+  expect(id({ audience: "y", algorithms: ["ES256"] })).toBe(id({}));
+  expect(id({ keyFetch: { timeout: "1s" } })).not.toBe(id({}));
+  expect(id({ jwks: "https://b/jwks" })).not.toBe(id({}));
+});
