@@ -9,6 +9,8 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # Without install scripts: the image brings Node itself, and esbuild's script only saves it a process.
 RUN npm ci --ignore-scripts
+# The build runs what it has built, the demo too, so that V8's compiled code can lie beside it.
+COPY config config
 COPY src src
 RUN npm run -s build && node dist/main.js --version
 # Of uWebSockets.js only this system's build for this Node: each is 7 MB.
