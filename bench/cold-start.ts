@@ -1,4 +1,4 @@
-// Measures cold starts: from the start of `node DIST/main.js start|demo` to the first answered request, on loopback, and the CPU time the
+// Measures cold starts: from the start of `DIST/sluice start|demo` to the first answered request, on loopback, and the CPU time the
 // whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
 // others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes for the same
 // chain with nothing in it: a process starts a process, and that one a thread.
@@ -125,11 +125,18 @@ async function measure(build: string, directory: string, upstream: number): Prom
       "routes: [ { name: all, match: { path: /** }, to: origin } ]\n",
   );
   const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
-  const env = { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") };
+  const env = {
+    ...process.env,
+    PATH: `${path.dirname(process.execPath)}:${process.env["PATH"]}`,
+    SLUICE_RUN_DIR: path.join(directory, "run"),
+  };
   await quietMoment();
   const before = { busyMs: busyMs(), ownMs: ownMs() };
   const beganMs = performance.now();
-  const child = spawn(process.execPath, [path.join(build, "main.js"), ...args], { stdio: ["ignore", "pipe", "ignore"], env });
+  // Older builds have no launcher.
+  const launcher = path.join(build, "sluice");
+  const command = fs.existsSync(launcher) ? [launcher, ...args] : [process.execPath, path.join(build, "main.js"), ...args];
+  const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "ignore"], env });
   const ready = readyAt(child);
   try {
     while (!(await ask(port))) {

@@ -1,5 +1,5 @@
 // Owns `npm run build`: bundles the sources into dist/: chunks that processes and threads load at once or lazily, the loader that each begins
-// with (main.js, worker.js), the entries of further threads, and the code that V8 compiles for them. uWebSockets.js stays outside: it is native.
+// with (main.js, worker.js), the entries of further threads, the code that V8 compiles for them, and the launcher (sluice). uWebSockets.js stays outside: it is native.
 // dist/ is replaced whole, and only by a build that succeeded.
 import { spawn } from "node:child_process";
 import fs from "node:fs";
@@ -16,7 +16,7 @@ const SMALLER = { minifySyntax: true, minifyWhitespace: true } as const;
 const TARGET = "node24";
 
 /** Modules of Node's own that take ms to load and that no thread needs before it serves. */
-const SELDOM = ["crypto", "http", "https", "tls", "zlib", "v8", "dns", "dns/promises", "fs/promises"];
+const SELDOM = ["child_process", "crypto", "http", "https", "tls", "zlib", "v8", "dns", "dns/promises", "fs/promises"];
 
 /** An import of one of these loads it when it is used. */
 const lazyBuiltins: Plugin = {
@@ -328,5 +328,7 @@ await buildEntries();
 await writeLoaders(packed, true);
 await compile();
 await writeLoaders(packed, false);
+fs.copyFileSync("src/sluice.sh", path.join(FRESH, "sluice"));
+fs.chmodSync(path.join(FRESH, "sluice"), 0o755);
 fs.rmSync(OUT, { recursive: true, force: true });
 fs.renameSync(FRESH, OUT);

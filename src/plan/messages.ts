@@ -70,6 +70,8 @@ export interface LaunchOrders {
   readonly ports: Readonly<Record<string, number>>;
   /** The supervisor reads the configuration meanwhile and sends it: the primary waits for `configuration` instead of reading it itself. */
   readonly configurationFollows: boolean;
+  /** Pid of the supervisor that the launcher becomes, to be met by name (control/supervisor/meeting.ts); else it is at the other end of a pipe. */
+  readonly supervisor?: number;
 }
 
 /** A configuration that another process read and checked. */

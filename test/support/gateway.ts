@@ -53,10 +53,10 @@ export class Gateway implements AsyncDisposable {
     for (const [name, content] of Object.entries({ "sluice.yaml": options.config, ...options.files })) {
       fs.writeFileSync(path.join(this.directory, name), content);
     }
-    const args = [entry(), "start", "-c", this.configFile, ...(options.args ?? [])];
-    this.#process = spawn(process.execPath, args, {
+    const [program, ...args] = [...commandLine(), "start", "-c", this.configFile, ...(options.args ?? [])];
+    this.#process = spawn(program ?? "", args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
+      env: { ...process.env, PATH: PATH, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
     });
     this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
@@ -217,6 +217,14 @@ export function entry(): string {
   const sources = fs.readdirSync(path.join(ROOT, "src"), { recursive: true, encoding: "utf8" });
   return sources.some((name) => fs.statSync(path.join(ROOT, "src", name)).mtimeMs > builtMs) ? source : bundle;
 }
+
+/** What starts the gateway: the bundle's launcher, which is what ships, else Node with the source. The launcher takes Node from the PATH. */
+export function commandLine(main = entry()): readonly string[] {
+  return main.endsWith(".js") ? [path.join(path.dirname(main), "sluice")] : [process.execPath, main];
+}
+
+/** So that the launcher finds the Node that runs the test. */
+export const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"]}`;
 
 export function isAlive(pid: number): boolean {
   try {

@@ -2,7 +2,7 @@
 // Must stay light, and load no more than what is said here: both sides of every start begin with this file.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
-import { isSupervised } from "../supervisor/channel.ts";
+import { launchOrders } from "../supervisor/channel.ts";
 import type { CommandIo } from "./command.ts";
 
 export interface StartArguments {
@@ -38,10 +38,20 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 }
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const options = parseStartArguments(argv);
-  const code = isSupervised() || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  const orders = launchOrders();
+  const options = orders?.supervisor === undefined ? parseStartArguments(argv) : silently(() => parseStartArguments(argv));
+  const code = orders !== null || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
+}
+
+/** What is wrong with the arguments of a primary that the launcher started is said by its supervisor, which has the same. */
+function silently<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch {
+    process.exit(2);
+  }
 }
 
 /** A reader of our output that goes away must not end the gateway. Node takes ms to make the two streams: not before what others wait for. */

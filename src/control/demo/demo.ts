@@ -9,6 +9,7 @@ import { createLog } from "../../observe/log.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { readyLine } from "../commands/start.ts";
+import { processStatus } from "../supervisor/early-primary.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { HOST, type Ports } from "./ports.ts";
 import type { Leg } from "./tour.ts";
@@ -116,10 +117,17 @@ function firstAnswer(port: number): Promise<Answer> {
     socket.setTimeout(FIRST_ANSWER_MS_MAX, () => socket.destroy(new Error(`no answer within ${FIRST_ANSWER_MS_MAX} ms`)));
     socket.once("error", reject);
     socket.once("data", (head: Buffer) => {
-      resolve({ status: Number(head.toString("latin1", 9, 12)), coldStartMs: Math.round(performance.now()) }); // `HTTP/1.1 200`
+      resolve({ status: Number(head.toString("latin1", 9, 12)), coldStartMs: processAgeMs() }); // `HTTP/1.1 200`
       socket.destroy();
     });
   });
+}
+
+/** @returns how long ago this process was created, also before it ran Node; on Linux to 10 ms, which is what the system counts in (proc(5)) */
+function processAgeMs(): number {
+  const createdMs = processStatus(process.pid)?.createdMs;
+  if (createdMs === undefined) return Math.round(performance.now());
+  return Math.round(Number.parseFloat(fs.readFileSync("/proc/uptime", "latin1")) * 1000 - createdMs);
 }
 
 /** The tour as it is printed: one numbered stop after the other, command lines ready to be copied. */

@@ -1,11 +1,13 @@
 // Owns the supervisor process: starts the primary, hands signals on, starts it again when it dies. It must stay small, hold no
 // configuration of its own and import nothing heavy: what it does not do cannot kill it. Only while the first primary boots, and has nothing
 // else to do, does it let the configuration be read here, on another core.
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
+import { EarlyPrimary, type PrimaryProcess, takeEarlyPrimary } from "./early-primary.ts";
+import { waitForPrimary } from "./meeting.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
 
@@ -29,7 +31,7 @@ export interface SuperviseOptions {
 }
 
 interface Primary {
-  readonly process: ChildProcess;
+  readonly process: PrimaryProcess;
   /** null when it could not be started. */
   readonly channel: Channel<ToSupervisor, FromSupervisor> | null;
   readonly bornMs: number;
@@ -90,7 +92,9 @@ class Supervisor {
   }
 
   begin(): void {
-    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
+    const early = takeEarlyPrimary(process.env);
+    if (early !== null) this.#current = this.#adopt(early);
+    else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
@@ -145,6 +149,31 @@ class Supervisor {
       if (child.pid === undefined) this.#gone(primary, null, null);
     });
     child.once("exit", (code, signal) => this.#gone(primary, code, signal));
+    return primary;
+  }
+
+  /** Takes over a primary that the launcher started. One that cannot be met is killed, and another started in the usual way. */
+  #adopt(pid: number): Primary {
+    const bornMs = performance.now();
+    const early = new EarlyPrimary(pid, (code, signal) => {
+      leave();
+      this.#gone(primary, code, signal);
+    });
+    const channel = new Channel<ToSupervisor, FromSupervisor>(null, {
+      heard: (message) => this.#heard(primary, message),
+      closed: () => early.watch(),
+    });
+    const leave = waitForPrimary(process.env, {
+      connected: (socket) => {
+        early.rest();
+        channel.attach(socket);
+      },
+      failed: (error) => {
+        this.#options.log.warn("the primary cannot be met: starting it anew", { reason: error.message });
+        early.kill("SIGKILL");
+      },
+    });
+    const primary: Primary = { process: early, channel, bornMs, ready: false };
     return primary;
   }
 

@@ -2,7 +2,8 @@
 // arrives before somebody asks for it.
 import { Socket } from "node:net";
 import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
-import { CHANNEL_FD, Channel, isSupervised } from "./channel.ts";
+import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
+import { goToSupervisor } from "./meeting.ts";
 
 /** How long (ms) a restarted primary waits for the supervisor's copy of the last good configuration. */
 const LAST_GOOD_TIMEOUT_MS = 2000;
@@ -26,10 +27,11 @@ export interface SupervisorLink {
 
 /** @param takeover what the command line says, used when nobody gave orders. */
 export function connectSupervisor(takeover: boolean): SupervisorLink {
-  const text = process.env[LAUNCH_ENV];
-  if (text === undefined || !isSupervised()) return unsupervised(takeover);
+  const orders = launchOrders();
+  if (orders === null) return unsupervised(takeover);
   delete process.env[LAUNCH_ENV]; // children of ours must not take it for theirs
-  return new Link(JSON.parse(text) as LaunchOrders); // written by supervise.ts, our own program
+  // The launcher has not read the command line.
+  return new Link(orders.supervisor === undefined ? orders : { ...orders, takeover });
 }
 
 class Link implements SupervisorLink {
@@ -47,13 +49,16 @@ class Link implements SupervisorLink {
 
   constructor(orders: LaunchOrders) {
     this.orders = orders;
-    this.#channel = new Channel(new Socket({ fd: CHANNEL_FD, readable: true, writable: true }), {
+    const { supervisor } = orders;
+    this.#channel = new Channel(supervisor === undefined ? new Socket({ fd: CHANNEL_FD, readable: true, writable: true }) : null, {
       heard: (message: FromSupervisor) => this.#heard(message),
       closed: () => {
         this.#configuration.resolve(null);
         this.#lost();
       },
     });
+    if (supervisor === undefined) return;
+    goToSupervisor(supervisor, process.env, { connected: (socket) => this.#channel.attach(socket), lost: () => this.#channel.end() });
   }
 
   send(message: ToSupervisor): void {
