@@ -1,7 +1,7 @@
 // Measures cold starts: from the start of `DIST/sluice start|demo` to the first answered request, on loopback, and the CPU time the
 // whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
-// others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes for the same
-// chain with nothing in it: a process starts a process, and that one a thread.
+// others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes with nothing in it
+// until there is a thread in a process, and in a process that another process of Node started (without the launcher).
 // Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -40,11 +40,11 @@ const THREAD = 'require("node:worker_threads").parentPort.postMessage("up")';
 const INNER = `new (require("node:worker_threads").Worker)(${JSON.stringify(THREAD)}, { eval: true }).on("message", () => console.log("up"))`;
 const OUTER = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(INNER)}], { stdio: "inherit" })`;
 
-/** @returns how long bare Node takes to have a thread in a process of a process, ms */
-async function measureChain(): Promise<number> {
+/** @returns how long bare Node takes to have a thread in a process, ms. @param script that starts the thread or the process that does */
+async function measureBare(script: string): Promise<number> {
   await quietMoment();
   const beganMs = performance.now();
-  const child = spawn(process.execPath, ["-e", OUTER], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   await once(child.stdout, "data");
   const wallMs = performance.now() - beganMs;
@@ -175,12 +175,15 @@ function printLine<T>(name: string, list: readonly T[], value: (sample: T) => nu
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
 const origin = await startOrigin();
 const samples = new Map(builds.map((build) => [build, [] as Sample[]]));
+const bare: number[] = [];
 const chain: number[] = [];
 for (let run = 0; run < Number(values.runs); run++) {
-  chain.push(await measureChain());
+  bare.push(await measureBare(INNER));
+  chain.push(await measureBare(OUTER));
   for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
 }
-printLine("bare Node, same chain", chain, (ms) => ms);
+printLine("bare Node, thread", bare, (ms) => ms);
+printLine("bare Node, after another", chain, (ms) => ms);
 for (const [build, list] of samples) {
   const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
   console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}`);

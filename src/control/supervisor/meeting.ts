@@ -23,7 +23,7 @@ export interface Waiting {
 }
 
 /** The supervisor's side: lets one primary in. @returns lets go of the place. */
-export function waitForPrimary(env: Env, waiting: Waiting): () => void {
+export function waitForPrimary(env: Env, waiting: Waiting, own = process.pid): () => void {
   const server = createServer();
   server.once("error", (error) => waiting.failed(error));
   server.once("connection", (socket) => {
@@ -31,7 +31,7 @@ export function waitForPrimary(env: Env, waiting: Waiting): () => void {
     waiting.connected(socket);
   });
   try {
-    const place = placeOf(process.pid, env);
+    const place = placeOf(own, env);
     rmSync(place, { force: true }); // left over from a process that had our pid
     // Binding is synchronous, so the narrow umask lasts for nothing else.
     const before = process.umask(0o177);
