@@ -5,6 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { onTestFailed } from "vitest";
+import { isAlive } from "../../src/control/instance/process-status.ts";
 import { until } from "./until.ts";
 
 const ROOT = path.join(import.meta.dirname, "../..");
@@ -225,12 +226,3 @@ export function commandLine(main = entry()): readonly string[] {
 
 /** So that the launcher finds the Node that runs the test. */
 export const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"]}`;
-
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
-}

@@ -9,7 +9,7 @@ import { createLog } from "../../observe/log.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { readyLine } from "../commands/start.ts";
-import { processStatus } from "../supervisor/early-primary.ts";
+import { processStatus } from "../instance/process-status.ts";
 import { supervise } from "../supervisor/supervise.ts";
 import { HOST, type Ports } from "./ports.ts";
 import type { Leg } from "./tour.ts";

@@ -1,43 +1,16 @@
 // Owns watching a primary that the launcher (src/sluice.sh) started before this process became its supervisor: a child of ours that Node did not
 // start and so does not wait for. It stays a zombie until we end, and nobody else can get its pid. Linux only.
-import { readFileSync } from "node:fs";
 import { constants } from "node:os";
+import { processStatus } from "../instance/process-status.ts";
 
 /** Set by the launcher: the pid. */
 const EARLY_ENV = "SLUICE_EARLY";
 /** Between two looks whether it is gone, while there is a reason to look, ms. */
 const LOOK_MS = 10;
-/** In which Linux tells times to programs, whatever it counts in itself. */
-const TICK_MS = 10;
 
 /** What a supervisor needs of a process, whoever started it. */
 export interface PrimaryProcess {
   kill(signal: NodeJS.Signals): boolean;
-}
-
-interface Status {
-  readonly parent: number;
-  readonly ended: boolean;
-  /** As waitpid(2) has it. */
-  readonly wait: number;
-  /** Since the system booted. */
-  readonly createdMs: number;
-}
-
-/** @returns null when there is no such process. proc(5): the fields 3, 4, 22 and 52. */
-export function processStatus(pid: number): Status | null {
-  try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" "); // the name before it may hold anything
-    return {
-      parent: Number(fields[1]),
-      ended: fields[0] === "Z" || fields[0] === "X",
-      wait: Number(fields[49]),
-      createdMs: Number(fields[19]) * TICK_MS,
-    };
-  } catch {
-    return null;
-  }
 }
 
 /** @returns the primary's pid if the launcher left one; once, so that no later process takes it for its own. */

@@ -7,7 +7,7 @@ import net, { type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
-import { processStatus } from "../../../src/control/supervisor/early-primary.ts";
+import { processStatus } from "../../../src/control/instance/process-status.ts";
 import { PATH } from "../../support/gateway.ts";
 import { until } from "../../support/until.ts";
 

@@ -2,7 +2,7 @@
 import { execFileSync } from "node:child_process";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { processStatus, takeEarlyPrimary } from "../../../../src/control/supervisor/early-primary.ts";
+import { takeEarlyPrimary } from "../../../../src/control/supervisor/early-primary.ts";
 
 const MODULE = path.join(import.meta.dirname, "../../../../src/control/supervisor/early-primary.ts");
 
@@ -30,11 +30,4 @@ test.each([undefined, "", "x", "0", "1", String(process.pid), String(process.ppi
   const env = { SLUICE_EARLY: pid };
   expect(takeEarlyPrimary(env)).toBeNull();
   expect(env).toEqual({});
-});
-
-test("this process lives, and was created before now", () => {
-  const status = processStatus(process.pid);
-  expect(status).toMatchObject({ parent: process.ppid, ended: false });
-  expect(status?.createdMs).toBeGreaterThan(0);
-  expect(processStatus(999_999_999)).toBeNull();
 });
