@@ -1,6 +1,6 @@
 // Owns asking Redis for its consumers at intervals: a look costs two look-ups there, all is read when something changed. Knows what Redis said last and
 // why it cannot be had. Must never judge consumers, nor forget them because Redis is away or was emptied.
-import { READ_CONSUMERS } from "../../store/consumer-script.ts";
+import { consumersKey, markerKey, READ_CONSUMERS } from "../../store/consumer-script.ts";
 import { RedisClient, type ScriptStore } from "../../store/redis-client.ts";
 import type { RedisSettings } from "../../store/redis-settings.ts";
 import { type RedisConsumerSet, redisConsumerSet } from "../config/redis-consumers.ts";
@@ -15,11 +15,6 @@ const WHOLE_READ_MS = 60_000;
 const READ_TIMEOUT_MS_MIN = 5000;
 /** Intervals differ by up to this part, so that a fleet does not ask in step. */
 const JITTER = 0.1;
-
-/** The hash of the consumers. */
-export const consumersKey = (prefix: string): string => `${prefix}:consumers`;
-/** What says that they are complete, and which of their versions they are. */
-export const markerKey = (prefix: string): string => `{${prefix}:consumers}:version`;
 
 export interface ConsumerFeedEvents {
   /** Redis answered, and {@link ConsumerFeed.newest} is what it has. */
