@@ -37,7 +37,7 @@ export interface RedisConsumersState {
   readonly connected: boolean;
   /** Consumers of Redis in force. */
   readonly inForce: number;
-  /** The marker that those in force were first read under; null while there are none. */
+  /** The marker that those in force were last seen under; null while there are none. */
   readonly version: string | null;
   /** Since Redis last said what it has; null before the first time. */
   readonly ageMs: number | null;

@@ -40,11 +40,12 @@ export class ConsumerFeed {
   /** Nothing that was read before says anything about what is there now. */
   #readAll = true;
   #wholeMs = 0;
-  #marker = "";
   #tried: () => void = () => {};
   everyMs: number;
   /** What Redis had when it last had a complete set. */
   newest: RedisConsumerSet | null = null;
+  /** Under which it was last seen. */
+  marker = "";
   trouble: string | null = "not connected yet";
   /** When Redis last said what it has, by {@link ConsumerFeedOptions.now}. */
   contactMs: number | null = null;
@@ -97,7 +98,7 @@ export class ConsumerFeed {
     const [key, marker] = [consumersKey(prefix), markerKey(prefix)];
     const nowMs = this.#options.now();
     const known = this.#readAll || nowMs - this.#wholeMs >= WHOLE_READ_MS ? null : this.newest;
-    const args = [this.#marker, known?.entries.length ?? -1, REDIS_CONSUMERS_MAX, REDIS_CONSUMER_BYTES_MAX];
+    const args = [this.marker, known?.entries.length ?? -1, REDIS_CONSUMERS_MAX, REDIS_CONSUMER_BYTES_MAX];
     const reply = await store.run(READ_CONSUMERS, [key, marker], args);
     const [kind, first, flat] = Array.isArray(reply) ? (reply as readonly unknown[]) : [];
     switch (kind) {
@@ -120,7 +121,7 @@ export class ConsumerFeed {
   #take(set: RedisConsumerSet, nowMs: number): void {
     this.#wholeMs = nowMs;
     this.#readAll = false;
-    this.#marker = set.marker;
+    this.marker = set.marker;
     // The same object for the same consumers, whatever the marker: who compares them compares objects.
     if (this.newest?.digest !== set.digest) this.newest = set;
   }

@@ -106,7 +106,7 @@ export class RedisConsumers {
       redis,
       connected: feed.trouble === null,
       inForce: this.#accepted?.entries.length ?? 0,
-      version: this.#accepted?.marker ?? null,
+      version: this.#accepted === feed.newest && feed.newest !== null ? feed.marker : (this.#accepted?.marker ?? null),
       ageMs: feed.contactMs === null ? null : monotonicMs() - feed.contactMs,
       refusals: this.#refusals,
       trouble: feed.trouble ?? refusal,

@@ -86,6 +86,7 @@ export class PlanControl {
   async takeConsumers(reasons: readonly string[]): Promise<ReloadResult> {
     const before = this.#inForce;
     if (before === null) throw new Error("consumers before the first plan");
+    if (before.config.consumersFrom.redis === null) return NOTHING_NEW(before); // a reload ended them meanwhile
     const loading = this.#load(before.content);
     const [newest = null] = this.#deps.consumers.sets;
     // Without the files as they were (a restart found them broken) it takes their mending; that is said once.
@@ -109,6 +110,7 @@ export class PlanControl {
     } else {
       this.reloads.failed++;
       this.#keepNames(this.#inForce?.plan ?? null);
+      if (this.#inForce !== null) this.#deps.consumers.inForce(this.#inForce.config);
       log.error("reload refused: the old configuration stays in force", { reasons, problems: result.problems.map(problemText) });
     }
     return result;
