@@ -25,6 +25,26 @@ export interface InstanceState {
   readonly logSinkDropped: number;
   /** null without Redis. */
   readonly fleet: FleetState | null;
+  /** null unless consumers come from Redis. */
+  readonly redisConsumers: RedisConsumersState | null;
+}
+
+/** How the consumers stand that come from Redis. */
+export interface RedisConsumersState {
+  /** Where Redis is, without credentials. */
+  readonly redis: string;
+  /** Redis says what consumers it has. */
+  readonly connected: boolean;
+  /** Consumers of Redis in force. */
+  readonly inForce: number;
+  /** The marker that those in force were last seen under; null while there are none. */
+  readonly version: string | null;
+  /** Since Redis last said what it has; null before the first time. */
+  readonly ageMs: number | null;
+  /** Sets that were refused since start. */
+  readonly refusals: number;
+  /** Why those in force are not known to be what Redis has; null when they are. */
+  readonly trouble: string | null;
 }
 
 /** How the instance stands to its fleet. */

@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
-import type { BreakerStatus, FleetState, InstanceState } from "./instance-state.ts";
+import type { BreakerStatus, FleetState, InstanceState, RedisConsumersState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +25,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderKeySources(page, state);
   renderInstance(page, totals, state);
   if (state.fleet !== null) renderFleet(page, state.fleet);
+  if (state.redisConsumers !== null) renderRedisConsumers(page, state.redisConsumers);
   return page.text();
 }
 
@@ -224,6 +225,23 @@ function renderFleet(page: Page, fleet: FleetState): void {
     fleet.drift,
   );
   one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
+}
+
+function renderRedisConsumers(page: Page, { connected, inForce, ageMs, refusals, trouble }: RedisConsumersState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_redis_consumers", "gauge", "Consumers of Redis in force.", inForce);
+  one("sluice_redis_consumers_up", "gauge", "1 while Redis says what consumers it has.", connected ? 1 : 0);
+  one("sluice_redis_consumers_current", "gauge", "1 while those in force are what Redis has.", trouble === null ? 1 : 0);
+  one(
+    "sluice_redis_consumers_age_seconds",
+    "gauge",
+    "Since Redis last said what it has; -1 before the first time.",
+    (ageMs ?? -1000) / 1000,
+  );
+  one("sluice_redis_consumers_refused_total", "counter", "Sets of consumers that were refused for a mistake.", refusals);
 }
 
 /** Collects lines; a family's samples must follow its header. */

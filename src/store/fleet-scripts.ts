@@ -7,7 +7,7 @@ export interface Script {
   readonly sha1: string;
 }
 
-const script = (text: string): Script => ({ text, sha1: createHash("sha1").update(text).digest("hex") });
+export const script = (text: string): Script => ({ text, sha1: createHash("sha1").update(text).digest("hex") });
 
 /** Arguments of SYNC that come once, and those of each bucket. */
 export const SYNC_HEAD_ARGS = 6;

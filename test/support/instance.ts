@@ -43,6 +43,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     ],
     logSinkDropped: 5,
     fleet: null,
+    redisConsumers: null,
     ...changes,
   };
 }

@@ -2,14 +2,21 @@
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
+import { ConfigFiles } from "../config/files.ts";
 import { loadConfig } from "../config/load.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
+import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
+import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
   readonly warnings: readonly string[];
+  /** The files as they were read. null: not made of files that can be read. */
+  readonly content: ConfigFiles | null;
+  /** The first set of consumers, when it was another that could be used. */
+  readonly refused: RefusedSet | null;
 }
 
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
@@ -43,11 +50,22 @@ export class PlanSource {
     return this.#picked;
   }
 
-  load(): Loading {
-    const result = loadConfig({ files: this.#files, env: this.#env });
-    this.watched = result.files;
-    if (!result.ok) return { ok: false, problems: result.problems };
-    return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem) };
+  /**
+   * @param sets consumers of Redis to make it with: the first that gives a configuration without mistakes
+   * @param before the files as they were read before; without it they are read
+   */
+  load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Loading {
+    const content = before ?? new ConfigFiles();
+    let refused: RefusedSet | null = null;
+    let problems: readonly ConfigProblem[] = [];
+    for (const set of sets) {
+      const result = loadConfig({ files: this.#files, env: this.#env, content, redisConsumers: set });
+      if (before === null) this.watched = result.files;
+      if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), content, refused };
+      problems = result.problems;
+      if (set !== null) refused ??= { set, problems };
+    }
+    return { ok: false, problems };
   }
 
   /** @throws OperatorError when a free port cannot be picked */

@@ -6,6 +6,7 @@ import type {
   InstanceState,
   KeySourceStatus,
   Phase,
+  RedisConsumersState,
   TargetStatus,
   UpstreamStatus,
   WorkerStatus,
@@ -35,6 +36,8 @@ export interface StatusSources {
   readonly adminTrouble: string | null;
   /** null without Redis. */
   readonly fleet: FleetState | null;
+  /** null unless consumers come from Redis. */
+  readonly redisConsumers: RedisConsumersState | null;
 }
 
 export function instanceState(sources: StatusSources): InstanceState {
@@ -64,11 +67,12 @@ export function instanceState(sources: StatusSources): InstanceState {
     keySources: sources.keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,
+    redisConsumers: sources.redisConsumers,
   };
 }
 
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells, fleet } = sources;
+  const { accessLog, adminTrouble, cells, fleet, redisConsumers } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
   const { lastProblems, inForce } = sources.control;
   return [
@@ -87,6 +91,11 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
     ...(fleet === null || fleet.connected
       ? []
       : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
+    ...(redisConsumers === null || redisConsumers.trouble === null
+      ? []
+      : [
+          `the consumers in Redis (${redisConsumers.redis}) are not up to date, ${redisConsumers.inForce} stay in force: ${redisConsumers.trouble}`,
+        ]),
     ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];

@@ -3,6 +3,7 @@ import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema.ts";
+import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
@@ -22,6 +23,8 @@ export interface PartsOptions {
   readonly testHooks: boolean;
   /** A plan is in force. */
   onInForce(now: InForce): void;
+  /** Redis has other consumers. */
+  onConsumers(): void;
   /** The process cannot mend itself: somebody must replace it. */
   replace(reason: string): void;
 }
@@ -31,6 +34,7 @@ export interface Parts {
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly keys: KeySources;
+  readonly consumers: RedisConsumers;
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly control: PlanControl;
@@ -51,6 +55,7 @@ export function assembleParts(options: PartsOptions): Parts {
     onWarning: (message) => log.warn(message),
     onInfo: (message) => log.info(message),
   });
+  const consumers = new RedisConsumers({ log, onNews: () => options.onConsumers() });
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({
     slots: cells.slots,
@@ -72,6 +77,7 @@ export function assembleParts(options: PartsOptions): Parts {
     workers,
     discovery,
     keys,
+    consumers,
     probes,
     breakers,
     log,
@@ -80,7 +86,7 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, keys, probes, breakers, control, watchdog };
+  return { cells, workers, discovery, keys, consumers, probes, breakers, control, watchdog };
 }
 
 function createWorkers(

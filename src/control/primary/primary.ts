@@ -7,7 +7,6 @@ import { openLogSink } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
-import { formatProblem } from "../config/problem.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -15,13 +14,14 @@ import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../inst
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
-import { packConfig, unpackConfig } from "../plan/plan-control.ts";
+import { packConfig } from "../plan/plan-control.ts";
 import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
 import { AdminDoor } from "./admin-door.ts";
+import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { assembleParts, type Parts } from "./parts.ts";
 import { testActions } from "./test-hooks.ts";
@@ -36,6 +36,8 @@ const REPLACE_RETRY_MS = 30_000;
 const BLOCKED_DRAIN_MS = 5000;
 /** Room beyond headerBytes and uriBytes in the native parser, so that the gateway itself, with a proper answer, refuses what is too large. */
 const HEAD_SLACK_BYTES = 4096;
+/** Reason of a reload that reads no file. */
+const CONSUMERS_CHANGED = "the consumers in Redis changed";
 
 export interface PrimaryOptions {
   readonly files: readonly string[];
@@ -59,33 +61,16 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
       breakerSlot: (name) => primary.breakerSlot(name),
     },
   });
-  const config = await firstConfig(source, options);
-  if (config === null) {
+  const first = await firstConfig(source, options);
+  if (first === null) {
     options.threads.dismiss();
     return 1;
   }
+  const { config } = first;
   // Before any worker loads the native addon: it reads the process's environment once.
   process.env["UWS_HTTP_MAX_HEADERS_SIZE"] = String(config.limits.headerBytes + config.limits.uriBytes + HEAD_SLACK_BYTES);
   const primary = new Primary(options, source, config);
-  return await primary.run(config);
-}
-
-/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
-async function firstConfig(source: PlanSource, { link, log, io }: PrimaryOptions): Promise<Config | null> {
-  const loading = source.load();
-  if (loading.ok) {
-    for (const warning of loading.warnings) log.warn(warning);
-    return loading.config;
-  }
-  const problems = loading.problems.map(formatProblem);
-  const lastGood = link.orders.restart ? await link.lastGood() : null;
-  if (lastGood !== null) {
-    log.error("the configuration is broken: going on with the one that was in force", { problems });
-    return unpackConfig(lastGood);
-  }
-  for (const problem of problems) io.stderr(`${problem}\n`);
-  io.stderr(`the configuration was refused: ${problems.length} ${problems.length === 1 ? "error" : "errors"}\n`);
-  return null;
+  return await primary.run(first);
 }
 
 class Primary {
@@ -132,6 +117,7 @@ class Primary {
       log,
       testHooks,
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
+      onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
     });
     this.#reloader = new Reloader((reasons) => this.#reload(reasons));
@@ -162,6 +148,7 @@ class Primary {
 
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
     await this.#started;
+    if (reasons.every((reason) => reason === CONSUMERS_CHANGED)) return await this.#parts.control.takeConsumers(reasons);
     this.#files.remember();
     const result = await this.#parts.control.reload(reasons);
     this.#files.update(this.#source.watched);
@@ -177,10 +164,10 @@ class Primary {
     return this.#parts.cells.breakerSlot(upstream);
   }
 
-  async run(config: Config): Promise<number> {
+  async run(first: FirstConfig): Promise<number> {
     this.#obeySignals();
     try {
-      await this.#start(config);
+      await this.#start(first);
     } catch (error) {
       this.#options.threads.dismiss();
       this.#directory.withdraw();
@@ -191,9 +178,12 @@ class Primary {
     return await this.#ended;
   }
 
-  async #start(config: Config): Promise<void> {
+  async #start(first: FirstConfig): Promise<void> {
     const { link, threads } = this.#options;
     this.#files.update(this.#source.watched);
+    this.#parts.consumers.restore(first.known);
+    const loaded = await this.#parts.control.withConsumers(first);
+    const { config } = loaded;
     const plan = await this.#source.compile(config, 1);
     const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
     await checkAddressesFree(
@@ -202,7 +192,7 @@ class Primary {
       link.orders.takeover ? REMEDIES.takeover : REMEDIES.start,
     );
     await this.#enterFleet(config);
-    const serving = this.#parts.control.first(config, plan);
+    const serving = this.#parts.control.first(loaded, plan);
     const around = this.#openAround(config, before.length > 0);
     await Promise.all([serving, around]);
     threads.dismiss();
@@ -322,6 +312,7 @@ class Primary {
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
       fleet: this.#fleet?.state() ?? null,
+      redisConsumers: this.#parts.consumers.state(),
     });
   }
 
@@ -363,6 +354,7 @@ class Primary {
     this.#parts.breakers.stop();
     this.#parts.discovery.stop();
     this.#parts.keys.stop();
+    this.#parts.consumers.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.
