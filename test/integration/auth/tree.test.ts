@@ -37,6 +37,7 @@ routes:
   - { name: kept, match: { path: "/kept/**" }, auth: { any: [keys, link], forwardCredentials: true }, to: u }
   - { name: fixed, match: { path: "/fixed/**" }, respond: { body: secret } }
   - { name: moved, match: { path: "/moved/**" }, redirect: { to: /elsewhere } }
+  - { name: linked, match: { path: "/linked/**" }, auth: link, redirect: { to: https://www.example.com/new } }
   - { name: pages, match: { path: "/pages/**" }, cors: { origins: ["https://app.example.com"] }, to: u }
   - { name: scoped, match: { path: "/scoped/**" }, authorize: { scopes: { all: ["orders:read"] } }, to: u }
   - { name: admins, match: { path: "/admins/**" }, authorize: { roles: { any: [admin] } }, to: u }
@@ -191,6 +192,12 @@ describe.each(ENGINES)("%s", (engine) => {
     const { raw } = await rig.upstream.received(path);
     expect(raw).toMatch(/cookie: a=1; b=2\r\n/);
     expect(raw).not.toContain(ANN);
+  });
+
+  it("a redirect does not hand a credential on", async () => {
+    await using client = await rig.connect(engine);
+    client.send(`GET /linked/x?q=1&key=${ANN}&z=2 HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+    expect(valuesOf(await client.response(), "location")).toEqual(["https://www.example.com/new?q=1&z=2"]);
   });
 
   it("credentials are forwarded where that was asked for, and where the route looks for none", async () => {

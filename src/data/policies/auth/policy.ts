@@ -109,6 +109,6 @@ class Auth implements Policy {
   #hideQuery(x: Exchange): void {
     let path = `/?${x.query}`;
     for (const { stripPath } of this.#authenticators) if (stripPath !== null) path = stripPath(path);
-    x.loggedQuery = path.slice(2);
+    x.shownQuery = path.slice(2);
   }
 }

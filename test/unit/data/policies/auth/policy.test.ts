@@ -236,7 +236,7 @@ describe("credentials on their way upstream", () => {
     ] as const) {
       const x = exchange(said, query);
       build(ANY, ...all()).onRequest?.(x);
-      expect(x.loggedQuery).toBe(logged);
+      expect(x.shownQuery).toBe(logged);
     }
   });
 });
