@@ -248,6 +248,15 @@ describe.each(ENGINES)("%s", (engine) => {
       expect.stringMatching(/^Bearer realm="tokens", error="invalid_token", error_description="/),
       'ApiKey realm="keys"',
     ]);
+    expect(await ask(engine, "/tenants/t1/x", [...bearer(good), ...bearer(good)])).toEqual({
+      status: 400,
+      code: "credentials_malformed",
+      challenges: [
+        'Bearer realm="tokens", error="invalid_request", error_description="the request has more than one token"',
+        'ApiKey realm="keys"',
+      ],
+    });
+    expect(await ask(engine, "/tenants/t1/x", bearer(""))).toMatchObject(INVALID);
     expect((await ask(engine, "/tenants/t1/x", [])).challenges).toEqual(['Bearer realm="tokens"', 'ApiKey realm="keys"']);
     // Without claims there is no tenant.
     expect(await ask(engine, "/tenants/t1/x", [key(ANN)])).toMatchObject({ status: 403 });
