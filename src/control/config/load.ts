@@ -9,6 +9,7 @@ import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
+import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
@@ -78,6 +79,7 @@ export function parseConfig(options: {
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
   checkFallThrough(draft, findings);
+  checkThreads(draft, env, findings);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();
