@@ -4,7 +4,7 @@ import { type LimitConfig, limitLabels } from "../../data/policies/rateLimit/lim
 import { sortMatches } from "../../data/route/order.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
-import { authOf } from "./check-auth.ts";
+import { authOf } from "./auth-of.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
 

@@ -3,11 +3,13 @@
 import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkFallThrough } from "./check-fall-through.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
+import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
@@ -87,6 +89,8 @@ export function parseConfig(options: {
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
+  checkFallThrough(draft, findings);
+  checkThreads(draft, env, findings);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();

@@ -1,5 +1,6 @@
 // Mistakes and their messages, each at its place. Layers (environment, overlays, defaults) are in layers.test.ts.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
+import { execFileSync } from "node:child_process";
 import { describe, expect, it } from "vitest";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { BASE, check, good, problemsOf, unmark, withRoutes } from "../../../support/config-text.ts";
@@ -230,6 +231,31 @@ describe("what a later version brings is refused by name", () => {
   check("http2", BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, http2: ‸true }"), `listeners[0].http2: http2 ${LATER}; remove it`);
   check("grpc", BASE.replace("{ targets", "{ protocol: ‸grpc, targets"), `upstreams.users.protocol: protocol: grpc ${LATER}`);
   check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));
+});
+
+describe("what stands for a file that cannot be read is no word that anybody can write", () => {
+  const jwt = (key: string): string =>
+    `auth: { a: { jwt: { issuer: https://id.example.com, audience: api, algorithms: [HS256], ${key} } } }\ndefaults: { auth: a }\n`;
+  check(
+    "as a secret",
+    BASE + jwt("secret: ‸(unreadable)"),
+    "auth.a.jwt.secret: is too short: HS256 needs 32 bytes, HS384 48, HS512 64; make one with `openssl rand -hex 32`",
+  );
+  check(
+    "as keys",
+    BASE + jwt("keys: ‸(unreadable)"),
+    "auth.a.jwt.keys: is neither PEM nor JSON; give file:path of a JWK set or PEM public keys, or the JWK set itself",
+  );
+  check(
+    "as the key of the internal token",
+    `${BASE}identity: { internalToken: { algorithm: HS256, key: ‸(unreadable) } }`,
+    "identity.internalToken.key: expected a secret of at least 32 bytes",
+  );
+  it("it differs from process to process", () => {
+    const print = `console.log((await import(${JSON.stringify(new URL("../../../../src/base/schema.ts", import.meta.url).href)})).UNREADABLE)`;
+    const ask = (): string => execFileSync(process.execPath, ["--input-type=module", "-e", print], { encoding: "utf8" });
+    expect(ask()).not.toBe(ask());
+  });
 });
 
 it("all mistakes are reported at once, sorted, however different", () => {
