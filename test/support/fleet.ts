@@ -44,7 +44,7 @@ export class FleetInstance implements AsyncDisposable {
 
   constructor(redis: RedisConfig) {
     const output = { write: (line: string) => this.said.push(String((JSON.parse(line) as { message: string }).message)) };
-    this.fleet = new Fleet({ redis, table: this.table, log: createLog({ output }) });
+    this.fleet = new Fleet({ redis, table: this.table, pid: 1, breakers: () => [], log: createLog({ output }) });
     this.fleet.start();
   }
 
