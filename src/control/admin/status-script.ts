@@ -202,7 +202,7 @@ function draw(now) {
       String(w.index), dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
       num(w.poolConnections), num(w.poolQueued), latency(w.beatAgeMs), alarm(w.restarts, num(w.restarts)), alarm(w.logDropped, num(w.logDropped)),
     ]), "No workers yet."),
-    ...instance.fleet ? [heading("Fleet"), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], ""),
+    ...instance.fleet ? [heading("Fleet", "this is " + instance.fleet.name), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], ""),
       heading("Breakers of other instances", othersRemark(instance.fleet.breakers)),
       table(["Upstream", "Target", "State", "Instances"], instance.fleet.breakers.breakers.map((b) => [
         b.upstream, el("span.mono", b.target || ""), dot(b.states.open || b.states["forced open"] ? "bad" : "warn", Object.entries(b.states).map(([state, n]) => num(n) + " " + state).join(", ")),

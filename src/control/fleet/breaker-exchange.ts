@@ -1,10 +1,10 @@
 // Owns telling the fleet of this instance's breakers and hearing of the others', through Redis. Primary only.
 // Must never reach a breaker, never be waited for by limits, and never take what Redis says for true before it was read (breaker-report.ts).
-import type { OthersBreakers } from "../../observe/instance-state.ts";
+import type { BreakerStatus, OthersBreakers } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { REPORT, REPORT_HEAD_REPLIES, REPORT_TTL_MS_MAX } from "../../store/fleet-scripts.ts";
 import { type ScriptStore, StoreError } from "../../store/redis-client.ts";
-import type { BreakerState } from "../breakers/breaker-control.ts";
+import type { BreakerPlace } from "../breakers/breaker-driver.ts";
 import { type BreakerReport, REPORT_BYTES_MAX, readReport, writeReport } from "./breaker-report.ts";
 import { MEET_EVERY_MS, MEMBER_TTL_MS } from "./membership.ts";
 import { OthersSummary } from "./others-breakers.ts";
@@ -18,6 +18,11 @@ const REFRESH_MS = 30_000;
 /** Rounds without an answer after which what is known is stale, and after which it is forgotten. */
 const STALE_ROUNDS = 3;
 
+/** What is told of a breaker: BreakerState of breaker-control.ts has it. */
+export interface BreakerNow extends BreakerPlace {
+  readonly status: Pick<BreakerStatus, "phase">;
+}
+
 export interface BreakerExchangeOptions {
   readonly store: ScriptStore;
   /** Of the shard of Redis that all instances share. */
@@ -26,7 +31,8 @@ export interface BreakerExchangeOptions {
   /** What operators know the instance by. */
   readonly name: string;
   readonly syncIntervalMs: number;
-  readonly read: () => readonly BreakerState[];
+  /** All breakers of this instance, as they are now. */
+  readonly read: () => readonly BreakerNow[];
   readonly log: Log;
   readonly now: () => number;
 }

@@ -7,9 +7,8 @@ import type { Log } from "../../observe/log.ts";
 import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
-import type { BreakerState } from "../breakers/breaker-control.ts";
 import type { RedisConfig } from "../config/schema-redis.ts";
-import { BreakerExchange } from "./breaker-exchange.ts";
+import { BreakerExchange, type BreakerNow } from "./breaker-exchange.ts";
 import { instanceName } from "./breaker-report.ts";
 import { FleetSync } from "./fleet-sync.ts";
 import { shardTag } from "./shard.ts";
@@ -25,7 +24,7 @@ export interface FleetOptions {
   /** Of the process to signal: with the host's name, what other instances call this one. */
   readonly pid: number;
   /** All breakers of this instance, as they are now. */
-  readonly breakers: () => readonly BreakerState[];
+  readonly breakers: () => readonly BreakerNow[];
   readonly log: Log;
 }
 
