@@ -39,7 +39,8 @@ export class OthersSummary {
       leftOut += report.leftOut;
       for (const breaker of report.breakers) add(sums, breaker, report.name);
     }
-    const listed = [...sums.values()].sort((a, b) => b.total - a.total || (placeKey(a) < placeKey(b) ? -1 : 1)).slice(0, OTHERS_MAX);
+    const sorted = [...sums].sort(([keyA, a], [keyB, b]) => b.total - a.total || (keyA < keyB ? -1 : 1));
+    const listed = sorted.slice(0, OTHERS_MAX).map(([, sum]) => sum);
     this.breakers = listed.map(({ upstream, target, states, instances }) => ({ upstream, target, states, instances }));
     this.leftOut = leftOut + sums.size - listed.length;
     this.#say(listed.filter(({ stopped }) => stopped > 0));
