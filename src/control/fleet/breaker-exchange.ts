@@ -6,7 +6,7 @@ import { REPORT, REPORT_HEAD_REPLIES, REPORT_TTL_MS_MAX } from "../../store/flee
 import { type ScriptStore, StoreError } from "../../store/redis-client.ts";
 import type { BreakerPlace } from "../breakers/breaker-driver.ts";
 import { type BreakerReport, REPORT_BYTES_MAX, readReport, writeReport } from "./breaker-report.ts";
-import { MEET_EVERY_MS, MEMBER_TTL_MS } from "./membership.ts";
+import { MEET_EVERY_MS, memberTtlMs } from "./membership.ts";
 import { OthersSummary } from "./others-breakers.ts";
 
 /** Instances that are remembered: FLEET_SIZE_MAX of the configuration. */
@@ -15,7 +15,7 @@ const REPORTS_MAX = 1000;
 export const PAGE = 128;
 /** All are asked for anew, whatever we believe to know: then nothing that went wrong stays wrong, ms. */
 const REFRESH_MS = 30_000;
-/** Rounds without an answer after which what is known is stale, and after which it is forgotten. */
+/** Rounds without an answer after which what is known is stale. It is forgotten when an instance that is silent for so long is held to be dead. */
 const STALE_ROUNDS = 3;
 
 /** What is told of a breaker: BreakerState of breaker-control.ts has it. */
@@ -68,7 +68,7 @@ export class BreakerExchange {
     const everyMs = Math.max(MEET_EVERY_MS, syncIntervalMs);
     this.#options = options;
     this.#keys = [key("breakers:ends"), key("breakers:news"), key("breakers:reports")];
-    this.#ttlMs = Math.min(REPORT_TTL_MS_MAX, Math.max(MEMBER_TTL_MS, STALE_ROUNDS * everyMs));
+    this.#ttlMs = Math.min(REPORT_TTL_MS_MAX, memberTtlMs(syncIntervalMs));
     this.#staleMs = STALE_ROUNDS * everyMs;
     this.#summary = new OthersSummary(log);
   }

@@ -8,7 +8,7 @@ import { MEET } from "../../store/fleet-scripts.ts";
 import type { ScriptStore } from "../../store/redis-client.ts";
 import { FleetCounts } from "./fleet-status.ts";
 import { type BucketName, LEASE_MS, LeaseBook } from "./lease-book.ts";
-import { MEET_EVERY_MS, MEMBER_TTL_MS, Membership } from "./membership.ts";
+import { MEET_EVERY_MS, Membership, memberTtlMs } from "./membership.ts";
 import { type Item, Shard, type ShardAnswer } from "./shard.ts";
 
 /** Buckets taken from the table for one round: one to two milliseconds inside Redis. */
@@ -85,7 +85,7 @@ export class FleetSync {
   constructor(options: FleetSyncOptions) {
     const { store, prefix, instance, now } = options;
     this.#options = options;
-    this.#members = new Membership(options.expectedSize);
+    this.#members = new Membership(options.expectedSize, memberTtlMs(options.syncIntervalMs));
     this.#shards = Array.from({ length: store.shards }, (_, index) => new Shard({ index, store, prefix, instance, now }));
     this.#setFleet();
   }
@@ -202,9 +202,9 @@ export class FleetSync {
 
   async #meet(leave: boolean): Promise<void> {
     const [first] = this.#shards;
-    const { store, instance, now } = this.#options;
+    const { store, instance, now, syncIntervalMs } = this.#options;
     if (first === undefined) return;
-    const reply = await store.run(MEET, [first.key("members")], [instance, MEMBER_TTL_MS, leave ? 1 : 0]);
+    const reply = await store.run(MEET, [first.key("members")], [instance, memberTtlMs(syncIntervalMs), leave ? 1 : 0]);
     if (leave) return;
     this.#metMs = now();
     const instances = Array.isArray(reply) ? Number(reply[1]) : 1;
