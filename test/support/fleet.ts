@@ -1,7 +1,7 @@
 // Owns instances of a fleet inside the test's own process: the real table, the real reconciliation and the real client, on a real Redis.
 import { monotonicMs } from "../../src/base/clock.ts";
 import type { RedisConfig } from "../../src/control/config/schema-redis.ts";
-import type { BreakerNow } from "../../src/control/fleet/breaker-exchange.ts";
+import type { ReportedBreaker } from "../../src/control/fleet/breaker-report.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { LimitLedger } from "../../src/shared/limit-ledger.ts";
@@ -42,7 +42,7 @@ export class FleetInstance implements AsyncDisposable {
   /** Messages of the log, in order. */
   readonly said: string[] = [];
   /** What it tells the others of its breakers; a test may change it. */
-  breakers: readonly BreakerNow[] = [];
+  breakers: readonly ReportedBreaker[] = [];
   #stopped = false;
 
   /** @param pid what the others know it by, as they share the host's name */

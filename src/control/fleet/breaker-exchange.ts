@@ -1,27 +1,22 @@
 // Owns telling the fleet of this instance's breakers and hearing of the others', through Redis. Primary only.
 // Must never reach a breaker, never be waited for by limits, and never take what Redis says for true before it was read (breaker-report.ts).
-import type { BreakerStatus, OthersBreakers } from "../../observe/instance-state.ts";
+import type { OthersBreakers } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { REPORT, REPORT_HEAD_REPLIES, REPORT_TTL_MS_MAX } from "../../store/fleet-scripts.ts";
 import { type ScriptStore, StoreError } from "../../store/redis-client.ts";
-import type { BreakerPlace } from "../breakers/breaker-driver.ts";
-import { type BreakerReport, REPORT_BYTES_MAX, readReport, writeReport } from "./breaker-report.ts";
+import { type BreakerReport, REPORT_BYTES_MAX, type ReportedBreaker, readReport, writeReport } from "./breaker-report.ts";
 import { MEET_EVERY_MS, memberTtlMs } from "./membership.ts";
 import { OthersSummary } from "./others-breakers.ts";
 
 /** Instances that are remembered: FLEET_SIZE_MAX of the configuration. */
 const REPORTS_MAX = 1000;
-/** Reports in one answer: at most a megabyte. Further ones come with the next. */
+/** Reports in one answer, at most a megabyte, and answers in one round. Further ones come with the next. */
 export const PAGE = 128;
+const PAGES_MAX = 4;
 /** All are asked for anew, whatever we believe to know: then nothing that went wrong stays wrong, ms. */
 const REFRESH_MS = 30_000;
 /** Rounds without an answer after which what is known is stale. It is forgotten when an instance that is silent for so long is held to be dead. */
 const STALE_ROUNDS = 3;
-
-/** What is told of a breaker: BreakerState of breaker-control.ts has it. */
-export interface BreakerNow extends BreakerPlace {
-  readonly status: Pick<BreakerStatus, "phase">;
-}
 
 export interface BreakerExchangeOptions {
   readonly store: ScriptStore;
@@ -31,8 +26,8 @@ export interface BreakerExchangeOptions {
   /** What operators know the instance by. */
   readonly name: string;
   readonly syncIntervalMs: number;
-  /** All breakers of this instance, as they are now. */
-  readonly read: () => readonly BreakerNow[];
+  /** This instance's breakers that are not closed, now. */
+  readonly read: () => readonly ReportedBreaker[];
   readonly log: Log;
   readonly now: () => number;
 }
@@ -114,11 +109,15 @@ export class BreakerExchange {
   }
 
   async #exchange(): Promise<void> {
+    if (this.#met === null && this.#options.now() - this.#metAllMs >= REFRESH_MS) this.#askForAll();
+    for (let page = 0; page < PAGES_MAX; page++) if (!(await this.#page())) return;
+  }
+
+  /** @returns whether there is more to hear */
+  async #page(): Promise<boolean> {
     const { now, name, read, instance } = this.#options;
     const sentMs = now();
-    if (this.#met === null && sentMs - this.#metAllMs >= REFRESH_MS) this.#askForAll();
-    const breakers = read().map(({ upstream, target, status }) => ({ upstream, target, phase: status.phase }));
-    const [highest, count, more, foreign, news] = answerOf(await this.#run(writeReport(name, breakers)));
+    const [highest, count, more, foreign, news] = answerOf(await this.#run(writeReport(name, read())));
     this.#known = highest;
     this.#ignored += foreign;
     let changed = false;
@@ -128,6 +127,7 @@ export class BreakerExchange {
     this.#trouble = null;
     // Not before all were heard once: the log would call new what is only late.
     if (changed && Number.isFinite(this.#heardMs)) this.#summary.update(this.#readable());
+    return more;
   }
 
   #readable(): BreakerReport[] {

@@ -8,8 +8,8 @@ import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
 import type { RedisConfig } from "../config/schema-redis.ts";
-import { BreakerExchange, type BreakerNow } from "./breaker-exchange.ts";
-import { instanceName } from "./breaker-report.ts";
+import { BreakerExchange } from "./breaker-exchange.ts";
+import { instanceName, type ReportedBreaker } from "./breaker-report.ts";
 import { FleetSync } from "./fleet-sync.ts";
 import { shardTag } from "./shard.ts";
 
@@ -23,8 +23,8 @@ export interface FleetOptions {
   readonly table: FleetTable;
   /** Of the process to signal: with the host's name, what other instances call this one. */
   readonly pid: number;
-  /** All breakers of this instance, as they are now. */
-  readonly breakers: () => readonly BreakerNow[];
+  /** This instance's breakers that are not closed, now. */
+  readonly breakers: () => readonly ReportedBreaker[];
   readonly log: Log;
 }
 

@@ -237,7 +237,7 @@ class Primary {
     const { Fleet } = await import("../fleet/fleet.ts");
     const { breakers, cells } = this.#parts;
     const { pid } = this.#options.link;
-    this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.states(), log: this.#log });
+    this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.notClosed(), log: this.#log });
   }
 
   async #takeOver(instance: InstanceRecord): Promise<void> {

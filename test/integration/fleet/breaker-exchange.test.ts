@@ -2,7 +2,8 @@
 // never notice.
 import { isDeepStrictEqual } from "node:util";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { type BreakerNow, PAGE } from "../../../src/control/fleet/breaker-exchange.ts";
+import { PAGE } from "../../../src/control/fleet/breaker-exchange.ts";
+import type { ReportedBreaker } from "../../../src/control/fleet/breaker-report.ts";
 import { PHASE } from "../../../src/shared/breaker-word.ts";
 import { type FleetInstance, FleetOf, redisAt } from "../../support/fleet.ts";
 import { RedisServer } from "../../support/redis.ts";
@@ -15,7 +16,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]());
 beforeEach(() => void server.cli("flushall"));
 
-const breaker = (phase: number, upstream = "users", target: string | null = null): BreakerNow => ({ upstream, target, status: { phase } });
+const breaker = (phase: number, upstream = "users", target: string | null = null): ReportedBreaker => ({ upstream, target, phase });
 const others = (instance: FleetInstance) => instance.state.breakers;
 const KEYS = ["{test:0}:breakers:ends", "{test:0}:breakers:news", "{test:0}:breakers:reports"] as const;
 const [ENDS, NEWS, REPORTS] = KEYS;

@@ -28,7 +28,7 @@ async function expectShared(fleet: FleetOf, key = "shared"): Promise<void> {
   await b.settled();
   expect(b.spend(onB)).toBe(REFUSED);
   const upstream = key.replaceAll(" ", "-");
-  a.breakers = [{ upstream, target: null, status: { phase: PHASE.open } }];
+  a.breakers = [{ upstream, target: null, phase: PHASE.open }];
   await until(
     "the other hears of a breaker",
     () => b.state.breakers.breakers.some((each) => each.upstream === upstream && each.states["open"] === 1),
