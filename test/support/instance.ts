@@ -67,6 +67,28 @@ export function fleetState(changes: Partial<FleetState> = {}): FleetState {
     entries: 4000,
     drift: 5.5,
     leases: 3,
+    name: "gw-1:4711",
+    breakers: {
+      knowledge: "fresh",
+      ageMs: 120,
+      instances: 7,
+      breakers: [
+        {
+          upstream: "users",
+          target: "http://10.0.0.1:9001",
+          states: { open: 2, "half-open": 1 },
+          instances: [
+            { name: "gw-2:17", state: "open" },
+            { name: "gw-3:17", state: "open" },
+            { name: "gw-4:17", state: "half-open" },
+          ],
+        },
+      ],
+      leftOut: 0,
+      ignored: 4,
+      failures: 1,
+      trouble: null,
+    },
     ...changes,
   };
 }

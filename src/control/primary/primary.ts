@@ -225,7 +225,9 @@ class Primary {
   async #enterFleet({ redis }: Config): Promise<void> {
     if (redis === null) return;
     const { Fleet } = await import("../fleet/fleet.ts");
-    this.#fleet = new Fleet({ redis, table: this.#parts.cells.limits, log: this.#log });
+    const { breakers, cells } = this.#parts;
+    const { pid } = this.#options.link;
+    this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.notClosed(), log: this.#log });
   }
 
   async #takeOver(instance: InstanceRecord): Promise<void> {
