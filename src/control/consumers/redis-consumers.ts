@@ -37,7 +37,7 @@ export class RedisConsumers {
   /** What to make a configuration with, the best first. */
   get sets(): readonly (RedisConsumerSet | null)[] {
     const newest = this.#feed?.feed.newest ?? null;
-    return newest === null || newest === this.#accepted ? [this.#accepted] : [newest, this.#accepted];
+    return newest === null || isSame(newest, this.#accepted) ? [this.#accepted] : [newest, this.#accepted];
   }
 
   /** What an earlier life of this instance had in force. */
@@ -58,7 +58,7 @@ export class RedisConsumers {
       now: monotonicMs,
       random: Math.random,
       looked: () => {
-        if (feed.newest !== this.#accepted && feed.newest !== this.#refused?.set) this.#onNews();
+        if (!isSame(feed.newest, this.#accepted) && !isSame(feed.newest, this.#refused?.set ?? null)) this.#onNews();
       },
       trouble: (reason) => this.#sayTrouble(reason),
     });
@@ -76,8 +76,7 @@ export class RedisConsumers {
   /** A configuration is in force. */
   inForce({ consumersFrom, redisConsumers }: Config): void {
     this.#accepted = redisConsumers;
-    if (this.#refused !== null && this.#refused.set !== this.#feed?.feed.newest) this.#refused = null;
-    if (redisConsumers !== null && redisConsumers === this.#refused?.set) this.#refused = null;
+    if (isSame(redisConsumers, this.#refused?.set ?? null)) this.#refused = null;
     if (consumersFrom.redis === null) this.stop();
     else if (this.#feed !== null) this.#feed.feed.everyMs = consumersFrom.redis.everyMs;
   }
@@ -100,13 +99,14 @@ export class RedisConsumers {
   state(): RedisConsumersState | null {
     if (this.#feed === null) return null;
     const { feed, redis } = this.#feed;
-    const [first] = this.#refused?.problems ?? [];
-    const refusal = first === undefined ? null : `refused (problems: ${this.#refused?.problems.length}), first: ${formatProblem(first)}`;
+    const problems = isSame(feed.newest, this.#refused?.set ?? null) ? (this.#refused?.problems ?? []) : [];
+    const [first] = problems;
+    const refusal = first === undefined ? null : `refused (problems: ${problems.length}), first: ${formatProblem(first)}`;
     return {
       redis,
       connected: feed.trouble === null,
       inForce: this.#accepted?.entries.length ?? 0,
-      version: this.#accepted === feed.newest && feed.newest !== null ? feed.marker : (this.#accepted?.marker ?? null),
+      version: isSame(feed.newest, this.#accepted) ? feed.marker : (this.#accepted?.marker ?? null),
       ageMs: feed.contactMs === null ? null : monotonicMs() - feed.contactMs,
       refusals: this.#refusals,
       trouble: feed.trouble ?? refusal,
@@ -130,3 +130,6 @@ export class RedisConsumers {
       });
   }
 }
+
+/** @returns whether both are there and hold the same consumers */
+const isSame = (a: RedisConsumerSet | null, b: RedisConsumerSet | null): boolean => a !== null && a.digest === b?.digest;

@@ -255,6 +255,18 @@ describe("a set with a mistake", () => {
     expect((await shown(gateway)).concerns).toBe("");
   });
 
+  it("that is taken back: nothing has happened", async () => {
+    write({ acme: withKeys("acme-1") });
+    const gateway = await start();
+    write({ bad: "no JSON" });
+    await gateway.said(REFUSED);
+    write({ bad: null });
+    await untilTold("concerns", "", async () => (await shown(gateway)).concerns);
+    expect((await shown(gateway)).state).toMatchObject({ inForce: 1, version: "3", refusals: 1, trouble: null });
+    expect(gateway.lines("reloaded")).toEqual([]);
+    expect(await callKey(gateway, "acme-1")).toBe("200 acme");
+  });
+
   it("because of the file: the file is refused", async () => {
     write({ acme: withKeys("acme-1") });
     const gateway = await start();
@@ -375,5 +387,24 @@ describe("files and Redis", () => {
     write({ globex: withKeys("globex-1") });
     await becomes(gateway, "acme-1", "401");
     await becomes(gateway, "globex-1", "200 globex");
+  });
+
+  it("a primary that starts anew and finds broken files: a change of the consumers waits until they are mended, and it says so", async () => {
+    write({ acme: withKeys("acme-1") });
+    const gateway = await start();
+    gateway.writeConfig("");
+    await gateway.said("reload refused: the old configuration stays in force");
+    const before = gateway.primaryPid;
+    process.kill(before, "SIGKILL");
+    await until("another primary serves", () => gateway.primaryPid > 0 && gateway.primaryPid !== before, 20_000);
+    await becomes(gateway, "acme-1", "200 acme");
+    expect((await shown(gateway)).concerns).toBe("");
+    write({ globex: withKeys("globex-1") });
+    expect(String((await gateway.said(REFUSED))["problems"])).toContain("the file holds no configuration");
+    await becomes(gateway, "globex-1", "401");
+    expect(gateway.lines(REFUSED)).toHaveLength(1);
+    gateway.writeConfig(config(server.port));
+    await becomes(gateway, "globex-1", "200 globex");
+    expect((await shown(gateway)).concerns).toBe("");
   });
 });
