@@ -9,6 +9,7 @@ import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkTls } from "./check-tls.ts";
+import { allowedCpus, checkWorkers } from "./check-workers.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
@@ -52,8 +53,10 @@ export function parseConfig(options: {
   readonly texts: readonly { readonly file: string; readonly text: string }[];
   readonly env?: Env;
   readonly files?: ConfigFiles;
+  /** CPUs that this process may use. */
+  readonly cpus?: () => readonly number[] | null;
 }): LoadResult {
-  const { texts, env = {}, files = new ConfigFiles() } = options;
+  const { texts, env = {}, files = new ConfigFiles(), cpus = allowedCpus } = options;
   const names = texts.map((text) => text.file);
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
@@ -76,6 +79,7 @@ export function parseConfig(options: {
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
+  checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();

@@ -2,13 +2,16 @@
 import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
+import { allowedCpus } from "../config/check-workers.ts";
 import type { Config } from "../config/schema.ts";
+import { WORKERS_MAX, type WorkersConfig } from "../config/schema-instance.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
+import { CpuPins } from "../workers/cpu-pins.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
@@ -35,11 +38,13 @@ export interface Parts {
   readonly breakers: BreakerControl;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
+  /** null: workers run where the kernel puts them. */
+  readonly pins: CpuPins | null;
 }
 
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
-  const count = config.workers === "auto" ? availableParallelism() : config.workers;
+  const { count, cpus } = workersOf(config.workers, availableParallelism(), allowedCpus());
   const cells = new SharedCells(count + SPARE_CELLS, {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
@@ -80,7 +85,25 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, keys, probes, breakers, control, watchdog };
+  const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
+  return { cells, workers, discovery, keys, probes, breakers, control, watchdog, pins };
+}
+
+/** How many workers there are, and where they belong. @param cores for `auto` @param allowed CPUs of this process; null where that cannot be told */
+export function workersOf(
+  { count, cpus }: WorkersConfig,
+  cores: number,
+  allowed: readonly number[] | null,
+): { readonly count: number; readonly cpus: readonly number[] | null } {
+  const named = cpus === "auto" ? allowed : cpus;
+  if (count !== "auto") return { count, cpus: named };
+  return { count: named === null ? cores : Math.min(named.length, WORKERS_MAX), cpus: named };
+}
+
+function isLinux(log: Log): boolean {
+  if (process.platform === "linux") return true;
+  log.warn("workers.cpus needs Linux: the system chooses the workers' CPUs");
+  return false;
 }
 
 function createWorkers(

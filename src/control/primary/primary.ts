@@ -214,12 +214,14 @@ class Primary {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
       this.#parts.cells.limitWatch.look(this.#log);
+      this.#parts.pins?.look(this.#parts.workers.status());
     }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();
     const urls = plan.listeners.map(listenerUrl);
     link.send({ kind: "ready", urls, version: plan.version, ports: this.#source.picked });
     if (!link.supervised) this.#options.onReady(urls, plan.version);
+    this.#parts.pins?.look(this.#parts.workers.status());
     if (this.#stopping) this.#drain();
   }
 
@@ -316,6 +318,7 @@ class Primary {
       cells: this.#parts.cells,
       control: this.#parts.control,
       workers: this.#parts.workers,
+      pins: this.#parts.pins,
       endpoints: this.#parts.discovery.endpoints,
       keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
