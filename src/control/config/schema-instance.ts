@@ -15,6 +15,8 @@ const ENGINE_TIMEOUT_MS_MAX = 960_000;
 const MAX_BYTES = 2 ** 40;
 const bytes = (min: number) => size().refine((n) => n >= min && n <= MAX_BYTES, `expected at least ${min} bytes and at most 1024GiB`);
 
+const isMap = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input);
+
 const workerCount = () =>
   z.union([z.literal("auto"), count(1, WORKERS_MAX)], { error: `expected auto or a number from 1 to ${WORKERS_MAX}` });
 
@@ -58,7 +60,10 @@ export const workers = z
           }),
       }),
     ],
-    { error: `expected auto, a number from 1 to ${WORKERS_MAX}, or a map with count and cpus` },
+    {
+      // What is wrong inside of a map says its own message.
+      error: ({ input }) => (isMap(input) ? undefined : `expected auto, a number from 1 to ${WORKERS_MAX}, or a map with count and cpus`),
+    },
   )
   .transform(
     (value): WorkersConfig => (typeof value === "object" ? { count: value.count, cpus: value.cpus ?? null } : { count: value, cpus: null }),

@@ -34,7 +34,7 @@ describe("forms", () => {
   check("unknown key", `${BASE}workers: { ‸cpu: [0] }`, "workers.cpu: unknown key; did you mean `cpus`?");
   check("no list", `${BASE}workers: { cpus: ‸0- }`, "workers.cpus: expected auto or CPUs such as 0-3,8 or [0, 1]");
   check("one number", `${BASE}workers: { cpus: ‸2 }`, "workers.cpus: expected auto or CPUs such as 0-3,8 or [0, 1]");
-  check("no CPU", `${BASE}workers: { cpus: ‸[] }`, "workers.cpus: expected at least 1 entries");
+  check("no CPU", `${BASE}workers: { cpus: ‸[] }`, "workers.cpus: expected at least 1 entry");
   check("count out of range", `${BASE}workers: { count: ‸65 }`, "workers.count: expected at most 64");
 });
 
