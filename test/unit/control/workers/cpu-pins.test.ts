@@ -36,7 +36,7 @@ const affinity = (thread: number): string =>
   /^Cpus_allowed_list:\t(.*)$/m.exec(fs.readFileSync(`/proc/self/task/${thread}/status`, "utf8"))?.[1] ?? "";
 
 test("seats take the CPUs in their order, from the first again when there are more", async () => {
-  const seats = [];
+  const seats: { readonly seat: number; readonly kernelThread: number }[] = [];
   for (const seat of [0, 1, 2]) seats.push({ seat, kernelThread: await startThread() });
   const { pins: it, lines } = pins([LAST, ALLOWED[0] ?? 0]);
   it.look(seats);
