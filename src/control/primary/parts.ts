@@ -4,7 +4,6 @@ import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
 import { allowedCpus } from "../config/check-workers.ts";
 import type { Config } from "../config/schema.ts";
-import { WORKERS_MAX, type WorkersConfig } from "../config/schema-instance.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
@@ -13,6 +12,7 @@ import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
+import { workersOf } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -87,17 +87,6 @@ export function assembleParts(options: PartsOptions): Parts {
   });
   const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
   return { cells, workers, discovery, keys, probes, breakers, control, watchdog, pins };
-}
-
-/** How many workers there are, and where they belong. @param cores for `auto` @param allowed CPUs of this process; null where that cannot be told */
-export function workersOf(
-  { count, cpus }: WorkersConfig,
-  cores: number,
-  allowed: readonly number[] | null,
-): { readonly count: number; readonly cpus: readonly number[] | null } {
-  const named = cpus === "auto" ? allowed : cpus;
-  if (count !== "auto") return { count, cpus: named };
-  return { count: named === null ? cores : Math.min(named.length, WORKERS_MAX), cpus: named };
 }
 
 function isLinux(log: Log): boolean {

@@ -53,6 +53,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     files: options.files,
     env: options.io.env,
     picked: options.link.orders.ports,
+    warn: (message) => options.log.warn(message),
     slots: {
       metricSlot: (name) => primary.totals.routeNames.slot(name),
       limitSlot: (name) => primary.totals.limitNames.slot(name),

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { parseConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
-import { workersOf } from "../../../../src/control/primary/parts.ts";
+import { workersOf } from "../../../../src/control/workers/worker-count.ts";
 import { BASE, check, good } from "../../../support/config-text.ts";
 
 const load = (workers: string, allowed: readonly number[] | null) =>
