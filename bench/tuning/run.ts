@@ -1,5 +1,5 @@
 // Measures what each knob of the README's chapter "Tuning" does: gateways that differ in one setting, driven in turns against one origin.
-// Run: npm run -s build && node bench/tuning/run.ts [KNOB...] [--rounds 5] [--seconds 2] [--json]. Needs nginx and wrk. Without names: all.
+// Run: npm run bench:tuning -- [KNOB...] [--rounds 5] [--seconds 2] [--json]. Needs nginx and wrk. Without names: all.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";

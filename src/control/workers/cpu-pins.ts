@@ -28,7 +28,7 @@ export class CpuPins {
   /** Seat -> the thread that is on its CPU. */
   readonly #pinned = new Map<number, number>();
   /** Threads that could not be moved: not tried again. Those that are gone are forgotten. */
-  readonly #given = new Set<number>();
+  readonly #abandoned = new Set<number>();
   #looking = false;
   #lookedMs = Number.NEGATIVE_INFINITY;
   /** Why workers are not where they belong; null when they are. */
@@ -46,7 +46,7 @@ export class CpuPins {
   /** From time to time: returns at once, works in the background. Never throws. */
   look(seats: readonly Seat[]): void {
     const serving = seats.filter((each) => each.kernelThread !== 0);
-    const news = serving.some((each) => this.cpuOf(each) === null && !this.#given.has(each.kernelThread));
+    const news = serving.some((each) => this.cpuOf(each) === null && !this.#abandoned.has(each.kernelThread));
     const now = performance.now();
     if (this.#looking || (!news && now - this.#lookedMs < LOOK_AGAIN_MS)) return;
     this.#looking = true;
@@ -65,15 +65,16 @@ export class CpuPins {
   async #align(serving: readonly Seat[]): Promise<void> {
     // Asynchronous on purpose: it makes this thread, which is not pinned, the one that starts Node's thread pool. Threads inherit.
     const threads = (await readdir("/proc/self/task")).map(Number);
-    for (const thread of this.#given) if (!threads.includes(thread)) this.#given.delete(thread);
+    for (const thread of this.#abandoned) if (!threads.includes(thread)) this.#abandoned.delete(thread);
     for (const { seat, kernelThread } of serving) await this.#pin(seat, kernelThread);
     const own = new Set(serving.map((each) => each.kernelThread));
-    for (const thread of threads) if (!own.has(thread)) await this.#release(thread);
+    const all = await affinityOf(process.pid);
+    for (const thread of threads) if (all !== null && !own.has(thread)) await this.#release(thread, all);
     if (serving.every((each) => this.cpuOf(each) !== null)) this.trouble = null;
   }
 
   async #pin(seat: number, thread: number): Promise<void> {
-    if (this.#given.has(thread)) return;
+    if (this.#abandoned.has(thread)) return;
     const cpu = this.#wanted(seat);
     const before = await affinityOf(thread);
     if (before === null) return; // gone meanwhile
@@ -90,21 +91,21 @@ export class CpuPins {
       this.#options.log.info("a worker is pinned", { worker: seat, cpu, thread });
       return;
     }
-    this.#given.add(thread);
+    this.#abandoned.add(thread);
     this.#fail(`worker ${seat} is not pinned to CPU ${cpu}: ${problem ?? `it may run on ${after}`}`, { worker: seat, cpu });
   }
 
   /**
    * A thread that a pinned worker has started (to verify tokens) has inherited its one CPU, and would take it from the worker. So would a
-   * worker that failed and finishes its requests beside its replacement.
+   * worker that failed and finishes its requests beside its replacement. @param all CPUs of the main thread
    */
-  async #release(thread: number): Promise<void> {
-    const [mask, all] = [await affinityOf(thread), await affinityOf(process.pid)];
-    if (mask === null || all === null || mask === all || this.#given.has(thread)) return;
+  async #release(thread: number, all: string): Promise<void> {
+    const mask = await affinityOf(thread);
+    if (mask === null || mask === all || this.#abandoned.has(thread)) return;
     if (!this.#options.cpus.some((cpu) => mask === String(cpu))) return; // not by inheritance
     const problem = await this.#move(thread, all);
     if (problem === null) return;
-    this.#given.add(thread);
+    this.#abandoned.add(thread);
     this.#options.log.warn("a worker's helper thread stays on the worker's CPU", { thread, reason: problem });
   }
 
