@@ -116,6 +116,8 @@ export interface WorkerStatus {
   /** Times that this seat was filled again after a failure. */
   readonly restarts: number;
   readonly beatAgeMs: number;
+  /** The CPU that it is pinned to; null where the kernel chooses. */
+  readonly cpu: number | null;
 }
 
 export interface UpstreamStatus {

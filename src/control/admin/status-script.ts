@@ -199,7 +199,7 @@ function draw(now) {
     table(["Code", "Meaning", "#Recent", "#Ever"], errors.map((e) => [...e.recent === 0 ? [IDLE] : [], el("span.mono", e.code), e.title, num(e.recent), num(e.count)]), "None so far."),
     heading("Workers", "now"),
     table(["Worker", "State", "Event loop", "#In flight", "#Connections", "#Pool", "#Queued", "#Last beat", "#Restarts", "#Log dropped"], now.workers.map((w) => [
-      String(w.index), dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
+      w.cpu === null ? String(w.index) : w.index + " on CPU " + w.cpu, dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
       num(w.poolConnections), num(w.poolQueued), latency(w.beatAgeMs), alarm(w.restarts, num(w.restarts)), alarm(w.logDropped, num(w.logDropped)),
     ]), "No workers yet."),
     ...instance.fleet ? [heading("Fleet", "this is " + instance.fleet.name), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], ""),

@@ -11,6 +11,7 @@ import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
 import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
+import { allowedCpus, checkWorkers } from "./check-workers.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
@@ -63,8 +64,10 @@ export function parseConfig(options: {
   readonly env?: Env;
   readonly files?: ConfigFiles;
   readonly redisConsumers?: RedisConsumerSet | null;
+  /** CPUs that this process may use. */
+  readonly cpus?: () => readonly number[] | null;
 }): LoadResult {
-  const { texts, env = {}, files = new ConfigFiles(), redisConsumers = null } = options;
+  const { texts, env = {}, files = new ConfigFiles(), redisConsumers = null, cpus = allowedCpus } = options;
   const names = texts.map((text) => text.file);
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
@@ -91,6 +94,7 @@ export function parseConfig(options: {
   checkConsumers(draft, findings);
   checkFallThrough(draft, findings);
   checkThreads(draft, env, findings);
+  checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();

@@ -1,6 +1,8 @@
 // Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
+import { availableParallelism } from "node:os";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
+import { allowedCpus } from "../config/check-workers.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles } from "../config/files.ts";
 import { loadConfig } from "../config/load.ts";
@@ -9,6 +11,8 @@ import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
 import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
+import { workersOf } from "../workers/worker-count.ts";
+import { fitOpenFiles, openFilesMax } from "./open-files.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -27,7 +31,11 @@ export class PlanSource {
   readonly #files: readonly string[];
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #slots: MetricSlots;
+  readonly #warn: (message: string) => void;
   #picked: PickedPorts;
+  /** As many as there are: a reload changes nothing of it. */
+  #workers: number | null = null;
+  #warned: string | null = null;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
 
@@ -38,11 +46,14 @@ export class PlanSource {
     readonly picked: PickedPorts;
     /** Asked when a plan is compiled; may depend on the first configuration. */
     readonly slots: MetricSlots;
+    /** Told what an operator should know of a plan, once. */
+    readonly warn: (message: string) => void;
   }) {
     this.#files = options.files;
     this.#env = options.env;
     this.#picked = options.picked;
     this.#slots = options.slots;
+    this.#warn = options.warn;
   }
 
   /** Ports picked so far. */
@@ -76,7 +87,11 @@ export class PlanSource {
       limitSlot: (name) => this.#slots.limitSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
     });
-    const { plan, picked } = await resolvePorts(compiled, this.#picked);
+    this.#workers ??= workersOf(config.workers, availableParallelism(), allowedCpus()).count;
+    const { plan: fitting, warning } = fitOpenFiles(compiled, this.#workers, openFilesMax());
+    if (warning !== null && warning !== this.#warned) this.#warn(warning);
+    this.#warned = warning;
+    const { plan, picked } = await resolvePorts(fitting, this.#picked);
     this.#picked = { ...this.#picked, ...picked };
     return plan;
   }

@@ -2,6 +2,7 @@
 import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
+import { allowedCpus } from "../config/check-workers.ts";
 import type { Config } from "../config/schema.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
@@ -10,7 +11,9 @@ import { HealthProbe } from "../health/health-probe.ts";
 import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
+import { CpuPins } from "../workers/cpu-pins.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
+import { workersOf } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -39,11 +42,13 @@ export interface Parts {
   readonly breakers: BreakerControl;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
+  /** null: workers run where the kernel puts them. */
+  readonly pins: CpuPins | null;
 }
 
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
-  const count = config.workers === "auto" ? availableParallelism() : config.workers;
+  const { count, cpus } = workersOf(config.workers, availableParallelism(), allowedCpus());
   const cells = new SharedCells(count + SPARE_CELLS, {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
@@ -86,7 +91,14 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, keys, consumers, probes, breakers, control, watchdog };
+  const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
+  return { cells, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
+}
+
+function isLinux(log: Log): boolean {
+  if (process.platform === "linux") return true;
+  log.warn("workers.cpus needs Linux: the system chooses the workers' CPUs");
+  return false;
 }
 
 function createWorkers(

@@ -55,6 +55,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     files: options.files,
     env: options.io.env,
     picked: options.link.orders.ports,
+    warn: (message) => options.log.warn(message),
     slots: {
       metricSlot: (name) => primary.totals.routeNames.slot(name),
       limitSlot: (name) => primary.totals.limitNames.slot(name),
@@ -204,12 +205,14 @@ class Primary {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
       this.#parts.cells.limitWatch.look(this.#log);
+      this.#parts.pins?.look(this.#parts.workers.status());
     }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();
     const urls = plan.listeners.map(listenerUrl);
     link.send({ kind: "ready", urls, version: plan.version, ports: this.#source.picked });
     if (!link.supervised) this.#options.onReady(urls, plan.version);
+    this.#parts.pins?.look(this.#parts.workers.status());
     if (this.#stopping) this.#drain();
   }
 
@@ -308,6 +311,7 @@ class Primary {
       cells: this.#parts.cells,
       control: this.#parts.control,
       workers: this.#parts.workers,
+      pins: this.#parts.pins,
       endpoints: this.#parts.discovery.endpoints,
       keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,

@@ -12,7 +12,7 @@ describe("a problem stands at its place and says what to do", () => {
   check("unknown section", `${BASE}‸limts: {}`, "limts: unknown key; did you mean `limits`?");
   check("misspelt section that is required", BASE.replace("routes:", "‸routess:"), "routess: unknown key; did you mean `routes`?");
   check("misspelt key that is required", BASE.replace("name: all", "‸nmae: all"), "routes[0].nmae: unknown key; did you mean `name`?");
-  check("number in quotes", `${BASE}workers: ‸"2"`, "workers: expected auto or a number from 1 to 64");
+  check("number in quotes", `${BASE}workers: ‸"2"`, "workers: expected auto, a number from 1 to 64, or a map with count and cpus");
   check(
     "number in quotes, where nothing else may stand",
     `${BASE}limits: { connections: ‸"2" }`,
@@ -53,7 +53,7 @@ describe("a problem stands at its place and says what to do", () => {
   );
   check("empty value", `${BASE}limits:‸\n`, "limits: expected a map, got nothing; give it a value, or remove the key");
   check("number out of range", `${BASE}workers: ‸65`, "workers: expected at most 64");
-  check("neither number nor auto", `${BASE}workers: ‸[]`, "workers: expected auto or a number from 1 to 64");
+  check("neither number nor auto", `${BASE}workers: ‸[]`, "workers: expected auto, a number from 1 to 64, or a map with count and cpus");
   check("wrong version", BASE.replace("version: 1", "version: ‸2"), "version: expected version: 1");
   check("missing sections", "‸‸version: 1", "listeners: is required; add it", "routes: is required; add it");
   check(
