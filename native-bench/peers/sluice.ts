@@ -112,11 +112,13 @@ export interface SluiceOptions {
   readonly main?: string;
   readonly name?: string;
   readonly tls?: boolean;
+  /** Laid over this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Our own with any configuration that listens on `port`; `sluice.yaml` (or NAME-PORT.yaml) in the directory holds it. */
 export function startSluiceWith(directory: string, port: number, text: string, options: SluiceOptions = {}): Promise<Peer> {
-  const { main = path.join(ROOT, "dist/main.js"), name } = options;
+  const { main = path.join(ROOT, "dist/main.js"), name, environment = {} } = options;
   const file = path.join(directory, name === undefined ? "sluice.yaml" : `${name}-${port}.yaml`);
   fs.writeFileSync(file, text);
   if (!fs.existsSync(main)) throw new Error(`${main} is missing: run \`npm run build\` first`);
@@ -127,7 +129,7 @@ export function startSluiceWith(directory: string, port: number, text: string, o
     tls: options.tls ?? false,
     command: process.execPath,
     arguments: [main, "start", "-c", file],
-    environment: { ...process.env, SLUICE_RUN_DIR: path.join(directory, `run-${port}`), SLUICE_TEST_HOOKS: "1" },
+    environment: { ...process.env, ...environment, SLUICE_RUN_DIR: path.join(directory, `run-${port}`), SLUICE_TEST_HOOKS: "1" },
     ready: /^ready /m, // before that, a look whether the address is free may accept a connection
     configuration: text.length > 4000 ? `${text.slice(0, 2000)}...\n` : text,
   };

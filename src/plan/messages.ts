@@ -46,7 +46,8 @@ export type ToWorker =
 
 /** Worker -> primary. */
 export type FromWorker =
-  | { readonly kind: "ready"; readonly version: number }
+  /** @property thread its number in /proc; 0 where there is none */
+  | { readonly kind: "ready"; readonly version: number; readonly thread: number }
   | { readonly kind: "prepared"; readonly version: number }
   | { readonly kind: "activated"; readonly version: number }
   /** The plan cannot run here; what ran before goes on. */

@@ -75,6 +75,7 @@ describe("walls", () => {
       /^undici(\/|$)/,
       /^src\/data\/upstream\/(pool|undici-client\.d)\.ts$/,
     ],
+    ["what a fleet tells never reaches a breaker", /^src\/control\/fleet\//, /breaker-(table|keeper|layout|control)\.ts$/, /^$/],
     ["policies never import each other", /^src\/data\/policies\/[^/]+\//, /^src\/data\/policies\/[^/]+\/policy\.ts$/, /^$/],
   ])("%s", (_, from, to, allowed) => {
     expect(crossings(from, to, allowed)).toEqual([]);

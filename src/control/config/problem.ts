@@ -4,6 +4,7 @@
 /** A place in a file as the user named it; line and column count from 1. */
 export interface Position {
   readonly file: string;
+  /** 0 for what has no lines: then {@link file} alone says where. */
   readonly line: number;
   readonly column: number;
 }
@@ -33,10 +34,13 @@ export function formatPath(path: readonly PathPart[]): string {
   return text;
 }
 
+/** @returns `file:line:column`. */
+export const formatPosition = ({ file, line, column }: Position): string => (line === 0 ? file : `${file}:${line}:${column}`);
+
 /** @returns `file:line:column: path: what is wrong; remedy`. */
 export function formatProblem(problem: ConfigProblem): string {
   const { at, path, message, remedy } = problem;
-  return `${at.file}:${at.line}:${at.column}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
+  return `${formatPosition(at)}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
 }
 
 /** @returns every problem on a line of its own, and how many they are: why nothing starts. */

@@ -47,6 +47,8 @@ export interface SeatStatus {
   readonly restarts: number;
   /** Cells in shared memory; -1 for none. */
   readonly cells: number;
+  /** Number of its thread in /proc; 0 while it does not serve. */
+  readonly kernelThread: number;
   /** ms until the next start, when a crash loop is being slowed down. */
   readonly restartInMs: number;
 }
@@ -173,6 +175,7 @@ export class WorkerSet {
       version: seat.thread?.version ?? 0,
       restarts: seat.restarts,
       cells: seat.thread?.cells ?? -1,
+      kernelThread: seat.thread?.kernelThread ?? 0,
       restartInMs: seat.timer === null ? 0 : Math.max(0, Math.round(seat.restartAtMs - now)),
     }));
   }

@@ -5,9 +5,9 @@ import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from
 import type { H1Connection } from "./connection.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
-const DISCARD_BYTES_MAX = 64 * 1024;
+export const DISCARD_BYTES_MAX = 64 * 1024;
 /** How long (ms) it is waited for: an upstream that never ends its answer must not keep a connection from others. */
-const DISCARD_MS_MAX = 1000;
+export const DISCARD_MS_MAX = 1000;
 
 /** What a call tells its pool while it has no connection. */
 export interface CallOwner {

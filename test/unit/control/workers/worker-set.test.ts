@@ -54,6 +54,7 @@ test("all serve the first plan, then the next", async () => {
   const { set } = workerSet(2);
   await set.start(bundle(1));
   expect(versions(set)).toEqual(["ready 1", "ready 1"]);
+  expect(set.status().map((each) => each.kernelThread)).toEqual([100, 101]);
   expect(await set.publish(bundle(2))).toEqual({ ok: true });
   expect(versions(set)).toEqual(["ready 2", "ready 2"]);
   expect(await set.drain(100)).toEqual({ cut: 6, stuck: [] });
