@@ -127,7 +127,7 @@ async function measure(build: string, directory: string, upstream: number): Prom
   const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
   const env = {
     ...process.env,
-    PATH: `${path.dirname(process.execPath)}:${process.env["PATH"]}`,
+    SLUICE_NODE: process.execPath,
     SLUICE_RUN_DIR: path.join(directory, "run"),
   };
   await quietMoment();

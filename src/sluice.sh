@@ -1,6 +1,7 @@
 #!/bin/sh
 # The program `sluice`: starts the gateway's process and, beside it, becomes its supervisor, so that the two boot at the same time. Nothing else:
 # every other command, an unusual option, or a system without /proc is left to main.js, which starts one after the other.
+node=${SLUICE_NODE:-node}
 program=$0
 if [ -L "$program" ]; then program=$(readlink -f "$program"); fi
 case $program in
@@ -24,11 +25,11 @@ early() {
     *) return 1 ;;
   esac
   SLUICE_LAUNCH='{"takeover":false,"restart":false,"ports":{},"configurationFollows":true,"supervisor":'$$'}' \
-    node "$directory/main.js" start "$@" &
+    "$node" "$directory/main.js" start "$@" &
   export SLUICE_EARLY=$!
 }
 
 # Neither may come from outside.
 unset SLUICE_LAUNCH SLUICE_EARLY
 early "$@"
-exec node "$directory/main.js" "$@"
+exec "$node" "$directory/main.js" "$@"

@@ -5,7 +5,7 @@ import net, { type AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tour } from "../../src/control/demo/tour.ts";
-import { commandLine, PATH } from "../support/gateway.ts";
+import { commandLine, LAUNCHER_ENV } from "../support/gateway.ts";
 
 const [program = "", ...before] = commandLine();
 const READY_WITHIN_MS = 30_000;
@@ -17,7 +17,7 @@ let log = "";
 beforeAll(async () => {
   demo = spawn(program, [...before, "demo", "--port", "0", "--admin-port", "0"], {
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, PATH },
+    env: { ...process.env, ...LAUNCHER_ENV },
   });
   demo.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
     log += chunk;
@@ -77,7 +77,7 @@ describe("sluice demo", () => {
     await once(holder, "listening");
     const { port } = holder.address() as AddressInfo; // a TCP server has one
     const attempt = promisify(execFile)(program, [...before, "demo", "--port", String(port), "--admin-port", "0"], {
-      env: { ...process.env, PATH },
+      env: { ...process.env, ...LAUNCHER_ENV },
     });
     await expect(attempt).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("choose another with --port N") });
     holder.close();

@@ -57,7 +57,7 @@ export class Gateway implements AsyncDisposable {
     const [program, ...args] = [...commandLine(), "start", "-c", this.configFile, ...(options.args ?? [])];
     this.#process = spawn(program ?? "", args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, PATH: PATH, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
+      env: { ...process.env, ...LAUNCHER_ENV, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
     });
     this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {
       this.stdout += text;
@@ -219,10 +219,10 @@ export function entry(): string {
   return sources.some((name) => fs.statSync(path.join(ROOT, "src", name)).mtimeMs > builtMs) ? source : bundle;
 }
 
-/** What starts the gateway: the bundle's launcher, which is what ships, else Node with the source. The launcher takes Node from the PATH. */
+/** What starts the gateway: the bundle's launcher, which is what ships, else Node with the source. */
 export function commandLine(main = entry()): readonly string[] {
   return main.endsWith(".js") ? [path.join(path.dirname(main), "sluice")] : [process.execPath, main];
 }
 
-/** So that the launcher finds the Node that runs the test. */
-export const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"]}`;
+/** So that the launcher takes the Node that runs the test. */
+export const LAUNCHER_ENV = { SLUICE_NODE: process.execPath } as const;

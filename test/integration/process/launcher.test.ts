@@ -8,7 +8,7 @@ import os from "node:os";
 import path from "node:path";
 import { afterEach, expect, test } from "vitest";
 import { processStatus } from "../../../src/control/instance/process-status.ts";
-import { PATH } from "../../support/gateway.ts";
+import { LAUNCHER_ENV } from "../../support/gateway.ts";
 import { until } from "../../support/until.ts";
 
 const LAUNCHER = path.join(import.meta.dirname, "../../../dist/sluice");
@@ -41,7 +41,7 @@ function launch(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = 
   const child = spawn(program, args, {
     detached: true,
     stdio: ["ignore", "pipe", "pipe"],
-    env: { ...process.env, PATH, SLUICE_RUN_DIR: runDirectory, ...env },
+    env: { ...process.env, ...LAUNCHER_ENV, SLUICE_RUN_DIR: runDirectory, ...env },
   });
   const ended = once(child, "close") as Promise<[number | null, NodeJS.Signals | null]>; // the event's arguments
   const run: Run = { process: child, pid: child.pid ?? -1, ended, output: "" };
