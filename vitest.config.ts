@@ -1,6 +1,10 @@
 // Owns how tests run: first unit tests, which compute; then integration tests (real processes and sockets), which mostly wait, so that more
 // files than cores run at once; last, one by one, the few that use the whole machine.
+import path from "node:path";
 import { defineConfig } from "vitest/config";
+
+// Threads and processes that tests start from sources spend most of their life on stripping types from them: each source once is enough.
+process.env["NODE_COMPILE_CACHE"] ??= path.join(import.meta.dirname, "node_modules/.cache/sluice-tests");
 
 /** They make as much load as they can, and so would disturb what runs beside them. */
 const ALONE = ["bench/native-bench", "faults/*"].map((name) => `test/integration/${name}.test.ts`);
