@@ -3,7 +3,7 @@ import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometh
 import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
-import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
+import { STATUS_PAGE, statusPagePolicy } from "./status-page.ts";
 import { breakersView, identityKeysView, limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
@@ -68,5 +68,5 @@ async function debug(deps: AdminDeps, method: string, request: AdminRequest): Pr
 }
 
 function statusPage(): AdminAnswer {
-  return { status: 200, type: "text/html; charset=utf-8", body: STATUS_PAGE, headers: { "content-security-policy": STATUS_PAGE_CSP } };
+  return { status: 200, type: "text/html; charset=utf-8", body: STATUS_PAGE, headers: { "content-security-policy": statusPagePolicy() } };
 }

@@ -23,9 +23,18 @@ import type { Config } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
 import { readSections } from "./sections.ts";
 
-/** @property files everything the configuration was made of: what to watch for a reload (also when it failed). */
+/**
+ * @property files everything the configuration was made of: what to watch for a reload (also when it failed)
+ * @property stamps of each file, when it was read
+ */
 export type LoadResult =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigProblem[]; readonly files: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly warnings: readonly ConfigProblem[];
+      readonly files: readonly string[];
+      readonly stamps: readonly string[];
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
 /**
@@ -100,11 +109,22 @@ export function parseConfig(options: {
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
     ok: true,
-    config: { ...draft.complete, fileHashes: files.hashes(), redisConsumers: draft.complete.consumersFrom.redis && redisConsumers },
+    config: {
+      ...draft.complete,
+      fileHashes: files.hashes(certificateFiles(draft.complete.listeners)),
+      redisConsumers: draft.complete.consumersFrom.redis && redisConsumers,
+    },
     warnings: sortProblems(findings.warnings, names),
     files: files.paths,
+    stamps: files.stamps,
   };
 }
+
+const certificateFiles = (listeners: Config["listeners"]): string[] =>
+  listeners.flatMap(({ certificates, clientAuth }) => [
+    ...(certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+    ...(clientAuth === null ? [] : [clientAuth.ca]),
+  ]);
 
 function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
   const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map

@@ -43,6 +43,12 @@ export function formatProblem(problem: ConfigProblem): string {
   return `${formatPosition(at)}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
 }
 
+/** @returns every problem on a line of its own, and how many they are: why nothing starts. */
+export function formatRefusal(problems: readonly ConfigProblem[]): string {
+  const lines = problems.map((problem) => `${formatProblem(problem)}\n`);
+  return `${lines.join("")}the configuration was refused: ${lines.length} ${lines.length === 1 ? "error" : "errors"}\n`;
+}
+
 /** Sorts by file (in the order given), line and column, and drops a problem that says the same about the same key at the same
  * place: defaults reach every route. */
 export function sortProblems(problems: readonly ConfigProblem[], files: readonly string[]): ConfigProblem[] {

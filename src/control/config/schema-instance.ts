@@ -3,11 +3,9 @@ import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
 import { size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
+import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
 import { count, filePath, listenAddress, period } from "./fields.ts";
-
-/** More workers than this do not fit the shared-memory layouts. */
-export const WORKERS_MAX = 64;
 
 /** uWebSockets.js keeps no longer timeouts. */
 const ENGINE_TIMEOUT_MS_MAX = 960_000;

@@ -1,6 +1,5 @@
 // Owns which plan is in force, and the way from a changed configuration to a new one: load, compile, prepare everywhere, switch.
 // A failure at any step before the switch leaves everything as it was.
-import { deserialize, serialize } from "node:v8";
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -71,7 +70,7 @@ export class PlanControl {
   /** The same files with the consumers of Redis, as far as they are known and fit: waits for the first look at it, bounded in time. */
   async withConsumers(loaded: LoadedConfig): Promise<LoadedConfig> {
     if (!(await this.#deps.consumers.follow(loaded.config)) || loaded.content === null) return loaded;
-    const again = this.#load(loaded.content);
+    const again = await this.#load(loaded.content);
     return again.ok ? again : loaded;
   }
 
@@ -87,7 +86,7 @@ export class PlanControl {
     const before = this.#inForce;
     if (before === null) throw new Error("consumers before the first plan");
     if (before.config.consumersFrom.redis === null) return NOTHING_NEW(before); // a reload ended them meanwhile
-    const loading = this.#load(before.content);
+    const loading = await this.#load(before.content);
     const [newest = null] = this.#deps.consumers.sets;
     // Without the files as they were (a restart found them broken) it takes their mending; that is said once.
     if (!loading.ok && newest !== null) this.#deps.consumers.refused({ set: newest, problems: loading.problems });
@@ -119,14 +118,14 @@ export class PlanControl {
   async #tryReload(): Promise<ReloadResult> {
     const before = this.#inForce;
     if (before === null) throw new Error("reload before the first plan");
-    const loading = this.#load(null);
+    const loading = await this.#load(null);
     return await this.#take(loading.ok ? { ok: true, ...(await this.withConsumers(loading)) } : loading, before);
   }
 
   /** With the best consumers of Redis that fit. @param content null: the files are read anew */
-  #load(content: ConfigFiles | null): Loading {
+  async #load(content: ConfigFiles | null): Promise<Loading> {
     const { source, consumers } = this.#deps;
-    const loading = source.load(consumers.sets, content);
+    const loading = await source.load(consumers.sets, content);
     if (loading.ok && loading.refused !== null) consumers.refused(loading.refused);
     return loading;
   }
@@ -219,14 +218,4 @@ function problemText(problem: ReloadProblem | string): string {
   if (typeof problem === "string") return problem;
   if (problem.at === undefined) return problem.message;
   return formatProblem({ message: problem.message, at: problem.at, path: problem.path ?? "", remedy: problem.remedy ?? "" });
-}
-
-/** A configuration as text that the supervisor can keep. It may hold bytes, so JSON does not do. */
-export function packConfig(config: Config): string {
-  return serialize(config).toString("base64");
-}
-
-/** @param text from {@link packConfig}, by this same program */
-export function unpackConfig(text: string): Config {
-  return deserialize(Buffer.from(text, "base64")) as Config; // see the parameter
 }

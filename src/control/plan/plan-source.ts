@@ -1,11 +1,12 @@
-// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
+// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force, and must load what reads
+// configurations only when one is read: a primary gets its first from the supervisor.
 import { availableParallelism } from "node:os";
+import type { HandedConfiguration } from "../../plan/messages.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { allowedCpus } from "../config/check-workers.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles } from "../config/files.ts";
-import { loadConfig } from "../config/load.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
@@ -13,6 +14,7 @@ import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 import { workersOf } from "../workers/worker-count.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";
+import { unpackConfig } from "./packed-config.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -38,6 +40,8 @@ export class PlanSource {
   #warned: string | null = null;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
+  /** Of a configuration that another process read: {@link HandedConfiguration.stamps}. */
+  stamps: readonly string[] = [];
 
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
   constructor(options: {
@@ -61,17 +65,28 @@ export class PlanSource {
     return this.#picked;
   }
 
+  /** Takes a configuration that the supervisor read from the same files. */
+  accept({ config, warnings, files, stamps }: HandedConfiguration): LoadedConfig {
+    this.watched = files;
+    this.stamps = stamps;
+    return { config: unpackConfig(config), warnings, content: null, refused: null };
+  }
+
   /**
    * @param sets consumers of Redis to make it with: the first that gives a configuration without mistakes
    * @param before the files as they were read before; without it they are read
    */
-  load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Loading {
+  async load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Promise<Loading> {
+    const { loadConfig } = await import("../config/load.ts");
     const content = before ?? new ConfigFiles();
     let refused: RefusedSet | null = null;
     let problems: readonly ConfigProblem[] = [];
     for (const set of sets) {
       const result = loadConfig({ files: this.#files, env: this.#env, content, redisConsumers: set });
-      if (before === null) this.watched = result.files;
+      if (before === null) {
+        this.watched = result.files;
+        this.stamps = [];
+      }
       if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), content, refused };
       problems = result.problems;
       if (set !== null) refused ??= { set, problems };

@@ -12,7 +12,7 @@ import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
-import type { ThreadNursery } from "../workers/nursery.ts";
+import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
 import { workersOf } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
@@ -24,6 +24,8 @@ export interface PartsOptions {
   readonly threads: ThreadNursery;
   readonly log: Log;
   readonly testHooks: boolean;
+  /** A worker serves its first plan: requests are answered, though others may still start. */
+  onListening(): void;
   /** A plan is in force. */
   onInForce(now: InForce): void;
   /** Redis has other consumers. */
@@ -102,7 +104,7 @@ function isLinux(log: Log): boolean {
 }
 
 function createWorkers(
-  { threads, log, testHooks }: PartsOptions,
+  { threads, log, testHooks, onListening }: PartsOptions,
   cells: SharedCells,
   count: number,
   unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
@@ -110,8 +112,10 @@ function createWorkers(
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
+    atOnce: threadsAtOnce(),
     log,
     testHooks,
+    listening: onListening,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
     unknownKey,

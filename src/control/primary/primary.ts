@@ -14,7 +14,7 @@ import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../inst
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
-import { packConfig } from "../plan/plan-control.ts";
+import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
@@ -100,6 +100,8 @@ class Primary {
   readonly #started = new Promise<void>((resolve) => {
     this.#beginServing = resolve;
   });
+  /** Resolves when a worker serves the first plan. */
+  readonly #listening = Promise.withResolvers<void>();
   readonly #ended = new Promise<number>((resolve) => {
     this.#end = resolve;
   });
@@ -117,6 +119,10 @@ class Primary {
       threads,
       log,
       testHooks,
+      onListening: () => {
+        link.send({ kind: "listening" });
+        this.#listening.resolve();
+      },
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
       onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
@@ -181,7 +187,6 @@ class Primary {
 
   async #start(first: FirstConfig): Promise<void> {
     const { link, threads } = this.#options;
-    this.#files.update(this.#source.watched);
     this.#parts.consumers.restore(first.known);
     const loaded = await this.#parts.control.withConsumers(first);
     const { config } = loaded;
@@ -216,11 +221,13 @@ class Primary {
     if (this.#stopping) this.#drain();
   }
 
-  /** What stands around the data plane: access log, control socket, admin listener. */
+  /** What stands around the data plane: access log, control socket, file watch, admin listener. The first worker comes first. */
   async #openAround(config: Config, taking: boolean): Promise<void> {
+    await this.#listening.promise;
     this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
     this.#accessLog.start();
     await this.#door.listenUnix(this.#directory.socket);
+    this.#files.update(this.#source.watched, this.#source.stamps);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
   }
 

@@ -1,5 +1,6 @@
 // Owns how many workers a configuration asks for and on which CPUs they belong. Pure.
-import { WORKERS_MAX, type WorkersConfig } from "../config/schema-instance.ts";
+import { WORKERS_MAX } from "../../shared/heartbeat.ts";
+import type { WorkersConfig } from "../config/schema-instance.ts";
 
 /** How many workers there are, and where they belong. @param cores for `auto` @param allowed CPUs of this process; null where that cannot be told */
 export function workersOf(

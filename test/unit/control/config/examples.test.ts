@@ -7,6 +7,7 @@ import { compilePlan } from "../../../../src/control/config/compile.ts";
 import { staleFiles } from "../../../../src/control/config/generate.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
@@ -42,6 +43,11 @@ describe.each(examples)("%s", (name) => {
     expect(result.ok ? result.warnings.map(formatProblem) : result.problems.map(formatProblem)).toEqual([]);
     if (result.ok)
       expect(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).routes.length).toBeGreaterThan(0);
+  });
+  it("is the same after its way to another process", () => {
+    const result = load(name);
+    if (!result.ok) throw new Error("it does not load");
+    expect(unpackConfig(packConfig(result.config))).toEqual(result.config);
   });
   it("names the schema on its first line, and says what it is on the second", () => {
     const [first = "", second = ""] = readFileSync(join(CONFIG, name), "utf8").split("\n");
