@@ -9,8 +9,10 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # Without install scripts: the image brings Node itself, and esbuild's script only saves it a process.
 RUN npm ci --ignore-scripts
+# The build runs what it has built, the demo too, so that V8's compiled code can lie beside it.
+COPY config config
 COPY src src
-RUN npm run -s build && node dist/main.js --version
+RUN npm run -s build && dist/sluice --version
 # Of uWebSockets.js only this system's build for this Node: each is 7 MB.
 RUN mkdir -p runtime/node_modules/uWebSockets.js \
  && cd node_modules/uWebSockets.js \
@@ -37,5 +39,5 @@ EXPOSE 8080 8443
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=10s --timeout=3s --start-period=5s --retries=3 \
   CMD ["node", "-e", "fetch('http://127.0.0.1:9901/healthz').then((r) => process.exit(r.ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/opt/sluice/dist/main.js"]
+ENTRYPOINT ["/opt/sluice/dist/sluice"]
 CMD ["start", "-c", "/etc/sluice/sluice.yaml"]

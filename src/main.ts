@@ -27,7 +27,7 @@ const COMMANDS: Readonly<Record<string, Entry>> = {
     load: async () => (await import("./control/commands/routes.ts")).routesCommand,
   },
   key: {
-    usage: "key create/hash [--consumer ID] [--pepper file:PATH]",
+    usage: "key create/hash [--consumer ID [--redis PREFIX]] [--pepper file:PATH]",
     summary: "make an API key and its hash, or hash one from standard input",
     load: async () => (await import("./control/commands/key.ts")).keyCommand,
   },

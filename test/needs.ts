@@ -13,5 +13,7 @@ export const NEEDS: readonly Need[] = [
   { program: "redis-server", debian: "redis-server", why: "is the Redis, the Sentinel and the cluster of the fleet tests" },
   { program: "nginx", debian: "nginx-light", why: "the origin of the native bench, whose smallest case is a test" },
   { program: "wrk", debian: "wrk", why: "the load of the native bench, whose smallest case is a test" },
+  { program: "taskset", debian: "util-linux", why: "pins workers to CPUs, as the gateway does" },
+  { program: "prlimit", debian: "util-linux", why: "takes open files from a running gateway" },
   { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests" },
 ];

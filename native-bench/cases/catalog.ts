@@ -44,7 +44,11 @@ export const CASES: readonly Case[] = [
     about:
       "GET, an answer of 256 bytes, keep-alive on both sides, 64 connections. Forwarding headers and a request id are added; no access log.",
     load: wrk({}),
-    contenders: all([...GATEWAYS, "uws-hello", "uws-undici", "fastify-http-proxy", "http-proxy-3"], {}, "nginx"),
+    contenders: all(
+      ["sluice", "sluice-pipelining", ...GATEWAYS.slice(1), "uws-hello", "uws-undici", "fastify-http-proxy", "http-proxy-3"],
+      {},
+      "nginx",
+    ),
     primary: "micros",
     columns: COLUMNS,
     aims: [toNginx(1)],
@@ -100,7 +104,7 @@ export const CASES: readonly Case[] = [
       title: `JWT (${signature}), limit, breaker, metrics and log`,
       about: `Every request carries a JWT (${signature}) whose signature, issuer, audience and time are checked; its subject is counted against a limit that is never reached; a breaker watches the origin; metrics are kept and an access log is written to a file.`,
       load: wrk({}),
-      contenders: all(["sluice", "haproxy", "nginx", "caddy", "varnish"], { guarded: signature }, "haproxy"),
+      contenders: all(["sluice", "sluice-pipelining", "haproxy", "nginx", "caddy", "varnish"], { guarded: signature }, "haproxy"),
       primary: "micros",
       columns: COLUMNS,
       aims: [{ metric: "micros", label: "sluice", against: "haproxy", ratioMax: 0.9, text: "at most 0.9 x HAProxy doing the same" }],

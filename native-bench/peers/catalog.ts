@@ -4,7 +4,7 @@ import { haproxy } from "./haproxy.ts";
 import { nginx } from "./nginx.ts";
 import { NODE_PROGRAMS } from "./node-programs.ts";
 import type { PeerKind } from "./peer.ts";
-import { sluice } from "./sluice.ts";
+import { sluice, sluicePipelining } from "./sluice.ts";
 import { varnish } from "./varnish.ts";
 
-export const PEERS: readonly PeerKind[] = [sluice, nginx, haproxy, caddy, varnish, ...NODE_PROGRAMS];
+export const PEERS: readonly PeerKind[] = [sluice, sluicePipelining, nginx, haproxy, caddy, varnish, ...NODE_PROGRAMS];

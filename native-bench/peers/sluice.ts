@@ -36,15 +36,25 @@ const POLICIES: Readonly<Record<"guarded" | "cache", ((stage: Stage, setup: Setu
 
 const NOT_BUILT = "not built yet";
 
+/** Which build, under which name, set how. */
+export interface SluiceKind {
+  readonly name: string;
+  readonly title: string;
+  readonly root: string;
+  readonly note?: string;
+  /** Requests on one upstream connection at a time; 1 unless given. */
+  readonly pipelining?: number;
+}
+
 /** Ours from the build in a directory's dist/. */
-export function sluiceFrom(options: { readonly name: string; readonly title: string; readonly root: string }): PeerKind {
+export function sluiceFrom(options: SluiceKind): PeerKind {
   const main = path.join(options.root, "dist/main.js");
   return {
     name: options.name,
     title: options.title,
     role: "ours",
     needs: [],
-    note: "",
+    note: options.note ?? "",
     refuses: (setup) =>
       refusal(setup, {
         ...(POLICIES.guarded === null ? { guarded: NOT_BUILT } : {}),
@@ -52,7 +62,11 @@ export function sluiceFrom(options: { readonly name: string; readonly title: str
       }),
     start: async (stage, setup) => {
       const port = await stage.freePort();
-      return startSluiceWith(stage.directory, port, configuration(stage, setup, port), { main, name: options.name, tls: setup.tls });
+      return startSluiceWith(stage.directory, port, configuration(stage, setup, { port, pipelining: options.pipelining ?? 1 }), {
+        main,
+        name: options.name,
+        tls: setup.tls,
+      });
     },
     version: () => askVersion(process.execPath, [main, "--version"], /sluice (\S+)/),
   };
@@ -60,8 +74,18 @@ export function sluiceFrom(options: { readonly name: string; readonly title: str
 
 export const sluice: PeerKind = sluiceFrom({ name: "sluice", title: "Sluice", root: ROOT });
 
+/** GET requests that arrive together share a connection to the origin, which no other server here does. */
+const PIPELINING = 16;
+export const sluicePipelining: PeerKind = sluiceFrom({
+  name: "sluice-pipelining",
+  title: `Sluice, pipelining: ${PIPELINING}`,
+  root: ROOT,
+  pipelining: PIPELINING,
+  note: "Not the default: up to sixteen GET requests go to the origin on one connection before the first is answered. Shown for what it saves; aims are judged without it.",
+});
+
 /** One worker unless asked for more, with metrics; the access log off like everybody's. */
-function configuration(stage: Stage, setup: Setup, port: number): string {
+function configuration(stage: Stage, setup: Setup, { port, pipelining }: { readonly port: number; readonly pipelining: number }): string {
   const parts = (["guarded", "cache"] as const).flatMap((name) => {
     const built = POLICIES[name];
     return setup[name] && built !== null ? [built(stage, setup)] : [];
@@ -77,7 +101,7 @@ defaults: { accessLog: ${setup.guarded !== ""} }
 limits: { idleTimeout: 10m }
 ${parts.map((each) => each.top).join("\n")}
 upstreams:
-  origin: { targets: [{ url: "http://127.0.0.1:${stage.originPort}" }], pool: { connections: 128 }${join((each) => each.upstream)} }
+  origin: { targets: [{ url: "http://127.0.0.1:${stage.originPort}" }], pool: { connections: 128, pipelining: ${pipelining} }${join((each) => each.upstream)} }
 routes:
 ${paths.map((match, n) => `  - { name: r${n}, match: { path: "${match}" }, to: origin${join((each) => each.route)} }`).join("\n")}
 `;
@@ -88,11 +112,13 @@ export interface SluiceOptions {
   readonly main?: string;
   readonly name?: string;
   readonly tls?: boolean;
+  /** Laid over this process's own. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** Our own with any configuration that listens on `port`; `sluice.yaml` (or NAME-PORT.yaml) in the directory holds it. */
 export function startSluiceWith(directory: string, port: number, text: string, options: SluiceOptions = {}): Promise<Peer> {
-  const { main = path.join(ROOT, "dist/main.js"), name } = options;
+  const { main = path.join(ROOT, "dist/main.js"), name, environment = {} } = options;
   const file = path.join(directory, name === undefined ? "sluice.yaml" : `${name}-${port}.yaml`);
   fs.writeFileSync(file, text);
   if (!fs.existsSync(main)) throw new Error(`${main} is missing: run \`npm run build\` first`);
@@ -103,7 +129,7 @@ export function startSluiceWith(directory: string, port: number, text: string, o
     tls: options.tls ?? false,
     command: process.execPath,
     arguments: [main, "start", "-c", file],
-    environment: { ...process.env, SLUICE_RUN_DIR: path.join(directory, `run-${port}`), SLUICE_TEST_HOOKS: "1" },
+    environment: { ...process.env, ...environment, SLUICE_RUN_DIR: path.join(directory, `run-${port}`), SLUICE_TEST_HOOKS: "1" },
     ready: /^ready /m, // before that, a look whether the address is free may accept a connection
     configuration: text.length > 4000 ? `${text.slice(0, 2000)}...\n` : text,
   };

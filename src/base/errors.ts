@@ -44,6 +44,13 @@ export const ERRORS = {
     "The request path is unsafe",
     "Remove encoded slashes, backslashes, NUL bytes, double encodings and dot segments that leave the root.",
   ),
+  credentials_malformed: row(
+    400,
+    "client",
+    false,
+    "The credentials are sent in a wrong way",
+    "Send one token, in one place; the detail names the rule that broke.",
+  ),
   credentials_missing: row(
     401,
     "client",

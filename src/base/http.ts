@@ -98,12 +98,11 @@ const UPGRADE: readonly string[] = ["upgrade"];
 
 /**
  * RFC 9110 section 7.6.1: `Connection = #connection-option`.
- * @param value one field line; undefined for none.
+ * @param value one field line, or several joined with commas.
  * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token.
  */
-export function parseConnectionTokens(value: string | undefined): readonly string[] | null {
+export function parseConnectionTokens(value: string): readonly string[] | null {
   switch (value) {
-    case undefined:
     case "":
       return NO_TOKENS;
     case "keep-alive":

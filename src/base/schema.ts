@@ -1,13 +1,20 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
+import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes } from "./units.ts";
 
-/** Stands for the content of a file that can't be read, so that nothing else is said about it. */
-export const UNREADABLE = "(unreadable)";
+/** Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. */
+export const UNREADABLE = `(unreadable ${randomUUID()})`;
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
+
+/** A schema never changes, so that one serves every field of its kind. Made when first asked for: making schemas is much of a cold start. */
+export function once<T>(make: () => T): () => T {
+  let made: T | undefined;
+  return () => (made ??= make());
+}
 
 const unit = (
   parse: (text: string) => number | null,
@@ -27,22 +34,25 @@ const unit = (
     .meta({ ...meta, unitPattern: pattern.source });
 
 /** Input `250ms`, `5s`, `1m`; output milliseconds. */
-export const duration = () =>
+export const duration = once(() =>
   unit(parseDurationMs, /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/, "a duration such as 250ms, 5s or 1m", {
     description: "Duration",
     examples: ["250ms", "5s", "1m"],
-  });
+  }),
+);
 
 /** Input `16KiB`, `10MiB` or bytes; output bytes. */
-export const size = () =>
+export const size = once(() =>
   unit(parseSizeBytes, /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/, "a size such as 16KiB or 10MiB", {
     description: "Size",
     examples: ["16KiB", "10MiB"],
-  });
+  }),
+);
 
 /** Input `20%` or 0..1; output a fraction 0..1. */
-export const fraction = () =>
-  unit(parseFraction, /^\d+(\.\d+)?%?$/, "a percentage from 0% to 100%", { description: "Fraction", examples: ["20%"] });
+export const fraction = once(() =>
+  unit(parseFraction, /^\d+(\.\d+)?%?$/, "a percentage from 0% to 100%", { description: "Fraction", examples: ["20%"] }),
+);
 
 /** Input `100/s`, `5000/min`, `10/hour`, `1000000/day`; output a count and a period in milliseconds. */
 export const rate = () =>
@@ -78,20 +88,24 @@ export const quota = () =>
 export const claimName = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected the name of a claim, without spaces");
 
 /** A name users give to upstreams, routes and the like. */
-export const name = () => z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected a name of letters, digits, '.', '_' and '-'");
+export const name = once(() =>
+  z.string().regex(/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/, "expected a name of letters, digits, '.', '_' and '-'"),
+);
 
 /** RFC 9110 section 5.1 field name, lowercased. */
-export const headerName = () =>
+export const headerName = once(() =>
   z
     .string()
     .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected an HTTP header name")
-    .transform((text) => text.toLowerCase());
+    .transform((text) => text.toLowerCase()),
+);
 
 /** RFC 9110 section 5.5 field value without control characters; bytes 0x80-0xff allowed. */
-export const headerValue = () => z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "expected a header value without control characters");
+export const headerValue = once(() => z.string().regex(/^[\t\x20-\x7e\x80-\xff]*$/, "expected a header value without control characters"));
 
 /** A field value as people write it: text without control characters or blanks at its ends; goes out as UTF-8 bytes. */
-export const headerText = () =>
+export const headerText = once(() =>
   z
     .string()
-    .regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends");
+    .regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends"),
+);

@@ -99,8 +99,8 @@ export abstract class Exchange {
   upstreamPath = "";
   /** Who asks, proven by the auth policy; null on public routes and until then. */
   identity: Identity | null = null;
-  /** The query as the access log may have it, when a credential stands in it; null: as it is. */
-  loggedQuery: string | null = null;
+  /** The query as it may be shown (access log, Location of a redirect), when a credential may stand in it; null: as it is. */
+  shownQuery: string | null = null;
   /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
   admission: Admission | null = null;
   /** WWW-Authenticate headers, flat, for a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */

@@ -1,5 +1,4 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
-import { randomBytes } from "node:crypto";
 import { type ErrorCode, errorNumber } from "../base/errors.ts";
 import { TimerWheel } from "../base/timer-wheel.ts";
 import type { Verdict, VerifyPool } from "../offload/verify-pool.ts";
@@ -49,7 +48,10 @@ export class WorkerServices implements Services {
   private verifier: VerifyPool | null = null;
   private undici: typeof import("./upstream/pool.ts").UndiciPool | null = null;
   private readonly pools = new Map<string, SharedPool>();
-  private readonly idPrefix = `${randomBytes(6).toString("hex")}-`;
+  // Random enough to be told from every other thread's, which is all it is for: node:crypto takes a new thread 5 ms to load.
+  private readonly idPrefix = `${Math.floor(Math.random() * 2 ** 48)
+    .toString(16)
+    .padStart(12, "0")}-`;
   private idCounter = 0;
   private loop = performance.eventLoopUtilization();
 

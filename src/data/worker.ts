@@ -8,6 +8,7 @@ import type { EndpointPlan, LimitsPlan, ListenerPlan } from "../plan/plan.ts";
 import { Heartbeat } from "../shared/heartbeat.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import type { Exchange } from "./exchange.ts";
+import { kernelThreadId } from "./kernel-thread.ts";
 import { openListener } from "./listener/engines.ts";
 import type { Listener, ListenerHost } from "./listener/listener.ts";
 import { handle } from "./pipeline.ts";
@@ -232,7 +233,7 @@ class WorkerThread {
       this.#retireListener(each, prepared.runtime.plan.drainTimeoutMs);
     }
     if (!this.draining) this.#heartbeat.setState(this.#init.shared.workerIndex, "serving");
-    this.#send({ kind: answer, version });
+    this.#send(answer === "ready" ? { kind: answer, version, thread: kernelThreadId() } : { kind: answer, version });
   }
 
   /** Gives a Unix socket its name. What was there is dead or goes: the primary made sure that nobody else answers there. */

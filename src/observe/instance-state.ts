@@ -25,6 +25,26 @@ export interface InstanceState {
   readonly logSinkDropped: number;
   /** null without Redis. */
   readonly fleet: FleetState | null;
+  /** null unless consumers come from Redis. */
+  readonly redisConsumers: RedisConsumersState | null;
+}
+
+/** How the consumers stand that come from Redis. */
+export interface RedisConsumersState {
+  /** Where Redis is, without credentials. */
+  readonly redis: string;
+  /** Redis says what consumers it has. */
+  readonly connected: boolean;
+  /** Consumers of Redis in force. */
+  readonly inForce: number;
+  /** The marker that those in force were last seen under; null while there are none. */
+  readonly version: string | null;
+  /** Since Redis last said what it has; null before the first time. */
+  readonly ageMs: number | null;
+  /** Sets that were refused since start. */
+  readonly refusals: number;
+  /** Why those in force are not known to be what Redis has; null when they are. */
+  readonly trouble: string | null;
 }
 
 /** How the instance stands to its fleet. */
@@ -50,6 +70,37 @@ export interface FleetState {
   readonly drift: number;
   /** Strict buckets with a lease. */
   readonly leases: number;
+  /** What others call this instance. */
+  readonly name: string;
+  readonly breakers: OthersBreakers;
+}
+
+/** What the other instances say of their breakers. It informs: no breaker here goes by it. */
+export interface OthersBreakers {
+  /** stale: Redis does not answer, this was said last. unknown: nothing was heard, or too long ago; then there is nothing below. */
+  readonly knowledge: "fresh" | "stale" | "unknown";
+  /** Since Redis last answered; null before the first time. */
+  readonly ageMs: number | null;
+  /** Other instances that report; null while unknown. */
+  readonly instances: number | null;
+  /** Those that are not closed somewhere else, the most widespread first. */
+  readonly breakers: readonly OthersBreaker[];
+  /** Breakers that are not closed and not listed: an instance or the list had too many. */
+  readonly leftOut: number;
+  /** Ever: what stood in Redis and no instance of this release writes; rounds that failed. */
+  readonly ignored: number;
+  readonly failures: number;
+  /** Why the last round failed; null when it did not. */
+  readonly trouble: string | null;
+}
+
+export interface OthersBreaker {
+  readonly upstream: string;
+  readonly target: string | null;
+  /** How many instances, by state (PHASE_NAMES of shared/breaker-word.ts); closed is not among them. */
+  readonly states: Readonly<Record<string, number>>;
+  /** Some of them. */
+  readonly instances: readonly { readonly name: string; readonly state: string }[];
 }
 
 export interface ListenerState {
@@ -65,6 +116,8 @@ export interface WorkerStatus {
   /** Times that this seat was filled again after a failure. */
   readonly restarts: number;
   readonly beatAgeMs: number;
+  /** The CPU that it is pinned to; null where the kernel chooses. */
+  readonly cpu: number | null;
 }
 
 export interface UpstreamStatus {

@@ -32,12 +32,13 @@ export interface LogOptions {
 const LOG_BUFFER_BYTES_MAX = 1024 * 1024;
 
 export function createLog(options: LogOptions = {}): Log {
-  const { output = process.stderr, level = "info", now = () => new Date() } = options;
+  const { level = "info", now = () => new Date() } = options;
   const least = LOG_LEVELS.indexOf(level);
-  const format = output.isTTY === true ? formatForPeople : formatJson;
   const at =
     (own: LogLevel) =>
     (message: string, fields: LogFields = {}): void => {
+      const output: LogOutput = options.output ?? process.stderr; // made by Node when first asked for, which takes ms
+      const format = output.isTTY === true ? formatForPeople : formatJson;
       if (LOG_LEVELS.indexOf(own) < least || (output.writableLength ?? 0) > LOG_BUFFER_BYTES_MAX) return;
       output.write(format(now(), own, message, fields));
     };

@@ -2,9 +2,10 @@
 // Must never be called off a scrape: it walks all cells. Names and labels are a contract with dashboards.
 // Source: https://prometheus.io/docs/instrumenting/exposition_formats/
 import { ERRORS } from "../base/errors.ts";
+import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
-import type { BreakerStatus, FleetState, InstanceState } from "./instance-state.ts";
+import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
@@ -25,6 +26,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderKeySources(page, state);
   renderInstance(page, totals, state);
   if (state.fleet !== null) renderFleet(page, state.fleet);
+  if (state.redisConsumers !== null) renderRedisConsumers(page, state.redisConsumers);
   return page.text();
 }
 
@@ -84,9 +86,14 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
   for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
 }
 
+interface BreakerRow {
+  readonly labels: Labels;
+  readonly breaker: BreakerStatus;
+}
+
 /** An upstream's own breaker has no target label. Upstreams without a breaker have no series. */
 function renderBreakers(page: Page, state: InstanceState): void {
-  const rows: { readonly labels: Labels; readonly breaker: BreakerStatus }[] = [];
+  const rows: BreakerRow[] = [];
   for (const { name, breaker, targets } of state.upstreams) {
     if (breaker !== null) rows.push({ labels: { upstream: name }, breaker });
     for (const target of targets)
@@ -107,6 +114,7 @@ function renderBreakers(page: Page, state: InstanceState): void {
   for (const { labels, breaker } of own) page.sample("sluice_breaker_rejected_total", labels, breaker.totals.rejected);
   page.family("sluice_breaker_fallbacks_total", "counter", "Exchanges that the fallback took, over all breakers of the upstream.");
   for (const { labels, breaker } of own) page.sample("sluice_breaker_fallbacks_total", labels, breaker.totals.fallbacks);
+  if (state.fleet !== null) renderOthersBreakers(page, rows, state.fleet.breakers);
 }
 
 /** Series of a limit appear with its first request. */
@@ -225,6 +233,49 @@ function renderFleet(page: Page, fleet: FleetState): void {
   );
   one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
 }
+
+function renderRedisConsumers(page: Page, { connected, inForce, ageMs, refusals, trouble }: RedisConsumersState): void {
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_redis_consumers", "gauge", "Consumers of Redis in force.", inForce);
+  one("sluice_redis_consumers_up", "gauge", "1 while Redis says what consumers it has.", connected ? 1 : 0);
+  one("sluice_redis_consumers_current", "gauge", "1 while those in force are what Redis has.", trouble === null ? 1 : 0);
+  one(
+    "sluice_redis_consumers_age_seconds",
+    "gauge",
+    "Since Redis last said what it has; -1 before the first time.",
+    (ageMs ?? -1000) / 1000,
+  );
+  one("sluice_redis_consumers_refused_total", "counter", "Sets of consumers that were refused for a mistake.", refusals);
+}
+
+/** Of this instance's own breakers only: what others call theirs never becomes a label. No series while nothing is known. */
+function renderOthersBreakers(page: Page, rows: readonly BreakerRow[], others: OthersBreakers): void {
+  const name = "sluice_breaker_fleet_instances";
+  page.family(name, "gauge", "Other instances of the fleet that have this breaker in a state, as they said last.");
+  const said = new Map(others.breakers.map((each) => [`${each.upstream} ${each.target ?? ""}`, each.states]));
+  for (const { labels } of others.knowledge === "unknown" ? [] : rows)
+    for (const state of OTHERS_STATES)
+      page.sample(name, { ...labels, state }, said.get(`${labels["upstream"]} ${labels["target"] ?? ""}`)?.[state] ?? 0);
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one("sluice_breaker_fleet_reporting", "gauge", "Other instances whose breakers are known; -1 while nothing is.", others.instances ?? -1);
+  one(
+    "sluice_breaker_fleet_age_seconds",
+    "gauge",
+    "Since Redis last told of other instances' breakers; -1 before.",
+    (others.ageMs ?? -1000) / 1000,
+  );
+  one("sluice_breaker_fleet_failures_total", "counter", "Rounds in which nothing was told or heard of breakers.", others.failures);
+  one("sluice_breaker_fleet_ignored_total", "counter", "What stood in Redis and is no report of this release.", others.ignored);
+}
+
+/** Every state but closed. */
+const OTHERS_STATES = PHASE_NAMES.filter((_, phase) => phase !== PHASE.closed);
 
 /** Collects lines; a family's samples must follow its header. */
 class Page {

@@ -5,6 +5,8 @@
 // call to the pool 20-74 on the loop; in batches of 16: 2.4-5.8 on the loop, in all 9 (HS256), 28 (RS256), 85 (ES256), 90 (EdDSA) with
 // node:crypto in the thread, 69, 72, 130, 145 with jose's own verify, which also spreads over the process's one libuv pool, where files,
 // names and compression would wait behind a flood of tokens. bench/jwt-verify.ts repeats it.
+import path from "node:path";
+import { pathToFileURL } from "node:url";
 import { Piscina } from "piscina";
 import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { VerifyBatch, VerifyItem } from "./verify-task.ts";
@@ -125,7 +127,8 @@ export class VerifyPool {
 
 /** verify-task.ts in source, verify-task.js beside the bundle. */
 function taskFile(): string {
-  return new URL(import.meta.url.endsWith(".ts") ? "./verify-task.ts" : "./verify-task.js", import.meta.url).href;
+  const name = import.meta.filename.endsWith(".ts") ? "verify-task.ts" : "verify-task.js";
+  return pathToFileURL(path.join(import.meta.dirname, name)).href;
 }
 
 function batchOf(jobs: readonly Job[]): VerifyBatch {

@@ -91,7 +91,7 @@ export type HashOn =
 
 export interface UpstreamPlan {
   readonly name: string;
-  /** Changes when anything but the target list and the breaker changes; equal fingerprints keep warm pools across plans. */
+  /** Not short. Changes when anything but the target list and the breaker changes; equal fingerprints keep warm pools across plans. */
   readonly fingerprint: string;
   readonly targets: readonly TargetPlan[];
   readonly balance: Balance;

@@ -37,8 +37,6 @@ export interface FleetLedger {
    * @returns whether more is waiting
    */
   take(entriesMax: number, visit: (entry: LedgerEntry) => void): boolean;
-  /** A take could not be delivered: the amount counts as unsent again. Ignored when the slot has another bucket now. */
-  untake(slot: number, tagHigh: number, tagLow: number, spent: number): void;
   /** The fleet's backlog of a `rate` bucket, our own spending included: raises the bucket's theoretical arrival time to now + backlogMs, never lowers it. */
   raiseBacklog(slot: number, tagHigh: number, tagLow: number, backlogMs: number): void;
   /** The fleet's use of a `quota` bucket in a period, our own included: raises the counter, never lowers it. */

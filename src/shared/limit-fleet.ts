@@ -85,12 +85,6 @@ export class FleetRecords {
     }
   }
 
-  /** Untold again: it could not be delivered. */
-  restore(slot: number, amount: number): void {
-    Atomics.add(this.#bigs, this.#at(slot) + UNSENT, BigInt(amount));
-    this.markDirty(slot);
-  }
-
   /** Takes `amount` from the grant. @returns false when there is not so much */
   spendGrant(slot: number, amount: number, nowMs: number): boolean {
     const at = this.#at(slot);
@@ -182,7 +176,7 @@ export class FleetRecords {
     this.#floats[at + WANTED] = 0;
   }
 
-  markDirty(slot: number): void {
+  #markDirty(slot: number): void {
     Atomics.or(this.#words, this.#dirty + (slot >> 5), 1 << (slot & 31));
   }
 
@@ -203,7 +197,7 @@ export class FleetRecords {
     this.#words[(at + PERIOD) * 2] = quota ? periodStartS : 0;
     this.#words[(at + PERIOD) * 2 + 1] = size.mode;
     this.#floats[at + PERIOD_END] = quota ? periodEndMs : 0;
-    this.markDirty(slot);
+    this.#markDirty(slot);
   }
 
   #at(slot: number): number {

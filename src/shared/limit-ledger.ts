@@ -82,11 +82,6 @@ export class LimitLedger extends LimitTable implements FleetLedger {
     return false;
   }
 
-  untake(slot: number, tagHigh: number, tagLow: number, spent: number): void {
-    if (!this.#isTag(slot, tagHigh, tagLow)) return;
-    this.fleet.restore(slot, this.#kind === KIND_RATE ? Math.round(spent * TICKS_PER_MS) : spent);
-  }
-
   raiseBacklog(slot: number, tagHigh: number, tagLow: number, backlogMs: number): void {
     this.#readClock();
     const backlog = Math.min(BACKLOG_TICKS_MAX, Math.round(backlogMs * TICKS_PER_MS));

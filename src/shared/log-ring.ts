@@ -138,7 +138,7 @@ export class LogRingWriter {
     this.put(2, x.method, FIELDS.method);
     this.put(3, x.host, FIELDS.host);
     this.put(4, x.path, FIELDS.path);
-    this.put(5, this.withQuery ? (x.loggedQuery ?? x.query) : "", FIELDS.query);
+    this.put(5, this.withQuery ? (x.shownQuery ?? x.query) : "", FIELDS.query);
     this.put(6, route === null ? "" : route.name, FIELDS.route);
     this.put(7, x.target, FIELDS.target);
     // The gateway itself writes this one: all others but the last are byte strings already.

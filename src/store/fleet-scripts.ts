@@ -1,5 +1,5 @@
-// Owns what runs inside Redis: the script that adds up what a fleet spends, and the one that counts its instances. Both know one clock only,
-// Redis's own, and give every key a time to live. A script touches the keys of one shard, so that it runs in a cluster too.
+// Owns what runs inside Redis: the script that adds up what a fleet spends, the one that counts its instances, and the one that passes on what they
+// report. All know one clock only, Redis's own, and give every key a time to live. A script touches the keys of one shard, so that it runs in a cluster too.
 import { createHash } from "node:crypto";
 
 export interface Script {
@@ -7,7 +7,7 @@ export interface Script {
   readonly sha1: string;
 }
 
-const script = (text: string): Script => ({ text, sha1: createHash("sha1").update(text).digest("hex") });
+export const script = (text: string): Script => ({ text, sha1: createHash("sha1").update(text).digest("hex") });
 
 /** Arguments of SYNC that come once, and those of each bucket. */
 export const SYNC_HEAD_ARGS = 6;
@@ -159,4 +159,77 @@ else redis.call('ZADD', KEYS[1], string.format('%.3f', now), ARGV[1]) end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', string.format('(%.3f', now - ttl))
 redis.call('PEXPIRE', KEYS[1], ttl * 2)
 return { math.floor(now * 1000), redis.call('ZCARD', KEYS[1]) }
+`);
+
+/** Numbers of REPORT's answer in front of the reports. */
+export const REPORT_HEAD_REPLIES = 4;
+/** Longest time (ms) that a report may be kept without being said anew. */
+export const REPORT_TTL_MS_MAX = 60_000;
+
+/**
+ * Leaves an instance's report (of its breakers) and tells what others have left since the reader last looked.
+ *
+ * KEYS: who reports, a sorted set by the time (ms) at which the report ends; the same, by the report's number; the reports, a hash.
+ * ARGV: instance; how long the report holds (ms); the report, empty to leave; the highest number that the reader has seen (0: tell all);
+ *   reports in one answer; bytes of a report.
+ * Answer: the highest number in the answer, how many instances report, 1 when there is more to tell, entries removed because no instance
+ *   can have made them; then instance and report by turns, the oldest first, empty for one that is too long.
+ *
+ * A report gets a new number when its text changes, so an answer holds only news; numbers grow with Redis's clock, so they do not repeat when
+ * the keys were lost. Who misses somebody counts. The three keys are about the same instances: if not, somebody else wrote there, and all begin anew.
+ */
+export const REPORT: Script = script(`
+local t = redis.call('TIME')
+local now = t[1] * 1000 + t[2] / 1000
+local me, ttl, report, known = ARGV[1], tonumber(ARGV[2]), ARGV[3], ARGV[4]
+local page, bytes = tonumber(ARGV[5]), tonumber(ARGV[6])
+local foreign = 0
+
+for i, kind in ipairs({ 'zset', 'zset', 'hash' }) do
+  if redis.call('TYPE', KEYS[i]).ok ~= kind then redis.call('UNLINK', KEYS[i]) end
+end
+local function forget(id)
+  redis.call('ZREM', KEYS[1], id)
+  redis.call('ZREM', KEYS[2], id)
+  redis.call('HDEL', KEYS[3], id)
+end
+local function ended(from, to)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[1], from, to, 'LIMIT', 0, 1000)) do forget(id) end
+end
+ended('-inf', string.format('(%.3f', now))
+ended(string.format('(%.3f', now + ${REPORT_TTL_MS_MAX}), '+inf')
+
+local last = tonumber(redis.call('ZREVRANGE', KEYS[2], 0, 0, 'WITHSCORES')[2] or 0)
+local count = redis.call('ZCARD', KEYS[1])
+if count ~= redis.call('ZCARD', KEYS[2]) or count ~= redis.call('HLEN', KEYS[3]) or last > (now + ${REPORT_TTL_MS_MAX}) * 1000 then
+  redis.call('UNLINK', KEYS[1], KEYS[2], KEYS[3])
+  last = 0
+end
+if report == '' then
+  forget(me)
+  return { 0, 0, 0, 0 }
+end
+
+if redis.call('HGET', KEYS[3], me) ~= report then
+  redis.call('HSET', KEYS[3], me, report)
+  redis.call('ZADD', KEYS[2], string.format('%.0f', math.max(math.floor(now * 1000), last + 1)), me)
+end
+redis.call('ZADD', KEYS[1], string.format('%.3f', now + ttl), me)
+for i = 1, 3 do redis.call('PEXPIRE', KEYS[i], ${2 * REPORT_TTL_MS_MAX}) end
+
+local out = { tonumber(known), 0, 0, 0 }
+local news = redis.call('ZRANGEBYSCORE', KEYS[2], '(' .. known, '+inf', 'WITHSCORES', 'LIMIT', 0, page)
+for i = 1, #news, 2 do
+  local id = news[i]
+  out[1] = tonumber(news[i + 1])
+  if #id ~= #me then
+    forget(id)
+    foreign = foreign + 1
+  else
+    out[#out + 1] = id
+    out[#out + 1] = redis.call('HSTRLEN', KEYS[3], id) <= bytes and redis.call('HGET', KEYS[3], id) or ''
+  end
+end
+out[2], out[3], out[4] = redis.call('ZCARD', KEYS[1]), #news == 2 * page and 1 or 0, foreign
+return out
 `);

@@ -2,12 +2,12 @@
 import { type ChildProcess, execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
-import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { tour } from "../../src/control/demo/tour.ts";
+import { commandLine, PATH } from "../support/gateway.ts";
 
-const main = path.join(import.meta.dirname, "../../src/main.ts");
+const [program = "", ...before] = commandLine();
 const READY_WITHIN_MS = 30_000;
 
 let demo: ChildProcess;
@@ -15,7 +15,10 @@ let output = "";
 let log = "";
 
 beforeAll(async () => {
-  demo = spawn(process.execPath, [main, "demo", "--port", "0", "--admin-port", "0"], { stdio: ["ignore", "pipe", "pipe"] });
+  demo = spawn(program, [...before, "demo", "--port", "0", "--admin-port", "0"], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: { ...process.env, PATH },
+  });
   demo.stderr?.setEncoding("utf8").on("data", (chunk: string) => {
     log += chunk;
   });
@@ -73,7 +76,9 @@ describe("sluice demo", () => {
     const holder = net.createServer().listen(0, "127.0.0.1");
     await once(holder, "listening");
     const { port } = holder.address() as AddressInfo; // a TCP server has one
-    const attempt = promisify(execFile)(process.execPath, [main, "demo", "--port", String(port), "--admin-port", "0"]);
+    const attempt = promisify(execFile)(program, [...before, "demo", "--port", String(port), "--admin-port", "0"], {
+      env: { ...process.env, PATH },
+    });
     await expect(attempt).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining("choose another with --port N") });
     holder.close();
   });

@@ -9,7 +9,7 @@ export function identityOf(consumer: string, more: Partial<Identity> = {}): Iden
   return { consumer, authenticator: "test", tier: null, scopes: [], roles: [], groups: [], claims: null, ...more };
 }
 
-/** What the header `x-NAME` says: nothing, a consumer's id, `bad`, or `down`. */
+/** What the header `x-NAME` says: nothing, a consumer's id, `bad`, `twice`, or `down`. */
 export class HeaderAuthenticator implements Authenticator {
   readonly name: string;
   readonly challenge: string | null;
@@ -48,6 +48,7 @@ export class HeaderAuthenticator implements Authenticator {
   #outcome(said: string | undefined): AuthOutcome {
     if (said === undefined) return { kind: "absent" };
     if (said === "bad") return { kind: "refused", error: "invalid_token", detail: `${this.name} is not good` };
+    if (said === "twice") return { kind: "refused", error: "invalid_request", detail: `${this.name} is there twice` };
     if (said === "down") return { kind: "unavailable", code: "auth_unavailable", detail: "" };
     let identity = this.#identities.get(said);
     if (identity === undefined) {

@@ -1,6 +1,7 @@
 // Owns instances of a fleet inside the test's own process: the real table, the real reconciliation and the real client, on a real Redis.
 import { monotonicMs } from "../../src/base/clock.ts";
 import type { RedisConfig } from "../../src/control/config/schema-redis.ts";
+import type { ReportedBreaker } from "../../src/control/fleet/breaker-report.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
 import { createLog } from "../../src/observe/log.ts";
 import { LimitLedger } from "../../src/shared/limit-ledger.ts";
@@ -40,17 +41,20 @@ export class FleetInstance implements AsyncDisposable {
   readonly admissions: Admission[] = [];
   /** Messages of the log, in order. */
   readonly said: string[] = [];
+  /** What it tells the others of its breakers; a test may change it. */
+  breakers: readonly ReportedBreaker[] = [];
   #stopped = false;
 
-  constructor(redis: RedisConfig) {
+  /** @param pid what the others know it by, as they share the host's name */
+  constructor(redis: RedisConfig, pid = 1) {
     const output = { write: (line: string) => this.said.push(String((JSON.parse(line) as { message: string }).message)) };
-    this.fleet = new Fleet({ redis, table: this.table, log: createLog({ output }) });
+    this.fleet = new Fleet({ redis, table: this.table, pid, breakers: () => this.breakers, log: createLog({ output }) });
     this.fleet.start();
   }
 
   /** @returns instances that are reconciled and know of each other */
   static async start(count: number, redis: RedisConfig): Promise<FleetInstance[]> {
-    const all = Array.from({ length: count }, () => new FleetInstance(redis));
+    const all = Array.from({ length: count }, (_, i) => new FleetInstance(redis, i + 1));
     await until(
       `${count} instances know of each other`,
       () => all.every(({ state }) => state.connected && state.instances === count),

@@ -5,6 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { onTestFailed } from "vitest";
+import { isAlive } from "../../src/control/instance/process-status.ts";
 import { until } from "./until.ts";
 
 const ROOT = path.join(import.meta.dirname, "../..");
@@ -55,10 +56,10 @@ export class Gateway implements AsyncDisposable {
     for (const [name, content] of Object.entries({ "sluice.yaml": options.config, ...options.files })) {
       fs.writeFileSync(path.join(this.directory, name), content);
     }
-    const args = [entry(), "start", "-c", this.configFile, ...(options.args ?? [])];
-    this.#process = spawn(process.execPath, args, {
+    const [program, ...args] = [...commandLine(), "start", "-c", this.configFile, ...(options.args ?? [])];
+    this.#process = spawn(program ?? "", args, {
       stdio: ["ignore", "pipe", "pipe"],
-      env: { ...process.env, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
+      env: { ...process.env, PATH: PATH, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
     });
     for (const stream of [this.#process.stdout, this.#process.stderr]) {
       let unread = ""; // of each its own, as either may be cut within a line
@@ -228,11 +229,10 @@ export function entry(): string {
   return sources.some((name) => fs.statSync(path.join(ROOT, "src", name)).mtimeMs > builtMs) ? source : bundle;
 }
 
-export function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch {
-    return false;
-  }
+/** What starts the gateway: the bundle's launcher, which is what ships, else Node with the source. The launcher takes Node from the PATH. */
+export function commandLine(main = entry()): readonly string[] {
+  return main.endsWith(".js") ? [path.join(path.dirname(main), "sluice")] : [process.execPath, main];
 }
+
+/** So that the launcher finds the Node that runs the test. */
+export const PATH = `${path.dirname(process.execPath)}:${process.env["PATH"]}`;

@@ -15,8 +15,8 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     reloads: { ok: 2, failed: 1 },
     listeners: [{ address: "127.0.0.1:8080", url: "http://127.0.0.1:8080", engine: "uws" }],
     workers: [
-      { index: 0, state: "serving", restarts: 0, beatAgeMs: 40 },
-      { index: 1, state: "draining", restarts: 2, beatAgeMs: 1500 },
+      { index: 0, state: "serving", restarts: 0, beatAgeMs: 40, cpu: null },
+      { index: 1, state: "draining", restarts: 2, beatAgeMs: 1500, cpu: 3 },
     ],
     upstreams: [
       {
@@ -43,6 +43,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     ],
     logSinkDropped: 5,
     fleet: null,
+    redisConsumers: null,
     ...changes,
   };
 }
@@ -66,6 +67,28 @@ export function fleetState(changes: Partial<FleetState> = {}): FleetState {
     entries: 4000,
     drift: 5.5,
     leases: 3,
+    name: "gw-1:4711",
+    breakers: {
+      knowledge: "fresh",
+      ageMs: 120,
+      instances: 7,
+      breakers: [
+        {
+          upstream: "users",
+          target: "http://10.0.0.1:9001",
+          states: { open: 2, "half-open": 1 },
+          instances: [
+            { name: "gw-2:17", state: "open" },
+            { name: "gw-3:17", state: "open" },
+            { name: "gw-4:17", state: "half-open" },
+          ],
+        },
+      ],
+      leftOut: 0,
+      ignored: 4,
+      failures: 1,
+      trouble: null,
+    },
     ...changes,
   };
 }

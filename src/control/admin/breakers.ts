@@ -2,6 +2,7 @@
 import { BREAKER_ORDERS } from "../breakers/breaker-driver.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
+import { breakersView } from "./views.ts";
 
 /** @param path begins with `/breakers/`; a target is its key as `/upstreams` shows it, percent-encoded */
 export async function breakers(deps: AdminDeps, method: string, path: string): Promise<AdminAnswer> {
@@ -12,7 +13,8 @@ export async function breakers(deps: AdminDeps, method: string, path: string): P
     return problem("not_found");
   if (method !== "POST") return problem("method_not_allowed", {}, { allow: "POST" });
   if (!(await deps.forceBreaker(upstream, target, order))) return problem("not_found");
-  return json(deps.breakers().find((each) => each.upstream === upstream && each.target === target) ?? null);
+  const forced = deps.breakers().filter((each) => each.upstream === upstream && each.target === target);
+  return json(breakersView(forced, deps.state())[0] ?? null);
 }
 
 /** @returns null for what is not percent-encoding */

@@ -3,8 +3,8 @@ import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometh
 import { breakers } from "./breakers.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
-import { STATUS_PAGE, STATUS_PAGE_CSP } from "./status-page.ts";
-import { identityKeysView, limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
+import { STATUS_PAGE, statusPagePolicy } from "./status-page.ts";
+import { breakersView, identityKeysView, limitsView, routesView, statusView, upstreamsView, workersView } from "./views.ts";
 
 interface AdminRequest {
   readonly path: string;
@@ -25,7 +25,8 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
     "/config": { GET: (deps) => json(deps.config()) },
     "/identity/jwks": { GET: (deps) => json(identityKeysView(deps.plan())) },
     "/routes": { GET: (deps) => json(routesView(deps.plan())) },
-    "/breakers": { GET: (deps) => json(deps.breakers()) },
+    "/breakers": { GET: (deps) => json(breakersView(deps.breakers(), deps.state())) },
+    "/fleet": { GET: (deps) => json(deps.state().fleet) },
     "/upstreams": { GET: (deps) => json(upstreamsView(deps.state(), deps.totals)) },
     "/workers": { GET: (deps) => json(workersView(deps.state(), deps.totals)) },
     "/limits": { GET: (deps) => json(limitsView(deps.state(), deps.totals)) },
@@ -67,5 +68,5 @@ async function debug(deps: AdminDeps, method: string, request: AdminRequest): Pr
 }
 
 function statusPage(): AdminAnswer {
-  return { status: 200, type: "text/html; charset=utf-8", body: STATUS_PAGE, headers: { "content-security-policy": STATUS_PAGE_CSP } };
+  return { status: 200, type: "text/html; charset=utf-8", body: STATUS_PAGE, headers: { "content-security-policy": statusPagePolicy() } };
 }

@@ -9,7 +9,7 @@ import { type Door, refuse } from "./guard.ts";
 import { type AdminAnswer, problem } from "./problem.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
-const { createServer } = process.getBuiltinModule("node:http");
+const http = () => process.getBuiltinModule("node:http");
 
 export type { AdminDeps, ReloadProblem, ReloadResult } from "./deps.ts";
 
@@ -37,7 +37,7 @@ export interface Admin {
 export function createAdmin(deps: AdminDeps, onError: (error: unknown) => void = () => {}): Admin {
   const servers: Server[] = [];
   const open = (door: Door): Server => {
-    const server = createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
+    const server = http().createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
       void serve(deps, door, request, response).catch((error: unknown) => {
         onError(error);
         if (response.headersSent) response.destroy();

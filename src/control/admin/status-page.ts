@@ -64,5 +64,11 @@ export const STATUS_PAGE = `<!doctype html>
 
 const hash = (text: string): string => `'sha256-${createHash("sha256").update(text).digest("base64")}'`;
 
-/** Only this style and this script, and fetches to this listener; no framing, so that the reload button cannot be clickjacked. */
-export const STATUS_PAGE_CSP = `default-src 'none'; style-src ${hash(STYLE)}; script-src ${hash(STATUS_SCRIPT)}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`;
+let policy = "";
+
+/**
+ * Only this style and this script, and fetches to this listener; no framing, so that the reload button cannot be clickjacked. Made when first
+ * asked for: node:crypto takes ms to load.
+ */
+export const statusPagePolicy = (): string =>
+  (policy ||= `default-src 'none'; style-src ${hash(STYLE)}; script-src ${hash(STATUS_SCRIPT)}; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'`);

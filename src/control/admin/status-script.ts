@@ -199,10 +199,16 @@ function draw(now) {
     table(["Code", "Meaning", "#Recent", "#Ever"], errors.map((e) => [...e.recent === 0 ? [IDLE] : [], el("span.mono", e.code), e.title, num(e.recent), num(e.count)]), "None so far."),
     heading("Workers", "now"),
     table(["Worker", "State", "Event loop", "#In flight", "#Connections", "#Pool", "#Queued", "#Last beat", "#Restarts", "#Log dropped"], now.workers.map((w) => [
-      String(w.index), dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
+      w.cpu === null ? String(w.index) : w.index + " on CPU " + w.cpu, dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
       num(w.poolConnections), num(w.poolQueued), latency(w.beatAgeMs), alarm(w.restarts, num(w.restarts)), alarm(w.logDropped, num(w.logDropped)),
     ]), "No workers yet."),
-    ...instance.fleet ? [heading("Fleet"), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], "")] : [],
+    ...instance.fleet ? [heading("Fleet", "this is " + instance.fleet.name), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], ""),
+      heading("Breakers of other instances", othersRemark(instance.fleet.breakers)),
+      table(["Upstream", "Target", "State", "Instances"], instance.fleet.breakers.breakers.map((b) => [
+        b.upstream, el("span.mono", b.target || ""), dot(b.states.open || b.states["forced open"] ? "bad" : "warn", Object.entries(b.states).map(([state, n]) => num(n) + " " + state).join(", ")),
+        b.instances.map((i) => i.name).join(", "),
+      ]), instance.fleet.breakers.knowledge === "unknown" ? "Not known." : "All closed."),
+    ] : [],
     heading("Listeners"),
     table(["Address", "Engine"], instance.listeners.map((l) => [el("span.mono", l.url), l.engine]), "Not listening yet."),
   );
@@ -213,6 +219,11 @@ function draw(now) {
 function fleetRow(f) {
   return [el("span.mono", f.redis), dot(f.connected ? "ok" : "bad", f.connected ? "reconciled" : "own share of 1/" + f.instances + ": " + f.trouble), span(Date.now() - f.sinceMs), num(f.instances),
     latency(f.syncAgeMs), latency(f.lastSyncMs), num(f.entries), alarm(f.drift >= 1 ? f.drift : 0, num(Math.max(0, f.drift))), num(f.leases)];
+}
+/** They inform: this instance's breakers do not go by them. */
+function othersRemark(b) {
+  if (b.knowledge === "unknown") return "unknown: Redis has not told";
+  return num(b.instances) + " reporting" + (b.leftOut > 0 ? ", " + num(b.leftOut) + " more not shown" : "") + (b.knowledge === "stale" ? ", stale: as heard " + span(b.ageMs) + " ago" : "");
 }
 /** Failures in the window, and what most of this target's failures ever were. */
 function failures(target) {

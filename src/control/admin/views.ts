@@ -1,9 +1,11 @@
 // Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
 import { ERRORS } from "../../base/errors.ts";
-import type { InstanceState } from "../../observe/instance-state.ts";
+import type { InstanceState, OthersBreaker, OthersBreakers } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
+import type { BreakerState } from "../breakers/breaker-control.ts";
+import type { BreakerPlace } from "../breakers/breaker-driver.ts";
 import { publicJwk } from "../config/public-jwk.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
@@ -44,6 +46,24 @@ export function routesView(plan: Plan | null): object[] {
     bodyBytes: route.bodyBytes,
     timeouts: route.timeouts,
   }));
+}
+
+/** Every breaker, and what the other instances of a fleet say of theirs; null without Redis. */
+export function breakersView(breakers: readonly BreakerState[], { fleet }: InstanceState): object[] {
+  const others = new Map(fleet?.breakers.breakers.map((each) => [placeKey(each), each]));
+  return breakers.map((breaker) => ({
+    ...breaker,
+    others: fleet === null ? null : othersOf(fleet.breakers, others.get(placeKey(breaker))),
+  }));
+}
+
+const placeKey = ({ upstream, target }: BreakerPlace): string => `${upstream} ${target ?? ""}`;
+
+/** @param open undefined: closed everywhere else, as far as anything is known */
+function othersOf({ knowledge, ageMs, instances: reporting }: OthersBreakers, open: OthersBreaker | undefined): object {
+  const known = { knowledge, ageMs, reporting };
+  if (knowledge === "unknown") return { ...known, states: null, instances: null };
+  return { ...known, states: open?.states ?? {}, instances: open?.instances ?? [] };
 }
 
 /** The table of limits, and what each limit has decided since start. */

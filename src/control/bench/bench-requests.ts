@@ -5,8 +5,8 @@ import { isMethod, parseAuthority } from "../../base/http.ts";
 import { isQuery, normalisePath } from "../../data/route/normalise.ts";
 import { parsePattern } from "../../data/route/pattern.ts";
 import type { ClientType, Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import { type ProbedRequest, RouteProbe } from "../config/route-probe.ts";
 import type { BenchArguments } from "./bench-arguments.ts";
-import { type ProbedRequest, RouteProbe } from "./route-probe.ts";
 
 /** One request to send again and again. */
 export interface BenchRequest extends ProbedRequest {
@@ -35,7 +35,7 @@ const USER_AGENTS: Readonly<Record<ClientType, string>> = {
 
 /** @throws OperatorError for a --url that is none, or that no route takes. */
 export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArguments, "urls" | "headers" | "body">) {
-  const probe = new RouteProbe(plan);
+  const probe = new RouteProbe(plan.routes);
   if (urls.length > REQUESTS_MAX) throw new OperatorError(`--url: at most ${REQUESTS_MAX} at once`, 2);
   if (urls.length > 0) return { requests: urls.map((url) => named(url, probe, { headers, body })), skipped: [] };
   const requests: BenchRequest[] = [];
@@ -52,7 +52,11 @@ export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArg
 }
 
 /** `POST https://api.example.com/orders?x=1` or any end of it. */
-function named(text: string, probe: RouteProbe, given: { readonly headers: readonly string[]; readonly body: string }): BenchRequest {
+function named(
+  text: string,
+  probe: RouteProbe<RoutePlan>,
+  given: { readonly headers: readonly string[]; readonly body: string },
+): BenchRequest {
   const [, method = "GET", url = ""] = /^(?:([A-Za-z]+) +)?(\S+)$/.exec(text) ?? [];
   const whole = url.startsWith("/") ? `http://host${url}` : url;
   if (!URL.canParse(whole) || !isMethod(method))
@@ -82,7 +86,7 @@ function hostOf(headers: readonly string[], authority: string): string {
 }
 
 /** @returns a request that takes the route, or why none can be guessed */
-function guessed(route: RoutePlan, probe: RouteProbe, given: readonly string[]): BenchRequest | string {
+function guessed(route: RoutePlan, probe: RouteProbe<RoutePlan>, given: readonly string[]): BenchRequest | string {
   const { match } = route;
   const method = ["GET", "HEAD"].find((each) => match.methods.length === 0 || match.methods.includes(each));
   if (method === undefined)

@@ -7,15 +7,20 @@ import type { Log } from "../../observe/log.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
 import type { BreakerPlan, Plan } from "../../plan/plan.ts";
 import type { BreakerKeeper } from "../../shared/breaker-keeper.ts";
-import { PHASE, PHASE_NAMES } from "../../shared/breaker-word.ts";
+import { PHASE, PHASE_NAMES, type Phase } from "../../shared/breaker-word.ts";
 import { BreakerDriver, type BreakerOrder, type BreakerPlace } from "./breaker-driver.ts";
 
 /** Looks this often without being woken: a worker may have died before it could wake anybody. */
 const LOOK_MS = 250;
 
-/** One breaker, for whoever tells others about it (the fleet): informing, not deciding. */
+/** One breaker, for whoever shows it. */
 export interface BreakerState extends BreakerPlace {
   readonly status: BreakerStatus;
+}
+
+/** The same for whoever tells others about it (the fleet): informing, not deciding. */
+export interface BreakerPhase extends BreakerPlace {
+  readonly phase: Phase;
 }
 
 interface Wanted extends BreakerPlace {
@@ -64,6 +69,16 @@ export class BreakerControl {
       target,
       status: breakerStatus(this.#keeper, slot, plan),
     }));
+  }
+
+  /** Those that are not closed, without all that {@link states} adds up: it is asked twice a second, with thousands of targets too. */
+  notClosed(): BreakerPhase[] {
+    const found: BreakerPhase[] = [];
+    for (const [slot, { upstream, target }] of this.#wanted) {
+      const phase = this.#keeper.phase(slot);
+      if (phase !== PHASE.closed) found.push({ upstream, target, phase });
+    }
+    return found;
   }
 
   stop(): void {

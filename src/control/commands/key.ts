@@ -3,6 +3,7 @@ import { createHmac, hash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { OperatorError } from "../../base/errors.ts";
+import { consumersKey, markerKey } from "../../store/consumer-script.ts";
 import type { CommandIo } from "./command.ts";
 import { readSecret } from "./standard-input.ts";
 
@@ -11,14 +12,16 @@ const KEY_PREFIX = "slk_";
 const KEY_BYTES = 32;
 const KEY_CHARS_MAX = 512;
 const PEPPER_CHARS_MIN = 16;
-const USAGE = "usage: sluice key create [--consumer ID] [--pepper file:PATH]\n       sluice key hash [--pepper file:PATH]";
+const USAGE = "usage: sluice key create [--consumer ID [--redis PREFIX]] [--pepper file:PATH]\n       sluice key hash [--pepper file:PATH]";
 
 /** @returns 0. @throws OperatorError for wrong arguments or input. */
 export async function keyCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const { action, consumer, pepper } = readArguments(argv);
+  const { action, consumer, redis, pepper } = readArguments(argv);
   if (action === "create") {
     const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString("base64url");
-    io.stdout(`key   ${key}\nhash  ${hashKey(key, pepper)}\n`);
+    const hashed = hashKey(key, pepper);
+    io.stdout(`key   ${key}\nhash  ${hashed}\n`);
+    if (consumer !== null && redis !== null) io.stdout(`redis ${redisCommand(consumer, redis, hashed)}\n`);
     const entry = consumer === null ? "the consumer's `keys`" : `the \`keys\` of consumer ${consumer}`;
     io.stderr(`The key is shown this once: give it to the caller. The hash goes into ${entry}.\n`);
     return 0;
@@ -33,26 +36,38 @@ export async function keyCommand(argv: readonly string[], io: CommandIo): Promis
 interface KeyArguments {
   readonly action: "create" | "hash";
   readonly consumer: string | null;
+  /** Prefix of the keys in Redis. */
+  readonly redis: string | null;
   readonly pepper: string | null;
 }
 
 function readArguments(argv: readonly string[]): KeyArguments {
   const parsed = ((): {
-    readonly values: { readonly consumer?: string; readonly pepper?: string };
+    readonly values: { readonly consumer?: string; readonly redis?: string; readonly pepper?: string };
     readonly positionals: readonly string[];
   } => {
     try {
-      const options = { consumer: { type: "string" }, pepper: { type: "string" } } as const;
+      const options = { consumer: { type: "string" }, redis: { type: "string" }, pepper: { type: "string" } } as const;
       return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
     } catch (error) {
       throw new OperatorError(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}\n${USAGE}`, 2);
     }
   })();
   const [action, ...more] = parsed.positionals;
-  const { consumer = null, pepper = null } = parsed.values;
+  const { consumer = null, redis = null, pepper = null } = parsed.values;
   if ((action !== "create" && action !== "hash") || more.length > 0 || (action === "hash" && consumer !== null))
     throw new OperatorError(`expected create or hash; a key is never an argument: other users of this machine could read it\n${USAGE}`, 2);
-  return { action, consumer, pepper: pepper === null ? null : readPepper(pepper) };
+  if (redis !== null && (!/^[\w.-]+$/.test(redis) || !/^[\x21-\x7e]{1,256}$/.test(consumer ?? "")))
+    throw new OperatorError(`--redis takes the prefix of the configuration's \`redis\` section, and needs a --consumer\n${USAGE}`, 2);
+  return { action, consumer, redis, pepper: pepper === null ? null : readPepper(pepper) };
+}
+
+/** For a shell: makes a new consumer, or replaces one whole, and says that it is there. Both in one step. */
+function redisCommand(consumer: string, prefix: string, hashed: string): string {
+  const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
+  const script = quoted("redis.call('HSET',KEYS[1],ARGV[1],ARGV[2]) return redis.call('INCR',KEYS[2])");
+  const value = quoted(JSON.stringify({ keys: [hashed] }));
+  return `redis-cli EVAL ${script} 2 ${consumersKey(prefix)} ${quoted(markerKey(prefix))} ${quoted(consumer)} ${value}`;
 }
 
 /** As the configuration reads it. */

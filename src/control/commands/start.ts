@@ -1,10 +1,8 @@
 // Owns the `start` command: reads its arguments and becomes the supervisor or, when told so, the primary.
-// Must stay light: the supervisor loads this file and little else.
-import { availableParallelism } from "node:os";
+// Must stay light, and load no more than what is said here: both sides of every start begin with this file.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
-import { LAUNCH_ENV } from "../../plan/messages.ts";
-import { supervise } from "../supervisor/supervise.ts";
+import { launchOrders } from "../supervisor/channel.ts";
 import type { CommandIo } from "./command.ts";
 
 export interface StartArguments {
@@ -40,37 +38,68 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 }
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const options = parseStartArguments(argv);
-  // A reader of our output that goes away must not end the gateway.
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
-  const supervised = io.env[LAUNCH_ENV] !== undefined && process.send !== undefined;
-  const code = supervised || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  const orders = launchOrders();
+  const options = orders?.supervisor === undefined ? parseStartArguments(argv) : silently(() => parseStartArguments(argv));
+  const code = orders !== null || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
 }
 
-function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
-  return supervise({
-    args: process.argv.slice(1),
-    takeover: options.takeover,
-    log: createLog(),
-    onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
-  });
+/** What is wrong with the arguments of a primary that the launcher started is said by its supervisor, which has the same. */
+function silently<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch {
+    process.exit(2);
+  }
+}
+
+/** A reader of our output that goes away must not end the gateway. Node takes ms to make the two streams: not before what others wait for. */
+function outliveReaders(): void {
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
+}
+
+async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
+  const { supervise } = await import("../supervisor/supervise.ts");
+  try {
+    return await supervise({
+      args: process.argv.slice(1),
+      takeover: options.takeover,
+      log: createLog(),
+      configuration: async () => {
+        const { readFirst } = await import("../supervisor/read-first.ts");
+        const read = readFirst(options.files, io.env);
+        outliveReaders();
+        if (typeof read !== "string") return read;
+        io.stderr(read);
+        return null;
+      },
+      onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
+    });
+  } catch (error) {
+    return notStarted(error, io);
+  }
 }
 
 async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
-  const { ThreadNursery, workerEntry } = await import("../workers/nursery.ts");
+  const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../workers/nursery.ts");
   const threads = new ThreadNursery(workerEntry());
+  threads.more(threadsAtOnce() - 1);
+  outliveReaders();
   const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
   const link = connectSupervisor(options.takeover);
   const { runPrimary } = await import("../primary/primary.ts");
-  threads.more(availableParallelism() - 1);
   const onReady = (urls: readonly string[], version: number) => io.stdout(readyLine(urls, process.pid, version));
   try {
     return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });
   } catch (error) {
-    if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
-    else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
-    return error instanceof OperatorError ? error.exitCode : 1;
+    return notStarted(error, io);
   }
+}
+
+/** Says why. @returns the exit status */
+function notStarted(error: unknown, io: CommandIo): number {
+  if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
+  else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
+  return error instanceof OperatorError ? error.exitCode : 1;
 }

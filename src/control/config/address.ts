@@ -1,5 +1,5 @@
 // Owns the text forms of addresses in the configuration: listener addresses and target URLs. Pure.
-import { isIPv4, isIPv6 } from "node:net";
+import { ipFamily, parseIpv4 } from "../../base/ip.ts";
 
 /** Where a listener listens. */
 export interface ListenAddress {
@@ -26,19 +26,20 @@ export function parseListenAddress(text: string): ListenAddress | null {
   const port = Number(m[3]);
   if (port > 65_535) return null;
   if (m[1] !== undefined) {
-    if (!isIPv6(m[1])) return null;
+    if (!m[1].includes(":") || ipFamily(m[1]) === 0) return null;
     const host = new URL(`http://[${m[1]}]`).hostname.slice(1, -1);
     return { address: `[${host}]:${port}`, host, port, unixPath: null };
   }
   const host = (m[2] ?? "").toLowerCase();
-  if (/^[\d.]+$/.test(host) && !isIPv4(host)) return null;
-  return isIPv4(host) || isHostName(host) ? { address: `${host}:${port}`, host, port, unixPath: null } : null;
+  const isV4 = parseIpv4(host) >= 0;
+  if (/^[\d.]+$/.test(host) && !isV4) return null;
+  return isV4 || isHostName(host) ? { address: `${host}:${port}`, host, port, unixPath: null } : null;
 }
 
 /** Whether only this machine can reach it. */
 export function isLoopback(address: ListenAddress): boolean {
   const { host, unixPath } = address;
-  return unixPath !== null || host === "localhost" || host === "::1" || (isIPv4(host) && host.startsWith("127."));
+  return unixPath !== null || host === "localhost" || host === "::1" || (parseIpv4(host) >= 0 && host.startsWith("127."));
 }
 
 /** RFC 1123 section 2.1 host name, lowercase; underscores too, as service names use them. */

@@ -1,15 +1,10 @@
 // Owns the checks between routes and the `auth` section: authenticators that are named must exist, and no route may be public by oversight.
-import { type AuthConfig, type AuthTree, namesOf, PUBLIC } from "../../data/policies/auth/config.ts";
+import { type AuthTree, namesOf, PUBLIC } from "../../data/policies/auth/config.ts";
+import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./check-references.ts";
 import { nodeAt } from "./located.ts";
 import { type PathPart, suggest } from "./problem.ts";
-import type { RouteConfig } from "./schema-route.ts";
 import type { Draft } from "./sections.ts";
-
-/** What a route says under `auth`; undefined when it says nothing. */
-export function authOf(route: RouteConfig): AuthConfig | undefined {
-  return route.policies.find((policy) => policy.name === "auth")?.config as AuthConfig | undefined; // parsed by authSchema
-}
 
 export function checkAuth(draft: Draft, findings: Findings): void {
   const { root, report, warn } = findings;

@@ -2,7 +2,7 @@
 import type { AuthorizeConfig } from "../../data/policies/authorize/config.ts";
 import { compileExpression } from "../../data/policies/authorize/load-expression.ts";
 import { parsePattern } from "../../data/route/pattern.ts";
-import { authOf } from "./check-auth.ts";
+import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./check-references.ts";
 import { type PathPart, suggest } from "./problem.ts";
 import type { RouteConfig } from "./schema-route.ts";

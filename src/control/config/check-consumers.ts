@@ -2,7 +2,7 @@
 import type { ApiKeyConfig } from "../../data/policies/auth/api-key/config.ts";
 import type { Findings } from "./check-references.ts";
 import { positionAt } from "./located.ts";
-import { formatPath, type PathPart, suggest } from "./problem.ts";
+import { formatPath, formatPosition, type PathPart, suggest } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
@@ -43,10 +43,9 @@ class Uniqueness {
       return;
     }
     const { root, report } = this.#findings;
-    const { file, line, column } = positionAt(root, before);
     report(
       path,
-      `the ${what} is the same as ${formatPath(before)} at ${file}:${line}:${column}`,
+      `the ${what} is the same as ${formatPath(before)} at ${formatPosition(positionAt(root, before))}`,
       "it must lead to one consumer: change or remove one of them",
     );
   }

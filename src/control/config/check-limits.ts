@@ -2,7 +2,7 @@
 import { isShared, type LimitConfig, limitIdentities, needsIdentity } from "../../data/policies/rateLimit/limit.ts";
 import { parsePattern } from "../../data/route/pattern.ts";
 import { compileTemplate } from "../../data/route/template.ts";
-import { authOf } from "./check-auth.ts";
+import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./check-references.ts";
 import { nodeAt } from "./located.ts";
 import { formatPath, type PathPart } from "./problem.ts";

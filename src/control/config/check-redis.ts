@@ -1,9 +1,11 @@
-// Owns what deserves a look in the `redis` section although the schema takes it. Must never connect.
+// Owns what the schema cannot say of the `redis` section: what needs it, and what deserves a look although the schema takes it. Must never connect.
 import type { Findings } from "./check-references.ts";
 import type { Draft } from "./sections.ts";
 
-export function checkRedis({ sections }: Draft, { warn }: Findings): void {
-  const { redis } = sections;
+export function checkRedis({ sections }: Draft, { report, warn }: Findings): void {
+  const { redis, consumersFrom } = sections;
+  if (redis === null && (consumersFrom?.redis ?? null) !== null)
+    report(["consumersFrom", "redis"], "there is no `redis` section", "say under `redis` where it is");
   if (redis === undefined || redis === null) return;
   if (redis.secret === null && redis.password === null)
     warn(

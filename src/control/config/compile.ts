@@ -4,7 +4,7 @@ import { type LimitConfig, limitLabels } from "../../data/policies/rateLimit/lim
 import { sortMatches } from "../../data/route/order.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
-import { authOf } from "./check-auth.ts";
+import { authOf } from "./auth-of.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
 
@@ -31,7 +31,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     limits: config.limits,
     trustedProxies: config.trustedProxies,
     upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
-    authenticators: config.auth.map((each) => ({ ...each, fingerprint: fingerprint(each) })),
+    authenticators: config.auth.map((each) => ({ ...each, fingerprint: digest(JSON.stringify(each)) })),
     consumers: config.consumers,
     tiers: config.tiers,
     limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
@@ -60,7 +60,7 @@ function compileListener(listener: Config["listeners"][number], hashes: Config["
         : {
             certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
             clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, required: clientAuth.required },
-            fingerprint: fingerprint([described, clients]),
+            fingerprint: digest(JSON.stringify([described, clients])),
           },
     proxyProtocol,
   };
@@ -85,9 +85,10 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
     slowStartMs: slowStart,
     tls: tls ?? null,
   };
+  const text = JSON.stringify(settings);
   return {
     ...settings,
-    fingerprint: fingerprint(settings),
+    fingerprint: settings.tls === null ? text : digest(text),
     targets: targets.filter((target) => target.weight > 0),
     breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
   };
@@ -117,8 +118,8 @@ function missing(upstream: string): never {
   throw new Error(`upstream ${upstream} was not checked`);
 }
 
-/** A short name for a value: equal values have equal ones. Keys come in schema order, so equal settings serialise alike. */
-const fingerprint = (value: unknown): string => createHash("sha256").update(JSON.stringify(value)).digest("base64url").slice(0, 22);
+/** Stands for a text that may hold keys. Keys of objects come in schema order, so that equal settings have equal texts. */
+const digest = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22);
 
 /** Every part of every limit, as metrics name it: `ROUTE LABEL`. */
 function limitMetrics({ routes }: Config): readonly string[] {

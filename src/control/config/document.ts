@@ -4,10 +4,16 @@ import { isMap, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
 import type { Env } from "./interpolate.ts";
 import type { Located, LocatedMap } from "./located.ts";
 import type { ConfigProblem, Position } from "./problem.ts";
-import { Walk } from "./walk.ts";
+import { NODES_MAX, Walk } from "./walk.ts";
 
 /** Largest configuration file, in bytes of text: 10,000 generous routes. */
 export const TEXT_BYTES_MAX = 16 * 1024 ** 2;
+
+/**
+ * About as much text of a long list is parsed at once: what the parser keeps of a text until its end costs the more the longer that is (in garbage
+ * collection; 20,000 consumers took three times as long in one piece).
+ */
+const PIECE_CHARS = 4096;
 
 /** One text with the name it is reported under. */
 export interface ConfigText {
@@ -33,10 +39,11 @@ export function readDocument(source: ConfigText, env: Env): ReadDocument {
 
 /** @returns one or several consumers, a map or a list, and everything wrong with them. */
 export function readConsumers(source: ConfigText, env: Env): ReadDocument<Located> {
-  return readTree(source, env, {
+  const expected: Expectation = {
     fits: (contents) => isMap(contents) || isSeq(contents),
     otherwise: ["the file holds no consumer", "write one (`id: acme`, ...) or a list of them, or remove the file"],
-  });
+  };
+  return readPieces(source, env) ?? readTree(source, env, expected);
 }
 
 interface Expectation {
@@ -46,30 +53,15 @@ interface Expectation {
 }
 
 function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation): ReadDocument<Located> {
-  const start: Position = { file: source.file, line: 1, column: 1 };
   const fail = (message: string, remedy: string): ReadDocument<Located> => ({
     root: null,
-    problems: [{ at: start, path: "", message, remedy }],
+    problems: [{ at: startOf(source), path: "", message, remedy }],
     unread: [],
   });
   if (Buffer.byteLength(source.text) > TEXT_BYTES_MAX)
     return fail(`the file is larger than ${TEXT_BYTES_MAX / 1024 ** 2} MiB`, "split it or generate less");
-  if (source.text.includes(OPEN) || source.text.includes(CLOSE))
-    return fail("the file holds Unicode noncharacters (U+FDD0, U+FDD1)", "remove them");
-  const lines = new LineCounter();
-  const document = parseDocument(shieldTemplates(source.text), {
-    lineCounter: lines,
-    prettyErrors: false,
-    merge: false,
-    uniqueKeys: false, // the walk says which and where
-    schema: "core",
-    version: "1.2",
-    logLevel: "error",
-  });
-  const place = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { file: source.file, line, column: col };
-  };
+  if (hasStandIns(source.text)) return fail("the file holds Unicode noncharacters (U+FDD0, U+FDD1)", "remove them");
+  const { document, place } = parse(source, 0);
   const problems = withoutEchoes([...document.errors, ...document.warnings]).map((error): ConfigProblem => {
     const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), remedyFor(error)];
     return { at: place(error.pos[0]), path: "", message, remedy };
@@ -81,6 +73,65 @@ function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation
   const root = walk.node(document.contents, [], 0);
   return { root, problems, unread };
 }
+
+const startOf = ({ file }: ConfigText): Position => ({ file, line: 1, column: 1 });
+
+/** @param linesBefore lines of the file before this text */
+function parse({ file, text }: ConfigText, linesBefore: number) {
+  const lines = new LineCounter();
+  const document = parseDocument(shieldTemplates(text), {
+    lineCounter: lines,
+    prettyErrors: false,
+    merge: false,
+    uniqueKeys: false, // the walk says which and where
+    schema: "core",
+    version: "1.2",
+    logLevel: "error",
+  });
+  const place = (offset: number): Position => {
+    const { line, col } = lines.linePos(offset);
+    return { file, line: line + linesBefore, column: col };
+  };
+  return { document, place };
+}
+
+/**
+ * A long list whose items begin at the margin, piece by piece. What is at the margin can belong to no item, so that pieces say the same as the whole.
+ * @returns null when the text is no such list, is wrong anywhere, or its pieces need one another (aliases): then the whole has to be read
+ */
+function readPieces(source: ConfigText, env: Env): ReadDocument<Located> | null {
+  const { file, text } = source;
+  if (text.length <= PIECE_CHARS || Buffer.byteLength(text) > TEXT_BYTES_MAX || hasStandIns(text) || hasSecondDocument(text)) return null;
+  const problems: ConfigProblem[] = [];
+  const unread: Position[] = [];
+  const items: Located[] = [];
+  let at = startOf(source);
+  let [nodes, linesBefore] = [0, 0];
+  for (let start = 0; start < text.length; ) {
+    const next = text.indexOf(ITEM, start + PIECE_CHARS);
+    const piece = { file, text: text.slice(start, next < 0 ? text.length : next + 1) };
+    const { document, place } = parse(piece, linesBefore);
+    const { contents } = document;
+    if (document.errors.length > 0 || document.warnings.length > 0 || !isSeq(contents)) return null;
+    if (start === 0) at = place(contents.range?.[0] ?? 0);
+    const walk = new Walk({ text: piece.text, env, place, unshield, problems, unread });
+    for (const item of contents.items) items.push(walk.node(item, [items.length], 1));
+    nodes += walk.nodes;
+    if (walk.aliasNodes > 0 || nodes > NODES_MAX) return null;
+    start += piece.text.length;
+    linesBefore += piece.text.split("\n").length - 1;
+  }
+  return { root: { kind: "list", at, items }, problems, unread };
+}
+
+/** Behind the first item a document ends, or another begins (YAML 1.2 section 9.1). */
+function hasSecondDocument(text: string): boolean {
+  const first = text.startsWith(ITEM.slice(1)) ? 0 : text.indexOf(ITEM);
+  return text.indexOf("\n---", first) >= 0 || text.indexOf("\n...", first) >= 0;
+}
+
+/** An item of a list at the margin begins. */
+const ITEM = "\n- ";
 
 const KNOWN_ERRORS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
   MULTIPLE_DOCS: ["a second document begins here", "write one document a file, and give several files with -c"],
@@ -114,5 +165,7 @@ function shieldTemplates(text: string): string {
     },
   );
 }
+
+const hasStandIns = (text: string): boolean => text.includes(OPEN) || text.includes(CLOSE);
 
 const unshield = (text: string): string => text.replaceAll(OPEN, "{").replaceAll(CLOSE, "}");

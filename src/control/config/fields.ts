@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { parseAuthority } from "../../base/http.ts";
 import { parseCidr } from "../../base/ip.ts";
-import { duration } from "../../base/schema.ts";
+import { duration, once } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import { TRUST_UNIX } from "../../data/forwarded.ts";
 import { parsePattern } from "../../data/route/pattern.ts";
@@ -23,7 +23,7 @@ export const period = (bounds: { readonly min?: number; readonly max?: number } 
 };
 
 /** Output {@link ListenAddress}. */
-export const listenAddress = () =>
+export const listenAddress = once(() =>
   z
     .string()
     .transform((text, ctx) => {
@@ -33,10 +33,11 @@ export const listenAddress = () =>
       ctx.addIssue({ code: "custom", message });
       return z.NEVER;
     })
-    .meta({ examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] });
+    .meta({ examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] }),
+);
 
 /** Output: the normalised URL of a target. */
-export const targetUrl = () =>
+export const targetUrl = once(() =>
   z
     .string()
     .transform((text, ctx) => {
@@ -45,10 +46,11 @@ export const targetUrl = () =>
       ctx.addIssue({ code: "custom", message: parsed.error });
       return z.NEVER;
     })
-    .meta({ examples: ["http://10.0.0.1:9001", "https://users.internal", "http+srv://_http._tcp.users.internal"] });
+    .meta({ examples: ["http://10.0.0.1:9001", "https://users.internal", "http+srv://_http._tcp.users.internal"] }),
+);
 
 /** `api.example.com` or `*.example.com`; output in the form that a request's host has when it is matched. */
-export const hostPattern = () =>
+export const hostPattern = once(() =>
   z
     .string()
     .transform((text, ctx) => {
@@ -58,10 +60,11 @@ export const hostPattern = () =>
       ctx.addIssue({ code: "custom", message: "expected a host name without port, such as api.example.com or *.example.com" });
       return z.NEVER;
     })
-    .meta({ examples: ["api.example.com", "*.example.com"] });
+    .meta({ examples: ["api.example.com", "*.example.com"] }),
+);
 
 /** RFC 9110 section 9.1 method token; output uppercase. */
-export const method = () =>
+export const method = once(() =>
   z
     .string()
     .transform((text, ctx) => {
@@ -71,16 +74,17 @@ export const method = () =>
       else ctx.addIssue({ code: "custom", message: "expected an HTTP method such as GET" });
       return z.NEVER;
     })
-    .meta({ examples: ["GET"] });
+    .meta({ examples: ["GET"] }),
+);
 
 /** A file's path, relative to the configuration file that names it. */
-export const filePath = () => z.string().min(1).max(4096);
+export const filePath = once(() => z.string().min(1).max(4096));
 
 /** A PEM file; its text by the time the schema sees it (see secrets.ts). */
-export const pemFile = () => z.string().min(1);
+export const pemFile = once(() => z.string().min(1));
 
 /** Status codes: a number or a range. Output bounds, both included. */
-export const statusRange = () =>
+export const statusRange = once(() =>
   z
     .union([z.string(), count(100, 599)])
     .transform((value, ctx) => {
@@ -91,24 +95,27 @@ export const statusRange = () =>
       ctx.addIssue({ code: "custom", message: "expected a status such as 200 or a range such as 200-299" });
       return z.NEVER;
     })
-    .meta({ examples: ["200-299", 204] });
+    .meta({ examples: ["200-299", 204] }),
+);
 
 /** The answer to a key or value that a later version will know. */
 export const notYet = (what: string): string => `${what} is not in this version yet`;
 
 /** An address, a CIDR block, or the word for peers on Unix sockets; as text. */
-export const trustedProxy = () =>
+export const trustedProxy = once(() =>
   z
     .string()
     .refine(
       (text) => text === TRUST_UNIX || parseCidr(text) !== null,
       "expected an address, a CIDR block such as 10.0.0.0/8 or 2001:db8::/32, or unix",
     )
-    .meta({ examples: ["10.0.0.0/8", "2001:db8::/32", TRUST_UNIX] });
+    .meta({ examples: ["10.0.0.0/8", "2001:db8::/32", TRUST_UNIX] }),
+);
 
 /** The path pattern of a route, as text that parsePattern accepts. */
-export const pathPattern = () =>
+export const pathPattern = once(() =>
   z.string().superRefine((text, ctx) => {
     const pattern = parsePattern(text);
     if ("error" in pattern) ctx.addIssue({ code: "custom", message: pattern.error });
-  });
+  }),
+);

@@ -1,7 +1,7 @@
 // Owns what the configuration may read from disk: secrets by `file:`, certificates, static answers. Paths are relative to the file that names them.
 // Remembers everything it read, so that a change of any of it can lead to a reload.
 import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readdirSync, readFileSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readdirSync, readFileSync, type Stats, statSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 
 /** Largest file a configuration may name. */
@@ -10,6 +10,7 @@ export const FILE_BYTES_MAX = 16 * 1024 ** 2;
 /** Reads files for one load. @throws nothing: errors are results. */
 export class ConfigFiles {
   readonly #read = new Map<string, Buffer | Error>();
+  readonly #stamps = new Map<string, string>();
   readonly #listed = new Map<string, readonly string[] | Error>();
 
   /** The absolute path of `path` as written in `file`. */
@@ -21,7 +22,7 @@ export class ConfigFiles {
   read(path: string): Buffer | Error {
     const known = this.#read.get(path);
     if (known !== undefined) return known;
-    const content = readBounded(path);
+    const content = readBounded(path, (stamp) => this.#stamps.set(path, stamp));
     this.#read.set(path, content);
     return content;
   }
@@ -31,6 +32,7 @@ export class ConfigFiles {
     let names = this.#listed.get(path);
     if (names === undefined) {
       try {
+        this.#stamps.set(path, stampOf(path));
         names = readdirSync(path).sort();
       } catch (error) {
         names = new Error(reason(error));
@@ -45,20 +47,39 @@ export class ConfigFiles {
     return [...this.#read.keys(), ...this.#listed.keys()];
   }
 
-  /** Path -> SHA-256 of the content, for what could be read. */
-  hashes(): Record<string, string> {
+  /** For each of {@link paths}: {@link stampOf} it when it was read. */
+  get stamps(): readonly string[] {
+    return this.paths.map((path) => this.#stamps.get(path) ?? "");
+  }
+
+  /** Path -> SHA-256 of the content, for those of these files that could be read. */
+  hashes(paths: readonly string[]): Record<string, string> {
     const hashes: Record<string, string> = {};
-    for (const [path, content] of this.#read)
+    for (const path of paths) {
+      const content = this.#read.get(path);
       if (Buffer.isBuffer(content)) hashes[path] = createHash("sha256").update(content).digest("hex");
+    }
     return hashes;
   }
 }
 
-function readBounded(path: string): Buffer | Error {
+/** @returns what differs when a file has been written or replaced since; '' when there is none. */
+export function stampOf(path: string): string {
+  try {
+    return stamp(statSync(path));
+  } catch {
+    return "";
+  }
+}
+
+const stamp = ({ ino, size, mtimeMs }: Stats): string => `${ino} ${size} ${mtimeMs}`;
+
+function readBounded(path: string, stamped: (stamp: string) => void): Buffer | Error {
   let fd: number | null = null;
   try {
     fd = openSync(path, "r");
     const stat = fstatSync(fd);
+    stamped(stamp(stat));
     if (!stat.isFile()) return new Error("it is not a regular file");
     if (stat.size > FILE_BYTES_MAX) return new Error(`it is larger than ${FILE_BYTES_MAX / 1024 ** 2} MiB`);
     return readFileSync(fd);

@@ -5,7 +5,6 @@ const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
-  consumersFrom: ["redis"],
   "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
   "upstreams.*.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,

@@ -3,33 +3,53 @@
 import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
+import { checkFallThrough } from "./check-fall-through.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
+import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
+import { allowedCpus, checkWorkers } from "./check-workers.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { type LocatedMap, overlay } from "./located.ts";
 import { type ConfigProblem, type Position, sortProblems } from "./problem.ts";
+import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
 import { readSections } from "./sections.ts";
 
-/** @property files everything the configuration was made of: what to watch for a reload (also when it failed). */
+/**
+ * @property files everything the configuration was made of: what to watch for a reload (also when it failed)
+ * @property stamps of each file, when it was read
+ */
 export type LoadResult =
-  | { readonly ok: true; readonly config: Config; readonly warnings: readonly ConfigProblem[]; readonly files: readonly string[] }
+  | {
+      readonly ok: true;
+      readonly config: Config;
+      readonly warnings: readonly ConfigProblem[];
+      readonly files: readonly string[];
+      readonly stamps: readonly string[];
+    }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
 /**
  * Loads a configuration from files; later files are laid over earlier ones (maps key by key, lists replace, null removes).
  * Never throws; reads nothing but these files and those they name.
+ * @param options.content what was read before stays as it was then
+ * @param options.redisConsumers what Redis holds, for a configuration that asks for it
  */
-export function loadConfig(options: { readonly files: readonly string[]; readonly env: Env }): LoadResult {
-  const files = new ConfigFiles();
+export function loadConfig(options: {
+  readonly files: readonly string[];
+  readonly env: Env;
+  readonly content?: ConfigFiles;
+  readonly redisConsumers?: RedisConsumerSet | null;
+}): LoadResult {
+  const files = options.content ?? new ConfigFiles();
   const texts: { file: string; text: string }[] = [];
   const unreadable: ConfigProblem[] = [];
   for (const file of options.files) {
@@ -44,7 +64,7 @@ export function loadConfig(options: { readonly files: readonly string[]; readonl
       });
   }
   if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
-  return parseConfig({ texts, env: options.env, files });
+  return parseConfig({ texts, env: options.env, files, redisConsumers: options.redisConsumers ?? null });
 }
 
 /** As {@link loadConfig}, from texts. File names serve for positions and as the base of relative paths. */
@@ -52,8 +72,11 @@ export function parseConfig(options: {
   readonly texts: readonly { readonly file: string; readonly text: string }[];
   readonly env?: Env;
   readonly files?: ConfigFiles;
+  readonly redisConsumers?: RedisConsumerSet | null;
+  /** CPUs that this process may use. */
+  readonly cpus?: () => readonly number[] | null;
 }): LoadResult {
-  const { texts, env = {}, files = new ConfigFiles() } = options;
+  const { texts, env = {}, files = new ConfigFiles(), redisConsumers = null, cpus = allowedCpus } = options;
   const names = texts.map((text) => text.file);
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
@@ -63,9 +86,11 @@ export function parseConfig(options: {
   if (first === undefined || roots.length < texts.length) return refuse();
   const gathered = withConsumerFiles(layer(first, roots), files, env);
   const resolved = resolveFiles(gathered.root, files);
-  problems.push(...gathered.problems, ...resolved.problems);
-  names.push(...gathered.names);
-  const { root, draft, problems: found } = readSections(resolved.root, files);
+  // After files were read: what Redis holds names none.
+  const remote = withRedisConsumers(resolved.root, redisConsumers);
+  problems.push(...gathered.problems, ...resolved.problems, ...remote.problems);
+  names.push(...gathered.names, ...remote.names);
+  const { root, draft, problems: found } = readSections(remote.root, files);
   const findings = new Findings(root);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
@@ -76,16 +101,30 @@ export function parseConfig(options: {
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
+  checkFallThrough(draft, findings);
+  checkThreads(draft, env, findings);
+  checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
     ok: true,
-    config: { ...draft.complete, fileHashes: files.hashes() },
+    config: {
+      ...draft.complete,
+      fileHashes: files.hashes(certificateFiles(draft.complete.listeners)),
+      redisConsumers: draft.complete.consumersFrom.redis && redisConsumers,
+    },
     warnings: sortProblems(findings.warnings, names),
     files: files.paths,
+    stamps: files.stamps,
   };
 }
+
+const certificateFiles = (listeners: Config["listeners"]): string[] =>
+  listeners.flatMap(({ certificates, clientAuth }) => [
+    ...(certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
+    ...(clientAuth === null ? [] : [clientAuth.ca]),
+  ]);
 
 function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
   const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map

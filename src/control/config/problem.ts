@@ -4,6 +4,7 @@
 /** A place in a file as the user named it; line and column count from 1. */
 export interface Position {
   readonly file: string;
+  /** 0 for what has no lines: then {@link file} alone says where. */
   readonly line: number;
   readonly column: number;
 }
@@ -33,10 +34,19 @@ export function formatPath(path: readonly PathPart[]): string {
   return text;
 }
 
+/** @returns `file:line:column`. */
+export const formatPosition = ({ file, line, column }: Position): string => (line === 0 ? file : `${file}:${line}:${column}`);
+
 /** @returns `file:line:column: path: what is wrong; remedy`. */
 export function formatProblem(problem: ConfigProblem): string {
   const { at, path, message, remedy } = problem;
-  return `${at.file}:${at.line}:${at.column}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
+  return `${formatPosition(at)}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
+}
+
+/** @returns every problem on a line of its own, and how many they are: why nothing starts. */
+export function formatRefusal(problems: readonly ConfigProblem[]): string {
+  const lines = problems.map((problem) => `${formatProblem(problem)}\n`);
+  return `${lines.join("")}the configuration was refused: ${lines.length} ${lines.length === 1 ? "error" : "errors"}\n`;
 }
 
 /** Sorts by file (in the order given), line and column, and drops a problem that says the same about the same key at the same

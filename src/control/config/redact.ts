@@ -10,7 +10,7 @@ const SECRET_NAME_OF_AUTH = /^key$|^k$|hash|pem|private|token|secret|password|pe
 
 /** A plain copy for JSON: the admin token, private keys, hashes of API keys and whatever is called like a credential are `***`. */
 export function redactConfig(config: Config): unknown {
-  const { fileHashes: _internal, ...shown } = config;
+  const { fileHashes: _internal, redisConsumers: _raw, ...shown } = config;
   return copy({
     ...shown,
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },

@@ -4,7 +4,7 @@ import { name, quota, rate } from "../../base/schema.ts";
 import { parsePasswordHash } from "../../data/policies/auth/basic/password-hash.ts";
 import { certificateName } from "../../data/policies/auth/mtls/certificate-names.ts";
 import { secretBytes } from "../../data/policies/auth/signature/secret.ts";
-import { count, filePath } from "./fields.ts";
+import { count, filePath, period } from "./fields.ts";
 
 const TIERS_MAX = 1000;
 /** Consumers in the file; more belong in a directory. */
@@ -47,7 +47,7 @@ const grant = () =>
 const grants = (what: string) => z.array(grant()).max(GRANTS_MAX).prefault([]).meta({ description: what });
 
 /** Identifies a caller wherever it is named: logs, headers to services, limits. */
-const consumerId = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected 1 to 256 visible ASCII characters without spaces");
+export const consumerId = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected 1 to 256 visible ASCII characters without spaces");
 
 const KEY_HASH = /^(?:hmac-)?sha256:[0-9a-f]{64}$/;
 const CERTIFICATES_MAX = 16;
@@ -116,6 +116,29 @@ const consumer = z
 
 export const consumers = z.array(consumer).max(CONSUMERS_MAX).prefault([]).meta({ description: "Identified callers." });
 
+/** How often Redis is asked whether its consumers are still the same. */
+const EVERY_MS_DEFAULT = 5000;
+const EVERY_MS_MIN = 100;
+const EVERY_MS_MAX = 3_600_000;
+
+/** Output null for `false`. */
+const fromRedis = z
+  .union(
+    [
+      z.boolean(),
+      z.strictObject({
+        every: period({ min: EVERY_MS_MIN, max: EVERY_MS_MAX }).prefault(`${EVERY_MS_DEFAULT}ms`).meta({
+          description: "How often Redis is asked for changes, and so how long a key that was withdrawn may still be good.",
+        }),
+      }),
+    ],
+    { error: "expected true, false or a map" },
+  )
+  .transform((v) => {
+    if (typeof v === "boolean") return v ? { everyMs: EVERY_MS_DEFAULT } : null;
+    return { everyMs: v.every };
+  });
+
 export const consumersFrom = z
   .strictObject({
     directory: filePath()
@@ -125,7 +148,12 @@ export const consumersFrom = z
           "Directory whose `*.yaml` files hold further consumers, one or a list each. Read again when a file comes, changes or goes; any mistake leaves all as it was.",
         examples: ["consumers.d"],
       }),
+    redis: fromRedis.optional().meta({
+      description:
+        "Further consumers from the Redis of the `redis` section: the hash `PREFIX:consumers` has a field for each, its value the consumer as JSON (hashes of keys, no signing secrets). " +
+        "They count once `{PREFIX:consumers}:version` is there: raise it after each change. Any mistake leaves all as it was; so does a Redis that is away or was emptied.",
+    }),
   })
-  .transform((value) => ({ directory: value.directory ?? null }))
+  .transform((value) => ({ directory: value.directory ?? null, redis: value.redis ?? null }))
   .prefault({})
   .meta({ description: "Consumers from elsewhere, beside those of the file." });

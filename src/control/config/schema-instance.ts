@@ -1,22 +1,81 @@
 // Owns the schema of what belongs to the instance as a whole: admin, limits, watchdog, DNS, log. Outputs carry units in their names.
 import * as z from "zod";
+import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
 import { size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
+import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
 import { count, filePath, listenAddress, period } from "./fields.ts";
-
-/** More workers than this do not fit the shared-memory layouts. */
-export const WORKERS_MAX = 64;
 
 /** uWebSockets.js keeps no longer timeouts. */
 const ENGINE_TIMEOUT_MS_MAX = 960_000;
 
 const MAX_BYTES = 2 ** 40;
 const bytes = (min: number) => size().refine((n) => n >= min && n <= MAX_BYTES, `expected at least ${min} bytes and at most 1024GiB`);
+
+const isMap = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input);
+
+const workerCount = () =>
+  z.union([z.literal("auto"), count(1, WORKERS_MAX)], { error: `expected auto or a number from 1 to ${WORKERS_MAX}` });
+
+const cpuList = z
+  .string()
+  .transform((text, ctx) => {
+    const cpus = parseCpuList(text);
+    if (cpus !== null) return cpus;
+    ctx.addIssue({ code: "custom", message: "expected auto or CPUs such as 0-3,8 or [0, 1]" });
+    return z.NEVER;
+  })
+  .meta({ examples: ["0-3,8"] });
+
 export const workers = z
-  .union([z.literal("auto"), count(1, WORKERS_MAX)], { error: `expected auto or a number from 1 to ${WORKERS_MAX}` })
+  .union(
+    [
+      z.literal("auto"),
+      count(1, WORKERS_MAX),
+      z.strictObject({
+        count: workerCount()
+          .prefault("auto")
+          .meta({ description: "How many; `auto` is one for each of `cpus`, and without those one for each available core." }),
+        cpus: z
+          .union(
+            [
+              z.literal("auto"),
+              cpuList,
+              z
+                .array(count(0, CPU_NUMBER_MAX))
+                .min(1)
+                .max(CPU_NUMBER_MAX + 1),
+            ],
+            {
+              error: "expected auto or CPUs such as 0-3,8 or [0, 1]",
+            },
+          )
+          .optional()
+          .meta({
+            description:
+              "Pins worker N to the Nth of these CPUs (again from the first when there are more workers); `auto` takes those that this process may use. Without it the kernel chooses. Needs Linux and taskset (util-linux); where pinning fails the gateway serves on and says so.",
+          }),
+      }),
+    ],
+    {
+      // What is wrong inside of a map says its own message.
+      error: ({ input }) => (isMap(input) ? undefined : `expected auto, a number from 1 to ${WORKERS_MAX}, or a map with count and cpus`),
+    },
+  )
+  .transform(
+    (value): WorkersConfig => (typeof value === "object" ? { count: value.count, cpus: value.cpus ?? null } : { count: value, cpus: null }),
+  )
   .prefault("auto")
-  .meta({ description: "Worker threads; `auto` is one for each available core. A change needs a restart." });
+  .meta({
+    description: "Worker threads: `auto` for one for each available core, a number, or a map with these keys. A change needs a restart.",
+  });
+
+export interface WorkersConfig {
+  readonly count: "auto" | number;
+  /** null: not pinned. */
+  readonly cpus: "auto" | readonly number[] | null;
+}
 
 export const admin = z
   .union(

@@ -45,26 +45,22 @@ const hashOn = z
 
 const pool = z
   .strictObject({
-    client: z.enum(["http1", "undici"]).optional().meta({
-      description:
-        "Who speaks to the target: the gateway's own `http1` client (default), or `undici`, which `pipelining` above 1 needs (and then is the default).",
+    client: z.enum(["http1", "undici"]).prefault("http1").meta({
+      description: "Who speaks to the target: the gateway's own `http1` client (default), or `undici`.",
     }),
     connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
-    pipelining: count(1, 64)
-      .prefault(1)
-      .meta({ description: "Requests on one connection at a time; more than 1 only for services that answer in order and fast." }),
+    pipelining: count(1, 64).prefault(1).meta({
+      description:
+        "GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
+    }),
     keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
     queue: count(0, 1_000_000)
       .prefault(1024)
       .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
   })
-  .refine((v) => v.client !== "http1" || v.pipelining === 1, {
-    path: ["pipelining"],
-    message: "the http1 client sends one request at a time on a connection; use `client: undici`, or leave pipelining out",
-  })
   .transform(
     (v): PoolPlan => ({
-      client: v.client ?? (v.pipelining > 1 ? "undici" : "http1"),
+      client: v.client,
       connections: v.connections,
       pipelining: v.pipelining,
       keepAliveMs: v.keepAlive,

@@ -3,6 +3,7 @@
 import * as z from "zod";
 import { name } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
+import type { RedisConsumerSet } from "./redis-consumers.ts";
 import { auth } from "./schema-auth.ts";
 import { consumers, consumersFrom, tiers } from "./schema-consumers.ts";
 import { identity } from "./schema-identity.ts";
@@ -66,4 +67,6 @@ export interface Config extends Sections {
   readonly routes: readonly RouteConfig[];
   /** Certificate files: path -> SHA-256 of the content, for fingerprints. */
   readonly fileHashes: Readonly<Record<string, string>>;
+  /** What `consumers` has from Redis, as it was read; null for nothing. */
+  readonly redisConsumers: RedisConsumerSet | null;
 }

@@ -21,7 +21,7 @@ export interface Draft {
   readonly routes: readonly (RouteConfig | null)[];
   readonly sections: Partial<Pick<Config, keyof typeof SECTIONS>>;
   /** null unless every part is right by the schema. */
-  readonly complete: Omit<Config, "fileHashes"> | null;
+  readonly complete: Omit<Config, "fileHashes" | "redisConsumers"> | null;
 }
 
 /** @returns the tree with the defaults merged under the routes, the draft, and what the schema found wrong. */

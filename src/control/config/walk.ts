@@ -37,8 +37,10 @@ interface Anchor {
 export class Walk {
   readonly #source: WalkSource;
   readonly #anchors = new Map<string, Anchor>();
-  #nodes = 0;
-  #aliasNodes = 0;
+  /** Values so far, aliases expanded. */
+  nodes = 0;
+  /** Of these, such as came out of aliases. */
+  aliasNodes = 0;
   #exhausted = false;
 
   constructor(source: WalkSource) {
@@ -47,15 +49,15 @@ export class Walk {
 
   /** @param path for messages. @param depth levels above the node. */
   node(node: unknown, path: readonly PathPart[], depth: number): Located {
-    const before = this.#nodes;
+    const before = this.nodes;
     const located = this.#convert(node, path, depth);
     const anchor = isMap(node) || isSeq(node) || isScalar(node) ? node.anchor : undefined;
-    if (anchor !== undefined) this.#anchors.set(anchor, { located, source: node, nodes: this.#nodes - before });
+    if (anchor !== undefined) this.#anchors.set(anchor, { located, source: node, nodes: this.nodes - before });
     return located;
   }
 
   #convert(node: unknown, path: readonly PathPart[], depth: number): Located {
-    if (!this.#mayGoOn(this.#at(node), path, depth)) return this.#nothing(node);
+    if (!this.#mayGoOn(node, path, depth)) return this.#nothing(node);
     if (isAlias(node)) return this.#alias(node, path, depth);
     if (isMap(node)) return this.#map(node, path, depth);
     if (isSeq(node)) return this.#list(node, path, depth);
@@ -67,20 +69,20 @@ export class Walk {
     return { kind: "scalar", at: this.#at(node), value: null, fromEnv: false };
   }
 
-  #mayGoOn(at: Position, path: readonly PathPart[], depth: number): boolean {
+  #mayGoOn(node: unknown, path: readonly PathPart[], depth: number): boolean {
     if (this.#exhausted) return false;
-    this.#nodes++;
+    this.nodes++;
     const over =
       depth > DEPTH_MAX
         ? `nested deeper than ${DEPTH_MAX} levels`
-        : this.#nodes > NODES_MAX
+        : this.nodes > NODES_MAX
           ? `more than ${NODES_MAX} values`
-          : this.#aliasNodes > ALIAS_NODES_MAX
+          : this.aliasNodes > ALIAS_NODES_MAX
             ? `aliases expand to more than ${ALIAS_NODES_MAX} values`
             : null;
     if (over === null) return true;
     this.#exhausted = true;
-    this.#report(at, path, over, "make the file simpler");
+    this.#report(this.#at(node), path, over, "make the file simpler");
     return false;
   }
 
@@ -92,9 +94,9 @@ export class Walk {
       this.#source.unread.push(this.#at(alias));
       return this.#nothing(alias);
     }
-    this.#nodes += anchor.nodes;
-    this.#aliasNodes += anchor.nodes;
-    return this.#mayGoOn(this.#at(alias), path, depth) ? anchor.located : this.#nothing(alias);
+    this.nodes += anchor.nodes;
+    this.aliasNodes += anchor.nodes;
+    return this.#mayGoOn(alias, path, depth) ? anchor.located : this.#nothing(alias);
   }
 
   #list(list: YAMLSeq, path: readonly PathPart[], depth: number): Located {

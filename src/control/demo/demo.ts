@@ -1,7 +1,6 @@
 // Owns the `demo` command: built-in upstreams in this process, which also supervises the gateway on config/demo.yaml, and the tour.
 // Must never run the gateway differently from `start`: what the demo shows is what one gets.
 import fs from "node:fs";
-import http from "node:http";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -10,31 +9,29 @@ import { createLog } from "../../observe/log.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { readyLine } from "../commands/start.ts";
+import { processStatus } from "../instance/process-status.ts";
 import { supervise } from "../supervisor/supervise.ts";
-import { type Leg, tour } from "./tour.ts";
-import { DemoUpstreams } from "./upstreams.ts";
+import { HOST, type Ports } from "./ports.ts";
+import type { Leg } from "./tour.ts";
 
 const USAGE = "usage: sluice demo [--port N] [--admin-port N]";
-const HOST = "127.0.0.1";
 const PORT_DEFAULT = 8080;
 const ADMIN_PORT_DEFAULT = 9901;
 
-/** How often the demo asks whether the gateway answers yet, and how long, ms. */
-const FIRST_ANSWER_RETRY_MS = 4;
+/** What the demo asks first: it goes through the gateway to one of the built-in services. */
+const FIRST_PATH = "/users/7";
+/** Longest wait (ms) for the answer. */
 const FIRST_ANSWER_MS_MAX = 30_000;
-
-interface Ports {
-  readonly listener: number;
-  readonly admin: number;
-}
 
 export const demoCommand: Command = async (argv, io) => {
   const wanted = parsePorts(argv);
-  const ports = { listener: await claim(wanted.listener, "--port"), admin: await claim(wanted.admin, "--admin-port") };
-  const upstreams = await DemoUpstreams.start();
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-demo-"));
-  const code = await runGateway(ports, { upstreams, accessLog: path.join(directory, "access.log"), io });
-  fs.rmSync(directory, { recursive: true, force: true });
+  let code: number;
+  try {
+    code = await runGateway(wanted, path.join(directory, "access.log"), io);
+  } finally {
+    fs.rmSync(directory, { recursive: true, force: true });
+  }
   // Services and signal handlers would keep the process: it is over.
   process.exit(code);
 };
@@ -53,47 +50,41 @@ export function parsePorts(argv: readonly string[]): Ports {
   return ports;
 }
 
-/** @returns the port, or a free one for 0. @throws OperatorError when it is taken, saying what to do. */
-function claim(port: number, option: string): Promise<number> {
-  return new Promise((resolve, reject) => {
-    const server = net.createServer();
-    server.once("error", (error) => {
-      const busy = "code" in error && error.code === "EADDRINUSE";
-      const problem = busy ? `port ${port} is in use` : error.message;
-      reject(new OperatorError(`cannot listen on ${HOST}:${port}: ${problem}; choose another with ${option} N (0 picks a free one)`));
-    });
-    server.listen({ host: HOST, port, exclusive: true }, () => {
-      const address = server.address();
-      server.close(() => resolve(typeof address === "object" && address !== null ? address.port : port));
-    });
-  });
-}
-
-interface Stage {
-  readonly upstreams: DemoUpstreams;
-  readonly accessLog: string;
-  readonly io: CommandIo;
-}
-
 /** Supervises the gateway, as `start` does, and prints the tour once it has answered. @returns its exit status */
-function runGateway(ports: Ports, { upstreams, accessLog, io }: Stage): Promise<number> {
+async function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<number> {
   const configuration = path.join(packageDirectory(), "config", "demo.yaml");
-  // The gateway inherits them; config/demo.yaml reads them.
-  Object.assign(process.env, upstreams.env, {
-    DEMO_PORT: String(ports.listener),
-    DEMO_ADMIN_PORT: String(ports.admin),
-    DEMO_ACCESS_LOG: accessLog,
-  });
-  const answered = firstAnswer(`http://${HOST}:${ports.listener}/users/7`);
-  return supervise({
+  const listening = Promise.withResolvers<void>();
+  const open = Promise.withResolvers<void>();
+  const answered = Promise.all([listening.promise, open.promise]).then(() => firstAnswer(Number(process.env["DEMO_PORT"])));
+  answered.catch(() => {}); // said when the gateway is ready
+  let failed = false;
+  const code = await supervise({
     args: [process.argv[1] ?? "", "start", "-c", configuration],
     takeover: false,
     log: createLog(),
+    configuration: async () => {
+      const { claimStage } = await import("./stage.ts");
+      const stage = await claimStage(wanted);
+      const env = { ...stage.env, DEMO_ACCESS_LOG: accessLog };
+      // config/demo.yaml reads them, here and in every primary: those started later inherit them.
+      Object.assign(process.env, env);
+      const { readFirst } = await import("../supervisor/read-first.ts");
+      const read = readFirst([configuration], process.env);
+      if (typeof read === "string") {
+        io.stderr(read);
+        return null;
+      }
+      // As soon as this is on its way to the gateway.
+      setImmediate(() => stage.open().then(open.resolve, open.reject));
+      return { ...read, env };
+    },
+    onListening: listening.resolve,
     onReady: (urls, version) => {
-      const [url = ""] = urls;
       answered.then(
-        ({ status, coldStartMs }) => {
-          const admin = `http://${HOST}:${ports.admin}`;
+        async ({ status, coldStartMs }) => {
+          const [url = ""] = urls;
+          const admin = `http://${HOST}:${process.env["DEMO_ADMIN_PORT"]}`;
+          const { tour } = await import("./tour.ts");
           io.stdout(readyLine(urls, process.pid, version));
           io.stdout(tourText(tour(url, admin, accessLog)));
           io.stdout(
@@ -102,29 +93,41 @@ function runGateway(ports: Ports, { upstreams, accessLog, io }: Stage): Promise<
               "Ctrl-C stops it.\n",
           );
         },
-        (error: unknown) => io.stderr(`the gateway does not answer: ${String(error)}\n`),
+        (error: unknown) => {
+          io.stderr(`sluice: the demo cannot go on: ${error instanceof Error ? error.message : String(error)}\n`);
+          failed = true;
+          process.kill(process.pid, "SIGTERM");
+        },
       );
     },
   });
+  return failed ? 1 : code;
 }
 
-/** @returns status of the first answer, and when it came: ms since this process began. The first worker to listen gives it. */
-async function firstAnswer(url: string): Promise<{ readonly status: number; readonly coldStartMs: number }> {
-  for (;;) {
-    const status = await tryOnce(url);
-    if (status !== null) return { status, coldStartMs: Math.round(performance.now()) };
-    if (performance.now() > FIRST_ANSWER_MS_MAX) throw new Error(`no answer within ${FIRST_ANSWER_MS_MAX} ms`);
-    await new Promise((resolve) => setTimeout(resolve, FIRST_ANSWER_RETRY_MS));
-  }
+interface Answer {
+  readonly status: number;
+  /** ms since this process began. */
+  readonly coldStartMs: number;
 }
 
-function tryOnce(url: string): Promise<number | null> {
-  return new Promise((resolve) => {
-    const request = http.get(url, { agent: false }, (response) => {
-      response.resume().once("end", () => resolve(response.statusCode ?? 0));
+/** @returns status of the first answer, and when it came. Spoken by hand: a client that parses would be slower than what it asks. */
+function firstAnswer(port: number): Promise<Answer> {
+  return new Promise((resolve, reject) => {
+    const socket = net.connect(port, HOST, () => socket.write(`GET ${FIRST_PATH} HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`));
+    socket.setTimeout(FIRST_ANSWER_MS_MAX, () => socket.destroy(new Error(`no answer within ${FIRST_ANSWER_MS_MAX} ms`)));
+    socket.once("error", reject);
+    socket.once("data", (head: Buffer) => {
+      resolve({ status: Number(head.toString("latin1", 9, 12)), coldStartMs: processAgeMs() }); // `HTTP/1.1 200`
+      socket.destroy();
     });
-    request.once("error", () => resolve(null));
   });
+}
+
+/** @returns how long ago this process was created, also before it ran Node; on Linux to 10 ms, which is what the system counts in (proc(5)) */
+function processAgeMs(): number {
+  const createdMs = processStatus(process.pid)?.createdMs;
+  if (createdMs === undefined) return Math.round(performance.now());
+  return Math.round(Number.parseFloat(fs.readFileSync("/proc/uptime", "latin1")) * 1000 - createdMs);
 }
 
 /** The tour as it is printed: one numbered stop after the other, command lines ready to be copied. */

@@ -42,6 +42,7 @@ export interface TargetSwitch {
 export function labService(targets: TargetSwitch): RequestListener {
   return (request, response) => {
     const path = pathOf(request);
+    if (path === "/fail") return json(response, 500, { error: "this never works" });
     if (path === "/slow") return slow(response);
     if (path === "/events") return events(response);
     if (path === "/big") return big(response);

@@ -27,6 +27,7 @@ export function tour(gateway: string, admin: string, accessLog: string): readonl
   return [
     { heading: "Routing", stops: routing(gateway) },
     { heading: "Answers the gateway makes itself", stops: ownAnswers(gateway) },
+    { heading: "Who is calling, and how often", stops: callers(gateway) },
     { heading: "Strictness", stops: strictness(gateway) },
     { heading: "Upstreams", stops: upstreams(gateway) },
     { heading: "Streams and bodies", stops: streams(gateway) },
@@ -101,6 +102,29 @@ function ownAnswers(g: string): readonly Stop[] {
   ];
 }
 
+function callers(g: string): readonly Stop[] {
+  return [
+    {
+      title: "a key is needed",
+      command: `curl -si ${g}/account/orders`,
+      look: "401, and WWW-Authenticate says what would do",
+      expect: /401[\s\S]*www-authenticate: ApiKey[\s\S]*"code":"credentials_missing"/i,
+    },
+    {
+      title: "with the key, the service learns who is calling",
+      command: `curl -s -H 'X-Api-Key: demo-key-of-acme-0123456789' -H 'X-Consumer-Id: root' ${g}/account/orders`,
+      look: '"x-consumer-id":"acme"; neither the key nor the forged id gets there',
+      expect: /^(?!.*demo-key)(?!.*root)(?=.*"x-consumer-id":"acme").*"x-consumer-roles":"partner"/s,
+    },
+    {
+      title: "a rate limit: three at once, then one every ten seconds",
+      command: `curl -si '${g}/limited?n=[1-4]' | grep -iE '^(HTTP|RateLimit|Retry-After)'`,
+      look: "three times 200 with RateLimit counting down, then 429 and when to come back",
+      expect: /(200[\s\S]*ratelimit: "ip";r=\d[\s\S]*){3}429[\s\S]*retry-after: \d/i,
+    },
+  ];
+}
+
 function strictness(g: string): readonly Stop[] {
   return [
     {
@@ -161,6 +185,12 @@ function upstreams(g: string): readonly Stop[] {
       command: `curl -si ${g}/slow`,
       look: "504 after half a second: the service would take three",
       expect: /504[\s\S]*"code":"response_timeout"/,
+    },
+    {
+      title: "circuit breaker: a service that only fails is left alone",
+      command: `curl -s -o /dev/null -w '%{http_code}\\n' '${g}/fail?n=[1-20]' | sort | uniq -c`,
+      look: "500 from the service until the breaker opens after five, then 503 at once; 5 s later it is tried again",
+      expect: /\d 500\s+1\d 503/,
     },
     {
       title: "canary: 10% of the traffic to a new version",

@@ -1,17 +1,20 @@
-// Owns the demo's built-in upstreams: starts their servers on free loopback ports, stops and revives single ones.
+// Owns the demo's built-in upstreams: starts their servers on loopback, stops and revives single ones.
 import { createServer, type Server } from "node:http";
+import { OperatorError } from "../../base/errors.ts";
+import { HOST, type ServiceName } from "./ports.ts";
 import { labService, namedService, type TargetSwitch, usersService } from "./services.ts";
 import { echoWebSocket } from "./web-socket-echo.ts";
 
 /** The running services of the demo. */
 export class DemoUpstreams implements TargetSwitch {
   readonly #servers: ReadonlyMap<string, Server>;
-  readonly #ports = new Map<string, number>();
+  readonly #ports: ReadonlyMap<string, number>;
 
-  private constructor() {
+  private constructor(ports: ReadonlyMap<string, number>) {
+    this.#ports = ports;
     const lab = createServer(labService(this));
     lab.on("upgrade", echoWebSocket);
-    this.#servers = new Map([
+    this.#servers = new Map<ServiceName, Server>([
       ["users-a", createServer(usersService("users-a"))],
       ["users-b", createServer(usersService("users-b"))],
       ["stable", createServer(namedService("stable"))],
@@ -22,28 +25,24 @@ export class DemoUpstreams implements TargetSwitch {
     for (const server of this.#servers.values()) server.keepAliveTimeout = 120_000;
   }
 
-  static async start(): Promise<DemoUpstreams> {
-    const upstreams = new DemoUpstreams();
-    await Promise.all([...upstreams.#servers.keys()].map((name) => upstreams.start(name)));
-    return upstreams;
+  /** @param ports of each service. @throws OperatorError when one cannot be had */
+  static async start(ports: ReadonlyMap<string, number>): Promise<void> {
+    const upstreams = new DemoUpstreams(ports);
+    await Promise.all([...ports.keys()].map((name) => upstreams.start(name)));
   }
 
-  /** Where each service listens, as the variables that config/demo.yaml reads: `DEMO_USERS_A=http://127.0.0.1:PORT`. */
-  get env(): Readonly<Record<string, string>> {
-    const entries = [...this.#ports].map(([name, port]) => [`DEMO_${name.toUpperCase().replace("-", "_")}`, `http://127.0.0.1:${port}`]);
-    return Object.fromEntries(entries) as Record<string, string>; // the entries are pairs of strings
-  }
-
-  /** Listens, on the same port as before if it listened before. @returns false for a name that does not exist */
+  /** Listens. @returns false for a name that does not exist */
   async start(name: string): Promise<boolean> {
     const server = this.#servers.get(name);
     if (server === undefined) return false;
     if (server.listening) return true;
     await new Promise<void>((resolve, reject) => {
-      server.once("error", reject).listen(this.#ports.get(name) ?? 0, "127.0.0.1", () => resolve());
+      const failed = (error: Error): void => reject(new OperatorError(`the built-in service ${name} cannot listen: ${error.message}`));
+      server.once("error", failed).listen(this.#ports.get(name) ?? 0, HOST, () => {
+        server.off("error", failed);
+        resolve();
+      });
     });
-    const address = server.address();
-    if (typeof address === "object" && address !== null) this.#ports.set(name, address.port);
     return true;
   }
 

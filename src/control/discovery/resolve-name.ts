@@ -34,13 +34,18 @@ export type NameSource = Exclude<TargetSource, { kind: "literal" }>;
 
 /** Resolves names through one set of servers. */
 export class NameResolver {
-  readonly #resolver = new Resolver({ timeout: QUERY_TIMEOUT_MS, tries: QUERY_TRIES });
+  /** Made when first needed: most plans have no names. */
+  #made: Resolver | null = null;
   readonly #explicitServers: boolean;
 
   /** @param servers `address` or `address:port`; empty for the system's. @throws TypeError for anything else. */
   constructor(servers: readonly string[]) {
     this.#explicitServers = servers.length > 0;
     if (this.#explicitServers) this.#resolver.setServers([...servers]);
+  }
+
+  get #resolver(): Resolver {
+    return (this.#made ??= new Resolver({ timeout: QUERY_TIMEOUT_MS, tries: QUERY_TRIES }));
   }
 
   /**
@@ -56,7 +61,7 @@ export class NameResolver {
 
   /** Abandons queries under way: they fail with ECANCELLED. */
   cancel(): void {
-    this.#resolver.cancel();
+    this.#made?.cancel();
   }
 
   async #resolveHost(name: string): Promise<Answer> {

@@ -1,5 +1,5 @@
 // Owns reading a target's URL: what has to be resolved, and how. Pure; configuration has checked the URL before.
-import { isIP } from "node:net";
+import { parseIpv4 } from "../../base/ip.ts";
 import type { TargetPlan } from "../../plan/plan.ts";
 
 /** What a target needs from name resolution. */
@@ -32,15 +32,18 @@ export function parseTarget(target: TargetPlan): ParsedTarget {
   const url = new URL(target.url);
   const tls = url.protocol === "https:";
   const host = url.hostname.replace(/^\[(.*)\]$/, "$1");
-  const source: TargetSource = isIP(host) === 0 ? { kind: "host", name: host } : { kind: "literal" };
+  const source: TargetSource = isLiteral(host) ? { kind: "literal" } : { kind: "host", name: host };
   return { source, tls, host, port: url.port === "" ? defaultPort(tls) : Number(url.port), weight: target.weight };
 }
+
+/** Of a host in a URL that was checked: only an IPv6 address has colons. Not by Node's isIP, whose regular expression takes ms to compile. */
+const isLiteral = (host: string): boolean => host.includes(":") || parseIpv4(host) >= 0;
 
 /** @returns the scheme's port, which authorities leave out. */
 export const defaultPort = (tls: boolean): number => (tls ? 443 : 80);
 
 /** @returns `host` or `host:port`, with brackets for IPv6, as Host and SNI want it. */
 export function authorityOf(host: string, port: number, tls: boolean): string {
-  const name = isIP(host) === 6 ? `[${host}]` : host;
+  const name = host.includes(":") ? `[${host}]` : host;
   return port === defaultPort(tls) ? name : `${name}:${port}`;
 }

@@ -8,7 +8,7 @@ import { MEET } from "../../store/fleet-scripts.ts";
 import type { ScriptStore } from "../../store/redis-client.ts";
 import { FleetCounts } from "./fleet-status.ts";
 import { type BucketName, LEASE_MS, LeaseBook } from "./lease-book.ts";
-import { MEET_EVERY_MS, MEMBER_TTL_MS, Membership } from "./membership.ts";
+import { MEET_EVERY_MS, Membership, memberTtlMs } from "./membership.ts";
 import { type Item, Shard, type ShardAnswer } from "./shard.ts";
 
 /** Buckets taken from the table for one round: one to two milliseconds inside Redis. */
@@ -27,6 +27,17 @@ const NO_LEASE = { held: 0, wanted: 0 } as const;
 /** Redis goes by what it has granted. */
 const UNSAID = { held: -1, wanted: 0 } as const;
 
+/** What the reconciliation itself knows of the fleet. */
+export type SyncState = Omit<FleetState, "name" | "breakers">;
+
+/** What else instances tell each other. */
+export interface Beside {
+  /** Something may be sent now. Returns at once. */
+  round(): void;
+  lost(): void;
+  leave(): Promise<void>;
+}
+
 export interface FleetSyncOptions {
   readonly ledger: FleetLedger;
   readonly store: ScriptStore;
@@ -38,6 +49,8 @@ export interface FleetSyncOptions {
   /** Instances to assume until it is known. */
   readonly expectedSize: number;
   readonly log: Log;
+  /** Goes along with membership, and by itself: limits neither wait for it nor fail with it. */
+  readonly beside: Beside;
   /** Monotonic ms; the table's clock. */
   readonly now: () => number;
 }
@@ -72,7 +85,7 @@ export class FleetSync {
   constructor(options: FleetSyncOptions) {
     const { store, prefix, instance, now } = options;
     this.#options = options;
-    this.#members = new Membership(options.expectedSize);
+    this.#members = new Membership(options.expectedSize, memberTtlMs(options.syncIntervalMs));
     this.#shards = Array.from({ length: store.shards }, (_, index) => new Shard({ index, store, prefix, instance, now }));
     this.#setFleet();
   }
@@ -90,12 +103,14 @@ export class FleetSync {
 
   /** The connection is gone: no use in waiting for the next round to notice. */
   lost(): void {
-    if (!this.#stopped) this.#part(this.#options.store.trouble ?? "the connection was closed", true);
+    const { beside, store } = this.#options;
+    beside.lost();
+    if (!this.#stopped) this.#part(store.trouble ?? "the connection was closed", true);
   }
 
   /** Tells what is untold, gives back what is held and leaves the fleet. Only when no worker spends any more. */
   async stop(): Promise<void> {
-    const { log, store } = this.#options;
+    const { beside, log, store } = this.#options;
     this.#stopped = true;
     if (this.#timer !== null) clearTimeout(this.#timer);
     await this.#running;
@@ -107,13 +122,13 @@ export class FleetSync {
         await Promise.all(this.#shards.map((shard) => this.#exchange(shard)));
         more ||= this.#shards.some((shard) => shard.queued > 0);
       }
-      await this.#meet(true);
+      await Promise.all([this.#meet(true), beside.leave()]);
     } catch (error) {
       log.warn("the last spending could not be told to Redis", { reason: messageOf(error) });
     }
   }
 
-  state(): FleetState {
+  state(): SyncState {
     const { now, redis } = this.#options;
     const contactMs = Math.min(...this.#shards.map((shard) => shard.contactMs));
     const { lastSyncMs, syncs, failures, syncMsSum, entries } = this.#counts;
@@ -158,7 +173,7 @@ export class FleetSync {
   }
 
   async #round(): Promise<void> {
-    const { now, syncIntervalMs } = this.#options;
+    const { beside, now, syncIntervalMs } = this.#options;
     const startMs = now();
     const together = this.#together;
     // A shard that was never talked to has no clock yet, so its buckets have no times; one that has batches left over is told those first.
@@ -168,7 +183,9 @@ export class FleetSync {
       if (shard.queued === 0 && (!together || startMs - shard.contactMs >= SIGN_OF_LIFE_MS)) shard.enqueue([]);
     // A late answer must not use up what the table lets through between two rounds.
     const late = setTimeout(() => this.#part("Redis answers slowly", false), syncIntervalMs + LATE_MS);
-    const meeting = startMs - this.#metMs >= MEET_EVERY_MS ? this.#meet(false) : null;
+    const meets = startMs - this.#metMs >= MEET_EVERY_MS;
+    const meeting = meets ? this.#meet(false) : null;
+    if (meets) beside.round();
     const asked = this.#shards.some((shard) => shard.queued > 0);
     const results = await Promise.allSettled([...this.#shards.map((shard) => this.#exchange(shard)), meeting]);
     clearTimeout(late);
@@ -185,9 +202,9 @@ export class FleetSync {
 
   async #meet(leave: boolean): Promise<void> {
     const [first] = this.#shards;
-    const { store, instance, now } = this.#options;
+    const { store, instance, now, syncIntervalMs } = this.#options;
     if (first === undefined) return;
-    const reply = await store.run(MEET, [first.key("members")], [instance, MEMBER_TTL_MS, leave ? 1 : 0]);
+    const reply = await store.run(MEET, [first.key("members")], [instance, memberTtlMs(syncIntervalMs), leave ? 1 : 0]);
     if (leave) return;
     this.#metMs = now();
     const instances = Array.isArray(reply) ? Number(reply[1]) : 1;

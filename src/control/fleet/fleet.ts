@@ -1,5 +1,6 @@
 // Owns the instance's membership in a fleet: client, reconciliation, and the wake-up for strict limits. Must never be needed to serve.
 import { randomBytes } from "node:crypto";
+import { hostname } from "node:os";
 import { monotonicMs } from "../../base/clock.ts";
 import type { FleetState } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
@@ -7,35 +8,52 @@ import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
 import type { RedisConfig } from "../config/schema-redis.ts";
+import { BreakerExchange } from "./breaker-exchange.ts";
+import { instanceName, type ReportedBreaker } from "./breaker-report.ts";
 import { FleetSync } from "./fleet-sync.ts";
+import { shardTag } from "./shard.ts";
 
 /** The table, and the cell that moves whenever a strict limit asks for a grant. */
 export interface FleetTable extends FleetLedger {
   readonly wantedCell: { readonly words: Int32Array; readonly index: number };
 }
 
+export interface FleetOptions {
+  readonly redis: RedisConfig;
+  readonly table: FleetTable;
+  /** Of the process to signal: with the host's name, what other instances call this one. */
+  readonly pid: number;
+  /** This instance's breakers that are not closed, now. */
+  readonly breakers: () => readonly ReportedBreaker[];
+  readonly log: Log;
+}
+
 export class Fleet {
+  readonly #name: string;
+  readonly #breakers: BreakerExchange;
   readonly #client: RedisClient;
   readonly #sync: FleetSync;
   readonly #table: FleetTable;
   #stopped = false;
 
   /** From now on the table goes by the fleet, apart from it until {@link start} has led to an answer. */
-  constructor(options: { readonly redis: RedisConfig; readonly table: FleetTable; readonly log: Log }) {
-    const { redis, table, log } = options;
+  constructor({ redis, table, pid, breakers, log }: FleetOptions) {
+    const { prefix, syncIntervalMs } = redis;
+    // New with each process: what an earlier one left unsettled is not ours.
+    const instance = randomBytes(8).toString("hex");
+    this.#name = instanceName(hostname(), pid);
     this.#table = table;
     this.#client = new RedisClient(redis, { ready: () => this.#sync.kick(), lost: () => this.#sync.lost() });
+    const common = { store: this.#client, instance, syncIntervalMs, log, now: monotonicMs };
+    const key = (suffix: string): string => `${shardTag(prefix, 0)}:${suffix}`;
+    this.#breakers = new BreakerExchange({ ...common, key, name: this.#name, read: breakers });
     this.#sync = new FleetSync({
+      ...common,
       ledger: table,
-      store: this.#client,
       redis: describeRedis(redis),
-      // New with each process: what an earlier one left unsettled is not ours.
-      instance: randomBytes(8).toString("hex"),
-      prefix: redis.prefix,
-      syncIntervalMs: redis.syncIntervalMs,
+      prefix,
       expectedSize: redis.fleetSize ?? 1,
-      log,
-      now: monotonicMs,
+      beside: this.#breakers,
     });
   }
 
@@ -47,7 +65,7 @@ export class Fleet {
   }
 
   state(): FleetState {
-    return this.#sync.state();
+    return { ...this.#sync.state(), name: this.#name, breakers: this.#breakers.state() };
   }
 
   /** Tells the last spending and leaves. After the workers are gone. */

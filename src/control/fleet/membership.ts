@@ -4,14 +4,21 @@
 export const MEET_EVERY_MS = 500;
 /** Silence (ms) after which an instance is held to be dead. */
 export const MEMBER_TTL_MS = 5000;
+/** Signs of life in a row that may fail to come, when there is one only every interval. */
+const SIGNS_MISSED_MAX = 3;
+
+/** @param syncIntervalMs an instance says nothing between two rounds @returns silence after which it is dead, ms */
+export const memberTtlMs = (syncIntervalMs: number): number => Math.max(MEMBER_TTL_MS, SIGNS_MISSED_MAX * syncIntervalMs);
 
 export class Membership {
+  readonly #ttlMs: number;
   #size: number;
   #smallerSinceMs: number | null = null;
 
-  /** @param expected what to assume until it is known */
-  constructor(expected: number) {
+  /** @param expected what to assume until it is known @param ttlMs see {@link memberTtlMs} */
+  constructor(expected: number, ttlMs: number) {
     this.#size = expected;
+    this.#ttlMs = ttlMs;
   }
 
   get size(): number {
@@ -29,7 +36,7 @@ export class Membership {
       this.#size = instances;
       this.#smallerSinceMs = null;
     } else if (this.#smallerSinceMs === null) this.#smallerSinceMs = nowMs;
-    else if (nowMs - this.#smallerSinceMs >= MEMBER_TTL_MS) {
+    else if (nowMs - this.#smallerSinceMs >= this.#ttlMs) {
       this.#size = Math.max(1, instances);
       this.#smallerSinceMs = null;
     }

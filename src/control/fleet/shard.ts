@@ -45,6 +45,9 @@ export interface ShardOptions {
   readonly now: () => number;
 }
 
+/** In front of every key of the shard; the braces keep them in one slot of a cluster. */
+export const shardTag = (prefix: string, index: number): string => `{${prefix}:${index}}`;
+
 export class Shard {
   readonly clock = new RedisClock();
   readonly #options: ShardOptions;
@@ -59,7 +62,7 @@ export class Shard {
 
   constructor(options: ShardOptions) {
     this.#options = options;
-    this.#tag = `{${options.prefix}:${options.index}}`;
+    this.#tag = shardTag(options.prefix, options.index);
   }
 
   key(name: string): string {

@@ -1,13 +1,13 @@
 // Owns one active health check of one endpoint: connect, ask, judge. Must never throw and never take longer than its timeout.
 import type { ClientRequest, RequestOptions } from "node:http";
-import { isIP } from "node:net";
 import { assertNever } from "../../base/errors.ts";
+import { parseIpv4 } from "../../base/ip.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import type { ActiveHealthPlan, EndpointPlan, UpstreamTlsPlan } from "../../plan/plan.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
-const http = process.getBuiltinModule("node:http");
-const https = process.getBuiltinModule("node:https");
+const http = () => process.getBuiltinModule("node:http");
+const https = () => process.getBuiltinModule("node:https");
 
 /** What to ask. */
 export interface Probe {
@@ -75,8 +75,8 @@ function open(probe: Probe): ClientRequest {
     agent: false,
     signal,
   };
-  if (!endpoint.tls) return http.request(options);
-  return https.request({
+  if (!endpoint.tls) return http().request(options);
+  return https().request({
     ...options,
     ...(tls?.ca == null ? {} : { ca: tls.ca }),
     ...(tls?.cert == null ? {} : { cert: tls.cert }),
@@ -89,7 +89,7 @@ function open(probe: Probe): ClientRequest {
 /** The host of an authority for SNI; '' for IP literals, which SNI does not allow (RFC 6066 section 3). */
 function sniName(authority: string): string {
   const host = authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-  return isIP(host) === 0 ? host : "";
+  return host.includes(":") || parseIpv4(host) >= 0 ? "" : host;
 }
 
 function judge(check: ActiveHealthPlan, ending: Ending): ProbeResult {

@@ -3,6 +3,7 @@
 import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { OperatorError } from "../../base/errors.ts";
+import { isAlive } from "./process-status.ts";
 
 /** What an instance says about itself. */
 export interface InstanceRecord {
@@ -109,15 +110,6 @@ function split(address: string): readonly [string, string] {
 
 function isWildcard(host: string): boolean {
   return host === "0.0.0.0" || host === "[::]";
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    process.kill(pid, 0);
-    return true;
-  } catch (error) {
-    return error instanceof Error && "code" in error && error.code === "EPERM";
-  }
 }
 
 function readRecord(file: string): InstanceRecord | null {

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import type { InstanceRecord } from "./instance-dir.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms).
-const { request } = process.getBuiltinModule("node:http");
+const http = () => process.getBuiltinModule("node:http");
 
 /** Longest wait (ms) for the old instance's answer. */
 const ASK_TIMEOUT_MS = 10_000;
@@ -13,7 +13,7 @@ const MIGRATE_SETTING = "/proc/sys/net/ipv4/tcp_migrate_req";
 /** POST /drain: the old instance closes its admin listener, answers, and drains. @throws Error when it does not accept. */
 export function askToDrain(instance: InstanceRecord): Promise<void> {
   return new Promise((resolve, reject) => {
-    const asked = request({
+    const asked = http().request({
       socketPath: instance.socket,
       method: "POST",
       path: "/drain",

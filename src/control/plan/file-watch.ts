@@ -3,11 +3,15 @@
 import { createHash } from "node:crypto";
 import { type FSWatcher, readdirSync, readFileSync, statSync, watch } from "node:fs";
 import { dirname } from "node:path";
+import { stampOf } from "../config/files.ts";
 
 /** Quiet time (ms) after the last event before the files are looked at: one save is many events. */
 const SETTLE_MS = 100;
 /** Directories watched; the files of others change only with SIGHUP. */
 const DIRECTORIES_MAX = 256;
+
+/** Stands for content that was never looked at: no digest is like it. */
+const OTHER = "?";
 
 export interface FileWatchEvents {
   /** The content of at least one file differs from when it was last looked at. */
@@ -31,9 +35,14 @@ export class FileWatch {
     this.#digests = digestAll(this.#digests.keys());
   }
 
-  /** Watch these from now on, and no others; of a directory, which names it holds. What was watched before keeps its remembered content. */
-  update(files: readonly string[]): void {
-    this.#digests = new Map(files.map((file) => [file, this.#digests.get(file) ?? digest(file)]));
+  /**
+   * Watch these from now on, and no others; of a directory, which names it holds. What was watched before keeps its remembered content.
+   * @param stamps of each file, when it was read longer ago: one that was written since is reported
+   */
+  update(files: readonly string[], stamps: readonly string[] = []): void {
+    const unchanged = (i: number, file: string): boolean => stamps[i] === undefined || stamps[i] === stampOf(file);
+    this.#digests = new Map(files.map((file, i) => [file, this.#digests.get(file) ?? (unchanged(i, file) ? digest(file) : OTHER)]));
+    if ([...this.#digests.values()].includes(OTHER)) this.#stir();
     const wanted = new Set(files.flatMap((file) => (isDirectory(file) ? [file, dirname(file)] : [dirname(file)])));
     for (const [directory, watcher] of this.#watchers) {
       if (wanted.has(directory)) continue;

@@ -1,13 +1,14 @@
 // Owns which plan is in force, and the way from a changed configuration to a new one: load, compile, prepare everywhere, switch.
 // A failure at any step before the switch leaves everything as it was.
-import { deserialize, serialize } from "node:v8";
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem, ReloadResult } from "../admin/deps.ts";
 import type { BreakerControl } from "../breakers/breaker-control.ts";
+import type { ConfigFiles } from "../config/files.ts";
 import { formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
+import type { RedisConsumers } from "../consumers/redis-consumers.ts";
 import type { Discovery } from "../discovery/discovery.ts";
 import type { HealthProbe } from "../health/health-probe.ts";
 import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresses.ts";
@@ -15,12 +16,14 @@ import type { KeySources } from "../keys/key-sources.ts";
 import type { SharedCells } from "../primary/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { describeChanges, describeRestarts } from "./plan-diff.ts";
-import { type PlanSource, reloadProblems } from "./plan-source.ts";
+import { type LoadedConfig, type Loading, type PlanSource, reloadProblems } from "./plan-source.ts";
 
 /** The plan that the workers serve, and what it was made of. */
 export interface InForce {
   readonly plan: Plan;
   readonly config: Config;
+  /** The files as they were read; null when they are not known. */
+  readonly content: ConfigFiles | null;
   /** Date.now() when it took effect. */
   readonly sinceMs: number;
 }
@@ -31,6 +34,7 @@ export interface PlanControlDeps {
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly keys: KeySources;
+  readonly consumers: RedisConsumers;
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly log: Log;
@@ -56,21 +60,48 @@ export class PlanControl {
   }
 
   /** Hands the first plan (version 1) to all workers. @throws OperatorError when one cannot serve it. */
-  async first(config: Config, plan: Plan): Promise<void> {
+  async first({ config, content }: LoadedConfig, plan: Plan): Promise<void> {
     const prepared = await this.#prepare(plan);
     await this.#deps.workers.start({ plan, ...prepared.bundle });
     prepared.commit();
-    this.#enforce(config, plan);
+    this.#enforce({ plan, config, content });
   }
 
-  /** Never rejects. */
+  /** The same files with the consumers of Redis, as far as they are known and fit: waits for the first look at it, bounded in time. */
+  async withConsumers(loaded: LoadedConfig): Promise<LoadedConfig> {
+    if (!(await this.#deps.consumers.follow(loaded.config)) || loaded.content === null) return loaded;
+    const again = await this.#load(loaded.content);
+    return again.ok ? again : loaded;
+  }
+
+  /** Reads all anew. Never rejects. */
   async reload(reasons: readonly string[]): Promise<ReloadResult> {
+    const result = await this.#attempt(reasons, () => this.#tryReload());
+    this.lastProblems = result.ok ? 0 : result.problems.length;
+    return result;
+  }
+
+  /** Redis has other consumers: the files stay as they were read, so that none which is just being changed holds them up. Never rejects. */
+  async takeConsumers(reasons: readonly string[]): Promise<ReloadResult> {
+    const before = this.#inForce;
+    if (before === null) throw new Error("consumers before the first plan");
+    if (before.config.consumersFrom.redis === null) return NOTHING_NEW(before); // a reload ended them meanwhile
+    const loading = await this.#load(before.content);
+    const [newest = null] = this.#deps.consumers.sets;
+    // Without the files as they were (a restart found them broken) it takes their mending; that is said once.
+    if (!loading.ok && newest !== null) this.#deps.consumers.refused({ set: newest, problems: loading.problems });
+    if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
+    if (loading.config.redisConsumers === before.config.redisConsumers) return NOTHING_NEW(before);
+    return await this.#attempt(reasons, () => this.#take(loading, before));
+  }
+
+  /** Says how it went. */
+  async #attempt(reasons: readonly string[], attempt: () => Promise<ReloadResult>): Promise<ReloadResult> {
     const { log } = this.#deps;
-    const result = await this.#tryReload().catch((error: unknown): ReloadResult => {
+    const result = await attempt().catch((error: unknown): ReloadResult => {
       if (!(error instanceof OperatorError)) log.error("reload failed inside the gateway", { error });
       return { ok: false, problems: [{ message: error instanceof Error ? error.message : String(error) }] };
     });
-    this.lastProblems = result.ok ? 0 : result.problems.length;
     if (result.ok) {
       this.reloads.ok++;
       log.info("reloaded", { reasons, version: result.version, changes: result.changes });
@@ -78,16 +109,29 @@ export class PlanControl {
     } else {
       this.reloads.failed++;
       this.#keepNames(this.#inForce?.plan ?? null);
+      if (this.#inForce !== null) this.#deps.consumers.inForce(this.#inForce.config);
       log.error("reload refused: the old configuration stays in force", { reasons, problems: result.problems.map(problemText) });
     }
     return result;
   }
 
   async #tryReload(): Promise<ReloadResult> {
-    const { source, workers } = this.#deps;
     const before = this.#inForce;
     if (before === null) throw new Error("reload before the first plan");
-    const loading = source.load();
+    const loading = await this.#load(null);
+    return await this.#take(loading.ok ? { ok: true, ...(await this.withConsumers(loading)) } : loading, before);
+  }
+
+  /** With the best consumers of Redis that fit. @param content null: the files are read anew */
+  async #load(content: ConfigFiles | null): Promise<Loading> {
+    const { source, consumers } = this.#deps;
+    const loading = await source.load(consumers.sets, content);
+    if (loading.ok && loading.refused !== null) consumers.refused(loading.refused);
+    return loading;
+  }
+
+  async #take(loading: Loading, before: InForce): Promise<ReloadResult> {
+    const { source, workers } = this.#deps;
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
     const plan = await source.compile(loading.config, ++this.#lastVersion);
     await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress), REMEDIES.reload);
@@ -98,7 +142,7 @@ export class PlanControl {
       return { ok: false, problems: published.problems.map((message) => ({ message })) };
     }
     prepared.commit();
-    this.#enforce(loading.config, plan);
+    this.#enforce({ plan, config: loading.config, content: loading.content });
     const warnings = [...loading.warnings, ...describeRestarts(restartSettings(before.config, loading.config))];
     return { ok: true, version: plan.version, changes: describeChanges(before.plan, plan), warnings };
   }
@@ -119,10 +163,12 @@ export class PlanControl {
     };
   }
 
-  #enforce(config: Config, plan: Plan): void {
+  #enforce(now: Omit<InForce, "sinceMs">): void {
     const { cells, log } = this.#deps;
-    this.#inForce = { plan, config, sinceMs: Date.now() };
-    this.#keepNames(plan);
+    // The files are kept for those only who will want them again.
+    this.#inForce = { ...now, content: now.config.consumersFrom.redis === null ? null : now.content, sinceMs: Date.now() };
+    this.#deps.consumers.inForce(now.config);
+    this.#keepNames(now.plan);
     const { routeNames, limitNames } = cells.totals;
     if (routeNames.overflowed > 0)
       log.warn("more routes than metric slots: the rest is counted together as _other", { routes: routeNames.overflowed });
@@ -152,6 +198,8 @@ export class PlanControl {
   }
 }
 
+const NOTHING_NEW = ({ plan }: InForce): ReloadResult => ({ ok: true, version: plan.version, changes: [], warnings: [] });
+
 /** Settings that only a new process takes up. */
 function restartSettings(before: Config, after: Config): Readonly<Record<string, readonly [unknown, unknown]>> {
   return {
@@ -170,14 +218,4 @@ function problemText(problem: ReloadProblem | string): string {
   if (typeof problem === "string") return problem;
   if (problem.at === undefined) return problem.message;
   return formatProblem({ message: problem.message, at: problem.at, path: problem.path ?? "", remedy: problem.remedy ?? "" });
-}
-
-/** A configuration as text that the supervisor can keep. It may hold bytes, so JSON does not do. */
-export function packConfig(config: Config): string {
-  return serialize(config).toString("base64");
-}
-
-/** @param text from {@link packConfig}, by this same program */
-export function unpackConfig(text: string): Config {
-  return deserialize(Buffer.from(text, "base64")) as Config; // see the parameter
 }

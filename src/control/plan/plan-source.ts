@@ -1,15 +1,28 @@
-// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
+// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force, and must load what reads
+// configurations only when one is read: a primary gets its first from the supervisor.
+import { availableParallelism } from "node:os";
+import type { HandedConfiguration } from "../../plan/messages.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
+import { allowedCpus } from "../config/check-workers.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
+import { ConfigFiles } from "../config/files.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
+import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
+import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
+import { workersOf } from "../workers/worker-count.ts";
+import { fitOpenFiles, openFilesMax } from "./open-files.ts";
+import { unpackConfig } from "./packed-config.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
   readonly warnings: readonly string[];
+  /** The files as they were read. null: not made of files that can be read. */
+  readonly content: ConfigFiles | null;
+  /** The first set of consumers, when it was another that could be used. */
+  readonly refused: RefusedSet | null;
 }
 
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
@@ -20,9 +33,15 @@ export class PlanSource {
   readonly #files: readonly string[];
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #slots: MetricSlots;
+  readonly #warn: (message: string) => void;
   #picked: PickedPorts;
+  /** As many as there are: a reload changes nothing of it. */
+  #workers: number | null = null;
+  #warned: string | null = null;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
+  /** Of a configuration that another process read: {@link HandedConfiguration.stamps}. */
+  stamps: readonly string[] = [];
 
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
   constructor(options: {
@@ -31,11 +50,14 @@ export class PlanSource {
     readonly picked: PickedPorts;
     /** Asked when a plan is compiled; may depend on the first configuration. */
     readonly slots: MetricSlots;
+    /** Told what an operator should know of a plan, once. */
+    readonly warn: (message: string) => void;
   }) {
     this.#files = options.files;
     this.#env = options.env;
     this.#picked = options.picked;
     this.#slots = options.slots;
+    this.#warn = options.warn;
   }
 
   /** Ports picked so far. */
@@ -43,11 +65,33 @@ export class PlanSource {
     return this.#picked;
   }
 
-  load(): Loading {
-    const result = loadConfig({ files: this.#files, env: this.#env });
-    this.watched = result.files;
-    if (!result.ok) return { ok: false, problems: result.problems };
-    return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem) };
+  /** Takes a configuration that the supervisor read from the same files. */
+  accept({ config, warnings, files, stamps }: HandedConfiguration): LoadedConfig {
+    this.watched = files;
+    this.stamps = stamps;
+    return { config: unpackConfig(config), warnings, content: null, refused: null };
+  }
+
+  /**
+   * @param sets consumers of Redis to make it with: the first that gives a configuration without mistakes
+   * @param before the files as they were read before; without it they are read
+   */
+  async load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Promise<Loading> {
+    const { loadConfig } = await import("../config/load.ts");
+    const content = before ?? new ConfigFiles();
+    let refused: RefusedSet | null = null;
+    let problems: readonly ConfigProblem[] = [];
+    for (const set of sets) {
+      const result = loadConfig({ files: this.#files, env: this.#env, content, redisConsumers: set });
+      if (before === null) {
+        this.watched = result.files;
+        this.stamps = [];
+      }
+      if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), content, refused };
+      problems = result.problems;
+      if (set !== null) refused ??= { set, problems };
+    }
+    return { ok: false, problems };
   }
 
   /** @throws OperatorError when a free port cannot be picked */
@@ -58,7 +102,11 @@ export class PlanSource {
       limitSlot: (name) => this.#slots.limitSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
     });
-    const { plan, picked } = await resolvePorts(compiled, this.#picked);
+    this.#workers ??= workersOf(config.workers, availableParallelism(), allowedCpus()).count;
+    const { plan: fitting, warning } = fitOpenFiles(compiled, this.#workers, openFilesMax());
+    if (warning !== null && warning !== this.#warned) this.#warn(warning);
+    this.#warned = warning;
+    const { plan, picked } = await resolvePorts(fitting, this.#picked);
     this.#picked = { ...this.#picked, ...picked };
     return plan;
   }

@@ -1,7 +1,8 @@
-// Owns where the admin listener is reachable: its TCP address and the instance's control socket. What it answers is admin/'s business.
+// Owns where the admin listener is reachable: its TCP address and the instance's control socket. What it answers is admin/'s business, and
+// loaded only when the first of them opens: requests are served before.
 import type { Log } from "../../observe/log.ts";
 import type { AdminDeps } from "../admin/deps.ts";
-import { type Admin, createAdmin } from "../admin/server.ts";
+import type { Admin } from "../admin/server.ts";
 import type { ListenAddress } from "../config/address.ts";
 
 /** Time (ms) between two tries to bind an address that the old instance is about to let go. */
@@ -10,19 +11,21 @@ const RETRY_MS = 50;
 const RETRY_MS_MAX = 10_000;
 
 export class AdminDoor {
-  readonly #admin: Admin;
+  readonly #deps: AdminDeps;
   readonly #log: Log;
+  #admin: Promise<Admin> | null = null;
   #closed = false;
   /** Why the TCP address does not answer; null when it does or none is wanted. */
   trouble: string | null = null;
 
   constructor(options: { readonly log: Log; readonly deps: AdminDeps }) {
     this.#log = options.log;
-    this.#admin = createAdmin(options.deps, (error) => options.log.error("the admin listener failed to answer", { error }));
+    this.#deps = options.deps;
   }
 
-  listenUnix(path: string): Promise<void> {
-    return this.#admin.listenUnix(path);
+  async listenUnix(path: string): Promise<void> {
+    const admin = await this.#open();
+    await admin.listenUnix(path);
   }
 
   /**
@@ -47,18 +50,24 @@ export class AdminDoor {
     this.#log.error("the admin listener is not reachable", { reason: this.trouble });
   }
 
-  close(): Promise<void> {
+  async close(): Promise<void> {
     this.#closed = true;
-    return this.#admin.close();
+    await (await this.#admin)?.close();
+  }
+
+  #open(): Promise<Admin> {
+    const onError = (error: unknown): void => this.#log.error("the admin listener failed to answer", { error });
+    return (this.#admin ??= import("../admin/server.ts").then(({ createAdmin }) => createAdmin(this.#deps, onError)));
   }
 
   async #bind(address: ListenAddress): Promise<void> {
+    const admin = await this.#open();
     if (address.unixPath !== null) {
-      await this.#admin.listenUnix(address.unixPath);
+      await admin.listenUnix(address.unixPath);
       this.#log.info("admin listens", { url: address.address });
       return;
     }
-    const { host, port } = await this.#admin.listen(address.address);
+    const { host, port } = await admin.listen(address.address);
     this.#log.info("admin listens", { url: `http://${host.includes(":") ? `[${host}]` : host}:${port}` });
   }
 }

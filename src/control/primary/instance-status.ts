@@ -6,6 +6,7 @@ import type {
   InstanceState,
   KeySourceStatus,
   Phase,
+  RedisConsumersState,
   TargetStatus,
   UpstreamStatus,
   WorkerStatus,
@@ -15,6 +16,7 @@ import { breakerStatus } from "../breakers/breaker-control.ts";
 import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
+import type { CpuPins } from "../workers/cpu-pins.ts";
 import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
 import type { SharedCells } from "./shared-cells.ts";
 
@@ -26,6 +28,8 @@ export interface StatusSources {
   readonly cells: SharedCells;
   readonly control: PlanControl;
   readonly workers: WorkerSet;
+  /** null: workers are not pinned. */
+  readonly pins: CpuPins | null;
   readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
   readonly keySources: readonly KeySourceStatus[];
   readonly accessLog: AccessLog | null;
@@ -35,6 +39,8 @@ export interface StatusSources {
   readonly adminTrouble: string | null;
   /** null without Redis. */
   readonly fleet: FleetState | null;
+  /** null unless consumers come from Redis. */
+  readonly redisConsumers: RedisConsumersState | null;
 }
 
 export function instanceState(sources: StatusSources): InstanceState {
@@ -51,7 +57,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     planSinceMs: control.inForce?.sinceMs ?? 0,
     reloads: { ...control.reloads },
     listeners: (plan?.listeners ?? []).map((each) => ({ address: boundAddress(each), url: listenerUrl(each), engine: each.engine })),
-    workers: seats.map((seat) => workerStatus(seat, cells)),
+    workers: seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null)),
     upstreams: (plan?.upstreams ?? []).map(
       (upstream): UpstreamStatus => ({
         name: upstream.name,
@@ -64,11 +70,12 @@ export function instanceState(sources: StatusSources): InstanceState {
     keySources: sources.keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,
+    redisConsumers: sources.redisConsumers,
   };
 }
 
 function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells, fleet } = sources;
+  const { accessLog, adminTrouble, cells, fleet, redisConsumers } = sources;
   const overflowed = cells.totals.routeNames.overflowed;
   const { lastProblems, inForce } = sources.control;
   return [
@@ -84,18 +91,24 @@ function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[
       .map((each) => `the keys at ${each.url} cannot be fetched: ${each.trouble}`),
     ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
     ...(adminTrouble === null ? [] : [adminTrouble]),
+    ...(sources.pins?.trouble == null ? [] : [sources.pins.trouble]),
     ...(fleet === null || fleet.connected
       ? []
       : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
+    ...(redisConsumers === null || redisConsumers.trouble === null
+      ? []
+      : [
+          `the consumers in Redis (${redisConsumers.redis}) are not up to date, ${redisConsumers.inForce} stay in force: ${redisConsumers.trouble}`,
+        ]),
     ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
     ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
   ];
 }
 
 /** Without a thread, the seat stands for the cells it began with: they keep its counters. */
-function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells: SharedCells): WorkerStatus {
-  if (index < 0) return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0 };
-  return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index) };
+function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells: SharedCells, cpu: number | null): WorkerStatus {
+  if (index < 0) return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0, cpu };
+  return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index), cpu };
 }
 
 function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { health, breakers }: SharedCells): TargetStatus {

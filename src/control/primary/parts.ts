@@ -2,14 +2,18 @@
 import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
+import { allowedCpus } from "../config/check-workers.ts";
 import type { Config } from "../config/schema.ts";
+import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
-import type { ThreadNursery } from "../workers/nursery.ts";
+import { CpuPins } from "../workers/cpu-pins.ts";
+import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
+import { workersOf } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -20,8 +24,12 @@ export interface PartsOptions {
   readonly threads: ThreadNursery;
   readonly log: Log;
   readonly testHooks: boolean;
+  /** A worker serves its first plan: requests are answered, though others may still start. */
+  onListening(): void;
   /** A plan is in force. */
   onInForce(now: InForce): void;
+  /** Redis has other consumers. */
+  onConsumers(): void;
   /** The process cannot mend itself: somebody must replace it. */
   replace(reason: string): void;
 }
@@ -31,15 +39,18 @@ export interface Parts {
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly keys: KeySources;
+  readonly consumers: RedisConsumers;
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly control: PlanControl;
   readonly watchdog: Watchdog;
+  /** null: workers run where the kernel puts them. */
+  readonly pins: CpuPins | null;
 }
 
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
-  const count = config.workers === "auto" ? availableParallelism() : config.workers;
+  const { count, cpus } = workersOf(config.workers, availableParallelism(), allowedCpus());
   const cells = new SharedCells(count + SPARE_CELLS, {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
@@ -51,6 +62,7 @@ export function assembleParts(options: PartsOptions): Parts {
     onWarning: (message) => log.warn(message),
     onInfo: (message) => log.info(message),
   });
+  const consumers = new RedisConsumers({ log, onNews: () => options.onConsumers() });
   const watchdog = createWatchdog(options);
   const discovery: Discovery = new Discovery({
     slots: cells.slots,
@@ -72,6 +84,7 @@ export function assembleParts(options: PartsOptions): Parts {
     workers,
     discovery,
     keys,
+    consumers,
     probes,
     breakers,
     log,
@@ -80,11 +93,18 @@ export function assembleParts(options: PartsOptions): Parts {
       options.onInForce(now);
     },
   });
-  return { cells, workers, discovery, keys, probes, breakers, control, watchdog };
+  const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
+  return { cells, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
+}
+
+function isLinux(log: Log): boolean {
+  if (process.platform === "linux") return true;
+  log.warn("workers.cpus needs Linux: the system chooses the workers' CPUs");
+  return false;
 }
 
 function createWorkers(
-  { threads, log, testHooks }: PartsOptions,
+  { threads, log, testHooks, onListening }: PartsOptions,
   cells: SharedCells,
   count: number,
   unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
@@ -92,8 +112,10 @@ function createWorkers(
   return new WorkerSet({
     thread: (name) => threads.take(name),
     workers: count,
+    atOnce: threadsAtOnce(),
     log,
     testHooks,
+    listening: onListening,
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
     unknownKey,

@@ -7,7 +7,6 @@ import { openLogSink } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
-import { formatProblem } from "../config/problem.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -15,13 +14,14 @@ import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../inst
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
-import { packConfig, unpackConfig } from "../plan/plan-control.ts";
+import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
 import { AdminDoor } from "./admin-door.ts";
+import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { assembleParts, type Parts } from "./parts.ts";
 import { testActions } from "./test-hooks.ts";
@@ -36,6 +36,8 @@ const REPLACE_RETRY_MS = 30_000;
 const BLOCKED_DRAIN_MS = 5000;
 /** Room beyond headerBytes and uriBytes in the native parser, so that the gateway itself, with a proper answer, refuses what is too large. */
 const HEAD_SLACK_BYTES = 4096;
+/** Reason of a reload that reads no file. */
+const CONSUMERS_CHANGED = "the consumers in Redis changed";
 
 export interface PrimaryOptions {
   readonly files: readonly string[];
@@ -53,39 +55,23 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     files: options.files,
     env: options.io.env,
     picked: options.link.orders.ports,
+    warn: (message) => options.log.warn(message),
     slots: {
       metricSlot: (name) => primary.totals.routeNames.slot(name),
       limitSlot: (name) => primary.totals.limitNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
     },
   });
-  const config = await firstConfig(source, options);
-  if (config === null) {
+  const first = await firstConfig(source, options);
+  if (first === null) {
     options.threads.dismiss();
     return 1;
   }
+  const { config } = first;
   // Before any worker loads the native addon: it reads the process's environment once.
   process.env["UWS_HTTP_MAX_HEADERS_SIZE"] = String(config.limits.headerBytes + config.limits.uriBytes + HEAD_SLACK_BYTES);
   const primary = new Primary(options, source, config);
-  return await primary.run(config);
-}
-
-/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
-async function firstConfig(source: PlanSource, { link, log, io }: PrimaryOptions): Promise<Config | null> {
-  const loading = source.load();
-  if (loading.ok) {
-    for (const warning of loading.warnings) log.warn(warning);
-    return loading.config;
-  }
-  const problems = loading.problems.map(formatProblem);
-  const lastGood = link.orders.restart ? await link.lastGood() : null;
-  if (lastGood !== null) {
-    log.error("the configuration is broken: going on with the one that was in force", { problems });
-    return unpackConfig(lastGood);
-  }
-  for (const problem of problems) io.stderr(`${problem}\n`);
-  io.stderr(`the configuration was refused: ${problems.length} ${problems.length === 1 ? "error" : "errors"}\n`);
-  return null;
+  return await primary.run(first);
 }
 
 class Primary {
@@ -114,6 +100,8 @@ class Primary {
   readonly #started = new Promise<void>((resolve) => {
     this.#beginServing = resolve;
   });
+  /** Resolves when a worker serves the first plan. */
+  readonly #listening = Promise.withResolvers<void>();
   readonly #ended = new Promise<number>((resolve) => {
     this.#end = resolve;
   });
@@ -131,7 +119,12 @@ class Primary {
       threads,
       log,
       testHooks,
+      onListening: () => {
+        link.send({ kind: "listening" });
+        this.#listening.resolve();
+      },
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
+      onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
     });
     this.#reloader = new Reloader((reasons) => this.#reload(reasons));
@@ -162,6 +155,7 @@ class Primary {
 
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
     await this.#started;
+    if (reasons.every((reason) => reason === CONSUMERS_CHANGED)) return await this.#parts.control.takeConsumers(reasons);
     this.#files.remember();
     const result = await this.#parts.control.reload(reasons);
     this.#files.update(this.#source.watched);
@@ -177,10 +171,10 @@ class Primary {
     return this.#parts.cells.breakerSlot(upstream);
   }
 
-  async run(config: Config): Promise<number> {
+  async run(first: FirstConfig): Promise<number> {
     this.#obeySignals();
     try {
-      await this.#start(config);
+      await this.#start(first);
     } catch (error) {
       this.#options.threads.dismiss();
       this.#directory.withdraw();
@@ -191,9 +185,11 @@ class Primary {
     return await this.#ended;
   }
 
-  async #start(config: Config): Promise<void> {
+  async #start(first: FirstConfig): Promise<void> {
     const { link, threads } = this.#options;
-    this.#files.update(this.#source.watched);
+    this.#parts.consumers.restore(first.known);
+    const loaded = await this.#parts.control.withConsumers(first);
+    const { config } = loaded;
     const plan = await this.#source.compile(config, 1);
     const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
     await checkAddressesFree(
@@ -202,7 +198,7 @@ class Primary {
       link.orders.takeover ? REMEDIES.takeover : REMEDIES.start,
     );
     await this.#enterFleet(config);
-    const serving = this.#parts.control.first(config, plan);
+    const serving = this.#parts.control.first(loaded, plan);
     const around = this.#openAround(config, before.length > 0);
     await Promise.all([serving, around]);
     threads.dismiss();
@@ -214,20 +210,24 @@ class Primary {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
       this.#parts.cells.limitWatch.look(this.#log);
+      this.#parts.pins?.look(this.#parts.workers.status());
     }, WATCH_MS);
     this.#phase = "serving";
     this.#beginServing();
     const urls = plan.listeners.map(listenerUrl);
     link.send({ kind: "ready", urls, version: plan.version, ports: this.#source.picked });
     if (!link.supervised) this.#options.onReady(urls, plan.version);
+    this.#parts.pins?.look(this.#parts.workers.status());
     if (this.#stopping) this.#drain();
   }
 
-  /** What stands around the data plane: access log, control socket, admin listener. */
+  /** What stands around the data plane: access log, control socket, file watch, admin listener. The first worker comes first. */
   async #openAround(config: Config, taking: boolean): Promise<void> {
+    await this.#listening.promise;
     this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
     this.#accessLog.start();
     await this.#door.listenUnix(this.#directory.socket);
+    this.#files.update(this.#source.watched, this.#source.stamps);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
   }
 
@@ -235,7 +235,9 @@ class Primary {
   async #enterFleet({ redis }: Config): Promise<void> {
     if (redis === null) return;
     const { Fleet } = await import("../fleet/fleet.ts");
-    this.#fleet = new Fleet({ redis, table: this.#parts.cells.limits, log: this.#log });
+    const { breakers, cells } = this.#parts;
+    const { pid } = this.#options.link;
+    this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.notClosed(), log: this.#log });
   }
 
   async #takeOver(instance: InstanceRecord): Promise<void> {
@@ -316,12 +318,14 @@ class Primary {
       cells: this.#parts.cells,
       control: this.#parts.control,
       workers: this.#parts.workers,
+      pins: this.#parts.pins,
       endpoints: this.#parts.discovery.endpoints,
       keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#door.trouble,
       fleet: this.#fleet?.state() ?? null,
+      redisConsumers: this.#parts.consumers.state(),
     });
   }
 
@@ -363,6 +367,7 @@ class Primary {
     this.#parts.breakers.stop();
     this.#parts.discovery.stop();
     this.#parts.keys.stop();
+    this.#parts.consumers.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.

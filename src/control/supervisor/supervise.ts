@@ -1,8 +1,13 @@
 // Owns the supervisor process: starts the primary, hands signals on, starts it again when it dies. It must stay small, hold no
-// configuration of its own and import nothing heavy: what it does not do cannot kill it.
-import { type ChildProcess, spawn } from "node:child_process";
+// configuration of its own and import nothing heavy: what it does not do cannot kill it. Only while the first primary boots, and has nothing
+// else to do, does it let the configuration be read here, on another core.
+import { spawn } from "node:child_process";
+import { Duplex } from "node:stream";
 import type { Log } from "../../observe/log.ts";
-import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { CHANNEL_FD, Channel } from "./channel.ts";
+import { EarlyPrimary, type PrimaryProcess, takeEarlyPrimary } from "./early-primary.ts";
+import { waitForPrimary } from "./meeting.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
 
@@ -14,12 +19,21 @@ export interface SuperviseOptions {
   readonly args: readonly string[];
   readonly takeover: boolean;
   readonly log: Log;
+  /**
+   * Reads the configuration; called once, when the first primary has been started. null: there is none, and why has been said. That, and an
+   * error, end the primary before it has done anything.
+   */
+  readonly configuration: () => Promise<HandedConfiguration | null>;
+  /** Called once, when a worker of the first primary serves; others may still start. */
+  readonly onListening?: () => void;
   /** Called once, when the first primary is ready. */
   readonly onReady: (urls: readonly string[], version: number) => void;
 }
 
 interface Primary {
-  readonly process: ChildProcess;
+  readonly process: PrimaryProcess;
+  /** null when it could not be started. */
+  readonly channel: Channel<ToSupervisor, FromSupervisor> | null;
   readonly bornMs: number;
   ready: boolean;
 }
@@ -27,10 +41,27 @@ interface Primary {
 /**
  * Runs until the gateway is meant to be gone.
  * @returns the exit status: 0 after a clean drain, the primary's own (1 or 2) when it never became ready because of its input.
+ * @throws what reading the configuration threw
  */
-export function supervise(options: SuperviseOptions): Promise<number> {
-  return new Promise((resolve) => new Supervisor(options, resolve).begin());
+export async function supervise(options: SuperviseOptions): Promise<number> {
+  let failure: unknown = null;
+  const code = await new Promise<number>((resolve) => {
+    const supervisor = new Supervisor(options, resolve);
+    supervisor.begin();
+    options.configuration().then(
+      (configuration) => supervisor.handOver(configuration),
+      (error: unknown) => {
+        failure = error;
+        supervisor.handOver(null);
+      },
+    );
+  });
+  if (failure !== null) throw failure;
+  return code;
 }
+
+/** Signals that mean the running configuration or its files, and would end a process that does not know them yet. */
+type LateSignal = "SIGHUP" | "SIGUSR2";
 
 class Supervisor {
   readonly #options: SuperviseOptions;
@@ -48,6 +79,10 @@ class Supervisor {
   #replacementTimer: NodeJS.Timeout | null = null;
   #stopping = false;
   #everReady = false;
+  /** The configuration has been read: a primary started from now on reads it for itself. */
+  #handedOver = false;
+  /** What came before there was a primary to hear it. */
+  readonly #lateSignals = new Set<LateSignal>();
   #ports: Readonly<Record<string, number>> = {};
   #lastGood: string | null = null;
 
@@ -57,13 +92,33 @@ class Supervisor {
   }
 
   begin(): void {
+    const early = takeEarlyPrimary(process.env);
+    if (early !== null) this.#current = this.#adopt(early);
+    else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
     process.on("SIGINT", () => this.#stop());
-    process.on("SIGHUP", () => this.#current?.process.kill("SIGHUP"));
-    process.on("SIGUSR2", () => this.#current?.process.kill("SIGUSR2"));
-    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {} });
+    for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, () => this.#passOn(signal));
+  }
+
+  /** Gives the primary what it waits for. @param configuration null: the gateway does not start */
+  handOver(configuration: HandedConfiguration | null): void {
+    this.#handedOver = true;
+    if (configuration !== null) {
+      if (this.#current !== null) this.#tell(this.#current, { kind: "configuration", ...configuration });
+      return;
+    }
+    this.#stopping = true;
+    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    // It has opened nothing, and there is nothing to drain.
+    for (const primary of this.#alive()) primary.process.kill("SIGKILL");
+    if (this.#alive().length === 0) this.#finish(1);
+  }
+
+  #passOn(signal: LateSignal): void {
+    if (this.#current?.ready === true) this.#current.process.kill(signal);
+    else this.#lateSignals.add(signal);
   }
 
   /** First: drain. A later one reaches the primary too, which then stops at once. */
@@ -81,12 +136,14 @@ class Supervisor {
 
   #spawn(orders: LaunchOrders): Primary {
     const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
-      stdio: ["inherit", "inherit", "inherit", "ipc"],
+      stdio: ["inherit", "inherit", "inherit", "pipe"],
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });
-    const primary: Primary = { process: child, bornMs: performance.now(), ready: false };
-    // A primary speaks only the messages of ToSupervisor; it is our own program.
-    child.on("message", (message) => this.#heard(primary, message as ToSupervisor));
+    const end = child.stdio[CHANNEL_FD];
+    const heard = (message: ToSupervisor): void => this.#heard(primary, message);
+    // A pipe beyond the standard streams goes both ways. That it closes is no news: the process's end is.
+    const channel = end instanceof Duplex ? new Channel<ToSupervisor, FromSupervisor>(end, { heard, closed: () => {} }) : null;
+    const primary: Primary = { process: child, channel, bornMs: performance.now(), ready: false };
     child.once("error", (error) => {
       this.#options.log.error("the primary could not be started", { error: error.message });
       if (child.pid === undefined) this.#gone(primary, null, null);
@@ -95,8 +152,36 @@ class Supervisor {
     return primary;
   }
 
+  /** Takes over a primary that the launcher started. One that cannot be met is killed, and another started in the usual way. */
+  #adopt(pid: number): Primary {
+    const bornMs = performance.now();
+    const early = new EarlyPrimary(pid, (code, signal) => {
+      leave();
+      this.#gone(primary, code, signal);
+    });
+    const channel = new Channel<ToSupervisor, FromSupervisor>(null, {
+      heard: (message) => this.#heard(primary, message),
+      closed: () => early.watch(),
+    });
+    const leave = waitForPrimary(process.env, {
+      connected: (socket) => {
+        early.rest();
+        channel.attach(socket);
+      },
+      failed: (error) => {
+        this.#options.log.warn("the primary cannot be met: starting it anew", { reason: error.message });
+        early.kill("SIGKILL");
+      },
+    });
+    const primary: Primary = { process: early, channel, bornMs, ready: false };
+    return primary;
+  }
+
   #heard(primary: Primary, message: ToSupervisor): void {
     switch (message.kind) {
+      case "listening":
+        if (!this.#everReady && primary === this.#current) this.#options.onListening?.();
+        break;
       case "ready":
         this.#becameReady(primary, message);
         break;
@@ -127,6 +212,8 @@ class Supervisor {
       this.#everReady = true;
       this.#options.onReady(message.urls, message.version);
     }
+    for (const signal of this.#lateSignals) this.#current?.process.kill(signal);
+    this.#lateSignals.clear();
   }
 
   #replace(reason: string): void {
@@ -140,7 +227,7 @@ class Supervisor {
   #startSuccessor(): void {
     this.#successorTimer = null;
     if (this.#current === null || this.#stopping) return;
-    const successor = this.#spawn({ takeover: true, restart: true, ports: this.#ports });
+    const successor = this.#spawn({ takeover: true, restart: true, ports: this.#ports, configurationFollows: false });
     this.#successor = successor;
     this.#replacementTimer = setTimeout(() => successor.process.kill("SIGKILL"), REPLACEMENT_TIMEOUT_MS);
   }
@@ -179,12 +266,16 @@ class Supervisor {
     });
     this.#restartTimer = setTimeout(() => {
       this.#restartTimer = null;
-      this.#current = this.#spawn({ takeover: this.#options.takeover && !this.#everReady, restart: this.#everReady, ports: this.#ports });
+      this.#current = this.#spawn({
+        takeover: this.#options.takeover && !this.#everReady,
+        restart: this.#everReady,
+        ports: this.#ports,
+        configurationFollows: !this.#handedOver,
+      });
     }, delayMs);
   }
 
   #tell(primary: Primary, message: FromSupervisor): void {
-    // A primary that died meanwhile has a closed channel; its exit is handled elsewhere.
-    if (primary.process.connected) primary.process.send(message, () => {});
+    primary.channel?.send(message); // one that died has none; its exit is handled elsewhere
   }
 }

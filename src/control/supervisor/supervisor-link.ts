@@ -1,5 +1,9 @@
-// Owns the primary's end of the channel to its supervisor (or the lack of one). Must never decide anything.
-import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+// Owns the primary's end of the channel to its supervisor (or the lack of one). Must never decide anything, and must lose nothing that
+// arrives before somebody asks for it.
+import { Socket } from "node:net";
+import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
+import { goToSupervisor } from "./meeting.ts";
 
 /** How long (ms) a restarted primary waits for the supervisor's copy of the last good configuration. */
 const LAST_GOOD_TIMEOUT_MS = 2000;
@@ -10,9 +14,11 @@ export interface SupervisorLink {
   /** The process an operator signals: the supervisor, or this one when there is none. */
   readonly pid: number;
   send(message: ToSupervisor): void;
+  /** @returns the configuration that the orders promised, its environment variables set; null when the supervisor is gone. */
+  configuration(): Promise<HandedConfiguration | null>;
   /** @returns the configuration that was last in force, packed; null when there is none. */
   lastGood(): Promise<string | null>;
-  /** The supervisor was told to stop: once for each wish. */
+  /** The supervisor was told to stop: once for each wish, also for those before this call. */
   onStop(callback: () => void): void;
   onReplaceFailed(callback: (reason: string) => void): void;
   /** The supervisor is gone: nobody will restart us. */
@@ -21,56 +27,103 @@ export interface SupervisorLink {
 
 /** @param takeover what the command line says, used when nobody gave orders. */
 export function connectSupervisor(takeover: boolean): SupervisorLink {
-  const text = process.env[LAUNCH_ENV];
-  if (text === undefined || process.send === undefined) return unsupervised(takeover);
+  const orders = launchOrders();
+  if (orders === null) return unsupervised(takeover);
   delete process.env[LAUNCH_ENV]; // children of ours must not take it for theirs
-  const orders = JSON.parse(text) as LaunchOrders; // written by supervise.ts, our own program
-  return {
-    supervised: true,
-    orders,
-    pid: process.ppid,
-    send: (message) => {
-      if (process.connected) process.send?.(message, undefined, undefined, () => {});
-    },
-    lastGood: () => askLastGood(),
-    onStop: (callback) =>
-      void process.on("message", (message: FromSupervisor) => {
-        if (message.kind === "stop") callback();
-      }),
-    onReplaceFailed: (callback) =>
-      void process.on("message", (message: FromSupervisor) => {
-        if (message.kind === "replace-failed") callback(message.reason);
-      }),
-    onLost: (callback) => void process.once("disconnect", callback),
-  };
+  // The launcher has not read the command line.
+  return new Link(orders.supervisor === undefined ? orders : { ...orders, takeover });
+}
+
+class Link implements SupervisorLink {
+  readonly supervised = true;
+  readonly orders: LaunchOrders;
+  readonly pid = process.ppid;
+  readonly #channel: Channel<FromSupervisor, ToSupervisor>;
+  readonly #configuration = Promise.withResolvers<HandedConfiguration | null>();
+  #lastGood: (config: string | null) => void = () => {};
+  #replaceFailed: (reason: string) => void = () => {};
+  /** Wishes to stop that nobody has heard yet. */
+  #stops = 0;
+  #stop: (() => void) | null = null;
+  #lost: () => void = () => {};
+
+  constructor(orders: LaunchOrders) {
+    this.orders = orders;
+    const { supervisor } = orders;
+    this.#channel = new Channel(supervisor === undefined ? new Socket({ fd: CHANNEL_FD, readable: true, writable: true }) : null, {
+      heard: (message: FromSupervisor) => this.#heard(message),
+      closed: () => {
+        this.#configuration.resolve(null);
+        this.#lost();
+      },
+    });
+    if (supervisor === undefined) return;
+    goToSupervisor(supervisor, process.env, { connected: (socket) => this.#channel.attach(socket), lost: () => this.#channel.end() });
+  }
+
+  send(message: ToSupervisor): void {
+    this.#channel.send(message);
+  }
+
+  configuration(): Promise<HandedConfiguration | null> {
+    return this.#configuration.promise;
+  }
+
+  lastGood(): Promise<string | null> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => resolve(null), LAST_GOOD_TIMEOUT_MS);
+      this.#lastGood = (config) => {
+        clearTimeout(timer);
+        resolve(config);
+      };
+      this.send({ kind: "last-good?" });
+    });
+  }
+
+  onStop(callback: () => void): void {
+    this.#stop = callback;
+    for (; this.#stops > 0; this.#stops--) callback();
+  }
+
+  onReplaceFailed(callback: (reason: string) => void): void {
+    this.#replaceFailed = callback;
+  }
+
+  onLost(callback: () => void): void {
+    this.#lost = callback;
+    if (!this.#channel.open) callback();
+  }
+
+  #heard(message: FromSupervisor): void {
+    switch (message.kind) {
+      case "configuration":
+        Object.assign(process.env, message.env);
+        this.#configuration.resolve(message);
+        break;
+      case "last-good":
+        this.#lastGood(message.config);
+        break;
+      case "replace-failed":
+        this.#replaceFailed(message.reason);
+        break;
+      case "stop":
+        if (this.#stop === null) this.#stops++;
+        else this.#stop();
+        break;
+    }
+  }
 }
 
 function unsupervised(takeover: boolean): SupervisorLink {
   return {
     supervised: false,
-    orders: { takeover, restart: false, ports: {} },
+    orders: { takeover, restart: false, ports: {}, configurationFollows: false },
     pid: process.pid,
     send: () => {},
+    configuration: async () => null,
     lastGood: async () => null,
     onStop: () => {},
     onReplaceFailed: () => {},
     onLost: () => {},
   };
-}
-
-function askLastGood(): Promise<string | null> {
-  return new Promise((resolve) => {
-    const done = (config: string | null) => {
-      clearTimeout(timer);
-      process.off("message", heard);
-      resolve(config);
-    };
-    const heard = (message: FromSupervisor) => {
-      if (message.kind === "last-good") done(message.config);
-    };
-    const timer = setTimeout(() => done(null), LAST_GOOD_TIMEOUT_MS);
-    process.on("message", heard);
-    const question: ToSupervisor = { kind: "last-good?" };
-    process.send?.(question);
-  });
 }

@@ -1,20 +1,37 @@
-// Owns worker threads that are started before anybody knows how many are needed: they load their code while the primary reads
-// the configuration. One comes first, alone: all at once they would only keep each other, and the primary, from the cores.
-// Must never give them anything to do.
+// Owns worker threads that are started before anybody knows how many are needed: they load their code while the configuration is read and
+// the plan made. Must never give them anything to do.
+import { availableParallelism } from "node:os";
+import path from "node:path";
 import { Worker } from "node:worker_threads";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
-export function workerEntry(): URL {
-  return new URL(import.meta.url.endsWith(".ts") ? "../../data/worker.ts" : "./worker.js", import.meta.url);
+export function workerEntry(): string {
+  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../data/worker.ts" : "worker.js");
+}
+
+/**
+ * How many threads start at once: not more than there are cores left beside supervisor and primary, which are busy then too, but one. The
+ * others would only keep that one from its core; they start when it serves.
+ */
+export function threadsAtOnce(): number {
+  return Math.max(1, availableParallelism() - 2);
+}
+
+/** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */
+function startThread(entry: string, name: string): Worker {
+  const worker = new Worker(entry, { name, stdout: true, stderr: true });
+  worker.stdout.on("data", (text: Buffer) => process.stdout.write(text));
+  worker.stderr.on("data", (text: Buffer) => process.stderr.write(text));
+  return worker;
 }
 
 export class ThreadNursery {
-  readonly #entry: URL;
+  readonly #entry: string;
   readonly #ready: Worker[] = [];
   #begun = 0;
 
   /** Starts one thread. */
-  constructor(entry: URL) {
+  constructor(entry: string) {
     this.#entry = entry;
     this.#begin();
   }
@@ -27,7 +44,7 @@ export class ThreadNursery {
   /** @returns a thread that loads or has loaded its code. */
   take(name: string): Worker {
     const worker = this.#ready.shift();
-    if (worker === undefined) return new Worker(this.#entry, { name });
+    if (worker === undefined) return startThread(this.#entry, name);
     worker.removeAllListeners();
     return worker;
   }
@@ -38,7 +55,7 @@ export class ThreadNursery {
   }
 
   #begin(): void {
-    const worker = new Worker(this.#entry, { name: `sluice-worker-${this.#begun++}` });
+    const worker = startThread(this.#entry, `sluice-worker-${this.#begun++}`);
     const forget = () => void this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((each) => each !== worker));
     // One that fails to load is not handed out; its successor will fail before our eyes and be reported.
     worker.once("error", forget);

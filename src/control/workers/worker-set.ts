@@ -23,8 +23,12 @@ export interface WorkerSetOptions {
   /** Starts a thread that runs src/data/worker.ts. */
   readonly thread: (name: string) => Worker;
   readonly workers: number;
+  /** How many of them start at once; the rest when the first one serves. */
+  readonly atOnce: number;
   readonly log: Log;
   readonly testHooks: boolean;
+  /** A worker serves its first plan. */
+  listening?(seat: number): void;
   /** The shared memory of one set of cells (0..workers+SPARE_CELLS-1), made ready for a new writer. */
   memory(cells: number): SharedMemory;
   /** The thread that used these cells is gone: what it counted as under way no longer is. */
@@ -43,6 +47,8 @@ export interface SeatStatus {
   readonly restarts: number;
   /** Cells in shared memory; -1 for none. */
   readonly cells: number;
+  /** Number of its thread in /proc; 0 while it does not serve. */
+  readonly kernelThread: number;
   /** ms until the next start, when a crash loop is being slowed down. */
   readonly restartInMs: number;
 }
@@ -74,12 +80,25 @@ export class WorkerSet {
   /** Gives all workers their first plan. @throws OperatorError when one cannot serve it (the address is taken, a certificate unreadable...). */
   async start(bundle: PlanBundle): Promise<void> {
     this.#current = bundle;
-    for (const seat of this.#seats) seat.thread = this.#spawn(seat);
-    const answers = await Promise.all(this.#seats.map((seat) => this.#init(seat)));
+    const begin = (seats: readonly Seat[]): Promise<Answer>[] => {
+      for (const seat of seats) seat.thread = this.#spawn(seat);
+      return seats.map((seat) => this.#begin(seat));
+    };
+    const early = begin(this.#seats.slice(0, this.#options.atOnce));
+    const first = await Promise.race(early);
+    // Whoever stopped us meanwhile has told those that were there: no more may come.
+    const more = first.kind === "yes" && !this.#stopping ? this.#seats.slice(this.#options.atOnce) : [];
+    const answers = await Promise.all([...early, ...begin(more)]);
     for (const [index, answer] of answers.entries()) {
       if (answer.kind === "yes") continue;
       throw new OperatorError(`worker ${index}: ${reasonOf(answer, this.#seats[index]?.thread?.lastError ?? null)}`);
     }
+  }
+
+  async #begin(seat: Seat): Promise<Answer> {
+    const answer = await this.#init(seat);
+    if (answer.kind === "yes") this.#options.listening?.(seat.index);
+    return answer;
   }
 
   /**
@@ -156,6 +175,7 @@ export class WorkerSet {
       version: seat.thread?.version ?? 0,
       restarts: seat.restarts,
       cells: seat.thread?.cells ?? -1,
+      kernelThread: seat.thread?.kernelThread ?? 0,
       restartInMs: seat.timer === null ? 0 : Math.max(0, Math.round(seat.restartAtMs - now)),
     }));
   }

@@ -29,6 +29,8 @@ export class WorkerThreadHandle {
   /** Index of its cells in shared memory; -1 while idle. */
   cells = -1;
   state: ThreadState = "idle";
+  /** Its number in /proc; 0 before it serves, or where there is none. */
+  kernelThread = 0;
   /** Version of the plan it serves; 0 before the first. */
   version = 0;
   /** Exchanges it had to cut at the end. */
@@ -104,6 +106,7 @@ export class WorkerThreadHandle {
       case "ready":
       case "activated":
         this.version = message.version;
+        if (message.kind === "ready") this.kernelThread = message.thread;
         if (this.state === "starting") this.state = "ready";
         this.#settle({ kind: "yes" }, message.version);
         break;

@@ -1,7 +1,7 @@
 // Admission: everything that must be true of a request before it is routed, whatever engine read it.
 // A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
 import type { ErrorCode } from "../../base/errors.ts";
-import { isOddName, parseAuthority, plainName } from "../../base/http.ts";
+import { isOddName, parseAuthority, parseConnectionTokens, plainName } from "../../base/http.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
 import { removeHeaders } from "../policies/header-list.ts";
 import { isQuery, normalisePath } from "../route/normalise.ts";
@@ -186,12 +186,12 @@ function admitConnection(x: Exchange): Refusal | null {
     return refuse("expectation_failed", "the only Expect accepted is 100-continue");
   const connection = seen.connection;
   if (connection === "" || connection === "keep-alive") return null;
-  for (const part of connection.toLowerCase().split(",")) {
-    const token = part.trim();
-    if (token === "" || token === "keep-alive") continue;
+  const tokens = parseConnectionTokens(connection);
+  if (tokens === null) return bad("a Connection option is not a token (RFC 9110 section 7.6.1)");
+  for (const token of tokens) {
+    if (token === "keep-alive") continue;
     if (token === "close") x.closeAfter = true;
     else if (token === "upgrade") x.wantsWebSocket = seen.upgrade.toLowerCase() === "websocket" && x.method === "GET";
-    else if (!HEADER_NAME.test(token)) return bad("a Connection option is not a token (RFC 9110 section 7.6.1)");
     else x.connectionTokens = x.connectionTokens === null ? [token] : [...x.connectionTokens, token];
   }
   return null;

@@ -6,18 +6,14 @@ import Client from "undici/lib/dispatcher/client.js";
 import { type TimerWheel, WheelEntry } from "../../base/timer-wheel.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import { ConnectError, type Connector, createConnector, isTlsFault } from "./connector.ts";
+import { DISCARD_BYTES_MAX, DISCARD_MS_MAX } from "./h1/call.ts";
+import { RESPONSE_HEAD_BYTES_MAX } from "./h1/response-parser.ts";
 import { copyResponseHeaders } from "./response-headers.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "./upstream.ts";
 import { connectFailure } from "./wire-error.ts";
 
-/** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
-const DISCARD_BYTES_MAX = 64 * 1024;
-/** How long (ms) they are waited for: an upstream that never ends its answer must not keep a connection from others. */
-const DISCARD_MS_MAX = 1000;
 /** Cancelled calls that stay in the queue until their turn comes; also as many as there are live ones. */
 const DEAD_IN_QUEUE_MAX = 64;
-/** Largest response head accepted from an upstream, bytes. */
-const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 
 interface Lane {
   readonly client: UndiciClient;

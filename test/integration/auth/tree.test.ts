@@ -37,6 +37,7 @@ routes:
   - { name: kept, match: { path: "/kept/**" }, auth: { any: [keys, link], forwardCredentials: true }, to: u }
   - { name: fixed, match: { path: "/fixed/**" }, respond: { body: secret } }
   - { name: moved, match: { path: "/moved/**" }, redirect: { to: /elsewhere } }
+  - { name: linked, match: { path: "/linked/**" }, auth: link, redirect: { to: https://www.example.com/new } }
   - { name: pages, match: { path: "/pages/**" }, cors: { origins: ["https://app.example.com"] }, to: u }
   - { name: scoped, match: { path: "/scoped/**" }, authorize: { scopes: { all: ["orders:read"] } }, to: u }
   - { name: admins, match: { path: "/admins/**" }, authorize: { roles: { any: [admin] } }, to: u }
@@ -193,6 +194,12 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(raw).not.toContain(ANN);
   });
 
+  it("a redirect does not hand a credential on", async () => {
+    await using client = await rig.connect(engine);
+    client.send(`GET /linked/x?q=1&key=${ANN}&z=2 HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+    expect(valuesOf(await client.response(), "location")).toEqual(["https://www.example.com/new?q=1&z=2"]);
+  });
+
   it("credentials are forwarded where that was asked for, and where the route looks for none", async () => {
     const kept = `/kept/up-${++runs}`;
     await ask(engine, `${kept}?key=${ANN}`, [key(ANN)]);
@@ -241,6 +248,15 @@ describe.each(ENGINES)("%s", (engine) => {
       expect.stringMatching(/^Bearer realm="tokens", error="invalid_token", error_description="/),
       'ApiKey realm="keys"',
     ]);
+    expect(await ask(engine, "/tenants/t1/x", [...bearer(good), ...bearer(good)])).toEqual({
+      status: 400,
+      code: "credentials_malformed",
+      challenges: [
+        'Bearer realm="tokens", error="invalid_request", error_description="the request has more than one token"',
+        'ApiKey realm="keys"',
+      ],
+    });
+    expect(await ask(engine, "/tenants/t1/x", bearer(""))).toMatchObject(INVALID);
     expect((await ask(engine, "/tenants/t1/x", [])).challenges).toEqual(['Bearer realm="tokens"', 'ApiKey realm="keys"']);
     // Without claims there is no tenant.
     expect(await ask(engine, "/tenants/t1/x", [key(ANN)])).toMatchObject({ status: 403 });

@@ -48,6 +48,7 @@ const PATHS = [
   "/all/a",
   "/undici/a",
   "/undici/a",
+  "/together/a",
   "/mirrored/a",
   "/small/a",
   "/zipped/a",

@@ -33,6 +33,7 @@ upstreams:
     timeouts: { connect: 300ms, response: 300ms, idle: 300ms, total: 1s }
     retry: { attempts: 2, on: [connect-failure, reset, timeout, 503], budget: 100%, backoff: { base: 1ms, max: 10ms } }
     health: { passive: false }
+  together: { <<: *u, pool: { connections: 8, pipelining: 8, queue: 16 } }
   narrow: { <<: *u, pool: { connections: 1, queue: 2 } }
   undici: { <<: *u, pool: { client: undici, connections: 8, pipelining: 2, queue: 16 } }
   narrow-undici: { <<: *u, pool: { client: undici, connections: 1, queue: 2 } }
@@ -42,6 +43,7 @@ routes:
   - { name: mirrored, match: { path: "/mirrored/**" }, to: u, mirror: { upstream: shadow, percent: 100 } }
   - { name: small, match: { path: "/small/**" }, limits: { bodyBytes: 10KiB }, to: u }
   - { name: zipped, match: { path: "/zipped/**" }, compress: { minBytes: 1 }, cors: { origins: ["https://x.example"] }, to: u }
+  - { name: together, match: { path: "/together/**" }, to: together }
   - { name: narrow, match: { path: "/narrow/**" }, to: narrow }
   - { name: undici, match: { path: "/undici/**" }, to: undici }
   - { name: narrow-undici, match: { path: "/narrow-undici/**" }, to: narrow-undici }
@@ -103,7 +105,7 @@ it(`survives storm ${SEED}`, async () => {
 
   // And it serves, on both engines: no lane, queue or listener was lost.
   hostile.tame = shadow.tame = true;
-  for (const path of ["/all/x", "/narrow/x", "/undici/x", "/narrow-undici/x", "/mirrored/x", "/zipped/x"]) {
+  for (const path of ["/all/x", "/together/x", "/narrow/x", "/undici/x", "/narrow-undici/x", "/mirrored/x", "/zipped/x"]) {
     for (const port of ports) {
       await using raw = await RawClient.connect(port);
       raw.send(`GET ${path} HTTP/1.1\r\nHost: a.example\r\nConnection: close\r\n\r\n`);

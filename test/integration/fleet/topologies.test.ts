@@ -4,6 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { PHASE } from "../../../src/shared/breaker-word.ts";
 import { MODE_FLEET, PASSED, quotaSize, REFUSED, rateSize } from "../../../src/shared/limit-size.ts";
 import { makeCertificate } from "../../support/certificates.ts";
 import { FleetInstance, FleetOf, redisConfig } from "../../support/fleet.ts";
@@ -13,7 +14,7 @@ import { until } from "../../support/until.ts";
 const PERIOD = { periodStartS: 1_767_225_600, periodEndMs: Date.now() + 3_600_000 };
 const BURST = rateSize({ count: 40, periodMs: 86_400_000 }, 40, MODE_FLEET);
 
-/** Whatever one of two spends is refused to the other. */
+/** Whatever one of two spends is refused to the other, and what it says of a breaker is heard. */
 async function expectShared(fleet: FleetOf, key = "shared"): Promise<void> {
   const [a, b] = fleet.all;
   if (a === undefined || b === undefined) throw new Error("two are needed");
@@ -26,6 +27,13 @@ async function expectShared(fleet: FleetOf, key = "shared"): Promise<void> {
   expect(b.spend(onB)).toBe(PASSED);
   await b.settled();
   expect(b.spend(onB)).toBe(REFUSED);
+  const upstream = key.replaceAll(" ", "-");
+  a.breakers = [{ upstream, target: null, phase: PHASE.open }];
+  await until(
+    "the other hears of a breaker",
+    () => b.state.breakers.breakers.some((each) => each.upstream === upstream && each.states["open"] === 1),
+    15_000,
+  );
 }
 
 describe("one Redis", () => {

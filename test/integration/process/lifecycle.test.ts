@@ -2,7 +2,8 @@
 import { request } from "node:http";
 import { createServer } from "node:net";
 import { expect, test } from "vitest";
-import { Gateway, isAlive } from "../../support/gateway.ts";
+import { isAlive } from "../../../src/control/instance/process-status.ts";
+import { Gateway } from "../../support/gateway.ts";
 import { Origin } from "../../support/origin.ts";
 import { until } from "../../support/until.ts";
 

@@ -93,6 +93,8 @@ const LINES: Record<string, Row> = {
   "another Expect": post("Expect: 200-ok\r\nContent-Length: 2", "hi", 417),
   "two Expect": post("Expect: 100-continue\r\nExpect: 100-continue\r\nContent-Length: 2", "hi", 417),
   "a Connection option that is no token": get("Connection: a b", 400),
+  // JavaScript's trim() would take it for a blank.
+  "a Connection option with a byte above 0x7f": get("Connection: close\xa0, x-b", 400),
   "no Host": row("GET /p HTTP/1.1\r\nx-a: b\r\n\r\n", 400),
   "an empty Host": row("GET /p HTTP/1.1\r\nHost: \r\n\r\n", 400),
   "two Host": row("GET /p HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),

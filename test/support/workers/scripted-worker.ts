@@ -23,7 +23,7 @@ port.on("message", (message: ToWorker) => {
       const script = scriptSays(message);
       if (script === "die") process.exit(7);
       if (script === "refuse") answer({ kind: "refused", version, message: "as the script says" });
-      else answer({ kind: message.kind === "init" ? "ready" : "prepared", version });
+      else answer(message.kind === "init" ? { kind: "ready", version, thread: 100 + seat } : { kind: "prepared", version });
       break;
     }
     case "activate":

@@ -65,18 +65,18 @@ test("targets", () => {
   expect(value(families, "sluice_target_in_flight", one)).toBe(3);
 });
 
+const breaker: BreakerStatus = {
+  state: "open",
+  phase: PHASE.open,
+  forMs: 10,
+  halfOpenInMs: 20,
+  openings: 2,
+  window: { total: 0, failed: 0, slow: 0 },
+  round: null,
+  totals: { opened: 4, halfOpened: 3, recovered: 2, closed: 1, trials: 9, rejected: 70, fallbacks: 5 },
+};
+
 test("breakers: the upstream's own without a target, no series where there is none", () => {
-  const totals = { opened: 4, halfOpened: 3, recovered: 2, closed: 1, trials: 9, rejected: 70, fallbacks: 5 };
-  const breaker: BreakerStatus = {
-    state: "open",
-    phase: PHASE.open,
-    forMs: 10,
-    halfOpenInMs: 20,
-    openings: 2,
-    window: { total: 0, failed: 0, slow: 0 },
-    round: null,
-    totals,
-  };
   const target = { key: "t", slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: { ...breaker, phase: PHASE.halfOpen } };
   const upstreams = [
     { name: "u", balance: "random", breaker, targets: [target] },
@@ -92,6 +92,34 @@ test("breakers: the upstream's own without a target, no series where there is no
   expect(value(families, "sluice_breaker_trials_total", { target: "t" })).toBe(9);
   expect(families.get("sluice_breaker_rejected_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 70]]);
   expect(families.get("sluice_breaker_fallbacks_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 5]]);
+});
+
+test("other instances' breakers: of breakers that this one has too, and nothing while nothing is known", () => {
+  const key = "http://10.0.0.1:9001";
+  const target = { key, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker };
+  const upstreams = [{ name: "users", balance: "random", breaker, targets: [target] }];
+  const fleet = fleetState();
+  const others = {
+    ...fleet.breakers,
+    breakers: [...fleet.breakers.breakers, { upstream: "elsewhere", target: null, states: { open: 1 }, instances: [] }],
+  };
+  const families = scrape(instanceTotals(), instanceState({ upstreams, fleet: { ...fleet, breakers: others } }));
+  expect(families.get("sluice_breaker_fleet_instances")?.samples.map(({ labels, value }) => [labels, value])).toEqual([
+    ...["open", "half-open", "recovering", "forced open", "forced closed"].map((state) => [{ upstream: "users", state }, 0]),
+    ...["open", "half-open", "recovering", "forced open", "forced closed"].map((state) => [
+      { upstream: "users", target: key, state },
+      { open: 2, "half-open": 1 }[state] ?? 0,
+    ]),
+  ]);
+  expect(value(families, "sluice_breaker_fleet_reporting")).toBe(7);
+  expect(value(families, "sluice_breaker_fleet_age_seconds")).toBe(0.12);
+  expect(value(families, "sluice_breaker_fleet_failures_total")).toBe(1);
+  expect(value(families, "sluice_breaker_fleet_ignored_total")).toBe(4);
+  const unknown = { ...others, knowledge: "unknown" as const, ageMs: null, instances: null, breakers: [] };
+  const blind = scrape(instanceTotals(), instanceState({ upstreams, fleet: { ...fleet, breakers: unknown } }));
+  expect(blind.get("sluice_breaker_fleet_instances")?.samples).toEqual([]);
+  expect([value(blind, "sluice_breaker_fleet_reporting"), value(blind, "sluice_breaker_fleet_age_seconds")]).toEqual([-1, -1]);
+  expect(scrape(instanceTotals(), instanceState({ upstreams })).has("sluice_breaker_fleet_instances")).toBe(false);
 });
 
 test("workers and instance", () => {

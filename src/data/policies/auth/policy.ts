@@ -1,5 +1,6 @@
 // Owns the door of a route: who is calling, proven by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
+import type { ErrorCode } from "../../../base/errors.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
 import type { IdentityHeaders } from "../../identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../policy.ts";
@@ -68,7 +69,7 @@ class Auth implements Policy {
         return this.#missing;
       case "refused": {
         const detail = verdict.refusals.find((refusal) => refusal.detail !== "")?.detail ?? "";
-        return { kind: "problem", code: "credentials_invalid", detail, headers: this.#challenges(verdict.refusals) };
+        return { kind: "problem", code: codeOf(verdict.refusals), detail, headers: this.#challenges(verdict.refusals) };
       }
       case "unavailable":
         return { kind: "problem", code: verdict.code, detail: verdict.detail };
@@ -109,6 +110,10 @@ class Auth implements Policy {
   #hideQuery(x: Exchange): void {
     let path = `/?${x.query}`;
     for (const { stripPath } of this.#authenticators) if (stripPath !== null) path = stripPath(path);
-    x.loggedQuery = path.slice(2);
+    x.shownQuery = path.slice(2);
   }
 }
+
+/** RFC 6750 section 3.1: a request that carries its token wrongly is 400, whatever else may be wrong with it; a token that is not good is 401. */
+const codeOf = (refusals: readonly AuthRefusal[]): ErrorCode =>
+  refusals.some((refusal) => refusal.error === "invalid_request") ? "credentials_malformed" : "credentials_invalid";

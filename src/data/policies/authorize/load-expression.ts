@@ -16,6 +16,6 @@ export function compileExpression(text: string): Expression | ExpressionProblem 
 
 /** In dist/ it is an entry of its own, beside the chunk that this stands in. */
 function load(): Loaded {
-  const require = process.getBuiltinModule("node:module").createRequire(import.meta.url);
-  return require(import.meta.url.endsWith(".ts") ? "./expression.ts" : "./expression.js") as Loaded; // the module's own exports
+  const require = process.getBuiltinModule("node:module").createRequire(import.meta.filename);
+  return require(import.meta.filename.endsWith(".ts") ? "./expression.ts" : "./expression.js") as Loaded; // the module's own exports
 }

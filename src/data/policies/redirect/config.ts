@@ -28,7 +28,10 @@ export const redirectSchema = z
       .literal([301, 302, 303, 307, 308])
       .default(308)
       .meta({ description: "301, 302, 303, 307 or 308. 307 and 308 keep method and body." }),
-    keepQuery: z.boolean().default(true).meta({ description: "Append the request's query to `to`. (The https address always has it.)" }),
+    keepQuery: z.boolean().default(true).meta({
+      description:
+        "Append the request's query to `to`. (The https address always has it.) Credentials that the route's `auth` looks for are left out.",
+    }),
   })
   .superRefine((config, ctx) => {
     if (config.to === undefined && !config.https) ctx.addIssue({ code: "custom", message: "nothing to do: give `to`, or `https: true`" });

@@ -1,4 +1,4 @@
-// Owns the redirect of a route: where to, and that the place is one the operator chose.
+// Owns the redirect of a route: where to, and that the place is one the operator chose. Must never put a credential into a Location.
 import type { Exchange } from "../../exchange.ts";
 import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
 import { compiledAddress } from "../templates.ts";
@@ -25,13 +25,16 @@ export const createRedirect: PolicyFactory = (config, route): Policy => {
     name: "redirect",
     onRequest(x) {
       if (https && !x.secure && x.clientInfo().scheme === "http") {
-        return x.host === "" ? NO_HOST : answer(`https://${x.host}${port}${x.path}`, x.query);
+        return x.host === "" ? NO_HOST : answer(`https://${x.host}${port}${x.path}`, queryOf(x));
       }
       const location = locate?.(x);
-      return location === undefined || typeof location === "object" ? location : answer(location, keepQuery ? x.query : "");
+      return location === undefined || typeof location === "object" ? location : answer(location, keepQuery ? queryOf(x) : "");
     },
   };
 };
+
+/** Without the credentials that `auth` looked for: a Location stands in logs and histories, and may lead to another host. */
+const queryOf = (x: Exchange): string => x.shownQuery ?? x.query;
 
 /** @returns what makes the new address of an exchange, or the problem to answer */
 function locator(to: string, paramNames: readonly string[]): (x: Exchange) => string | Reply {

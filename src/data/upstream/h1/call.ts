@@ -5,9 +5,9 @@ import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from
 import type { H1Connection } from "./connection.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
-const DISCARD_BYTES_MAX = 64 * 1024;
+export const DISCARD_BYTES_MAX = 64 * 1024;
 /** How long (ms) it is waited for: an upstream that never ends its answer must not keep a connection from others. */
-const DISCARD_MS_MAX = 1000;
+export const DISCARD_MS_MAX = 1000;
 
 /** What a call tells its pool while it has no connection. */
 export interface CallOwner {
@@ -21,6 +21,8 @@ export class H1Call extends WheelEntry implements WireCall {
   over = false;
   /** Waits for a connection. */
   queued = false;
+  /** Has waited behind others on a connection in vain: shares none again. */
+  alone = false;
   private readonly handler: WireHandler;
   private readonly owner: CallOwner;
   private connection: H1Connection | null = null;
@@ -45,11 +47,16 @@ export class H1Call extends WheelEntry implements WireCall {
 
   cancel(): void {
     if (this.over && this.discarded < 0) return;
+    const { connection } = this;
     this.over = true;
+    if (connection?.shared === true) {
+      this.discarded = Math.max(0, this.discarded); // it is read away: others wait for answers on the same connection
+      return;
+    }
     this.discarded = -1;
     if (this.queued) this.owner.callGivenUp();
     this.queued = false;
-    this.connection?.destroy();
+    connection?.destroy();
     this.released();
   }
 
@@ -57,9 +64,10 @@ export class H1Call extends WheelEntry implements WireCall {
     if (this.over) return;
     this.over = true;
     this.discarded = 0;
-    if (this.connection === null) return;
+    const { connection } = this;
+    if (connection === null || connection.shared) return; // a shared one has a patience of its own
     this.owner.wheel.arm(this, DISCARD_MS_MAX);
-    this.connection.resume();
+    connection.resume();
   }
 
   /** The rest of a discarded response is late. */
@@ -99,6 +107,14 @@ export class H1Call extends WheelEntry implements WireCall {
     if (this.over) return;
     this.over = true;
     this.handler.wireError(error);
+  }
+
+  /** It is to be sent once more, on another connection. @returns false when nobody waits for it any longer */
+  again(): boolean {
+    this.released();
+    this.discarded = -1;
+    this.alone = true;
+    return !this.over;
   }
 
   private released(): void {

@@ -1,4 +1,4 @@
-// One connection to an endpoint, one request at a time: writes the request, feeds the parser, tells the call. Owns the socket.
+// One connection to an endpoint: writes a request, or several at once (sharing.ts), feeds the parser, tells the calls in turn. Owns the socket.
 // What is left of a connection after anything unexpected is never used again.
 import type net from "node:net";
 import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
@@ -8,6 +8,7 @@ import type { WireTrailers } from "../upstream.ts";
 import type { H1Call } from "./call.ts";
 import { BodyPump, requestHead } from "./request-head.ts";
 import { ResponseParser, type ResponseReader } from "./response-parser.ts";
+import { PATIENCE_MS } from "./sharing.ts";
 
 /** One read of a plain TCP socket, bytes. The buffer serves all connections of the thread: what is read is used up before the next read. */
 const READ_BYTES = 64 * 1024;
@@ -27,7 +28,15 @@ export interface ConnectionOwner {
   connectionFree(connection: H1Connection): void;
   /** It is gone; a call it had has been told. */
   connectionClosed(connection: H1Connection): void;
+  /** These waited behind another on a connection and will get no answer there. Nothing of one has come. */
+  callsStranded(calls: readonly H1Call[]): void;
+  /** They did because the one before them takes its time. */
+  callsHeldUp(): void;
+  /** The server does not answer each request once, or not in HTTP: whose answer came to whom is not certain. */
+  answersInDoubt(): void;
 }
+
+const NONE: readonly H1Call[] = [];
 
 export class H1Connection extends WheelEntry implements ResponseReader {
   /** performance.now() ms at which it became idle. */
@@ -37,10 +46,19 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   private readonly owner: ConnectionOwner;
   private readonly parser = new ResponseParser(this);
   private socket: net.Socket | null = null;
+  /** Whose response is awaited or read. */
   private call: H1Call | null = null;
+  /** All of the last batch, and how many of them have had their turn. */
+  private batch: readonly H1Call[] = NONE;
+  private begun = 0;
   private pump: BodyPump | null = null;
-  private closed = false;
   private paused = false;
+  /** Answers to requests that have been sent elsewhere meanwhile are still to come. */
+  private spoilt = false;
+  /** Of no more use. */
+  closed = false;
+  /** It has answered, and stayed open: more than one request may be sent at once. */
+  proven = false;
 
   constructor(owner: ConnectionOwner) {
     super();
@@ -88,7 +106,28 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     return true;
   }
 
+  /**
+   * Sends requests without bodies one behind the other, in one write.
+   * @param heads of the calls, in their order
+   */
+  startAll(calls: readonly H1Call[], heads: string): void {
+    const first = calls[0] as H1Call; // never empty
+    this.batch = calls;
+    this.begun = 1;
+    this.call = first;
+    this.parser.expect(first.request.method);
+    for (const call of calls) call.sent(this);
+    if (calls.length > 1) this.owner.wheel.arm(this, PATIENCE_MS);
+    (this.socket as net.Socket).write(heads, "latin1"); // opened() came first
+  }
+
+  /** Requests wait behind the one that is being answered. */
+  get shared(): boolean {
+    return this.begun < this.batch.length;
+  }
+
   pause(): void {
+    if (this.shared) this.strandOthers();
     this.paused = true;
     this.socket?.pause();
   }
@@ -109,6 +148,22 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     this.owner.wheel.disarm(this);
     this.socket?.destroy();
     this.owner.connectionClosed(this);
+    if (this.shared) this.strand();
+  }
+
+  /** Whoever reads slowly, or gets a long answer, must not hold up others. */
+  private strandOthers(): void {
+    this.spoilt = true;
+    this.owner.wheel.disarm(this);
+    this.strand();
+    this.owner.callsHeldUp();
+  }
+
+  private strand(): void {
+    const calls = this.batch.slice(this.begun);
+    this.batch = NONE;
+    this.begun = 0;
+    this.owner.callsStranded(calls);
   }
 
   // --- ResponseReader ---
@@ -122,22 +177,46 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   }
 
   end(trailers: WireTrailers | null): void {
-    const { call } = this;
+    const { call, parser } = this;
     this.call = null;
     const sentAll = this.pump === null || this.pump.done;
     if (!sentAll) this.pump?.stop();
     this.pump = null;
     this.resume(); // a pause for a slow client must not outlive the response: nobody would end it
-    if (this.parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(this.parser.keepAlive);
-    if (!this.parser.reusable || !sentAll) this.destroy();
-    else if (call?.request.method === "HEAD") this.owner.wheel.arm(this, REST_AFTER_HEAD_MS);
-    else this.owner.connectionFree(this);
+    if (parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(parser.keepAlive);
+    if (!parser.reusable || !sentAll || this.spoilt) this.destroy();
+    else if (this.shared) this.expectNext();
+    else if (parser.surplus) {
+      if (this.batch.length > 1) this.owner.answersInDoubt();
+      this.destroy();
+    } else {
+      this.proven = true;
+      if (this.batch !== NONE) this.batchDone();
+      if (call?.request.method === "HEAD") this.owner.wheel.arm(this, REST_AFTER_HEAD_MS);
+      else this.owner.connectionFree(this);
+    }
     call?.end(trailers);
   }
 
-  /** Rested: nothing came. */
+  private expectNext(): void {
+    const next = this.batch[this.begun++] as H1Call; // shared: there is one
+    this.call = next;
+    this.parser.expect(next.request.method);
+  }
+
+  private batchDone(): void {
+    this.batch = NONE;
+    this.begun = 0;
+    this.owner.wheel.disarm(this);
+  }
+
+  /** Others have waited long enough behind the one that is being answered. Or: rested after HEAD, and nothing came. */
   onDeadline(): void {
-    if (!this.closed) this.owner.connectionFree(this);
+    if (this.closed) return;
+    if (this.call === null) return this.owner.connectionFree(this);
+    const { call } = this;
+    if (this.shared) this.strandOthers();
+    if (call.over) this.destroy();
   }
 
   // --- Socket ---
@@ -160,6 +239,12 @@ export class H1Connection extends WheelEntry implements ResponseReader {
 
   private failed(code: "upstream_reset" | "upstream_invalid" | "upstream_tls", reason: string): void {
     if (this.closed) return;
+    // Behind another, and unanswered: the server may well have closed after that one's answer.
+    if (code === "upstream_reset" && this.begun > 1 && this.parser.untouched) {
+      this.begun--;
+      return this.destroy();
+    }
+    if (code === "upstream_invalid" && this.batch.length > 1) this.owner.answersInDoubt();
     const { call } = this;
     this.destroy();
     call?.failed({ code, unsent: false, reason });

@@ -1,5 +1,6 @@
 // Keep-alive connections of one worker to one endpoint, over the own HTTP/1.1 client: who gets which connection, who waits.
-// One request at a time on a connection; the most recently used idle one first; a bounded queue when all are taken.
+// One request at a time on a connection, or those of one turn of the event loop together when `pipelining` allows it (sharing.ts);
+// the most recently used idle connection first; a bounded queue when all are taken.
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { UpstreamPlan } from "../../../plan/plan.ts";
 import { type Address, type ConnectError, createConnector } from "../connector.ts";
@@ -7,6 +8,8 @@ import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } f
 import { connectFailure } from "../wire-error.ts";
 import { type CallOwner, H1Call } from "./call.ts";
 import { type ConnectionOwner, H1Connection } from "./connection.ts";
+import { requestHead } from "./request-head.ts";
+import { Sharing } from "./sharing.ts";
 
 /** How often idle connections are looked at, ms: how late one may be closed. */
 const SWEEP_MS = 500;
@@ -24,6 +27,9 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   /** Waiting for a connection, those given up included until their turn comes. */
   private readonly queue: H1Call[] = [];
   private queueHead = 0;
+  private readonly sharing: Sharing;
+  /** Calls of this turn of the event loop that may share connections. */
+  private turn: H1Call[] = [];
   /** Waiting and still wanted. */
   private waiting = 0;
   private open = 0;
@@ -34,6 +40,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   constructor(endpoint: Address, plan: PoolSettings, wheel: TimerWheel) {
     this.wheel = wheel;
     this.plan = plan;
+    this.sharing = new Sharing(plan.pool.pipelining);
     this.plain = !endpoint.tls;
     this.connect = createConnector(endpoint, plan);
   }
@@ -44,15 +51,8 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
 
   dispatch(request: WireRequest, handler: WireHandler): WireCall {
     const call = new H1Call(request, handler, this);
-    const connection = this.idle.pop();
-    if (connection !== undefined) this.start(connection, call);
-    else if (this.roomToConnect() || this.waiting - this.connecting < this.plan.pool.queue) {
-      call.queued = true;
-      this.queue.push(call);
-      this.waiting++;
-      this.connectMore();
-    } else
-      setImmediate(() => call.failed({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+    if (this.sharing.most > 1 && this.mayShare(call)) this.gather(call);
+    else this.place(call);
     return call;
   }
 
@@ -64,8 +64,10 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   // --- ConnectionOwner, CallOwner ---
 
   connectionFree(connection: H1Connection): void {
+    if (connection.closed) return;
     const next = this.nextWaiting();
-    if (next !== null) return this.start(connection, next);
+    if (next !== null)
+      return connection.proven && this.mayShare(next) ? this.startTogether(connection, next) : this.start(connection, next);
     if (this.closing) return connection.destroy();
     connection.idleSinceMs = performance.now();
     this.idle.push(connection);
@@ -83,7 +85,89 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     this.waiting--;
   }
 
+  callsStranded(calls: readonly H1Call[]): void {
+    for (const call of calls) if (call.again()) this.place(call);
+  }
+
+  callsHeldUp(): void {
+    this.sharing.stalled(performance.now());
+  }
+
+  answersInDoubt(): void {
+    this.sharing.end();
+  }
+
   // --- Inside ---
+
+  /** Gives it a connection, or a place in the queue. */
+  private place(call: H1Call): void {
+    const connection = this.idle.pop();
+    if (connection !== undefined) this.start(connection, call);
+    else if (this.roomToConnect() || this.waiting - this.connecting < this.plan.pool.queue) {
+      call.queued = true;
+      this.queue.push(call);
+      this.waiting++;
+      this.connectMore();
+    } else
+      setImmediate(() => call.failed({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+  }
+
+  // --- Inside: several requests on a connection ---
+
+  private mayShare(call: H1Call): boolean {
+    return !call.alone && this.sharing.allows(call.request, performance.now());
+  }
+
+  /** What the clients sent meanwhile is dispatched in the same turn: it can go out in the same write. */
+  private gather(call: H1Call): void {
+    if (this.turn.push(call) === 1) setImmediate(() => this.sendGathered());
+  }
+
+  private sendGathered(): void {
+    const calls = this.turn;
+    this.turn = [];
+    for (let at = 0; at < calls.length; ) {
+      const connection = this.idle.pop();
+      if (connection === undefined) return this.placeAll(calls, at);
+      const end = at + this.sharing.portion(calls.length - at);
+      this.startAll(connection, calls.slice(at, end));
+      at = end;
+    }
+  }
+
+  private placeAll(calls: readonly H1Call[], from: number): void {
+    for (let i = from; i < calls.length; i++) {
+      const call = calls[i] as H1Call; // in range
+      if (!call.over) this.place(call);
+    }
+  }
+
+  /** With `first` those that wait next and may share. */
+  private startTogether(connection: H1Connection, first: H1Call): void {
+    const calls = [first];
+    while (calls.length < this.sharing.most) {
+      const next = this.firstWaiting();
+      if (next === null || !this.mayShare(next)) break;
+      this.nextWaiting();
+      calls.push(next);
+    }
+    this.startAll(connection, calls);
+  }
+
+  private startAll(connection: H1Connection, calls: readonly H1Call[]): void {
+    const sound: H1Call[] = [];
+    let heads = "";
+    for (const call of calls) {
+      const head = call.over ? "" : requestHead(call.request);
+      if (head === null) this.unsendable(call);
+      else if (head !== "") {
+        heads += head;
+        sound.push(call);
+      }
+    }
+    if (sound.length > 0) connection.startAll(sound, heads);
+    else setImmediate(() => this.connectionFree(connection));
+  }
 
   private roomToConnect(): boolean {
     return this.open + this.connecting < this.plan.pool.connections;
@@ -113,27 +197,33 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
 
   private start(connection: H1Connection, call: H1Call): void {
     if (connection.start(call)) return;
-    setImmediate(() => {
-      call.failed({
-        code: "upstream_invalid",
-        unsent: true,
-        reason: "a header, the method or the target has a character that must not be sent",
-      });
-      this.connectionFree(connection);
-    });
+    this.unsendable(call);
+    setImmediate(() => this.connectionFree(connection));
+  }
+
+  private unsendable(call: H1Call): void {
+    const reason = "a header, the method or the target has a character that must not be sent";
+    setImmediate(() => call.failed({ code: "upstream_invalid", unsent: true, reason }));
   }
 
   private nextWaiting(): H1Call | null {
-    while (this.queueHead < this.queue.length) {
-      const call = this.queue[this.queueHead++] as H1Call; // the index is in range
+    const call = this.firstWaiting();
+    if (call === null) return null;
+    this.queueHead++;
+    call.queued = false;
+    this.waiting--;
+    return call;
+  }
+
+  /** Stays in the queue. */
+  private firstWaiting(): H1Call | null {
+    for (; this.queueHead < this.queue.length; this.queueHead++) {
       if (this.queueHead > 64 && this.queueHead * 2 > this.queue.length) {
         this.queue.splice(0, this.queueHead); // amortised O(1)
         this.queueHead = 0;
       }
-      if (!call.queued) continue;
-      call.queued = false;
-      this.waiting--;
-      return call;
+      const call = this.queue[this.queueHead] as H1Call; // the index is in range
+      if (call.queued) return call;
     }
     this.queue.length = 0;
     this.queueHead = 0;

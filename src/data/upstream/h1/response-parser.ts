@@ -45,6 +45,8 @@ export interface ResponseReader {
 export class ResponseParser {
   /** The connection may carry another request once the response is complete. */
   reusable = false;
+  /** More bytes came with its end. When no other request was sent they must not become the answer to the next one. */
+  surplus = false;
   /** Keep-Alive of the last response as sent; '' for none. */
   keepAlive = "";
   private readonly reader: ResponseReader;
@@ -72,11 +74,17 @@ export class ResponseParser {
     this.interim = 0;
     this.partialLength = 0;
     this.reusable = false;
+    this.surplus = false;
   }
 
   /** A response is awaited or under way. */
   get busy(): boolean {
     return this.state < STATE_DONE;
+  }
+
+  /** A response is awaited, and nothing of it has come. */
+  get untouched(): boolean {
+    return this.state === STATE_HEAD && this.partialLength === 0 && this.interim === 0;
   }
 
   /** Read no more: what follows belongs to nobody. */
@@ -93,12 +101,12 @@ export class ResponseParser {
     if (this.state === STATE_DONE) return "bytes that no request asked for";
     let at = 0;
     this.fault = "";
-    while (at < bytes.length && this.fault === "" && this.state < STATE_DONE) at = this.step(bytes, at);
-    if (this.ended && this.fault === "") {
-      // Whatever follows was sent for no request: it must not become the answer to the next one.
-      if (at < bytes.length) this.reusable = false;
+    do {
+      while (at < bytes.length && this.fault === "" && this.state < STATE_DONE) at = this.step(bytes, at);
+      if (!this.ended || this.fault !== "") break;
+      this.surplus = at < bytes.length;
       this.tellEnd();
-    }
+    } while (at < bytes.length && this.busy); // the answer to the next request of the connection
     return this.fault;
   }
 
@@ -216,7 +224,7 @@ export class ResponseParser {
     this.trailers = trailers;
   }
 
-  /** After the last byte was handled: the reader may begin the next request right away. */
+  /** After the last byte was handled: the reader may expect the next response right away. */
   private tellEnd(): void {
     const { trailers } = this;
     this.ended = false;

@@ -9,8 +9,9 @@ import { afterEach, describe, expect, test, vi } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
 import { ADMIN_PROBLEMS, type AdminProblemCode } from "../../../../src/control/admin/problem.ts";
 import { type Admin, type AdminDeps, createAdmin, type ReloadResult } from "../../../../src/control/admin/server.ts";
+import type { BreakerStatus, FleetState } from "../../../../src/observe/instance-state.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";
-import { instanceState, instanceTotals } from "../../../support/instance.ts";
+import { fleetState, instanceState, instanceTotals } from "../../../support/instance.ts";
 import { parsePrometheus } from "../../../support/prometheus-parser.ts";
 
 interface Answer {
@@ -193,6 +194,37 @@ describe("what is answered", () => {
     ])
       expectProblem(await ask("POST", odd), "not_found");
     expect(orders).toHaveLength(1);
+  });
+
+  test("a breaker, and what other instances say of it", async () => {
+    const status = { state: "closed", phase: 0 } as BreakerStatus; // passed through
+    const target = "http://10.0.0.1:9001";
+    const breakers = () => [
+      { upstream: "users", target: null, status },
+      { upstream: "users", target, status },
+    ];
+    const own = { upstream: "users", status };
+    const known = { knowledge: "fresh", ageMs: 120, reporting: 7 };
+    let fleet: FleetState | null = fleetState();
+    const ask = await start({ breakers, forceBreaker: async () => true, state: () => instanceState({ fleet }) });
+    const open = { ...known, states: { open: 2, "half-open": 1 }, instances: fleet.breakers.breakers[0]?.instances };
+    expect((await ask("GET", "/breakers")).json()).toEqual([
+      { ...own, target: null, others: { ...known, states: {}, instances: [] } },
+      { ...own, target, others: open },
+    ]);
+    expect((await ask("POST", `/breakers/users/${encodeURIComponent(target)}/open`)).json()).toEqual({ ...own, target, others: open });
+    expect((await ask("GET", "/fleet")).json()).toEqual(fleet);
+    fleet = fleetState({ breakers: { ...fleet.breakers, knowledge: "unknown", instances: null, breakers: [] } });
+    expect((await ask("GET", "/breakers")).json()[1].others).toEqual({
+      ...known,
+      knowledge: "unknown",
+      reporting: null,
+      states: null,
+      instances: null,
+    });
+    fleet = null;
+    expect((await ask("GET", "/breakers")).json()[1]).toEqual({ ...own, target, others: null });
+    expect((await ask("GET", "/fleet")).json()).toBeNull();
   });
 
   test("config, routes, upstreams, workers, status", async () => {

@@ -54,6 +54,7 @@ routes:
 `,
   );
   writeFileSync(join(folder, "size.yaml"), "redis: { fleetSize: 5, syncInterval: 1s }\n");
+  writeFileSync(join(folder, "consumers.yaml"), "redis: { prefix: eu-1 }\nconsumersFrom: { redis: { every: 30s } }\n");
   writeFileSync(join(folder, "over.yaml"), "listeners: [{ address: 127.0.0.1:9 }]\n");
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -88,6 +89,13 @@ limits of the fleet, and what they may admit at worst beyond burst + rate x time
     expect((await run(validateCommand, "fleet.yaml", "size.yaml")).stdout).toContain(
       "with 5 instances:\n  a, ip: 3/s burst 3, fleet: 30\n",
     );
+  });
+
+  it("says where consumers of Redis are looked for, and that they are not checked", async () => {
+    expect((await run(validateCommand, "fleet.yaml", "consumers.yaml")).stdout.split("\n").at(-2)).toBe(
+      "consumers from Redis: eu-1:consumers, looked at every 30s; they count once {eu-1:consumers}:version is there, and are checked by the running gateway, not here",
+    );
+    expect((await run(validateCommand, "fleet.yaml")).stdout).not.toContain("consumers from Redis");
   });
 
   it("sums up a good configuration and warns", async () => {

@@ -57,6 +57,13 @@ describe("key create", () => {
   });
 });
 
+it("key create for Redis prints the command too; it holds no key", async () => {
+  const { stdout } = await run(keyCommand, ["create", "--consumer", "acme", "--redis", "eu-1"]);
+  const [, key = "", digest = "", command = ""] = /^key {3}(\S+)\nhash {2}(\S+)\nredis (redis-cli EVAL .+)\n$/.exec(stdout) ?? [];
+  expect(command).toContain(`2 eu-1:consumers '{eu-1:consumers}:version' 'acme' '{"keys":["${digest}"]}'`);
+  expect(command).not.toContain(key);
+});
+
 describe("key hash", () => {
   it("reads the key from standard input", async () => {
     const expected = { code: 0, stdout: `sha256:${hash("sha256", "my-key")}\n`, stderr: "" };
@@ -91,6 +98,10 @@ describe("refuses", () => {
   check("nothing to do", keyCommand, [], [], asArgument);
   check("a key as an argument", keyCommand, ["hash", "my-key"], [], asArgument);
   check("a consumer for a hash", keyCommand, ["hash", "--consumer", "a"], [], asArgument);
+  const forRedis = "2: --redis takes the prefix of the configuration's `redis` section, and needs a --consumer";
+  check("a key for Redis of nobody", keyCommand, ["create", "--redis", "sluice"], [], forRedis);
+  check("a consumer for Redis that is no id", keyCommand, ["create", "--redis", "sluice", "--consumer", "a b"], [], forRedis);
+  check("a prefix that is none", keyCommand, ["create", "--redis", "a b", "--consumer", "a"], [], forRedis);
   check("an unknown option", keyCommand, ["create", "--key=1"], [], "2: Unknown option '--key'");
   check(
     "a pepper as an argument",

@@ -103,8 +103,4 @@ describe("mistakes", () => {
     expect(problems({ "d/a.yaml": "id: a\n" }, `${CONFIG}consumers: 1\n`)).toEqual([
       "c.yaml:7:12: consumers: expected a list, got a number; write it as [a, b] or as lines that start with `-`",
     ]));
-  it("Redis", () =>
-    expect(problems({}, CONFIG.replace("directory: d", "redis: { prefix: a }"))).toEqual([
-      "c.yaml:6:18: consumersFrom.redis: `redis` is not in this version yet; remove it",
-    ]));
 });

@@ -1,6 +1,6 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 import { describe, expect, it } from "vitest";
-import { readDocument, TEXT_BYTES_MAX } from "../../../../src/control/config/document.ts";
+import { readConsumers, readDocument, TEXT_BYTES_MAX } from "../../../../src/control/config/document.ts";
 import { nodeAt, positionAt, toPlain } from "../../../../src/control/config/located.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { ALIAS_NODES_MAX } from "../../../../src/control/config/walk.ts";
@@ -109,4 +109,44 @@ describe("positions", () => {
   check(["a", 0, "c", "missing"], 3, 8);
   check(["a", 7], 2, 3);
   it("nodeAt is exact", () => expect(root === null ? null : nodeAt(root, ["a", 7])).toBeUndefined());
+});
+
+describe("a long list says the same whether it is read in pieces or as a whole", () => {
+  const item = (i: number): string => `- { id: c${i}, scopes: ["orders:read", "a:*"], tenant: /t/{x} } # ${i}\n`;
+  const list = (...odd: string[]): string => {
+    const items = Array.from({ length: 120 }, (_, i) => item(i));
+    for (const [i, text] of odd.entries()) items.splice(70 + i * 30, 0, text);
+    return items.join("");
+  };
+  /** The mark of the end, which means nothing here, keeps a text in one piece. */
+  const check = (name: string, text: string) =>
+    it(name, () => {
+      const [pieces, whole] = [text, `${text}...\n`].map((each) => readConsumers({ file: "d.yaml", text: each }, { A: "1" }));
+      expect(pieces).toEqual(whole);
+    });
+  check("nothing odd", list());
+  check("line ends of another system", list().replaceAll("\n", "\r\n"));
+  check("no line end at the end", list().trimEnd());
+  check("a head, comments and empty lines", `%YAML 1.2\n---\n# all of them\n\n${list("\n# more\n\n")}`);
+  check("an item over several lines", list("- id: x\n  scopes:\n  - a\n  - b\n  note: |+\n    - c\n\n\n"));
+  check("variables", list("- { id: ${A} }\n", "- { id: ${B}, tenant: '${' }\n"));
+  check("a key twice, and one that is none", list("- { id: a, id: b }\n", "- { id: a, [x]: 1 }\n"));
+  check("an alias in its item", list("- { id: &a x, note: *a }\n"));
+  check("an alias of another item", list("- &a { id: x }\n", "- *a\n"));
+  check("an alias of nothing", list("- *a\n"));
+  check("a syntax error", list("- { id: x\n"));
+  check("an open quote", list('- "abc\n'));
+  check("an item that goes on at the margin", list("- { id: x,\nnote: y }\n"));
+  check("a tab that indents", list("- id: x\n\tnote: y\n"));
+  check("what is no item", list("id: x\n"));
+  check("a second document", list("---\n"));
+  check("the end of the document in the middle", list("...\n"));
+  check("a map with a list at the margin", `keys:\n${list()}`);
+  check("a text that looks like a list", `--- |\n${list()}`);
+  check("a long text before a list", `text\n${list()}`);
+  check("items of all kinds", list("- x\n", "- - y\n  - z\n- \n-\n- null\n"));
+  it("positions count from the head of the file", () => {
+    const { root } = readConsumers({ file: "d.yaml", text: list() }, {});
+    expect(root === null ? null : positionAt(root, [119, "id"])).toEqual({ file: "d.yaml", line: 120, column: 9 });
+  });
 });

@@ -7,6 +7,7 @@ import { compilePlan } from "../../../../src/control/config/compile.ts";
 import { staleFiles } from "../../../../src/control/config/generate.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
@@ -43,6 +44,11 @@ describe.each(examples)("%s", (name) => {
     if (result.ok)
       expect(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).routes.length).toBeGreaterThan(0);
   });
+  it("is the same after its way to another process", () => {
+    const result = load(name);
+    if (!result.ok) throw new Error("it does not load");
+    expect(unpackConfig(packConfig(result.config))).toEqual(result.config);
+  });
   it("names the schema on its first line, and says what it is on the second", () => {
     const [first = "", second = ""] = readFileSync(join(CONFIG, name), "utf8").split("\n");
     const schema = /^# yaml-language-server: \$schema=(\S+)$/.exec(first)?.[1] ?? "";
@@ -60,7 +66,7 @@ it("the overlay merges: lists replace, maps keep, null takes away", () => {
   const result = load("overlays/prod.yaml");
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
   const { config } = result;
-  expect(config.workers).toBe("auto");
+  expect(config.workers.count).toBe("auto");
   expect(config.listeners.map((listener) => listener.address)).toEqual(["0.0.0.0:80"]);
   expect(config.upstreams[0]).toMatchObject({ timeouts: { responseMs: 2000, connectMs: 1000 }, retry: { attempts: 2 } });
   expect(config.routes[0]?.policies).toEqual([]);

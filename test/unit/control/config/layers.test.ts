@@ -13,7 +13,7 @@ describe("environment", () => {
       ),
     );
     const { config } = good([text], { TO: "users", WS: "false", W: "3" });
-    expect(config).toMatchObject({ workers: 3, limits: { headerCount: 50, bodyBytes: 1024 } });
+    expect(config).toMatchObject({ workers: { count: 3 }, limits: { headerCount: 50, bodyBytes: 1024 } });
     expect(config.routes[0]).toMatchObject({ to: "users", webSocket: false });
   });
   it("keeps digits that are text", () => {

@@ -1,6 +1,7 @@
 // Mistakes and their messages, each at its place. Layers (environment, overlays, defaults) are in layers.test.ts.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 import { describe, expect, it } from "vitest";
+import { UNREADABLE } from "../../../../src/base/schema.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { BASE, check, good, problemsOf, unmark, withRoutes } from "../../../support/config-text.ts";
 
@@ -11,7 +12,7 @@ describe("a problem stands at its place and says what to do", () => {
   check("unknown section", `${BASE}‸limts: {}`, "limts: unknown key; did you mean `limits`?");
   check("misspelt section that is required", BASE.replace("routes:", "‸routess:"), "routess: unknown key; did you mean `routes`?");
   check("misspelt key that is required", BASE.replace("name: all", "‸nmae: all"), "routes[0].nmae: unknown key; did you mean `name`?");
-  check("number in quotes", `${BASE}workers: ‸"2"`, "workers: expected auto or a number from 1 to 64");
+  check("number in quotes", `${BASE}workers: ‸"2"`, "workers: expected auto, a number from 1 to 64, or a map with count and cpus");
   check(
     "number in quotes, where nothing else may stand",
     `${BASE}limits: { connections: ‸"2" }`,
@@ -52,7 +53,7 @@ describe("a problem stands at its place and says what to do", () => {
   );
   check("empty value", `${BASE}limits:‸\n`, "limits: expected a map, got nothing; give it a value, or remove the key");
   check("number out of range", `${BASE}workers: ‸65`, "workers: expected at most 64");
-  check("neither number nor auto", `${BASE}workers: ‸[]`, "workers: expected auto or a number from 1 to 64");
+  check("neither number nor auto", `${BASE}workers: ‸[]`, "workers: expected auto, a number from 1 to 64, or a map with count and cpus");
   check("wrong version", BASE.replace("version: 1", "version: ‸2"), "version: expected version: 1");
   check("missing sections", "‸‸version: 1", "listeners: is required; add it", "routes: is required; add it");
   check(
@@ -230,6 +231,31 @@ describe("what a later version brings is refused by name", () => {
   check("http2", BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, http2: ‸true }"), `listeners[0].http2: http2 ${LATER}; remove it`);
   check("grpc", BASE.replace("{ targets", "{ protocol: ‸grpc, targets"), `upstreams.users.protocol: protocol: grpc ${LATER}`);
   check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));
+});
+
+describe("what stands for a file that cannot be read is no word that anybody can write", () => {
+  const jwt = (key: string): string =>
+    `auth: { a: { jwt: { issuer: https://id.example.com, audience: api, algorithms: [HS256], ${key} } } }\ndefaults: { auth: a }\n`;
+  check(
+    "as a secret",
+    BASE + jwt("secret: ‸(unreadable)"),
+    "auth.a.jwt.secret: is too short: HS256 needs 32 bytes, HS384 48, HS512 64; make one with `openssl rand -hex 32`",
+  );
+  check(
+    "as keys",
+    BASE + jwt("keys: ‸(unreadable)"),
+    "auth.a.jwt.keys: is neither PEM nor JSON; give file:path of a JWK set or PEM public keys, or the JWK set itself",
+  );
+  check(
+    "as the key of the internal token",
+    `${BASE}identity: { internalToken: { algorithm: HS256, key: ‸(unreadable) } }`,
+    "identity.internalToken.key: expected a secret of at least 32 bytes",
+  );
+  it("it differs each time that it is made", async () => {
+    const again = "../../../../src/base/schema.ts?again"; // another instance of the module, as another process has
+    expect((await import(again)).UNREADABLE).toMatch(/^\(unreadable .{36}\)$/);
+    expect((await import(again)).UNREADABLE).not.toBe(UNREADABLE);
+  });
 });
 
 it("all mistakes are reported at once, sorted, however different", () => {

@@ -15,13 +15,20 @@ function bundle(version: number, script = ""): PlanBundle {
   return { plan, endpoints: new Map(), keys: new Map() };
 }
 
-function workerSet(workers: number) {
+function workerSet(workers: number, atOnce = workers) {
   const lines: string[] = [];
   const released: number[] = [];
+  /** What happened, in order: threads by name as they start, seats as they serve. */
+  const events: (string | number)[] = [];
   const memory = new SharedArrayBuffer(8);
   const set = new WorkerSet({
-    thread: (name) => new Worker(ENTRY, { name }),
+    thread: (name) => {
+      events.push(name);
+      return new Worker(ENTRY, { name });
+    },
     workers,
+    atOnce,
+    listening: (seat) => events.push(seat),
     testHooks: true,
     log: createLog({ output: { write: (text) => lines.push(text) } }),
     memory: (cells) => ({
@@ -38,7 +45,7 @@ function workerSet(workers: number) {
     released: (cells) => released.push(cells),
     unknownKey: async () => ({ ok: true, restMs: 0 }),
   });
-  return { set, lines, released };
+  return { set, lines, released, events };
 }
 
 const versions = (set: WorkerSet) => set.status().map((each) => `${each.state} ${each.version}`);
@@ -47,6 +54,7 @@ test("all serve the first plan, then the next", async () => {
   const { set } = workerSet(2);
   await set.start(bundle(1));
   expect(versions(set)).toEqual(["ready 1", "ready 1"]);
+  expect(set.status().map((each) => each.kernelThread)).toEqual([100, 101]);
   expect(await set.publish(bundle(2))).toEqual({ ok: true });
   expect(versions(set)).toEqual(["ready 2", "ready 2"]);
   expect(await set.drain(100)).toEqual({ cut: 6, stuck: [] });
@@ -61,6 +69,25 @@ test("a first plan that one worker refuses or dies of is an error", async () => 
     await expect(set.start(bundle(1, script))).rejects.toThrow(message);
     await set.drain(0);
   }
+});
+
+test("not more start at once than are allowed; the rest follow when one serves", async () => {
+  const { set, events } = workerSet(3, 1);
+  await set.start(bundle(1));
+  expect(events.slice(0, 4)).toEqual(["sluice-worker-0", 0, "sluice-worker-1", "sluice-worker-2"]);
+  expect(versions(set)).toEqual(["ready 1", "ready 1", "ready 1"]);
+  await set.drain(0);
+});
+
+test("when the first cannot serve, or all are told to end, none follows", async () => {
+  const refusing = workerSet(2, 1);
+  await expect(refusing.set.start(bundle(1, "refuse@0"))).rejects.toThrow(/worker 0: as the script says/);
+  expect(refusing.events).toEqual(["sluice-worker-0"]);
+  await refusing.set.drain(0);
+  const stopped = workerSet(2, 1);
+  const starting = stopped.set.start(bundle(1));
+  await Promise.all([starting, stopped.set.drain(0)]);
+  expect(stopped.events).not.toContain("sluice-worker-1");
 });
 
 test("a plan that one worker refuses takes effect nowhere", async () => {

@@ -11,7 +11,8 @@ export const basicConfig = z
       .prefault("1m")
       .meta({ description: "How long a worker remembers that a password was right: checking it takes tens of milliseconds. 0 for never." }),
     concurrency: z.int().min(1).max(16).prefault(1).meta({
-      description: "Passwords checked at once in each worker, on threads that the whole process shares (4, or UV_THREADPOOL_SIZE).",
+      description:
+        "Passwords checked at once in each worker, on threads that the whole process shares (4, or UV_THREADPOOL_SIZE): `validate` warns when all workers together could take more than there are.",
     }),
     queue: z.int().min(0).max(10_000).prefault(64).meta({
       description: "Passwords that wait to be checked in each worker; beyond that the answer is 503 `auth_overloaded`.",

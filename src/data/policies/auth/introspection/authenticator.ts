@@ -21,7 +21,7 @@ const INACTIVE_MS = 5000;
 const REMEMBERED_MAX = 10_000;
 
 const SEVERAL_TOKENS = refused("more than one token", "invalid_request");
-const MALFORMED = refused("this is no token (RFC 6750 section 2.1)", "invalid_request");
+const MALFORMED = refused("this is no token (RFC 6750 section 2.1)", "invalid_token");
 const INACTIVE = refused("the token is not active", "invalid_token");
 const BOUND = refused("the token is bound to a key, which is not checked here", "invalid_token");
 const AUDIENCE = refused("the token is meant for another audience", "invalid_token");

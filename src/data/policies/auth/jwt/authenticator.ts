@@ -19,7 +19,7 @@ const INVALID = "invalid_token";
 const WRONG_SIGNATURE = refused("the token's signature is wrong", INVALID);
 const UNKNOWN_KEY = refused("the token is signed with a key that the issuer does not have", INVALID);
 const SEVERAL_TOKENS = refused("the request has more than one token", "invalid_request");
-const NO_TOKEN = refused("there is no token where one is announced", "invalid_request");
+const NO_TOKEN = refused("there is no token where one is announced", INVALID);
 
 /** A token that keeps all rules but is not verified yet. */
 interface Candidate {

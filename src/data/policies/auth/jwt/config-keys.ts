@@ -5,6 +5,7 @@ import { UNREADABLE } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { type AlgorithmName, algorithmOf } from "./algorithms.ts";
 import { keyOfSecret, keysOfJwks, keysOfText } from "./key-material.ts";
+import { keyUrlProblem } from "./key-url.ts";
 
 /** What the schema read. */
 interface Origins {
@@ -76,17 +77,6 @@ function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain
 
 /** OpenID Connect Discovery 1.0 section 4. */
 const wellKnown = (issuer: string): string => `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
-
-/** @returns null when keys may be fetched from there: TLS, or this machine */
-export function keyUrlProblem(text: string): string | null {
-  if (!URL.canParse(text)) return "expected an absolute URL";
-  const url = new URL(text);
-  if (url.username !== "" || url.password !== "") return "expected a URL without credentials";
-  if (url.protocol === "https:") return null;
-  if (url.protocol !== "http:") return "expected an https:// URL";
-  const isLoopback = url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d+){3}$/.test(url.hostname);
-  return isLoopback ? null : "keys must not be fetched over plain http";
-}
 
 function fixedKeys(given: Origins, origin: "keys" | "secret", complain: Complain): readonly VerificationKeyPlan[] {
   const written = origin === "secret" ? given.secret : given.keys;

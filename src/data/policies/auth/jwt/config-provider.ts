@@ -96,9 +96,10 @@ const keyFetch = z
     refreshMax: period(1, 7 * DAY_MS)
       .prefault("1h")
       .meta({ description: "Refreshed at least this often." }),
-    cooldown: period(1, 3_600_000)
-      .prefault("10s")
-      .meta({ description: "At most one fetch in this time, for the whole instance, because tokens name an unknown key." }),
+    cooldown: period(1, 3_600_000).prefault("10s").meta({
+      description:
+        "At most one fetch in this time, for the whole instance, because tokens name an unknown key. A key that the provider begins to use within it, after the fetch, is unknown (401) until it is over, or until a refresh.",
+    }),
     staleFor: period(1, 30 * DAY_MS)
       .prefault("1d")
       .meta({ description: "Keys stay in use this long while the provider is down." }),

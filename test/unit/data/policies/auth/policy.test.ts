@@ -33,6 +33,7 @@ async function outcome(tree: unknown, said: Said, later: boolean): Promise<strin
 
 const MISSING = "credentials_missing";
 const INVALID = "credentials_invalid";
+const MALFORMED = "credentials_malformed";
 const DOWN = "auth_unavailable";
 const ANY = { any: ["a", "b"] };
 const ALL = { all: ["a", "b"] };
@@ -51,6 +52,7 @@ describe.each([false, true])("answers %s", (later) => {
     ["a", {}, MISSING],
     ["a", { a: "ann" }, "ann (a)"],
     ["a", { a: "bad" }, INVALID],
+    ["a", { a: "twice" }, MALFORMED],
     ["a", { a: "down" }, DOWN],
     ["a", { b: "ann" }, MISSING],
 
@@ -63,6 +65,10 @@ describe.each([false, true])("answers %s", (later) => {
     [ANY, { a: "bad" }, INVALID],
     [ANY, { b: "bad" }, INVALID],
     [ANY, { a: "bad", b: "bad" }, INVALID],
+    [ANY, { a: "twice", b: "ben" }, "ben (b)"],
+    [ANY, { a: "twice", b: "bad" }, MALFORMED],
+    [ANY, { a: "bad", b: "twice" }, MALFORMED],
+    [ANY, { a: "twice", b: "down" }, DOWN],
     [ANY, { a: "down" }, DOWN],
     [ANY, { b: "down" }, DOWN],
     [ANY, { a: "down", b: "ben" }, "ben (b)"],
@@ -78,6 +84,7 @@ describe.each([false, true])("answers %s", (later) => {
     [ALL, { a: "bad", b: "ann" }, INVALID],
     [ALL, { a: "bad" }, INVALID],
     [ALL, { b: "bad" }, INVALID],
+    [ALL, { a: "ann", b: "twice" }, MALFORMED],
     [ALL, { a: "ann", b: "down" }, DOWN],
     [ALL, { a: "down", b: "ann" }, DOWN],
     [ALL, { a: "down", b: "bad" }, INVALID],
@@ -87,6 +94,7 @@ describe.each([false, true])("answers %s", (later) => {
     [OPTIONAL, {}, "nobody"],
     [OPTIONAL, { a: "ann" }, "ann (a)"],
     [OPTIONAL, { a: "bad" }, INVALID],
+    [OPTIONAL, { a: "twice" }, MALFORMED],
     [OPTIONAL, { a: "down" }, DOWN],
     [{ optional: ANY }, {}, "nobody"],
     [{ optional: ANY }, { b: "bad" }, INVALID],
@@ -177,6 +185,7 @@ describe("challenges", () => {
   it.each<[unknown, Said, string[]]>([
     ["a", {}, ['Bearer realm="a"']],
     ["a", { a: "bad" }, ['Bearer realm="a", error="invalid_token", error_description="a is not good"']],
+    ["a", { a: "twice" }, ['Bearer realm="a", error="invalid_request", error_description="a is there twice"']],
     [ANY, {}, ['Bearer realm="a"', 'Bearer realm="b"']],
     [ANY, { b: "bad" }, ['Bearer realm="a"', 'Bearer realm="b", error="invalid_token", error_description="b is not good"']],
     [ALL, { a: "ann", b: "ben" }, ['Bearer realm="a"', 'Bearer realm="b"']],
@@ -236,7 +245,7 @@ describe("credentials on their way upstream", () => {
     ] as const) {
       const x = exchange(said, query);
       build(ANY, ...all()).onRequest?.(x);
-      expect(x.loggedQuery).toBe(logged);
+      expect(x.shownQuery).toBe(logged);
     }
   });
 });

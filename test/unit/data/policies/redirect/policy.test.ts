@@ -67,6 +67,17 @@ test("https", () => {
   check({ https: true, to: "/b" }, { scheme: "https", path: "/a" }, "308 location /b");
 });
 
+test("a credential in the query is not copied", () => {
+  for (const [config, expected] of [
+    [{ to: "https://www.example.com/new" }, "https://www.example.com/new?a=1"],
+    [{ https: true }, "https://api.example.com/?a=1"],
+  ] as const) {
+    const x = new TestExchange({ scheme: "http", query: "a=1&key=s3cret" });
+    x.shownQuery = "a=1"; // as the auth policy leaves it
+    expect(ask(buildPolicy("redirect", config), x)).toMatchObject({ headers: ["location", expected] });
+  }
+});
+
 test("https as told by a trusted proxy, on a plain listener", () => {
   const policy = buildPolicy("redirect", { https: true });
   const x = new TestExchange({ scheme: "https" });

@@ -27,7 +27,7 @@ function read(bytes: string, options: { pieces: number; method?: string; eof?: b
     end(trailers: WireTrailers | null) {
       result.ended = true;
       result.trailers = trailers === null ? null : { ...trailers };
-      result.reusable = parser.reusable;
+      result.reusable = parser.reusable && !parser.surplus;
     },
   });
   parser.expect(options.method ?? "GET");

@@ -158,8 +158,8 @@ describe("where the token stands", () => {
     ["a scheme that begins alike", {}, { headers: { authorization: `BearerX ${text}` } }, "absent"],
     ["the scheme in any case", {}, { headers: { authorization: `bEARER ${text}` } }, "identity alice"],
     ["several blanks", {}, { headers: { authorization: `Bearer   ${text}` } }, "identity alice"],
-    ["no token", {}, { headers: { authorization: "Bearer" } }, /^invalid_request/],
-    ["no token after a blank", {}, { headers: { authorization: "Bearer " } }, /^invalid_request/],
+    ["no token", {}, { headers: { authorization: "Bearer" } }, /^invalid_token/],
+    ["no token after a blank", {}, { headers: { authorization: "Bearer " } }, /^invalid_token/],
     [
       "two headers",
       {},

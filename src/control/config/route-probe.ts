@@ -3,7 +3,7 @@ import { Exchange } from "../../data/exchange.ts";
 import { compileRouter } from "../../data/route/compile.ts";
 import type { Router } from "../../data/route/router.ts";
 import type { Runtime } from "../../data/runtime.ts";
-import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { MatchPlan } from "../../plan/plan.ts";
 
 export interface ProbedRequest {
   readonly method: string;
@@ -46,17 +46,17 @@ class ProbeExchange extends Exchange {
   }
 }
 
-export class RouteProbe {
+export class RouteProbe<R extends { readonly match: MatchPlan }> {
   readonly #router: Router;
-  readonly #routes: readonly RoutePlan[];
+  readonly #routes: readonly R[];
 
-  constructor(plan: Plan) {
-    this.#router = compileRouter(plan.routes);
-    this.#routes = plan.routes;
+  constructor(routes: readonly R[]) {
+    this.#router = compileRouter(routes);
+    this.#routes = routes;
   }
 
   /** @returns null when no route takes it */
-  routeOf(request: ProbedRequest): RoutePlan | null {
+  routeOf(request: ProbedRequest): R | null {
     return this.#routes[this.#router.match(new ProbeExchange(request))] ?? null;
   }
 }

@@ -1,0 +1,197 @@
+// Measures cold starts: from the start of `DIST/sluice start|demo` to the first answered request, on loopback, and the CPU time the
+// whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
+// others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes with nothing in it
+// until there is a thread in a process, and in a process that another process of Node started (without the launcher).
+// Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
+import fs from "node:fs";
+import net, { type AddressInfo } from "node:net";
+import os from "node:os";
+import path from "node:path";
+import { parseArgs } from "node:util";
+
+/** Between two tries to connect, ms; also about the error of a measurement. */
+const RETRY_MS = 4;
+const GIVE_UP_MS = 30_000;
+/** Before each run, a quiet moment is waited for: this long (ms) without much going on, and at most so long. */
+const QUIET_MS = 100;
+const QUIET_WITHIN_MS = 4000;
+/** Part of all cores that others may take in a quiet moment. */
+const QUIET_SHARE = 0.1;
+
+const ROOT = path.join(import.meta.dirname, "..");
+const { values, positionals } = parseArgs({
+  allowPositionals: true,
+  options: { runs: { type: "string", default: "15" }, command: { type: "string", default: "start" } },
+});
+const builds = (positionals.length === 0 ? [path.join(ROOT, "dist")] : positionals).map((build) => path.resolve(build));
+
+interface Sample {
+  readonly wallMs: number;
+  readonly cpuMs: number;
+  /** Part of all cores' time that others took meanwhile. */
+  readonly othersShare: number;
+  /** Until the ready line, ms. */
+  readonly readyMs: number;
+}
+
+const THREAD = 'require("node:worker_threads").parentPort.postMessage("up")';
+const INNER = `new (require("node:worker_threads").Worker)(${JSON.stringify(THREAD)}, { eval: true }).on("message", () => console.log("up"))`;
+const OUTER = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(INNER)}], { stdio: "inherit" })`;
+
+/** @returns how long bare Node takes to have a thread in a process, ms. @param script that starts the thread or the process that does */
+async function measureBare(script: string): Promise<number> {
+  await quietMoment();
+  const beganMs = performance.now();
+  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const exited = once(child, "exit");
+  await once(child.stdout, "data");
+  const wallMs = performance.now() - beganMs;
+  await exited;
+  return wallMs;
+}
+
+/** A service that answers everything with 200, as bare as can be. */
+async function startOrigin(): Promise<net.Server> {
+  const server = net.createServer((socket) => {
+    socket.on("error", () => socket.destroy());
+    socket.on("data", () => socket.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  return server;
+}
+
+const portOf = (server: net.Server): number => (server.address() as AddressInfo).port; // a TCP server that listens has one
+
+async function freePort(): Promise<number> {
+  const server = net.createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const port = portOf(server);
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+/** @returns whether a request was answered with 200 */
+function ask(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, "127.0.0.1", () => socket.write("GET /users/7 HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+    socket.once("data", (data) => {
+      resolve(data.toString("latin1").startsWith("HTTP/1.1 200"));
+      socket.destroy();
+    });
+    socket.once("error", () => resolve(false));
+    socket.once("close", () => resolve(false));
+  });
+}
+
+/** CPU time of a process and its children, all threads that still live, ms (Linux). */
+function cpuMsOf(pid: number): number {
+  let ns = 0;
+  for (const task of fs.readdirSync(`/proc/${pid}/task`)) {
+    const own = `/proc/${pid}/task/${task}`;
+    ns += Number(fs.readFileSync(`${own}/schedstat`, "latin1").split(" ")[0]);
+    for (const child of fs.readFileSync(`${own}/children`, "latin1").split(" ").filter(Boolean)) ns += cpuMsOf(Number(child)) * 1e6;
+  }
+  return ns / 1e6;
+}
+
+/** Time (ms) that all cores together were busy. */
+function busyMs(): number {
+  const [, user = 0, nice = 0, system = 0, , , irq = 0, softirq = 0, steal = 0] =
+    fs.readFileSync("/proc/stat", "latin1").split("\n", 1)[0]?.split(/ +/).map(Number) ?? [];
+  return (user + nice + system + irq + softirq + steal) * 10;
+}
+
+const ownMs = (): number => (process.cpuUsage().user + process.cpuUsage().system) / 1000;
+
+async function quietMoment(): Promise<void> {
+  const endMs = performance.now() + QUIET_WITHIN_MS;
+  for (let before = busyMs(); performance.now() < endMs; before = busyMs()) {
+    await new Promise((resolve) => setTimeout(resolve, QUIET_MS));
+    if (busyMs() - before <= QUIET_SHARE * QUIET_MS * os.availableParallelism()) return;
+  }
+}
+
+async function measure(build: string, directory: string, upstream: number): Promise<Sample> {
+  const port = await freePort();
+  const config = path.join(directory, "sluice.yaml");
+  fs.writeFileSync(
+    config,
+    `version: 1\nlisteners: [ { address: "127.0.0.1:${port}" } ]\nadmin: { address: "127.0.0.1:0" }\n` +
+      `upstreams: { origin: { targets: [ { url: "http://127.0.0.1:${upstream}" } ] } }\n` +
+      "routes: [ { name: all, match: { path: /** }, to: origin } ]\n",
+  );
+  const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
+  const env = {
+    ...process.env,
+    PATH: `${path.dirname(process.execPath)}:${process.env["PATH"]}`,
+    SLUICE_RUN_DIR: path.join(directory, "run"),
+  };
+  await quietMoment();
+  const before = { busyMs: busyMs(), ownMs: ownMs() };
+  const beganMs = performance.now();
+  // Older builds have no launcher.
+  const launcher = path.join(build, "sluice");
+  const command = fs.existsSync(launcher) ? [launcher, ...args] : [process.execPath, path.join(build, "main.js"), ...args];
+  const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "ignore"], env });
+  const ready = readyAt(child);
+  try {
+    while (!(await ask(port))) {
+      if (child.exitCode !== null || performance.now() - beganMs > GIVE_UP_MS) throw new Error(`${build} does not answer`);
+      await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+    }
+    const wallMs = performance.now() - beganMs;
+    const cpuMs = cpuMsOf(child.pid ?? 0);
+    const othersMs = busyMs() - before.busyMs - cpuMs - (ownMs() - before.ownMs);
+    return { wallMs, cpuMs, othersShare: othersMs / wallMs / os.availableParallelism(), readyMs: (await ready) - beganMs };
+  } finally {
+    child.kill("SIGTERM");
+    if (child.exitCode === null) await once(child, "exit");
+  }
+}
+
+function readyAt(child: ChildProcess): Promise<number> {
+  let text = "";
+  return new Promise((resolve) => {
+    child.stdout?.setEncoding("utf8").on("data", (more: string) => {
+      text += more;
+      if (/^ready /m.test(text)) resolve(performance.now());
+    });
+    child.once("exit", () => resolve(Number.NaN));
+  });
+}
+
+const at = (sorted: readonly number[], part: number): number => sorted[Math.floor((sorted.length - 1) * part)] ?? Number.NaN;
+
+function printLine<T>(name: string, list: readonly T[], value: (sample: T) => number): void {
+  const sorted = list.map(value).sort((a, b) => a - b);
+  const shown = [at(sorted, 0), at(sorted, 0.5)].map((ms) => ms.toFixed(0).padStart(5));
+  console.log(`  ${name.padEnd(24)} min ${shown[0]} ms   median ${shown[1]} ms   (${list.length} runs)`);
+}
+
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
+const origin = await startOrigin();
+const samples = new Map(builds.map((build) => [build, [] as Sample[]]));
+const bare: number[] = [];
+const chain: number[] = [];
+for (let run = 0; run < Number(values.runs); run++) {
+  bare.push(await measureBare(INNER));
+  chain.push(await measureBare(OUTER));
+  for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
+}
+printLine("bare Node, thread", bare, (ms) => ms);
+printLine("bare Node, after another", chain, (ms) => ms);
+for (const [build, list] of samples) {
+  const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
+  console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}`);
+  printLine("first answer", list, (sample) => sample.wallMs);
+  printLine("first answer, quiet", quiet, (sample) => sample.wallMs);
+  printLine("CPU until then", list, (sample) => sample.cpuMs);
+  printLine("ready line", list, (sample) => sample.readyMs);
+  printLine("ready line, quiet", quiet, (sample) => sample.readyMs);
+}
+fs.rmSync(directory, { recursive: true, force: true });
+process.exit(0);

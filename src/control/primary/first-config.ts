@@ -1,0 +1,49 @@
+// Owns where a starting primary gets its configuration: from the supervisor, from the files, or what was in force before a restart.
+// Must never put anything in force.
+import type { Log } from "../../observe/log.ts";
+import type { CommandIo } from "../commands/command.ts";
+import { formatProblem, formatRefusal } from "../config/problem.ts";
+import type { RedisConsumerSet } from "../config/redis-consumers.ts";
+import { unpackConfig } from "../plan/packed-config.ts";
+import type { LoadedConfig, PlanSource } from "../plan/plan-source.ts";
+import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
+
+export interface FirstConfigDeps {
+  readonly io: CommandIo;
+  readonly link: SupervisorLink;
+  readonly log: Log;
+}
+
+export interface FirstConfig extends LoadedConfig {
+  /** Consumers of Redis that were in force before a restart. */
+  readonly known: RedisConsumerSet | null;
+}
+
+/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
+export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Promise<FirstConfig | null> {
+  const { link, log, io } = deps;
+  if (link.orders.configurationFollows) {
+    const handed = await link.configuration();
+    if (handed === null) return null;
+    const accepted = source.accept(handed);
+    // With consumers in Redis the files are wanted again, as they were read: then they are read here.
+    if (accepted.config.consumersFrom.redis === null) return withWarnings({ ...accepted, known: null }, log);
+  }
+  const loading = await source.load();
+  const asks = link.orders.restart && (!loading.ok || loading.config.consumersFrom.redis !== null);
+  const packed = asks ? await link.lastGood() : null;
+  const lastGood = packed === null ? null : unpackConfig(packed);
+  const known = lastGood?.redisConsumers ?? null;
+  if (loading.ok) return withWarnings({ ...loading, known }, log);
+  if (lastGood !== null) {
+    log.error("the configuration is broken: going on with the one that was in force", { problems: loading.problems.map(formatProblem) });
+    return { config: lastGood, warnings: [], content: null, refused: null, known };
+  }
+  io.stderr(formatRefusal(loading.problems));
+  return null;
+}
+
+function withWarnings(first: FirstConfig, log: Log): FirstConfig {
+  for (const warning of first.warnings) log.warn(warning);
+  return first;
+}

@@ -1,0 +1,29 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { expect, test } from "vitest";
+import { isAlive, processStatus } from "../../../../src/control/instance/process-status.ts";
+import { until } from "../../../support/until.ts";
+
+test("this process lives, and was created after the system", () => {
+  const status = processStatus(process.pid);
+  expect(status).toMatchObject({ parent: process.ppid, ended: false });
+  expect(status?.createdMs).toBeGreaterThan(0);
+  expect(isAlive(process.pid)).toBe(true);
+});
+
+test("there is no such process", () => {
+  expect(processStatus(999_999_999)).toBeNull();
+  expect(isAlive(999_999_999)).toBe(false);
+});
+
+test("one that has ended does not live, though nobody has asked how it ended", async () => {
+  // The shell starts it and becomes a program that asks for no children.
+  const parent = spawn("/bin/sh", ["-c", "sh -c 'exit 3' & echo $!; exec sleep 60"], { stdio: ["ignore", "pipe", "inherit"] });
+  const [text] = await once(parent.stdout.setEncoding("utf8"), "data");
+  const pid = Number(text);
+  await until("it has ended", () => processStatus(pid)?.ended === true);
+  expect(processStatus(pid)).toMatchObject({ parent: parent.pid, wait: 3 << 8 });
+  expect(isAlive(pid)).toBe(false);
+  parent.kill("SIGKILL");
+  await once(parent, "exit");
+});
