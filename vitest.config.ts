@@ -7,7 +7,7 @@ import { defineConfig } from "vitest/config";
 process.env["NODE_COMPILE_CACHE"] ??= path.join(import.meta.dirname, "node_modules/.cache/sluice-tests");
 
 /** They make as much load as they can, and so would disturb what runs beside them. */
-const ALONE = ["bench/native-bench", "faults/*"].map((name) => `test/integration/${name}.test.ts`);
+const ALONE = ["bench/native-bench", "bench/tuning", "faults/*"].map((name) => `test/integration/${name}.test.ts`);
 
 const integration = {
   testTimeout: 60_000,
