@@ -86,8 +86,8 @@ export class PlanControl {
     const before = this.#inForce;
     if (before === null) throw new Error("consumers before the first plan");
     if (before.config.consumersFrom.redis === null) return NOTHING_NEW(before); // a reload ended them meanwhile
-    const loading = await this.#load(before.content);
     const [newest = null] = this.#deps.consumers.sets;
+    const loading = await this.#load(before.content);
     // Without the files as they were (a restart found them broken) it takes their mending; that is said once.
     if (!loading.ok && newest !== null) this.#deps.consumers.refused({ set: newest, problems: loading.problems });
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };

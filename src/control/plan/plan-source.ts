@@ -40,7 +40,7 @@ export class PlanSource {
   #warned: string | null = null;
   /** Every file that the last configuration was made of (also a refused one): what to watch. */
   watched: readonly string[] = [];
-  /** Of a configuration that another process read: {@link HandedConfiguration.stamps}. */
+  /** What tells whether each of them is still as it was read. */
   stamps: readonly string[] = [];
 
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
@@ -84,8 +84,8 @@ export class PlanSource {
     for (const set of sets) {
       const result = loadConfig({ files: this.#files, env: this.#env, content, redisConsumers: set });
       if (before === null) {
-        this.watched = result.files;
-        this.stamps = [];
+        this.watched = content.paths;
+        this.stamps = content.stamps;
       }
       if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), content, refused };
       problems = result.problems;

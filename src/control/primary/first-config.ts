@@ -1,5 +1,5 @@
-// Owns where a starting primary gets its configuration: from the supervisor, from the files, or what was in force before a restart.
-// Must never put anything in force.
+// Owns the configuration that a primary starts with: the supervisor's, the files', or what was in force before a restart. Must never put anything in
+// force.
 import type { Log } from "../../observe/log.ts";
 import type { CommandIo } from "../commands/command.ts";
 import { formatProblem, formatRefusal } from "../config/problem.ts";
@@ -26,7 +26,7 @@ export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Pr
     const handed = await link.configuration();
     if (handed === null) return null;
     const accepted = source.accept(handed);
-    // With consumers in Redis the files are wanted again, as they were read: then they are read here.
+    // With consumers in Redis the files are wanted again, as they were read: then this process has to read them.
     if (accepted.config.consumersFrom.redis === null) return withWarnings({ ...accepted, known: null }, log);
   }
   const loading = await source.load();
