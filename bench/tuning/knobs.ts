@@ -67,6 +67,12 @@ export const KNOBS: readonly Knob[] = [
     bytes: 256,
     settings: [{ name: "pool.client: http1" }, { name: "pool.client: undici", pool: "client: undici" }],
   },
+  {
+    name: "pipelining",
+    connections: 64,
+    bytes: 256,
+    settings: [1, 4, 16].map((n): Setting => ({ name: `pool.pipelining: ${n}`, pool: `pipelining: ${n}` })) as [Setting, Setting, Setting], // of three
+  },
   { name: "pool", connections: 128, bytes: 256, settings: [pool(128), pool(32), pool(8), pool(2)] },
   {
     name: "access-log",

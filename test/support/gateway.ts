@@ -46,6 +46,8 @@ export class Gateway implements AsyncDisposable {
   gone = false;
   readonly #process: ChildProcess;
   #toldToStop = false;
+  /** Read as they arrive, each once: tests look every few milliseconds, and the log may be long. */
+  readonly #lines: LogLine[] = [];
 
   private constructor(options: GatewayOptions) {
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-gw-"));
@@ -59,13 +61,14 @@ export class Gateway implements AsyncDisposable {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...LAUNCHER_ENV, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
     });
-    this.#process.stdout?.setEncoding("utf8").on("data", (text: string) => {
-      this.stdout += text;
-      this.output += text;
-    });
-    this.#process.stderr?.setEncoding("utf8").on("data", (text: string) => {
-      this.output += text;
-    });
+    for (const stream of [this.#process.stdout, this.#process.stderr]) {
+      let unread = ""; // of each its own, as either may be cut within a line
+      stream?.setEncoding("utf8").on("data", (text: string) => {
+        if (stream === this.#process.stdout) this.stdout += text;
+        this.output += text;
+        unread = this.#read(unread + text);
+      });
+    }
     // A test process that ends early must not leave gateways behind.
     const lastResort = () => this.kill();
     process.once("exit", lastResort);
@@ -141,15 +144,22 @@ export class Gateway implements AsyncDisposable {
 
   /** Log lines, all or those with this message. */
   lines(message?: string): LogLine[] {
-    const parsed = this.output.split("\n").flatMap((line): LogLine[] => {
-      if (!line.startsWith("{") || !line.endsWith("}")) return [];
+    return this.#lines.filter((line) => message === undefined || line.message === message);
+  }
+
+  /** @returns what is left: the line that is still being written */
+  #read(text: string): string {
+    const lines = text.split("\n");
+    const rest = lines.pop() ?? "";
+    for (const line of lines) {
+      if (!line.startsWith("{")) continue;
       try {
-        return [JSON.parse(line)];
+        this.#lines.push(JSON.parse(line));
       } catch {
-        return []; // half of a line that is still being written
+        // Not of the log.
       }
-    });
-    return message === undefined ? parsed : parsed.filter((line) => line.message === message);
+    }
+    return rest;
   }
 
   /** Waits until the log has said something. */

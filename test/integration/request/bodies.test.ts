@@ -162,32 +162,6 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(text.startsWith(digestOf(LARGE_BYTES))).toBe(true);
   });
 
-  it("takes a body, and waits for an answer, for longer than the head may take", { timeout: 30_000 }, async () => {
-    await using slow = await RawClient.connect(portOf(engine));
-    await using waiting = await RawClient.connect(portOf(engine));
-    slow.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
-    const arrivals = upstream.reading;
-    let read = (): void => {};
-    upstream.reading = new Promise((resolve) => {
-      read = resolve;
-    });
-    waiting.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
-    const startMs = performance.now();
-    let sent = 0;
-    // uws knows only multiples of 4 s, so that is how long the head may take there.
-    while (performance.now() - startMs < 5000) {
-      slow.send("1\r\nx\r\n");
-      sent++;
-      const next = performance.now() + 250;
-      await until("a quarter of a second is over", () => performance.now() >= next);
-    }
-    upstream.reading = arrivals;
-    read();
-    slow.send("0\r\n\r\n");
-    expect((await slow.response()).body.toString()).toMatch(new RegExp(`^${sent} `));
-    expect((await waiting.response()).body.toString()).toMatch(/^2 /);
-  });
-
   describe("limits", () => {
     const small = "POST /small/x HTTP/1.1\r\nHost: a\r\n";
 
@@ -261,4 +235,31 @@ describe.each(ENGINES)("%s", (engine) => {
       await client.closes();
     });
   });
+});
+
+it("takes a body, and waits for an answer, for longer than the head may take", { timeout: 30_000 }, async () => {
+  const connect = (): Promise<RawClient[]> => Promise.all(ENGINES.map((engine) => RawClient.connect(portOf(engine))));
+  const [slow, waiting] = [await connect(), await connect()]; // on both engines at once: it takes a while
+  for (const each of slow) each.send("POST /sink HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+  const arrivals = upstream.reading;
+  let read = (): void => {};
+  upstream.reading = new Promise((resolve) => {
+    read = resolve;
+  });
+  for (const each of waiting) each.send("POST /sink HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nhi");
+  const startMs = performance.now();
+  let sent = 0;
+  // uws knows only multiples of 4 s, so that is how long the head may take there.
+  while (performance.now() - startMs < 5000) {
+    for (const each of slow) each.send("1\r\nx\r\n");
+    sent++;
+    const next = performance.now() + 250;
+    await until("a quarter of a second is over", () => performance.now() >= next);
+  }
+  upstream.reading = arrivals;
+  read();
+  for (const each of slow) each.send("0\r\n\r\n");
+  for (const each of slow) expect((await each.response()).body.toString()).toMatch(new RegExp(`^${sent} `));
+  for (const each of waiting) expect((await each.response()).body.toString()).toMatch(/^2 /);
+  for (const each of [...slow, ...waiting]) await each[Symbol.asyncDispose]();
 });

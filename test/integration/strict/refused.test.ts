@@ -249,14 +249,14 @@ const TABLES: Record<string, Record<string, Row>> = {
 
 describe.each(ENGINES)("%s", (engine) => {
   for (const [name, table] of Object.entries(TABLES)) {
-    describe(name, () => {
-      it.concurrent.each(Object.entries(table))("%s", (_, each) => alone(engine, each));
+    describe.concurrent(name, () => {
+      it.each(Object.entries(table))("%s", (_, each) => alone(engine, each));
     });
   }
 
-  describe("with a second request in the same segment", () => {
+  describe.concurrent("with a second request in the same segment", () => {
     const all = Object.values(TABLES).flatMap((table) => Object.entries(table));
-    it.concurrent.each(all)("%s", (_, each) => pipelined(engine, each));
+    it.each(all)("%s", (_, each) => pipelined(engine, each));
   });
 
   it("never sent anything upstream that is no HTTP/1.1 request", () => {
