@@ -1,11 +1,13 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
-import { randomUUID } from "node:crypto";
 import * as z from "zod";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes } from "./units.ts";
 
-/** Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. */
-export const UNREADABLE = `(unreadable ${randomUUID()})`;
+/**
+ * Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. No secret,
+ * so that Math.random will do: node:crypto takes a cold start 15 ms to load.
+ */
+export const UNREADABLE = `(unreadable ${Math.random()} ${Math.random()})`;
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });

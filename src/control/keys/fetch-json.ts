@@ -3,9 +3,9 @@
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { cacheLifetimeMs } from "./cache-lifetime.ts";
 
-// Not by import: that reads every export, and one of them loads a whole fetch implementation.
-const http = process.getBuiltinModule("node:http");
-const https = process.getBuiltinModule("node:https");
+// Not by import: that reads every export, and one of them loads a whole fetch implementation. Nor before somebody asks: most never do.
+const http = () => process.getBuiltinModule("node:http");
+const https = () => process.getBuiltinModule("node:https");
 
 /** Beyond any key set or discovery document. */
 const BODY_BYTES_MAX = 512 * 1024;
@@ -45,7 +45,7 @@ function head(url: URL, ca: string | null, signal: AbortSignal): Promise<Incomin
       signal,
     };
     const request: ClientRequest =
-      url.protocol === "https:" ? https.request(url, ca === null ? options : { ...options, ca }) : http.request(url, options);
+      url.protocol === "https:" ? https().request(url, ca === null ? options : { ...options, ca }) : http().request(url, options);
     request.on("error", reject);
     request.on("response", (response) => {
       const { statusCode = 0 } = response;

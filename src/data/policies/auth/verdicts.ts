@@ -2,8 +2,8 @@
 // Must never keep a credential: only its salted hash. A flood of bad credentials evicts no good one.
 import { hash, randomBytes } from "node:crypto";
 
-/** Other for each thread, so that what a cache holds says nothing outside of it. */
-const SALT = randomBytes(16).toString("hex");
+/** Other for each thread, so that what a cache holds says nothing outside of it. Made when first used: node:crypto takes a new thread 10 ms to load. */
+let salt: string | null = null;
 
 /** What the verification of one credential found. */
 export interface Finding<V> {
@@ -40,7 +40,8 @@ export class Verdicts<V> {
 
   /** The name under which a credential is remembered. */
   key(credential: string): string {
-    return hash("sha256", SALT + credential, "base64url");
+    salt ??= randomBytes(16).toString("hex");
+    return hash("sha256", salt + credential, "base64url");
   }
 
   /** @returns undefined when nothing is known (any more) */
