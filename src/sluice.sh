@@ -31,5 +31,8 @@ early() {
 
 # Neither may come from outside.
 unset SLUICE_LAUNCH SLUICE_EARLY
-early "$@"
+if early "$@"; then
+  # Reading a configuration leaves little to collect: no collection before that is done, and no threads for it.
+  exec "$node" --min-semi-space-size=16 --single-threaded-gc "$directory/main.js" "$@"
+fi
 exec "$node" "$directory/main.js" "$@"

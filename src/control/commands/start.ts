@@ -69,7 +69,7 @@ async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise
       configuration: async () => {
         const { readFirst } = await import("../supervisor/read-first.ts");
         const read = readFirst(options.files, io.env);
-        outliveReaders();
+        setImmediate(outliveReaders); // when the gateway has what it waits for
         if (typeof read !== "string") return read;
         io.stderr(read);
         return null;

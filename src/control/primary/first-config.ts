@@ -23,7 +23,9 @@ export interface FirstConfig extends LoadedConfig {
 export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Promise<FirstConfig | null> {
   const { link, log, io } = deps;
   if (link.orders.configurationFollows) {
-    const handed = await link.configuration();
+    const coming = link.configuration();
+    process.getBuiltinModule("node:crypto"); // takes ms to load and will be needed: there is time now
+    const handed = await coming;
     if (handed === null) return null;
     const accepted = source.accept(handed);
     // With consumers in Redis the files are wanted again, as they were read: then this process has to read them.

@@ -6,7 +6,7 @@ import { processStatus } from "../instance/process-status.ts";
 /** Set by the launcher: the pid. */
 const EARLY_ENV = "SLUICE_EARLY";
 /** Between two looks whether it is gone, while there is a reason to look, ms. */
-const LOOK_MS = 10;
+const LOOK_MS = 25;
 
 /** What a supervisor needs of a process, whoever started it. */
 export interface PrimaryProcess {

@@ -84,6 +84,7 @@ class Supervisor {
   /** What came before there was a primary to hear it. */
   readonly #lateSignals = new Set<LateSignal>();
   #ports: Readonly<Record<string, number>> = {};
+  #execArgv: readonly string[] = process.execArgv;
   #lastGood: string | null = null;
 
   constructor(options: SuperviseOptions, finish: (code: number) => void) {
@@ -93,8 +94,10 @@ class Supervisor {
 
   begin(): void {
     const early = takeEarlyPrimary(process.env);
-    if (early !== null) this.#current = this.#adopt(early);
-    else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
+    if (early !== null) {
+      this.#execArgv = []; // the launcher's, and for a supervisor only
+      this.#current = this.#adopt(early);
+    } else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
@@ -135,7 +138,7 @@ class Supervisor {
   }
 
   #spawn(orders: LaunchOrders): Primary {
-    const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
+    const child = spawn(process.execPath, [...this.#execArgv, ...this.#options.args], {
       stdio: ["inherit", "inherit", "inherit", "pipe"],
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });
