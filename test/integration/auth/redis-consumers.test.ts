@@ -98,8 +98,7 @@ async function untilTold(what: string, expected: string, ask: () => Promise<stri
   let inRow = 0;
   let asking = false;
   const once = async () => {
-    const told = await ask().catch(String); // a gateway that is just being killed answers nobody
-    inRow = told === expected ? inRow + 1 : 0;
+    inRow = (await ask().catch(String)) === expected ? inRow + 1 : 0; // a connection of a primary that died
     asking = false;
   };
   await until(
