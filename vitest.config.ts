@@ -1,5 +1,5 @@
 // Owns how tests run: first unit tests, which compute; then integration tests (real processes and sockets), which mostly wait, so that more
-// files than cores run at once; last, one by one, the few that use the whole machine.
+// files than cores run at once; last the few that load the whole machine.
 import path from "node:path";
 import { defineConfig } from "vitest/config";
 
@@ -7,7 +7,7 @@ import { defineConfig } from "vitest/config";
 process.env["NODE_COMPILE_CACHE"] ??= path.join(import.meta.dirname, "node_modules/.cache/sluice-tests");
 
 /** They make as much load as they can, and so would disturb what runs beside them. */
-const ALONE = ["bench/native-bench", "bench/tuning", "faults/*"].map((name) => `test/integration/${name}.test.ts`);
+const LOADS = ["bench/native-bench", "bench/tuning", "faults/*"].map((name) => `test/integration/${name}.test.ts`);
 
 const integration = {
   testTimeout: 60_000,
@@ -30,14 +30,14 @@ export default defineConfig({
           ...integration,
           name: "integration",
           include: ["test/integration/**/*.test.ts"],
-          exclude: ALONE,
+          exclude: LOADS,
           maxWorkers: 4,
           sequence: { groupOrder: 1 },
         },
       },
       {
         extends: true,
-        test: { ...integration, name: "integration-alone", include: ALONE, maxWorkers: 1, sequence: { groupOrder: 2 } },
+        test: { ...integration, name: "integration-load", include: LOADS, maxWorkers: 2, sequence: { groupOrder: 2 } },
       },
     ],
   },

@@ -98,7 +98,7 @@ async function untilTold(what: string, expected: string, ask: () => Promise<stri
   let inRow = 0;
   let asking = false;
   const once = async () => {
-    inRow = (await ask()) === expected ? inRow + 1 : 0;
+    inRow = (await ask().catch(String)) === expected ? inRow + 1 : 0; // a connection of a primary that died
     asking = false;
   };
   await until(

@@ -22,6 +22,7 @@ listeners:
   - { address: 127.0.0.1:0, strict: true }
 admin: { address: 127.0.0.1:0 }
 limits:
+  connections: 1000 # as many as any machine allows: it would be warned about
   headerTimeout: 4s
   bodyTimeout: 1s
   idleTimeout: 4s

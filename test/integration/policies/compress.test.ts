@@ -20,6 +20,13 @@ const ON_ITS_WAY_BYTES_MAX = 24 * 1024 * 1024;
 /** Buffers and garbage of one gateway that relays fast; the body is a multiple of it. */
 const GROWTH_BYTES_MAX = 90 * 1024 * 1024;
 
+/** Of the whole body. */
+const LARGE_DIGEST = (() => {
+  const hash = createHash("sha256");
+  for (let i = 0; i < LARGE_BLOCKS; i++) hash.update(blockAt(i));
+  return hash.digest("hex");
+})();
+
 /** Sends LARGE_BLOCKS blocks with backpressure. */
 class LargeBody {
   readonly server: http.Server;
@@ -116,6 +123,8 @@ describe.each(ENGINES)("%s", (engine) => {
       expect([field(response, "content-encoding"), decoded(response, encoding)]).toEqual([encoding, "fixed ".repeat(100)]);
     });
 
+    // Dear, and compressors do not know what is behind them: each once, and the other engine with the fastest.
+    if (engine === "node" && encoding !== "zstd") return;
     it("a large body through a client that does not read holds the service back; then it is whole", async () => {
       rig.report();
       const request = http.get({ port: rig.port(engine), path: "/large", headers: { host: "a.test", "accept-encoding": encoding } });
@@ -148,9 +157,7 @@ describe.each(ENGINES)("%s", (engine) => {
         got.update(chunk);
       }
       clearInterval(watch);
-      const wanted = createHash("sha256");
-      for (let i = 0; i < LARGE_BLOCKS; i++) wanted.update(blockAt(i));
-      expect([length, got.digest("hex")]).toEqual([LARGE_BLOCKS * BLOCK_BYTES, wanted.digest("hex")]);
+      expect([length, got.digest("hex")]).toEqual([LARGE_BLOCKS * BLOCK_BYTES, LARGE_DIGEST]);
       expect(most - resident).toBeLessThan(GROWTH_BYTES_MAX);
     });
   });
