@@ -90,6 +90,10 @@ describe("walls", () => {
     ["src/control/primary/primary.ts", "yaml"],
     ["src/control/primary/primary.ts", "ioredis"],
     ["src/control/workers/nursery.ts", "node:net"],
+    // What Node itself takes long to load comes with whoever needs it, after the first answer.
+    ...["node:http2", "node:zlib"].map((each) => ["src/data/worker.ts", each] as const),
+    ...["node:tls", "node:https", "node:http2", "node:zlib"].map((each) => ["src/control/primary/primary.ts", each] as const),
+    ...["node:tls", "node:https", "node:http"].map((each) => ["src/control/supervisor/read-first.ts", each] as const),
   ])("%s does not load %s", (entry, unwanted) => {
     const reached = loadedBy(entry, entry.startsWith("src/data/"));
     expect(sources).toContain(entry);

@@ -267,17 +267,20 @@ describe("what counts", () => {
   it("only what is configured does, and slow calls when they are", async () => {
     await using origin = await GatedOrigin.start();
     origin.status = 503;
-    await using gateway = await start(config([origin.url], "failures: [500, timeout], slowCall: 20ms, slowCallRate: 50%, openFor: 30s"));
+    await using gateway = await start(config([origin.url], "failures: [500, timeout], slowCall: 100ms, slowCallRate: 50%, openFor: 30s"));
     for (let i = 0; i < 20; i++) expect(await ask(gateway)).toMatchObject({ status: 503, code: undefined });
     origin.status = 0;
     for (let i = 0; i < 20; i++) {
       const answer = ask(gateway);
       await until("it is there, or refused", () => origin.waiting === 1 || gateway.lines("breaker opened").length > 0);
-      await new Promise((resolve) => setTimeout(resolve, 30)); // what makes it slow, not a wait for anything
+      await new Promise((resolve) => setTimeout(resolve, 120)); // what makes it slow, not a wait for anything
       origin.release(200);
       await answer;
     }
-    expect(await gateway.said("breaker opened")).toMatchObject({ failed: 0, slow: 20, total: 40 });
+    const { failed, slow, total } = await gateway.said("breaker opened");
+    expect(failed).toBe(0);
+    expect(Number(slow) / Number(total)).toBeGreaterThanOrEqual(0.5); // 20 of 40, and fewer where the machine made others slow as well
+    expect(Number(total)).toBeGreaterThan(20);
   });
 
   it("a client's slow upload is not a slow call", async () => {
@@ -292,7 +295,7 @@ describe("what counts", () => {
       const before = origin.requests;
       socket.write("POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\nbegin");
       await until("the request is with the service", () => origin.requests > before);
-      await new Promise((resolve) => setTimeout(resolve, 30)); // what makes it slow, not a wait for anything
+      await new Promise((resolve) => setTimeout(resolve, 120)); // what makes it slow, not a wait for anything
       socket.write("x".repeat(100_000 - 5));
       await until("the answer came", () => text.includes("gated"));
       socket.destroy();
