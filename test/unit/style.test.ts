@@ -81,7 +81,7 @@ describe("walls", () => {
     expect(crossings(from, to, allowed)).toEqual([]);
   });
 
-  it.each([
+  it.each<readonly [entry: string, unwanted: string]>([
     ["src/data/worker.ts", "zod"],
     ["src/data/worker.ts", "yaml"],
     ["src/main.ts", "undici"],
