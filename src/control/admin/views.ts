@@ -5,8 +5,8 @@ import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
-import type { BreakerPlace } from "../breakers/breaker-driver.ts";
 import { publicJwk } from "../config/public-jwk.ts";
+import { placeKey } from "../fleet/breaker-report.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
   return state.workers.map((worker) => {
@@ -56,8 +56,6 @@ export function breakersView(breakers: readonly BreakerState[], { fleet }: Insta
     others: fleet === null ? null : othersOf(fleet.breakers, others.get(placeKey(breaker))),
   }));
 }
-
-const placeKey = ({ upstream, target }: BreakerPlace): string => `${upstream} ${target ?? ""}`;
 
 /** @param open undefined: closed everywhere else, as far as anything is known */
 function othersOf({ knowledge, ageMs, instances: reporting }: OthersBreakers, open: OthersBreaker | undefined): object {

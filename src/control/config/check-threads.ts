@@ -1,9 +1,7 @@
 // Owns the warning that passwords being checked could take all threads of the process's pool (libuv's), on which names are looked up and files are read too.
-import { availableParallelism } from "node:os";
 import type { BasicConfig } from "../../data/policies/auth/basic/config.ts";
-import { workersOf } from "../workers/worker-count.ts";
+import { workersHere } from "../workers/worker-count.ts";
 import type { Findings } from "./check-references.ts";
-import { allowedCpus } from "./check-workers.ts";
 import type { Env } from "./interpolate.ts";
 import type { Draft } from "./sections.ts";
 
@@ -13,10 +11,10 @@ const THREADS_MAX = 1024;
 
 /** Only for numbers that somebody has chosen: by default each worker checks one at a time, and there is nothing to lower. */
 export function checkThreads(draft: Draft, env: Env, { warn }: Findings): void {
-  const { auth = [] } = draft.sections;
-  const { workers: asked } = draft.sections;
-  const workers = asked === undefined ? 0 : workersOf(asked, availableParallelism(), allowedCpus()).count;
+  const { auth = [], workers: asked } = draft.sections;
   const kinds = auth.filter(({ kind }) => kind === "basic").map(({ name, config }) => ({ name, ...(config as BasicConfig) })); // output of the kind's schema
+  if (kinds.length === 0 || asked === undefined) return;
+  const workers = workersHere(asked).count;
   const atOnce = workers * kinds.reduce((sum, { concurrency }) => sum + concurrency, 0);
   const threads = threadsOf(env["UV_THREADPOOL_SIZE"]);
   if (atOnce <= threads) return;

@@ -2,6 +2,7 @@
 import type { OthersBreaker } from "../../observe/instance-state.ts";
 import type { Log, LogFields } from "../../observe/log.ts";
 import { PHASE, PHASE_NAMES } from "../../shared/breaker-word.ts";
+import type { BreakerPlace } from "../breakers/breaker-driver.ts";
 import { type BreakerReport, placeKey, type ReportedBreaker } from "./breaker-report.ts";
 
 /** Breakers that are listed; of each, instances that are named. */
@@ -10,9 +11,7 @@ export const INSTANCES_NAMED_MAX = 10;
 /** Lines for one change of reports: a fleet that loses a whole upstream must not flood the log of each instance. */
 const LINES_MAX = 10;
 
-interface Sum {
-  readonly upstream: string;
-  readonly target: string | null;
+interface Sum extends BreakerPlace {
   readonly states: Record<string, number>;
   readonly instances: { readonly name: string; readonly state: string }[];
   total: number;
@@ -23,7 +22,7 @@ interface Sum {
 export class OthersSummary {
   readonly #log: Log;
   /** Breakers that the log has said are open elsewhere. */
-  #said = new Map<string, ReportedPlace>();
+  #said = new Map<string, BreakerPlace>();
   breakers: readonly OthersBreaker[] = [];
   leftOut = 0;
 
@@ -54,7 +53,7 @@ export class OthersSummary {
 
   #say(open: readonly Sum[]): void {
     const before = this.#said;
-    this.#said = new Map(open.map(({ upstream, target, ...sum }) => [placeKey({ upstream, target }), { upstream, target, ...sum }]));
+    this.#said = new Map(open.map((each) => [placeKey(each), each]));
     const opened = open.filter((each) => !before.has(placeKey(each)));
     const closed = [...before].filter(([key]) => !this.#said.has(key)).map(([, place]) => place);
     for (const { upstream, target, stopped, instances } of opened.slice(0, LINES_MAX)) {
@@ -66,11 +65,6 @@ export class OthersSummary {
     const unsaid = Math.max(0, opened.length - LINES_MAX) + Math.max(0, closed.length - LINES_MAX);
     if (unsaid > 0) this.#log.info("more breakers have changed at other instances", { breakers: unsaid });
   }
-}
-
-interface ReportedPlace {
-  readonly upstream: string;
-  readonly target: string | null;
 }
 
 function add(sums: Map<string, Sum>, breaker: ReportedBreaker, name: string): void {

@@ -1,10 +1,8 @@
 // Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force, and must load what reads
 // configurations only when one is read: a primary gets its first from the supervisor.
-import { availableParallelism } from "node:os";
 import type { HandedConfiguration } from "../../plan/messages.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
-import { allowedCpus } from "../config/check-workers.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles } from "../config/files.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
@@ -12,7 +10,7 @@ import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
 import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
-import { workersOf } from "../workers/worker-count.ts";
+import { workersHere } from "../workers/worker-count.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";
 import { unpackConfig } from "./packed-config.ts";
 
@@ -102,7 +100,7 @@ export class PlanSource {
       limitSlot: (name) => this.#slots.limitSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
     });
-    this.#workers ??= workersOf(config.workers, availableParallelism(), allowedCpus()).count;
+    this.#workers ??= workersHere(config.workers).count;
     const { plan: fitting, warning } = fitOpenFiles(compiled, this.#workers, openFilesMax());
     if (warning !== null && warning !== this.#warned) this.#warn(warning);
     this.#warned = warning;

@@ -1,8 +1,6 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
-import { availableParallelism } from "node:os";
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
-import { allowedCpus } from "../config/check-workers.ts";
 import type { Config } from "../config/schema.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
@@ -13,7 +11,7 @@ import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
 import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
-import { workersOf } from "../workers/worker-count.ts";
+import { workersHere } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
@@ -50,7 +48,7 @@ export interface Parts {
 
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
-  const { count, cpus } = workersOf(config.workers, availableParallelism(), allowedCpus());
+  const { count, cpus } = workersHere(config.workers);
   const cells = new SharedCells(count + SPARE_CELLS, {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
