@@ -1,8 +1,6 @@
 // Owns what processes cost, read from /proc (proc(5), Linux only): CPU time of a whole tree and resident memory. Never writes there.
 import fs from "node:fs";
-
-/** Kernel clock ticks a second in /proc/PID/stat: USER_HZ, 100 on every Linux ABI in use. */
-const TICKS_PER_SECOND = 100;
+import { statFields, TICK_MS } from "../instance/process-status.ts";
 
 /** What one line of /proc/PID/stat says. */
 export interface ProcessStat {
@@ -13,12 +11,11 @@ export interface ProcessStat {
 
 /** @returns null when the text is no line of /proc/PID/stat. */
 export function parseStat(text: string): ProcessStat | null {
-  const end = text.lastIndexOf(")"); // the command name may hold spaces and parentheses
-  if (end < 0) return null;
-  const fields = text.slice(end + 2).split(" ");
+  const fields = statFields(text);
+  if (fields === null) return null;
   const [parent, user, system] = [Number(fields[1]), Number(fields[11]), Number(fields[12])];
   if (!Number.isInteger(parent) || !Number.isInteger(user) || !Number.isInteger(system)) return null;
-  return { parent, cpuMicros: ((user + system) / TICKS_PER_SECOND) * 1e6 };
+  return { parent, cpuMicros: (user + system) * TICK_MS * 1000 };
 }
 
 function stat(pid: number): ProcessStat | null {

@@ -1,8 +1,8 @@
 // Owns what Linux says about a process: proc(5), `/proc/PID/stat`. Must hold nothing: what it says is true now and may not be in a moment.
 import { readFileSync } from "node:fs";
 
-/** In which Linux tells times to programs, whatever it counts in itself. */
-const TICK_MS = 10;
+/** In which Linux tells times to programs, whatever it counts in itself: USER_HZ, 100 a second on every ABI in use. */
+export const TICK_MS = 10;
 
 export interface ProcessStatus {
   readonly parent: number;
@@ -14,11 +14,17 @@ export interface ProcessStatus {
   readonly createdMs: number;
 }
 
+/** @returns what stands behind the name in a line of /proc/PID/stat, from field 3 on; null when the text is no such line. */
+export function statFields(text: string): readonly string[] | null {
+  const end = text.lastIndexOf(")"); // the name may hold spaces and parentheses
+  return end < 0 ? null : text.slice(end + 2).split(" ");
+}
+
 /** @returns null when there is no such process, or no /proc. Fields 3, 4, 52 and 22. */
 export function processStatus(pid: number): ProcessStatus | null {
   try {
-    const text = readFileSync(`/proc/${pid}/stat`, "latin1");
-    const fields = text.slice(text.lastIndexOf(")") + 2).split(" "); // the name before it may hold anything
+    const fields = statFields(readFileSync(`/proc/${pid}/stat`, "latin1"));
+    if (fields === null) return null;
     return {
       parent: Number(fields[1]),
       ended: fields[0] === "Z" || fields[0] === "X",
