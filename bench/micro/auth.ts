@@ -36,7 +36,7 @@ type Works = Readonly<Record<Exclude<keyof AuthCost, "passed">, () => unknown>>;
 function authWorks(): Works {
   const grants = { scopes: ["a", "b"], roles: ["user"], tier: "gold", claims: { tenant: "t1" } };
   const [a, b] = [new HeaderAuthenticator("a", { grants }), new HeaderAuthenticator("b", { grants })];
-  const identityHeaders = new IdentityHeaders(identitySchema.parse({ internalToken: { algorithm: "HS256", key: "k".repeat(32) } }));
+  const identityHeaders = new IdentityHeaders(identitySchema().parse({ internalToken: { algorithm: "HS256", key: "k".repeat(32) } }));
   const resources = { ...policyRoute().resources, identityHeaders, authenticators: new Map([a, b].map((each) => [each.name, each])) };
   const build = (key: string, config: unknown): Policy => buildPolicy(key, config, { paramNames: ["tenant"], resources });
   const sketch = { params: { tenant: "t1" } };

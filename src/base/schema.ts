@@ -18,6 +18,24 @@ export function once<T>(make: () => T): () => T {
   return () => (made ??= make());
 }
 
+/** What stands in for a schema that is not made yet -> its maker. */
+const makers = new WeakMap<object, () => z.ZodType>();
+
+/**
+ * An optional key whose schema is made when somebody writes the key: most files write few of those there are. (`z.lazy` would do, but zod makes what is
+ * lazy as soon as it looks for cycles.)
+ * @param make of a schema that gives nothing for a key that is absent
+ */
+export function whenWritten<S extends z.ZodType>(make: () => S): z.ZodOptional<S> {
+  const stand = z.any();
+  stand._zod.run = (payload, ctx) => make()._zod.run(payload, ctx);
+  makers.set(stand, make);
+  return stand.optional() as unknown as z.ZodOptional<S>; // it parses what S parses
+}
+
+/** @returns the schema that another stands in for, or null. For whoever describes schemas. */
+export const standsFor = (schema: object): z.ZodType | null => makers.get(schema)?.() ?? null;
+
 const unit = (
   parse: (text: string) => number | null,
   pattern: RegExp,

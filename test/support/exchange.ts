@@ -108,7 +108,7 @@ export function flat(headers: Readonly<Record<string, string | readonly string[]
 export function parsePolicy(key: string, written: unknown): { readonly config: unknown } | { readonly problems: readonly string[] } {
   const entry = POLICY_SCHEMAS.find((each) => each.key === key);
   if (entry === undefined) throw new Error(`no policy schema ${key}`);
-  const parsed = entry.schema.safeParse(written);
+  const parsed = entry.schema().safeParse(written);
   if (parsed.success) return { config: parsed.data };
   return { problems: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`) };
 }
@@ -125,7 +125,7 @@ export function buildPolicy(key: string, written: unknown, route: Partial<Policy
 /** A route as a policy sees it. */
 export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
   // Policies that need the plan or services are given real ones by their tests; the others never look.
-  const identityHeaders = new IdentityHeaders(identity.parse({}));
+  const identityHeaders = new IdentityHeaders(identity().parse({}));
   const resources = { plan: {}, services: {}, authenticators: new Map(), identityHeaders } as unknown as PolicyRoute["resources"];
   return { name: "test", paramNames: [], methods: [], resources, ...route };
 }

@@ -134,7 +134,7 @@ const NO_CONSUMER: ConsumerPlan = {
 
 /** From what the operator writes to the authenticator in a worker. */
 export function jwtAuthenticator(worker: TestWorker, written: unknown, options: JwtOptions = {}): Authenticator {
-  const config = structuredClone(jwtSchema.parse(written));
+  const config = structuredClone(jwtSchema().parse(written));
   const name = options.name ?? "corp-jwt";
   const consumers = (options.consumers ?? []).map((each): ConsumerPlan => ({ ...NO_CONSUMER, ...each }));
   return createJwt({

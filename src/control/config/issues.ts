@@ -40,6 +40,14 @@ export function issueMessage(issue: RawIssue): string | undefined {
   }
 }
 
+/** The issue that an object schema with the known keys would raise. */
+export const unknownKeysIssue = (keys: readonly string[], known: readonly string[]): Issue => ({
+  code: "unrecognized_keys",
+  keys: [...keys],
+  path: [],
+  message: KEYS_MARK + known.join(KEYS_MARK),
+});
+
 const TYPE_NAMES: Readonly<Record<string, string>> = {
   string: "a text",
   number: "a number",

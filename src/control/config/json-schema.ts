@@ -1,5 +1,6 @@
 // Owns the JSON Schema made from the schema: for editors, and as the base of the reference docs. Pure.
 import * as z from "zod";
+import { standsFor } from "../../base/schema.ts";
 import { configSchema } from "./schema.ts";
 
 /** A JSON Schema node, as far as we read and write it. */
@@ -25,7 +26,25 @@ export interface JsonSchema {
 
 /** What users write, as draft 7 (which editors know best), without what only our editor schema adds. */
 export function inputSchema(): JsonSchema {
-  return z.toJSONSchema(configSchema, { io: "input", target: "draft-7", unrepresentable: "any" }) as JsonSchema; // same data, our reading of it
+  const definitions: Record<string, JsonSchema> = {};
+  const { definitions: own, ...root } = describe(configSchema(), definitions);
+  return { ...root, definitions: { ...(own as typeof definitions | undefined), ...definitions } };
+}
+
+/** @param definitions gets those of schemas that others stand for: their references are relative to the whole */
+function describe(schema: z.ZodType, definitions: Record<string, JsonSchema>): JsonSchema {
+  return z.toJSONSchema(schema, {
+    io: "input",
+    target: "draft-7",
+    unrepresentable: "any",
+    override: ({ zodSchema, jsonSchema }) => {
+      const real = standsFor(zodSchema);
+      if (real === null) return;
+      const { $schema, definitions: own, ...rest } = describe(real, definitions);
+      Object.assign(definitions, own);
+      Object.assign(jsonSchema, rest);
+    },
+  }) as JsonSchema; // same data, our reading of it
 }
 
 /** Text that holds a reference to the environment is allowed wherever a value is. */

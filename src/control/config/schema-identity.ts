@@ -1,7 +1,7 @@
 // Owns the schema of the `identity` section: how services are told who is calling. Must never read files.
 import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
-import { UNREADABLE } from "../../base/schema.ts";
+import { once, UNREADABLE } from "../../base/schema.ts";
 import { isOriginClaim } from "../../data/forwarded.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../plan/plan.ts";
 import { period } from "./fields.ts";
@@ -49,58 +49,64 @@ const part = (key: keyof typeof DEFAULT_NAMES, description: string, preset: stri
     .prefault(preset)
     .meta({ description: `${description} \`false\`: not sent.`, examples: [DEFAULT_NAMES[key]] });
 
-const headers = z
-  .strictObject({
-    consumer: part("consumer", "The consumer's id."),
-    scopes: part("scopes", "Scopes, separated by spaces."),
-    roles: part("roles", "Roles, separated by commas."),
-    groups: part("groups", "Groups, separated by commas."),
-    tier: part("tier", "Name of the tier."),
-    authenticator: part("authenticator", "Name of the authenticator that proved it.", false),
-  })
-  .prefault({})
-  .meta({
-    description:
-      "Names of the headers. A part that is empty is not sent. Other characters than visible ASCII, and `%`, are percent-encoded; in lists the comma too.",
-  });
-
-const claims = z
-  .record(identityHeader(), z.string().min(1).max(256))
-  .refine((record) => Object.keys(record).length <= CLAIMS_MAX, `expected at most ${CLAIMS_MAX} claims`)
-  .prefault({})
-  .meta({ description: "Further headers: name to (dotted) claim. Lists are separated by commas.", examples: [{ "x-tenant": "tenant" }] });
-
-const internalToken = z
-  .strictObject({
-    header: identityHeader().prefault(DEFAULT_TOKEN_HEADER).meta({ description: "The header it goes in." }),
-    algorithm: z.enum(["EdDSA", "HS256"]).prefault("EdDSA").meta({
-      description: "EdDSA (Ed25519): services need only the public key, which the admin listener shows. HS256: they share the secret.",
+const headers = once(() =>
+  z
+    .strictObject({
+      consumer: part("consumer", "The consumer's id."),
+      scopes: part("scopes", "Scopes, separated by spaces."),
+      roles: part("roles", "Roles, separated by commas."),
+      groups: part("groups", "Groups, separated by commas."),
+      tier: part("tier", "Name of the tier."),
+      authenticator: part("authenticator", "Name of the authenticator that proved it.", false),
+    })
+    .prefault({})
+    .meta({
+      description:
+        "Names of the headers. A part that is empty is not sent. Other characters than visible ASCII, and `%`, are percent-encoded; in lists the comma too.",
     }),
-    key: z
-      .string()
-      .min(1)
-      .meta({
-        description: "Ed25519 private key (PEM), or a secret of at least 32 bytes for HS256.",
-        examples: ["file:/run/secrets/internal-token.pem"],
+);
+
+const claims = once(() =>
+  z
+    .record(identityHeader(), z.string().min(1).max(256))
+    .refine((record) => Object.keys(record).length <= CLAIMS_MAX, `expected at most ${CLAIMS_MAX} claims`)
+    .prefault({})
+    .meta({ description: "Further headers: name to (dotted) claim. Lists are separated by commas.", examples: [{ "x-tenant": "tenant" }] }),
+);
+
+const internalToken = once(() =>
+  z
+    .strictObject({
+      header: identityHeader().prefault(DEFAULT_TOKEN_HEADER).meta({ description: "The header it goes in." }),
+      algorithm: z.enum(["EdDSA", "HS256"]).prefault("EdDSA").meta({
+        description: "EdDSA (Ed25519): services need only the public key, which the admin listener shows. HS256: they share the secret.",
       }),
-    ttl: period({ min: 2000, max: TOKEN_TTL_MS_MAX })
-      .prefault("30s")
-      .meta({ description: "How long a token is good. One token serves a caller's requests for half of that." }),
-    issuer: z.string().min(1).max(256).prefault("sluice").meta({ description: "`iss`." }),
-    audience: z
-      .string()
-      .min(1)
-      .max(256)
-      .optional()
-      .meta({ description: "`aud`.", examples: ["internal"] }),
-  })
-  .transform((value, ctx): InternalTokenPlan => {
-    const { header, algorithm, key, issuer, audience } = value;
-    const problem = key === UNREADABLE ? null : keyProblem(algorithm, key);
-    if (problem !== null) ctx.addIssue({ code: "custom", path: ["key"], message: problem });
-    const keyId = algorithm === "EdDSA" && problem === null && key !== UNREADABLE ? String(publicJwk(key)["kid"]) : null;
-    return { header, algorithm, key, keyId, ttlMs: value.ttl, issuer, audience: audience ?? null };
-  });
+      key: z
+        .string()
+        .min(1)
+        .meta({
+          description: "Ed25519 private key (PEM), or a secret of at least 32 bytes for HS256.",
+          examples: ["file:/run/secrets/internal-token.pem"],
+        }),
+      ttl: period({ min: 2000, max: TOKEN_TTL_MS_MAX })
+        .prefault("30s")
+        .meta({ description: "How long a token is good. One token serves a caller's requests for half of that." }),
+      issuer: z.string().min(1).max(256).prefault("sluice").meta({ description: "`iss`." }),
+      audience: z
+        .string()
+        .min(1)
+        .max(256)
+        .optional()
+        .meta({ description: "`aud`.", examples: ["internal"] }),
+    })
+    .transform((value, ctx): InternalTokenPlan => {
+      const { header, algorithm, key, issuer, audience } = value;
+      const problem = key === UNREADABLE ? null : keyProblem(algorithm, key);
+      if (problem !== null) ctx.addIssue({ code: "custom", path: ["key"], message: problem });
+      const keyId = algorithm === "EdDSA" && problem === null && key !== UNREADABLE ? String(publicJwk(key)["kid"]) : null;
+      return { header, algorithm, key, keyId, ttlMs: value.ttl, issuer, audience: audience ?? null };
+    }),
+);
 
 /** @returns what is wrong, without a part of the key */
 function keyProblem(algorithm: InternalTokenPlan["algorithm"], key: string): string | null {
@@ -112,43 +118,47 @@ function keyProblem(algorithm: InternalTokenPlan["algorithm"], key: string): str
   return "expected an Ed25519 private key in PEM, as `openssl genpkey -algorithm ed25519` writes it";
 }
 
-export const identity = z
-  .strictObject({
-    headers,
-    claims,
-    protect: z
-      .array(identityHeader())
-      .max(PROTECTED_MAX)
-      .prefault([])
-      .meta({
+export const identity = once(() =>
+  z
+    .strictObject({
+      headers: headers(),
+      claims: claims(),
+      protect: z
+        .array(identityHeader())
+        .max(PROTECTED_MAX)
+        .prefault([])
+        .meta({
+          description:
+            "Further headers that services take for the gateway's word and no client may send: removed and refused as the others are.",
+          examples: [["x-remote-user", "x-auth-request-user"]],
+        }),
+      internalToken: internalToken().optional().meta({
         description:
-          "Further headers that services take for the gateway's word and no client may send: removed and refused as the others are.",
-        examples: [["x-remote-user", "x-auth-request-user"]],
+          "A short-lived signed token (JWT) that says who is calling, for services that want proof that it was the gateway who said so.",
       }),
-    internalToken: internalToken.optional().meta({
+    })
+    .transform((value, ctx): IdentityPlan => {
+      const named = Object.fromEntries(Object.entries(value.headers).map(([key, header]) => [key, header === false ? null : header]));
+      const token = value.internalToken ?? null;
+      const used = [
+        ...Object.values(named).filter((name) => name !== null),
+        ...Object.keys(value.claims),
+        ...(token === null ? [] : [token.header]),
+      ];
+      const twice = used.find((name, i) => used.indexOf(name) < i);
+      if (twice !== undefined) ctx.addIssue({ code: "custom", message: `two parts share the header ${twice}` });
+      return {
+        headers: named as IdentityPlan["headers"], // the same keys as the schema's, mapped
+        claims: Object.entries(value.claims).map(([header, claim]) => ({ header, claim })),
+        token,
+        protectedNames: [
+          ...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...value.protect, ...used]),
+        ],
+      };
+    })
+    .prefault({})
+    .meta({
       description:
-        "A short-lived signed token (JWT) that says who is calling, for services that want proof that it was the gateway who said so.",
+        "What services are told about the caller. These headers, by their default and by their configured names, are removed from every incoming request, on public routes too; spellings that services could take for them are refused.",
     }),
-  })
-  .transform((value, ctx): IdentityPlan => {
-    const named = Object.fromEntries(Object.entries(value.headers).map(([key, header]) => [key, header === false ? null : header]));
-    const token = value.internalToken ?? null;
-    const used = [
-      ...Object.values(named).filter((name) => name !== null),
-      ...Object.keys(value.claims),
-      ...(token === null ? [] : [token.header]),
-    ];
-    const twice = used.find((name, i) => used.indexOf(name) < i);
-    if (twice !== undefined) ctx.addIssue({ code: "custom", message: `two parts share the header ${twice}` });
-    return {
-      headers: named as IdentityPlan["headers"], // the same keys as the schema's, mapped
-      claims: Object.entries(value.claims).map(([header, claim]) => ({ header, claim })),
-      token,
-      protectedNames: [...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...value.protect, ...used])],
-    };
-  })
-  .prefault({})
-  .meta({
-    description:
-      "What services are told about the caller. These headers, by their default and by their configured names, are removed from every incoming request, on public routes too; spellings that services could take for them are refused.",
-  });
+);

@@ -1,7 +1,7 @@
 // Owns the schema of what belongs to the instance as a whole: admin, limits, watchdog, DNS, log. Outputs carry units in their names.
 import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
-import { size } from "../../base/schema.ts";
+import { once, size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
 import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
@@ -18,58 +18,63 @@ const isMap = (input: unknown): boolean => typeof input === "object" && input !=
 const workerCount = () =>
   z.union([z.literal("auto"), count(1, WORKERS_MAX)], { error: `expected auto or a number from 1 to ${WORKERS_MAX}` });
 
-const cpuList = z
-  .string()
-  .transform((text, ctx) => {
-    const cpus = parseCpuList(text);
-    if (cpus !== null) return cpus;
-    ctx.addIssue({ code: "custom", message: "expected auto or CPUs such as 0-3,8 or [0, 1]" });
-    return z.NEVER;
-  })
-  .meta({ examples: ["0-3,8"] });
+const cpuList = once(() =>
+  z
+    .string()
+    .transform((text, ctx) => {
+      const cpus = parseCpuList(text);
+      if (cpus !== null) return cpus;
+      ctx.addIssue({ code: "custom", message: "expected auto or CPUs such as 0-3,8 or [0, 1]" });
+      return z.NEVER;
+    })
+    .meta({ examples: ["0-3,8"] }),
+);
 
-export const workers = z
-  .union(
-    [
-      z.literal("auto"),
-      count(1, WORKERS_MAX),
-      z.strictObject({
-        count: workerCount()
-          .prefault("auto")
-          .meta({ description: "How many; `auto` is one for each of `cpus`, and without those one for each available core." }),
-        cpus: z
-          .union(
-            [
-              z.literal("auto"),
-              cpuList,
-              z
-                .array(count(0, CPU_NUMBER_MAX))
-                .min(1)
-                .max(CPU_NUMBER_MAX + 1),
-            ],
-            {
-              error: "expected auto or CPUs such as 0-3,8 or [0, 1]",
-            },
-          )
-          .optional()
-          .meta({
-            description:
-              "Pins worker N to the Nth of these CPUs (again from the first when there are more workers); `auto` takes those that this process may use. Without it the kernel chooses. Needs Linux and taskset (util-linux); where pinning fails the gateway serves on and says so.",
-          }),
-      }),
-    ],
-    {
-      // What is wrong inside of a map says its own message.
-      error: ({ input }) => (isMap(input) ? undefined : `expected auto, a number from 1 to ${WORKERS_MAX}, or a map with count and cpus`),
-    },
-  )
-  .transform(
-    (value): WorkersConfig => (typeof value === "object" ? { count: value.count, cpus: value.cpus ?? null } : { count: value, cpus: null }),
-  )
-  .prefault("auto")
-  .meta({
-    description: "Worker threads: `auto` for one for each available core, a number, or a map with these keys. A change needs a restart.",
-  });
+export const workers = once(() =>
+  z
+    .union(
+      [
+        z.literal("auto"),
+        count(1, WORKERS_MAX),
+        z.strictObject({
+          count: workerCount()
+            .prefault("auto")
+            .meta({ description: "How many; `auto` is one for each of `cpus`, and without those one for each available core." }),
+          cpus: z
+            .union(
+              [
+                z.literal("auto"),
+                cpuList(),
+                z
+                  .array(count(0, CPU_NUMBER_MAX))
+                  .min(1)
+                  .max(CPU_NUMBER_MAX + 1),
+              ],
+              {
+                error: "expected auto or CPUs such as 0-3,8 or [0, 1]",
+              },
+            )
+            .optional()
+            .meta({
+              description:
+                "Pins worker N to the Nth of these CPUs (again from the first when there are more workers); `auto` takes those that this process may use. Without it the kernel chooses. Needs Linux and taskset (util-linux); where pinning fails the gateway serves on and says so.",
+            }),
+        }),
+      ],
+      {
+        // What is wrong inside of a map says its own message.
+        error: ({ input }) => (isMap(input) ? undefined : `expected auto, a number from 1 to ${WORKERS_MAX}, or a map with count and cpus`),
+      },
+    )
+    .transform(
+      (value): WorkersConfig =>
+        typeof value === "object" ? { count: value.count, cpus: value.cpus ?? null } : { count: value, cpus: null },
+    )
+    .prefault("auto")
+    .meta({
+      description: "Worker threads: `auto` for one for each available core, a number, or a map with these keys. A change needs a restart.",
+    }),
+);
 
 export interface WorkersConfig {
   readonly count: "auto" | number;
@@ -77,132 +82,144 @@ export interface WorkersConfig {
   readonly cpus: "auto" | readonly number[] | null;
 }
 
-export const admin = z
-  .union(
-    [
-      z.literal(false),
-      z.strictObject({
-        address: listenAddress()
-          .prefault("127.0.0.1:9901")
-          .meta({ description: "Where the admin listener listens. A change needs a restart." }),
-        token: z
-          .string()
-          .max(4096)
-          .refine((text) => /^[\x21-\x7e]*$/.test(text), "expected visible ASCII characters without spaces")
-          .prefault("")
-          .meta({
-            description: "Bearer token; empty: none, and only loopback may ask. `file:path` reads it from a file.",
-            examples: [`\${ADMIN_TOKEN:-}`, "file:/run/secrets/admin-token"],
-          }),
+export const admin = once(() =>
+  z
+    .union(
+      [
+        z.literal(false),
+        z.strictObject({
+          address: listenAddress()
+            .prefault("127.0.0.1:9901")
+            .meta({ description: "Where the admin listener listens. A change needs a restart." }),
+          token: z
+            .string()
+            .max(4096)
+            .refine((text) => /^[\x21-\x7e]*$/.test(text), "expected visible ASCII characters without spaces")
+            .prefault("")
+            .meta({
+              description: "Bearer token; empty: none, and only loopback may ask. `file:path` reads it from a file.",
+              examples: [`\${ADMIN_TOKEN:-}`, "file:/run/secrets/admin-token"],
+            }),
+        }),
+      ],
+      { error: "expected a map with address and token, or false" },
+    )
+    .transform((value) => (value === false ? null : { address: value.address, token: value.token === "" ? null : value.token }))
+    .prefault({})
+    .meta({ description: "Admin listener: health, metrics, configuration, reload. `false` switches it off (the control socket stays)." }),
+);
+
+export const limits = once(() =>
+  z
+    .strictObject({
+      headerBytes: bytes(1024)
+        .prefault("16KiB")
+        .meta({ description: "Largest request header section; beyond it 431. A change needs a restart." }),
+      headerCount: count(1, 1000)
+        .prefault(100)
+        .meta({ description: "Most request headers; beyond it 431. The uws engine itself stops at 98." }),
+      uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414. A change needs a restart." }),
+      bodyBytes: bytes(0).prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
+      headerTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
+        .prefault("10s")
+        .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),
+      bodyTimeout: period().prefault("30s").meta({ description: "Longest pause while a request body arrives; beyond it 408." }),
+      idleTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
+        .prefault("60s")
+        .meta({ description: "How long an idle keep-alive connection stays open; the uws engine rounds it up to a multiple of 4 s." }),
+      connections: count(1, 10_000_000)
+        .prefault(50_000)
+        .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
+      rateLimitBuckets: count(LIMIT_SLOTS_MIN, LIMIT_SLOTS_MAX).prefault(LIMIT_SLOTS_DEFAULT).meta({
+        description:
+          "Callers that can be told apart at once by all limits together, rounded up to a power of two; 16 bytes each. Only who has used something lately takes a place. A change needs a restart.",
       }),
-    ],
-    { error: "expected a map with address and token, or false" },
-  )
-  .transform((value) => (value === false ? null : { address: value.address, token: value.token === "" ? null : value.token }))
-  .prefault({})
-  .meta({ description: "Admin listener: health, metrics, configuration, reload. `false` switches it off (the control socket stays)." });
-
-export const limits = z
-  .strictObject({
-    headerBytes: bytes(1024)
-      .prefault("16KiB")
-      .meta({ description: "Largest request header section; beyond it 431. A change needs a restart." }),
-    headerCount: count(1, 1000)
-      .prefault(100)
-      .meta({ description: "Most request headers; beyond it 431. The uws engine itself stops at 98." }),
-    uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414. A change needs a restart." }),
-    bodyBytes: bytes(0).prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
-    headerTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
-      .prefault("10s")
-      .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),
-    bodyTimeout: period().prefault("30s").meta({ description: "Longest pause while a request body arrives; beyond it 408." }),
-    idleTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
-      .prefault("60s")
-      .meta({ description: "How long an idle keep-alive connection stays open; the uws engine rounds it up to a multiple of 4 s." }),
-    connections: count(1, 10_000_000)
-      .prefault(50_000)
-      .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
-    rateLimitBuckets: count(LIMIT_SLOTS_MIN, LIMIT_SLOTS_MAX).prefault(LIMIT_SLOTS_DEFAULT).meta({
-      description:
-        "Callers that can be told apart at once by all limits together, rounded up to a power of two; 16 bytes each. Only who has used something lately takes a place. A change needs a restart.",
-    }),
-    webSocket: z
-      .strictObject({
-        messageBytes: bytes(1).prefault("1MiB").meta({ description: "Largest message, either direction; beyond it close code 1009." }),
-        bufferBytes: bytes(1024)
-          .prefault("1MiB")
-          .meta({ description: "Bytes queued towards one peer before its connection is closed with 1013." }),
-        idleTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
-          .prefault("2m")
-          .meta({ description: "Silence after which a WebSocket is closed; pings count as traffic." }),
-      })
-      .prefault({})
-      .meta({ description: "Bounds of WebSocket connections." }),
-  })
-  .transform(
-    (v): LimitsPlan => ({
-      headerBytes: v.headerBytes,
-      headerCount: v.headerCount,
-      uriBytes: v.uriBytes,
-      bodyBytes: v.bodyBytes,
-      headerTimeoutMs: v.headerTimeout,
-      bodyTimeoutMs: v.bodyTimeout,
-      idleTimeoutMs: v.idleTimeout,
-      connections: v.connections,
-      webSocketMessageBytes: v.webSocket.messageBytes,
-      webSocketBufferBytes: v.webSocket.bufferBytes,
-      webSocketIdleTimeoutMs: v.webSocket.idleTimeout,
-      rateLimitBuckets: v.rateLimitBuckets,
-    }),
-  )
-  .prefault({})
-  .meta({ description: "Bounds on what clients may send and hold." });
-
-export const drainTimeout = period({ min: 0 })
-  .prefault("30s")
-  .meta({ description: "How long in-flight requests and WebSockets may go on after a stop, before they are cut." });
-
-export const watchdog = z
-  .strictObject({
-    timeout: period().prefault("5s").meta({ description: "A worker whose event loop is blocked for longer is reported." }),
-    replaceAfter: period({ min: 0 })
-      .prefault("30s")
-      .meta({ description: "A worker blocked for longer makes the instance replace itself; `0` never." }),
-  })
-  .transform((v) => ({ timeoutMs: v.timeout, replaceAfterMs: v.replaceAfter }))
-  .prefault({})
-  .meta({ description: "Notices workers whose event loop is blocked." });
-
-export const dns = z
-  .strictObject({
-    servers: z
-      .array(
-        z
-          .string()
-          .regex(
-            /^(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\[[0-9a-fA-F:.]+\]:\d{1,5}|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)$/,
-            "expected an IP address, with or without :port",
-          ),
-      )
-      .max(8)
-      .prefault([])
-      .meta({ description: "Name servers; empty: those of the system.", examples: ["10.0.0.53", "[::1]:5353"] }),
-    ttlMin: period().prefault("1s").meta({ description: "Shortest time between two look-ups of a name, whatever its TTL." }),
-    ttlMax: period().prefault("5m").meta({ description: "Longest time between two look-ups of a name, whatever its TTL." }),
-  })
-  .refine((v) => v.ttlMin <= v.ttlMax, { message: "ttlMin is larger than ttlMax", path: ["ttlMin"] })
-  .transform((v) => ({ servers: v.servers, ttlMinMs: v.ttlMin, ttlMaxMs: v.ttlMax }))
-  .prefault({})
-  .meta({ description: "How names of targets are looked up. A change needs a restart." });
-
-export const log = z
-  .strictObject({
-    file: filePath()
-      .prefault("stdout")
-      .meta({
-        description: "Where the access log goes: `stdout` or a file, which is appended to. A change needs a restart.",
-        examples: ["stdout", "/var/log/sluice/access.log"],
+      webSocket: z
+        .strictObject({
+          messageBytes: bytes(1).prefault("1MiB").meta({ description: "Largest message, either direction; beyond it close code 1009." }),
+          bufferBytes: bytes(1024)
+            .prefault("1MiB")
+            .meta({ description: "Bytes queued towards one peer before its connection is closed with 1013." }),
+          idleTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
+            .prefault("2m")
+            .meta({ description: "Silence after which a WebSocket is closed; pings count as traffic." }),
+        })
+        .prefault({})
+        .meta({ description: "Bounds of WebSocket connections." }),
+    })
+    .transform(
+      (v): LimitsPlan => ({
+        headerBytes: v.headerBytes,
+        headerCount: v.headerCount,
+        uriBytes: v.uriBytes,
+        bodyBytes: v.bodyBytes,
+        headerTimeoutMs: v.headerTimeout,
+        bodyTimeoutMs: v.bodyTimeout,
+        idleTimeoutMs: v.idleTimeout,
+        connections: v.connections,
+        webSocketMessageBytes: v.webSocket.messageBytes,
+        webSocketBufferBytes: v.webSocket.bufferBytes,
+        webSocketIdleTimeoutMs: v.webSocket.idleTimeout,
+        rateLimitBuckets: v.rateLimitBuckets,
       }),
-  })
-  .prefault({})
-  .meta({ description: "The access log: one JSON line for each request." });
+    )
+    .prefault({})
+    .meta({ description: "Bounds on what clients may send and hold." }),
+);
+
+export const drainTimeout = once(() =>
+  period({ min: 0 })
+    .prefault("30s")
+    .meta({ description: "How long in-flight requests and WebSockets may go on after a stop, before they are cut." }),
+);
+
+export const watchdog = once(() =>
+  z
+    .strictObject({
+      timeout: period().prefault("5s").meta({ description: "A worker whose event loop is blocked for longer is reported." }),
+      replaceAfter: period({ min: 0 })
+        .prefault("30s")
+        .meta({ description: "A worker blocked for longer makes the instance replace itself; `0` never." }),
+    })
+    .transform((v) => ({ timeoutMs: v.timeout, replaceAfterMs: v.replaceAfter }))
+    .prefault({})
+    .meta({ description: "Notices workers whose event loop is blocked." }),
+);
+
+export const dns = once(() =>
+  z
+    .strictObject({
+      servers: z
+        .array(
+          z
+            .string()
+            .regex(
+              /^(\d{1,3}(\.\d{1,3}){3}(:\d{1,5})?|\[[0-9a-fA-F:.]+\]:\d{1,5}|[0-9a-fA-F:]*:[0-9a-fA-F:.]+)$/,
+              "expected an IP address, with or without :port",
+            ),
+        )
+        .max(8)
+        .prefault([])
+        .meta({ description: "Name servers; empty: those of the system.", examples: ["10.0.0.53", "[::1]:5353"] }),
+      ttlMin: period().prefault("1s").meta({ description: "Shortest time between two look-ups of a name, whatever its TTL." }),
+      ttlMax: period().prefault("5m").meta({ description: "Longest time between two look-ups of a name, whatever its TTL." }),
+    })
+    .refine((v) => v.ttlMin <= v.ttlMax, { message: "ttlMin is larger than ttlMax", path: ["ttlMin"] })
+    .transform((v) => ({ servers: v.servers, ttlMinMs: v.ttlMin, ttlMaxMs: v.ttlMax }))
+    .prefault({})
+    .meta({ description: "How names of targets are looked up. A change needs a restart." }),
+);
+
+export const log = once(() =>
+  z
+    .strictObject({
+      file: filePath()
+        .prefault("stdout")
+        .meta({
+          description: "Where the access log goes: `stdout` or a file, which is appended to. A change needs a restart.",
+          examples: ["stdout", "/var/log/sluice/access.log"],
+        }),
+    })
+    .prefault({})
+    .meta({ description: "The access log: one JSON line for each request." }),
+);

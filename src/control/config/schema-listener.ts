@@ -1,5 +1,6 @@
 // Owns the schema of listeners: address, TLS by SNI, engine choice.
 import * as z from "zod";
+import { once, whenWritten } from "../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
 
 /** Listeners of one instance. */
@@ -8,65 +9,71 @@ export const LISTENERS_MAX = 64;
 export const CERTIFICATES_MAX = 1000;
 const NAMES_MAX = 200;
 
-const certificate = z.strictObject({
-  cert: filePath().meta({ description: "PEM file: the certificate, then its intermediates. Read again when it changes." }),
-  key: filePath().meta({ description: "PEM file: the private key, not encrypted." }),
-  hosts: z
-    .array(hostPattern())
-    .max(NAMES_MAX)
-    .prefault([])
-    .meta({ description: "Server names (SNI) it is for, `*.` allowed; may be left out for the first, which is the default." }),
-});
+const certificate = once(() =>
+  z.strictObject({
+    cert: filePath().meta({ description: "PEM file: the certificate, then its intermediates. Read again when it changes." }),
+    key: filePath().meta({ description: "PEM file: the private key, not encrypted." }),
+    hosts: z
+      .array(hostPattern())
+      .max(NAMES_MAX)
+      .prefault([])
+      .meta({ description: "Server names (SNI) it is for, `*.` allowed; may be left out for the first, which is the default." }),
+  }),
+);
 
-const tls = z
-  .strictObject({
-    certificates: z.array(certificate).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
-    clientCa: filePath().optional().meta({
-      description:
-        "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `node` engine.",
+const tls = once(() =>
+  z
+    .strictObject({
+      certificates: z.array(certificate()).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
+      clientCa: filePath().optional().meta({
+        description:
+          "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `node` engine.",
+      }),
+      clientCertificates: z.enum(["required", "optional"]).optional().meta({
+        description:
+          "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
+      }),
+    })
+    .refine((v) => v.clientCertificates === undefined || v.clientCa !== undefined, {
+      message: "clientCertificates needs clientCa",
+      path: ["clientCertificates"],
     }),
-    clientCertificates: z.enum(["required", "optional"]).optional().meta({
-      description:
-        "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
-    }),
-  })
-  .refine((v) => v.clientCertificates === undefined || v.clientCa !== undefined, {
-    message: "clientCertificates needs clientCa",
-    path: ["clientCertificates"],
-  });
+);
 
-export const listener = z
-  .strictObject({
-    address: listenAddress().meta({
-      description:
-        "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
-    }),
-    tls: tls.optional().meta({ description: "Serve HTTPS." }),
-    http2: z
-      .literal(false, { error: (issue) => (issue.input === true ? `${notYet("http2")}; remove it` : undefined) })
-      .prefault(false)
-      .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
-    strict: z.boolean().prefault(false).meta({
-      description:
-        "Use the `node` engine: strictest parsing, HTTP/1.0, absolute-form targets, `OPTIONS *`. Slower than the default `uws` engine.",
-    }),
-    proxyProtocol: z.boolean().prefault(false).meta({
-      description:
-        "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
-    }),
-  })
-  .refine((v) => !(v.proxyProtocol && v.tls !== undefined && v.address.unixPath !== null), {
-    message: "proxyProtocol and tls do not go together on a Unix socket; remove one of them",
-    path: ["proxyProtocol"],
-  })
-  .transform((v) => ({
-    ...v.address,
-    strict: v.strict,
-    proxyProtocol: v.proxyProtocol,
-    certificates: v.tls === undefined ? null : v.tls.certificates,
-    clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
-  }));
+export const listener = once(() =>
+  z
+    .strictObject({
+      address: listenAddress().meta({
+        description:
+          "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
+      }),
+      tls: whenWritten(tls).meta({ description: "Serve HTTPS." }),
+      http2: z
+        .literal(false, { error: (issue) => (issue.input === true ? `${notYet("http2")}; remove it` : undefined) })
+        .prefault(false)
+        .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
+      strict: z.boolean().prefault(false).meta({
+        description:
+          "Use the `node` engine: strictest parsing, HTTP/1.0, absolute-form targets, `OPTIONS *`. Slower than the default `uws` engine.",
+      }),
+      proxyProtocol: z.boolean().prefault(false).meta({
+        description:
+          "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
+      }),
+    })
+    .refine((v) => !(v.proxyProtocol && v.tls !== undefined && v.address.unixPath !== null), {
+      message: "proxyProtocol and tls do not go together on a Unix socket; remove one of them",
+      path: ["proxyProtocol"],
+    })
+    .transform((v) => ({
+      ...v.address,
+      strict: v.strict,
+      proxyProtocol: v.proxyProtocol,
+      certificates: v.tls === undefined ? null : v.tls.certificates,
+      clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
+    })),
+);
 
-export type ListenerConfig = z.output<typeof listener>;
+export type ListenerConfig = z.output<ReturnType<typeof listener>>;
 
-export const listeners = z.array(listener).min(1).max(LISTENERS_MAX).meta({ description: "Where clients connect." });
+export const listeners = once(() => z.array(listener()).min(1).max(LISTENERS_MAX).meta({ description: "Where clients connect." }));

@@ -1,6 +1,6 @@
 // Owns the schema of the `redis` section: how the fleet's Redis is reached and how often instances reconcile with it. Must never connect.
 import * as z from "zod";
-import { name } from "../../base/schema.ts";
+import { name, once } from "../../base/schema.ts";
 import type { RedisNode, RedisSettings, RedisTopology } from "../../store/redis-settings.ts";
 import { parseListenAddress } from "./address.ts";
 import { count, pemFile, period } from "./fields.ts";
@@ -76,119 +76,127 @@ function decode(text: string): string | null {
   }
 }
 
-const url = z
-  .string()
-  .transform((text, ctx): RedisUrl => {
-    const parsed = parseRedisUrl(text);
-    if (parsed !== null) return parsed;
-    ctx.addIssue({ code: "custom", message: "expected redis://user:password@host:port/database, rediss://... for TLS, or unix:/path" });
-    return z.NEVER;
-  })
-  .meta({
-    description:
-      "One Redis: `redis://user:password@host:port/database`, `rediss://` for TLS, or `unix:/path`. `file:path` reads it from a file.",
-    examples: ["redis://10.0.0.7:6379", `\${REDIS_URL}`],
-  });
+const url = once(() =>
+  z
+    .string()
+    .transform((text, ctx): RedisUrl => {
+      const parsed = parseRedisUrl(text);
+      if (parsed !== null) return parsed;
+      ctx.addIssue({ code: "custom", message: "expected redis://user:password@host:port/database, rediss://... for TLS, or unix:/path" });
+      return z.NEVER;
+    })
+    .meta({
+      description:
+        "One Redis: `redis://user:password@host:port/database`, `rediss://` for TLS, or `unix:/path`. `file:path` reads it from a file.",
+      examples: ["redis://10.0.0.7:6379", `\${REDIS_URL}`],
+    }),
+);
 
-const sentinel = z
-  .strictObject({
-    name: z.string().min(1).max(256).meta({ description: "Name of the master that the sentinels watch." }),
-    nodes: nodes(SENTINEL_PORT).meta({ description: "Some of the sentinels; they tell of the others." }),
-    username: credential().optional().meta({ description: "For the sentinels themselves." }),
-    password: credential().optional().meta({ description: "For the sentinels themselves. `file:path` reads it from a file." }),
-  })
-  .meta({ description: "Redis behind Sentinel." });
+const sentinel = once(() =>
+  z
+    .strictObject({
+      name: z.string().min(1).max(256).meta({ description: "Name of the master that the sentinels watch." }),
+      nodes: nodes(SENTINEL_PORT).meta({ description: "Some of the sentinels; they tell of the others." }),
+      username: credential().optional().meta({ description: "For the sentinels themselves." }),
+      password: credential().optional().meta({ description: "For the sentinels themselves. `file:path` reads it from a file." }),
+    })
+    .meta({ description: "Redis behind Sentinel." }),
+);
 
 const PLAIN_TLS = { ca: null, cert: null, key: null, serverName: null, verify: true };
 
-const tls = z
-  .union(
-    [
-      z.boolean(),
-      z
-        .strictObject({
-          ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
-          cert: pemFile().optional().meta({ description: "PEM file: the client certificate." }),
-          key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
-          serverName: z.string().min(1).max(253).optional().meta({ description: "Name to verify, instead of the host." }),
-          insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify Redis's certificate: for tests only." }),
-        })
-        .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" }),
-    ],
-    { error: "expected true, false or a map" },
-  )
-  .transform((v) => {
-    if (typeof v === "boolean") return v ? PLAIN_TLS : null;
-    return {
-      ca: v.ca ?? null,
-      cert: v.cert ?? null,
-      key: v.key ?? null,
-      serverName: v.serverName ?? null,
-      verify: !v.insecureSkipVerify,
-    };
-  })
-  .meta({
-    description: "TLS to Redis and to the sentinels; `true` verifies by the system's authorities, which is what `rediss://` means too.",
-  });
+const tls = once(() =>
+  z
+    .union(
+      [
+        z.boolean(),
+        z
+          .strictObject({
+            ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
+            cert: pemFile().optional().meta({ description: "PEM file: the client certificate." }),
+            key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
+            serverName: z.string().min(1).max(253).optional().meta({ description: "Name to verify, instead of the host." }),
+            insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify Redis's certificate: for tests only." }),
+          })
+          .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" }),
+      ],
+      { error: "expected true, false or a map" },
+    )
+    .transform((v) => {
+      if (typeof v === "boolean") return v ? PLAIN_TLS : null;
+      return {
+        ca: v.ca ?? null,
+        cert: v.cert ?? null,
+        key: v.key ?? null,
+        serverName: v.serverName ?? null,
+        verify: !v.insecureSkipVerify,
+      };
+    })
+    .meta({
+      description: "TLS to Redis and to the sentinels; `true` verifies by the system's authorities, which is what `rediss://` means too.",
+    }),
+);
 
-export const redis = z
-  .strictObject({
-    url: url.optional(),
-    sentinel: sentinel.optional(),
-    cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; they tell of the others." }),
-    tls: tls.optional(),
-    username: credential().optional().meta({ description: "User of the ACL; may stand in the URL instead." }),
-    password: credential().optional().meta({ description: "Password; may stand in the URL instead. `file:path` reads it from a file." }),
-    database: count(0, 65_535).optional().meta({ description: "Number of the database; not with a cluster." }),
-    prefix: name().prefault("sluice").meta({ description: "In front of every key: fleets with different prefixes share nothing." }),
-    secret: z.string().min(16).max(4096).optional().meta({
+export const redis = once(() =>
+  z
+    .strictObject({
+      url: url().optional(),
+      sentinel: sentinel().optional(),
+      cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; they tell of the others." }),
+      tls: tls().optional(),
+      username: credential().optional().meta({ description: "User of the ACL; may stand in the URL instead." }),
+      password: credential().optional().meta({ description: "Password; may stand in the URL instead. `file:path` reads it from a file." }),
+      database: count(0, 65_535).optional().meta({ description: "Number of the database; not with a cluster." }),
+      prefix: name().prefault("sluice").meta({ description: "In front of every key: fleets with different prefixes share nothing." }),
+      secret: z.string().min(16).max(4096).optional().meta({
+        description:
+          "What callers' keys are hashed with before they go to Redis; equal in all instances. Default: derived from the password. `file:path` reads it from a file.",
+      }),
+      syncInterval: period({ min: SYNC_INTERVAL_MS_MIN, max: SYNC_INTERVAL_MS_MAX })
+        .prefault("100ms")
+        .meta({ description: "How often an instance tells what was spent here and learns what the fleet has spent." }),
+      commandTimeout: period({ max: 60_000 })
+        .prefault("500ms")
+        .meta({ description: "How long Redis may take to answer before the connection is given up. Requests never wait for it." }),
+      fleetSize: count(1, FLEET_SIZE_MAX).optional().meta({
+        description:
+          "Instances to expect: what `validate` computes with, and what an instance assumes until Redis has told it how many there are.",
+      }),
+    })
+    .transform((v, ctx): RedisConfig => {
+      const given = [v.url, v.sentinel, v.cluster].filter((each) => each !== undefined).length;
+      const topology = topologyOf(v);
+      if (given !== 1 || topology === null) {
+        ctx.addIssue({ code: "custom", message: "expected exactly one of url, sentinel and cluster" });
+        return z.NEVER;
+      }
+      const database = v.database ?? v.url?.database ?? 0;
+      if (v.cluster !== undefined && database !== 0)
+        ctx.addIssue({ code: "custom", path: ["database"], message: "a cluster has only database 0" });
+      return {
+        topology,
+        tls: v.tls === undefined && v.url?.tls === true ? PLAIN_TLS : (v.tls ?? null),
+        username: v.username ?? v.url?.username ?? null,
+        password: v.password ?? v.url?.password ?? null,
+        database,
+        prefix: v.prefix,
+        commandTimeoutMs: v.commandTimeout,
+        syncIntervalMs: v.syncInterval,
+        secret: v.secret ?? null,
+        fleetSize: v.fleetSize ?? null,
+      };
+    })
+    .optional()
+    .transform((value) => value ?? null)
+    .meta({
       description:
-        "What callers' keys are hashed with before they go to Redis; equal in all instances. Default: derived from the password. `file:path` reads it from a file.",
+        "The Redis that makes a fleet of several instances: limits in `fleet` and `strict` mode, and quotas, are shared through it. A change needs a restart.",
     }),
-    syncInterval: period({ min: SYNC_INTERVAL_MS_MIN, max: SYNC_INTERVAL_MS_MAX })
-      .prefault("100ms")
-      .meta({ description: "How often an instance tells what was spent here and learns what the fleet has spent." }),
-    commandTimeout: period({ max: 60_000 })
-      .prefault("500ms")
-      .meta({ description: "How long Redis may take to answer before the connection is given up. Requests never wait for it." }),
-    fleetSize: count(1, FLEET_SIZE_MAX).optional().meta({
-      description:
-        "Instances to expect: what `validate` computes with, and what an instance assumes until Redis has told it how many there are.",
-    }),
-  })
-  .transform((v, ctx): RedisConfig => {
-    const given = [v.url, v.sentinel, v.cluster].filter((each) => each !== undefined).length;
-    const topology = topologyOf(v);
-    if (given !== 1 || topology === null) {
-      ctx.addIssue({ code: "custom", message: "expected exactly one of url, sentinel and cluster" });
-      return z.NEVER;
-    }
-    const database = v.database ?? v.url?.database ?? 0;
-    if (v.cluster !== undefined && database !== 0)
-      ctx.addIssue({ code: "custom", path: ["database"], message: "a cluster has only database 0" });
-    return {
-      topology,
-      tls: v.tls === undefined && v.url?.tls === true ? PLAIN_TLS : (v.tls ?? null),
-      username: v.username ?? v.url?.username ?? null,
-      password: v.password ?? v.url?.password ?? null,
-      database,
-      prefix: v.prefix,
-      commandTimeoutMs: v.commandTimeout,
-      syncIntervalMs: v.syncInterval,
-      secret: v.secret ?? null,
-      fleetSize: v.fleetSize ?? null,
-    };
-  })
-  .optional()
-  .transform((value) => value ?? null)
-  .meta({
-    description:
-      "The Redis that makes a fleet of several instances: limits in `fleet` and `strict` mode, and quotas, are shared through it. A change needs a restart.",
-  });
+);
 
 function topologyOf(v: {
   readonly url?: RedisUrl | undefined;
-  readonly sentinel?: z.output<typeof sentinel> | undefined;
+  readonly sentinel?: z.output<ReturnType<typeof sentinel>> | undefined;
   readonly cluster?: readonly RedisNode[] | undefined;
 }): RedisTopology | null {
   if (v.url !== undefined) return v.url.topology;

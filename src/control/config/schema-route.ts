@@ -1,6 +1,6 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
-import { headerName, name, size } from "../../base/schema.ts";
+import { headerName, name, once, size, whenWritten } from "../../base/schema.ts";
 import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan, ValueMatch } from "../../plan/plan.ts";
@@ -14,137 +14,149 @@ const SPLIT_MAX = 32;
 type Condition = { kind: "exact" | "prefix" | "regex"; value: string } | { kind: "present" };
 
 /** A plain text is exact; else exactly one of prefix, regex, present. */
-const condition = z
-  .union([
-    z.string().max(1024),
-    z.strictObject({
-      prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
-      regex: z.string().min(1).max(1024).optional().meta({
-        description:
-          "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
+const condition = once(() =>
+  z
+    .union([
+      z.string().max(1024),
+      z.strictObject({
+        prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
+        regex: z.string().min(1).max(1024).optional().meta({
+          description:
+            "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
+        }),
+        present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
       }),
-      present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
-    }),
-  ])
-  .transform((value, ctx): Condition => {
-    if (typeof value === "string") return { kind: "exact", value };
-    const { prefix, regex, present } = value;
-    if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1) {
-      ctx.addIssue({ code: "custom", message: "expected a text, or exactly one of prefix, regex and present" });
+    ])
+    .transform((value, ctx): Condition => {
+      if (typeof value === "string") return { kind: "exact", value };
+      const { prefix, regex, present } = value;
+      if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1) {
+        ctx.addIssue({ code: "custom", message: "expected a text, or exactly one of prefix, regex and present" });
+        return z.NEVER;
+      }
+      if (prefix !== undefined) return { kind: "prefix", value: prefix };
+      if (regex === undefined) return { kind: "present" };
+      const problem = patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
+      if (problem === null) return { kind: "regex", value: regex };
+      ctx.addIssue({ code: "custom", message: problem, path: ["regex"] });
       return z.NEVER;
-    }
-    if (prefix !== undefined) return { kind: "prefix", value: prefix };
-    if (regex === undefined) return { kind: "present" };
-    const problem = patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
-    if (problem === null) return { kind: "regex", value: regex };
-    ctx.addIssue({ code: "custom", message: problem, path: ["regex"] });
-    return z.NEVER;
-  });
+    }),
+);
 
 const conditions = (key: z.ZodType<string, string>) =>
   z
-    .record(key, condition)
+    .record(key, condition())
     .refine((record) => Object.keys(record).length <= CONDITIONS_MAX, `expected at most ${CONDITIONS_MAX} conditions`)
     .transform((record): ValueMatch[] => Object.entries(record).map(([key, value]) => ({ name: key, ...value })))
     .prefault({});
 
-const match = z
-  .strictObject({
-    hosts: z
-      .array(hostPattern())
-      .max(HOSTS_MAX)
-      .prefault([])
-      .meta({ description: "Any of these hosts; `*.example.com` is any name below. Empty: any host." }),
-    path: pathPattern()
-      .prefault("/**")
-      .meta({
-        description: "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest.",
-        examples: ["/users/{id}", "/static/**"],
+const match = once(() =>
+  z
+    .strictObject({
+      hosts: z
+        .array(hostPattern())
+        .max(HOSTS_MAX)
+        .prefault([])
+        .meta({ description: "Any of these hosts; `*.example.com` is any name below. Empty: any host." }),
+      path: pathPattern()
+        .prefault("/**")
+        .meta({
+          description: "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest.",
+          examples: ["/users/{id}", "/static/**"],
+        }),
+      methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
+      headers: conditions(headerName()).meta({
+        description: "All of these request headers: name to text (exact), `{prefix}`, `{regex}` or `{present: true}`.",
       }),
-    methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
-    headers: conditions(headerName()).meta({
-      description: "All of these request headers: name to text (exact), `{prefix}`, `{regex}` or `{present: true}`.",
-    }),
-    query: conditions(z.string().min(1).max(256)).meta({ description: "All of these query parameters, in the same forms." }),
-    client: z
-      .enum(["mobile", "desktop", "bot"])
-      .optional()
-      .meta({ description: "Type of client, by User-Agent and Sec-CH-UA-Mobile: a hint, never a permission." }),
-  })
-  .transform((v) => ({
-    hosts: [...new Set(v.hosts)],
-    path: v.path,
-    methods: [...new Set(v.methods)].sort(),
-    headers: v.headers,
-    query: v.query,
-    client: v.client ?? null,
-  }));
+      query: conditions(z.string().min(1).max(256)).meta({ description: "All of these query parameters, in the same forms." }),
+      client: z
+        .enum(["mobile", "desktop", "bot"])
+        .optional()
+        .meta({ description: "Type of client, by User-Agent and Sec-CH-UA-Mobile: a hint, never a permission." }),
+    })
+    .transform((v) => ({
+      hosts: [...new Set(v.hosts)],
+      path: v.path,
+      methods: [...new Set(v.methods)].sort(),
+      headers: v.headers,
+      query: v.query,
+      client: v.client ?? null,
+    })),
+);
 
 const ACCESS_LOG = "Write a line to the access log for each request.";
 const WEB_SOCKET = "Allow upgrades to WebSocket.";
 
-const settings = {
-  timeouts: routeTimeouts.optional().meta({ description: "Overrides of the upstream's timeouts." }),
-  limits: z
-    .strictObject({ bodyBytes: size().optional().meta({ description: "Largest request body of this route." }) })
-    .optional()
-    .meta({ description: "Overrides of the instance's limits." }),
+const routeLimits = once(() =>
+  z.strictObject({ bodyBytes: size().optional().meta({ description: "Largest request body of this route." }) }),
+);
+
+const settings = once(() => ({
+  timeouts: whenWritten(routeTimeouts).meta({ description: "Overrides of the upstream's timeouts." }),
+  limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: z.boolean().prefault(true).meta({ description: WEB_SOCKET }),
-};
+}));
 
-const upstreamName = name().meta({ description: "Name of an upstream." });
+const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
 
-const ownKeys = {
-  name: name().meta({ description: "Unique; stands in logs and metrics." }),
-  match: match.meta({ description: "Which requests it is for. Order in the file never matters: the more specific route wins." }),
-  to: upstreamName.optional().meta({ description: "The upstream it goes to." }),
-  weighted: z
-    .array(z.strictObject({ upstream: upstreamName, weight: weight().meta({ description: "Share relative to the others; 0 for none." }) }))
+const weighted = once(() =>
+  z
+    .array(
+      z.strictObject({ upstream: upstreamName(), weight: weight().meta({ description: "Share relative to the others; 0 for none." }) }),
+    )
     .min(1)
-    .max(SPLIT_MAX)
-    .optional()
-    .meta({ description: "Instead of `to`: split by weight." }),
-  mirror: z
+    .max(SPLIT_MAX),
+);
+
+const mirror = once(() =>
+  z.strictObject({
+    upstream: upstreamName(),
+    percent: z.number().min(0).max(100).prefault(100).meta({ description: "Share of the requests, 0 to 100." }),
+  }),
+);
+
+const ownKeys = once(() => ({
+  name: name().meta({ description: "Unique; stands in logs and metrics." }),
+  match: match().meta({ description: "Which requests it is for. Order in the file never matters: the more specific route wins." }),
+  to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
+  weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
+  mirror: whenWritten(mirror).meta({
+    description:
+      "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
+  }),
+}));
+
+const policies = once(() => Object.fromEntries(POLICY_SCHEMAS.map(({ key, schema }) => [key, whenWritten(schema)])));
+
+const fixed = once(() => z.strictObject({ ...ownKeys(), ...settings() }));
+
+/** One route, as written with the defaults merged in. Read its output with {@link routeOf}. */
+export const route = once(() => z.strictObject({ ...ownKeys(), ...settings(), ...policies() }));
+
+/** What may stand under `defaults`: everything but what makes a route itself. Nothing is filled in here: the route's own defaults come after. */
+export const defaults = once(() =>
+  z
     .strictObject({
-      upstream: upstreamName,
-      percent: z.number().min(0).max(100).prefault(100).meta({ description: "Share of the requests, 0 to 100." }),
+      ...settings(),
+      accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
+      webSocket: z.boolean().optional().meta({ description: WEB_SOCKET }),
+      ...policies(),
     })
     .optional()
     .meta({
-      description:
-        "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
+      description: "Merged under every route: maps key by key, the route wins; `key: null` in a route takes a default away.",
     }),
-};
+);
 
-const policies = Object.fromEntries(POLICY_SCHEMAS.map(({ key, schema }) => [key, schema.optional()]));
-
-const fixed = z.strictObject({ ...ownKeys, ...settings });
-
-/** One route, as written with the defaults merged in. Read its output with {@link routeOf}. */
-export const route = z.strictObject({ ...ownKeys, ...settings, ...policies });
-
-/** What may stand under `defaults`: everything but what makes a route itself. Nothing is filled in here: the route's own defaults come after. */
-export const defaults = z
-  .strictObject({
-    ...settings,
-    accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
-    webSocket: z.boolean().optional().meta({ description: WEB_SOCKET }),
-    ...policies,
-  })
-  .optional()
-  .meta({
-    description: "Merged under every route: maps key by key, the route wins; `key: null` in a route takes a default away.",
-  });
-
-export interface RouteConfig extends z.output<typeof fixed> {
+export interface RouteConfig extends z.output<ReturnType<typeof fixed>> {
   /** In the registry's order. */
   readonly policies: readonly PolicyPlan[];
 }
 
 /** Splits the schema's flat output into the route proper and its policies. */
 export function routeOf(output: unknown): RouteConfig {
-  const flat = output as z.output<typeof fixed> & Record<string, unknown>; // output of `route`, whose policy keys have no static type
+  const flat = output as z.output<ReturnType<typeof fixed>> & Record<string, unknown>; // output of `route`, whose policy keys have no static type
   const plans: PolicyPlan[] = [];
   for (const { key } of POLICY_SCHEMAS) if (flat[key] !== undefined) plans.push({ name: key, config: flat[key] });
   return {
@@ -164,4 +176,4 @@ export function routeOf(output: unknown): RouteConfig {
 /** Routes of one instance. */
 export const ROUTES_MAX = 100_000;
 
-export const routes = z.array(route).min(1).max(ROUTES_MAX).meta({ description: "What is served." });
+export const routes = once(() => z.array(route()).min(1).max(ROUTES_MAX).meta({ description: "What is served." }));

@@ -1,6 +1,6 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
 import * as z from "zod";
-import { fraction, headerName, size } from "../../base/schema.ts";
+import { fraction, headerName, once, size, whenWritten } from "../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
 import { breaker } from "./schema-breaker.ts";
@@ -12,63 +12,69 @@ export const WEIGHT_MAX = 10_000;
 
 export const weight = () => count(0, WEIGHT_MAX).prefault(1);
 
-const target = z.strictObject({
-  url: targetUrl().meta({
-    description: "Scheme, host and port; a name is looked up again when its TTL ends; `+srv` looks up SRV records.",
+const target = once(() =>
+  z.strictObject({
+    url: targetUrl().meta({
+      description: "Scheme, host and port; a name is looked up again when its TTL ends; `+srv` looks up SRV records.",
+    }),
+    weight: weight().meta({ description: "Share of the traffic relative to the other targets; 0 takes it out." }),
   }),
-  weight: weight().meta({ description: "Share of the traffic relative to the other targets; 0 takes it out." }),
-});
+);
 
-const hashOn = z
-  .union([
-    z.enum(["ip", "path"]),
-    z.strictObject({
-      header: headerName().optional().meta({ description: "The value of this request header." }),
-      cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
-      query: z.string().min(1).max(256).optional().meta({ description: "The value of this query parameter." }),
-    }),
-  ])
-  .transform((value, ctx): HashOn => {
-    if (typeof value === "string") return { kind: value };
-    const { header, cookie, query } = value;
-    const given = [header, cookie, query].filter((v) => v !== undefined).length;
-    if (given === 1 && header !== undefined) return { kind: "header", name: header };
-    if (given === 1 && cookie !== undefined) return { kind: "cookie", name: cookie };
-    if (given === 1 && query !== undefined) return { kind: "query", name: query };
-    ctx.addIssue({ code: "custom", message: "expected exactly one of header, cookie and query" });
-    return z.NEVER;
-  })
-  .meta({
-    description:
-      "What requests with the same target have in common (balance: hash): `ip`, `path`, `{header: name}`, `{cookie: name}` or `{query: name}`.",
-  });
-
-const pool = z
-  .strictObject({
-    client: z.enum(["http1", "undici"]).prefault("http1").meta({
-      description: "Who speaks to the target: the gateway's own `http1` client (default), or `undici`.",
-    }),
-    connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
-    pipelining: count(1, 64).prefault(1).meta({
+const hashOn = once(() =>
+  z
+    .union([
+      z.enum(["ip", "path"]),
+      z.strictObject({
+        header: headerName().optional().meta({ description: "The value of this request header." }),
+        cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
+        query: z.string().min(1).max(256).optional().meta({ description: "The value of this query parameter." }),
+      }),
+    ])
+    .transform((value, ctx): HashOn => {
+      if (typeof value === "string") return { kind: value };
+      const { header, cookie, query } = value;
+      const given = [header, cookie, query].filter((v) => v !== undefined).length;
+      if (given === 1 && header !== undefined) return { kind: "header", name: header };
+      if (given === 1 && cookie !== undefined) return { kind: "cookie", name: cookie };
+      if (given === 1 && query !== undefined) return { kind: "query", name: query };
+      ctx.addIssue({ code: "custom", message: "expected exactly one of header, cookie and query" });
+      return z.NEVER;
+    })
+    .meta({
       description:
-        "GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
+        "What requests with the same target have in common (balance: hash): `ip`, `path`, `{header: name}`, `{cookie: name}` or `{query: name}`.",
     }),
-    keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
-    queue: count(0, 1_000_000)
-      .prefault(1024)
-      .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
-  })
-  .transform(
-    (v): PoolPlan => ({
-      client: v.client,
-      connections: v.connections,
-      pipelining: v.pipelining,
-      keepAliveMs: v.keepAlive,
-      queue: v.queue,
-    }),
-  )
-  .prefault({})
-  .meta({ description: "Connections to the targets." });
+);
+
+const pool = once(() =>
+  z
+    .strictObject({
+      client: z.enum(["http1", "undici"]).prefault("http1").meta({
+        description: "Who speaks to the target: the gateway's own `http1` client (default), or `undici`.",
+      }),
+      connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
+      pipelining: count(1, 64).prefault(1).meta({
+        description:
+          "GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
+      }),
+      keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
+      queue: count(0, 1_000_000)
+        .prefault(1024)
+        .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
+    })
+    .transform(
+      (v): PoolPlan => ({
+        client: v.client,
+        connections: v.connections,
+        pipelining: v.pipelining,
+        keepAliveMs: v.keepAlive,
+        queue: v.queue,
+      }),
+    )
+    .prefault({})
+    .meta({ description: "Connections to the targets." }),
+);
 
 const TIMEOUT_DOCS = {
   connect: "To establish a connection, TLS included.",
@@ -78,173 +84,193 @@ const TIMEOUT_DOCS = {
     "From the request's last byte to the head of the response, retries included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none.",
 } as const;
 
-const timeouts = z
-  .strictObject({
-    connect: period().prefault("1s").meta({ description: TIMEOUT_DOCS.connect }),
-    response: period().prefault("5s").meta({ description: TIMEOUT_DOCS.response }),
-    idle: period().prefault("30s").meta({ description: TIMEOUT_DOCS.idle }),
-    total: period({ min: 0 }).prefault("15s").meta({ description: TIMEOUT_DOCS.total }),
-  })
-  .transform((v) => ({ connectMs: v.connect, responseMs: v.response, idleMs: v.idle, totalMs: v.total }))
-  .prefault({})
-  .meta({ description: "How long to wait for the upstream." });
+const timeouts = once(() =>
+  z
+    .strictObject({
+      connect: period().prefault("1s").meta({ description: TIMEOUT_DOCS.connect }),
+      response: period().prefault("5s").meta({ description: TIMEOUT_DOCS.response }),
+      idle: period().prefault("30s").meta({ description: TIMEOUT_DOCS.idle }),
+      total: period({ min: 0 }).prefault("15s").meta({ description: TIMEOUT_DOCS.total }),
+    })
+    .transform((v) => ({ connectMs: v.connect, responseMs: v.response, idleMs: v.idle, totalMs: v.total }))
+    .prefault({})
+    .meta({ description: "How long to wait for the upstream." }),
+);
 
 /** A route's overrides: only what is written. */
-export const routeTimeouts = z
-  .strictObject({
-    connect: period().optional().meta({ description: TIMEOUT_DOCS.connect }),
-    response: period().optional().meta({ description: TIMEOUT_DOCS.response }),
-    idle: period().optional().meta({ description: TIMEOUT_DOCS.idle }),
-    total: period({ min: 0 }).optional().meta({ description: TIMEOUT_DOCS.total }),
-  })
-  .transform((v) => ({
-    ...(v.connect === undefined ? {} : { connectMs: v.connect }),
-    ...(v.response === undefined ? {} : { responseMs: v.response }),
-    ...(v.idle === undefined ? {} : { idleMs: v.idle }),
-    ...(v.total === undefined ? {} : { totalMs: v.total }),
-  }));
+export const routeTimeouts = once(() =>
+  z
+    .strictObject({
+      connect: period().optional().meta({ description: TIMEOUT_DOCS.connect }),
+      response: period().optional().meta({ description: TIMEOUT_DOCS.response }),
+      idle: period().optional().meta({ description: TIMEOUT_DOCS.idle }),
+      total: period({ min: 0 }).optional().meta({ description: TIMEOUT_DOCS.total }),
+    })
+    .transform((v) => ({
+      ...(v.connect === undefined ? {} : { connectMs: v.connect }),
+      ...(v.response === undefined ? {} : { responseMs: v.response }),
+      ...(v.idle === undefined ? {} : { idleMs: v.idle }),
+      ...(v.total === undefined ? {} : { totalMs: v.total }),
+    })),
+);
 
-const retryCondition = z
-  .union([z.enum(["connect-failure", "reset", "timeout"]), count(400, 599)], {
-    error: "expected connect-failure, reset, timeout or a status from 400 to 599",
-  })
-  .transform((value): RetryCondition => value);
+const retryCondition = once(() =>
+  z
+    .union([z.enum(["connect-failure", "reset", "timeout"]), count(400, 599)], {
+      error: "expected connect-failure, reset, timeout or a status from 400 to 599",
+    })
+    .transform((value): RetryCondition => value),
+);
 
-const retry = z
-  .strictObject({
-    attempts: count(0, 10).prefault(2).meta({ description: "Further attempts after the first; 0 for none." }),
-    on: z.array(retryCondition).max(50).prefault(["connect-failure", "reset"]).meta({
+const retry = once(() =>
+  z
+    .strictObject({
+      attempts: count(0, 10).prefault(2).meta({ description: "Further attempts after the first; 0 for none." }),
+      on: z.array(retryCondition()).max(50).prefault(["connect-failure", "reset"]).meta({
+        description:
+          "What is tried again: `connect-failure`, `reset` (the connection broke before a response), `timeout` (connect or response), or a status. As in nginx, an answer of the service is passed on unless its status is listed.",
+      }),
+      backoff: z
+        .strictObject({
+          base: period({ min: 0 }).prefault("25ms").meta({ description: "Upper bound of the first pause; it doubles each time." }),
+          max: period({ min: 0 }).prefault("250ms").meta({ description: "Upper bound of any pause." }),
+        })
+        .prefault({})
+        .meta({ description: "Exponential, with full jitter." }),
+      budget: fraction().prefault("20%").meta({ description: "Retries as a share of requests, so that retries never multiply an outage." }),
+      nonIdempotent: z
+        .boolean()
+        .prefault(false)
+        .meta({ description: "Retry POST and PATCH too, even when something may have been sent: only for services that tolerate it." }),
+      bufferBytes: size()
+        .prefault("64KiB")
+        .meta({ description: "Largest request body kept for another attempt; a larger one is sent once." }),
+    })
+    .transform(
+      (v): RetryPlan => ({
+        attempts: v.attempts,
+        on: [...new Set(v.on)],
+        backoffBaseMs: v.backoff.base,
+        backoffMaxMs: v.backoff.max,
+        budget: v.budget,
+        nonIdempotent: v.nonIdempotent,
+        bufferBytes: v.bufferBytes,
+      }),
+    )
+    .prefault({})
+    .meta({
       description:
-        "What is tried again: `connect-failure`, `reset` (the connection broke before a response), `timeout` (connect or response), or a status. As in nginx, an answer of the service is passed on unless its status is listed.",
+        "Further attempts: for idempotent requests, or where nothing was sent. Never to the same target while another is healthy.",
     }),
-    backoff: z
-      .strictObject({
-        base: period({ min: 0 }).prefault("25ms").meta({ description: "Upper bound of the first pause; it doubles each time." }),
-        max: period({ min: 0 }).prefault("250ms").meta({ description: "Upper bound of any pause." }),
-      })
-      .prefault({})
-      .meta({ description: "Exponential, with full jitter." }),
-    budget: fraction().prefault("20%").meta({ description: "Retries as a share of requests, so that retries never multiply an outage." }),
-    nonIdempotent: z
-      .boolean()
-      .prefault(false)
-      .meta({ description: "Retry POST and PATCH too, even when something may have been sent: only for services that tolerate it." }),
-    bufferBytes: size()
-      .prefault("64KiB")
-      .meta({ description: "Largest request body kept for another attempt; a larger one is sent once." }),
-  })
-  .transform(
-    (v): RetryPlan => ({
-      attempts: v.attempts,
-      on: [...new Set(v.on)],
-      backoffBaseMs: v.backoff.base,
-      backoffMaxMs: v.backoff.max,
-      budget: v.budget,
-      nonIdempotent: v.nonIdempotent,
-      bufferBytes: v.bufferBytes,
+);
+
+const activeHealth = once(() =>
+  z
+    .strictObject({
+      path: z
+        .string()
+        .regex(/^\/[\x21-\x22\x24-\x7e]*$/, "expected a path that starts with /")
+        .prefault("/healthz")
+        .meta({ description: "Asked with GET." }),
+      interval: period().prefault("5s").meta({ description: "Between two probes of a target." }),
+      timeout: period().prefault("1s").meta({ description: "A probe that takes longer failed." }),
+      healthyAfter: count(1, 100).prefault(2).meta({ description: "Successes in a row after which a target is used again." }),
+      unhealthyAfter: count(1, 100).prefault(3).meta({ description: "Failures in a row after which a target is no longer used." }),
+      expect: statusRange().prefault("200-299").meta({ description: "Status of a healthy target." }),
+    })
+    .transform((v) => ({
+      path: v.path,
+      intervalMs: v.interval,
+      timeoutMs: v.timeout,
+      healthyAfter: v.healthyAfter,
+      unhealthyAfter: v.unhealthyAfter,
+      statusMin: v.expect.min,
+      statusMax: v.expect.max,
+    })),
+);
+
+const passiveHealth = once(() =>
+  z
+    .strictObject({
+      consecutiveFailures: count(1, 10_000).prefault(5).meta({ description: "Failed requests in a row after which a target is ejected." }),
+      ejectFor: period().prefault("30s").meta({ description: "How long; longer each time it happens again." }),
+      maxEjected: fraction().prefault("50%").meta({ description: "Largest share of the targets that may be ejected at once." }),
+    })
+    .transform((v) => ({ consecutiveFailures: v.consecutiveFailures, ejectForMs: v.ejectFor, maxEjected: v.maxEjected })),
+);
+
+const health = once(() =>
+  z
+    .strictObject({
+      active: whenWritten(activeHealth).meta({ description: "Probes sent by the primary; off unless present." }),
+      passive: z
+        .union([z.literal(false), passiveHealth()], { error: "expected a map, or false" })
+        .prefault({})
+        .transform((v) => (v === false ? null : v))
+        .meta({ description: "Watching real traffic; on unless `false`." }),
+    })
+    .transform((v) => ({ active: v.active ?? null, passive: v.passive }))
+    .prefault({})
+    .meta({ description: "How unhealthy targets are found." }),
+);
+
+const tls = once(() =>
+  z
+    .strictObject({
+      ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
+      cert: pemFile().optional().meta({ description: "PEM file: the client certificate (mTLS)." }),
+      key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
+      serverName: z
+        .string()
+        .min(1)
+        .max(253)
+        .optional()
+        .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
+      insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
+    })
+    .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" })
+    .transform((v) => ({
+      ca: v.ca ?? null,
+      cert: v.cert ?? null,
+      key: v.key ?? null,
+      serverName: v.serverName ?? null,
+      verify: !v.insecureSkipVerify,
+    })),
+);
+
+export const upstream = once(() =>
+  z
+    .strictObject({
+      protocol: z
+        .literal("http", { error: (issue) => (issue.input === "grpc" ? notYet("protocol: grpc") : undefined) })
+        .prefault("http")
+        .meta({ description: "Reserved: other protocols come in a later version." }),
+      targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
+      balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
+        description:
+          "How a target is chosen; `least-request` takes the less busy of two at random, `hash` is consistent with bounded load.",
+      }),
+      hashOn: whenWritten(hashOn),
+      slowStart: period({ min: 0 })
+        .prefault("0")
+        .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
+      pool: pool(),
+      timeouts: timeouts(),
+      retry: retry(),
+      health: health(),
+      breaker: whenWritten(breaker),
+      tls: whenWritten(tls).meta({ description: "For https targets." }),
+      preserveHost: z.boolean().prefault(false).meta({ description: "Send the client's Host upstream instead of the target's." }),
+      deadlineHeader: z
+        .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
+        .transform((v) => (v === false ? null : v))
+        .prefault("x-request-deadline-ms")
+        .meta({ description: "Header that tells the service how many milliseconds are left; `false` for none." }),
+    })
+    .refine((v) => (v.balance === "hash") === (v.hashOn !== undefined), {
+      message: "`balance: hash` and `hashOn` go together",
+      path: ["hashOn"],
     }),
-  )
-  .prefault({})
-  .meta({
-    description: "Further attempts: for idempotent requests, or where nothing was sent. Never to the same target while another is healthy.",
-  });
+);
 
-const activeHealth = z
-  .strictObject({
-    path: z
-      .string()
-      .regex(/^\/[\x21-\x22\x24-\x7e]*$/, "expected a path that starts with /")
-      .prefault("/healthz")
-      .meta({ description: "Asked with GET." }),
-    interval: period().prefault("5s").meta({ description: "Between two probes of a target." }),
-    timeout: period().prefault("1s").meta({ description: "A probe that takes longer failed." }),
-    healthyAfter: count(1, 100).prefault(2).meta({ description: "Successes in a row after which a target is used again." }),
-    unhealthyAfter: count(1, 100).prefault(3).meta({ description: "Failures in a row after which a target is no longer used." }),
-    expect: statusRange().prefault("200-299").meta({ description: "Status of a healthy target." }),
-  })
-  .transform((v) => ({
-    path: v.path,
-    intervalMs: v.interval,
-    timeoutMs: v.timeout,
-    healthyAfter: v.healthyAfter,
-    unhealthyAfter: v.unhealthyAfter,
-    statusMin: v.expect.min,
-    statusMax: v.expect.max,
-  }));
-
-const passiveHealth = z
-  .strictObject({
-    consecutiveFailures: count(1, 10_000).prefault(5).meta({ description: "Failed requests in a row after which a target is ejected." }),
-    ejectFor: period().prefault("30s").meta({ description: "How long; longer each time it happens again." }),
-    maxEjected: fraction().prefault("50%").meta({ description: "Largest share of the targets that may be ejected at once." }),
-  })
-  .transform((v) => ({ consecutiveFailures: v.consecutiveFailures, ejectForMs: v.ejectFor, maxEjected: v.maxEjected }));
-
-const health = z
-  .strictObject({
-    active: activeHealth.optional().meta({ description: "Probes sent by the primary; off unless present." }),
-    passive: z
-      .union([z.literal(false), passiveHealth], { error: "expected a map, or false" })
-      .prefault({})
-      .transform((v) => (v === false ? null : v))
-      .meta({ description: "Watching real traffic; on unless `false`." }),
-  })
-  .transform((v) => ({ active: v.active ?? null, passive: v.passive }))
-  .prefault({})
-  .meta({ description: "How unhealthy targets are found." });
-
-const tls = z
-  .strictObject({
-    ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
-    cert: pemFile().optional().meta({ description: "PEM file: the client certificate (mTLS)." }),
-    key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
-    serverName: z
-      .string()
-      .min(1)
-      .max(253)
-      .optional()
-      .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
-    insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
-  })
-  .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" })
-  .transform((v) => ({
-    ca: v.ca ?? null,
-    cert: v.cert ?? null,
-    key: v.key ?? null,
-    serverName: v.serverName ?? null,
-    verify: !v.insecureSkipVerify,
-  }));
-
-export const upstream = z
-  .strictObject({
-    protocol: z
-      .literal("http", { error: (issue) => (issue.input === "grpc" ? notYet("protocol: grpc") : undefined) })
-      .prefault("http")
-      .meta({ description: "Reserved: other protocols come in a later version." }),
-    targets: z.array(target).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
-    balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
-      description: "How a target is chosen; `least-request` takes the less busy of two at random, `hash` is consistent with bounded load.",
-    }),
-    hashOn: hashOn.optional(),
-    slowStart: period({ min: 0 })
-      .prefault("0")
-      .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
-    pool,
-    timeouts,
-    retry,
-    health,
-    breaker: breaker.optional(),
-    tls: tls.optional().meta({ description: "For https targets." }),
-    preserveHost: z.boolean().prefault(false).meta({ description: "Send the client's Host upstream instead of the target's." }),
-    deadlineHeader: z
-      .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
-      .transform((v) => (v === false ? null : v))
-      .prefault("x-request-deadline-ms")
-      .meta({ description: "Header that tells the service how many milliseconds are left; `false` for none." }),
-  })
-  .refine((v) => (v.balance === "hash") === (v.hashOn !== undefined), {
-    message: "`balance: hash` and `hashOn` go together",
-    path: ["hashOn"],
-  });
-
-export type UpstreamConfig = z.output<typeof upstream>;
+export type UpstreamConfig = z.output<ReturnType<typeof upstream>>;

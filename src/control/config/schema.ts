@@ -1,7 +1,7 @@
 // Owns the root of the one schema from which types, validation, JSON Schema and reference docs are made.
 // Must never read files or the environment.
 import * as z from "zod";
-import { name } from "../../base/schema.ts";
+import { name, once } from "../../base/schema.ts";
 import { trustedProxy } from "./fields.ts";
 import type { RedisConsumerSet } from "./redis-consumers.ts";
 import { auth } from "./schema-auth.ts";
@@ -17,18 +17,22 @@ import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 export const UPSTREAMS_MAX = 10_000;
 const TRUSTED_PROXIES_MAX = 1000;
 
-const version = z.literal(1, { error: "expected version: 1" }).meta({ description: "Version of this format." });
+const version = once(() => z.literal(1, { error: "expected version: 1" }).meta({ description: "Version of this format." }));
 
-const trustedProxies = z.array(trustedProxy()).max(TRUSTED_PROXIES_MAX).prefault([]).meta({
-  description:
-    "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed; `unix` stands for whoever connects over a Unix socket.",
-});
+const trustedProxies = once(() =>
+  z.array(trustedProxy()).max(TRUSTED_PROXIES_MAX).prefault([]).meta({
+    description:
+      "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed; `unix` stands for whoever connects over a Unix socket.",
+  }),
+);
 
-const upstreams = z
-  .record(name(), upstream)
-  .refine((record) => Object.keys(record).length <= UPSTREAMS_MAX, `expected at most ${UPSTREAMS_MAX} upstreams`)
-  .prefault({})
-  .meta({ description: "Named groups of targets." });
+export const upstreams = once(() =>
+  z
+    .record(name(), upstream())
+    .refine((record) => Object.keys(record).length <= UPSTREAMS_MAX, `expected at most ${UPSTREAMS_MAX} upstreams`)
+    .prefault({})
+    .meta({ description: "Named groups of targets." }),
+);
 
 /** Sections that stand on their own: each is parsed alone, so that a mistake in one hides none in another. */
 export const SECTIONS = {
@@ -51,9 +55,20 @@ export const SECTIONS = {
 } as const;
 
 /** The whole file. */
-export const configSchema = z.strictObject({ ...SECTIONS, upstreams, defaults, routes });
+export const configSchema = once(() =>
+  z.strictObject({
+    ...(Object.fromEntries(Object.entries(SECTIONS).map(([key, schema]) => [key, schema()])) as SectionSchemas),
+    upstreams: upstreams(),
+    defaults: defaults(),
+    routes: routes(),
+  }),
+);
 
-type Sections = { readonly [K in keyof typeof SECTIONS]: z.output<(typeof SECTIONS)[K]> };
+/** Keys of the whole file. */
+export const CONFIG_KEYS: readonly string[] = [...Object.keys(SECTIONS), "upstreams", "defaults", "routes"];
+
+type SectionSchemas = { readonly [K in keyof typeof SECTIONS]: ReturnType<(typeof SECTIONS)[K]> };
+type Sections = { readonly [K in keyof typeof SECTIONS]: z.output<SectionSchemas[K]> };
 
 /** One named upstream. */
 export interface NamedUpstream extends UpstreamConfig {

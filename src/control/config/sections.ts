@@ -1,14 +1,15 @@
 // Owns reading the tree section by section, upstream by upstream and route by route, so that one mistake hides no other.
 import type { z } from "zod";
+import { name as nameSchema } from "../../base/schema.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan } from "../../plan/plan.ts";
 import type { ConfigFiles } from "./files.ts";
-import { IS_REQUIRED, issueMessage, meantKeys, problemsOf } from "./issues.ts";
+import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
 import { type Located, type LocatedMap, overlay, positionAt } from "./located.ts";
 import { parseAt } from "./parse.ts";
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
-import { type Config, configSchema, type NamedUpstream, SECTIONS } from "./schema.ts";
-import { defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
+import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
+import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
 /** What could be read, whatever else is wrong: what the cross-checks look at. */
@@ -34,7 +35,7 @@ export function readSections(
   const problems: ConfigProblem[] = [...problemsOf(unknown, root, []), ...defaultsProblems(root)];
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
-    const parsed = parseAt(schema, root, [key]);
+    const parsed = parseAt(schema(), root, [key]);
     if ("value" in parsed) sections[key] = parsed.value;
     else problems.push(...parsed.problems);
   }
@@ -71,16 +72,14 @@ function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
 const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
 
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
-  const parsed = configSchema.safeParse(Object.fromEntries([...root.entries.keys()].map((key) => [key, undefined])), {
-    error: issueMessage,
-  });
-  return parsed.success ? [] : parsed.error.issues.filter((issue) => issue.code === "unrecognized_keys" && issue.path.length === 0);
+  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key));
+  return unknown.length === 0 ? [] : [unknownKeysIssue(unknown, CONFIG_KEYS)];
 }
 
 /** What is wrong with the defaults by themselves. Keys that are missing may come from the routes. */
 function defaultsProblems(root: LocatedMap): ConfigProblem[] {
   if (!root.entries.has("defaults")) return [];
-  const parsed = parseAt(defaults, root, ["defaults"]);
+  const parsed = parseAt(defaults(), root, ["defaults"]);
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
@@ -91,14 +90,14 @@ function readUpstreams(
 ): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
   const node = root.entries.get("upstreams")?.node;
   if (node?.kind !== "map") {
-    const parsed = parseAt(configSchema.shape.upstreams, root, ["upstreams"]);
+    const parsed = parseAt(allUpstreams(), root, ["upstreams"]);
     if (!("value" in parsed)) problems.push(...parsed.problems);
     return { upstreams: [], upstreamNames: [] };
   }
   const names = parseNames(node, problems);
   const upstreams: NamedUpstream[] = [];
   for (const name of names) {
-    const parsed = parseAt(upstream, root, ["upstreams", name]);
+    const parsed = parseAt(upstream(), root, ["upstreams", name]);
     if ("value" in parsed)
       upstreams.push({ ...resolveFallback(parsed.value, ["upstreams", name, "breaker", "fallback"], { root, files, problems }), name });
     else problems.push(...parsed.problems);
@@ -108,7 +107,7 @@ function readUpstreams(
 
 function parseNames(node: LocatedMap, problems: ConfigProblem[]): string[] {
   return [...node.entries].map(([name, entry]) => {
-    if (!configSchema.shape.upstreams.def.innerType.def.keyType.safeParse(name).success) {
+    if (!nameSchema().safeParse(name).success) {
       problems.push({
         at: entry.keyAt,
         path: formatPath(["upstreams", name]),
@@ -124,11 +123,11 @@ function readRoutes(root: LocatedMap, files: ConfigFiles, problems: ConfigProble
   const node = root.entries.get("routes")?.node;
   const list: readonly Located[] = node?.kind === "list" ? node.items : [];
   if (list.length === 0) {
-    const parsed = parseAt(configSchema.shape.routes, root, ["routes"]);
+    const parsed = parseAt(allRoutes(), root, ["routes"]);
     if (!("value" in parsed)) problems.push(...parsed.problems);
   }
   return list.map((_, i) => {
-    const parsed = parseAt(route, root, ["routes", i]);
+    const parsed = parseAt(route(), root, ["routes", i]);
     if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), ["routes", i], { root, files, problems });
     problems.push(...parsed.problems);
     return null;

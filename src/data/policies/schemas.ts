@@ -22,8 +22,8 @@ export interface TemplateUse {
 export interface PolicySchema {
   /** The policy's name and the route key that users write. */
   readonly key: string;
-  /** Parsed output is structured-clonable: it crosses to the workers as the policy's configuration. */
-  readonly schema: z.ZodType;
+  /** Made when first asked for. Parsed output is structured-clonable: it crosses to the workers as the policy's configuration. */
+  readonly schema: () => z.ZodType;
   /** Templates to compile against the route's parameters, so that a wrong one is an error at load. */
   readonly templates: (config: unknown) => readonly TemplateUse[];
   /** Whether the policy answers every request itself, so that the route needs no upstream. */
@@ -42,7 +42,7 @@ interface Knowledge<Config> {
   resolve?(config: Config, readFile: (path: string) => Uint8Array): Config;
 }
 
-function entry<S extends z.ZodType>(key: string, schema: S, knows: Knowledge<z.output<S>> = {}): PolicySchema {
+function entry<S extends z.ZodType>(key: string, schema: () => S, knows: Knowledge<z.output<S>> = {}): PolicySchema {
   type Config = z.output<S>;
   // The casts: PolicySchema is heterogeneous; by contract `config` is what this very schema parsed.
   return {

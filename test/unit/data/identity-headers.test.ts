@@ -10,7 +10,7 @@ import { InternalToken } from "../../../src/data/internal-token.ts";
 import type { InternalTokenPlan } from "../../../src/plan/plan.ts";
 import { identityOf } from "../../support/authenticator.ts";
 
-const headersFor = (written: unknown): IdentityHeaders => new IdentityHeaders(structuredClone(identitySchema.parse(written)));
+const headersFor = (written: unknown): IdentityHeaders => new IdentityHeaders(structuredClone(identitySchema().parse(written)));
 
 function told(written: unknown, identity: Identity): Record<string, string> {
   const headers = headersFor(written);
@@ -107,7 +107,7 @@ describe("names that no client may send", () => {
       "Ed25519",
     ],
   ])("%j is refused: %s", (written, message) => {
-    const parsed = identitySchema.safeParse(written);
+    const parsed = identitySchema().safeParse(written);
     expect(JSON.stringify(parsed.error?.issues ?? [])).toContain(message);
   });
 });
@@ -116,7 +116,7 @@ describe("the internal token", () => {
   const pair = generateKeyPairSync("ed25519");
   const pem = pair.privateKey.export({ format: "pem", type: "pkcs8" }).toString();
   const plan = (written: object): InternalTokenPlan => {
-    const { token } = identitySchema.parse({ internalToken: written });
+    const { token } = identitySchema().parse({ internalToken: written });
     if (token === null) throw new Error("a token was asked for");
     return token;
   };

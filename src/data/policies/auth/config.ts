@@ -1,6 +1,6 @@
 // Owns the `auth` key of a route: which authenticators must prove who is calling. Schema, type and docs only.
 import * as z from "zod";
-import { name } from "../../../base/schema.ts";
+import { name, once } from "../../../base/schema.ts";
 
 /** Nesting below the outermost level. */
 export const AUTH_DEPTH_MAX = 5;
@@ -58,39 +58,45 @@ function orIssue(tree: AuthTree | null, ctx: z.RefinementCtx): AuthTree {
   return z.NEVER;
 }
 
-const leaf = name().transform((text): AuthTree => ({ kind: "one", name: text }));
+const leaf = once(() => name().transform((text): AuthTree => ({ kind: "one", name: text })));
 
 /** By itself in the JSON Schema, since it holds itself. */
-const node: z.ZodType<AuthTree> = z
-  .union([leaf, z.lazy(() => z.strictObject(branches(node))).transform((value, ctx) => orIssue(treeOf(value), ctx))])
-  .meta({ id: "authTree", description: "The name of an authenticator, or one of `any`, `all` and `optional`." });
+const node: () => z.ZodType<AuthTree> = once(() =>
+  z
+    .union([leaf(), z.lazy(() => z.strictObject(branches(node()))).transform((value, ctx) => orIssue(treeOf(value), ctx))])
+    .meta({ id: "authTree", description: "The name of an authenticator, or one of `any`, `all` and `optional`." }),
+);
 
-const root = z
-  .strictObject({
-    ...branches(node),
-    forwardCredentials: z.boolean().prefault(false).meta({
+const root = once(() =>
+  z
+    .strictObject({
+      ...branches(node()),
+      forwardCredentials: z.boolean().prefault(false).meta({
+        description:
+          "Services get the credentials too. By default those that the route asks for are taken out of what is forwarded: header, cookie or query parameter.",
+      }),
+    })
+    .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials })),
+);
+
+export const authSchema = once(() =>
+  z
+    .union([
+      name().transform((text): AuthConfig => ({ tree: text === PUBLIC ? null : { kind: "one", name: text }, forwardCredentials: false })),
+      root(),
+    ])
+    .superRefine(({ tree }, ctx) => {
+      if (tree === null) return;
+      if (depthOf(tree) > AUTH_DEPTH_MAX) ctx.addIssue({ code: "custom", message: `nested deeper than ${AUTH_DEPTH_MAX} levels` });
+      if (namesOf(tree).length > AUTH_LEAVES_MAX)
+        ctx.addIssue({ code: "custom", message: `names more than ${AUTH_LEAVES_MAX} authenticators` });
+    })
+    .meta({
       description:
-        "Services get the credentials too. By default those that the route asks for are taken out of what is forwarded: header, cookie or query parameter.",
+        "Who may call: `none` (public), the name of an authenticator, or a tree of them with `any`, `all` and `optional`. When the file has authenticators, every route must choose, by itself or by `defaults`.",
+      examples: ["none", "corp-jwt", { any: ["corp-jwt", "partner-keys"] }, { optional: "corp-jwt" }],
     }),
-  })
-  .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials }));
-
-export const authSchema = z
-  .union([
-    name().transform((text): AuthConfig => ({ tree: text === PUBLIC ? null : { kind: "one", name: text }, forwardCredentials: false })),
-    root,
-  ])
-  .superRefine(({ tree }, ctx) => {
-    if (tree === null) return;
-    if (depthOf(tree) > AUTH_DEPTH_MAX) ctx.addIssue({ code: "custom", message: `nested deeper than ${AUTH_DEPTH_MAX} levels` });
-    if (namesOf(tree).length > AUTH_LEAVES_MAX)
-      ctx.addIssue({ code: "custom", message: `names more than ${AUTH_LEAVES_MAX} authenticators` });
-  })
-  .meta({
-    description:
-      "Who may call: `none` (public), the name of an authenticator, or a tree of them with `any`, `all` and `optional`. When the file has authenticators, every route must choose, by itself or by `defaults`.",
-    examples: ["none", "corp-jwt", { any: ["corp-jwt", "partner-keys"] }, { optional: "corp-jwt" }],
-  });
+);
 
 /** Names of the authenticators in a tree, in order, repetitions included. */
 export function namesOf(tree: AuthTree): readonly string[] {

@@ -8,7 +8,7 @@ import { mtlsConfig } from "./mtls/config.ts";
 import { signatureConfig } from "./signature/config.ts";
 
 /** The parsed output crosses to the workers as {@link AuthenticatorPlan.config}, so it must be structured-clonable. */
-export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, z.ZodType>> = {
+export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, () => z.ZodType>> = {
   jwt: jwtSchema,
   apiKey: apiKeyConfig,
   introspection: introspectionConfig,

@@ -1,6 +1,6 @@
 // Owns the `cors` key of a route: which web pages of other origins may use it (Fetch standard, CORS protocol). Schema, type and docs only.
 import * as z from "zod";
-import { duration, headerName } from "../../../base/schema.ts";
+import { duration, headerName, once } from "../../../base/schema.ts";
 
 const ORIGINS_MAX = 200;
 const NAMES_MAX = 100;
@@ -30,51 +30,53 @@ const origin = () =>
 
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected an HTTP method such as GET, in the case clients send it");
 
-export const corsSchema = z
-  .strictObject({
-    origins: z
-      .array(origin())
-      .min(1, "name at least one origin")
-      .max(ORIGINS_MAX)
-      .meta({
+export const corsSchema = once(() =>
+  z
+    .strictObject({
+      origins: z
+        .array(origin())
+        .min(1, "name at least one origin")
+        .max(ORIGINS_MAX)
+        .meta({
+          description:
+            "Origins whose pages may read the answers: exact (`https://app.example.com`), any subdomain at any depth (`https://*.example.com`, not example.com itself), or `*` for all.",
+          examples: [["https://app.example.com", "https://*.example.com"]],
+        }),
+      methods: z.array(method()).max(NAMES_MAX).optional().meta({
         description:
-          "Origins whose pages may read the answers: exact (`https://app.example.com`), any subdomain at any depth (`https://*.example.com`, not example.com itself), or `*` for all.",
-        examples: [["https://app.example.com", "https://*.example.com"]],
+          "Methods a preflight is told. Default: the route's own methods; GET, HEAD, POST, PUT, PATCH and DELETE if it names none.",
       }),
-    methods: z.array(method()).max(NAMES_MAX).optional().meta({
+      headers: z
+        .array(z.union([z.literal("*"), headerName()]))
+        .max(NAMES_MAX)
+        .default(["authorization", "content-type", "x-requested-with", "x-request-id"])
+        .meta({ description: "Request headers pages may set. `*` allows whatever the preflight asks for (its names are echoed)." }),
+      exposeHeaders: z
+        .array(headerName())
+        .max(NAMES_MAX)
+        .default([])
+        .meta({ description: "Response headers pages may read, besides those that the Fetch standard always allows." }),
+      credentials: z
+        .boolean()
+        .default(false)
+        .meta({ description: "Whether cookies and HTTP authentication of the browser may be sent. Refused together with the origin `*`." }),
+      maxAge: duration()
+        .default(600_000)
+        .meta({ description: "How long a browser may remember a preflight.", examples: ["10m"] }),
+    })
+    .superRefine((config, ctx) => {
+      if (config.credentials && config.origins.includes("*"))
+        ctx.addIssue({
+          code: "custom",
+          path: ["credentials"],
+          message: "credentials with the origin `*` would let every site act as the signed-in user: list the origins",
+        });
+    })
+    .meta({
       description:
-        "Methods a preflight is told. Default: the route's own methods; GET, HEAD, POST, PUT, PATCH and DELETE if it names none.",
+        "Cross-origin requests from web pages. Preflights are answered at the gateway; the upstream's own Access-Control-* headers are replaced. A WebSocket from an origin that is not listed is refused with 403 `origin_denied`.",
     }),
-    headers: z
-      .array(z.union([z.literal("*"), headerName()]))
-      .max(NAMES_MAX)
-      .default(["authorization", "content-type", "x-requested-with", "x-request-id"])
-      .meta({ description: "Request headers pages may set. `*` allows whatever the preflight asks for (its names are echoed)." }),
-    exposeHeaders: z
-      .array(headerName())
-      .max(NAMES_MAX)
-      .default([])
-      .meta({ description: "Response headers pages may read, besides those that the Fetch standard always allows." }),
-    credentials: z
-      .boolean()
-      .default(false)
-      .meta({ description: "Whether cookies and HTTP authentication of the browser may be sent. Refused together with the origin `*`." }),
-    maxAge: duration()
-      .default(600_000)
-      .meta({ description: "How long a browser may remember a preflight.", examples: ["10m"] }),
-  })
-  .superRefine((config, ctx) => {
-    if (config.credentials && config.origins.includes("*"))
-      ctx.addIssue({
-        code: "custom",
-        path: ["credentials"],
-        message: "credentials with the origin `*` would let every site act as the signed-in user: list the origins",
-      });
-  })
-  .meta({
-    description:
-      "Cross-origin requests from web pages. Preflights are answered at the gateway; the upstream's own Access-Control-* headers are replaced. A WebSocket from an origin that is not listed is refused with 403 `origin_denied`.",
-  });
+);
 
 /** `maxAge` in ms. */
-export type CorsConfig = z.output<typeof corsSchema>;
+export type CorsConfig = z.output<ReturnType<typeof corsSchema>>;

@@ -1,6 +1,6 @@
 // Owns the `headers` key of a route: headers set, added and removed on the way up and down. Schema, type and docs only.
 import * as z from "zod";
-import { headerName, headerText } from "../../../base/schema.ts";
+import { headerName, headerText, once } from "../../../base/schema.ts";
 import { isProtected } from "../protected-headers.ts";
 
 const HEADERS_MAX = 100;
@@ -43,11 +43,13 @@ const side = (allowHost: boolean, direction: string) =>
     remove: removals(),
   });
 
-export const headersSchema = z
-  .strictObject({
-    request: side(true, "request").prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
-    response: side(false, "response").prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
-  })
-  .meta({ description: "Change headers. Values may hold templates. Order: remove, set, add." });
+export const headersSchema = once(() =>
+  z
+    .strictObject({
+      request: side(true, "request").prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
+      response: side(false, "response").prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
+    })
+    .meta({ description: "Change headers. Values may hold templates. Order: remove, set, add." }),
+);
 
-export type HeadersConfig = z.output<typeof headersSchema>;
+export type HeadersConfig = z.output<ReturnType<typeof headersSchema>>;

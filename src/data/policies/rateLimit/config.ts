@@ -1,6 +1,6 @@
 // Owns the `rateLimit` key of a route: how much of what each caller may send. Schema and docs only.
 import * as z from "zod";
-import { claimName, duration, headerName, name, quota, rate } from "../../../base/schema.ts";
+import { claimName, duration, headerName, name, once, quota, rate } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
 import type { QuotaPlan, RatePlan } from "../../../plan/plan.ts";
 import { TOLERANCE_MS_MAX, UNITS_PER_MS_MAX } from "../../../shared/limit-size.ts";
@@ -24,132 +24,140 @@ const fromClaim = <T extends z.ZodType>(value: T, what: string) =>
     default: value.meta({ description: "For callers without such a claim, or with one that cannot be read." }),
   });
 
-const perPart = z
-  .union(
-    [
-      z.enum(["consumer", "ip", "route", "gateway"]),
-      z.strictObject({ header: headerName().meta({ description: "A request header's value; absent: ''." }) }),
-      z.strictObject({ claim: claimName().meta({ description: "A claim's value; absent: ''." }) }),
-      z.strictObject({
-        key: z.string().min(1).max(1024).meta({ description: "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`." }),
-      }),
-    ],
-    { error: "expected consumer, ip, route, gateway, {header: NAME}, {claim: NAME} or {key: TEMPLATE}" },
-  )
-  .transform((part): PerPart => {
-    if (typeof part === "string") return { kind: part };
-    if ("header" in part) return { kind: "header", name: part.header };
-    return "claim" in part ? { kind: "claim", name: part.claim } : { kind: "key", template: part.key };
-  });
-
-const cost = z
-  .union(
-    [
-      units(COST_MAX),
-      z.strictObject({
-        header: headerName().meta({ description: "Request header that says how many units the request costs." }),
-        default: units(COST_MAX).prefault(1).meta({ description: "When it is absent or no whole number of at least 1." }),
-        max: units(COST_MAX).meta({ description: "Most that it can say." }),
-      }),
-      z.strictObject({
-        responseHeader: headerName().meta({
-          description:
-            "Header of the upstream's answer that says how many units it cost; it is not passed on. The request costs 1 when it comes, the rest afterwards: a bucket may so go into debt.",
+const perPart = once(() =>
+  z
+    .union(
+      [
+        z.enum(["consumer", "ip", "route", "gateway"]),
+        z.strictObject({ header: headerName().meta({ description: "A request header's value; absent: ''." }) }),
+        z.strictObject({ claim: claimName().meta({ description: "A claim's value; absent: ''." }) }),
+        z.strictObject({
+          key: z.string().min(1).max(1024).meta({ description: "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`." }),
         }),
-        max: units(COST_MAX).meta({ description: "Most that it can say." }),
-      }),
-    ],
-    { error: "expected a whole number, {header, max} or {responseHeader, max}" },
-  )
-  .transform((value): Cost => {
-    if (typeof value === "number") return { kind: "fixed", units: value };
-    if ("header" in value) return { kind: "header", name: value.header, default: value.default, max: value.max };
-    return { kind: "response", name: value.responseHeader, max: value.max };
-  });
-
-const limit = z
-  .strictObject({
-    name: name().optional().meta({
-      description:
-        "Stands in metrics, messages and RateLimit header fields. Routes that name the same limit share its buckets, so it must be equal in all of them.",
+      ],
+      { error: "expected consumer, ip, route, gateway, {header: NAME}, {claim: NAME} or {key: TEMPLATE}" },
+    )
+    .transform((part): PerPart => {
+      if (typeof part === "string") return { kind: part };
+      if ("header" in part) return { kind: "header", name: part.header };
+      return "claim" in part ? { kind: "claim", name: part.claim } : { kind: "key", template: part.key };
     }),
-    per: z
-      .union([perPart, z.array(perPart).min(1).max(PER_MAX)])
-      .transform((per) => (Array.isArray(per) ? per : [per]))
-      .meta({
+);
+
+const cost = once(() =>
+  z
+    .union(
+      [
+        units(COST_MAX),
+        z.strictObject({
+          header: headerName().meta({ description: "Request header that says how many units the request costs." }),
+          default: units(COST_MAX).prefault(1).meta({ description: "When it is absent or no whole number of at least 1." }),
+          max: units(COST_MAX).meta({ description: "Most that it can say." }),
+        }),
+        z.strictObject({
+          responseHeader: headerName().meta({
+            description:
+              "Header of the upstream's answer that says how many units it cost; it is not passed on. The request costs 1 when it comes, the rest afterwards: a bucket may so go into debt.",
+          }),
+          max: units(COST_MAX).meta({ description: "Most that it can say." }),
+        }),
+      ],
+      { error: "expected a whole number, {header, max} or {responseHeader, max}" },
+    )
+    .transform((value): Cost => {
+      if (typeof value === "number") return { kind: "fixed", units: value };
+      if ("header" in value) return { kind: "header", name: value.header, default: value.default, max: value.max };
+      return { kind: "response", name: value.responseHeader, max: value.max };
+    }),
+);
+
+const limit = once(() =>
+  z
+    .strictObject({
+      name: name().optional().meta({
         description:
-          "What is counted by itself: each `consumer` (callers who may be nobody: by address), `ip`, `{header: NAME}`, `{claim: NAME}`, `{key: TEMPLATE}`, each `route` or the whole `gateway`; a list for each combination.",
-        examples: ["consumer", ["ip", "route"], { header: "x-tenant" }],
+          "Stands in metrics, messages and RateLimit header fields. Routes that name the same limit share its buckets, so it must be equal in all of them.",
       }),
-    ipv4Prefix: z.int().min(8).max(32).prefault(32).meta({ description: "Addresses that agree in so many bits count as one." }),
-    ipv6Prefix: z.int().min(16).max(128).prefault(64).meta({ description: "The same for IPv6: a caller usually has a whole /64." }),
-    tier: z.boolean().prefault(false).meta({
-      description:
-        "Sizes come from the consumer's tier, over all routes that say so. `rate`, `quota` and `concurrency` beside it are for callers without a tier; without them those are not limited.",
-    }),
-    rate: z
-      .union([rate(), fromClaim(rate(), "a number, or a text such as 100/s")])
-      .optional()
-      .meta({ description: "Units in the long run.", examples: ["100/s", "5000/min"] }),
-    burst: units(UNITS_MAX)
-      .optional()
-      .meta({ description: "Units that may come at once; by default a second's worth of the rate, at least 1." }),
-    quota: z
-      .union([quota(), fromClaim(quota(), "a number, or a text such as 10000/day")])
-      .optional()
-      .meta({ description: "Units in one period of UTC, or in any time of that length.", examples: ["10000/day", "1000000/month"] }),
-    window: z.enum(["calendar", "rolling"]).prefault("calendar").meta({
-      description:
-        "Of the quota. `calendar`: begins anew with each hour, day or month of UTC. `rolling`: counts the time just past, taking what came in the period before as spread evenly over it.",
-    }),
-    concurrency: z
-      .union([units(CONCURRENCY_MAX), fromClaim(units(CONCURRENCY_MAX), "a number")])
-      .optional()
-      .meta({ description: "Requests under way at once, in this instance." }),
-    cost: cost
-      .prefault(1)
-      .meta({ description: "Units that a request costs; concurrency always counts 1.", examples: [5, { header: "x-cost", max: 100 }] }),
-    mode: z.enum(["local", "fleet", "strict"]).prefault("local").meta({
-      description:
-        "`local`: each instance for itself. `fleet`: instances tell each other through Redis what they have let pass, and never wait for it. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
-    }),
-    wait: duration()
-      .refine((ms) => ms <= WAIT_MS_MAX, `expected at most ${formatDurationMs(WAIT_MS_MAX)}`)
-      .prefault("50ms")
-      .meta({ description: "`strict`: longest wait for a grant; then 503 `limits_unavailable`." }),
-    shadow: z.boolean().prefault(false).meta({ description: "Count and log what it would refuse, and let it pass." }),
-    headers: z.boolean().prefault(true).meta({ description: "Tell clients about it in `RateLimit` and `RateLimit-Policy`." }),
-  })
-  .superRefine((value, ctx) => {
-    const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
-    if (!value.tier && value.rate === undefined && value.quota === undefined && value.concurrency === undefined)
-      return ctx.addIssue({ code: "custom", message: "expected at least one of rate, quota, concurrency and tier" });
-    if (value.burst !== undefined && value.rate === undefined) issue("burst", "a burst needs a rate beside it");
-    if (value.per.length > 1 && value.per.some((part) => part.kind === "gateway"))
-      issue("per", "`gateway` stands alone: it counts everything together");
-    if (new Set(value.per.map((part) => JSON.stringify(part))).size < value.per.length) issue("per", "something is named twice");
-    const rateProblem = value.rate === undefined ? null : sizeProblem(value.rate, value.burst ?? null);
-    if (rateProblem !== null) issue("rate", rateProblem);
-    const costMax = value.cost.kind === "fixed" ? value.cost.units : value.cost.kind === "header" ? value.cost.max : 1;
-    for (const [key, least] of leastSizes(value.rate, value.burst ?? null, value.quota))
-      if (costMax > least) issue("cost", `a request may cost ${costMax}, more than ${key} ${least}: it could never pass`);
-  })
-  .transform(
-    ({ wait, ...value }): LimitConfig => ({
-      ...value,
-      name: value.name ?? null,
-      rate: value.rate ?? null,
-      burst: value.burst ?? null,
-      quota: value.quota ?? null,
-      concurrency: value.concurrency ?? null,
-      waitMs: wait,
-    }),
-  );
+      per: z
+        .union([perPart(), z.array(perPart()).min(1).max(PER_MAX)])
+        .transform((per) => (Array.isArray(per) ? per : [per]))
+        .meta({
+          description:
+            "What is counted by itself: each `consumer` (callers who may be nobody: by address), `ip`, `{header: NAME}`, `{claim: NAME}`, `{key: TEMPLATE}`, each `route` or the whole `gateway`; a list for each combination.",
+          examples: ["consumer", ["ip", "route"], { header: "x-tenant" }],
+        }),
+      ipv4Prefix: z.int().min(8).max(32).prefault(32).meta({ description: "Addresses that agree in so many bits count as one." }),
+      ipv6Prefix: z.int().min(16).max(128).prefault(64).meta({ description: "The same for IPv6: a caller usually has a whole /64." }),
+      tier: z.boolean().prefault(false).meta({
+        description:
+          "Sizes come from the consumer's tier, over all routes that say so. `rate`, `quota` and `concurrency` beside it are for callers without a tier; without them those are not limited.",
+      }),
+      rate: z
+        .union([rate(), fromClaim(rate(), "a number, or a text such as 100/s")])
+        .optional()
+        .meta({ description: "Units in the long run.", examples: ["100/s", "5000/min"] }),
+      burst: units(UNITS_MAX)
+        .optional()
+        .meta({ description: "Units that may come at once; by default a second's worth of the rate, at least 1." }),
+      quota: z
+        .union([quota(), fromClaim(quota(), "a number, or a text such as 10000/day")])
+        .optional()
+        .meta({ description: "Units in one period of UTC, or in any time of that length.", examples: ["10000/day", "1000000/month"] }),
+      window: z.enum(["calendar", "rolling"]).prefault("calendar").meta({
+        description:
+          "Of the quota. `calendar`: begins anew with each hour, day or month of UTC. `rolling`: counts the time just past, taking what came in the period before as spread evenly over it.",
+      }),
+      concurrency: z
+        .union([units(CONCURRENCY_MAX), fromClaim(units(CONCURRENCY_MAX), "a number")])
+        .optional()
+        .meta({ description: "Requests under way at once, in this instance." }),
+      cost: cost()
+        .prefault(1)
+        .meta({ description: "Units that a request costs; concurrency always counts 1.", examples: [5, { header: "x-cost", max: 100 }] }),
+      mode: z.enum(["local", "fleet", "strict"]).prefault("local").meta({
+        description:
+          "`local`: each instance for itself. `fleet`: instances tell each other through Redis what they have let pass, and never wait for it. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
+      }),
+      wait: duration()
+        .refine((ms) => ms <= WAIT_MS_MAX, `expected at most ${formatDurationMs(WAIT_MS_MAX)}`)
+        .prefault("50ms")
+        .meta({ description: "`strict`: longest wait for a grant; then 503 `limits_unavailable`." }),
+      shadow: z.boolean().prefault(false).meta({ description: "Count and log what it would refuse, and let it pass." }),
+      headers: z.boolean().prefault(true).meta({ description: "Tell clients about it in `RateLimit` and `RateLimit-Policy`." }),
+    })
+    .superRefine((value, ctx) => {
+      const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
+      if (!value.tier && value.rate === undefined && value.quota === undefined && value.concurrency === undefined)
+        return ctx.addIssue({ code: "custom", message: "expected at least one of rate, quota, concurrency and tier" });
+      if (value.burst !== undefined && value.rate === undefined) issue("burst", "a burst needs a rate beside it");
+      if (value.per.length > 1 && value.per.some((part) => part.kind === "gateway"))
+        issue("per", "`gateway` stands alone: it counts everything together");
+      if (new Set(value.per.map((part) => JSON.stringify(part))).size < value.per.length) issue("per", "something is named twice");
+      const rateProblem = value.rate === undefined ? null : sizeProblem(value.rate, value.burst ?? null);
+      if (rateProblem !== null) issue("rate", rateProblem);
+      const costMax = value.cost.kind === "fixed" ? value.cost.units : value.cost.kind === "header" ? value.cost.max : 1;
+      for (const [key, least] of leastSizes(value.rate, value.burst ?? null, value.quota))
+        if (costMax > least) issue("cost", `a request may cost ${costMax}, more than ${key} ${least}: it could never pass`);
+    })
+    .transform(
+      ({ wait, ...value }): LimitConfig => ({
+        ...value,
+        name: value.name ?? null,
+        rate: value.rate ?? null,
+        burst: value.burst ?? null,
+        quota: value.quota ?? null,
+        concurrency: value.concurrency ?? null,
+        waitMs: wait,
+      }),
+    ),
+);
 
-export const rateLimitSchema = z.array(limit).min(1).max(LIMITS_MAX).meta({
-  description:
-    "How much each caller may send. All limits must have room; a request that one of them refuses spends none of the others. Limits that need to know the caller are decided after `auth` and `authorize`, all others before. Refused: 429 `rate_limited`, `quota_exceeded` or `concurrency_limited`.",
-});
+export const rateLimitSchema = once(() =>
+  z.array(limit()).min(1).max(LIMITS_MAX).meta({
+    description:
+      "How much each caller may send. All limits must have room; a request that one of them refuses spends none of the others. Limits that need to know the caller are decided after `auth` and `authorize`, all others before. Refused: 429 `rate_limited`, `quota_exceeded` or `concurrency_limited`.",
+  }),
+);
 
 /** The burst of a rate that has none of its own: a second's worth. */
 export const burstOf = ({ count, periodMs }: RatePlan): number => Math.max(1, Math.floor((count * 1000) / periodMs));

@@ -1,6 +1,6 @@
 // Owns the `respond` key of a route: a fixed answer (static file, mock, maintenance page). Schema, type and docs only.
 import * as z from "zod";
-import { duration, headerName, headerText } from "../../../base/schema.ts";
+import { duration, headerName, headerText, once } from "../../../base/schema.ts";
 import { isProtected } from "../protected-headers.ts";
 
 /** A fixed answer lives in every worker's memory. */
@@ -23,49 +23,51 @@ const typeOfFile = (path: string): string => TYPES[path.slice(path.lastIndexOf("
 
 const header = () => headerName().refine((name) => !isProtected(name), { error: "this header is the gateway's own business" });
 
-export const respondSchema = z
-  .strictObject({
-    status: z
-      .int()
-      .min(200, "expected a final status, 200 to 599")
-      .max(599, "expected a final status, 200 to 599")
-      .default(200)
-      .meta({ description: "Status code.", examples: [503] }),
-    body: z.string().max(RESPOND_BODY_BYTES_MAX).optional().meta({ description: "Body as text." }),
-    json: z
-      .unknown()
-      .optional()
-      .meta({ description: "Body as a value, sent as JSON.", examples: [{ status: "ok" }] }),
-    file: z.string().min(1).optional().meta({ description: "File to send, read when the configuration is loaded; at most 1MiB." }),
-    contentType: headerText()
-      .min(1)
-      .optional()
-      .meta({ description: "Content-Type. Default: text/plain for `body`, application/json for `json`, by file name for `file`." }),
-    headers: z
-      .record(header(), headerText())
-      .refine((headers) => Object.keys(headers).length <= HEADERS_MAX, { error: `at most ${HEADERS_MAX} headers` })
-      .default({})
-      .meta({ description: "Further response headers.", examples: [{ "cache-control": "no-store" }] }),
-    retryAfter: duration().optional().meta({ description: "Retry-After, rounded up to seconds: for maintenance with status 503." }),
-  })
-  .superRefine((config, ctx) => {
-    const bodies = [config.body, config.json, config.file].filter((part) => part !== undefined).length;
-    if (bodies > 1) ctx.addIssue({ code: "custom", message: "give one of `body`, `json` and `file`" });
-    if (bodies > 0 && (config.status === 204 || config.status === 304 || config.status === 205))
-      ctx.addIssue({ code: "custom", path: ["status"], message: `a ${config.status} response has no body (RFC 9110)` });
-  })
-  .transform(({ status, body, json, file, contentType, headers, retryAfter }) => ({
-    status,
-    headers,
-    body: (json === undefined ? (body ?? null) : JSON.stringify(json)) as string | Uint8Array | null, // a file's content comes in resolveRespond
-    file: file ?? null,
-    contentType:
-      contentType ?? (json !== undefined ? "application/json" : file !== undefined ? typeOfFile(file) : "text/plain; charset=utf-8"),
-    retryAfterSeconds: retryAfter === undefined ? null : Math.ceil(retryAfter / 1000),
-  }))
-  .meta({ description: "Answer with a fixed response instead of forwarding: a static page, a mock, maintenance. Needs no upstream." });
+export const respondSchema = once(() =>
+  z
+    .strictObject({
+      status: z
+        .int()
+        .min(200, "expected a final status, 200 to 599")
+        .max(599, "expected a final status, 200 to 599")
+        .default(200)
+        .meta({ description: "Status code.", examples: [503] }),
+      body: z.string().max(RESPOND_BODY_BYTES_MAX).optional().meta({ description: "Body as text." }),
+      json: z
+        .unknown()
+        .optional()
+        .meta({ description: "Body as a value, sent as JSON.", examples: [{ status: "ok" }] }),
+      file: z.string().min(1).optional().meta({ description: "File to send, read when the configuration is loaded; at most 1MiB." }),
+      contentType: headerText()
+        .min(1)
+        .optional()
+        .meta({ description: "Content-Type. Default: text/plain for `body`, application/json for `json`, by file name for `file`." }),
+      headers: z
+        .record(header(), headerText())
+        .refine((headers) => Object.keys(headers).length <= HEADERS_MAX, { error: `at most ${HEADERS_MAX} headers` })
+        .default({})
+        .meta({ description: "Further response headers.", examples: [{ "cache-control": "no-store" }] }),
+      retryAfter: duration().optional().meta({ description: "Retry-After, rounded up to seconds: for maintenance with status 503." }),
+    })
+    .superRefine((config, ctx) => {
+      const bodies = [config.body, config.json, config.file].filter((part) => part !== undefined).length;
+      if (bodies > 1) ctx.addIssue({ code: "custom", message: "give one of `body`, `json` and `file`" });
+      if (bodies > 0 && (config.status === 204 || config.status === 304 || config.status === 205))
+        ctx.addIssue({ code: "custom", path: ["status"], message: `a ${config.status} response has no body (RFC 9110)` });
+    })
+    .transform(({ status, body, json, file, contentType, headers, retryAfter }) => ({
+      status,
+      headers,
+      body: (json === undefined ? (body ?? null) : JSON.stringify(json)) as string | Uint8Array | null, // a file's content comes in resolveRespond
+      file: file ?? null,
+      contentType:
+        contentType ?? (json !== undefined ? "application/json" : file !== undefined ? typeOfFile(file) : "text/plain; charset=utf-8"),
+      retryAfterSeconds: retryAfter === undefined ? null : Math.ceil(retryAfter / 1000),
+    }))
+    .meta({ description: "Answer with a fixed response instead of forwarding: a static page, a mock, maintenance. Needs no upstream." }),
+);
 
-export type RespondConfig = z.output<typeof respondSchema>;
+export type RespondConfig = z.output<ReturnType<typeof respondSchema>>;
 
 /**
  * Puts the file's content into the configuration.

@@ -1,5 +1,6 @@
 // Owns the `rewrite` key of a route: the path the upstream sees. Schema, type and docs only.
 import * as z from "zod";
+import { once } from "../../../base/schema.ts";
 import { patternProblem, replacementProblem } from "./safe-pattern.ts";
 
 const PATH_CHARS_MAX = 2048;
@@ -15,60 +16,62 @@ const literalPath = () =>
 
 const FORMS = ["path", "stripPrefix", "addPrefix", "regex", "to"] as const;
 
-export const rewriteSchema = z
-  .strictObject({
-    path: z
-      .string()
-      .max(PATH_CHARS_MAX)
-      .regex(/^\/(?!\/)[\x21\x22\x24-\x7e]*$/, "expected a path that starts with one `/`")
-      .optional()
-      .meta({
-        description: "The whole path, with templates. A `?` adds query parameters before the request's own.",
-        examples: ["/v2/users/{path.id}", "/search?tenant={path.tenant}"],
-      }),
-    stripPrefix: literalPath()
-      .optional()
-      .meta({
-        description: "Removed from the front of the path, at a segment boundary; a path without it is left alone.",
-        examples: ["/api"],
-      }),
-    addPrefix: literalPath()
-      .optional()
-      .meta({ description: "Put in front of the path, after stripPrefix.", examples: ["/v2"] }),
-    regex: z
-      .string()
-      .optional()
-      .meta({
-        description:
-          "A regular expression anchored with `^`, matched against the normalised path; a path it does not match is left alone. Patterns that could take more than linear time are refused.",
-        examples: ["^/shop/([^/]+)/(.*)$"],
-      }),
-    to: z
-      .string()
-      .max(PATH_CHARS_MAX)
-      .optional()
-      .meta({ description: "With `regex`: the replacement; `$1` to `$9` stand for groups.", examples: ["/$1/shop/$2"] }),
-  })
-  .superRefine((config, ctx) => {
-    const given = FORMS.filter((key) => config[key] !== undefined);
-    const form = given.join(" ");
-    if (!["path", "stripPrefix", "addPrefix", "stripPrefix addPrefix", "regex to"].includes(form))
-      return ctx.addIssue({ code: "custom", message: "give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`" });
-    if (config.regex === undefined || config.to === undefined) return;
-    const pattern = patternProblem(config.regex);
-    if (pattern !== null) return ctx.addIssue({ code: "custom", path: ["regex"], message: pattern });
-    const replacement = replacementProblem(config.regex, config.to);
-    if (replacement !== null) ctx.addIssue({ code: "custom", path: ["to"], message: replacement });
-  })
-  .transform(({ path, stripPrefix, addPrefix, regex, to }): RewriteConfig => {
-    if (path !== undefined) return { kind: "path", path };
-    if (regex !== undefined && to !== undefined) return { kind: "regex", regex, to };
-    return { kind: "prefix", strip: stripPrefix ?? "", add: addPrefix ?? "" };
-  })
-  .meta({
-    description:
-      "Change the path on its way to the upstream; the query is kept. Give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`. The result is normalised again, and refused with 400 `bad_path` if it is not safe.",
-  });
+export const rewriteSchema = once(() =>
+  z
+    .strictObject({
+      path: z
+        .string()
+        .max(PATH_CHARS_MAX)
+        .regex(/^\/(?!\/)[\x21\x22\x24-\x7e]*$/, "expected a path that starts with one `/`")
+        .optional()
+        .meta({
+          description: "The whole path, with templates. A `?` adds query parameters before the request's own.",
+          examples: ["/v2/users/{path.id}", "/search?tenant={path.tenant}"],
+        }),
+      stripPrefix: literalPath()
+        .optional()
+        .meta({
+          description: "Removed from the front of the path, at a segment boundary; a path without it is left alone.",
+          examples: ["/api"],
+        }),
+      addPrefix: literalPath()
+        .optional()
+        .meta({ description: "Put in front of the path, after stripPrefix.", examples: ["/v2"] }),
+      regex: z
+        .string()
+        .optional()
+        .meta({
+          description:
+            "A regular expression anchored with `^`, matched against the normalised path; a path it does not match is left alone. Patterns that could take more than linear time are refused.",
+          examples: ["^/shop/([^/]+)/(.*)$"],
+        }),
+      to: z
+        .string()
+        .max(PATH_CHARS_MAX)
+        .optional()
+        .meta({ description: "With `regex`: the replacement; `$1` to `$9` stand for groups.", examples: ["/$1/shop/$2"] }),
+    })
+    .superRefine((config, ctx) => {
+      const given = FORMS.filter((key) => config[key] !== undefined);
+      const form = given.join(" ");
+      if (!["path", "stripPrefix", "addPrefix", "stripPrefix addPrefix", "regex to"].includes(form))
+        return ctx.addIssue({ code: "custom", message: "give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`" });
+      if (config.regex === undefined || config.to === undefined) return;
+      const pattern = patternProblem(config.regex);
+      if (pattern !== null) return ctx.addIssue({ code: "custom", path: ["regex"], message: pattern });
+      const replacement = replacementProblem(config.regex, config.to);
+      if (replacement !== null) ctx.addIssue({ code: "custom", path: ["to"], message: replacement });
+    })
+    .transform(({ path, stripPrefix, addPrefix, regex, to }): RewriteConfig => {
+      if (path !== undefined) return { kind: "path", path };
+      if (regex !== undefined && to !== undefined) return { kind: "regex", regex, to };
+      return { kind: "prefix", strip: stripPrefix ?? "", add: addPrefix ?? "" };
+    })
+    .meta({
+      description:
+        "Change the path on its way to the upstream; the query is kept. Give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`. The result is normalised again, and refused with 400 `bad_path` if it is not safe.",
+    }),
+);
 
 /** One of three forms. Prefixes have no trailing slash; '' for none. */
 export type RewriteConfig =

@@ -233,7 +233,7 @@ describe("sources of plans", () => {
       onInfo: (message) => warnings.push(message),
     });
   const authenticator = (name: string, jwks: string): AuthenticatorPlan => {
-    const config = jwtSchema.parse({ issuer: "https://a", audience: "x", jwks, algorithms: ["RS256"], keyFetch: { timeout: "1s" } });
+    const config = jwtSchema().parse({ issuer: "https://a", audience: "x", jwks, algorithms: ["RS256"], keyFetch: { timeout: "1s" } });
     return { name, kind: "jwt", config, fingerprint: name };
   };
   beforeEach(() => {

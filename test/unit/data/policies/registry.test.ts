@@ -27,7 +27,7 @@ test("a policy's own name is the registry's", () => {
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;
-    expect(create(schema?.parse(configs[name] ?? {}), policyRoute({ resources: limitResources() })).name).toBe(name);
+    expect(create(schema?.().parse(configs[name] ?? {}), policyRoute({ resources: limitResources() })).name).toBe(name);
   }
 });
 

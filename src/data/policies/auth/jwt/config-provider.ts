@@ -1,6 +1,6 @@
 // Owns the configuration of one token issuer: schema, defaults and docs. For the primary only; workers import types.
 import * as z from "zod";
-import { duration } from "../../../../base/schema.ts";
+import { duration, once } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { ALGORITHM_NAMES, type AlgorithmName } from "./algorithms.ts";
 import { keyOrigin } from "./config-keys.ts";
@@ -58,58 +58,70 @@ const claim = (description: string) =>
     )
     .meta({ description, examples: ["sub", "realm_access.roles"] });
 
-export const claims = z
-  .strictObject({
-    consumer: claim("Who calls: the consumer's id.").prefault("sub"),
-    scopes: claim("A list, or a text with blanks between the scopes.").prefault("scope"),
-    roles: claim("As scopes.").optional(),
-    groups: claim("As scopes.").optional(),
-    tier: claim("Name of a tier; a tier given under `consumers` wins.").optional(),
-  })
-  .prefault({})
-  .meta({
-    description:
-      'Where the identity stands in the token. `a.b` is member b of claim a; write a list (`["https://example.com/roles"]`) when a name has dots.',
-  });
+export const claims = once(() =>
+  z
+    .strictObject({
+      consumer: claim("Who calls: the consumer's id.").prefault("sub"),
+      scopes: claim("A list, or a text with blanks between the scopes.").prefault("scope"),
+      roles: claim("As scopes.").optional(),
+      groups: claim("As scopes.").optional(),
+      tier: claim("Name of a tier; a tier given under `consumers` wins.").optional(),
+    })
+    .prefault({})
+    .meta({
+      description:
+        'Where the identity stands in the token. `a.b` is member b of claim a; write a list (`["https://example.com/roles"]`) when a name has dots.',
+    }),
+);
 
 /** Of every kind whose credentials name the consumer themselves. */
-export const consumerFields = {
-  consumerPrefix: z
-    .string()
-    .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
-    .prefault("")
-    .meta({ description: "Put before the consumer's id, so that two issuers cannot name the same one.", examples: ["partner:"] }),
-  onlyKnownConsumers: z.boolean().prefault(false).meta({ description: "Take credentials of consumers that stand under `consumers` only." }),
-} as const;
+export const consumerFields = once(
+  () =>
+    ({
+      consumerPrefix: z
+        .string()
+        .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
+        .prefault("")
+        .meta({ description: "Put before the consumer's id, so that two issuers cannot name the same one.", examples: ["partner:"] }),
+      onlyKnownConsumers: z
+        .boolean()
+        .prefault(false)
+        .meta({ description: "Take credentials of consumers that stand under `consumers` only." }),
+    }) as const,
+);
 
-const algorithm = z.enum(ALGORITHM_NAMES, {
-  error: ({ input }) =>
-    typeof input === "string" && input.toLowerCase() === "none"
-      ? "`none` would let tokens in that nobody signed: list the algorithms that the issuer signs with, such as RS256"
-      : undefined,
-});
+const algorithm = once(() =>
+  z.enum(ALGORITHM_NAMES, {
+    error: ({ input }) =>
+      typeof input === "string" && input.toLowerCase() === "none"
+        ? "`none` would let tokens in that nobody signed: list the algorithms that the issuer signs with, such as RS256"
+        : undefined,
+  }),
+);
 
-const keyFetch = z
-  .strictObject({
-    timeout: period(1, 60_000).prefault("5s").meta({ description: "For one fetch." }),
-    refreshMin: period(1, DAY_MS).prefault("1m").meta({ description: "Refreshed no more often, whatever Cache-Control says." }),
-    refreshMax: period(1, 7 * DAY_MS)
-      .prefault("1h")
-      .meta({ description: "Refreshed at least this often." }),
-    cooldown: period(1, 3_600_000).prefault("10s").meta({
-      description:
-        "At most one fetch in this time, for the whole instance, because tokens name an unknown key. A key that the provider begins to use within it, after the fetch, is unknown (401) until it is over, or until a refresh.",
-    }),
-    staleFor: period(1, 30 * DAY_MS)
-      .prefault("1d")
-      .meta({ description: "Keys stay in use this long while the provider is down." }),
-    ca: z.string().min(1).optional().meta({ description: "PEM file with the authorities to trust instead of the system's." }),
-  })
-  .refine((value) => value.refreshMin <= value.refreshMax, "refreshMin must not be more than refreshMax")
-  .prefault({})
-  .meta({ description: "How the keys of `jwks` and `discovery` are fetched." });
+const keyFetch = once(() =>
+  z
+    .strictObject({
+      timeout: period(1, 60_000).prefault("5s").meta({ description: "For one fetch." }),
+      refreshMin: period(1, DAY_MS).prefault("1m").meta({ description: "Refreshed no more often, whatever Cache-Control says." }),
+      refreshMax: period(1, 7 * DAY_MS)
+        .prefault("1h")
+        .meta({ description: "Refreshed at least this often." }),
+      cooldown: period(1, 3_600_000).prefault("10s").meta({
+        description:
+          "At most one fetch in this time, for the whole instance, because tokens name an unknown key. A key that the provider begins to use within it, after the fetch, is unknown (401) until it is over, or until a refresh.",
+      }),
+      staleFor: period(1, 30 * DAY_MS)
+        .prefault("1d")
+        .meta({ description: "Keys stay in use this long while the provider is down." }),
+      ca: z.string().min(1).optional().meta({ description: "PEM file with the authorities to trust instead of the system's." }),
+    })
+    .refine((value) => value.refreshMin <= value.refreshMax, "refreshMin must not be more than refreshMax")
+    .prefault({})
+    .meta({ description: "How the keys of `jwks` and `discovery` are fetched." }),
+);
 
-export const providerFields = {
+export const providerFields = once(() => ({
   issuer: z
     .string()
     .min(1)
@@ -145,13 +157,13 @@ export const providerFields = {
     .optional()
     .meta({ description: "Shared secret for the HS algorithms; `file:path` reads it.", examples: ["file:secrets/jwt.key"] }),
   algorithms: z
-    .array(algorithm)
+    .array(algorithm())
     .min(1)
     .optional()
     .meta({ description: "The algorithms that a token may be signed with; no other is taken.", examples: [["RS256", "ES256"]] }),
   clockSkew: period(0, SKEW_MS_MAX).prefault("30s").meta({ description: "Tolerance for `exp`, `nbf` and `iat`." }),
-  claims,
-  ...consumerFields,
+  claims: claims(),
+  ...consumerFields(),
   required: z
     .array(claim(""))
     .max(REQUIRED_MAX)
@@ -167,18 +179,18 @@ export const providerFields = {
   maxAge: period(1, 365 * DAY_MS)
     .optional()
     .meta({ description: "Longest time since `iat`, which a token then must have." }),
-  keyFetch,
-};
+  keyFetch: keyFetch(),
+}));
 
 /** RFC 7515 section 4.1.9: `application/` may be left out, and media types know no case. */
 export const bareType = (typ: string): string => typ.toLowerCase().replace(/^application\//, "");
 
-const written = z.strictObject(providerFields);
+const written = once(() => z.strictObject(providerFields()));
 
 /** What the schema read of a provider. */
-export type WrittenProvider = z.output<typeof written>;
+export type WrittenProvider = z.output<ReturnType<typeof written>>;
 
-export const provider = written.transform(resolveProvider);
+export const provider = once(() => written().transform(resolveProvider));
 
 /** What only all fields together tell. */
 export function resolveProvider(given: WrittenProvider, ctx: z.RefinementCtx): JwtProviderConfig {

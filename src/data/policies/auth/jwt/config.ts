@@ -1,6 +1,6 @@
 // Owns the configuration of the `jwt` authenticator: schema, defaults and docs. For the primary only; workers import types.
 import * as z from "zod";
-import { size } from "../../../../base/schema.ts";
+import { once, size } from "../../../../base/schema.ts";
 import type { TokenPlaceConfig } from "../token-place.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
 
@@ -20,50 +20,52 @@ export interface JwtConfig extends TokenPlaceConfig {
 /** Keys of a provider that say nothing by their defaults: with `providers` they must not stand beside it. */
 const OWN_KEYS = ["issuer", "audience", "jwks", "discovery", "keys", "secret", "algorithms", "typ", "maxAge"] as const;
 
-export const jwtSchema = z
-  .strictObject({
-    ...providerFields,
-    providers: z
-      .array(provider)
-      .min(1)
-      .max(PROVIDERS_MAX)
-      .optional()
-      .meta({ description: "Several issuers for one authenticator, each with the keys above; a token's `iss` chooses." }),
-    in: z.enum(["header", "cookie", "query"]).prefault("header").meta({ description: "Where the token stands." }),
-    name: z
-      .string()
-      .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, "expected the name of a header, cookie or query parameter")
-      .optional()
-      .meta({
-        description:
-          "Of the header, cookie or parameter. In `authorization`, the default, `Bearer` stands before the token; elsewhere the token alone.",
-      }),
-    cacheFor: period(1, DAY_MS)
-      .prefault("5m")
-      .meta({ description: "A verified token is verified again after this time; `exp` and withdrawn keys count at once." }),
-    cacheEntries: z.int().min(2).max(1_000_000).prefault(10_000).meta({ description: "Verified tokens that each worker remembers." }),
-    cacheBytes: size().prefault("32MiB").meta({ description: "Memory that each worker may use for them." }),
-    failuresFor: period(1, 60_000)
-      .prefault("5s")
-      .meta({ description: "A refused token is refused for this time without looking at it again." }),
-  })
-  .transform((given, ctx): JwtConfig => {
-    const providers = resolveProviders(given, ctx);
-    const name = given.name ?? (given.in === "header" ? "authorization" : given.in === "query" ? "access_token" : undefined);
-    if (name === undefined)
-      ctx.addIssue({ code: "custom", path: ["name"], message: "is required for a cookie", params: { remedy: "add the cookie's name" } });
-    if (providers === null || name === undefined) return z.NEVER;
-    return {
-      providers,
-      in: given.in,
-      name: given.in === "header" ? name.toLowerCase() : name,
-      cacheForMs: given.cacheFor,
-      cacheEntries: given.cacheEntries,
-      cacheBytes: given.cacheBytes,
-      failuresForMs: given.failuresFor,
-    };
-  })
-  .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless said otherwise." });
+export const jwtSchema = once(() =>
+  z
+    .strictObject({
+      ...providerFields(),
+      providers: z
+        .array(provider())
+        .min(1)
+        .max(PROVIDERS_MAX)
+        .optional()
+        .meta({ description: "Several issuers for one authenticator, each with the keys above; a token's `iss` chooses." }),
+      in: z.enum(["header", "cookie", "query"]).prefault("header").meta({ description: "Where the token stands." }),
+      name: z
+        .string()
+        .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, "expected the name of a header, cookie or query parameter")
+        .optional()
+        .meta({
+          description:
+            "Of the header, cookie or parameter. In `authorization`, the default, `Bearer` stands before the token; elsewhere the token alone.",
+        }),
+      cacheFor: period(1, DAY_MS)
+        .prefault("5m")
+        .meta({ description: "A verified token is verified again after this time; `exp` and withdrawn keys count at once." }),
+      cacheEntries: z.int().min(2).max(1_000_000).prefault(10_000).meta({ description: "Verified tokens that each worker remembers." }),
+      cacheBytes: size().prefault("32MiB").meta({ description: "Memory that each worker may use for them." }),
+      failuresFor: period(1, 60_000)
+        .prefault("5s")
+        .meta({ description: "A refused token is refused for this time without looking at it again." }),
+    })
+    .transform((given, ctx): JwtConfig => {
+      const providers = resolveProviders(given, ctx);
+      const name = given.name ?? (given.in === "header" ? "authorization" : given.in === "query" ? "access_token" : undefined);
+      if (name === undefined)
+        ctx.addIssue({ code: "custom", path: ["name"], message: "is required for a cookie", params: { remedy: "add the cookie's name" } });
+      if (providers === null || name === undefined) return z.NEVER;
+      return {
+        providers,
+        in: given.in,
+        name: given.in === "header" ? name.toLowerCase() : name,
+        cacheForMs: given.cacheFor,
+        cacheEntries: given.cacheEntries,
+        cacheBytes: given.cacheBytes,
+        failuresForMs: given.failuresFor,
+      };
+    })
+    .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless said otherwise." }),
+);
 
 function resolveProviders(
   given: WrittenProvider & { readonly providers?: readonly JwtProviderConfig[] | undefined },

@@ -3,7 +3,7 @@ import { authorizeSchema } from "../../../../../src/data/policies/authorize/conf
 import { compileWindows } from "../../../../../src/data/policies/authorize/time-windows.ts";
 
 function inside(time: unknown, moment: string): boolean {
-  const windows = authorizeSchema.parse({ time }).time ?? [];
+  const windows = authorizeSchema().parse({ time }).time ?? [];
   return compileWindows(windows)(Date.parse(moment));
 }
 
@@ -37,7 +37,7 @@ it.each<[unknown, string, boolean]>([
 ])("%j at %s: %s", (time, moment, expected) => expect(inside(time, moment)).toBe(expected));
 
 it("keeps an answer for its minute only", () => {
-  const check = compileWindows(authorizeSchema.parse({ time: [{ from: "08:00", to: "08:01" }] }).time ?? []);
+  const check = compileWindows(authorizeSchema().parse({ time: [{ from: "08:00", to: "08:01" }] }).time ?? []);
   const at = Date.parse("2026-03-04T08:00:00Z");
   expect([check(at - 1), check(at), check(at + 59_999), check(at + 60_000), check(at)]).toEqual([false, true, true, false, true]);
 });
@@ -50,4 +50,4 @@ it.each([
   { time: [{ days: [] }] },
   { time: [{ days: ["monday"] }] },
   { time: [{ timezone: "Mars/Olympus" }] },
-])("%j is refused", (written) => expect(authorizeSchema.safeParse(written).success).toBe(false));
+])("%j is refused", (written) => expect(authorizeSchema().safeParse(written).success).toBe(false));

@@ -37,12 +37,12 @@ test("answers do not share their header list", () => {
 });
 
 test("files are read at load, relative to the configuration", () => {
-  const config = resolveRespond(respondSchema.parse({ file: "pages/down.HTML", status: 503 }), (path) => Buffer.from(`<${path}>`));
+  const config = resolveRespond(respondSchema().parse({ file: "pages/down.HTML", status: 503 }), (path) => Buffer.from(`<${path}>`));
   const reply = ask(createRespond(structuredClone(config), policyRoute()), new TestExchange());
   if (reply?.kind !== "response") throw new Error("no response");
   expect(reply.headers).toEqual(["content-type", "text/html; charset=utf-8"]);
   expect(Buffer.from(reply.body ?? "").toString()).toBe("<pages/down.HTML>");
-  expect(() => resolveRespond(respondSchema.parse({ file: "big" }), () => new Uint8Array(1024 * 1024 + 1))).toThrow(/larger than 1MiB/);
+  expect(() => resolveRespond(respondSchema().parse({ file: "big" }), () => new Uint8Array(1024 * 1024 + 1))).toThrow(/larger than 1MiB/);
 });
 
 test("configurations that can't be meant are refused", () => {

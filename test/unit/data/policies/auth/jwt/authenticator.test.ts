@@ -39,7 +39,7 @@ afterEach(() => {
 });
 afterAll(() => pool.close());
 
-const sourceId = (written: unknown): string => jwtSchema.parse(written).providers[0]?.source?.id ?? "";
+const sourceId = (written: unknown): string => jwtSchema().parse(written).providers[0]?.source?.id ?? "";
 let version = 0;
 /** What the primary would send. */
 function publish(written: unknown, keys: readonly unknown[] | null): void {

@@ -165,7 +165,7 @@ test("files that were read are watched", () => {
 
 test("sources are the same exactly when everything about them is", () => {
   const id = (more: object) =>
-    jwtSchema.parse({ issuer: "https://a", audience: "x", jwks: "https://a/jwks", algorithms: ["RS256"], ...more }).providers[0]?.source
+    jwtSchema().parse({ issuer: "https://a", audience: "x", jwks: "https://a/jwks", algorithms: ["RS256"], ...more }).providers[0]?.source
       ?.id;
   expect(id({ audience: "y", algorithms: ["ES256"] })).toBe(id({}));
   expect(id({ keyFetch: { timeout: "1s" } })).not.toBe(id({}));
