@@ -7,6 +7,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { build, type Metafile, type Plugin, transform } from "esbuild";
+import { sectionPresets } from "./control/config/sections.ts";
 import type { Packs, Role } from "./loader.ts";
 
 const OUT = "dist";
@@ -88,6 +89,7 @@ async function splitControl(): Promise<Split> {
     format: "esm",
     platform: "node",
     target: TARGET,
+    define: { SECTION_PRESETS: JSON.stringify(sectionPresets()) },
     ...SMALLER,
     sourcemap: "inline",
     logLevel: "warning",

@@ -25,6 +25,18 @@ export interface Draft {
   readonly complete: Omit<Config, "fileHashes" | "redisConsumers"> | null;
 }
 
+/** Set by build.ts, from {@link sectionPresets}; from source there is none. */
+declare const SECTION_PRESETS: Readonly<Record<string, unknown>> | undefined;
+
+/** What each section is when nobody has written it, for those that may be left out: JSON. */
+export function sectionPresets(): Readonly<Record<string, unknown>> {
+  const absent = Object.entries(SECTIONS).map(([key, schema]) => [key, schema().safeParse(undefined)] as const);
+  return Object.fromEntries(absent.flatMap(([key, parsed]) => (parsed.success ? [[key, parsed.data]] : [])));
+}
+
+/** Saves a cold start the schemas of the sections that a file does not have. */
+const PRESETS = typeof SECTION_PRESETS === "undefined" ? {} : SECTION_PRESETS;
+
 /** @returns the tree with the defaults merged under the routes, the draft, and what the schema found wrong. */
 export function readSections(
   tree: LocatedMap,
@@ -35,7 +47,8 @@ export function readSections(
   const problems: ConfigProblem[] = [...problemsOf(unknown, root, []), ...defaultsProblems(root)];
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
-    const parsed = parseAt(schema(), root, [key]);
+    const preset = root.entries.has(key) ? undefined : PRESETS[key];
+    const parsed = preset === undefined ? parseAt(schema(), root, [key]) : { value: preset };
     if ("value" in parsed) sections[key] = parsed.value;
     else problems.push(...parsed.problems);
   }

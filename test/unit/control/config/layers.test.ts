@@ -2,6 +2,8 @@
 // What lies over what: the environment in the text, overlays on files, routes on defaults.
 import { describe, expect, it } from "vitest";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { SECTIONS } from "../../../../src/control/config/schema.ts";
+import { sectionPresets } from "../../../../src/control/config/sections.ts";
 import { BASE, good, parse, problemsOf, withRoutes } from "../../../support/config-text.ts";
 
 describe("environment", () => {
@@ -109,5 +111,16 @@ describe("defaults", () => {
     expect(problemsOf(text("{ to: users }", "- { name: a, match: {} }"))).toContain(
       "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, limits, accessLog, webSocket, ip, cors, rateLimit, auth, authorize, redirect, respond, rewrite, headers, compress",
     );
+  });
+});
+
+describe("sections that nobody writes", () => {
+  it("are known in advance to the bundle, as JSON", () => {
+    const presets = sectionPresets();
+    expect(JSON.parse(JSON.stringify(presets))).toEqual(presets);
+    const { config } = good([BASE]);
+    const absent = Object.keys(SECTIONS).filter((key) => key !== "version" && key !== "listeners");
+    expect(Object.keys(presets).sort()).toEqual(absent.sort());
+    for (const key of absent) expect(config).toHaveProperty([key], presets[key]);
   });
 });
