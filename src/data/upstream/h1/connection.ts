@@ -6,13 +6,11 @@ import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { WireTrailers } from "../upstream.ts";
 import type { H1Call } from "./call.ts";
+import { ReadSize } from "./read-size.ts";
 import { BodyPump, requestHead } from "./request-head.ts";
 import { ResponseParser, type ResponseReader } from "./response-parser.ts";
 import { PATIENCE_MS } from "./sharing.ts";
 
-/** One read of a plain TCP socket, bytes. The buffer serves all connections of the thread: what is read is used up before the next read. */
-const READ_BYTES = 64 * 1024;
-const readBuffer = Buffer.allocUnsafeSlow(READ_BYTES);
 /**
  * How long (ms) a connection rests after HEAD. Some servers send a body all the same; it comes at once, and must not become the answer to
  * somebody's next request.
@@ -45,6 +43,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   serverKeepAliveMs = Number.POSITIVE_INFINITY;
   private readonly owner: ConnectionOwner;
   private readonly parser = new ResponseParser(this);
+  private readonly readSize = new ReadSize();
   private socket: net.Socket | null = null;
   /** Whose response is awaited or read. */
   private call: H1Call | null = null;
@@ -67,8 +66,9 @@ export class H1Connection extends WheelEntry implements ResponseReader {
 
   /** For net.connect: reads without a buffer of their own. Not for TLS. */
   readonly onread: net.OnReadOpts = {
-    buffer: readBuffer,
+    buffer: () => this.readSize.next() as Buffer, // undefined is for Node to stay with the one it has
     callback: (bytes, buffer) => {
+      this.readSize.read(bytes);
       this.received((buffer as Buffer).subarray(0, bytes)); // it is the Buffer given above
       return true;
     },
@@ -129,12 +129,14 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   pause(): void {
     if (this.shared) this.strandOthers();
     this.paused = true;
+    this.readSize.heldUp();
     this.socket?.pause();
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
+    this.readSize.wentOn();
     this.socket?.resume();
   }
 
@@ -146,6 +148,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     this.parser.stop();
     this.pump?.stop();
     this.owner.wheel.disarm(this);
+    this.readSize.over();
     this.socket?.destroy();
     this.owner.connectionClosed(this);
     if (this.shared) this.strand();
@@ -183,6 +186,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     if (!sentAll) this.pump?.stop();
     this.pump = null;
     this.resume(); // a pause for a slow client must not outlive the response: nobody would end it
+    this.readSize.over();
     if (parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(parser.keepAlive);
     if (!parser.reusable || !sentAll || this.spoilt) this.destroy();
     else if (this.shared) this.expectNext();

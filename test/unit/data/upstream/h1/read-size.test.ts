@@ -1,0 +1,57 @@
+// How much a connection reads at once.
+import { expect, it } from "vitest";
+import { LONG_READ_BYTES, LONG_READERS_MAX, READ_BYTES, ReadSize } from "../../../../../src/data/upstream/h1/read-size.ts";
+
+/** As Node does: what was given stays until something else is. */
+class Reader extends ReadSize {
+  size = this.next()?.length ?? 0;
+
+  /** @returns what the next read may bring */
+  reads(bytes: number): number {
+    this.read(bytes);
+    this.size = this.next()?.length ?? this.size;
+    return this.size;
+  }
+}
+
+function longReader(): Reader {
+  const reader = new Reader();
+  expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
+  return reader;
+}
+
+it("reads little until a read was full, much from then on, and little again in the next response", () => {
+  const reader = new Reader();
+  expect(reader.size).toBe(READ_BYTES);
+  expect(reader.reads(READ_BYTES - 1)).toBe(READ_BYTES);
+  expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
+  expect(reader.reads(1000)).toBe(LONG_READ_BYTES);
+  reader.over();
+  expect(reader.reads(100)).toBe(READ_BYTES);
+});
+
+it("reads little when the client has been too slow, until the next response", () => {
+  const reader = longReader();
+  reader.heldUp();
+  reader.wentOn();
+  expect(reader.reads(READ_BYTES)).toBe(READ_BYTES);
+  reader.over();
+  expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
+  reader.over();
+});
+
+it("lets a bounded number read much; who holds unread data counts, who is done does not", () => {
+  const readers = Array.from({ length: LONG_READERS_MAX }, longReader);
+  const late = new Reader();
+  expect(late.reads(READ_BYTES)).toBe(READ_BYTES);
+  readers[0]?.heldUp();
+  expect(late.reads(READ_BYTES)).toBe(READ_BYTES);
+  readers[0]?.wentOn();
+  expect(late.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
+  expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
+  for (const reader of [...readers, late]) reader.over();
+  for (const reader of readers) reader.over(); // counted once
+  const again = Array.from({ length: LONG_READERS_MAX }, longReader);
+  expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
+  for (const reader of again) reader.over();
+});
