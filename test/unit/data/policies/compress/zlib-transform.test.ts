@@ -1,7 +1,12 @@
 import { brotliDecompressSync, createGunzip, gunzipSync, zstdDecompressSync } from "node:zlib";
 import { expect, test } from "vitest";
 import type { Encoding } from "../../../../../src/data/policies/compress/config.ts";
-import { type Slots, ZlibTransform } from "../../../../../src/data/policies/compress/zlib-transform.ts";
+import {
+  AT_ONCE_BYTES_MAX,
+  AT_ONCE_LEVEL_MAX,
+  type Slots,
+  ZlibTransform,
+} from "../../../../../src/data/policies/compress/zlib-transform.ts";
 
 const DECODE: Readonly<Record<Encoding, (data: Buffer) => Buffer>> = {
   gzip: gunzipSync,
@@ -20,8 +25,8 @@ class Bench {
   readonly done: Promise<string>;
   #wake: (() => void)[] = [];
 
-  constructor(encoding: Encoding) {
-    this.transform = new ZlibTransform(encoding, 3, this.slots);
+  constructor(encoding: Encoding, level = 3) {
+    this.transform = new ZlibTransform(encoding, level, this.slots);
     this.done = new Promise((resolve) => {
       this.transform.attach({
         transformed: (chunk) => {
@@ -88,6 +93,32 @@ for (const encoding of ENCODINGS) {
     expect(await bench.done).toBe("ended");
     expect(DECODE[encoding](Buffer.concat(bench.out)).equals(data)).toBe(true);
     expect(bench.slots.used).toBe(0);
+  });
+
+  test(`${encoding}: a small body that has come whole is compressed at once`, async () => {
+    const bench = new Bench(encoding, AT_ONCE_LEVEL_MAX[encoding]);
+    const data = sample(AT_ONCE_BYTES_MAX);
+    for (const at of [0, 10_000, 20_000])
+      expect(bench.transform.write(data.subarray(at, at === 20_000 ? undefined : at + 10_000))).toBe(true);
+    expect(bench.out).toEqual([]);
+    bench.transform.end();
+    expect(bench.out).toHaveLength(1); // no other thread has had the time
+    expect(bench.slots.used).toBe(0);
+    expect(await bench.done).toBe("ended");
+    expect(DECODE[encoding](Buffer.concat(bench.out)).equals(data)).toBe(true);
+  });
+
+  test.each([
+    ["a larger one", AT_ONCE_BYTES_MAX + 1, 0],
+    ["one at a higher level", 1000, 1],
+  ])(`${encoding}: ${"%s"} is left to another thread`, async (_what, bytes, higher) => {
+    const bench = new Bench(encoding, AT_ONCE_LEVEL_MAX[encoding] + higher);
+    const data = sample(bytes);
+    bench.transform.write(data);
+    bench.transform.end();
+    expect(bench.out).toEqual([]);
+    expect(await bench.done).toBe("ended");
+    expect(DECODE[encoding](Buffer.concat(bench.out)).equals(data)).toBe(true);
   });
 
   test(`${encoding}: a slow stream is not held`, async () => {
