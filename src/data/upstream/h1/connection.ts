@@ -66,7 +66,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
 
   /** For net.connect: reads without a buffer of their own. Not for TLS. */
   readonly onread: net.OnReadOpts = {
-    buffer: () => this.readSize.next() as Buffer, // undefined is for Node to stay with the one it has
+    buffer: () => this.readSize.next(),
     callback: (bytes, buffer) => {
       this.readSize.read(bytes);
       this.received((buffer as Buffer).subarray(0, bytes)); // it is the Buffer given above

@@ -16,17 +16,13 @@ let longReaders = 0;
 
 /** Of one connection. Each response begins with small reads. */
 export class ReadSize {
-  private inUse: Buffer | null = null;
   private long = false;
   /** This response's client has been too slow. */
   private slow = false;
 
-  /** For net.OnReadOpts.buffer, which is called before the first read and after each. @returns undefined when it stays the same */
-  next(): Buffer | undefined {
-    const wanted = this.long ? (longBuffer ??= Buffer.allocUnsafeSlow(LONG_READ_BYTES)) : buffer;
-    if (wanted === this.inUse) return undefined;
-    this.inUse = wanted;
-    return wanted;
+  /** @returns where the next read goes: for net.OnReadOpts.buffer, which is called before the first read and after each */
+  next(): Buffer {
+    return this.long ? (longBuffer ??= Buffer.allocUnsafeSlow(LONG_READ_BYTES)) : buffer;
   }
 
   /** @param bytes that have come in one read */
