@@ -20,7 +20,7 @@ export interface Knob {
   readonly name: string;
   readonly connections: number;
   /** Of the origin. */
-  readonly bytes: 256 | 16384 | 1048576;
+  readonly bytes: 256 | 16384 | 65536 | 1048576;
   readonly headers?: Readonly<Record<string, string>>;
   readonly settings: readonly [Setting, Setting, ...Setting[]];
 }
@@ -91,7 +91,7 @@ export const KNOBS: readonly Knob[] = [
       { name: "gzip level 1", route: "compress: { level: { gzip: 1 } }" },
     ],
   },
-  { name: "thread-pool", connections: 32, bytes: 16384, headers: GZIP, settings: [threads(4), threads(1), threads(2), threads(16)] },
+  { name: "thread-pool", connections: 32, bytes: 65536, headers: GZIP, settings: [threads(4), threads(1), threads(2), threads(16)] },
   { name: "young-generation", connections: 64, bytes: 256, settings: [{ name: "V8's own" }, semiSpace(1), semiSpace(8), semiSpace(64)] },
   {
     name: "large-pages",
