@@ -43,6 +43,8 @@ export class NodeConnection implements ExchangeConnection {
   /** The response of `current` when it is ours. */
   private ownResponse: ServerResponse | null = null;
   private readonly waiting: Turn[] = [];
+  /** Told when the socket has room again. Only one response at a time is written. */
+  private awaitsDrain: NodeExchange | null = null;
   /** Nothing that arrives from now on is taken. */
   private closing = false;
   private early: Buffer[] = [];
@@ -58,6 +60,7 @@ export class NodeConnection implements ExchangeConnection {
     this.certificate = client.certificate;
     socket.on("error", ignore); // 'close' follows
     socket.on("close", () => this.lost());
+    socket.on("drain", () => this.drained());
   }
 
   get draining(): boolean {
@@ -197,10 +200,15 @@ export class NodeConnection implements ExchangeConnection {
   awaitDrain(x: NodeExchange): void {
     // node's socket timeout counts only while nothing moves, in either direction.
     this.socket.setTimeout(x.runtime.limits.idleTimeoutMs);
-    this.socket.once("drain", () => {
-      if (!x.closed) this.socket.setTimeout(0); // else it is the keep-alive timeout already
-      x.drained();
-    });
+    this.awaitsDrain = x;
+  }
+
+  private drained(): void {
+    const x = this.awaitsDrain;
+    if (x === null) return;
+    this.awaitsDrain = null;
+    if (!x.closed) this.socket.setTimeout(0); // else it is the keep-alive timeout already
+    x.drained();
   }
 
   acceptWebSocket(x: NodeExchange, upstream: UpgradedUpstream): void {

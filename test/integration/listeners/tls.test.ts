@@ -231,3 +231,31 @@ routes: [ { name: all, match: {}, respond: { body: here } } ]
     },
   );
 });
+
+it("a client that asks much at once and reads late gets every answer, and nothing piles up: node", async () => {
+  const BYTES = 200_000;
+  const TIMES = 14;
+  const certificates = `[ { cert: ${first.cert}, key: ${first.key} } ]`;
+  await using alone = await Gateway.start({
+    config: `version: 1
+workers: 1
+listeners: [ { address: "127.0.0.1:0", strict: true, tls: { certificates: ${certificates} } } ]
+routes: [ { name: big, match: {}, respond: { body: "${"x".repeat(BYTES)}" } } ]
+`,
+  });
+  const client = await secure(alone.port, "one.test");
+  client.pause();
+  client.write("GET /big HTTP/1.1\r\nHost: one.test\r\n\r\n".repeat(TIMES));
+  let body = 0;
+  let heads = 0;
+  client.setEncoding("latin1").on("data", (text: string) => {
+    heads += text.split("HTTP/1.1 200").length - 1;
+    body += text.split("x").length - 1;
+  });
+  await new Promise((resolve) => setTimeout(resolve, 300)); // time for what may pile up, not a wait for anything
+  client.resume();
+  await until("every byte came", () => body >= TIMES * BYTES, 15_000);
+  expect(heads).toBe(TIMES);
+  client.destroy();
+  expect(alone.output).not.toContain("Warning");
+});
