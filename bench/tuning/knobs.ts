@@ -1,5 +1,6 @@
 // Owns the list of knobs that the README's chapter "Tuning" gives numbers for: each as settings of one gateway that differ in nothing else.
 // The first setting is what the others are compared with.
+import type { BodyBytes } from "../../native-bench/peers/origin.ts";
 import { allowedCpus } from "../../src/control/config/check-workers.ts";
 
 /** One way to set a knob. */
@@ -20,7 +21,7 @@ export interface Knob {
   readonly name: string;
   readonly connections: number;
   /** Of the origin. */
-  readonly bytes: 256 | 16384 | 65536 | 1048576;
+  readonly bytes: BodyBytes;
   readonly headers?: Readonly<Record<string, string>>;
   readonly settings: readonly [Setting, Setting, ...Setting[]];
 }

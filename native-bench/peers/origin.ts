@@ -7,7 +7,7 @@ import { writeNginx } from "./nginx.ts";
 import type { Peer } from "./peer.ts";
 
 /** Bodies that have a path of their own, `/bytes/N`; every other path answers 256 bytes. */
-export const BODY_BYTES = [256, 16 * 1024, 64 * 1024, 1024 * 1024] as const;
+export const BODY_BYTES = [256, 16_384, 65_536, 1_048_576] as const;
 export type BodyBytes = (typeof BODY_BYTES)[number];
 
 /** Smallest bodies stand in the configuration; nginx takes no longer text there. */

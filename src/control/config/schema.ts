@@ -54,21 +54,18 @@ export const SECTIONS = {
   consumersFrom,
 } as const;
 
-/** The whole file. */
-export const configSchema = once(() =>
-  z.strictObject({
-    ...(Object.fromEntries(Object.entries(SECTIONS).map(([key, schema]) => [key, schema()])) as SectionSchemas),
-    upstreams: upstreams(),
-    defaults: defaults(),
-    routes: routes(),
-  }),
-);
+const WHOLE = { ...SECTIONS, upstreams, defaults, routes } as const;
 
 /** Keys of the whole file. */
-export const CONFIG_KEYS: readonly string[] = [...Object.keys(SECTIONS), "upstreams", "defaults", "routes"];
+export const CONFIG_KEYS: readonly string[] = Object.keys(WHOLE);
 
-type SectionSchemas = { readonly [K in keyof typeof SECTIONS]: ReturnType<(typeof SECTIONS)[K]> };
-type Sections = { readonly [K in keyof typeof SECTIONS]: z.output<SectionSchemas[K]> };
+/** The whole file. */
+export const configSchema = once(() =>
+  z.strictObject(Object.fromEntries(Object.entries(WHOLE).map(([key, schema]) => [key, schema()])) as Made<typeof WHOLE>),
+);
+
+type Made<Makers extends Readonly<Record<string, () => unknown>>> = { readonly [K in keyof Makers]: ReturnType<Makers[K]> };
+type Sections = { readonly [K in keyof typeof SECTIONS]: z.output<Made<typeof SECTIONS>[K]> };
 
 /** One named upstream. */
 export interface NamedUpstream extends UpstreamConfig {

@@ -121,17 +121,17 @@ export class ZlibTransform implements BodyTransform {
   }
 
   #finishAtOnce(gathered: readonly Buffer[]): void {
-    const [only] = gathered;
+    let compressed: Buffer;
     try {
-      const whole = only !== undefined && gathered.length === 1 ? only : Buffer.concat(gathered);
-      const compressed = compressAtOnce(this.#encoding, this.#level, whole);
-      this.#close();
-      this.#sink?.transformed(compressed);
-      this.#sink?.transformEnded();
+      compressed = compressAtOnce(this.#encoding, this.#level, Buffer.concat(gathered));
     } catch (error) {
-      if (this.#close()) this.#sink?.transformFailed(error instanceof Error ? error : new Error(String(error)));
-      else throw error; // not the compressor's
+      this.#close();
+      this.#sink?.transformFailed(error instanceof Error ? error : new Error(String(error)));
+      return;
     }
+    this.#close();
+    this.#sink?.transformed(compressed);
+    this.#sink?.transformEnded();
   }
 
   pause(): void {

@@ -6,7 +6,8 @@ export const READ_BYTES = 64 * 1024;
 /** One read of a long body. Eight times as much at once makes a MiB a quarter cheaper. */
 export const LONG_READ_BYTES = 512 * 1024;
 /**
- * Connections of a thread that may read so much at once. What a client has not taken yet is kept in memory: 32 MiB at most, by all of them together.
+ * Connections of a thread that may read so much at once: while their responses go on, clients can so make it hold 32 MiB that they have not taken.
+ * A response that is over no longer counts: its last read, of which the client may not have taken anything yet, comes on top.
  */
 export const LONG_READERS_MAX = 64;
 
