@@ -73,10 +73,10 @@ function checkOf(alg: string, key: KeyObject): Check | null {
         return mac.length === signature.length && timingSafeEqual(mac, signature);
       };
     case "RS":
-      return (input, signature) => verify(digest, input, { key, padding: constants.RSA_PKCS1_PADDING }, signature);
+      return ofModulusLength(key, (input, signature) => verify(digest, input, { key, padding: constants.RSA_PKCS1_PADDING }, signature));
     case "PS": {
       const options = { key, padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
-      return (input, signature) => verify(digest, input, options, signature);
+      return ofModulusLength(key, (input, signature) => verify(digest, input, options, signature));
     }
     case "ES":
       return (input, signature) => verify(digest, input, { key, dsaEncoding: "ieee-p1363" }, signature);
@@ -85,4 +85,10 @@ function checkOf(alg: string, key: KeyObject): Check | null {
     default:
       return null;
   }
+}
+
+/** RFC 8017 section 8.1.2 step 1. OpenSSL (and so jose) also takes a PSS signature whose leading zero bytes were left out. */
+function ofModulusLength(key: KeyObject, check: Check): Check {
+  const bytes = Math.ceil((key.asymmetricKeyDetails?.modulusLength ?? 0) / 8);
+  return (input, signature) => signature.length === bytes && check(input, signature);
 }
