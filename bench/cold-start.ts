@@ -1,8 +1,8 @@
-// Measures cold starts: from the start of `DIST/sluice start|demo` to the first answered request, on loopback, and the CPU time the
-// whole process tree took until then. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
+// Measures cold starts: from the start of `DIST/sluice start` to the first answered request, on loopback, and the CPU time the whole process tree
+// took until then; of the demo, what it prints itself. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
 // others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes with nothing in it
-// until there is a thread in a process, and in a process that another process of Node started (without the launcher).
-// Run: node bench/cold-start.ts [--runs N] [--command start|demo] [DIST ...]   (default: 15 runs, start, dist)
+// until there is a thread in a process.
+// Run: node bench/cold-start.ts [--runs N] [DIST ...]   (default: 15 runs, dist)
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import fs from "node:fs";
@@ -23,7 +23,7 @@ const QUIET_SHARE = 0.1;
 const ROOT = path.join(import.meta.dirname, "..");
 const { values, positionals } = parseArgs({
   allowPositionals: true,
-  options: { runs: { type: "string", default: "15" }, command: { type: "string", default: "start" } },
+  options: { runs: { type: "string", default: "15" } },
 });
 const builds = (positionals.length === 0 ? [path.join(ROOT, "dist")] : positionals).map((build) => path.resolve(build));
 
@@ -38,13 +38,12 @@ interface Sample {
 
 const THREAD = 'require("node:worker_threads").parentPort.postMessage("up")';
 const INNER = `new (require("node:worker_threads").Worker)(${JSON.stringify(THREAD)}, { eval: true }).on("message", () => console.log("up"))`;
-const OUTER = `require("node:child_process").spawn(process.execPath, ["-e", ${JSON.stringify(INNER)}], { stdio: "inherit" })`;
 
-/** @returns how long bare Node takes to have a thread in a process, ms. @param script that starts the thread or the process that does */
-async function measureBare(script: string): Promise<number> {
+/** @returns how long bare Node takes to have a thread in a process, ms. */
+async function measureBare(): Promise<number> {
   await quietMoment();
   const beganMs = performance.now();
-  const child = spawn(process.execPath, ["-e", script], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["-e", INNER], { stdio: ["ignore", "pipe", "inherit"] });
   const exited = once(child, "exit");
   await once(child.stdout, "data");
   const wallMs = performance.now() - beganMs;
@@ -115,6 +114,24 @@ async function quietMoment(): Promise<void> {
   }
 }
 
+const launch = (build: string, args: readonly string[], env: NodeJS.ProcessEnv): ChildProcess =>
+  spawn(path.join(build, "sluice"), args, {
+    stdio: ["ignore", "pipe", "ignore"],
+    env: { ...process.env, SLUICE_NODE: process.execPath, ...env },
+  });
+
+/** @returns what the demo says of its gateway, ms */
+async function measureDemo(build: string, directory: string): Promise<number> {
+  await quietMoment();
+  const child = launch(build, ["demo", "--port", "0", "--admin-port", "0"], { SLUICE_RUN_DIR: path.join(directory, "run") });
+  let text = "";
+  for await (const more of child.stdout?.setEncoding("utf8") ?? []) {
+    text += more;
+    if (text.includes("Cold start")) child.kill("SIGTERM");
+  }
+  return Number(/Cold start: (\d+) ms/.exec(text)?.[1] ?? Number.NaN);
+}
+
 async function measure(build: string, directory: string, upstream: number): Promise<Sample> {
   const port = await freePort();
   const config = path.join(directory, "sluice.yaml");
@@ -124,19 +141,10 @@ async function measure(build: string, directory: string, upstream: number): Prom
       `upstreams: { origin: { targets: [ { url: "http://127.0.0.1:${upstream}" } ] } }\n` +
       "routes: [ { name: all, match: { path: /** }, to: origin } ]\n",
   );
-  const args = values.command === "demo" ? ["demo", "--port", String(port), "--admin-port", "0"] : ["start", "-c", config];
-  const env = {
-    ...process.env,
-    SLUICE_NODE: process.execPath,
-    SLUICE_RUN_DIR: path.join(directory, "run"),
-  };
   await quietMoment();
   const before = { busyMs: busyMs(), ownMs: ownMs() };
   const beganMs = performance.now();
-  // Older builds have no launcher.
-  const launcher = path.join(build, "sluice");
-  const command = fs.existsSync(launcher) ? [launcher, ...args] : [process.execPath, path.join(build, "main.js"), ...args];
-  const child = spawn(command[0] ?? "", command.slice(1), { stdio: ["ignore", "pipe", "ignore"], env });
+  const child = launch(build, ["start", "-c", config], { SLUICE_RUN_DIR: path.join(directory, "run") });
   const ready = readyAt(child);
   try {
     while (!(await ask(port))) {
@@ -174,24 +182,25 @@ function printLine<T>(name: string, list: readonly T[], value: (sample: T) => nu
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-cold-"));
 const origin = await startOrigin();
-const samples = new Map(builds.map((build) => [build, [] as Sample[]]));
+const samples = new Map(builds.map((build) => [build, { start: [] as Sample[], demo: [] as number[] }]));
 const bare: number[] = [];
-const chain: number[] = [];
 for (let run = 0; run < Number(values.runs); run++) {
-  bare.push(await measureBare(INNER));
-  chain.push(await measureBare(OUTER));
-  for (const [build, list] of samples) list.push(await measure(build, directory, portOf(origin)));
+  bare.push(await measureBare());
+  for (const [build, { start, demo }] of samples) {
+    start.push(await measure(build, directory, portOf(origin)));
+    demo.push(await measureDemo(build, directory));
+  }
 }
 printLine("bare Node, thread", bare, (ms) => ms);
-printLine("bare Node, after another", chain, (ms) => ms);
-for (const [build, list] of samples) {
+for (const [build, { start: list, demo }] of samples) {
   const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
-  console.log(`${values.command} from ${path.relative(process.cwd(), build) || build}`);
+  console.log(path.relative(process.cwd(), build) || build);
   printLine("first answer", list, (sample) => sample.wallMs);
   printLine("first answer, quiet", quiet, (sample) => sample.wallMs);
   printLine("CPU until then", list, (sample) => sample.cpuMs);
   printLine("ready line", list, (sample) => sample.readyMs);
   printLine("ready line, quiet", quiet, (sample) => sample.readyMs);
+  printLine("demo, as it says", demo, (ms) => ms);
 }
 fs.rmSync(directory, { recursive: true, force: true });
 process.exit(0);

@@ -42,8 +42,6 @@ module.exports = { ${names.map((name) => `get ${name}() { return load().${name};
 const BEGINNINGS: Readonly<Record<"outer" | "primary", Readonly<Record<string, readonly string[]>>>> = {
   outer: {
     "start.pack.js": ["src/main.ts", "src/control/commands/start.ts", "src/control/supervisor/supervise.ts"],
-    "read.pack.js": ["src/control/supervisor/read-first.ts"],
-    "demo.pack.js": ["src/control/demo/demo.ts", "src/control/demo/stage.ts"],
   },
   primary: {
     "nursery.pack.js": ["src/main.ts", "src/control/commands/start.ts", "src/control/workers/nursery.ts"],
@@ -327,10 +325,10 @@ for (const [name, names] of Object.values(packed).flatMap((each) => Object.entri
     names.flatMap((each) => chunks.get(each) ?? []),
   );
 await buildEntries();
+fs.copyFileSync("src/sluice.sh", path.join(FRESH, "sluice"));
+fs.chmodSync(path.join(FRESH, "sluice"), 0o755);
 await writeLoaders(packed, true);
 await compile();
 await writeLoaders(packed, false);
-fs.copyFileSync("src/sluice.sh", path.join(FRESH, "sluice"));
-fs.chmodSync(path.join(FRESH, "sluice"), 0o755);
 fs.rmSync(OUT, { recursive: true, force: true });
 fs.renameSync(FRESH, OUT);

@@ -3,7 +3,7 @@
 // well, only slower, when that code does not fit.
 import { LAUNCH_ENV } from "./plan/messages.ts";
 
-/** Supervisor, primary and worker share chunks, but use different functions of them. */
+/** Primary, worker and whoever else (the supervisor among them) share chunks, but use different functions of them. */
 export type Role = "outer" | "primary" | "worker";
 /** Pack file -> its chunks. */
 export type Packs = Readonly<Record<string, readonly string[]>>;
@@ -20,7 +20,8 @@ type Chunk = (exports: object, require: (id: string) => unknown, module: { expor
 const fs = process.getBuiltinModule("node:fs");
 const { Script } = process.getBuiltinModule("node:vm");
 
-const role: Role = ENTRY.startsWith("worker") ? "worker" : process.env[LAUNCH_ENV] === undefined ? "outer" : "primary";
+const isPrimary = process.env[LAUNCH_ENV] !== undefined || process.argv.includes("--no-supervisor");
+const role: Role = ENTRY.startsWith("worker") ? "worker" : isPrimary ? "primary" : "outer";
 const chunks = new Map<string, Chunk>();
 const modules = new Map<string, { exports: object }>();
 const compiled = new Map<string, InstanceType<typeof Script>>();

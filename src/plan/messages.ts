@@ -69,31 +69,14 @@ export interface LaunchOrders {
   readonly restart: boolean;
   /** Ports that were picked for addresses with port 0: a restart keeps them. */
   readonly ports: Readonly<Record<string, number>>;
-  /** The supervisor reads the configuration meanwhile and sends it: the primary waits for `configuration` instead of reading it itself. */
-  readonly configurationFollows: boolean;
-  /** Pid of the supervisor that the launcher becomes, to be met by name (control/supervisor/meeting.ts); else it is at the other end of a pipe. */
+  /** Pid of the launcher, to be called when a worker serves and met as supervisor (control/supervisor/meeting.ts); else that is at the other end of a pipe. */
   readonly supervisor?: number;
-}
-
-/** A configuration that another process read and checked. */
-export interface HandedConfiguration {
-  /** Packed (control/plan/packed-config.ts). */
-  readonly config: string;
-  readonly warnings: readonly string[];
-  /** Everything it was made of: what to watch. */
-  readonly files: readonly string[];
-  /** What tells whether each of the files is still as it was read (control/config/files.ts). */
-  readonly stamps: readonly string[];
-  /** Environment variables that it was read with and that the receiver, born before they were known, lacks. */
-  readonly env: Readonly<Record<string, string>>;
 }
 
 export const LAUNCH_ENV = "SLUICE_LAUNCH";
 
 /** Primary -> supervisor. */
 export type ToSupervisor =
-  /** A worker listens and serves, others may still start: the first request would be answered. Before the first `ready` only. */
-  | { readonly kind: "listening" }
   | { readonly kind: "ready"; readonly urls: readonly string[]; readonly version: number; readonly ports: Readonly<Record<string, number>> }
   /** The configuration now in force, packed: given back on request to a restarted primary that finds a broken file. */
   | { readonly kind: "good-config"; readonly config: string }
@@ -106,6 +89,4 @@ export type FromSupervisor =
   /** First: drain. Second: cut what is left. By message and not by signal, as a signal to the process group reaches both. */
   | { readonly kind: "stop" }
   | { readonly kind: "last-good"; readonly config: string | null }
-  /** Once, and only if the launch orders say so. */
-  | ({ readonly kind: "configuration" } & HandedConfiguration)
   | { readonly kind: "replace-failed"; readonly reason: string };

@@ -86,14 +86,14 @@ describe("walls", () => {
     ["src/data/worker.ts", "yaml"],
     ["src/main.ts", "undici"],
     ["src/main.ts", "ioredis"],
-    ["src/control/primary/primary.ts", "zod"],
-    ["src/control/primary/primary.ts", "yaml"],
+    ["src/control/supervisor/supervise.ts", "zod"],
+    ["src/control/supervisor/supervise.ts", "yaml"],
     ["src/control/primary/primary.ts", "ioredis"],
     ["src/control/workers/nursery.ts", "node:net"],
     // What Node itself takes long to load comes with whoever needs it, after the first answer.
     ...["node:http2", "node:zlib"].map((each) => ["src/data/worker.ts", each] as const),
     ...["node:tls", "node:https", "node:http2", "node:zlib"].map((each) => ["src/control/primary/primary.ts", each] as const),
-    ...["node:tls", "node:https", "node:http"].map((each) => ["src/control/supervisor/read-first.ts", each] as const),
+    ...["node:tls", "node:https", "node:http"].map((each) => ["src/control/config/load.ts", each] as const),
   ])("%s does not load %s", (entry, unwanted) => {
     const reached = loadedBy(entry, entry.startsWith("src/data/"));
     expect(sources).toContain(entry);

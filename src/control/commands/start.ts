@@ -38,47 +38,27 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 }
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const orders = launchOrders();
-  const options = orders?.supervisor === undefined ? parseStartArguments(argv) : silently(() => parseStartArguments(argv));
-  const code = orders !== null || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  const options = parseStartArguments(argv);
+  const code = launchOrders() !== null || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
 }
 
-/** What is wrong with the arguments of a primary that the launcher started is said by its supervisor, which has the same. */
-function silently<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch {
-    process.exit(2);
-  }
-}
-
 /** A reader of our output that goes away must not end the gateway. Node takes ms to make the two streams: not before what others wait for. */
-function outliveReaders(): void {
+export function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
 
 async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
   const { supervise } = await import("../supervisor/supervise.ts");
-  try {
-    return await supervise({
-      args: process.argv.slice(1),
-      takeover: options.takeover,
-      log: createLog(),
-      configuration: async () => {
-        const { readFirst } = await import("../supervisor/read-first.ts");
-        const read = readFirst(options.files, io.env);
-        setImmediate(outliveReaders); // when the gateway has what it waits for
-        if (typeof read !== "string") return read;
-        io.stderr(read);
-        return null;
-      },
-      onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
-    });
-  } catch (error) {
-    return notStarted(error, io);
-  }
+  const ended = supervise({
+    args: process.argv.slice(1),
+    takeover: options.takeover,
+    log: createLog(),
+    onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
+  });
+  outliveReaders();
+  return await ended;
 }
 
 async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
@@ -93,13 +73,8 @@ async function becomePrimary(options: StartArguments, io: CommandIo): Promise<nu
   try {
     return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });
   } catch (error) {
-    return notStarted(error, io);
+    if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
+    else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return error instanceof OperatorError ? error.exitCode : 1;
   }
-}
-
-/** Says why. @returns the exit status */
-function notStarted(error: unknown, io: CommandIo): number {
-  if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
-  else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
-  return error instanceof OperatorError ? error.exitCode : 1;
 }

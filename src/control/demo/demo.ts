@@ -1,18 +1,18 @@
-// Owns the `demo` command: built-in upstreams in this process, which also supervises the gateway on config/demo.yaml, and the tour.
+// Owns the `demo` command: built-in upstreams in this process, the gateway on config/demo.yaml as another, and the tour.
 // Must never run the gateway differently from `start`: what the demo shows is what one gets.
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
-import { createLog } from "../../observe/log.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
-import { readyLine } from "../commands/start.ts";
-import { processStatus } from "../instance/process-status.ts";
-import { supervise } from "../supervisor/supervise.ts";
+import { outliveReaders } from "../commands/start.ts";
 import { HOST, type Ports } from "./ports.ts";
-import type { Leg } from "./tour.ts";
+import { setStage } from "./stage.ts";
+import { type Leg, tour } from "./tour.ts";
 
 const USAGE = "usage: sluice demo [--port N] [--admin-port N]";
 const PORT_DEFAULT = 8080;
@@ -20,11 +20,13 @@ const ADMIN_PORT_DEFAULT = 9901;
 
 /** What the demo asks first: it goes through the gateway to one of the built-in services. */
 const FIRST_PATH = "/users/7";
-/** Longest wait (ms) for the answer. */
+/** Longest wait (ms) for the answer, and between two tries to connect. */
 const FIRST_ANSWER_MS_MAX = 30_000;
+const RETRY_MS = 4;
 
 export const demoCommand: Command = async (argv, io) => {
   const wanted = parsePorts(argv);
+  outliveReaders();
   const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-demo-"));
   let code: number;
   try {
@@ -50,84 +52,91 @@ export function parsePorts(argv: readonly string[]): Ports {
   return ports;
 }
 
-/** Supervises the gateway, as `start` does, and prints the tour once it has answered. @returns its exit status */
+/** Runs the gateway, and prints the tour once it has answered. @returns its exit status */
 async function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Promise<number> {
   const configuration = path.join(packageDirectory(), "config", "demo.yaml");
-  const listening = Promise.withResolvers<void>();
-  const open = Promise.withResolvers<void>();
-  const answered = Promise.all([listening.promise, open.promise]).then(() => firstAnswer(Number(process.env["DEMO_PORT"])));
-  answered.catch(() => {}); // said when the gateway is ready
-  let failed = false;
-  const code = await supervise({
-    args: [process.argv[1] ?? "", "start", "-c", configuration],
-    takeover: false,
-    log: createLog(),
-    configuration: async () => {
-      const { claimStage } = await import("./stage.ts");
-      const stage = await claimStage(wanted);
-      const env = { ...stage.env, DEMO_ACCESS_LOG: accessLog };
-      // config/demo.yaml reads them, here and in every primary: those started later inherit them.
-      Object.assign(process.env, env);
-      const { readFirst } = await import("../supervisor/read-first.ts");
-      const read = readFirst([configuration], process.env);
-      if (typeof read === "string") {
-        io.stderr(read);
-        return null;
-      }
-      // As soon as this is on its way to the gateway.
-      setImmediate(() => stage.open().then(open.resolve, open.reject));
-      return { ...read, env };
-    },
-    onListening: listening.resolve,
-    onReady: (urls, version) => {
-      answered.then(
-        async ({ status, coldStartMs }) => {
-          const [url = ""] = urls;
-          const admin = `http://${HOST}:${process.env["DEMO_ADMIN_PORT"]}`;
-          const { tour } = await import("./tour.ts");
-          io.stdout(readyLine(urls, process.pid, version));
-          io.stdout(tourText(tour(url, admin, accessLog)));
-          io.stdout(
-            `\nGateway ${url}   status page ${admin}/   configuration ${path.relative(process.cwd(), configuration)}\n` +
-              `Cold start: ${coldStartMs} ms from the start of this process to the first answered request (status ${status}).\n` +
-              "Ctrl-C stops it.\n",
-          );
-        },
-        (error: unknown) => {
-          io.stderr(`sluice: the demo cannot go on: ${error instanceof Error ? error.message : String(error)}\n`);
-          failed = true;
-          process.kill(process.pid, "SIGTERM");
-        },
-      );
-    },
+  const env = { ...(await setStage(wanted)), DEMO_ACCESS_LOG: accessLog };
+  const { DEMO_PORT: port, DEMO_ADMIN_PORT: adminPort } = env as Record<string, string>; // ports.ts names them
+  const [program = "", ...args] = gatewayCommand();
+  const startedMs = performance.now();
+  const gateway = spawn(program, [...args, "start", "-c", configuration], {
+    stdio: ["ignore", "pipe", "inherit"],
+    env: { ...process.env, ...env, SLUICE_NODE: process.execPath },
   });
-  return failed ? 1 : code;
+  const ended = once(gateway, "exit") as Promise<[number | null]>; // the event's arguments
+  const stop = (): void => void gateway.kill("SIGTERM");
+  for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, stop);
+  process.once("exit", stop);
+  let failed = false;
+  showTour().catch((error: unknown) => {
+    if (gateway.exitCode !== null) return; // it has said why
+    io.stderr(`sluice: the demo cannot go on: ${error instanceof Error ? error.message : String(error)}\n`);
+    failed = true;
+    stop();
+  });
+  const [code] = await ended;
+  return failed ? 1 : (code ?? 1);
+
+  async function showTour(): Promise<void> {
+    const ready = readyLine(gateway, io);
+    const status = await firstAnswer(Number(port), () => gateway.exitCode === null);
+    const coldStartMs = Math.round(performance.now() - startedMs);
+    const line = await ready;
+    const url = `http://${HOST}:${port}`;
+    const admin = `http://${HOST}:${adminPort}`;
+    io.stdout(`${line}\n${tourText(tour(url, admin, accessLog))}`);
+    io.stdout(
+      `\nGateway ${url}   status page ${admin}/   configuration ${path.relative(process.cwd(), configuration)}\n` +
+        `Cold start: ${coldStartMs} ms from \`sluice start\` to the first answered request (status ${status}).\n` +
+        "Ctrl-C stops it.\n",
+    );
+  }
 }
 
-interface Answer {
-  readonly status: number;
-  /** ms since this process began. */
-  readonly coldStartMs: number;
+/** @returns what runs this program's other commands: the launcher beside a bundle, else this Node with this entry. */
+function gatewayCommand(): readonly string[] {
+  const launcher = path.join(import.meta.dirname, "sluice");
+  return fs.existsSync(launcher) ? [launcher] : [process.execPath, ...process.execArgv, process.argv[1] ?? ""];
 }
 
-/** @returns status of the first answer, and when it came. Spoken by hand: a client that parses would be slower than what it asks. */
-function firstAnswer(port: number): Promise<Answer> {
-  return new Promise((resolve, reject) => {
-    const socket = net.connect(port, HOST, () => socket.write(`GET ${FIRST_PATH} HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`));
-    socket.setTimeout(FIRST_ANSWER_MS_MAX, () => socket.destroy(new Error(`no answer within ${FIRST_ANSWER_MS_MAX} ms`)));
-    socket.once("error", reject);
-    socket.once("data", (head: Buffer) => {
-      resolve({ status: Number(head.toString("latin1", 9, 12)), coldStartMs: processAgeMs() }); // `HTTP/1.1 200`
-      socket.destroy();
+/** @returns the gateway's ready line; whatever else it prints is passed on. */
+function readyLine(gateway: ChildProcess, io: CommandIo): Promise<string> {
+  return new Promise((resolve) => {
+    let unread = "";
+    gateway.stdout?.setEncoding("utf8").on("data", (text: string) => {
+      const lines = (unread + text).split("\n");
+      unread = lines.pop() ?? "";
+      for (const line of lines) {
+        if (line.startsWith("ready ")) resolve(line);
+        else io.stdout(`${line}\n`);
+      }
     });
   });
 }
 
-/** @returns how long ago this process was created, also before it ran Node; on Linux to 10 ms, which is what the system counts in (proc(5)) */
-function processAgeMs(): number {
-  const createdMs = processStatus(process.pid)?.createdMs;
-  if (createdMs === undefined) return Math.round(performance.now());
-  return Math.round(Number.parseFloat(fs.readFileSync("/proc/uptime", "latin1")) * 1000 - createdMs);
+/** @returns status of the first answer, as soon as there is one. @throws Error when there will be none */
+async function firstAnswer(port: number, lives: () => boolean): Promise<number> {
+  const endMs = performance.now() + FIRST_ANSWER_MS_MAX;
+  while (lives() && performance.now() < endMs) {
+    const status = await ask(port);
+    if (status !== null) return status;
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+  throw new Error(lives() ? `no answer within ${FIRST_ANSWER_MS_MAX} ms` : "the gateway has ended");
+}
+
+/** Spoken by hand: a client that parses would be slower than what it asks. @returns null when nobody answers */
+function ask(port: number): Promise<number | null> {
+  return new Promise((resolve) => {
+    const socket = net.connect(port, HOST, () => socket.write(`GET ${FIRST_PATH} HTTP/1.1\r\nHost: ${HOST}:${port}\r\n\r\n`));
+    socket.setTimeout(FIRST_ANSWER_MS_MAX, () => socket.destroy());
+    socket.once("error", () => resolve(null));
+    socket.once("close", () => resolve(null));
+    socket.once("data", (head: Buffer) => {
+      resolve(Number(head.toString("latin1", 9, 12))); // `HTTP/1.1 200`
+      socket.destroy();
+    });
+  });
 }
 
 /** The tour as it is printed: one numbered stop after the other, command lines ready to be copied. */

@@ -1,19 +1,15 @@
-// Owns what the demo's configuration needs to be read: where everything will listen. The built-in upstreams open a little later: until the gateway
-// has its configuration, its core time is dear.
+// Owns what the demo's gateway finds when it starts: addresses to listen at, and the built-in upstreams.
 import { OperatorError } from "../../base/errors.ts";
 import { claimPort } from "../instance/addresses.ts";
 import { HOST, type Ports, SERVICES } from "./ports.ts";
 import { DemoUpstreams } from "./upstreams.ts";
 
-export interface Stage {
-  /** The environment variables that config/demo.yaml reads: `DEMO_PORT=8080`, `DEMO_USERS_A=http://127.0.0.1:PORT`... */
-  readonly env: Readonly<Record<string, string>>;
-  /** Opens the built-in upstreams. @throws OperatorError when somebody else was quicker to take a port */
-  open(): Promise<void>;
-}
-
-/** @throws OperatorError when a port is taken, saying what to do. */
-export async function claimStage(wanted: Ports): Promise<Stage> {
+/**
+ * Opens the built-in upstreams.
+ * @returns the environment variables that config/demo.yaml reads: `DEMO_PORT=8080`, `DEMO_USERS_A=http://127.0.0.1:PORT`...
+ * @throws OperatorError when a port is taken, saying what to do.
+ */
+export async function setStage(wanted: Ports): Promise<Readonly<Record<string, string>>> {
   const taken = new Set<number>();
   const listener = await claim(wanted.listener, taken, "--port");
   const admin = await claim(wanted.admin, taken, "--admin-port");
@@ -24,7 +20,8 @@ export async function claimStage(wanted: Ports): Promise<Stage> {
     ports.set(name, port);
     env[`DEMO_${name.toUpperCase().replace("-", "_")}`] = `http://${HOST}:${port}`;
   }
-  return { env, open: () => DemoUpstreams.start(ports) };
+  await DemoUpstreams.start(ports);
+  return env;
 }
 
 /** @param taken ports claimed so far: let go again, they could come up twice */

@@ -1,10 +1,9 @@
-// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force, and must load what reads
-// configurations only when one is read: a primary gets its first from the supervisor.
-import type { HandedConfiguration } from "../../plan/messages.ts";
+// Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles } from "../config/files.ts";
+import { loadConfig } from "../config/load.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
@@ -12,7 +11,6 @@ import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 import { workersHere } from "../workers/worker-count.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";
-import { unpackConfig } from "./packed-config.ts";
 
 export interface LoadedConfig {
   readonly config: Config;
@@ -63,19 +61,11 @@ export class PlanSource {
     return this.#picked;
   }
 
-  /** Takes a configuration that the supervisor read from the same files. */
-  accept({ config, warnings, files, stamps }: HandedConfiguration): LoadedConfig {
-    this.watched = files;
-    this.stamps = stamps;
-    return { config: unpackConfig(config), warnings, content: null, refused: null };
-  }
-
   /**
    * @param sets consumers of Redis to make it with: the first that gives a configuration without mistakes
    * @param before the files as they were read before; without it they are read
    */
   async load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Promise<Loading> {
-    const { loadConfig } = await import("../config/load.ts");
     const content = before ?? new ConfigFiles();
     let refused: RefusedSet | null = null;
     let problems: readonly ConfigProblem[] = [];

@@ -1,4 +1,4 @@
-// Owns the configuration that a primary starts with: the supervisor's, the files', or what was in force before a restart. Must never put anything in
+// Owns the configuration that a primary starts with: the files', or what was in force before a restart. Must never put anything in
 // force.
 import type { Log } from "../../observe/log.ts";
 import type { CommandIo } from "../commands/command.ts";
@@ -22,15 +22,6 @@ export interface FirstConfig extends LoadedConfig {
 /** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
 export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Promise<FirstConfig | null> {
   const { link, log, io } = deps;
-  if (link.orders.configurationFollows) {
-    const coming = link.configuration();
-    process.getBuiltinModule("node:crypto"); // takes ms to load and will be needed: there is time now
-    const handed = await coming;
-    if (handed === null) return null;
-    const accepted = source.accept(handed);
-    // With consumers in Redis the files are wanted again, as they were read: then this process has to read them.
-    if (accepted.config.consumersFrom.redis === null) return withWarnings({ ...accepted, known: null }, log);
-  }
   const loading = await source.load();
   const asks = link.orders.restart && (!loading.ok || loading.config.consumersFrom.redis !== null);
   const packed = asks ? await link.lastGood() : null;

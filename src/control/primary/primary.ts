@@ -120,7 +120,7 @@ class Primary {
       log,
       testHooks,
       onListening: () => {
-        link.send({ kind: "listening" });
+        link.call();
         this.#listening.resolve();
       },
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
@@ -331,7 +331,7 @@ class Primary {
 
   /** Under a supervisor a signal to the whole group says nothing that the supervisor will not say itself, but that we should drain. */
   #signalled(signal: string): void {
-    if (this.#options.link.supervised) this.#stop(signal);
+    if (this.#options.link.met) this.#stop(signal);
     else if (this.#stopSignals.counts()) this.#wish(signal);
   }
 

@@ -61,6 +61,10 @@ export class Channel<In, Out> {
     this.#events.closed();
   }
 
+  get attached(): boolean {
+    return this.#stream !== null;
+  }
+
   /** Whether somebody may be listening. */
   get open(): boolean {
     return this.#open;

@@ -1,12 +1,14 @@
-// Owns how a primary and a supervisor find each other that a launcher (src/sluice.sh) started side by side: a Unix socket in the run directory, for
-// as long as it takes to connect. Must never let anybody else in: the supervisor hands over a configuration there, secrets included.
+// Owns how a primary that serves calls the launcher (src/sluice.sh) to become its supervisor, and how the two find each other: a Unix socket in the run
+// directory, for as long as it takes to connect. Must never let anybody else in: the primary hands over its configuration there, secrets included.
 import { readlinkSync, rmSync } from "node:fs";
 import { connect, createServer, type Socket } from "node:net";
 import { join } from "node:path";
 import { InstanceDir, instanceDirectory } from "../instance/instance-dir.ts";
 
-/** Between two tries to find the supervisor, ms. */
-const RETRY_MS = 3;
+/** Between two calls for the supervisor, and tries to find it, ms. */
+const RETRY_MS = 10;
+/** What the launcher waits for. Ignored by every process that does not ask for it, as the supervisor does not. */
+const CALL = "SIGURG";
 
 type Env = Readonly<Record<string, string | undefined>>;
 
@@ -54,6 +56,7 @@ export function goToSupervisor(supervisor: number, env: Env, going: Going): void
   const again = (): void => void setTimeout(() => attempt(), RETRY_MS);
   const attempt = (): void => {
     if (process.ppid !== supervisor) return going.lost();
+    process.kill(supervisor, CALL); // our parent: alive, and nobody else has its pid
     const place = usablePlace(supervisor, env);
     if (place === null) return again();
     const socket = connect(place, () => {

@@ -1,12 +1,11 @@
 // Owns the supervisor process: starts the primary, hands signals on, starts it again when it dies. It must stay small, hold no
-// configuration of its own and import nothing heavy: what it does not do cannot kill it. Only while the first primary boots, and has nothing
-// else to do, does it let the configuration be read here, on another core.
+// configuration of its own and import nothing heavy: what it does not do cannot kill it.
 import { spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import type { Log } from "../../observe/log.ts";
-import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
-import { EarlyPrimary, type PrimaryProcess, takeEarlyPrimary } from "./early-primary.ts";
+import { LATE_SIGNALS, type LateSignal, LaunchedPrimary, type PrimaryProcess, takeLaunch } from "./launched.ts";
 import { waitForPrimary } from "./meeting.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
@@ -19,13 +18,6 @@ export interface SuperviseOptions {
   readonly args: readonly string[];
   readonly takeover: boolean;
   readonly log: Log;
-  /**
-   * Reads the configuration; called once, when the first primary has been started. null: there is none, and why has been said. That, and an
-   * error, end the primary before it has done anything.
-   */
-  readonly configuration: () => Promise<HandedConfiguration | null>;
-  /** Called once, when a worker of the first primary serves; others may still start. */
-  readonly onListening?: () => void;
   /** Called once, when the first primary is ready. */
   readonly onReady: (urls: readonly string[], version: number) => void;
 }
@@ -41,27 +33,10 @@ interface Primary {
 /**
  * Runs until the gateway is meant to be gone.
  * @returns the exit status: 0 after a clean drain, the primary's own (1 or 2) when it never became ready because of its input.
- * @throws what reading the configuration threw
  */
-export async function supervise(options: SuperviseOptions): Promise<number> {
-  let failure: unknown = null;
-  const code = await new Promise<number>((resolve) => {
-    const supervisor = new Supervisor(options, resolve);
-    supervisor.begin();
-    options.configuration().then(
-      (configuration) => supervisor.handOver(configuration),
-      (error: unknown) => {
-        failure = error;
-        supervisor.handOver(null);
-      },
-    );
-  });
-  if (failure !== null) throw failure;
-  return code;
+export function supervise(options: SuperviseOptions): Promise<number> {
+  return new Promise((resolve) => new Supervisor(options, resolve).begin());
 }
-
-/** Signals that mean the running configuration or its files, and would end a process that does not know them yet. */
-type LateSignal = "SIGHUP" | "SIGUSR2";
 
 class Supervisor {
   readonly #options: SuperviseOptions;
@@ -79,12 +54,9 @@ class Supervisor {
   #replacementTimer: NodeJS.Timeout | null = null;
   #stopping = false;
   #everReady = false;
-  /** The configuration has been read: a primary started from now on reads it for itself. */
-  #handedOver = false;
   /** What came before there was a primary to hear it. */
   readonly #lateSignals = new Set<LateSignal>();
   #ports: Readonly<Record<string, number>> = {};
-  #execArgv: readonly string[] = process.execArgv;
   #lastGood: string | null = null;
 
   constructor(options: SuperviseOptions, finish: (code: number) => void) {
@@ -93,30 +65,16 @@ class Supervisor {
   }
 
   begin(): void {
-    const early = takeEarlyPrimary(process.env);
-    if (early !== null) {
-      this.#execArgv = []; // the launcher's, and for a supervisor only
-      this.#current = this.#adopt(early);
-    } else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {}, configurationFollows: true });
+    const { pid, ended, late } = takeLaunch(process.env);
+    for (const signal of late) this.#lateSignals.add(signal);
+    if (pid !== null) this.#current = this.#adopt(pid);
+    else if (ended !== null) this.#restart(0, howOf(ended.code, ended.signal));
+    else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {} });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
     process.on("SIGINT", () => this.#stop());
-    for (const signal of ["SIGHUP", "SIGUSR2"] as const) process.on(signal, () => this.#passOn(signal));
-  }
-
-  /** Gives the primary what it waits for. @param configuration null: the gateway does not start */
-  handOver(configuration: HandedConfiguration | null): void {
-    this.#handedOver = true;
-    if (configuration !== null) {
-      if (this.#current !== null) this.#tell(this.#current, { kind: "configuration", ...configuration });
-      return;
-    }
-    this.#stopping = true;
-    if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
-    // It has opened nothing, and there is nothing to drain.
-    for (const primary of this.#alive()) primary.process.kill("SIGKILL");
-    if (this.#alive().length === 0) this.#finish(1);
+    for (const signal of LATE_SIGNALS) process.on(signal, () => this.#passOn(signal));
   }
 
   #passOn(signal: LateSignal): void {
@@ -138,7 +96,7 @@ class Supervisor {
   }
 
   #spawn(orders: LaunchOrders): Primary {
-    const child = spawn(process.execPath, [...this.#execArgv, ...this.#options.args], {
+    const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
       stdio: ["inherit", "inherit", "inherit", "pipe"],
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });
@@ -158,33 +116,30 @@ class Supervisor {
   /** Takes over a primary that the launcher started. One that cannot be met is killed, and another started in the usual way. */
   #adopt(pid: number): Primary {
     const bornMs = performance.now();
-    const early = new EarlyPrimary(pid, (code, signal) => {
+    const launched = new LaunchedPrimary(pid, (code, signal) => {
       leave();
       this.#gone(primary, code, signal);
     });
     const channel = new Channel<ToSupervisor, FromSupervisor>(null, {
       heard: (message) => this.#heard(primary, message),
-      closed: () => early.watch(),
+      closed: () => launched.watch(),
     });
     const leave = waitForPrimary(process.env, {
       connected: (socket) => {
-        early.rest();
+        launched.rest();
         channel.attach(socket);
       },
       failed: (error) => {
         this.#options.log.warn("the primary cannot be met: starting it anew", { reason: error.message });
-        early.kill("SIGKILL");
+        launched.kill("SIGKILL");
       },
     });
-    const primary: Primary = { process: early, channel, bornMs, ready: false };
+    const primary: Primary = { process: launched, channel, bornMs, ready: false };
     return primary;
   }
 
   #heard(primary: Primary, message: ToSupervisor): void {
     switch (message.kind) {
-      case "listening":
-        if (!this.#everReady && primary === this.#current) this.#options.onListening?.();
-        break;
       case "ready":
         this.#becameReady(primary, message);
         break;
@@ -230,18 +185,18 @@ class Supervisor {
   #startSuccessor(): void {
     this.#successorTimer = null;
     if (this.#current === null || this.#stopping) return;
-    const successor = this.#spawn({ takeover: true, restart: true, ports: this.#ports, configurationFollows: false });
+    const successor = this.#spawn({ takeover: true, restart: true, ports: this.#ports });
     this.#successor = successor;
     this.#replacementTimer = setTimeout(() => successor.process.kill("SIGKILL"), REPLACEMENT_TIMEOUT_MS);
   }
 
   #gone(primary: Primary, code: number | null, signal: NodeJS.Signals | null): void {
-    const how = signal === null ? `exit status ${code}` : `signal ${signal}`;
+    const how = howOf(code, signal);
     if (primary === this.#successor) {
       if (this.#replacementTimer !== null) clearTimeout(this.#replacementTimer);
       this.#successor = null;
       if (this.#current !== null) this.#tell(this.#current, { kind: "replace-failed", reason: how });
-      else if (!this.#stopping) this.#restart(primary, how);
+      else if (!this.#stopping) this.#restart(lifeOf(primary), how);
     } else if (this.#retiring.delete(primary)) {
       this.#options.log.info("the replaced primary is gone", { how });
     } else {
@@ -254,12 +209,12 @@ class Supervisor {
   #currentDied(primary: Primary, code: number | null, how: string): void {
     if (code === 0) this.#finish(0);
     else if (!this.#everReady && (code === 1 || code === 2)) this.#finish(code);
-    else if (this.#successor === null) this.#restart(primary, how);
+    else if (this.#successor === null) this.#restart(lifeOf(primary), how);
   }
 
-  #restart(primary: Primary, how: string): void {
-    const livedMs = performance.now() - primary.bornMs;
-    const delayMs = this.#backoff.next(primary.ready ? livedMs : 0);
+  /** @param livedMs after it was ready */
+  #restart(livedMs: number, how: string): void {
+    const delayMs = this.#backoff.next(livedMs);
     const looping = this.#backoff.deaths > 1;
     this.#options.log.error(looping ? "the primary keeps dying: waiting before the next start" : "the primary died: starting it again", {
       how,
@@ -273,7 +228,6 @@ class Supervisor {
         takeover: this.#options.takeover && !this.#everReady,
         restart: this.#everReady,
         ports: this.#ports,
-        configurationFollows: !this.#handedOver,
       });
     }, delayMs);
   }
@@ -282,3 +236,9 @@ class Supervisor {
     primary.channel?.send(message); // one that died has none; its exit is handled elsewhere
   }
 }
+
+const howOf = (code: number | null, signal: NodeJS.Signals | null): string =>
+  signal === null ? `exit status ${code}` : `signal ${signal}`;
+
+/** One that was never ready has not lived, however long it tried. */
+const lifeOf = ({ ready, bornMs }: Primary): number => (ready ? performance.now() - bornMs : 0);

@@ -1,7 +1,7 @@
 // Owns the primary's end of the channel to its supervisor (or the lack of one). Must never decide anything, and must lose nothing that
 // arrives before somebody asks for it.
 import { Socket } from "node:net";
-import { type FromSupervisor, type HandedConfiguration, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
+import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
 import { goToSupervisor } from "./meeting.ts";
 
@@ -10,12 +10,14 @@ const LAST_GOOD_TIMEOUT_MS = 2000;
 
 export interface SupervisorLink {
   readonly supervised: boolean;
+  /** The supervisor has been met: what it wishes it says itself. Before, and without one, signals are all that is heard. */
+  readonly met: boolean;
   readonly orders: LaunchOrders;
   /** The process an operator signals: the supervisor, or this one when there is none. */
   readonly pid: number;
   send(message: ToSupervisor): void;
-  /** @returns the configuration that the orders promised, its environment variables set; null when the supervisor is gone. */
-  configuration(): Promise<HandedConfiguration | null>;
+  /** A worker serves: whoever launched this process and waits for that may become its supervisor. Idempotent. */
+  call(): void;
   /** @returns the configuration that was last in force, packed; null when there is none. */
   lastGood(): Promise<string | null>;
   /** The supervisor was told to stop: once for each wish, also for those before this call. */
@@ -39,34 +41,36 @@ class Link implements SupervisorLink {
   readonly orders: LaunchOrders;
   readonly pid = process.ppid;
   readonly #channel: Channel<FromSupervisor, ToSupervisor>;
-  readonly #configuration = Promise.withResolvers<HandedConfiguration | null>();
   #lastGood: (config: string | null) => void = () => {};
   #replaceFailed: (reason: string) => void = () => {};
   /** Wishes to stop that nobody has heard yet. */
   #stops = 0;
   #stop: (() => void) | null = null;
   #lost: () => void = () => {};
+  #called = false;
 
   constructor(orders: LaunchOrders) {
     this.orders = orders;
     const { supervisor } = orders;
     this.#channel = new Channel(supervisor === undefined ? new Socket({ fd: CHANNEL_FD, readable: true, writable: true }) : null, {
       heard: (message: FromSupervisor) => this.#heard(message),
-      closed: () => {
-        this.#configuration.resolve(null);
-        this.#lost();
-      },
+      closed: () => this.#lost(),
     });
-    if (supervisor === undefined) return;
+  }
+
+  get met(): boolean {
+    return this.#channel.attached;
+  }
+
+  call(): void {
+    const { supervisor } = this.orders;
+    if (supervisor === undefined || this.#called) return;
+    this.#called = true;
     goToSupervisor(supervisor, process.env, { connected: (socket) => this.#channel.attach(socket), lost: () => this.#channel.end() });
   }
 
   send(message: ToSupervisor): void {
     this.#channel.send(message);
-  }
-
-  configuration(): Promise<HandedConfiguration | null> {
-    return this.#configuration.promise;
   }
 
   lastGood(): Promise<string | null> {
@@ -96,10 +100,6 @@ class Link implements SupervisorLink {
 
   #heard(message: FromSupervisor): void {
     switch (message.kind) {
-      case "configuration":
-        Object.assign(process.env, message.env);
-        this.#configuration.resolve(message);
-        break;
       case "last-good":
         this.#lastGood(message.config);
         break;
@@ -117,10 +117,11 @@ class Link implements SupervisorLink {
 function unsupervised(takeover: boolean): SupervisorLink {
   return {
     supervised: false,
-    orders: { takeover, restart: false, ports: {}, configurationFollows: false },
+    met: false,
+    orders: { takeover, restart: false, ports: {} },
     pid: process.pid,
     send: () => {},
-    configuration: async () => null,
+    call: () => {},
     lastGood: async () => null,
     onStop: () => {},
     onReplaceFailed: () => {},

@@ -10,11 +10,11 @@ export function workerEntry(): string {
 }
 
 /**
- * How many threads start at once: not more than there are cores left beside supervisor and primary, which are busy then too, but one. The
- * others would only keep that one from its core; they start when it serves.
+ * How many threads start at once: not more than there are cores left beside the primary, which is busy then too, but one. The others would only
+ * keep that one from its core; they start when it serves.
  */
 export function threadsAtOnce(): number {
-  return Math.max(1, availableParallelism() - 2);
+  return Math.max(1, availableParallelism() - 1);
 }
 
 /** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */

@@ -90,7 +90,7 @@ async function serving(args: readonly string[] = []): Promise<Run> {
   return run;
 }
 
-test("supervisor and gateway boot side by side, and the pid is the launcher's own", async () => {
+test("the launcher becomes the supervisor of a gateway that serves, and the pid is its own", async () => {
   const run = await serving();
   const [, url = "", pid] = /^ready (\S+) pid (\d+) /m.exec(run.output) ?? [];
   expect(Number(pid)).toBe(run.pid);
@@ -113,6 +113,42 @@ test("a gateway that is killed is started again, each time, with the signal in t
   expect(run.output.match(/"how":"signal SIGKILL"/g)).toHaveLength(2);
   run.process.kill("SIGINT");
   expect(await run.ended).toEqual([0, null]);
+});
+
+/** The gateway's process runs; that it has got anywhere is unlikely. @returns its pid */
+async function begun(run: Run): Promise<number> {
+  const child = () => members(run.pid).find(({ parent }) => parent === run.pid);
+  await until("the gateway's process runs", () => child() !== undefined);
+  return child()?.pid ?? 0;
+}
+
+test("a gateway that is killed before it serves is started again, with the signal in the log", async () => {
+  const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
+  process.kill(await begun(run), "SIGKILL");
+  await ready(run);
+  expect(run.output).toContain('"how":"signal SIGKILL"');
+  run.process.kill("SIGTERM");
+  expect(await run.ended).toEqual([0, null]);
+  await allGone(run);
+});
+
+test("a wish to reload that comes before it serves is kept", async () => {
+  const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
+  await begun(run);
+  run.process.kill("SIGHUP");
+  await ready(run);
+  await until("it has reloaded", () => run.output.includes('"version":2'), 20_000);
+});
+
+test.each<[string, (run: Run) => void]>([
+  ["told to stop", (run) => void run.process.kill("SIGTERM")],
+  ["interrupted from a terminal", (run) => void process.kill(-run.pid, "SIGINT")],
+])("%s before it serves, it ends cleanly", async (_, stop) => {
+  const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
+  await begun(run);
+  stop(run);
+  expect(await run.ended).toEqual([0, null]);
+  await allGone(run);
 });
 
 test("without its supervisor the gateway drains and goes", async () => {
@@ -156,7 +192,7 @@ test("a port that is taken is said once", async () => {
   server.close();
 });
 
-test("where the two cannot meet, the gateway says why, once", async () => {
+test("in a run directory that others may write to it does not start, and says why, once", async () => {
   const wide = path.join(directory, "wide");
   fs.mkdirSync(wide);
   fs.chmodSync(wide, 0o777);
@@ -189,7 +225,7 @@ test("without a supervisor there is one process, through a symbolic link too", a
 test("a pid in the environment that is no child of the supervisor's is not taken for its gateway", async () => {
   const main = path.join(path.dirname(LAUNCHER), "main.js");
   const args = [main, "start", "-c", written("good.yaml", config("127.0.0.1:0"))];
-  const run = launch(args, { SLUICE_EARLY: String(process.pid) }, process.execPath);
+  const run = launch(args, { SLUICE_LAUNCHED: String(process.pid) }, process.execPath);
   await ready(run);
   run.process.kill("SIGTERM");
   expect(await run.ended).toEqual([0, null]);
