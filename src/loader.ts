@@ -50,24 +50,45 @@ function chunkOf(name: string): Chunk {
 
 function compile(file: string): unknown {
   const filename = `${__dirname}/${file}`;
+  const source = read(filename).toString("latin1"); // esbuild writes ASCII
   const cachedData = WRITES_CODE ? undefined : codeOf(filename);
-  // esbuild writes ASCII. V8 checks that the code was made by itself, with its present flags, from a text of this length; else it compiles anew.
-  const script = new Script(fs.readFileSync(filename, "latin1"), { filename, ...(cachedData === undefined ? {} : { cachedData }) });
+  // V8 checks that the code was made by itself, with its present flags, from a text of this length; else it compiles anew.
+  const script = new Script(source, { filename, ...(cachedData === undefined ? {} : { cachedData }) });
   if (WRITES_CODE) compiled.set(filename, script);
   return script.runInThisContext();
+}
+
+/** Memory that has been read into once: the first use of each page of it is dear. */
+let memory = Buffer.allocUnsafeSlow(0);
+
+/** @returns the content, until the next call. */
+function read(filename: string): Buffer {
+  const fd = fs.openSync(filename, "r");
+  try {
+    const { size } = fs.fstatSync(fd);
+    if (memory.length < size) memory = Buffer.allocUnsafeSlow(size);
+    let length = 0;
+    for (let more = -1; more !== 0 && length < size; length += more) more = fs.readSync(fd, memory, length, size - length, null);
+    return memory.subarray(0, length);
+  } finally {
+    fs.closeSync(fd);
+  }
 }
 
 const codeFile = (filename: string): string => `${filename}.code`;
 
 function codeOf(filename: string): Buffer | undefined {
   try {
-    return filename.endsWith(".pack.js") ? fs.readFileSync(codeFile(filename)) : undefined;
+    return filename.endsWith(".pack.js") ? read(codeFile(filename)) : undefined;
   } catch {
     return undefined; // built where it could not be run
   }
 }
 
-const requireHere = (id: string): unknown => (id.startsWith("./") ? load(id.slice(2)) : require(id));
+const requireHere = Object.assign((id: string): unknown => (id.startsWith("./") ? load(id.slice(2)) : require(id)), {
+  resolve: require.resolve,
+  cache: require.cache,
+});
 
 if (WRITES_CODE) {
   process.once("exit", () => {

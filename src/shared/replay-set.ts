@@ -9,7 +9,8 @@
 // Why no value passes twice: a worker scans the bucket, puts its value into a free slot by compare-and-exchange, and scans again. All accesses are
 // sequentially consistent. Of two workers with the same value, whoever put it second finds the other's in its second scan, in whatever slot that stands.
 // Both may find each other; then neither passes.
-import { hash, randomBytes } from "node:crypto";
+import { hash } from "node:crypto";
+import { earlyRandomBytes } from "../base/random-bytes.ts";
 
 const HEADER_BYTES = 64;
 const KEY_BYTES = 32;
@@ -38,7 +39,7 @@ export class ReplaySet {
   static allocate(slots = SLOTS): SharedArrayBuffer {
     const buffer = new SharedArrayBuffer(HEADER_BYTES + slots * 8);
     new BigInt64Array(buffer)[0] = BigInt(Math.ceil(Date.now() / 1000));
-    new Uint8Array(buffer, 8, KEY_BYTES).set(randomBytes(KEY_BYTES));
+    new Uint8Array(buffer, 8, KEY_BYTES).set(earlyRandomBytes(KEY_BYTES));
     return buffer;
   }
 

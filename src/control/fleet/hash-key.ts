@@ -1,6 +1,7 @@
 // Owns the key that the callers' names are hashed with before they leave the instance: equal in a fleet, unpredictable outside of it.
 // Must never be logged, and never be sent anywhere.
-import { hkdfSync, randomBytes } from "node:crypto";
+import { hkdfSync } from "node:crypto";
+import { earlyRandomBytes } from "../../base/random-bytes.ts";
 
 /** Length of the key, in bytes. */
 export const HASH_KEY_BYTES = 16;
@@ -12,6 +13,6 @@ const NOTHING_SECRET = "sluice";
 
 /** @param redis null for an instance alone: then the key lives as long as the process. */
 export function limitHashKey(redis: { readonly secret: string | null; readonly password: string | null } | null): Uint8Array {
-  if (redis === null) return new Uint8Array(randomBytes(HASH_KEY_BYTES));
+  if (redis === null) return earlyRandomBytes(HASH_KEY_BYTES);
   return new Uint8Array(hkdfSync("sha256", redis.secret ?? redis.password ?? NOTHING_SECRET, "", INFO, HASH_KEY_BYTES));
 }

@@ -2,7 +2,6 @@
 // Must never change anything when the plain load works, nor load a file that another user could have written.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
-import { createRequire } from "node:module";
 import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
@@ -20,7 +19,9 @@ const MENDED_FILES_MAX = 4;
 const OTHERS_MAY_WRITE = 0o022;
 const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (README, Requirements).";
 
-const requireCjs = createRequire(import.meta.filename);
+/** A bundle has `require`. From source it is made, by a module that takes a thread 4 ms to load. */
+const requireCjs: NodeJS.Require =
+  typeof require === "function" ? require : process.getBuiltinModule("node:module").createRequire(import.meta.filename);
 
 /**
  * @returns uWebSockets.js; the same object on every call in one thread.
