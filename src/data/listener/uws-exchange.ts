@@ -312,8 +312,9 @@ export class UwsExchange extends Exchange {
       ok = this.res.tryEnd(chunk, this.length)[0];
     });
     if (!ok) {
-      this.rest = Buffer.from(chunk); // the chunk is lent
-      this.restOffset = offset;
+      const taken = this.res.getWriteOffset() - offset;
+      this.rest = Buffer.from(chunk.subarray(taken)); // the chunk is lent
+      this.restOffset = offset + taken;
       this.awaitDrain();
     } else if (this.sent === this.length) this.complete();
     return ok;

@@ -23,6 +23,8 @@ const STATUS_MAX = 599;
 export class Forward extends Attempts implements WireHandler, ClientEvents, RequestBodyOwner {
   private readonly body: RequestBody;
   private call: WireCall | null = null;
+  /** Of a response that is over, while the client has not taken its end. */
+  private untaken: WireCall | null = null;
   private transform: BodyTransform | null = null;
   /** performance.now() ms when the target last took some of the request; of the attempt under way. */
   private bodyMovedMs = 0;
@@ -209,11 +211,15 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   }
 
   wireEnd(trailers: WireTrailers | null): void {
+    if (this.paused) this.untaken = this.call;
     this.call = null;
     if (trailers !== null) this.x.responseTrailers = copyTrailers(trailers);
     this.x.runtime.services.wheel.disarm(this);
     this.settle(this.x.status >= 500 ? "failure" : "success", null);
-    if (this.clientDone) return finish(this.x);
+    if (this.clientDone) {
+      this.resume();
+      return finish(this.x);
+    }
     try {
       (this.transform ?? this.x).end();
     } catch (error) {
@@ -267,7 +273,8 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (!this.paused) return;
     this.paused = false;
     this.lastDataMs = performance.now();
-    this.call?.resume();
+    (this.call ?? this.untaken)?.resume();
+    this.untaken = null;
   }
 
   clientAborted(x: Exchange): void {
@@ -321,8 +328,9 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   /** Free what is held: timer, attempt, transform. Idempotent. */
   protected stop(outcome: Outcome): void {
     this.x.runtime.services.wheel.disarm(this);
-    this.call?.cancel();
+    (this.call ?? this.untaken)?.cancel();
     this.call = null;
+    this.untaken = null;
     this.settle(outcome, outcome === "failure" ? this.x.errorCode : null);
     this.transform?.destroy();
   }

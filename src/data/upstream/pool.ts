@@ -199,7 +199,7 @@ class UndiciCall extends WheelEntry implements WireCall, Dispatcher.DispatchHand
   }
 
   resume(): void {
-    this.controller?.resume();
+    if (!this.over) this.controller?.resume(); // later its connection is another's
   }
 
   cancel(): void {

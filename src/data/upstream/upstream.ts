@@ -89,7 +89,7 @@ export interface WireHandler {
 
 /** A request under way. */
 export interface WireCall {
-  /** Stop / go on delivering wireData. */
+  /** Stop / go on delivering wireData. A handler that has paused must resume or cancel also after wireEnd: when it has taken the last of it. */
   pause(): void;
   resume(): void;
   /** Abandon: no callbacks follow; the connection is destroyed unless the response was complete. */

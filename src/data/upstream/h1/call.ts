@@ -3,6 +3,7 @@ import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../upstream.ts";
 import type { H1Connection } from "./connection.ts";
+import type { LongRead } from "./read-size.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
 export const DISCARD_BYTES_MAX = 64 * 1024;
@@ -27,6 +28,8 @@ export class H1Call extends WheelEntry implements WireCall {
   private readonly owner: CallOwner;
   private connection: H1Connection | null = null;
   private discarded = -1;
+  /** Of a response that is over: its end, read at once, that the client has not taken. */
+  private untaken: LongRead | null = null;
 
   constructor(request: WireRequest, handler: WireHandler, owner: CallOwner) {
     super();
@@ -43,9 +46,11 @@ export class H1Call extends WheelEntry implements WireCall {
 
   resume(): void {
     this.connection?.resume();
+    this.leave();
   }
 
   cancel(): void {
+    this.leave();
     if (this.over && this.discarded < 0) return;
     const { connection } = this;
     this.over = true;
@@ -93,6 +98,17 @@ export class H1Call extends WheelEntry implements WireCall {
     if (this.discarded <= DISCARD_BYTES_MAX) return;
     this.connection?.destroy();
     this.released();
+  }
+
+  /** Before end(): for as long as the handler does not resume or cancel. */
+  holds(untaken: LongRead): void {
+    if (this.over) untaken.leave();
+    else this.untaken = untaken;
+  }
+
+  private leave(): void {
+    this.untaken?.leave();
+    this.untaken = null;
   }
 
   end(trailers: WireTrailers | null): void {

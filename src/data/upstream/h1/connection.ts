@@ -172,6 +172,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   // --- ResponseReader ---
 
   head(status: number, headers: ResponseHeaders): void {
+    this.readSize.begins(headers.length > 0 && !headers.chunked);
     this.call?.head(status, headers);
   }
 
@@ -185,8 +186,12 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     const sentAll = this.pump === null || this.pump.done;
     if (!sentAll) this.pump?.stop();
     this.pump = null;
+    const untaken = this.readSize.ended();
+    if (untaken !== null) {
+      if (call === null) untaken.leave();
+      else call.holds(untaken);
+    }
     this.resume(); // a pause for a slow client must not outlive the response: nobody would end it
-    this.readSize.over();
     if (parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(parser.keepAlive);
     if (!parser.reusable || !sentAll || this.spoilt) this.destroy();
     else if (this.shared) this.expectNext();

@@ -2,6 +2,7 @@
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TimerWheel } from "../../../../src/base/timer-wheel.ts";
 import { H1Pool } from "../../../../src/data/upstream/h1/pool.ts";
+import { LONG_READERS_MAX, READ_BYTES, ReadSize } from "../../../../src/data/upstream/h1/read-size.ts";
 import { UndiciPool } from "../../../../src/data/upstream/pool.ts";
 import type { Pool, WireCall, WireHandler } from "../../../../src/data/upstream/upstream.ts";
 import type { UpstreamPlan } from "../../../../src/plan/plan.ts";
@@ -120,5 +121,38 @@ describe.each([
     await ends(next);
     expect(next.end).toBe("ended");
     expect(upstream.connections).toHaveLength(1);
+  });
+});
+
+describe("what a client has not taken of a response that is over", () => {
+  const BODY_BYTES = 8 * 1024 * 1024;
+
+  /** @returns how many more responses may be read much at once */
+  function longReadsLeft(): number {
+    const readers = Array.from({ length: LONG_READERS_MAX + 1 }, () => new ReadSize());
+    const left = readers.filter((reader) => {
+      reader.begins(true);
+      reader.read(READ_BYTES);
+      return reader.next().length > READ_BYTES;
+    });
+    for (const reader of readers) reader.over();
+    return left.length;
+  }
+
+  it.each<[string, (call: WireCall) => void]>([
+    ["taken", (call) => call.resume()],
+    ["given up", (call) => call.cancel()],
+  ])("counts until it is %s", async (_, release) => {
+    await using upstream = await RawUpstream.start();
+    upstream.answer("/", `HTTP/1.1 200 OK\r\nContent-Length: ${BODY_BYTES}\r\n\r\n${"x".repeat(BODY_BYTES)}`);
+    const pool = new H1Pool(endpoint("a", 0, { port: upstream.port }), upstreamPlan({}), new TimerWheel());
+    const watch: Watch = new Watch({ data: (call) => watch.bytes === BODY_BYTES && call.pause() });
+    watch.call = pool.dispatch({ method: "GET", path: "/", headers: ["host", "a"], body: null, contentLength: 0 }, watch);
+    await until("the call ends", () => watch.end !== "");
+    expect(watch.end).toBe("ended");
+    expect(longReadsLeft()).toBe(LONG_READERS_MAX - 1);
+    for (let i = 0; i < 2; i++) release(watch.call);
+    expect(longReadsLeft()).toBe(LONG_READERS_MAX);
+    pool.close();
   });
 });

@@ -3,6 +3,11 @@ import { expect, it } from "vitest";
 import { LONG_READ_BYTES, LONG_READERS_MAX, READ_BYTES, ReadSize } from "../../../../../src/data/upstream/h1/read-size.ts";
 
 class Reader extends ReadSize {
+  constructor() {
+    super();
+    this.begins(true);
+  }
+
   /** @returns what the next read may bring */
   reads(bytes: number): number {
     this.read(bytes);
@@ -23,7 +28,14 @@ it("reads little until a read was full, much from then on, and little again in t
   expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
   expect(reader.reads(1000)).toBe(LONG_READ_BYTES);
   reader.over();
+  reader.begins(true);
   expect(reader.reads(100)).toBe(READ_BYTES);
+});
+
+it("reads little of a body whose length is not known", () => {
+  const reader = new Reader();
+  reader.begins(false);
+  expect(reader.reads(READ_BYTES)).toBe(READ_BYTES);
 });
 
 it("reads little when the client has been too slow, until the next response", () => {
@@ -32,6 +44,7 @@ it("reads little when the client has been too slow, until the next response", ()
   reader.wentOn();
   expect(reader.reads(READ_BYTES)).toBe(READ_BYTES);
   reader.over();
+  reader.begins(true);
   expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
   reader.over();
 });
@@ -47,6 +60,27 @@ it("lets a bounded number read much; who holds unread data counts, who is done d
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
   for (const reader of [...readers, late]) reader.over();
   for (const reader of readers) reader.over(); // counted once
+  const again = Array.from({ length: LONG_READERS_MAX }, longReader);
+  expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
+  for (const reader of again) reader.over();
+});
+
+it("a response that is over counts until its client has taken the last read", () => {
+  const readers = Array.from({ length: LONG_READERS_MAX }, longReader);
+  const untaken = readers.map((reader, i) => {
+    if (i > 0) reader.heldUp();
+    return reader.ended();
+  });
+  expect(untaken[0]).toBeNull(); // its client keeps up
+  const late = longReader();
+  expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
+  untaken[1]?.leave();
+  untaken[1]?.leave(); // counted once
+  const later = longReader();
+  expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
+  for (const each of untaken) each?.leave();
+  late.over();
+  later.over();
   const again = Array.from({ length: LONG_READERS_MAX }, longReader);
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
   for (const reader of again) reader.over();
