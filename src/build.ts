@@ -38,6 +38,29 @@ function lazily(id: string): string {
 module.exports = { ${names.map((name) => `get ${name}() { return load().${name}; }`).join(", ")} };`;
 }
 
+interface Replacement {
+  /** Of a library. */
+  readonly file: RegExp;
+  readonly from: string;
+  readonly to: string;
+  /** What to say when `from` is not there exactly once. */
+  readonly otherwise: string;
+}
+
+/** Bundles one file of a library with another text in one place; fails when the library has changed there. */
+function replaced(name: string, { file, from, to, otherwise }: Replacement): Plugin {
+  return {
+    name,
+    setup(bundle) {
+      bundle.onLoad({ filter: file }, ({ path }) => {
+        const text = fs.readFileSync(path, "utf8");
+        if (text.split(from).length !== 2) throw new Error(`${otherwise}: see src/build.ts`);
+        return { contents: text.replace(from, () => to), loader: "js" };
+      });
+    },
+  };
+}
+
 /** What each role begins with, in packs that are loaded one after the other: sources, with all that they import. Everything else stays alone. */
 const BEGINNINGS: Readonly<Record<"outer" | "primary", Readonly<Record<string, readonly string[]>>>> = {
   outer: {
@@ -70,17 +93,12 @@ const WRAP_BEGIN = '(function (exports, require, module, __filename, __dirname) 
 const WRAP_END = "})";
 
 /** Nothing in a bundle reads what a schema is described with, and every description is a copy of its schema: a third of all that a start makes. */
-const undescribed: Plugin = {
-  name: "undescribed",
-  setup(bundle) {
-    bundle.onLoad({ filter: /[\\/]zod[\\/]v4[\\/]classic[\\/]schemas\.js$/ }, ({ path }) => {
-      const text = fs.readFileSync(path, "utf8");
-      const copies = "const cl = this.clone();\n        core.globalRegistry.add(cl, args[0]);\n        return cl;";
-      if (text.split(copies).length !== 2) throw new Error("zod no longer copies a schema to describe it: see src/build.ts");
-      return { contents: text.replace(copies, "return this;"), loader: "js" };
-    });
-  },
-};
+const undescribed = replaced("undescribed", {
+  file: /[\\/]zod[\\/]v4[\\/]classic[\\/]schemas\.js$/,
+  from: "const cl = this.clone();\n        core.globalRegistry.add(cl, args[0]);\n        return cl;",
+  to: "return this;",
+  otherwise: "zod no longer copies a schema to describe it",
+});
 
 interface Split {
   /** Name -> text of an ES module. */
@@ -113,17 +131,12 @@ async function splitControl(): Promise<Split> {
 
 /** piscina starts its threads from a file beside its own; in the bundle that is an entry of its own, under a name that is free. */
 const PISCINA_THREAD = "piscina-thread";
-const piscinaThread: Plugin = {
-  name: "piscina-thread",
-  setup(bundle) {
-    bundle.onLoad({ filter: /[\\/]piscina[\\/]dist[\\/]index\.js$/ }, ({ path }) => {
-      const text = fs.readFileSync(path, "utf8");
-      const start = "(__dirname, 'worker.js')";
-      if (text.split(start).length !== 2) throw new Error(`piscina no longer starts its threads by ${start}: see src/build.ts`);
-      return { contents: text.replace(start, `(__dirname, "${PISCINA_THREAD}.js")`), loader: "js" };
-    });
-  },
-};
+const piscinaThread = replaced("piscina-thread", {
+  file: /[\\/]piscina[\\/]dist[\\/]index\.js$/,
+  from: "(__dirname, 'worker.js')",
+  to: `(__dirname, "${PISCINA_THREAD}.js")`,
+  otherwise: "piscina no longer starts its threads by (__dirname, 'worker.js')",
+});
 
 /** What is native, and what piscina loads only when told to change niceness. */
 const EXTERNAL = ["uWebSockets.js", "@napi-rs/nice"];

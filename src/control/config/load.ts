@@ -25,7 +25,6 @@ import { readSections } from "./sections.ts";
 
 /**
  * @property files everything the configuration was made of: what to watch for a reload (also when it failed)
- * @property stamps of each file, when it was read
  */
 export type LoadResult =
   | {
@@ -33,7 +32,6 @@ export type LoadResult =
       readonly config: Config;
       readonly warnings: readonly ConfigProblem[];
       readonly files: readonly string[];
-      readonly stamps: readonly string[];
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
@@ -116,7 +114,6 @@ export function parseConfig(options: {
     },
     warnings: sortProblems(findings.warnings, names),
     files: files.paths,
-    stamps: files.stamps,
   };
 }
 

@@ -90,6 +90,13 @@ async function serving(args: readonly string[] = []): Promise<Run> {
   return run;
 }
 
+/** The gateway's process runs, however far it has got. @returns its pid */
+async function begun(run: Run): Promise<number> {
+  const child = () => members(run.pid).find(({ parent }) => parent === run.pid);
+  await until("the gateway's process runs", () => child() !== undefined);
+  return child()?.pid ?? 0;
+}
+
 test("the launcher becomes the supervisor of a gateway that serves, and the pid is its own", async () => {
   const run = await serving();
   const [, url = "", pid] = /^ready (\S+) pid (\d+) /m.exec(run.output) ?? [];
@@ -106,21 +113,13 @@ test("the launcher becomes the supervisor of a gateway that serves, and the pid 
 test("a gateway that is killed is started again, each time, with the signal in the log", async () => {
   const run = await serving();
   for (let deaths = 1; deaths <= 2; deaths++) {
-    const [gateway] = members(run.pid).filter(({ parent }) => parent === run.pid);
-    process.kill(gateway?.pid ?? 0, "SIGKILL");
+    process.kill(await begun(run), "SIGKILL");
     await until("it is ready again", () => run.output.split("ready again").length > deaths, 30_000);
   }
   expect(run.output.match(/"how":"signal SIGKILL"/g)).toHaveLength(2);
   run.process.kill("SIGINT");
   expect(await run.ended).toEqual([0, null]);
 });
-
-/** The gateway's process runs; that it has got anywhere is unlikely. @returns its pid */
-async function begun(run: Run): Promise<number> {
-  const child = () => members(run.pid).find(({ parent }) => parent === run.pid);
-  await until("the gateway's process runs", () => child() !== undefined);
-  return child()?.pid ?? 0;
-}
 
 test("a gateway that is killed before it serves is started again, with the signal in the log", async () => {
   const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
