@@ -11,6 +11,9 @@ const NOT_RELAYED: ReadonlySet<string> = new Set([
   "x-request-id", // the gateway's own stands on every response
 ]);
 
+/** @param name lowercase. @returns whether a response header of this name goes on to the client */
+export const isRelayed = (name: string): boolean => !NOT_RELAYED.has(name);
+
 /** Up to 15 digits: an exact number. */
 const CONTENT_LENGTH = /^\d{1,15}$/;
 
@@ -32,9 +35,13 @@ export class ResponseHeaders {
   fault = "";
   private encoding = "";
 
-  /** @param name lowercase @param value without white space around it; checked for CR, LF and NUL by the response parser */
-  add(name: string, value: string): void {
-    if (!NOT_RELAYED.has(name)) {
+  /**
+   * @param name lowercase
+   * @param value without white space around it; checked for CR, LF and NUL by the response parser
+   * @param relayed {@link isRelayed} of the name
+   */
+  add(name: string, value: string, relayed: boolean): void {
+    if (relayed) {
       if (name === "retry-after") this.retryAfter = value;
       this.headers.push(name, value);
       return;
@@ -84,7 +91,8 @@ export function copyResponseHeaders(raw: readonly Buffer[]): ResponseHeaders {
   const copied = new ResponseHeaders();
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const [name, value] = [raw[i] as Buffer, raw[i + 1] as Buffer]; // i is inside a list of pairs
-    copied.add(name.toString("latin1").toLowerCase(), trimWhitespace(value.toString("latin1")));
+    const lower = name.toString("latin1").toLowerCase();
+    copied.add(lower, trimWhitespace(value.toString("latin1")), isRelayed(lower));
   }
   return copied.complete();
 }
@@ -94,7 +102,7 @@ export function copyTrailers(trailers: WireTrailers): HeaderList | null {
   const list: HeaderList = [];
   for (const [given, value] of Object.entries(trailers)) {
     const name = given.toLowerCase();
-    if (NOT_RELAYED.has(name)) continue;
+    if (!isRelayed(name)) continue;
     for (const each of Array.isArray(value) ? value : [value]) list.push(name, each);
   }
   return list.length === 0 ? null : list;

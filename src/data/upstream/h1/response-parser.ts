@@ -3,9 +3,12 @@
 import { trimWhitespace } from "../../../base/http.ts";
 import { ResponseHeaders } from "../response-headers.ts";
 import type { WireTrailers } from "../upstream.ts";
+import { FieldPlaces } from "./field-names.ts";
 
 /** Largest response head, and largest trailer section, bytes. */
 export const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
+/** Most heads are no longer: so much is made a text at once, and then searched for its end. */
+const HEAD_BYTES_MOSTLY = 1024;
 /** Interim (1xx) responses before a final one. */
 const INTERIM_MAX = 16;
 /** Largest line that gives a chunk's size, extensions included, bytes. */
@@ -14,7 +17,7 @@ const CHUNK_LINE_BYTES_MAX = 4096;
 const NAME = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
 const VALUE = "[\\t\\x20-\\x7e\\x80-\\xff]*";
 /** Status line and fields, each with its CRLF. Anchored and unambiguous, so it runs in linear time. */
-const HEAD = new RegExp(`^HTTP/1\\.([01]) ([1-9]\\d\\d)(?: ${VALUE})?\\r\\n(?:${NAME}:${VALUE}\\r\\n)*$`);
+const HEAD = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${VALUE})?\\r\\n(?:${NAME}:${VALUE}\\r\\n)*$`);
 const FIELDS = new RegExp(`^(?:${NAME}:${VALUE}\\r\\n)*$`);
 /** RFC 9112 section 7.1: a size below 2^52, and extensions `;name`, `;name=token` or `;name="quoted"`, without white space. */
 const QUOTED = '"[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]*"';
@@ -34,6 +37,13 @@ const STATE_TRAILERS = 6;
 const STATE_DONE = 7;
 const STATE_STOPPED = 8;
 
+interface Block {
+  /** Bytes as characters. */
+  readonly text: string;
+  /** Where the bytes behind it begin. */
+  readonly next: number;
+}
+
 /** Told what was read, in order. */
 export interface ResponseReader {
   head(status: number, headers: ResponseHeaders): void;
@@ -50,6 +60,7 @@ export class ResponseParser {
   /** Keep-Alive of the last response as sent; '' for none. */
   keepAlive = "";
   private readonly reader: ResponseReader;
+  private readonly places = new FieldPlaces();
   private state = STATE_DONE as number; // one of the STATE_ constants
   private toHead = false;
   private interim = 0;
@@ -138,20 +149,19 @@ export class ResponseParser {
   }
 
   private readHead(bytes: Buffer, at: number): number {
-    const block = this.block(bytes, at, HEAD_END);
+    const block = (this.partialLength === 0 ? shortHead(bytes, at) : null) ?? this.block(bytes, at, HEAD_END);
     if (block === null) return bytes.length;
     const { text, next } = block;
-    const match = HEAD.exec(text);
-    if (match === null) return this.refuse("the response head is not valid HTTP/1.1", next);
-    const status = Number(match[2]);
+    if (!HEAD.test(text)) return this.refuse("the response head is not valid HTTP/1.1", next);
+    const status = digit(text, 9) * 100 + digit(text, 10) * 10 + digit(text, 11);
     if (status < 200) {
       if (status === 101) return this.refuse("101 without an upgrade", next);
       if (++this.interim > INTERIM_MAX) this.refuse("too many interim responses", next);
       return next;
     }
-    const headers = readFields(text, text.indexOf("\r\n") + 2).complete();
+    const headers = readFields(text, this.places).complete();
     this.keepAlive = headers.keepAlive;
-    this.reusable = match[1] === "1" ? !headers.connectionHas("close") : headers.connectionHas("keep-alive");
+    this.reusable = digit(text, 7) === 1 ? !headers.connectionHas("close") : headers.connectionHas("keep-alive");
     if (headers.fault !== "") return this.refuse(headers.fault, next);
     this.frame(status, headers);
     return next;
@@ -238,7 +248,7 @@ export class ResponseParser {
   }
 
   /** @returns text up to `end` (of a head: without the empty line, but with the last field's CRLF) and where the rest begins; null when it has not all arrived */
-  private block(bytes: Buffer, at: number, end: Buffer): { readonly text: string; readonly next: number } | null {
+  private block(bytes: Buffer, at: number, end: Buffer): Block | null {
     const max = end === LINE_END ? CHUNK_LINE_BYTES_MAX : RESPONSE_HEAD_BYTES_MAX;
     const before = this.partialLength;
     if (before === 0) {
@@ -283,13 +293,23 @@ export class ResponseParser {
   }
 }
 
-/** @param text validated fields, each with its CRLF */
-function readFields(text: string, from: number): ResponseHeaders {
+/** As {@link ResponseParser.block}. @returns null when it is long, or has not all arrived */
+function shortHead(bytes: Buffer, at: number): Block | null {
+  const text = bytes.toString("latin1", at, Math.min(bytes.length, at + HEAD_BYTES_MOSTLY));
+  const found = text.indexOf("\r\n\r\n");
+  return found < 0 ? null : { text: text.slice(0, found + 2), next: at + found + HEAD_END.length };
+}
+
+const digit = (text: string, at: number): number => text.charCodeAt(at) - 48;
+
+/** @param text a valid head */
+function readFields(text: string, places: FieldPlaces): ResponseHeaders {
   const headers = new ResponseHeaders();
-  for (let at = from; at < text.length; ) {
+  let at = text.indexOf("\r\n") + 2;
+  for (let place = 0; at < text.length; place++) {
     const end = text.indexOf("\r\n", at);
-    const colon = text.indexOf(":", at);
-    headers.add(text.slice(at, colon).toLowerCase(), trimWhitespace(text.slice(colon + 1, end)));
+    const field = places.at(place, text, at);
+    headers.add(field.name, trimWhitespace(text.slice(at + field.written.length, end)), field.relayed);
     at = end + 2;
   }
   return headers;
