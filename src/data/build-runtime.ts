@@ -35,7 +35,8 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const client = createClientResolver(plan.trustedProxies);
   const identityHeaders = new IdentityHeaders(plan.identity);
   const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
-  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources)); // before anything that must be given back
+  const shared = new SharedLists();
+  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources, shared)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
@@ -92,7 +93,21 @@ function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<
   );
 }
 
-function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Route {
+/** Of lists that are alike, the first stands for all. */
+class SharedLists {
+  readonly #lists = new Map<string, object>();
+
+  /** @param list JSON */
+  one<T extends object | null>(list: T): T {
+    if (list === null) return list;
+    const key = JSON.stringify(list);
+    const known = this.#lists.get(key);
+    if (known === undefined) this.#lists.set(key, list);
+    return (known as T | undefined) ?? list; // equal JSON
+  }
+}
+
+function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, shared: SharedLists): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
   const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };
@@ -107,10 +122,15 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources): Ro
   };
   return {
     id,
-    plan,
     name: plan.name,
     metricSlot: plan.metricSlot,
-    paramNames: pattern.paramNames,
+    to: shared.one(plan.to),
+    mirror: plan.mirror,
+    timeouts: shared.one(plan.timeouts),
+    bodyBytes: plan.bodyBytes,
+    accessLog: plan.accessLog,
+    webSocket: plan.webSocket,
+    paramNames: shared.one(pattern.paramNames),
     onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),
     onResponse: having("onResponse")?.toReversed() ?? null,

@@ -22,7 +22,7 @@ export function handle(x: Exchange): void {
     const route = findRoute(x);
     if (route === null) return;
     x.upstreamPath = x.query === "" ? x.path : `${x.path}?${x.query}`;
-    if (x.contentLength > route.plan.bodyBytes) return fail(x, "body_too_large", `the limit is ${route.plan.bodyBytes} bytes`);
+    if (x.contentLength > route.bodyBytes) return fail(x, "body_too_large", `the limit is ${route.bodyBytes} bytes`);
     runRequestPolicies(x, route, 0);
   } catch (error) {
     crashed(x, error);
@@ -113,10 +113,10 @@ function continueLater(x: Exchange, route: Route, next: number, pending: Promise
 }
 
 function forward(x: Exchange, route: Route): void {
-  const to = route.plan.to;
+  const to = route.to;
   if (to === null) return fail(x, "internal_error", `route ${route.name} has no upstream and no policy answered`);
   const upstream = chooseUpstream(x.runtime, route, to);
-  if (x.wantsWebSocket && route.plan.webSocket) return openWebSocket(x, route, upstream);
+  if (x.wantsWebSocket && route.webSocket) return openWebSocket(x, route, upstream);
   new Forward(x, route, upstream).start();
 }
 

@@ -15,12 +15,14 @@ import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
 import type { Upstream } from "./upstream/upstream.ts";
 
-export interface Route {
+/**
+ * What every request looks at stands here itself, and lists that are alike are one: with thousands of routes, each further object is one more wait
+ * for memory.
+ */
+export interface Route
+  extends Pick<RoutePlan, "name" | "metricSlot" | "to" | "mirror" | "timeouts" | "bodyBytes" | "accessLog" | "webSocket"> {
   /** Index in {@link Plan.routes}. */
   readonly id: number;
-  readonly plan: RoutePlan;
-  readonly name: string;
-  readonly metricSlot: number;
   readonly paramNames: readonly string[];
   /** One array per phase, holding only the policies that implement it; null when there are none. */
   readonly onRequest: readonly Policy[] | null;
@@ -30,7 +32,7 @@ export interface Route {
   readonly onFinish: readonly Policy[] | null;
   /** The route has a CORS policy: a preflight for it is answered here. */
   readonly answersPreflight: boolean;
-  /** Sum of the weights in plan.to. */
+  /** Sum of the weights in `to`. */
   readonly weightTotal: number;
 }
 

@@ -119,7 +119,7 @@ export class LogRingWriter {
    */
   write(x: Exchange, totalMs: number): void {
     const route = x.route;
-    if (route !== null && !route.plan.accessLog) return;
+    if (route !== null && !route.accessLog) return;
     const { words, floats, doubles } = this;
     const client = x.clientInfo();
     words[1] = x.status | (errorNumber(x.errorCode) << 16);

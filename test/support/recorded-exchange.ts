@@ -10,7 +10,7 @@ export function recordedRuntime(ip = "203.0.113.7", scheme: "http" | "https" = "
 
 export function recordedRoute(name: string, accessLog = true): Route {
   // As above: name and plan.accessLog are all that is read.
-  return { name, metricSlot: 2, plan: { accessLog } } as unknown as Route;
+  return { name, metricSlot: 2, accessLog } as unknown as Route;
 }
 
 // Instances of the abstract class itself: the writing side is never called by what only reads the record.

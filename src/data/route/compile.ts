@@ -21,9 +21,11 @@ interface Entry {
   readonly paramSegments: readonly number[];
   /** Index of the first segment of the rest; -1 without `**`. */
   readonly restSegment: number;
+  /** The next in rank order that ends at the same node. */
+  next: Entry | null;
 }
 
-/** A pattern prefix. Entries stand in rank order. */
+/** A pattern prefix. Entries are chained in rank order: lists would be two more objects to look at. */
 interface Node {
   readonly id: number;
   /** Lowest rank at or below this node: nothing here can beat a better one found elsewhere. */
@@ -31,14 +33,15 @@ interface Node {
   /** Along any one non-empty segment. */
   single: Node | null;
   /** Patterns that end here. */
-  leaf: Entry[] | null;
+  leaf: Entry | null;
   /** Patterns that end here in `**`. */
-  rest: Entry[] | null;
+  rest: Entry | null;
 }
 
 const NO_RANK = 0x7fffffff;
 const NO_PARAMS: readonly string[] = [];
 const NO_METHODS: readonly string[] = [];
+const NO_SEGMENTS: readonly number[] = [];
 
 /**
  * Compiles the routes of a plan.
@@ -57,6 +60,8 @@ class TrieBuilder {
   readonly nodes: Node[] = [];
   readonly edges: Edge[] = [];
   readonly #children = new Map<string, Node>();
+  /** First entry of a chain -> last one. */
+  readonly #lasts = new Map<Entry, Entry>();
 
   newNode(): Node {
     const node: Node = { id: this.nodes.length, bestRank: NO_RANK, single: null, leaf: null, rest: null };
@@ -64,7 +69,7 @@ class TrieBuilder {
     return node;
   }
 
-  /** Entries must come in rank order. */
+  /** Entries must come in rank order, and each only once: it is in one chain. */
   insert(root: Node, pattern: Pattern, entry: Entry): void {
     let node = root;
     node.bestRank = Math.min(node.bestRank, entry.rank);
@@ -72,8 +77,16 @@ class TrieBuilder {
       node = segment.kind === "literal" ? this.#child(node, segment.key) : (node.single ??= this.newNode());
       node.bestRank = Math.min(node.bestRank, entry.rank);
     }
-    if (pattern.rest) (node.rest ??= []).push(entry);
-    else (node.leaf ??= []).push(entry);
+    if (pattern.rest) node.rest = this.#chained(node.rest, entry);
+    else node.leaf = this.#chained(node.leaf, entry);
+  }
+
+  /** @returns the chain with one more at its end */
+  #chained(first: Entry | null, entry: Entry): Entry {
+    const last = first === null ? null : (this.#lasts.get(first) ?? first);
+    if (last !== null) last.next = entry;
+    this.#lasts.set(first ?? entry, entry);
+    return first ?? entry;
   }
 
   #child(parent: Node, literal: string): Node {
@@ -88,8 +101,15 @@ class TrieBuilder {
 }
 
 function entryOf(match: MatchPlan, pattern: Pattern, id: number, rank: number): Entry {
-  const paramSegments = pattern.segments.flatMap((segment, i) => (segment.kind === "single" && segment.name !== null ? [i] : []));
-  return { id, rank, conditions: compileConditions(match), paramSegments, restSegment: pattern.rest ? pattern.segments.length : -1 };
+  const params = pattern.segments.flatMap((segment, i) => (segment.kind === "single" && segment.name !== null ? [i] : []));
+  return {
+    id,
+    rank,
+    conditions: compileConditions(match),
+    paramSegments: params.length === 0 ? NO_SEGMENTS : params,
+    restSegment: pattern.rest ? pattern.segments.length : -1,
+    next: null,
+  };
 }
 
 class TrieRouter implements Router {
@@ -118,7 +138,7 @@ class TrieRouter implements Router {
       for (const host of match.hosts.length === 0 ? [""] : new Set(match.hosts)) {
         let root = roots.get(host);
         if (root === undefined) roots.set(host, (root = builder.newNode()));
-        builder.insert(root, pattern, entry);
+        builder.insert(root, pattern, { ...entry });
       }
     }
     this.#nodes = builder.nodes;
@@ -194,11 +214,10 @@ class TrieRouter implements Router {
   }
 
   /** Takes the first of the entries whose conditions hold, if it beats what was found so far. */
-  #consider(entries: readonly Entry[]): void {
+  #consider(first: Entry): void {
     const x = this.#x!; // set by match() for the time of the visit
     this.#sawPath = true;
-    for (let i = 0; i < entries.length; i++) {
-      const entry = entries[i]!; // i < length
+    for (let entry: Entry | null = first; entry !== null; entry = entry.next) {
       if (entry.rank >= this.#bestRank) return;
       if (this.#methods !== null) for (const method of entry.conditions.methods ?? NO_METHODS) this.#methods.add(method);
       if (!acceptsMethod(entry.conditions, x.method)) continue;

@@ -20,8 +20,12 @@ export interface Conditions {
   readonly client: ClientType | null;
 }
 
+/** One for all routes that ask nothing else. */
+const NO_CONDITIONS: Conditions = { methods: null, headers: null, query: null, client: null };
+
 /** @throws SyntaxError for a regular expression the configuration should have refused */
 export function compileConditions(match: MatchPlan): Conditions {
+  if (match.methods.length + match.headers.length + match.query.length === 0 && match.client === null) return NO_CONDITIONS;
   const methods = match.methods.includes("GET") ? [...new Set([...match.methods, "HEAD"])] : match.methods;
   return {
     methods: methods.length === 0 ? null : methods,

@@ -18,4 +18,4 @@ export function chooseUpstream(runtime: Runtime, route: Route, to: readonly Weig
 
 /** Deadlines of the exchange: the route's where it sets them, else the upstream's. */
 export const timeoutsOf = (route: Route, upstream: Upstream): TimeoutsPlan =>
-  route.plan.timeouts === null ? upstream.plan.timeouts : { ...upstream.plan.timeouts, ...route.plan.timeouts };
+  route.timeouts === null ? upstream.plan.timeouts : { ...upstream.plan.timeouts, ...route.timeouts };

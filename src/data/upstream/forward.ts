@@ -37,7 +37,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   constructor(x: Exchange, route: Route, upstream: Upstream) {
     super(x, route, upstream);
-    this.body = new RequestBody(x, this, { keepBytes: upstream.plan.retry.bufferBytes, limit: route.plan.bodyBytes });
+    this.body = new RequestBody(x, this, { keepBytes: upstream.plan.retry.bufferBytes, limit: route.bodyBytes });
     x.events = this;
   }
 
@@ -83,7 +83,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     const { method, path, headers } = request;
     const body = this.body.forAttempt();
     this.call = endpoint.pool.dispatch({ method, path, headers, body, contentLength: x.contentLength }, this);
-    if (x.attempts === 1 && this.route.plan.mirror !== null) mirror(x, this.route, body);
+    if (x.attempts === 1 && this.route.mirror !== null) mirror(x, this.route, body);
     // Until it is on the wire it waits for a connection; wireSent() re-arms.
     if (!this.sent) this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
   }
@@ -310,7 +310,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   bodyTooLarge(): void {
     if (this.over) return;
     if (this.x.started) return this.breakOff("body_too_large");
-    this.fail("body_too_large", `the limit is ${this.route.plan.bodyBytes} bytes`);
+    this.fail("body_too_large", `the limit is ${this.route.bodyBytes} bytes`);
   }
 
   // --- Ends ---

@@ -16,7 +16,7 @@ const MIRRORED_MAX = 256;
 
 /** Sends a copy when the dice say so. Never throws, never delays the exchange. @param body as it went to the first attempt; streams are not mirrored */
 export function mirror(x: Exchange, route: Route, body: Buffer | Readable | null): void {
-  const plan = route.plan.mirror;
+  const plan = route.mirror;
   if (plan === null || Math.random() >= plan.fraction || (body !== null && !Buffer.isBuffer(body))) return;
   const { services, upstreams } = x.runtime;
   if (services.mirrored >= MIRRORED_MAX) return services.recordMirror(false);

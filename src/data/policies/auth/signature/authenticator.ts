@@ -162,7 +162,7 @@ class SignatureAuthenticator implements Authenticator {
   }
 
   private async checkBody(x: Exchange, outcome: AuthOutcome, digests: Digests): Promise<AuthOutcome> {
-    const bytesMax = Math.min(this.config.bodyBytes, x.route?.plan.bodyBytes ?? this.config.bodyBytes);
+    const bytesMax = Math.min(this.config.bodyBytes, x.route?.bodyBytes ?? this.config.bodyBytes);
     switch (await bufferBody(x, bytesMax)) {
       case null:
         return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;
