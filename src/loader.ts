@@ -66,7 +66,7 @@ function read(filename: string): Buffer {
   const fd = fs.openSync(filename, "r");
   try {
     const { size } = fs.fstatSync(fd);
-    if (memory.length < size) memory = Buffer.allocUnsafeSlow(size);
+    if (memory.length < size) memory = Buffer.allocUnsafeSlow(2 * size); // what V8 compiled of a pack comes next, and is longer than its text
     let length = 0;
     for (let more = -1; more !== 0 && length < size; length += more) more = fs.readSync(fd, memory, length, size - length, null);
     return memory.subarray(0, length);

@@ -45,7 +45,7 @@ export const CASES: readonly Case[] = [
       "GET, an answer of 256 bytes, keep-alive on both sides, 64 connections. Forwarding headers and a request id are added; no access log.",
     load: wrk({}),
     contenders: all(
-      ["sluice", "sluice-pipelining", ...GATEWAYS.slice(1), "uws-hello", "uws-undici", "fastify-http-proxy", "http-proxy-3"],
+      ["sluice", "sluice-pipelining", ...GATEWAYS.slice(1), "uws-hello", "uws-undici", "uws-net", "fastify-http-proxy", "http-proxy-3"],
       {},
       "nginx",
     ),

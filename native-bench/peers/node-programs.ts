@@ -58,6 +58,12 @@ export const NODE_PROGRAMS: readonly PeerKind[] = [
     note: "forwards with undici's pool and copies the headers; checks nothing, bounds nothing, counts nothing",
     packageName: "undici",
   }),
+  program("uws-net", {
+    title: "bare uWebSockets.js + node:net",
+    role: "floor",
+    note: "forwards over plain sockets and copies the headers; believes every answer, checks nothing, bounds nothing, counts nothing",
+    packageName: "uWebSockets.js",
+  }),
   program("fastify-http-proxy", { title: "@fastify/http-proxy", role: "peer", note: "", packageName: "@fastify/http-proxy" }),
   program("http-proxy-3", { title: "http-proxy-3", role: "peer", note: "", packageName: "http-proxy-3" }),
 ];

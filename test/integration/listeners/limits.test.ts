@@ -16,17 +16,27 @@ const STEP_MS = 4000;
 const LIMIT = 6;
 
 let folder: string;
+let secure: string;
+/** With short timeouts. */
 let gateway: Gateway;
 
 beforeAll(async () => {
   folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-limits-"));
   const { cert, key } = makeCertificate(folder, "server", ["one.test"]);
-  const secure = `tls: { certificates: [ { cert: ${cert}, key: ${key} } ] }`;
-  gateway = await Gateway.start({
+  secure = `tls: { certificates: [ { cert: ${cert}, key: ${key} } ] }`;
+  gateway = await start("headerTimeout: 1s, idleTimeout: 3s");
+});
+afterAll(async () => {
+  await gateway[Symbol.asyncDispose]();
+  fs.rmSync(folder, { recursive: true });
+});
+
+function start(timeouts: string): Promise<Gateway> {
+  return Gateway.start({
     config: `version: 1
 workers: 1
 admin: { address: "127.0.0.1:0" }
-limits: { connections: ${LIMIT}, headerTimeout: 1s, idleTimeout: 3s, uriBytes: 256, headerBytes: 4KiB, headerCount: 20 }
+limits: { connections: ${LIMIT}, ${timeouts}, uriBytes: 256, headerBytes: 4KiB, headerCount: 20 }
 listeners:
   - { address: "127.0.0.1:0" }
   - { address: "127.0.0.1:0", strict: true }
@@ -35,27 +45,30 @@ listeners:
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `,
   });
-});
-afterAll(async () => {
-  await gateway[Symbol.asyncDispose]();
-  fs.rmSync(folder, { recursive: true });
-});
+}
 
-const portOf = (engine: Engine, secure = false): number =>
-  Number(new URL(gateway.urls[ENGINES.indexOf(engine) + (secure ? ENGINES.length : 0)] ?? "").port);
+const portOf = (engine: Engine, secure = false, of = gateway): number =>
+  Number(new URL(of.urls[ENGINES.indexOf(engine) + (secure ? ENGINES.length : 0)] ?? "").port);
 const GET = "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 /** Waits until no connection of an earlier test is counted any more. */
-async function nobody(): Promise<void> {
-  onTestFailed(() => console.error(gateway.report()));
+async function nobody(of = gateway): Promise<void> {
+  onTestFailed(() => console.error(of.report()));
   const open = async (): Promise<unknown> => {
-    const { body } = await gateway.admin("GET", "/workers");
+    const { body } = await of.admin("GET", "/workers");
     return Array.isArray(body) ? body[0]?.connections : body;
   };
   await expect.poll(open, { timeout: 10_000 }).toBe(0);
 }
 
 describe("limits.connections", () => {
+  /** Its timeouts close nothing while these tests run, however slow the machine. */
+  let patient: Gateway;
+  beforeAll(async () => {
+    patient = await start("headerTimeout: 60s, idleTimeout: 60s");
+  });
+  afterAll(() => patient[Symbol.asyncDispose]());
+
   /** @returns connections, each of which was answered or closed */
   async function connectTo(ports: readonly number[]): Promise<RawClient[]> {
     const clients: RawClient[] = [];
@@ -70,32 +83,32 @@ describe("limits.connections", () => {
   const served = (clients: readonly RawClient[]): number => clients.filter((client) => client.bytes > 0).length;
 
   it.each(ENGINES)("closes what is too much, and counts out what is gone: %s", async (engine) => {
-    await nobody();
+    await nobody(patient);
     for (let round = 0; round < 3; round++) {
-      const clients = await connectTo(Array(LIMIT + 4).fill(portOf(engine)));
+      const clients = await connectTo(Array(LIMIT + 4).fill(portOf(engine, false, patient)));
       expect(clients.map((client) => client.closed)).toEqual([...Array(LIMIT).fill(false), ...Array(4).fill(true)]);
       expect(served(clients)).toBe(LIMIT);
       for (const client of clients) client.destroy();
-      await nobody();
+      await nobody(patient);
     }
   });
 
   it("is one for all listeners together", async () => {
-    await nobody();
-    const ports = Array.from({ length: 2 * LIMIT }, (_, i) => portOf(ENGINES[i % 2] ?? "uws"));
+    await nobody(patient);
+    const ports = Array.from({ length: 2 * LIMIT }, (_, i) => portOf(ENGINES[i % 2] ?? "uws", false, patient));
     const clients = await connectTo(ports);
     expect(served(clients)).toBe(LIMIT);
     for (const client of clients) client.destroy();
   });
 
   it.each(ENGINES)("counts connections over TLS once: %s", async (engine) => {
-    await nobody();
+    await nobody(patient);
     for (let round = 0; round < 2; round++) {
       const sockets: tls.TLSSocket[] = [];
       let opened = 0;
       let refused = 0;
       for (let i = 0; i < LIMIT + 2; i++) {
-        const socket = tls.connect({ host: "127.0.0.1", port: portOf(engine, true), rejectUnauthorized: false });
+        const socket = tls.connect({ host: "127.0.0.1", port: portOf(engine, true, patient), rejectUnauthorized: false });
         socket.on("secureConnect", () => opened++);
         socket.on("error", () => {});
         socket.on("close", () => refused++);
@@ -106,7 +119,7 @@ describe("limits.connections", () => {
       await until("those too many are closed", () => refused === 2);
       expect(sockets.filter((socket) => !socket.destroyed)).toHaveLength(LIMIT);
       for (const socket of sockets) socket.destroy();
-      await nobody();
+      await nobody(patient);
     }
   });
 });
