@@ -35,7 +35,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const client = createClientResolver(plan.trustedProxies);
   const identityHeaders = new IdentityHeaders(plan.identity);
   const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
-  const shared = new SharedLists();
+  const shared = new SharedParts();
   const routes = plan.routes.map((route, id) => buildRoute(route, id, resources, shared)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
@@ -93,21 +93,21 @@ function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<
   );
 }
 
-/** Of lists that are alike, the first stands for all. */
-class SharedLists {
-  readonly #lists = new Map<string, object>();
+/** Of the parts of routes that are alike, the first stands for all. */
+class SharedParts {
+  readonly #parts = new Map<string, object>();
 
-  /** @param list JSON */
-  one<T extends object | null>(list: T): T {
-    if (list === null) return list;
-    const key = JSON.stringify(list);
-    const known = this.#lists.get(key);
-    if (known === undefined) this.#lists.set(key, list);
-    return (known as T | undefined) ?? list; // equal JSON
+  /** @param part JSON */
+  one<T extends object | null>(part: T): T {
+    if (part === null) return part;
+    const key = JSON.stringify(part);
+    const known = this.#parts.get(key);
+    if (known === undefined) this.#parts.set(key, part);
+    return (known as T | undefined) ?? part; // equal JSON
   }
 }
 
-function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, shared: SharedLists): Route {
+function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, shared: SharedParts): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
   const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };

@@ -9,7 +9,7 @@ export function recordedRuntime(ip = "203.0.113.7", scheme: "http" | "https" = "
 }
 
 export function recordedRoute(name: string, accessLog = true): Route {
-  // As above: name and plan.accessLog are all that is read.
+  // As above: name, metricSlot and accessLog are all that is read.
   return { name, metricSlot: 2, accessLog } as unknown as Route;
 }
 

@@ -38,9 +38,9 @@ export class ResponseHeaders {
   /**
    * @param name lowercase
    * @param value without white space around it; checked for CR, LF and NUL by the response parser
-   * @param relayed {@link isRelayed} of the name
+   * @param relayed given by whoever knows it already
    */
-  add(name: string, value: string, relayed: boolean): void {
+  add(name: string, value: string, relayed = isRelayed(name)): void {
     if (relayed) {
       if (name === "retry-after") this.retryAfter = value;
       this.headers.push(name, value);
@@ -91,8 +91,7 @@ export function copyResponseHeaders(raw: readonly Buffer[]): ResponseHeaders {
   const copied = new ResponseHeaders();
   for (let i = 0; i + 1 < raw.length; i += 2) {
     const [name, value] = [raw[i] as Buffer, raw[i + 1] as Buffer]; // i is inside a list of pairs
-    const lower = name.toString("latin1").toLowerCase();
-    copied.add(lower, trimWhitespace(value.toString("latin1")), isRelayed(lower));
+    copied.add(name.toString("latin1").toLowerCase(), trimWhitespace(value.toString("latin1")));
   }
   return copied.complete();
 }

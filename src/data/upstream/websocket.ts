@@ -9,7 +9,7 @@ import type { Route } from "../runtime.ts";
 import { Attempts, WAIT_RESPONSE, WAIT_RETRY } from "./attempts.ts";
 import { createConnector } from "./connector.ts";
 import { upstreamHeaders } from "./request-headers.ts";
-import { isRelayed, ResponseHeaders } from "./response-headers.ts";
+import { ResponseHeaders } from "./response-headers.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 import { type DialAnswer, type DialFailure, type DialOwner, type DialRefusal, WebSocketDial } from "./websocket-dial.ts";
 import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./websocket-handshake.ts";
@@ -227,9 +227,6 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
 
 function endToEnd(raw: readonly string[]): ResponseHeaders {
   const headers = new ResponseHeaders();
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = (raw[i] as string).toLowerCase(); // i is inside a list of pairs
-    headers.add(name, raw[i + 1] as string, isRelayed(name));
-  }
+  for (let i = 0; i + 1 < raw.length; i += 2) headers.add((raw[i] as string).toLowerCase(), raw[i + 1] as string); // i is inside a list of pairs
   return headers.complete();
 }

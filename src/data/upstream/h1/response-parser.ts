@@ -153,7 +153,7 @@ export class ResponseParser {
     if (block === null) return bytes.length;
     const { text, next } = block;
     if (!HEAD.test(text)) return this.refuse("the response head is not valid HTTP/1.1", next);
-    const status = digit(text, 9) * 100 + digit(text, 10) * 10 + digit(text, 11);
+    const status = Number(text.slice(9, 12));
     if (status < 200) {
       if (status === 101) return this.refuse("101 without an upgrade", next);
       if (++this.interim > INTERIM_MAX) this.refuse("too many interim responses", next);
@@ -161,7 +161,7 @@ export class ResponseParser {
     }
     const headers = readFields(text, this.places).complete();
     this.keepAlive = headers.keepAlive;
-    this.reusable = digit(text, 7) === 1 ? !headers.connectionHas("close") : headers.connectionHas("keep-alive");
+    this.reusable = text[7] === "1" ? !headers.connectionHas("close") : headers.connectionHas("keep-alive");
     if (headers.fault !== "") return this.refuse(headers.fault, next);
     this.frame(status, headers);
     return next;
@@ -299,8 +299,6 @@ function shortHead(bytes: Buffer, at: number): Block | null {
   const found = text.indexOf("\r\n\r\n");
   return found < 0 ? null : { text: text.slice(0, found + 2), next: at + found + HEAD_END.length };
 }
-
-const digit = (text: string, at: number): number => text.charCodeAt(at) - 48;
 
 /** @param text a valid head */
 function readFields(text: string, places: FieldPlaces): ResponseHeaders {
