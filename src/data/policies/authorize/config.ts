@@ -127,7 +127,7 @@ export const authorizeSchema = once(() =>
         .optional()
         .meta({
           description:
-            "A condition in CEL that must be true, over `consumer`, `claims`, `path`, `query`, `header`, `host`, `method`, `scheme`, `client.ip`, `request.path`, `request.time` and `route`. What cannot be evaluated, or is no boolean, is no.",
+            "A condition in CEL that must be true, over `consumer`, `claims`, `path`, `query`, `header`, `host`, `method`, `scheme`, `client.ip`, `request.path`, `request.time` and `route`. `.matches()` takes a regular expression of RE2's kind (classes, alternation, repetition; no look-around, no back references; at most 1,000 states), written out. What cannot be evaluated, or is no boolean, is no.",
           examples: ["claims.level >= 3 && claims.tenant == path.tenant"],
         }),
     })

@@ -1,10 +1,11 @@
 // Owns `when`: the part of CEL (Common Expression Language) that routes may use, its bounds, and its evaluation. The only importer of the CEL library,
 // itself loaded by load-expression.ts when a configuration has an expression. Must never answer anything but yes or no, and no in doubt.
 //
-// Bounds. Text and tree are limited; no regular expressions, no functions that make lists or longer texts; a macro (all, exists, exists_one) stands in
+// Bounds. Text and tree are limited; regular expressions are of the linear kind; no functions that make lists or longer texts; a macro (all, exists, exists_one) stands in
 // no other, and what it walks is a list as it came, of at most LIST_MAX entries: a longer one anywhere in the claims is a no. So an evaluation looks at
 // no more than NODES_MAX x LIST_MAX nodes, and NESTED_LOOKUPS_MAX x LIST_MAX x LIST_MAX entries.
 import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
+import { compileRegex, LinearRegex } from "../../../base/linear-regex.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { Identity } from "../../identity.ts";
 import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "./sent-once.ts";
@@ -70,6 +71,9 @@ class RequestFacts {
   }
 }
 
+/** The name under which `matches` is evaluated: the library's own is JavaScript's RegExp, which may take exponential time, and cannot be replaced. */
+const LINEAR_MATCHES = "matchesLinear";
+
 const LISTS = { scopes: "list<string>", roles: "list<string>", groups: "list<string>" };
 
 const environment = new Environment({
@@ -78,6 +82,8 @@ const environment = new Environment({
   .registerType("Caller", { ctor: Caller, fields: { id: "string", tier: "string", authenticator: "string", ...LISTS } })
   .registerType("Client", { ctor: Client, fields: { ip: "string" } })
   .registerType("Request", { ctor: RequestFacts, fields: { path: "string", time: "google.protobuf.Timestamp" } })
+  .registerType("Regex", { ctor: LinearRegex, fields: {} })
+  .registerFunction(`string.${LINEAR_MATCHES}(Regex): bool`, (text: string, regex: LinearRegex) => regex.matches(text), { async: false })
   .registerVariable("consumer", "Caller")
   .registerVariable("claims", "map<string, dyn>")
   .registerVariable("path", "map<string, string>")
@@ -101,7 +107,7 @@ const CLOCK: ReadonlySet<string> = new Set([
   "getHours",
   "getMinutes",
 ]);
-const METHODS: ReadonlySet<string> = new Set(["contains", "startsWith", "endsWith", "size", ...CLOCK]);
+const METHODS: ReadonlySet<string> = new Set(["contains", "startsWith", "endsWith", "matches", "size", ...CLOCK]);
 /** What costs little enough to be done for each entry of a list. */
 const IN_MACROS: ReadonlySet<string> = new Set(["has", "int", "double", "bool", "contains", "startsWith", "endsWith"]);
 const MACROS: ReadonlySet<string> = new Set(["all", "exists", "exists_one"]);
@@ -114,7 +120,7 @@ export function compileExpression(text: string): Expression | ExpressionProblem 
   try {
     const parsed = environment.parse(text);
     const uses = new Uses();
-    uses.look(parsed.ast, false);
+    uses.look(parsed.ast, null);
     const { valid, type = "", error } = parsed.check();
     if (!valid) return problemOf(error);
     if (type !== "bool" && type !== "dyn") return { error: `it is no condition: it gives ${type}, not true or false`, at: 0 };
@@ -146,7 +152,7 @@ class Uses {
   readonly names = new Set<string>();
   #nestedLookups = 0;
 
-  look(node: ASTNode, inMacro: boolean): void {
+  look(node: ASTNode, macro: string | null): void {
     switch (node.op) {
       case "value":
         return;
@@ -156,22 +162,22 @@ class Uses {
         return;
       case ".":
         if (this.#entry(node.args[0], node.args[1])) return;
-        return this.look(node.args[0], inMacro);
+        return this.look(node.args[0], macro);
       case "[]":
         if (this.#entry(node.args[0], node.args[1])) return;
         break;
       case "in":
         if (this.#entry(node.args[1], node.args[0])) return;
-        if (inMacro && node.args[1].op !== "list" && ++this.#nestedLookups > NESTED_LOOKUPS_MAX)
+        if (macro !== null && node.args[1].op !== "list" && ++this.#nestedLookups > NESTED_LOOKUPS_MAX)
           throw new Unwanted(`more than ${NESTED_LOOKUPS_MAX} look-ups inside macros: their cost would be too high`, node);
         break;
       case "+":
-        if (inMacro) throw new Unwanted("`+` cannot stand inside a macro: its cost would have no bound", node);
+        if (macro !== null) throw new Unwanted("`+` cannot stand inside a macro: its cost would have no bound", node);
         break;
       case "call":
-        return this.#call(node, inMacro);
+        return this.#call(node, macro);
       case "rcall":
-        return this.#method(node, inMacro);
+        return this.#method(node, macro);
       case "map":
         throw new Unwanted("maps cannot be written here", node);
       case ".?":
@@ -180,7 +186,7 @@ class Uses {
       default:
         break;
     }
-    for (const child of childrenOf(node.args)) this.look(child, inMacro);
+    for (const child of childrenOf(node.args)) this.look(child, macro);
   }
 
   /** Whether this is an entry of path, query or header by its literal name; then it is noted. */
@@ -194,24 +200,43 @@ class Uses {
     return true;
   }
 
-  #call(node: Extract<ASTNode, { op: "call" }>, inMacro: boolean): void {
+  #call(node: Extract<ASTNode, { op: "call" }>, macro: string | null): void {
     const [name, args] = node.args;
     if (!FUNCTIONS.has(name)) throw new Unwanted(`${name}() cannot be used here (functions: ${[...FUNCTIONS].join(", ")})`, node);
-    if (inMacro) refuseCostly(name, node);
-    for (const arg of args) this.look(arg, inMacro);
+    if (macro !== null) refuseCostly(name, node);
+    for (const arg of args) this.look(arg, macro);
   }
 
-  #method(node: Extract<ASTNode, { op: "rcall" }>, inMacro: boolean): void {
+  #method(node: Extract<ASTNode, { op: "rcall" }>, macro: string | null): void {
     const [name, receiver, args] = node.args;
     if (MACROS.has(name)) {
-      if (inMacro) throw new Unwanted(`.${name}() cannot stand inside another macro: its cost would have no bound`, node);
+      if (macro !== null) throw new Unwanted(`.${name}() cannot stand inside another macro: its cost would have no bound`, node);
       if (!isAsItCame(receiver)) throw new Unwanted(`.${name}() walks lists as they come, not computed ones`, node);
     } else if (!METHODS.has(name))
       throw new Unwanted(`.${name}() cannot be used here (methods: ${[...METHODS, ...MACROS].join(", ")})`, node);
-    else if (inMacro) refuseCostly(name, node);
+    else if (name === "matches") this.#matches(node, macro);
+    else if (macro !== null) refuseCostly(name, node);
     if (CLOCK.has(name) && args.length > 0) throw new Unwanted(`.${name}() takes no time zone here: use \`authorize.time\``, node);
-    this.look(receiver, inMacro);
-    for (const arg of args) this.look(arg, inMacro || MACROS.has(name));
+    this.look(receiver, macro);
+    const inner = MACROS.has(name) && args[0]?.op === "id" ? args[0].args : macro;
+    for (const arg of args) this.look(arg, inner);
+  }
+
+  /** Puts the compiled pattern in place of its text. Inside a macro only the entry itself is looked through: together they are no longer than the list. */
+  #matches(node: Extract<ASTNode, { op: "rcall" }>, macro: string | null): void {
+    const [, receiver, [pattern, ...more]] = node.args;
+    if (pattern?.op !== "value" || typeof pattern.args !== "string" || more.length > 0)
+      throw new Unwanted('.matches() takes one pattern, written out: .matches("^team-")', node);
+    if (macro !== null && rootOf(receiver) !== macro)
+      throw new Unwanted(`inside a macro .matches() can only look through \`${macro}\`: its cost would be too high`, node);
+    const regex = compileRegex(pattern.args, "search");
+    if ("error" in regex)
+      throw new Unwanted(
+        `the pattern ${JSON.stringify(pattern.args)}${regex.at > 0 ? `, character ${regex.at}` : ""}: ${regex.error}`,
+        pattern,
+      );
+    node.args[0] = LINEAR_MATCHES;
+    Object.assign(pattern, { args: regex }); // the type says read-only for constants of the language; this one is of the registered type Regex
   }
 }
 
@@ -225,6 +250,12 @@ const isKeyed = (name: string): name is Keyed => KEYED.some((each) => each === n
 function isAsItCame(node: ASTNode): boolean {
   if (node.op === "." || node.op === "[]") return isAsItCame(node.args[0]);
   return node.op === "id" || node.op === "list";
+}
+
+/** The variable in which a value stands; null when it is computed. */
+function rootOf(node: ASTNode): string | null {
+  if (node.op === "." || node.op === "[]") return rootOf(node.args[0]);
+  return node.op === "id" ? node.args : null;
 }
 
 function childrenOf(args: unknown): readonly ASTNode[] {
