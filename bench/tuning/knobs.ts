@@ -1,4 +1,4 @@
-// Owns the list of knobs that the README's chapter "Tuning" gives numbers for: each as settings of one gateway that differ in nothing else.
+// Owns the list of settings for which docs/tuning.md gives numbers: each as settings of one gateway that differ in nothing else.
 // The first setting is what the others are compared with.
 import type { BodyBytes } from "../../native-bench/peers/origin.ts";
 import { allowedCpus } from "../../src/control/config/check-workers.ts";

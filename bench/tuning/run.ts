@@ -1,4 +1,4 @@
-// Measures what each knob of the README's chapter "Tuning" does: gateways that differ in one setting, driven in turns against one origin.
+// Measures what each setting in docs/tuning.md does: gateways that differ in one setting, driven in turns against one origin.
 // Run: npm run bench:tuning -- [KNOB...] [--rounds 5] [--seconds 2] [--json]. Needs nginx and wrk. Without names: all.
 import fs from "node:fs";
 import os from "node:os";

@@ -12,7 +12,7 @@ import { processTree, residentBytes } from "../../src/control/bench/process-cost
 const BYTES = Number(process.env["BYTES"] ?? 1024 ** 3);
 const SLOW_SECONDS = Number(process.env["SLOW_SECONDS"] ?? 15);
 const SLOW_BYTES_PER_SECOND = 1_000_000;
-/** What a 2 Gbit/s link carries. At memory speed the uws engine cannot stop a peer in the middle of a burst (README, known limitations). */
+/** What a 2 Gbit/s link carries. At memory speed the uws engine cannot stop a peer in the middle of a burst (docs/engines.md). */
 const FAST_BYTES_PER_SECOND = 250_000_000;
 const SLICE = Buffer.alloc(64 * 1024, "sluice");
 /** Garbage included; and the uws engine cannot stop in the middle of a burst from a client on this machine. */

@@ -1,18 +1,55 @@
-// Holds the documents to the code: the error table, the commands, the npm scripts, and every relative link.
+// Holds the documents to the code: the error table, the commands, the npm scripts, every relative link with its anchor, and every document that a source file names.
 import fs from "node:fs";
+import os from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { ERRORS } from "../../src/base/errors.ts";
+import { loadConfig } from "../../src/control/config/load.ts";
+import { anchorsOf, brokenLinks, withoutCode } from "../support/markdown.ts";
 
 const root = path.join(import.meta.dirname, "../..");
-const read = (file: string): string => fs.readFileSync(path.join(root, file), "utf8");
-const readme = read("README.md");
-const DOCUMENTS = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"];
+/** What a reader sees first must stay short: two screens. */
+const README_LINES_MAX = 110;
+/** Not ours (packages), or made by the build. */
+const SKIPPED = new Set(["node_modules", "dist", ".git"]);
+const SOURCE_NAME = /\.(ts|mjs|sh|ya?ml|service)$|^Dockerfile$/;
 
-/** The rows of the table under a heading, cells trimmed. */
-function tableUnder(heading: string): string[][] {
-  const section = readme.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+const files = filesUnder(root);
+const documents = files.filter((file) => file.endsWith(".md"));
+const pages = documents.filter((file) => path.dirname(file) === "docs");
+
+function read(file: string): string {
+  return fs.readFileSync(path.join(root, file), "utf8");
+}
+
+/** Paths relative to the root, of everything that belongs to the repository. */
+function filesUnder(folder: string): string[] {
+  return fs
+    .readdirSync(folder, { withFileTypes: true })
+    .filter((entry) => !(SKIPPED.has(entry.name) || entry.name.startsWith("dist.")))
+    .flatMap((entry) => {
+      const full = path.join(folder, entry.name);
+      if (entry.isDirectory()) {
+        return filesUnder(full);
+      }
+      return entry.isFile() ? [path.relative(root, full)] : [];
+    });
+}
+
+/** Runs with an empty folder that is gone afterwards. */
+function inFolder(run: (folder: string) => void): void {
+  const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-docs-"));
+  try {
+    run(folder);
+  } finally {
+    fs.rmSync(folder, { recursive: true });
+  }
+}
+
+/** The rows of the table under a heading of level 2, cells trimmed. */
+function tableUnder(document: string, heading: string): string[][] {
+  const section = read(document).split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
   const rows = section.split("\n").filter((line) => line.startsWith("| "));
   return rows.slice(2).map((row) =>
     row
@@ -22,7 +59,7 @@ function tableUnder(heading: string): string[][] {
   );
 }
 
-describe("README", () => {
+describe("docs/errors.md", () => {
   it("lists every error code exactly as the table of errors has it", () => {
     const expected = Object.entries(ERRORS).map(([code, { status, source, title, remedy }]) => [
       `\`${code}\``,
@@ -31,26 +68,79 @@ describe("README", () => {
       title,
       remedy,
     ]);
-    expect(tableUnder("Errors")).toEqual(expected);
-  });
-
-  it("lists every command with its usage", () => {
-    const usages = [...read("src/main.ts").matchAll(/usage: "([^"]+)"/g)].map((match) => match[1]);
-    expect(usages.length).toBeGreaterThan(0);
-    expect(tableUnder("Commands").map(([usage]) => usage?.replaceAll("`", ""))).toEqual(usages);
+    expect(tableUnder("docs/errors.md", "Codes")).toEqual(expected);
   });
 });
 
-describe.each(DOCUMENTS)("%s", (document) => {
-  const text = read(document);
+describe("README.md", () => {
+  it("lists every command with its usage", () => {
+    const usages = [...read("src/main.ts").matchAll(/usage: "([^"]+)"/g)].map((match) => match[1]);
+    expect(usages.length).toBeGreaterThan(0);
+    expect(tableUnder("README.md", "Commands").map(([usage]) => usage?.replaceAll("`", ""))).toEqual(usages);
+  });
 
-  it("links only to files that exist", () => {
-    const links = [...text.matchAll(/\]\((?!https?:)([^)#]+)/g)].map((match) => match[1] ?? "");
-    expect(links.filter((link) => !fs.existsSync(path.join(root, link)))).toEqual([]);
+  it("fits on two screens", () => {
+    expect(read("README.md").trimEnd().split("\n").length).toBeLessThanOrEqual(README_LINES_MAX);
+  });
+
+  it("has a smallest file that loads", () => {
+    const [, yaml = ""] = /```yaml\n(.*?)```/s.exec(read("README.md")) ?? [];
+    inFolder((folder) => {
+      const file = path.join(folder, "sluice.yaml");
+      fs.writeFileSync(file, yaml);
+      expect(loadConfig({ files: [file], env: {} })).toMatchObject({ ok: true, config: { routes: [{ name: "users" }] } });
+    });
+  });
+
+  it("links to every page in docs/", () => {
+    const readme = read("README.md");
+    expect(pages.length).toBeGreaterThan(0);
+    expect(pages.filter((page) => !readme.includes(`](${page})`))).toEqual([]);
+  });
+});
+
+describe.each(documents)("%s", (document) => {
+  it("has no relative link whose file or anchor does not exist", () => {
+    expect(brokenLinks(root, document)).toEqual([]);
   });
 
   it("names only npm scripts that exist", () => {
-    const scripts = [...text.matchAll(/npm run (?:-s )?([a-z][a-z:-]*)/g)].map((match) => match[1] ?? "");
+    const scripts = [...read(document).matchAll(/npm run (?:-s )?([a-z][a-z:-]*)/g)].map((match) => match[1] ?? "");
     expect(scripts.filter((script) => !Object.hasOwn(manifest.scripts, script))).toEqual([]);
+  });
+});
+
+describe("sources and examples", () => {
+  it("name only documents that exist", () => {
+    const named = files
+      .filter((file) => SOURCE_NAME.test(path.basename(file)))
+      .flatMap((file) => [...read(file).matchAll(/(?<![\w./-])docs\/[a-z-]+\.md/g)].map((match) => ({ file, page: match[0] })));
+    expect(named.length).toBeGreaterThan(0);
+    expect(named.filter(({ page }) => !pages.includes(page))).toEqual([]);
+  });
+});
+
+describe("the check of links", () => {
+  it("makes anchors as GitHub does: lower case, no punctuation, hyphens for blanks, a number for a repeated heading", () => {
+    const text =
+      "# A `code` & more\n## It's: 1.5 (of 2)\n## Twice\n## Twice\n```sh\n# no heading\n```\n## [Linked](x.md) _text_\n## snake_case\n";
+    expect([...anchorsOf(text)]).toEqual(["a-code--more", "its-15-of-2", "twice", "twice-1", "linked-text", "snake_case"]);
+  });
+
+  it("does not read code as links", () => {
+    expect(withoutCode("a `[b](c)` d\n```\n[e](f)\n```\n[g](h)")).toBe("a  d\n\n[g](h)");
+  });
+
+  it("finds a missing file, a missing anchor here and in another file, and nothing in a sound document", () => {
+    inFolder((folder) => {
+      fs.mkdirSync(path.join(folder, "pages"));
+      fs.writeFileSync(path.join(folder, "pages/b.md"), "# B\n[up](../a.md#one) [self](#b) [web](https://example.org/x#y)\n");
+      fs.writeFileSync(
+        path.join(folder, "a.md"),
+        "# One\n[b](pages/b.md#no) [c](pages/c.md) [here](#two) [[d]: e](pages/b.md)\n\n[ref]: pages/gone.md\n",
+      );
+      expect(brokenLinks(folder, "pages/b.md")).toEqual([]);
+      expect(brokenLinks(folder, "a.md")).toEqual(["pages/b.md#no", "pages/c.md", "#two", "pages/gone.md"]);
+    });
   });
 });

@@ -17,7 +17,7 @@ const MENDED_NAME = /^uws-[0-9a-f]{32}\.node$/;
 /** Mended copies kept in the cache directory (7 MB each): one for each build in use; the least recently made goes first. */
 const MENDED_FILES_MAX = 4;
 const OTHERS_MAY_WRITE = 0o022;
-const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (README, Requirements).";
+const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (docs/start.md).";
 
 /** A bundle has `require`. From source it is made, by a module that takes a thread 4 ms to load. */
 const requireCjs: NodeJS.Require =

@@ -1,4 +1,4 @@
-// The measurements behind the README's chapter "Tuning" run for real, as small as they go. No number is judged, only that all are there.
+// The measurements behind docs/tuning.md run for real, as small as they go. No number is judged, only that all are there.
 import { spawnSync } from "node:child_process";
 import path from "node:path";
 import { expect, it } from "vitest";

@@ -96,7 +96,7 @@ describe.each(ENGINES)("%s", (engine) => {
     expect((await shown(portOf(engine), servername)).split(" ")[0]).toBe(subject);
   });
 
-  // uWebSockets.js compares bytes: README, known limitations. Clients send lower case.
+  // uWebSockets.js compares bytes (docs/engines.md). Clients send lower case.
   it.skipIf(engine === "uws")("knows names in any case", async () => {
     expect((await shown(portOf(engine), "A.Two.TEST")).split(" ")[0]).toBe("two.test");
   });

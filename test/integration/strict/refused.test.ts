@@ -81,7 +81,7 @@ const LINES: Record<string, Row> = {
   "a blank in a field name": get("x b: c", 400),
   "no colon": get("xb", 400),
   "a delimiter in a field name": get("x(b): c", 400),
-  // uws hides this field and all behind it from JavaScript: the request is served without them (see the README's list of limits).
+  // uws hides this field and all behind it from JavaScript: the request is served without them (docs/engines.md).
   "an empty field name": get(": c\r\nx-b: d", "taken", 400),
   "U+FFFD in a value": get("x-b: a\xef\xbf\xbdb", 400, "taken"),
   "bytes that are no UTF-8": get("x-b: a\xe9b", 400, "taken"),
