@@ -6,6 +6,8 @@ export interface Need {
   /** Debian package that has it. */
   readonly debian: string;
   readonly why: string;
+  /** Unit tests run it too. */
+  readonly unit?: true;
 }
 
 export const NEEDS: readonly Need[] = [
@@ -15,5 +17,5 @@ export const NEEDS: readonly Need[] = [
   { program: "wrk", debian: "wrk", why: "the load of the native bench, whose smallest case is a test" },
   { program: "taskset", debian: "util-linux", why: "pins workers to CPUs, as the gateway does" },
   { program: "prlimit", debian: "util-linux", why: "takes open files from a running gateway" },
-  { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests" },
+  { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests", unit: true },
 ];

@@ -37,7 +37,7 @@ const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}${pa
 
 async function main(argv: readonly string[]): Promise<number> {
   const quick = argv.includes("--quick");
-  installNeeds(quick ? [] : NEEDS.filter((need) => !isOnPath(need.program)));
+  installNeeds(NEEDS.filter((need) => (!quick || need.unit === true) && !isOnPath(need.program)));
   const counts = (await Promise.all([readOnlyChecks(), quick ? vitest(["--project", "unit"]) : buildAndTest()])).flat();
   const passed = counts.reduce((sum, count) => sum + count.passed, 0);
   const failed = counts.reduce((sum, count) => sum + count.failed, 0);

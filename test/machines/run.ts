@@ -31,8 +31,8 @@ const checkout = path.resolve(import.meta.dirname, "../..");
 /** What the README tells everyone to run. The demo serves until it is stopped: here, when it has printed what to try. */
 const STEPS: Readonly<Record<string, string>> = {
   demo: `cd /home/sluice && npm ci && (npm run demo -- --port 0 --admin-port 0 > /tmp/demo.log 2>&1 & pid=$!
-    for i in $(seq 120); do grep -q "^ready" /tmp/demo.log && break; sleep 1; done
-    cat /tmp/demo.log; kill -INT -- -$pid 2>/dev/null || kill -INT $pid; wait $pid; grep -q "^ready" /tmp/demo.log)`,
+    for i in $(seq 120); do grep -q "first answered request (status 200)" /tmp/demo.log && break; sleep 1; done
+    cat /tmp/demo.log; kill -TERM $pid; wait $pid; grep -q "first answered request (status 200)" /tmp/demo.log)`,
   test: "cd /home/sluice && npm ci && npm test",
 };
 
@@ -76,7 +76,8 @@ async function baseRoot({ suite, node }: Machine): Promise<string> {
   fs.rmSync(making, { recursive: true, force: true });
   fs.mkdirSync(ROOTS, { recursive: true });
   await run("debootstrap", ["--variant=minbase", suite, making]);
-  for (const file of COPIED) if (fs.existsSync(file)) await run("cp", ["-aL", "--parents", file, making]);
+  for (const file of COPIED)
+    if (fs.existsSync(file)) fs.cpSync(file, path.join(making, file), { recursive: true, dereference: true, force: true });
   const npmrc = path.join(process.env["HOME"] ?? "/root", ".npmrc");
   if (fs.existsSync(npmrc)) fs.copyFileSync(npmrc, path.join(making, "root/.npmrc"));
   const install = ["apt-get update -q", "apt-get install -y -q --no-install-recommends nodejs npm git", ...node];

@@ -47,14 +47,33 @@ export class Authority {
       ...extensions.flatMap((each) => ["-addext", each]),
     ];
     openssl("req", ...KEY, ...subject, "-keyout", at("key.new"), "-out", at("csr"));
-    const days = options.expired === true ? "-1" : "30"; // -1 exists for tests of expiry
-    const signing = ["-CA", this.ca, "-CAkey", join(this.#folder, `${this.#name}.key`), "-CAcreateserial", "-copy_extensions", "copy"];
-    openssl("x509", "-req", "-in", at("csr"), ...signing, "-days", days, "-out", at("pem.new"));
+    const issuer = { cert: this.ca, key: join(this.#folder, `${this.#name}.key`) };
+    if (options.expired === true) signExpired(issuer, at("csr"), at("pem.new"));
+    else {
+      const signing = ["-CA", issuer.cert, "-CAkey", issuer.key, "-CAcreateserial", "-copy_extensions", "copy", "-days", "30"];
+      openssl("x509", "-req", "-in", at("csr"), ...signing, "-out", at("pem.new"));
+    }
     fs.renameSync(at("key.new"), at("key"));
     fs.renameSync(at("pem.new"), at("pem"));
     return { cert: at("pem"), key: at("key") };
   }
 }
+
+/** For tests of expiry. `openssl x509` takes no dates before 3.4 and no negative days since 3.5; `openssl ca` takes dates in both. */
+function signExpired(issuer: IssuedCertificate, request: string, certificate: string): void {
+  const folder = fs.mkdtempSync(`${certificate}-ca-`);
+  const at = (name: string): string => join(folder, name);
+  fs.writeFileSync(at("index.txt"), "");
+  const section = { database: at("index.txt"), new_certs_dir: folder, default_md: "sha256", policy: "any", copy_extensions: "copy" };
+  const lines = Object.entries(section).map(([key, value]) => `${key} = ${value}`);
+  fs.writeFileSync(at("ca.conf"), `[ca]\ndefault_ca = it\n[it]\nrand_serial = yes\n${lines.join("\n")}\n[any]\n${ANY_SUBJECT}\n`);
+  const dates = ["-startdate", "20250101000000Z", "-enddate", "20250201000000Z"];
+  const signing = ["-cert", issuer.cert, "-keyfile", issuer.key, "-in", request, "-out", certificate, "-notext", "-batch"];
+  openssl("ca", "-config", at("ca.conf"), ...signing, ...dates);
+  fs.rmSync(folder, { recursive: true });
+}
+
+const ANY_SUBJECT = ["commonName", "organizationName", "organizationalUnitName"].map((name) => `${name} = optional`).join("\n");
 
 function openssl(...args: readonly string[]): void {
   execFileSync("openssl", args, { stdio: "pipe" });

@@ -50,6 +50,9 @@ export class Gateway implements AsyncDisposable {
   readonly #lines: LogLine[] = [];
 
   private constructor(options: GatewayOptions) {
+    // By default it listens on a fixed port, which any other gateway on this machine may hold.
+    if (!/^"?admin"?:/m.test(options.config))
+      throw new Error('the configuration has no `admin`: write `admin: false`, or `admin: { address: "127.0.0.1:0" }`');
     this.directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-gw-"));
     this.configFile = path.join(this.directory, "sluice.yaml");
     this.runDirectory = options.runDirectory ?? path.join(this.directory, "run");
