@@ -43,7 +43,7 @@ export function readMessageBody(head: RawHead, rest: Buffer, ended: boolean): Ra
   if (lengths.length + encodings.length > 1) throw new Error(`ambiguous framing: ${JSON.stringify(head.fields)}`);
   if (encodings.length === 1) {
     if (encodings[0] !== "chunked") throw new Error(`transfer-encoding ${encodings[0]}`);
-    return readChunked(rest);
+    return readChunked(rest, head.startLine.startsWith("HTTP/"));
   }
   if (lengths.length === 1) {
     if (!/^\d+$/.test(lengths[0] ?? "")) throw new Error(`content-length ${lengths[0]}`);
@@ -53,15 +53,19 @@ export function readMessageBody(head: RawHead, rest: Buffer, ended: boolean): Ra
   return ended ? { body: rest, size: rest.length, trailers: [] } : null;
 }
 
-/** RFC 9112 section 7.1, without extensions: nobody here sends any. */
-function readChunked(rest: Buffer): RawBody | null {
+/** RFC 9112 section 7.1.1: the extension that the uws engine puts behind the last chunk before it closes. */
+const LAST_CHUNK_EXTENDED = /^0;[a-z]+="[^"\\]*"$/;
+
+/** RFC 9112 section 7.1, without extensions: nobody here sends any, but behind the last chunk of a response. */
+function readChunked(rest: Buffer, isResponse: boolean): RawBody | null {
   const chunks: Buffer[] = [];
   let at = 0;
   for (;;) {
     const lineEnd = rest.indexOf("\r\n", at);
     if (lineEnd < 0) return null;
     const sizeText = rest.subarray(at, lineEnd).toString("latin1");
-    if (!/^[0-9a-fA-F]+$/.test(sizeText)) throw new Error(`chunk size ${JSON.stringify(sizeText)}`);
+    if (!/^[0-9a-fA-F]+$/.test(sizeText) && !(isResponse && LAST_CHUNK_EXTENDED.test(sizeText)))
+      throw new Error(`chunk size ${JSON.stringify(sizeText)}`);
     const size = Number.parseInt(sizeText, 16);
     at = lineEnd + 2;
     if (size === 0) break;

@@ -4,7 +4,7 @@ import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { BODY_NONE, type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { statusLine } from "./status-line.ts";
-import { UwsLinger } from "./uws-linger.ts";
+import { LINGER_MS, UwsLinger } from "./uws-linger.ts";
 import { acceptUwsWebSocket } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
@@ -209,10 +209,9 @@ export class UwsExchange extends Exchange {
     const close = this.closeAfter;
     if (!this.headSent) {
       this.writeHead();
+      if (this.method === "HEAD" || this.status === 204 || this.status === 304) return this.endWithoutBody();
       if (close && this.askedToClose()) res.writeHeader("connection", "close");
-      if (this.method === "HEAD" || this.status === 204 || this.status === 304) {
-        this.endWithoutBody();
-      } else if (body !== null) res.end(body, close);
+      if (body !== null) res.end(body, close);
       else res.end(EMPTY, close);
     } else if (close) return this.endByHand(body);
     else if (body !== null) res.end(body);
@@ -222,28 +221,38 @@ export class UwsExchange extends Exchange {
 
   /**
    * Ends a chunked response whose connection closes. end(…, true) would write a `Connection: close` line into the middle of the
-   * body. So the last chunk is written as a "header" (with a trailer field, as writeHeader wants a value), and the response
-   * stays pending: then uWebSockets.js runs nothing of what still comes, but closes the connection.
+   * body. So the last chunk is written as a "header"; the colon that writeHeader() puts in stands in the quoted value of a chunk
+   * extension, which every recipient ignores (RFC 9112 section 7.1.1).
    */
   private endByHand(body: Uint8Array | null): void {
     if (body !== null && !this.res.write(body)) this.awaitDrain();
-    this.res.writeHeader("\r\n0\r\nx-end", "1\r\n");
-    const { limits, services } = this.runtime;
-    this.linger = new UwsLinger(this.res, services.wheel);
-    this.linger.begin(this.waitsForDrain ? limits.idleTimeoutMs : 0);
+    this.res.writeHeader('\r\n0;end="', '"\r\n');
+    this.lingerAndClose(this.waitsForDrain ? this.runtime.limits.idleTimeoutMs : 0);
+  }
+
+  /**
+   * HEAD, 204, 304. endWithoutBody() can close only behind a length that it reports, also where there is none to report. So a head behind which
+   * the connection closes is ended by hand: the line break behind its last field is written with that field.
+   */
+  private endWithoutBody(): void {
+    const { res } = this;
+    const length = this.status === 204 ? -1 : this.length;
+    if (this.closeAfter) {
+      if (length >= 0) res.writeHeader("content-length", String(length));
+      res.writeHeader("date", new Date().toUTCString()).writeHeader("connection", "close\r\n");
+      // Nothing more is on its way from a client that asked for the close and sent no body: it need not be given time to end.
+      return this.lingerAndClose(this.bodyKind === BODY_NONE && this.askedToClose() ? -LINGER_MS : 0);
+    }
+    if (length >= 0) res.endWithoutBody(length);
+    else res.endWithoutBody();
     this.complete();
   }
 
-  /** HEAD, 204, 304. This engine can only close behind a reported length: where there is none to report, the client is asked to close. */
-  private endWithoutBody(): void {
-    const { res, closeAfter: close } = this;
-    if (this.length >= 0 && this.status !== 204) res.endWithoutBody(this.length, close);
-    else if (!close) res.endWithoutBody();
-    // After a chunked request the close is a matter of safety: a reported length of 0 is the lesser evil.
-    else if (this.status === 204 || this.contentLength < 0) res.endWithoutBody(0, true);
-    else if (this.askedToClose())
-      res.endWithoutBody(); // it is said already
-    else res.writeHeader("connection", "close").endWithoutBody();
+  /** The response stays pending, so that uWebSockets.js runs nothing of what still comes, until the connection closes. */
+  private lingerAndClose(flushMs: number): void {
+    this.linger = new UwsLinger(this.res, this.runtime.services.wheel);
+    this.linger.begin(flushMs);
+    this.complete();
   }
 
   /** uWebSockets.js says `Connection: close` itself, but not to a client that did: to its eyes, one whose first Connection field has five characters. */

@@ -4,7 +4,7 @@ import type { HttpResponse } from "uWebSockets.js";
 import { type TimerWheel, WheelEntry } from "../../base/timer-wheel.ts";
 
 /** How long (ms) a client gets to close the connection itself: closing first would throw away what it has not read. */
-const LINGER_MS = 1000;
+export const LINGER_MS = 1000;
 
 export class UwsLinger extends WheelEntry {
   private res: HttpResponse | null;
@@ -16,7 +16,7 @@ export class UwsLinger extends WheelEntry {
     this.wheel = wheel;
   }
 
-  /** @param flushMs how long what is still buffered may take; begin(0) says that it is out */
+  /** @param flushMs how long what is still buffered may take; 0: it is out; -LINGER_MS: the client need not be given time either */
   begin(flushMs: number): void {
     if (this.res !== null) this.wheel.arm(this, flushMs + LINGER_MS);
   }

@@ -51,7 +51,9 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
 }
 
 function send(x: Exchange, status: number, headers: HeaderList, body: Uint8Array | null): void {
-  respond(x, { status, headers, length: body?.length ?? 0, hasBody: hasBody(x.method, status), fromUpstream: false }, body);
+  // RFC 9110 section 8.6: the length in a 304 is that of the 200 it stands for, which nobody here knows.
+  const length = status === 304 ? -1 : (body?.length ?? 0);
+  respond(x, { status, headers, length, hasBody: hasBody(x.method, status), fromUpstream: false }, body);
 }
 
 /** Answers with a whole response, whoever made it: policies run, then it goes out. Only before anything of a response was started. */
