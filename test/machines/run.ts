@@ -24,7 +24,7 @@ const COMMAND_MS_MAX = 40 * 60_000;
 /** Of what a command printed; the rest is in its log. */
 const LINES_SHOWN = 12;
 /** Settings of this machine without which nothing can be downloaded here; whatever is missing is not copied. */
-const COPIED = ["/etc/resolv.conf", "/etc/apt/apt.conf.d", "/etc/ssl/certs/ca-certificates.crt"];
+const COPIED = ["/etc/resolv.conf", "/etc/apt/apt.conf.d", "/etc/ssl/certs/ca-certificates.crt", "/etc/npmrc"];
 
 const checkout = path.resolve(import.meta.dirname, "../..");
 
@@ -76,15 +76,21 @@ async function baseRoot({ suite, node }: Machine): Promise<string> {
   fs.rmSync(making, { recursive: true, force: true });
   fs.mkdirSync(ROOTS, { recursive: true });
   await run("debootstrap", ["--variant=minbase", suite, making]);
-  for (const file of COPIED)
-    if (fs.existsSync(file)) fs.cpSync(file, path.join(making, file), { recursive: true, dereference: true, force: true });
-  const npmrc = path.join(process.env["HOME"] ?? "/root", ".npmrc");
-  if (fs.existsSync(npmrc)) fs.copyFileSync(npmrc, path.join(making, "root/.npmrc"));
-  const install = ["apt-get update -q", "apt-get install -y -q --no-install-recommends nodejs npm git", ...node];
   const log = path.join(ROOTS, `${suite}-base.log`);
-  if ((await inRoot(making, install.join(" && "), log)) !== 0) throw new Error(`making ${base} failed: see ${log}`);
+  for (const commands of [["apt-get update -q", "apt-get install -y -q --no-install-recommends nodejs npm git ca-certificates"], node]) {
+    copySettings(making); // again after the packages, which write certificates of their own
+    if ((await inRoot(making, ["true", ...commands].join(" && "), log)) !== 0) throw new Error(`making ${base} failed: see ${log}`);
+  }
+  copySettings(making);
   fs.renameSync(making, base);
   return base;
+}
+
+function copySettings(root: string): void {
+  for (const file of COPIED)
+    if (fs.existsSync(file)) fs.cpSync(file, path.join(root, file), { recursive: true, dereference: true, force: true });
+  const npmrc = path.join(process.env["HOME"] ?? "/root", ".npmrc");
+  if (fs.existsSync(npmrc)) fs.copyFileSync(npmrc, path.join(root, "root/.npmrc"));
 }
 
 /** Runs a shell command inside a root, with process ids and mounts of its own. @returns its exit status */
