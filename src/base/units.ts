@@ -54,36 +54,40 @@ export function formatSizeBytes(bytes: number): string {
   return `${bytes}B`;
 }
 
-/** Months and years have no fixed length in milliseconds: calendar quotas are not rates. */
-const RATE_PERIOD_MS: Readonly<Record<string, number>> = {
+/** Names of periods in rates and quotas, each also in the plural. A month is 30 days where it has to have a length. */
+const PERIOD_MS: Readonly<Record<string, number>> = {
   s: 1000,
   sec: 1000,
-  min: 60_000,
+  second: 1000,
   m: 60_000,
+  min: 60_000,
+  minute: 60_000,
   h: 3_600_000,
   hour: 3_600_000,
-  day: 86_400_000,
   d: 86_400_000,
+  day: 86_400_000,
+  week: 604_800_000,
+  month: 2_592_000_000,
 };
 
-/** @param text `100/s`, `5000/min`, `10/hour` or `1000000/day`. @returns a positive whole count in a period, or null. */
-export function parseRate(text: string): { readonly count: number; readonly periodMs: number } | null {
-  const m = /^(\d{1,15})\/([a-z]+)$/.exec(text);
-  const periodMs = RATE_PERIOD_MS[m?.[2] ?? ""];
-  const count = Number(m?.[1]);
-  return m === null || periodMs === undefined || count === 0 ? null : { count, periodMs };
+/** The text form of rates and quotas: a positive whole count, `/`, the name of a period. */
+export const RATE_PATTERN = /^0*[1-9]\d{0,14}\/(?:s|m|h|d|(?:sec|second|min|minute|hour|day|week|month)s?)$/;
+
+/** @returns the count and the singular name of the period, or null */
+function countPerPeriod(text: string): { readonly count: number; readonly period: string } | null {
+  if (!RATE_PATTERN.test(text)) return null;
+  const [count = "", name = ""] = text.split("/");
+  return { count: Number(count), period: name in PERIOD_MS ? name : name.slice(0, -1) };
 }
 
-/** Nominal length of a month, for what has to have one. */
-const MONTH_MS = 30 * 86_400_000;
+/** @param text `100/s`, `5000/min`, `10/hour`, `1000000/day` or `5/month` (30 days). @returns a positive whole count in a period, or null. */
+export function parseRate(text: string): { readonly count: number; readonly periodMs: number } | null {
+  const parsed = countPerPeriod(text);
+  return parsed === null ? null : { count: parsed.count, periodMs: PERIOD_MS[parsed.period] ?? 0 };
+}
 
-/** @param text as {@link parseRate}, and `1000000/month`. @returns the count and its period; a month of the calendar has no length of its own: `month` says so. */
+/** @param text as {@link parseRate}. @returns the count and its period; a month of the calendar has no length of its own: `month` says so. */
 export function parseQuota(text: string): { readonly count: number; readonly periodMs: number; readonly month: boolean } | null {
-  const m = /^(\d{1,15})\/month$/.exec(text);
-  if (m === null) {
-    const rate = parseRate(text);
-    return rate === null ? null : { ...rate, month: false };
-  }
-  const count = Number(m[1]);
-  return count === 0 ? null : { count, periodMs: MONTH_MS, month: true };
+  const parsed = countPerPeriod(text);
+  return parsed === null ? null : { count: parsed.count, periodMs: PERIOD_MS[parsed.period] ?? 0, month: parsed.period === "month" };
 }

@@ -21,7 +21,7 @@ export function parseListenAddress(text: string): ListenAddress | null {
     const fits = unixPath.startsWith("/") && !unixPath.includes("\0") && Buffer.byteLength(unixPath) <= UNIX_PATH_BYTES_MAX;
     return fits ? { address: text, host: "", port: 0, unixPath } : null;
   }
-  const m = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9.-]+)):(\d{1,5})$/.exec(text);
+  const m = /^(?:\[([0-9a-fA-F:.]+)\]|([A-Za-z0-9._-]+)):(\d{1,5})$/.exec(text);
   if (m === null) return null;
   const port = Number(m[3]);
   if (port > 65_535) return null;
@@ -62,6 +62,8 @@ export function parseTargetUrl(text: string): { readonly url: string } | { reado
       ? { url: `${scheme}//${authority}` }
       : { error: "expected a service name such as http+srv://_http._tcp.example.com" };
   const address = parseListenAddress(/:\d+$/.test(authority) ? authority : `${authority}:${scheme === "https:" ? 443 : 80}`);
-  if (address === null || address.port === 0) return { error: "expected a host name or IP address, with a port from 1 to 65535" };
+  if (address === null)
+    return { error: `${JSON.stringify(authority)} is neither a host name nor an IP address, with or without a port from 1 to 65535` };
+  if (address.port === 0) return { error: "expected a port from 1 to 65535" };
   return { url: `${scheme}//${address.address}` };
 }

@@ -1,7 +1,7 @@
 // Owns the field types that only the primary's schema uses, on top of base/schema.ts. Schema only: no reading of files here.
 import * as z from "zod";
 import { parseAuthority } from "../../base/http.ts";
-import { parseCidr } from "../../base/ip.ts";
+import { ipFamily, parseCidr } from "../../base/ip.ts";
 import { duration, once } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import { TRUST_UNIX } from "../../data/forwarded.ts";
@@ -30,11 +30,20 @@ export const listenAddress = once(() =>
       const address = parseListenAddress(text);
       if (address !== null) return address;
       const message = `expected host:port, [IPv6]:port or unix:/absolute/path${text.startsWith("unix:/") ? ` of at most ${UNIX_PATH_BYTES_MAX} bytes` : ""}`;
-      ctx.addIssue({ code: "custom", message });
+      ctx.addIssue({ code: "custom", message, params: { remedy: listenRemedy(text) } });
       return z.NEVER;
     })
-    .meta({ examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] }),
+    .meta({ pattern: /^(unix:\/.+|[^\s/]+:\d{1,5})$/.source, examples: ["0.0.0.0:8080", "[::1]:8080", "unix:/run/sluice/http.sock"] }),
 );
+
+/** A port alone, as other programs take it, and an IPv6 address without brackets. */
+function listenRemedy(text: string): string {
+  const port = /^(?:\*|):?(\d{1,5})$/.exec(text)?.[1];
+  if (port !== undefined && Number(port) <= 65_535)
+    return `write \`127.0.0.1:${port}\` for this machine only, or \`0.0.0.0:${port}\` for all of its addresses`;
+  if (ipFamily(text) === 6) return `write \`[${text}]:8080\``;
+  return /^(\d{1,3}(\.\d{1,3}){3}|[A-Za-z][A-Za-z0-9.-]*)$/.test(text) ? `add the port: \`${text}:8080\`` : "";
+}
 
 /** Output: the normalised URL of a target. */
 export const targetUrl = once(() =>
@@ -46,7 +55,10 @@ export const targetUrl = once(() =>
       ctx.addIssue({ code: "custom", message: parsed.error });
       return z.NEVER;
     })
-    .meta({ examples: ["http://10.0.0.1:9001", "https://users.internal", "http+srv://_http._tcp.users.internal"] }),
+    .meta({
+      pattern: /^[Hh][Tt][Tt][Pp][Ss]?(\+[Ss][Rr][Vv])?:\/\/[^/?#@]+\/?$/.source,
+      examples: ["http://10.0.0.1:9001", "https://users.internal", "http+srv://_http._tcp.users.internal"],
+    }),
 );
 
 /** `api.example.com` or `*.example.com`; output in the form that a request's host has when it is matched. */
@@ -60,7 +72,7 @@ export const hostPattern = once(() =>
       ctx.addIssue({ code: "custom", message: "expected a host name without port, such as api.example.com or *.example.com" });
       return z.NEVER;
     })
-    .meta({ examples: ["api.example.com", "*.example.com"] }),
+    .meta({ pattern: /^[^\s/:]+$/.source, examples: ["api.example.com", "*.example.com"] }),
 );
 
 /** RFC 9110 section 9.1 method token; output uppercase. */
@@ -74,7 +86,7 @@ export const method = once(() =>
       else ctx.addIssue({ code: "custom", message: "expected an HTTP method such as GET" });
       return z.NEVER;
     })
-    .meta({ examples: ["GET"] }),
+    .meta({ pattern: /^[A-Za-z][A-Za-z0-9_-]{0,31}$/.source, examples: ["GET"] }),
 );
 
 /** A file's path, relative to the configuration file that names it. */
@@ -86,7 +98,7 @@ export const pemFile = once(() => z.string().min(1));
 /** Status codes: a number or a range. Output bounds, both included. */
 export const statusRange = once(() =>
   z
-    .union([z.string(), count(100, 599)])
+    .union([z.string().meta({ pattern: /^[1-5]\d\d(-[1-5]\d\d)?$/.source }), count(100, 599)])
     .transform((value, ctx) => {
       const m = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(String(value));
       const min = Number(m?.[1]);
@@ -114,8 +126,11 @@ export const trustedProxy = once(() =>
 
 /** The path pattern of a route, as text that parsePattern accepts. */
 export const pathPattern = once(() =>
-  z.string().superRefine((text, ctx) => {
-    const pattern = parsePattern(text);
-    if ("error" in pattern) ctx.addIssue({ code: "custom", message: pattern.error });
-  }),
+  z
+    .string()
+    .superRefine((text, ctx) => {
+      const pattern = parsePattern(text);
+      if ("error" in pattern) ctx.addIssue({ code: "custom", message: pattern.error });
+    })
+    .meta({ pattern: /^\//.source }),
 );

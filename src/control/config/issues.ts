@@ -4,6 +4,7 @@ import { notYet } from "./fields.ts";
 import { isLater } from "./later.ts";
 import { keyPositionAt, type Located, nodeAt, positionAt } from "./located.ts";
 import { type ConfigProblem, formatPath, nearest, type PathPart, suggest } from "./problem.ts";
+import { remedyFor } from "./remedies.ts";
 
 type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;
@@ -78,8 +79,41 @@ function knownKeys(inst: unknown): string[] {
   return typeof shape === "object" && shape !== null ? Object.keys(shape) : [];
 }
 
-/** @param base path of the parsed value within `root`. */
-export function problemsOf(issues: readonly Issue[], root: Located, base: readonly PathPart[]): ConfigProblem[] {
+/** Every issue, those of each branch of a union in its place, with paths from the same value on. */
+export function leavesOf(issues: readonly Issue[], base: readonly PropertyKey[] = []): readonly Issue[] {
+  return issues.flatMap((issue) => {
+    const path = [...base, ...issue.path];
+    return issue.code === "invalid_union" && issue.errors.length > 0
+      ? issue.errors.flatMap((branch) => leavesOf(branch, path))
+      : [{ ...issue, path }];
+  });
+}
+
+/** Whether a value would do at a place, from the parsed value on. */
+export type Accepts = (place: readonly PathPart[], value: unknown) => boolean;
+
+const anything: Accepts = () => true;
+
+/** What issues are about, and where. */
+interface Scene {
+  readonly root: Located;
+  /** Path of the parsed value within the root. */
+  readonly base: readonly PathPart[];
+  readonly accepts: Accepts;
+}
+
+/** @param base path of the parsed value within `root`. @param accepts tries a remedy */
+export function problemsOf(
+  issues: readonly Issue[],
+  root: Located,
+  base: readonly PathPart[],
+  accepts: Accepts = anything,
+): ConfigProblem[] {
+  return problemsIn(issues, { root, base, accepts }, base);
+}
+
+/** @param at path of the value whose issues they are */
+function problemsIn(issues: readonly Issue[], scene: Scene, at: readonly PathPart[]): ConfigProblem[] {
   const misspelt = new Set(issues.filter((issue) => issue.code === "unrecognized_keys").map((issue) => JSON.stringify(issue.path)));
   const meant = new Set(issues.flatMap((issue) => meantKeys(issue).map((key) => JSON.stringify([...issue.path, key]))));
   // What a misspelt key leaves missing is not worth a second message.
@@ -87,7 +121,7 @@ export function problemsOf(issues: readonly Issue[], root: Located, base: readon
     if (issue.code === "custom") return !misspelt.has(JSON.stringify(issue.path));
     return issue.message !== IS_REQUIRED || !meant.has(JSON.stringify(issue.path));
   });
-  return telling.flatMap((issue) => problemsOfIssue(issue, root, base));
+  return telling.flatMap((issue) => problemsOfIssue(issue, scene, at));
 }
 
 /** The keys that misspelt ones were probably meant to be. */
@@ -98,17 +132,29 @@ export function meantKeys(issue: Issue): readonly string[] {
 /** The known keys that {@link issueMessage} left in a message. */
 const markedKeys = (message: string): readonly string[] => message.split(KEYS_MARK).filter((known) => known !== "");
 
-function problemsOfIssue(issue: Issue, root: Located, base: readonly PathPart[]): ConfigProblem[] {
-  const path: PathPart[] = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+function problemsOfIssue(issue: Issue, scene: Scene, at: readonly PathPart[]): ConfigProblem[] {
+  const { root } = scene;
+  const path: PathPart[] = [...at, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
   if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(key, issue.message, root, path));
-  if (issue.code === "invalid_union" && issue.message === UNION_DEFAULT) return unionProblems(issue.errors, root, path);
+  if (issue.code === "invalid_union" && issue.message === UNION_DEFAULT) return unionProblems(issue.errors, scene, path);
   if (issue.code === "invalid_key")
     return issue.issues.map((inner) => ({ at: keyPositionAt(root, path), path: formatPath(path), message: inner.message, remedy: "" }));
   const node = nodeAt(root, path);
+  const remedy = remedyFor({ issue, node, path, accepts: tryAt(scene, path) });
   return [
-    { at: positionAt(root, path), path: formatPath(path), message: withoutSecrets(issue.message, node), remedy: remedyFor(issue, node) },
+    {
+      at: positionAt(root, path),
+      path: formatPath(path),
+      message: withoutSecrets(issue.message, node),
+      remedy: withoutSecrets(remedy, node),
+    },
   ];
 }
+
+const tryAt =
+  ({ base, accepts }: Scene, path: readonly PathPart[]) =>
+  (value: unknown): boolean =>
+    accepts(path.slice(base.length), value);
 
 const UNION_DEFAULT = "Invalid input";
 
@@ -124,47 +170,29 @@ function unknownKey(key: string, message: string, root: Located, path: readonly 
 }
 
 /** Reports the branch that came nearest: the one whose mistakes lie deepest, then the one with the fewest. */
-function unionProblems(branches: readonly (readonly Issue[])[], root: Located, path: readonly PathPart[]): ConfigProblem[] {
-  const matching = branches.filter((branch) => !branch.some((issue) => issue.path.length === 0 && issue.code === "invalid_type"));
-  const best = [...matching].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
-  if (best !== undefined) return problemsOf(best, root, path);
+function unionProblems(branches: readonly (readonly Issue[])[], scene: Scene, path: readonly PathPart[]): ConfigProblem[] {
+  const { root } = scene;
+  const best = nearestBranch(branches);
+  if (best !== undefined) return problemsIn(best, scene, path);
   const expected = branches.flatMap((branch) => branch.map((issue) => issue.message.replace(/, got .*$/, "").replace(/^expected /, "")));
   return [
     {
       at: positionAt(root, path),
       path: formatPath(path),
       message: `expected ${[...new Set(expected)].join(" or ")}`,
-      remedy: remedyFor(branches[0]?.[0], nodeAt(root, path)),
+      remedy: remedyFor({ issue: branches[0]?.[0], node: nodeAt(root, path), path, accepts: tryAt(scene, path) }),
     },
   ];
 }
 
+/** The branch of a union that was probably meant; none when the value is of no branch's kind. */
+export function nearestBranch(branches: readonly (readonly Issue[])[]): readonly Issue[] | undefined {
+  const matching = branches.filter((branch) => !branch.some((issue) => issue.path.length === 0 && issue.code === "invalid_type"));
+  return [...matching].sort((a, b) => depth(b) - depth(a) || a.length - b.length)[0];
+}
+
 const depth = (issues: readonly Issue[]): number =>
   Math.max(0, ...issues.map((issue) => issue.path.length + (issue.code === "unrecognized_keys" ? 1 : 0)));
-
-function remedyFor(issue: Issue | undefined, node: Located | undefined): string {
-  if (node?.kind === "scalar" && node.value === null) return "give it a value, or remove the key";
-  if (issue?.code === "custom" && typeof issue.params?.["remedy"] === "string") return issue.params["remedy"];
-  if (issue?.code === "invalid_type" && node === undefined) return "add it";
-  const isText = node?.kind === "scalar" && (typeof node.value === "number" || typeof node.value === "boolean");
-  if (issue?.code === "invalid_type" && issue.expected === "string" && isText) return "write it in quotes";
-  if (issue?.code === "invalid_type" && issue.expected === "array" && node !== undefined)
-    return "write it as [a, b] or as lines that start with `-`";
-  if (issue?.code === "invalid_type" && node?.kind === "scalar" && typeof node.value === "string")
-    return unquoted(issue.expected, node.value);
-  if (issue?.code === "invalid_value" && node?.kind === "scalar" && typeof node.value === "string" && !node.fromEnv) {
-    const near = nearest(node.value, issue.values.map(String));
-    return near === null ? "" : `did you mean \`${near}\`?`;
-  }
-  return "";
-}
-
-/** What to do about a text where a number, true or false is wanted. */
-function unquoted(expected: string, text: string): string {
-  if (expected === "boolean" && /^(yes|on|true)$/i.test(text)) return "write `true`, without quotes";
-  if (expected === "boolean" && /^(no|off|false)$/i.test(text)) return "write `false`, without quotes";
-  return (expected === "number" || expected === "int") && /^\d+$/.test(text) ? "write it without quotes" : "";
-}
 
 /** What came from the environment may be a secret: it is not repeated. */
 function withoutSecrets(message: string, node: Located | undefined): string {

@@ -20,8 +20,10 @@ export interface JsonSchema {
   readonly enum?: readonly unknown[];
   readonly const?: unknown;
   readonly pattern?: string;
-  /** From base/schema.ts: the text form of a value with a unit. */
+  /** From base/schema.ts: a value with a unit, its text form, and the numbers that may stand for it. */
+  readonly unit?: string;
   readonly unitPattern?: string;
+  readonly unitNumbers?: Readonly<Record<string, number>> | null;
 }
 
 /** What users write, as draft 7 (which editors know best), without what only our editor schema adds. */
@@ -38,6 +40,9 @@ function describe(schema: z.ZodType, definitions: Record<string, JsonSchema>): J
     target: "draft-7",
     unrepresentable: "any",
     override: ({ zodSchema, jsonSchema }) => {
+      const { examples } = z.globalRegistry.get(zodSchema) ?? {};
+      // Zod leaves out the examples of what is transformed, as if they were outputs: ours are what people write.
+      if (Array.isArray(examples)) jsonSchema.examples ??= examples;
       const real = standsFor(zodSchema);
       if (real === null) return;
       const { $schema, definitions: own, ...rest } = describe(real, definitions);
@@ -82,7 +87,9 @@ function withEnvironment(node: unknown): unknown {
 
 function withUnit(schema: JsonSchema): unknown {
   const annotations = Object.fromEntries(ANNOTATIONS.map((key) => [key, schema[key]]));
-  return defined({ ...annotations, type: ["string", "number"], pattern: `(${schema.unitPattern})|${ENVIRONMENT}` });
+  const text = { type: "string", pattern: `(${schema.unitPattern})|${ENVIRONMENT}` };
+  const numbers = schema.unitNumbers == null ? [] : [{ type: "number", ...schema.unitNumbers }];
+  return defined(numbers.length === 0 ? { ...annotations, ...text } : { ...annotations, anyOf: [text, ...numbers] });
 }
 
 const defined = (object: Readonly<Record<string, unknown>>): unknown =>

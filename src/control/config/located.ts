@@ -39,6 +39,24 @@ export function toPlain(node: Located): unknown {
   return object;
 }
 
+/** As {@link toPlain}, with another value at one place. */
+export function plainWith(node: Located, [part, ...rest]: readonly PathPart[], value: unknown): unknown {
+  if (part === undefined) return value;
+  if (node.kind === "list") return node.items.map((item, i) => (i === Number(part) ? plainWith(item, rest, value) : toPlain(item)));
+  if (node.kind === "scalar") return node.value;
+  return Object.fromEntries(
+    [...node.entries].map(([key, entry]) => [key, key === String(part) ? plainWith(entry.node, rest, value) : toPlain(entry.node)]),
+  );
+}
+
+/** Gives the key that a path ends in another name, at the same place. */
+export function renameKey(root: Located, path: readonly PathPart[], name: string): Located {
+  const key = String(path.at(-1));
+  return replaceAt(root, path.slice(0, -1).map(String), (map) =>
+    map.kind === "map" ? { ...map, entries: new Map([...map.entries].map(([each, entry]) => [each === key ? name : each, entry])) } : map,
+  );
+}
+
 /** The node at a path; undefined where there is none. */
 export function nodeAt(root: Located, path: readonly PathPart[]): Located | undefined {
   let node: Located | undefined = root;

@@ -1,6 +1,5 @@
 // Owns the reference docs (config/REFERENCE.md), written from the same schema that validates. Pure.
 
-import { formatDurationMs, formatSizeBytes } from "../../base/units.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
 
@@ -113,14 +112,13 @@ const cell = (text: string): string => text.replaceAll("|", "\\|").replaceAll("\
 
 function describe(schema: JsonSchema): string {
   const examples = (schema.examples ?? []).map((example) => code(example)).join(", ");
-  const unitOnly = schema.unitPattern !== undefined;
-  return `${sentence(schema)}${examples === "" || unitOnly ? "" : ` Example: ${examples}`}`;
+  return `${sentence(schema)}${examples === "" || schema.unit !== undefined ? "" : ` Example: ${examples}`}`;
 }
 
 const code = (value: unknown): string => `\`${typeof value === "string" ? value : JSON.stringify(value)}\``;
 
 function typeText(schema: JsonSchema): string {
-  if (schema.unitPattern !== undefined) return unitName(schema.unitPattern);
+  if (schema.unit !== undefined) return schema.unit;
   const definition = schema.$ref ?? schema.allOf?.[0]?.$ref;
   if (definition !== undefined) return DEFINITIONS[definition] ?? "any value";
   if (schema.enum !== undefined) return schema.enum.map(code).join(" or ");
@@ -147,17 +145,10 @@ const TYPE_NAMES: Readonly<Record<string, string>> = {
   object: "map",
 };
 
-function unitName(pattern: string): string {
-  if (pattern.includes("KiB")) return "size";
-  return pattern.includes("ms") ? "duration" : "percentage";
-}
-
 function defaultText({ schema, required }: Row): string {
   const preset = schema.default;
   if (required) return "required";
   if (preset === undefined || preset === null) return "";
   if (typeof preset === "object" && !Array.isArray(preset) && hasKeys(schema)) return "";
-  if (typeof preset === "number" && schema.unitPattern !== undefined)
-    return code(unitName(schema.unitPattern) === "size" ? formatSizeBytes(preset) : formatDurationMs(preset));
   return preset === "" ? "empty" : code(preset);
 }

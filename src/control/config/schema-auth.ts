@@ -1,5 +1,6 @@
 // Owns the schema of the `auth` section: named authenticators, each of one kind from the data plane's list. Must never read files.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { name, once, whenWritten } from "../../base/schema.ts";
 import { AUTHENTICATOR_SCHEMAS } from "../../data/policies/auth/schemas.ts";
 
@@ -8,12 +9,12 @@ const AUTHENTICATORS_MAX = 100;
 const kinds = once(() => Object.fromEntries(Object.entries(AUTHENTICATOR_SCHEMAS).map(([kind, schema]) => [kind, whenWritten(schema)])));
 
 const authenticator = once(() =>
-  z.strictObject(kinds()).transform((value: Readonly<Record<string, unknown>>, ctx) => {
-    const given = Object.entries(value).filter(([, config]) => config !== undefined);
-    const [only] = given;
-    if (only !== undefined && given.length === 1) return { kind: only[0], config: only[1] };
-    ctx.addIssue({ code: "custom", message: `expected exactly one of ${Object.keys(AUTHENTICATOR_SCHEMAS).join(", ")}` });
-    return z.NEVER;
+  withRules(z.strictObject(kinds()), (value: Readonly<Record<string, unknown>>, object) => {
+    const kinds = Object.keys(AUTHENTICATOR_SCHEMAS);
+    if (kinds.filter((kind) => value[kind] !== undefined).length !== 1) object(`expected exactly one of ${kinds.join(", ")}`);
+  }).transform((value: Readonly<Record<string, unknown>>) => {
+    const [kind, config] = Object.entries(value).find(([, config]) => config !== undefined) ?? ["", undefined];
+    return { kind, config };
   }),
 );
 

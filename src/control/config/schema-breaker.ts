@@ -1,5 +1,6 @@
 // Owns the schema of an upstream's circuit breaker. The output has the plan's shape, but for the slot, which the primary gives it.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { fraction, name, once, whenWritten } from "../../base/schema.ts";
 import { respondSchema } from "../../data/policies/respond/config.ts";
 import type { BreakerCondition, BreakerPlan, StatusRange } from "../../plan/plan.ts";
@@ -39,18 +40,20 @@ const failures = once(() =>
 );
 
 const fallback = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       respond: whenWritten(respondSchema).meta({ description: "Answer with this." }),
       upstream: name().optional().meta({ description: "Ask this upstream instead; its own fallback is not used." }),
-    })
-    .refine((v) => (v.respond === undefined) !== (v.upstream === undefined), { message: "expected exactly one of respond and upstream" })
-    .meta({ description: "Instead of 503 `breaker_open` while the breaker lets nothing pass." }),
+    }),
+    ({ respond, upstream }, object) => {
+      if ((respond === undefined) === (upstream === undefined)) object("expected exactly one of respond and upstream");
+    },
+  ).meta({ description: "Instead of 503 `breaker_open` while the breaker lets nothing pass." }),
 );
 
 export const breaker = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       scope: z.enum(["target", "upstream", "both"]).prefault("target").meta({
         description:
           "What has a breaker: each `target` (one that is open is not chosen), the `upstream` as a whole (open: nobody is asked), or `both`.",
@@ -86,12 +89,14 @@ export const breaker = once(() =>
       }),
       failures: failures(),
       fallback: whenWritten(fallback),
-    })
-    .refine((v) => v.slowCallRate === undefined || v.slowCall !== undefined, {
-      path: ["slowCallRate"],
-      message: "`slowCallRate` needs `slowCall`",
-    })
-    .refine((v) => v.maxOpenFor === undefined || v.maxOpenFor >= v.openFor, { path: ["maxOpenFor"], message: "expected at least openFor" })
+    }),
+    ({ slowCallRate, slowCall }, object) => {
+      if (slowCallRate !== undefined && slowCall === undefined) object("`slowCallRate` needs `slowCall`", ["slowCallRate"]);
+    },
+    ({ maxOpenFor, openFor }, object) => {
+      if (maxOpenFor !== undefined && maxOpenFor < openFor) object("expected at least openFor", ["maxOpenFor"]);
+    },
+  )
     .transform(
       (v): Omit<BreakerPlan, "slot"> => ({
         scope: v.scope,

@@ -1,6 +1,7 @@
 // Owns the schema of who calls: consumers (identified callers) and tiers (usage plans). Must never read files.
 import * as z from "zod";
 import { name, once, quota, rate } from "../../base/schema.ts";
+import { formatDurationMs } from "../../base/units.ts";
 import { parsePasswordHash } from "../../data/policies/auth/basic/password-hash.ts";
 import { certificateName } from "../../data/policies/auth/mtls/certificate-names.ts";
 import { secretBytes } from "../../data/policies/auth/signature/secret.ts";
@@ -20,7 +21,7 @@ const tier = once(() =>
     burst: count(1, BURST_MAX)
       .optional()
       .meta({ description: "Requests that may come at once; by default a second's worth of the rate, at least 1." }),
-    quota: quota().optional().meta({ description: "Requests in one period of UTC (hour, day, month)." }),
+    quota: quota().optional().meta({ description: "Requests in one period of UTC: minute, hour, day, week (from Monday) or month." }),
     concurrency: count(1, CONCURRENCY_MAX).optional().meta({ description: "Requests under way at once." }),
   }),
 );
@@ -136,7 +137,7 @@ const fromRedis = once(() =>
       [
         z.boolean(),
         z.strictObject({
-          every: period({ min: EVERY_MS_MIN, max: EVERY_MS_MAX }).prefault(`${EVERY_MS_DEFAULT}ms`).meta({
+          every: period({ min: EVERY_MS_MIN, max: EVERY_MS_MAX }).prefault(formatDurationMs(EVERY_MS_DEFAULT)).meta({
             description: "How often Redis is asked for changes, and so how long a key that was withdrawn may still be good.",
           }),
         }),

@@ -1,6 +1,7 @@
 // Owns the schema of what belongs to the instance as a whole: admin, limits, watchdog, DNS, log. Outputs carry units in their names.
 import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
+import { withRules } from "../../base/rules.ts";
 import { once, size } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
 import { WORKERS_MAX } from "../../shared/heartbeat.ts";
@@ -187,8 +188,8 @@ export const watchdog = once(() =>
 );
 
 export const dns = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       servers: z
         .array(
           z
@@ -203,8 +204,11 @@ export const dns = once(() =>
         .meta({ description: "Name servers; empty: those of the system.", examples: ["10.0.0.53", "[::1]:5353"] }),
       ttlMin: period().prefault("1s").meta({ description: "Shortest time between two look-ups of a name, whatever its TTL." }),
       ttlMax: period().prefault("5m").meta({ description: "Longest time between two look-ups of a name, whatever its TTL." }),
-    })
-    .refine((v) => v.ttlMin <= v.ttlMax, { message: "ttlMin is larger than ttlMax", path: ["ttlMin"] })
+    }),
+    ({ ttlMin, ttlMax }, object) => {
+      if (ttlMin > ttlMax) object("ttlMin is larger than ttlMax", ["ttlMin"]);
+    },
+  )
     .transform((v) => ({ servers: v.servers, ttlMinMs: v.ttlMin, ttlMaxMs: v.ttlMax }))
     .prefault({})
     .meta({ description: "How names of targets are looked up. A change needs a restart." }),

@@ -1,5 +1,6 @@
 // Owns the schema of listeners: address, TLS by SNI, engine choice.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { once, whenWritten } from "../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
 
@@ -22,8 +23,8 @@ const certificate = once(() =>
 );
 
 const tls = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       certificates: z.array(certificate()).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
       clientCa: filePath().optional().meta({
         description:
@@ -33,16 +34,16 @@ const tls = once(() =>
         description:
           "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
       }),
-    })
-    .refine((v) => v.clientCertificates === undefined || v.clientCa !== undefined, {
-      message: "clientCertificates needs clientCa",
-      path: ["clientCertificates"],
     }),
+    ({ clientCertificates, clientCa }, object) => {
+      if (clientCertificates !== undefined && clientCa === undefined) object("clientCertificates needs clientCa", ["clientCertificates"]);
+    },
+  ),
 );
 
 export const listener = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       address: listenAddress().meta({
         description:
           "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
@@ -60,18 +61,18 @@ export const listener = once(() =>
         description:
           "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
       }),
-    })
-    .refine((v) => !(v.proxyProtocol && v.tls !== undefined && v.address.unixPath !== null), {
-      message: "proxyProtocol and tls do not go together on a Unix socket; remove one of them",
-      path: ["proxyProtocol"],
-    })
-    .transform((v) => ({
-      ...v.address,
-      strict: v.strict,
-      proxyProtocol: v.proxyProtocol,
-      certificates: v.tls === undefined ? null : v.tls.certificates,
-      clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
-    })),
+    }),
+    ({ proxyProtocol, tls, address }, object) => {
+      if (proxyProtocol && tls !== undefined && address.unixPath !== null)
+        object("proxyProtocol and tls do not go together on a Unix socket", ["proxyProtocol"], "remove one of them");
+    },
+  ).transform((v) => ({
+    ...v.address,
+    strict: v.strict,
+    proxyProtocol: v.proxyProtocol,
+    certificates: v.tls === undefined ? null : v.tls.certificates,
+    clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
+  })),
 );
 
 export type ListenerConfig = z.output<ReturnType<typeof listener>>;

@@ -1,5 +1,6 @@
 // Owns the schema of the `redis` section: how the fleet's Redis is reached and how often instances reconcile with it. Must never connect.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { name, once } from "../../base/schema.ts";
 import type { RedisNode, RedisSettings, RedisTopology } from "../../store/redis-settings.ts";
 import { parseListenAddress } from "./address.ts";
@@ -110,15 +111,18 @@ const tls = once(() =>
     .union(
       [
         z.boolean(),
-        z
-          .strictObject({
+        withRules(
+          z.strictObject({
             ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
             cert: pemFile().optional().meta({ description: "PEM file: the client certificate." }),
             key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
             serverName: z.string().min(1).max(253).optional().meta({ description: "Name to verify, instead of the host." }),
             insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify Redis's certificate: for tests only." }),
-          })
-          .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" }),
+          }),
+          ({ cert, key }, object) => {
+            if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
+          },
+        ),
       ],
       { error: "expected true, false or a map" },
     )
@@ -138,8 +142,8 @@ const tls = once(() =>
 );
 
 export const redis = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       url: url().optional(),
       sentinel: sentinel().optional(),
       cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; they tell of the others." }),
@@ -162,23 +166,22 @@ export const redis = once(() =>
         description:
           "Instances to expect: what `validate` computes with, and what an instance assumes until Redis has told it how many there are.",
       }),
-    })
-    .transform((v, ctx): RedisConfig => {
-      const given = [v.url, v.sentinel, v.cluster].filter((each) => each !== undefined).length;
-      const topology = topologyOf(v);
-      if (given !== 1 || topology === null) {
-        ctx.addIssue({ code: "custom", message: "expected exactly one of url, sentinel and cluster" });
-        return z.NEVER;
-      }
-      const database = v.database ?? v.url?.database ?? 0;
-      if (v.cluster !== undefined && database !== 0)
-        ctx.addIssue({ code: "custom", path: ["database"], message: "a cluster has only database 0" });
+    }),
+    ({ url, sentinel, cluster }, object) => {
+      if ([url, sentinel, cluster].filter((each) => each !== undefined).length !== 1)
+        object("expected exactly one of url, sentinel and cluster");
+    },
+    ({ cluster, database, url }, object) => {
+      if (cluster !== undefined && (database ?? url?.database ?? 0) !== 0) object("a cluster has only database 0", ["database"]);
+    },
+  )
+    .transform((v): RedisConfig => {
       return {
-        topology,
+        topology: topologyOf(v),
         tls: v.tls === undefined && v.url?.tls === true ? PLAIN_TLS : (v.tls ?? null),
         username: v.username ?? v.url?.username ?? null,
         password: v.password ?? v.url?.password ?? null,
-        database,
+        database: v.database ?? v.url?.database ?? 0,
         prefix: v.prefix,
         commandTimeoutMs: v.commandTimeout,
         syncIntervalMs: v.syncInterval,
@@ -198,10 +201,9 @@ function topologyOf(v: {
   readonly url?: RedisUrl | undefined;
   readonly sentinel?: z.output<ReturnType<typeof sentinel>> | undefined;
   readonly cluster?: readonly RedisNode[] | undefined;
-}): RedisTopology | null {
+}): RedisTopology {
   if (v.url !== undefined) return v.url.topology;
-  if (v.cluster !== undefined) return { kind: "cluster", nodes: v.cluster };
-  if (v.sentinel === undefined) return null;
+  if (v.sentinel === undefined) return { kind: "cluster", nodes: v.cluster ?? [] }; // one of the three, by the rule
   const { username, password, ...rest } = v.sentinel;
   return { kind: "sentinel", ...rest, username: username ?? null, password: password ?? null };
 }

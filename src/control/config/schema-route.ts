@@ -1,5 +1,6 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { headerName, name, once, size, whenWritten } from "../../base/schema.ts";
 import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
@@ -18,28 +19,30 @@ const condition = once(() =>
   z
     .union([
       z.string().max(1024),
-      z.strictObject({
-        prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
-        regex: z.string().min(1).max(1024).optional().meta({
-          description:
-            "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
+      withRules(
+        z.strictObject({
+          prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
+          regex: z.string().min(1).max(1024).optional().meta({
+            description:
+              "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
+          }),
+          present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
         }),
-        present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
-      }),
+        ({ prefix, regex, present }, object) => {
+          if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1)
+            object("expected a text, or exactly one of prefix, regex and present");
+        },
+        ({ regex }, object) => {
+          const problem = regex === undefined ? null : patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
+          if (problem !== null) object(problem, ["regex"]);
+        },
+      ),
     ])
-    .transform((value, ctx): Condition => {
+    .transform((value): Condition => {
       if (typeof value === "string") return { kind: "exact", value };
-      const { prefix, regex, present } = value;
-      if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1) {
-        ctx.addIssue({ code: "custom", message: "expected a text, or exactly one of prefix, regex and present" });
-        return z.NEVER;
-      }
+      const { prefix, regex } = value;
       if (prefix !== undefined) return { kind: "prefix", value: prefix };
-      if (regex === undefined) return { kind: "present" };
-      const problem = patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
-      if (problem === null) return { kind: "regex", value: regex };
-      ctx.addIssue({ code: "custom", message: problem, path: ["regex"] });
-      return z.NEVER;
+      return regex === undefined ? { kind: "present" } : { kind: "regex", value: regex };
     }),
 );
 

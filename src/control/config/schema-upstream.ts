@@ -1,5 +1,6 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
 import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
 import { fraction, headerName, once, size, whenWritten } from "../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
@@ -25,21 +26,23 @@ const hashOn = once(() =>
   z
     .union([
       z.enum(["ip", "path"]),
-      z.strictObject({
-        header: headerName().optional().meta({ description: "The value of this request header." }),
-        cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
-        query: z.string().min(1).max(256).optional().meta({ description: "The value of this query parameter." }),
-      }),
+      withRules(
+        z.strictObject({
+          header: headerName().optional().meta({ description: "The value of this request header." }),
+          cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
+          query: z.string().min(1).max(256).optional().meta({ description: "The value of this query parameter." }),
+        }),
+        ({ header, cookie, query }, object) => {
+          if ([header, cookie, query].filter((v) => v !== undefined).length !== 1)
+            object("expected exactly one of header, cookie and query");
+        },
+      ),
     ])
-    .transform((value, ctx): HashOn => {
+    .transform((value): HashOn => {
       if (typeof value === "string") return { kind: value };
-      const { header, cookie, query } = value;
-      const given = [header, cookie, query].filter((v) => v !== undefined).length;
-      if (given === 1 && header !== undefined) return { kind: "header", name: header };
-      if (given === 1 && cookie !== undefined) return { kind: "cookie", name: cookie };
-      if (given === 1 && query !== undefined) return { kind: "query", name: query };
-      ctx.addIssue({ code: "custom", message: "expected exactly one of header, cookie and query" });
-      return z.NEVER;
+      const { header, cookie, query = "" } = value;
+      if (header !== undefined) return { kind: "header", name: header };
+      return cookie !== undefined ? { kind: "cookie", name: cookie } : { kind: "query", name: query };
     })
     .meta({
       description:
@@ -215,8 +218,8 @@ const health = once(() =>
 );
 
 const tls = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
       cert: pemFile().optional().meta({ description: "PEM file: the client certificate (mTLS)." }),
       key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
@@ -227,15 +230,17 @@ const tls = once(() =>
         .optional()
         .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
       insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
-    })
-    .refine((v) => (v.cert === undefined) === (v.key === undefined), { message: "cert and key go together" })
-    .transform((v) => ({
-      ca: v.ca ?? null,
-      cert: v.cert ?? null,
-      key: v.key ?? null,
-      serverName: v.serverName ?? null,
-      verify: !v.insecureSkipVerify,
-    })),
+    }),
+    ({ cert, key }, object) => {
+      if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
+    },
+  ).transform((v) => ({
+    ca: v.ca ?? null,
+    cert: v.cert ?? null,
+    key: v.key ?? null,
+    serverName: v.serverName ?? null,
+    verify: !v.insecureSkipVerify,
+  })),
 );
 
 export const upstream = once(() =>

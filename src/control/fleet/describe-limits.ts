@@ -72,6 +72,7 @@ const PERIODS: readonly (readonly [number, string])[] = [
   [60_000, "min"],
   [3_600_000, "hour"],
   [86_400_000, "day"],
+  [604_800_000, "week"],
 ];
 
 function rateText(rate: RatePlan | QuotaPlan): string {

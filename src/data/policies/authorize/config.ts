@@ -1,6 +1,7 @@
 // Owns the `authorize` key of a route: what a proven caller must be or have to use it. Schema, type and docs only.
 import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
+import { withRules } from "../../../base/rules.ts";
 import { name, once } from "../../../base/schema.ts";
 
 const GRANTS_MAX = 100;
@@ -23,13 +24,15 @@ const grants = (what: string, example: string) => {
       .min(1)
       .max(GRANTS_MAX)
       .optional();
-  return z
-    .strictObject({
+  return withRules(
+    z.strictObject({
       any: list().meta({ description: `At least one of these ${what}.`, examples: [[example]] }),
       all: list().meta({ description: `Every one of these ${what}.`, examples: [[example]] }),
-    })
-    .refine((value) => value.any !== undefined || value.all !== undefined, "expected `any` or `all`, each with a list")
-    .optional();
+    }),
+    ({ any, all }, object) => {
+      if (any === undefined && all === undefined) object("expected `any` or `all`, each with a list");
+    },
+  ).optional();
 };
 
 const scalar = () => z.union([z.string().max(1024), z.number(), z.boolean()]);
@@ -65,8 +68,8 @@ const isTimeZone = (text: string): boolean => {
 };
 
 const window = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       days: z
         .array(z.enum(DAYS))
         .min(1)
@@ -83,11 +86,11 @@ const window = once(() =>
         .refine(isTimeZone, "expected a time zone such as Europe/Berlin or UTC")
         .prefault("UTC")
         .meta({ description: "Whose clock it is; daylight saving time is minded.", examples: ["Europe/Berlin"] }),
-    })
-    .refine((value) => value.from !== value.to, {
-      message: "`from` and `to` are the same: leave both out for the whole day",
-      path: ["to"],
     }),
+    ({ from, to }, object) => {
+      if (from === to) object("`from` and `to` are the same: leave both out for the whole day", ["to"]);
+    },
+  ),
 );
 
 export const authorizeSchema = once(() =>

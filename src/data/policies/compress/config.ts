@@ -13,9 +13,7 @@ export const compressSchema = once(() =>
         .refine((list) => new Set(list).size === list.length, { error: "each encoding once" })
         .default(["zstd", "br", "gzip"])
         .meta({ description: "Encodings offered; the first of those that the client likes best is used." }),
-      minBytes: size()
-        .default(1024)
-        .meta({ description: "Smaller responses of known length are left alone.", examples: ["1KiB"] }),
+      minBytes: size().prefault("1KiB").meta({ description: "Smaller responses of known length are left alone." }),
       types: z
         .array(
           z
@@ -24,7 +22,7 @@ export const compressSchema = once(() =>
             .transform((text) => text.toLowerCase()),
         )
         .max(TYPES_MAX)
-        .default([
+        .prefault([
           "text/*",
           "application/json",
           "application/x-ndjson",

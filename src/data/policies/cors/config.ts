@@ -1,5 +1,6 @@
 // Owns the `cors` key of a route: which web pages of other origins may use it (Fetch standard, CORS protocol). Schema, type and docs only.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { duration, headerName, once } from "../../../base/schema.ts";
 
 const ORIGINS_MAX = 200;
@@ -31,8 +32,8 @@ const origin = () =>
 const method = () => z.string().regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]+$/, "expected an HTTP method such as GET, in the case clients send it");
 
 export const corsSchema = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       origins: z
         .array(origin())
         .min(1, "name at least one origin")
@@ -49,33 +50,27 @@ export const corsSchema = once(() =>
       headers: z
         .array(z.union([z.literal("*"), headerName()]))
         .max(NAMES_MAX)
-        .default(["authorization", "content-type", "x-requested-with", "x-request-id"])
+        .prefault(["authorization", "content-type", "x-requested-with", "x-request-id"])
         .meta({ description: "Request headers pages may set. `*` allows whatever the preflight asks for (its names are echoed)." }),
       exposeHeaders: z
         .array(headerName())
         .max(NAMES_MAX)
-        .default([])
+        .prefault([])
         .meta({ description: "Response headers pages may read, besides those that the Fetch standard always allows." }),
       credentials: z
         .boolean()
         .default(false)
         .meta({ description: "Whether cookies and HTTP authentication of the browser may be sent. Refused together with the origin `*`." }),
-      maxAge: duration()
-        .default(600_000)
-        .meta({ description: "How long a browser may remember a preflight.", examples: ["10m"] }),
-    })
-    .superRefine((config, ctx) => {
-      if (config.credentials && config.origins.includes("*"))
-        ctx.addIssue({
-          code: "custom",
-          path: ["credentials"],
-          message: "credentials with the origin `*` would let every site act as the signed-in user: list the origins",
-        });
-    })
-    .meta({
-      description:
-        "Cross-origin requests from web pages. Preflights are answered at the gateway; the upstream's own Access-Control-* headers are replaced. A WebSocket from an origin that is not listed is refused with 403 `origin_denied`.",
+      maxAge: duration().prefault("10m").meta({ description: "How long a browser may remember a preflight." }),
     }),
+    ({ credentials, origins }, object) => {
+      if (credentials && origins.includes("*"))
+        object("credentials with the origin `*` would let every site act as the signed-in user: list the origins", ["credentials"]);
+    },
+  ).meta({
+    description:
+      "Cross-origin requests from web pages. Preflights are answered at the gateway; the upstream's own Access-Control-* headers are replaced. A WebSocket from an origin that is not listed is refused with 403 `origin_denied`.",
+  }),
 );
 
 /** `maxAge` in ms. */

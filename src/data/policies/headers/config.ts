@@ -14,7 +14,7 @@ const values = (allowHost: boolean, description: string, example: Record<string,
   z
     .record(settable(allowHost), headerText())
     .refine((map) => Object.keys(map).length <= HEADERS_MAX, { error: `at most ${HEADERS_MAX} headers` })
-    .default({})
+    .prefault({})
     .meta({ description, examples: [example] });
 
 /** A name, or a prefix with a trailing `*`. */
@@ -29,7 +29,7 @@ const removals = () =>
   z
     .array(removable())
     .max(HEADERS_MAX)
-    .default([])
+    .prefault([])
     .meta({ description: "Headers to remove: names, or prefixes such as `x-internal-*`. Done first.", examples: [["x-internal-*"]] });
 
 const side = (allowHost: boolean, direction: string) =>

@@ -1,6 +1,7 @@
 // Owns the `ip` key of a route: who may call it, by network address. Schema, type and docs only.
 import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
+import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
 
 /** CIDR blocks in one list. */
@@ -12,8 +13,8 @@ const cidr = () =>
     .refine((text) => parseCidr(text) !== null, { error: "expected an address or a CIDR block such as 10.0.0.0/8 or 2001:db8::/32" });
 
 export const ipSchema = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       allow: z
         .array(cidr())
         .min(1, "an empty list would deny everyone: leave `allow` out to allow all")
@@ -29,11 +30,13 @@ export const ipSchema = once(() =>
         .max(BLOCKS_MAX)
         .default([])
         .meta({ description: "Addresses and CIDR blocks that are refused. Wins over `allow`.", examples: [["192.0.2.0/24"]] }),
-    })
-    .refine((config) => config.allow !== undefined || config.deny.length > 0, { error: "give `allow` or `deny`" })
-    .meta({
-      description: "Allow and deny by the caller's address (the real one behind `trustedProxies`). Refused callers get 403 `ip_denied`.",
     }),
+    ({ allow, deny }, object) => {
+      if (allow === undefined && deny.length === 0) object("give `allow` or `deny`");
+    },
+  ).meta({
+    description: "Allow and deny by the caller's address (the real one behind `trustedProxies`). Refused callers get 403 `ip_denied`.",
+  }),
 );
 
 export type IpConfig = z.output<ReturnType<typeof ipSchema>>;

@@ -1,5 +1,6 @@
 // Owns the `rateLimit` key of a route: how much of what each caller may send. Schema and docs only.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { claimName, duration, headerName, name, once, quota, rate } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
 import type { QuotaPlan, RatePlan } from "../../../plan/plan.ts";
@@ -72,8 +73,8 @@ const cost = once(() =>
 );
 
 const limit = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       name: name().optional().meta({
         description:
           "Stands in metrics, messages and RateLimit header fields. Routes that name the same limit share its buckets, so it must be equal in all of them.",
@@ -102,10 +103,13 @@ const limit = once(() =>
       quota: z
         .union([quota(), fromClaim(quota(), "a number, or a text such as 10000/day")])
         .optional()
-        .meta({ description: "Units in one period of UTC, or in any time of that length.", examples: ["10000/day", "1000000/month"] }),
+        .meta({
+          description: "Units in one period: second, minute, hour, day, week or month; `window` says when it begins.",
+          examples: ["10000/day", "1000000/month"],
+        }),
       window: z.enum(["calendar", "rolling"]).prefault("calendar").meta({
         description:
-          "Of the quota. `calendar`: begins anew with each hour, day or month of UTC. `rolling`: counts the time just past, taking what came in the period before as spread evenly over it.",
+          "Of the quota. `calendar`: begins anew with each minute, hour, day, week (Monday) or month of UTC. `rolling`: counts the time just past, taking what came in the period before as spread evenly over it.",
       }),
       concurrency: z
         .union([units(CONCURRENCY_MAX), fromClaim(units(CONCURRENCY_MAX), "a number")])
@@ -124,32 +128,37 @@ const limit = once(() =>
         .meta({ description: "`strict`: longest wait for a grant; then 503 `limits_unavailable`." }),
       shadow: z.boolean().prefault(false).meta({ description: "Count and log what it would refuse, and let it pass." }),
       headers: z.boolean().prefault(true).meta({ description: "Tell clients about it in `RateLimit` and `RateLimit-Policy`." }),
-    })
-    .superRefine((value, ctx) => {
-      const issue = (path: string, message: string) => ctx.addIssue({ code: "custom", path: [path], message });
-      if (!value.tier && value.rate === undefined && value.quota === undefined && value.concurrency === undefined)
-        return ctx.addIssue({ code: "custom", message: "expected at least one of rate, quota, concurrency and tier" });
-      if (value.burst !== undefined && value.rate === undefined) issue("burst", "a burst needs a rate beside it");
-      if (value.per.length > 1 && value.per.some((part) => part.kind === "gateway"))
-        issue("per", "`gateway` stands alone: it counts everything together");
-      if (new Set(value.per.map((part) => JSON.stringify(part))).size < value.per.length) issue("per", "something is named twice");
-      const rateProblem = value.rate === undefined ? null : sizeProblem(value.rate, value.burst ?? null);
-      if (rateProblem !== null) issue("rate", rateProblem);
-      const costMax = value.cost.kind === "fixed" ? value.cost.units : value.cost.kind === "header" ? value.cost.max : 1;
-      for (const [key, least] of leastSizes(value.rate, value.burst ?? null, value.quota))
-        if (costMax > least) issue("cost", `a request may cost ${costMax}, more than ${key} ${least}: it could never pass`);
-    })
-    .transform(
-      ({ wait, ...value }): LimitConfig => ({
-        ...value,
-        name: value.name ?? null,
-        rate: value.rate ?? null,
-        burst: value.burst ?? null,
-        quota: value.quota ?? null,
-        concurrency: value.concurrency ?? null,
-        waitMs: wait,
-      }),
-    ),
+    }),
+    ({ tier, rate, quota, concurrency, burst }, object) => {
+      if (!tier && [rate, quota, concurrency].every((size) => size === undefined))
+        object("expected at least one of rate, quota, concurrency and tier");
+      else if (burst !== undefined && rate === undefined) object("a burst needs a rate beside it", ["burst"]);
+    },
+    ({ per }, object) => {
+      if (per.length > 1 && per.some((part) => part.kind === "gateway"))
+        object("`gateway` stands alone: it counts everything together", ["per"]);
+      if (new Set(per.map((part) => JSON.stringify(part))).size < per.length) object("something is named twice", ["per"]);
+    },
+    ({ rate, burst }, object) => {
+      const problem = rate === undefined ? null : sizeProblem(rate, burst ?? null);
+      if (problem !== null) object(problem, ["rate"]);
+    },
+    ({ rate, burst, quota, cost }, object) => {
+      const costMax = cost.kind === "fixed" ? cost.units : cost.kind === "header" ? cost.max : 1;
+      for (const [key, least] of leastSizes(rate, burst ?? null, quota))
+        if (costMax > least) object(`a request may cost ${costMax}, more than ${key} ${least}: it could never pass`, ["cost"]);
+    },
+  ).transform(
+    ({ wait, ...value }): LimitConfig => ({
+      ...value,
+      name: value.name ?? null,
+      rate: value.rate ?? null,
+      burst: value.burst ?? null,
+      quota: value.quota ?? null,
+      concurrency: value.concurrency ?? null,
+      waitMs: wait,
+    }),
+  ),
 );
 
 export const rateLimitSchema = once(() =>

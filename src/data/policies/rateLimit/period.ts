@@ -4,6 +4,10 @@ import type { LimitAsk } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
 import type { Window } from "./limit.ts";
 
+const WEEK_MS = 604_800_000;
+/** 1970-01-01 was a Thursday; weeks begin on Monday (ISO 8601). */
+const MONDAY_MS = 4 * 86_400_000;
+
 /** The present period of one quota; moved on when it is over. One a thread and limit. */
 export class QuotaPeriod {
   startMs = 0;
@@ -49,7 +53,8 @@ export class QuotaPeriod {
   #move(now: number): void {
     const { periodMs, month } = this.#plan;
     if (!month) {
-      this.startMs = Math.floor(now / periodMs) * periodMs;
+      const offset = periodMs === WEEK_MS ? MONDAY_MS : 0;
+      this.startMs = Math.floor((now - offset) / periodMs) * periodMs + offset;
       this.endMs = this.startMs + periodMs;
       return;
     }

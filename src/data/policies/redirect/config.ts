@@ -1,13 +1,14 @@
 // Owns the `redirect` key of a route: answer with another address. Schema, type and docs only.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
 import { parseTarget } from "./location.ts";
 
 const TARGET_CHARS_MAX = 2048;
 
 export const redirectSchema = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       to: z
         .string()
         .min(1)
@@ -34,11 +35,11 @@ export const redirectSchema = once(() =>
         description:
           "Append the request's query to `to`. (The https address always has it.) Credentials that the route's `auth` looks for are left out.",
       }),
-    })
-    .superRefine((config, ctx) => {
-      if (config.to === undefined && !config.https) ctx.addIssue({ code: "custom", message: "nothing to do: give `to`, or `https: true`" });
-    })
-    .meta({ description: "Redirect instead of forwarding. A route with `to` inside needs no upstream." }),
+    }),
+    ({ to, https }, object) => {
+      if (to === undefined && !https) object("nothing to do: give `to`, or `https: true`");
+    },
+  ).meta({ description: "Redirect instead of forwarding. A route with `to` inside needs no upstream." }),
 );
 
 export type RedirectConfig = z.output<ReturnType<typeof redirectSchema>>;

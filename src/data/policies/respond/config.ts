@@ -1,5 +1,6 @@
 // Owns the `respond` key of a route: a fixed answer (static file, mock, maintenance page). Schema, type and docs only.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { duration, headerName, headerText, once } from "../../../base/schema.ts";
 import { isProtected } from "../protected-headers.ts";
 
@@ -23,9 +24,11 @@ const typeOfFile = (path: string): string => TYPES[path.slice(path.lastIndexOf("
 
 const header = () => headerName().refine((name) => !isProtected(name), { error: "this header is the gateway's own business" });
 
+const bodiesOf = (...bodies: readonly unknown[]): number => bodies.filter((body) => body !== undefined).length;
+
 export const respondSchema = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       status: z
         .int()
         .min(200, "expected a final status, 200 to 599")
@@ -45,16 +48,18 @@ export const respondSchema = once(() =>
       headers: z
         .record(header(), headerText())
         .refine((headers) => Object.keys(headers).length <= HEADERS_MAX, { error: `at most ${HEADERS_MAX} headers` })
-        .default({})
+        .prefault({})
         .meta({ description: "Further response headers.", examples: [{ "cache-control": "no-store" }] }),
       retryAfter: duration().optional().meta({ description: "Retry-After, rounded up to seconds: for maintenance with status 503." }),
-    })
-    .superRefine((config, ctx) => {
-      const bodies = [config.body, config.json, config.file].filter((part) => part !== undefined).length;
-      if (bodies > 1) ctx.addIssue({ code: "custom", message: "give one of `body`, `json` and `file`" });
-      if (bodies > 0 && (config.status === 204 || config.status === 304 || config.status === 205))
-        ctx.addIssue({ code: "custom", path: ["status"], message: `a ${config.status} response has no body (RFC 9110)` });
-    })
+    }),
+    ({ body, json, file }, object) => {
+      if (bodiesOf(body, json, file) > 1) object("give one of `body`, `json` and `file`");
+    },
+    ({ status, body, json, file }, object) => {
+      if (bodiesOf(body, json, file) > 0 && (status === 204 || status === 304 || status === 205))
+        object(`a ${status} response has no body (RFC 9110)`, ["status"]);
+    },
+  )
     .transform(({ status, body, json, file, contentType, headers, retryAfter }) => ({
       status,
       headers,

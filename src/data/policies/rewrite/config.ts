@@ -1,5 +1,6 @@
 // Owns the `rewrite` key of a route: the path the upstream sees. Schema, type and docs only.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
 import { patternProblem, replacementProblem } from "./safe-pattern.ts";
 
@@ -17,8 +18,8 @@ const literalPath = () =>
 const FORMS = ["path", "stripPrefix", "addPrefix", "regex", "to"] as const;
 
 export const rewriteSchema = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       path: z
         .string()
         .max(PATH_CHARS_MAX)
@@ -50,18 +51,20 @@ export const rewriteSchema = once(() =>
         .max(PATH_CHARS_MAX)
         .optional()
         .meta({ description: "With `regex`: the replacement; `$1` to `$9` stand for groups.", examples: ["/$1/shop/$2"] }),
-    })
-    .superRefine((config, ctx) => {
-      const given = FORMS.filter((key) => config[key] !== undefined);
-      const form = given.join(" ");
+    }),
+    (config, object) => {
+      const form = FORMS.filter((key) => config[key] !== undefined).join(" ");
       if (!["path", "stripPrefix", "addPrefix", "stripPrefix addPrefix", "regex to"].includes(form))
-        return ctx.addIssue({ code: "custom", message: "give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`" });
-      if (config.regex === undefined || config.to === undefined) return;
-      const pattern = patternProblem(config.regex);
-      if (pattern !== null) return ctx.addIssue({ code: "custom", path: ["regex"], message: pattern });
-      const replacement = replacementProblem(config.regex, config.to);
-      if (replacement !== null) ctx.addIssue({ code: "custom", path: ["to"], message: replacement });
-    })
+        object("give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`");
+    },
+    ({ regex, to }, object) => {
+      const pattern = regex === undefined ? null : patternProblem(regex);
+      if (pattern !== null) object(pattern, ["regex"]);
+      if (regex === undefined || to === undefined || pattern !== null) return;
+      const replacement = replacementProblem(regex, to);
+      if (replacement !== null) object(replacement, ["to"]);
+    },
+  )
     .transform(({ path, stripPrefix, addPrefix, regex, to }): RewriteConfig => {
       if (path !== undefined) return { kind: "path", path };
       if (regex !== undefined && to !== undefined) return { kind: "regex", regex, to };

@@ -101,6 +101,6 @@ describe("mistakes", () => {
     ]));
   it("consumers that are no list", () =>
     expect(problems({ "d/a.yaml": "id: a\n" }, `${CONFIG}consumers: 1\n`)).toEqual([
-      "c.yaml:7:12: consumers: expected a list, got a number; write it as [a, b] or as lines that start with `-`",
+      "c.yaml:7:12: consumers: expected a list, got a number",
     ]));
 });

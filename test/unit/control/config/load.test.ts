@@ -21,7 +21,7 @@ describe("a problem stands at its place and says what to do", () => {
   check(
     "yes",
     withRoutes("- { name: a, match: {}, accessLog: ‸yes, to: users }"),
-    "routes[0].accessLog: expected true or false, got a text; write `true`, without quotes",
+    "routes[0].accessLog: expected true or false, got a text; write `true`",
   );
   check(
     "one of several numbers",
@@ -45,7 +45,11 @@ describe("a problem stands at its place and says what to do", () => {
   );
   check("unknown key", `${BASE}limits: { ‸bodyByte: 1 }`, "limits.bodyByte: unknown key; did you mean `bodyBytes`?");
   check("unknown key far from all", `${BASE}watchdog: { ‸zzzzzz: 1 }`, "watchdog.zzzzzz: unknown key; known keys: timeout, replaceAfter");
-  check("wrong unit", `${BASE}drainTimeout: ‸5`, "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5 without a unit");
+  check(
+    "wrong unit",
+    `${BASE}drainTimeout: ‸5`,
+    "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5 without a unit; write `5s` if seconds are meant",
+  );
   check(
     "wrong type",
     `${BASE}trustedProxies: ‸10.0.0.0/8`,
@@ -115,7 +119,11 @@ describe("upstreams", () => {
   );
   upstream("retry status", `${target}, retry: { on: [‸200] }`, ".retry.on[0]: expected at least 400");
   upstream("too many retries", `${target}, retry: { attempts: ‸11 }`, ".retry.attempts: expected at most 10");
-  upstream("passive health", `${target}, health: { passive: ‸true }`, ".health.passive: expected a map, or false");
+  upstream(
+    "passive health",
+    `${target}, health: { passive: ‸true }`,
+    ".health.passive: expected a map, or false; write `{}` for its defaults",
+  );
   upstream(
     "unknown key in passive health",
     `${target}, health: { passive: { ‸ejectfor: 1s } }`,
@@ -281,7 +289,7 @@ describe("admin", () => {
     "{ address: ‸0.0.0.0:9901 }",
     "admin.address: without a token the admin listener must stay on this machine; set admin.token, or use 127.0.0.1",
   );
-  admin("‸true", "admin: expected a map with address and token, or false");
+  admin("‸true", "admin: expected a map with address and token, or false; write `{}` for its defaults");
   it("is on loopback unless said otherwise", () =>
     expect(good([BASE]).config.admin).toMatchObject({ address: { address: "127.0.0.1:9901" }, token: null }));
 });
