@@ -2,21 +2,18 @@
 import { type AuthTree, namesOf, PUBLIC } from "../../data/policies/auth/config.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./check-references.ts";
-import { nodeAt } from "./located.ts";
 import { type PathPart, suggest } from "./problem.ts";
 import type { Draft } from "./sections.ts";
 
 export function checkAuth(draft: Draft, findings: Findings): void {
-  const { root, report, warn } = findings;
-  const section = nodeAt(root, ["auth"]);
-  // From the tree, so that a broken authenticator is not also missed where it is named.
-  const known = section?.kind === "map" ? [...section.entries.keys()] : [];
+  const { report, warn } = findings;
+  const known = findings.namesIn("auth");
   if (known.includes(PUBLIC))
     report(["auth", PUBLIC], `\`${PUBLIC}\` is the word for public routes`, "give the authenticator another name");
   const used = new Set<string>();
   for (const [index, route] of draft.routes.entries()) {
-    if (route === null) continue;
     const path: PathPart[] = ["routes", index];
+    if (findings.isLost([...path, "auth"])) continue;
     const auth = authOf(route);
     if (auth === undefined && known.length > 0)
       report(
@@ -28,7 +25,7 @@ export function checkAuth(draft: Draft, findings: Findings): void {
     for (const name of namesOf(auth.tree)) used.add(name);
     checkNames(auth.tree, [...path, "auth"], known, report);
   }
-  if (draft.routes.includes(null)) return; // a broken route might use it
+  if (draft.complete === null) return; // what could not be read might use it
   for (const name of known)
     if (!used.has(name)) warn(["auth", name], "no route uses this authenticator", "remove it, or name it under a route's `auth`");
 }

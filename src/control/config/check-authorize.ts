@@ -11,14 +11,17 @@ import type { Draft } from "./sections.ts";
 /** What can only be asked of a caller who is known. */
 const OF_THE_CALLER = ["scopes", "roles", "groups", "consumers", "tiers", "claims"] as const;
 
-export function checkAuthorize(draft: Draft, { report }: Findings): void {
-  const tiers = draft.sections.tiers?.map((tier) => tier.name);
+export function checkAuthorize(draft: Draft, findings: Findings): void {
+  const { report } = findings;
+  const tiers = draft.sections.tiers === undefined ? undefined : findings.namesIn("tiers");
   for (const [index, route] of draft.routes.entries()) {
-    const config = route?.policies.find((policy) => policy.name === "authorize")?.config as AuthorizeConfig | undefined; // parsed by authorizeSchema
-    if (route === null || config === undefined) continue;
+    const config = route.policies.find((policy) => policy.name === "authorize")?.config as AuthorizeConfig | undefined; // parsed by authorizeSchema
+    if (config === undefined) continue;
     const path: PathPart[] = ["routes", index, "authorize"];
-    for (const key of OF_THE_CALLER) if (config[key] !== undefined) checkCaller(route, [...path, key], report);
-    if (config.when !== undefined) checkCondition(route, config.when, [...path, "when"], report);
+    const authIsLost = findings.isLost(["routes", index, "auth"]);
+    for (const key of OF_THE_CALLER) if (config[key] !== undefined && !authIsLost) checkCaller(route, [...path, key], report);
+    if (config.when !== undefined && !authIsLost && !findings.isLost(["routes", index, "match", "path"]))
+      checkCondition(route, config.when, [...path, "when"], report);
     for (const [i, tier] of (config.tiers ?? []).entries())
       if (tiers?.includes(tier) === false) report([...path, "tiers", i], `there is no tier named ${tier}`, suggest(tier, tiers, "tiers"));
   }

@@ -2,7 +2,7 @@
 import type { ApiKeyConfig } from "../../data/policies/auth/api-key/config.ts";
 import type { Findings } from "./check-references.ts";
 import { positionAt } from "./located.ts";
-import { formatPath, formatPosition, type PathPart, suggest } from "./problem.ts";
+import { formatPosition, type PathPart, suggest } from "./problem.ts";
 import type { Config } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
@@ -11,7 +11,7 @@ type Consumer = Config["consumers"][number];
 export function checkConsumers(draft: Draft, findings: Findings): void {
   const consumers = draft.sections.consumers ?? [];
   const unique = new Uniqueness(findings);
-  const tiers = draft.sections.tiers === undefined ? null : new Set(draft.sections.tiers.map((tier) => tier.name));
+  const tiers = draft.sections.tiers === undefined ? null : new Set(findings.namesIn("tiers"));
   for (const [i, consumer] of consumers.entries()) {
     const at: readonly PathPart[] = ["consumers", i];
     unique.claim("id", consumer.id, [...at, "id"]);
@@ -45,20 +45,20 @@ class Uniqueness {
     const { root, report } = this.#findings;
     report(
       path,
-      `the ${what} is the same as ${formatPath(before)} at ${formatPosition(positionAt(root, before))}`,
+      `the ${what} is the same as ${this.#findings.format(before)} at ${formatPosition(positionAt(root, before))}`,
       "it must lead to one consumer: change or remove one of them",
     );
   }
 }
 
 /** A key that no authenticator can recognise is a mistake somewhere: in the key, or in the authenticator. */
-function checkPeppers(consumers: readonly Consumer[], auth: Config["auth"] | undefined, { report }: Findings): void {
+function checkPeppers(consumers: readonly Consumer[], auth: Config["auth"] | undefined, findings: Findings): void {
   const peppered = auth?.some(({ kind, config }) => kind === "apiKey" && (config as ApiKeyConfig).pepper !== null); // output of the kind's schema
-  if (auth === undefined || peppered === true) return;
+  if (auth === undefined || peppered === true || findings.isLost(["auth"])) return;
   for (const [i, { keys }] of consumers.entries()) {
     const k = keys.findIndex((key) => key.startsWith("hmac-"));
     if (k < 0) continue;
-    report(
+    findings.report(
       ["consumers", i, "keys", k],
       "no apiKey authenticator has a pepper to check this key with",
       "set `pepper` under auth.NAME.apiKey",

@@ -35,9 +35,9 @@ interface Leftover {
 }
 
 export function checkFallThrough(draft: Draft, findings: Findings): void {
+  if (draft.complete === null) return; // what could not be read might take what falls
   const all: Indexed[] = [];
   for (const [index, route] of draft.routes.entries()) {
-    if (route === null) return; // it might take what falls
     all.push({ index, route, match: route.match });
   }
   const conditional = all.filter(({ route, match }) => isProtected(route) && leftovers(match).length > 0);

@@ -14,7 +14,6 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
   if (identity === undefined) return;
   const names = new Set(identity.protectedNames);
   for (const [index, route] of draft.routes.entries()) {
-    if (route === null) continue;
     for (const path of writes(route))
       if (names.has(plainName(String(path.at(-1)))))
         report(

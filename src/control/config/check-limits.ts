@@ -5,7 +5,7 @@ import { compileTemplate } from "../../data/route/template.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./check-references.ts";
 import { nodeAt } from "./located.ts";
-import { formatPath, type PathPart } from "./problem.ts";
+import type { PathPart } from "./problem.ts";
 import type { RouteConfig } from "./schema-route.ts";
 import type { Draft } from "./sections.ts";
 
@@ -16,24 +16,24 @@ const sizesOf = ({ per, tier, rate, burst, quota, window, concurrency, mode, ipv
 export function checkLimits(draft: Draft, findings: Findings): void {
   const shared = new Map<string, { readonly sizes: string; readonly path: readonly PathPart[] }>();
   for (const [index, route] of draft.routes.entries()) {
-    const limits = route?.policies.find((policy) => policy.name === "rateLimit")?.config as readonly LimitConfig[] | undefined; // parsed by rateLimitSchema
-    if (route === null || limits === undefined) continue;
+    const limits = route.policies.find((policy) => policy.name === "rateLimit")?.config as readonly LimitConfig[] | undefined; // parsed by rateLimitSchema
+    if (limits === undefined) continue;
     const identities = limitIdentities(limits, route.name);
     for (const [i, limit] of limits.entries()) {
       const path = ["routes", index, "rateLimit", i];
-      checkCallers(route, limit, path, findings.report);
+      if (!findings.isLost(["routes", index, "auth"])) checkCallers(route, limit, path, findings.report);
       checkTiers(draft, limit, path, findings);
-      checkKeys(route, limit, path, findings.report);
+      if (!findings.isLost(["routes", index, "match", "path"])) checkKeys(route, limit, path, findings.report);
       if (limit.mode !== "local" && nodeAt(findings.root, ["redis"]) === undefined)
         findings.report([...path, "mode"], `\`mode: ${limit.mode}\` needs Redis`, "add `redis`, or use `mode: local`");
-      if (!isShared(limit)) continue;
+      if (!isShared(limit) || findings.isLost(path)) continue;
       const identity = identities[i] ?? "";
       const before = shared.get(identity);
       if (before === undefined) shared.set(identity, { sizes: sizesOf(limit), path });
       else if (before.sizes !== sizesOf(limit))
         findings.report(
           path,
-          `this limit shares its buckets with ${formatPath(before.path)}, but its size is another`,
+          `this limit shares its buckets with ${findings.format(before.path)}, but its size is another`,
           "make them equal, or give one of them another name",
         );
     }
@@ -48,11 +48,14 @@ function checkCallers(route: RouteConfig, limit: LimitConfig, path: readonly Pat
   report([...path, "per"], `nobody is known by name on the public route ${route.name}`, "give the route `auth`, or limit `per: ip`");
 }
 
-function checkTiers(draft: Draft, limit: LimitConfig, path: readonly PathPart[], { report, warn }: Findings): void {
+function checkTiers(draft: Draft, limit: LimitConfig, path: readonly PathPart[], findings: Findings): void {
+  const { report, warn } = findings;
   const { tiers } = draft.sections;
   if (!limit.tier || tiers === undefined) return;
-  if (tiers.length === 0) report([...path, "tier"], "there are no tiers", "add `tiers`, or give the limit a rate of its own");
-  else if (limit.rate === null && limit.quota === null && limit.concurrency === null)
+  const hasOwn = limit.rate !== null || limit.quota !== null || limit.concurrency !== null;
+  if (findings.namesIn("tiers").length === 0)
+    report([...path, "tier"], "there are no tiers", `add \`tiers\`, or ${hasOwn ? "remove" : "write a `rate` instead of"} \`tier: true\``);
+  else if (!hasOwn)
     warn(
       [...path, "tier"],
       "callers without a tier are not limited by this",

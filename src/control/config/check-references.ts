@@ -1,8 +1,9 @@
 // Owns the checks between sections that are not routes: names that must exist or be unique, addresses that exclude each other.
 import { BREAKER_UPSTREAMS_MAX } from "../../shared/breaker-layout.ts";
 import { isLoopback } from "./address.ts";
-import { type LocatedMap, nodeAt, positionAt } from "./located.ts";
+import { type LocatedMap, nodeAt, positionAt, writtenPath } from "./located.ts";
 import { type ConfigProblem, formatPath, type PathPart, suggest } from "./problem.ts";
+import { areRelated } from "./salvage.ts";
 import type { NamedUpstream } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
@@ -13,34 +14,70 @@ export type Report = (path: readonly PathPart[], message: string, remedy: string
 export class Findings {
   readonly problems: ConfigProblem[] = [];
   readonly warnings: ConfigProblem[] = [];
+  /** Without what could not be read. */
   readonly root: LocatedMap;
+  /** Whole. */
+  readonly written: LocatedMap;
   readonly report: Report;
   readonly warn: Report;
+  readonly #lost: readonly (readonly PathPart[])[];
 
-  constructor(root: LocatedMap) {
+  /** @param draft what was read of the tree, and what the tree lacks because it could not be read */
+  constructor(root: LocatedMap, { lost, written }: Pick<Draft, "lost" | "written">) {
     this.root = root;
+    this.written = written;
+    this.#lost = lost;
     const into =
       (list: ConfigProblem[]): Report =>
-      (path, message, remedy) =>
-        void list.push({ at: positionAt(root, path), path: formatPath(path), message, remedy });
+      (path, message, remedy) => {
+        if (!this.#follows(path)) list.push({ at: positionAt(root, path), path: this.format(path), message, remedy });
+      };
     this.report = into(this.problems);
     this.warn = into(this.warnings);
+  }
+
+  /** A path of the tree as its author wrote it. */
+  format(path: readonly PathPart[]): string {
+    return formatPath(writtenPath(this.root, path));
+  }
+
+  /** The names that a section defines, also those of what could not be read. */
+  namesIn(section: string): readonly string[] {
+    const node = nodeAt(this.written, [section]);
+    return node?.kind === "map" ? [...node.entries.keys()] : [];
+  }
+
+  /** The index of an item as its author counts. @param path that ends in it */
+  indexOf(path: readonly PathPart[]): PathPart {
+    return writtenPath(this.root, path).at(-1) ?? 0;
+  }
+
+  /** Whether anything at or below a path, or what holds it, could not be read: then nothing can be said of it. */
+  isLost(path: readonly PathPart[]): boolean {
+    if (this.#lost.length === 0) return false;
+    const written = writtenPath(this.root, path);
+    return this.#lost.some((lost) => areRelated(lost, written));
+  }
+
+  /** Whether what is said of a value may only follow from a key of it that could not be read. */
+  #follows(path: readonly PathPart[]): boolean {
+    if (this.#lost.length === 0) return false;
+    const written = writtenPath(this.root, path);
+    return this.#lost.some((lost) => areRelated(lost, written) && lost.length <= written.length + 1);
   }
 }
 
 export function checkReferences(draft: Draft, findings: Findings): void {
   checkAddresses(draft, findings);
-  for (const upstream of draft.upstreams) checkTargets(upstream, findings.report);
+  for (const upstream of draft.upstreams) checkTargets(upstream, findings);
   checkBreakers(draft, findings.report);
-  for (const name of unusedUpstreams(draft))
+  for (const name of draft.complete === null ? [] : unusedUpstreams(draft))
     findings.warn(["upstreams", name], "no route uses this upstream", "remove it, or send a route there");
 }
 
-/** Only when every route could be read: a broken one might use it. */
 function unusedUpstreams(draft: Draft): readonly string[] {
   const used = new Set<string | undefined>();
   for (const route of draft.routes) {
-    if (route === null) return [];
     for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
   }
   for (const { breaker } of draft.upstreams) if (breaker?.fallback?.kind === "upstream") used.add(breaker.fallback.name);
@@ -68,13 +105,14 @@ function checkBreakers({ upstreams, upstreamNames }: Draft, report: Report): voi
 /** A shorter admin token can be guessed. */
 const TOKEN_CHARS_MIN = 16;
 
-function checkAddresses(draft: Draft, { root, report, warn }: Findings): void {
+function checkAddresses(draft: Draft, findings: Findings): void {
+  const { root, report, warn } = findings;
   const seen = new Map<string, PathPart[]>();
   for (const [i, listener] of draft.listeners.entries()) {
     const path = ["listeners", i, "address"];
     const before = seen.get(listener.address);
     if (before !== undefined)
-      report(path, `the address ${listener.address} is taken by ${formatPath(before)}`, "give each listener its own");
+      report(path, `the address ${listener.address} is taken by ${findings.format(before)}`, "give each listener its own");
     else if (listener.port !== 0 || listener.unixPath !== null) seen.set(listener.address, path);
   }
   const { admin } = draft.sections;
@@ -82,7 +120,7 @@ function checkAddresses(draft: Draft, { root, report, warn }: Findings): void {
   const path = nodeAt(root, ["admin"]) === undefined ? ["admin"] : ["admin", "address"];
   const taken = seen.get(admin.address.address);
   if (taken !== undefined)
-    report(path, `the address ${admin.address.address} is taken by ${formatPath(taken)}`, "give the admin listener its own");
+    report(path, `the address ${admin.address.address} is taken by ${findings.format(taken)}`, "give the admin listener its own");
   if (admin.token === null && !isLoopback(admin.address)) {
     report(path, "without a token the admin listener must stay on this machine", "set admin.token, or use 127.0.0.1");
   }
@@ -90,14 +128,20 @@ function checkAddresses(draft: Draft, { root, report, warn }: Findings): void {
     warn(["admin", "token"], "the token is short enough to guess", `use at least ${TOKEN_CHARS_MIN} random characters`);
 }
 
-function checkTargets({ name, targets, tls }: NamedUpstream, report: Report): void {
+function checkTargets({ name, targets, tls }: NamedUpstream, findings: Findings): void {
+  const { report } = findings;
   const seen = new Map<string, number>();
   for (const [i, target] of targets.entries()) {
     const before = seen.get(target.url);
     if (before !== undefined)
-      report(["upstreams", name, "targets", i, "url"], `the same as targets[${before}]`, "list it once and use its weight");
+      report(
+        ["upstreams", name, "targets", i, "url"],
+        `the same as targets[${findings.indexOf(["upstreams", name, "targets", before])}]`,
+        "list it once and use its weight",
+      );
     else seen.set(target.url, i);
   }
+  if (findings.isLost(["upstreams", name, "targets"])) return;
   if (targets.every((target) => target.weight === 0))
     report(["upstreams", name, "targets"], "every target has weight 0", "give one of them a weight");
   if (tls !== undefined && !targets.some((target) => target.url.startsWith("https"))) {

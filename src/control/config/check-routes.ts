@@ -16,9 +16,9 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
   const good: IndexedRoute[] = [];
   for (const [index, route] of draft.routes.entries()) {
     checkUpstreamNames(root, ["routes", index], draft.upstreamNames, report);
-    if (route === null) continue;
-    good.push({ index, route });
     checkDestination(route, ["routes", index], findings);
+    if (findings.isLost(["routes", index, "match"])) continue;
+    good.push({ index, route });
     const pattern = parsePattern(route.match.path);
     const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
     for (const policy of route.policies) checkTemplates(root, policy, paramNames, ["routes", index], report);
@@ -31,7 +31,6 @@ interface IndexedRoute {
   readonly route: RouteConfig;
 }
 
-/** Names are compared in the tree, so that broken routes count too. */
 function checkNames(root: LocatedMap, report: Report): void {
   const routes = nodeAt(root, ["routes"]);
   const seen = new Map<string, number>();
@@ -44,7 +43,6 @@ function checkNames(root: LocatedMap, report: Report): void {
   }
 }
 
-/** Looks at the tree, so that broken routes count too. */
 function checkUpstreamNames(root: LocatedMap, path: readonly PathPart[], upstreams: readonly string[], report: Report): void {
   const weighted = nodeAt(root, [...path, "weighted"]);
   const parts = weighted?.kind === "list" ? weighted.items.map((_, i) => ["weighted", i, "upstream"]) : [];

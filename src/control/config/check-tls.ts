@@ -27,7 +27,11 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
       for (const [k, host] of certificate.hosts.entries()) {
         const before = names.get(host);
         if (before !== undefined)
-          findings.report([...path, "hosts", k], `${host} already belongs to certificates[${before}]`, "list each name once");
+          findings.report(
+            [...path, "hosts", k],
+            `${host} already belongs to certificates[${findings.indexOf([...path.slice(0, -1), before])}]`,
+            "list each name once",
+          );
         else names.set(host, j);
       }
     }
@@ -46,7 +50,8 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
 }
 
 /** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener serves every route. */
-function checkClientAuthorities(draft: Draft, files: ConfigFiles, { report, warn }: Findings): void {
+function checkClientAuthorities(draft: Draft, files: ConfigFiles, findings: Findings): void {
+  const { report, warn } = findings;
   for (const [i, { clientAuth }] of draft.listeners.entries()) {
     const path = ["listeners", i, "tls", "clientCa"];
     const pem = clientAuth === null ? null : pemFile(files, clientAuth.ca, path, report);
@@ -55,7 +60,7 @@ function checkClientAuthorities(draft: Draft, files: ConfigFiles, { report, warn
       warn(path, "the certificate is not that of an authority", "name the one that signs the clients' certificates");
   }
   const mtls = draft.sections.auth?.find(({ kind }) => kind === "mtls");
-  if (mtls === undefined || draft.sections.listeners === undefined) return;
+  if (mtls === undefined || findings.isLost(["listeners"])) return;
   if (draft.listeners.every(({ clientAuth }) => clientAuth === null))
     return report(["auth", mtls.name], "no listener asks clients for certificates", "add `tls.clientCa` to the listeners");
   for (const [i, { certificates, clientAuth }] of draft.listeners.entries()) {

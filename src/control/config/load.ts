@@ -89,7 +89,7 @@ export function parseConfig(options: {
   problems.push(...gathered.problems, ...resolved.problems, ...remote.problems);
   names.push(...gathered.names, ...remote.names);
   const { root, draft, problems: found } = readSections(remote.root, files);
-  const findings = new Findings(root);
+  const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
   checkAuth(draft, findings);

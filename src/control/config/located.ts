@@ -28,6 +28,8 @@ export interface LocatedList {
   readonly kind: "list";
   readonly at: Position;
   readonly items: readonly Located[];
+  /** Where the items stood before some were taken out; without it where they stand now. */
+  readonly written?: readonly number[];
 }
 
 /** The plain value, for a schema to read. Maps become objects without a prototype's surprises: `__proto__` is refused by the parser. */
@@ -103,6 +105,33 @@ export function overlay(base: Located, over: Located): Located {
     else entries.set(key, { keyAt: entry.keyAt, node: overlay(below.node, entry.node) });
   }
   return { kind: "map", at: over.at, entries };
+}
+
+/** Takes a key or an item away. What is not there is no mistake. */
+export function without(root: Located, [part, ...rest]: readonly PathPart[]): Located {
+  if (part === undefined || root.kind === "scalar") return root;
+  if (root.kind === "map") {
+    const entry = root.entries.get(String(part));
+    if (entry === undefined) return root;
+    const entries = new Map(root.entries);
+    if (rest.length === 0) entries.delete(String(part));
+    else entries.set(String(part), { ...entry, node: without(entry.node, rest) });
+    return { ...root, entries };
+  }
+  const index = Number(part);
+  const written = root.written ?? root.items.map((_, i) => i);
+  if (rest.length > 0) return { ...root, items: root.items.map((item, i) => (i === index ? without(item, rest) : item)) };
+  return { ...root, items: root.items.filter((_, i) => i !== index), written: written.filter((_, i) => i !== index) };
+}
+
+/** The path that a value had before items were taken out of lists. */
+export function writtenPath(root: Located, path: readonly PathPart[]): readonly PathPart[] {
+  let node: Located | undefined = root;
+  return path.map((part) => {
+    const list: Located | undefined = node;
+    node = node === undefined ? undefined : child(node, part);
+    return list?.kind === "list" && typeof part === "number" ? (list.written?.[part] ?? part) : part;
+  });
 }
 
 /** Replaces the nodes below a path that may hold `*` for any key or index. `change` returns the same node to leave it alone. */

@@ -6,19 +6,20 @@ import type { ConfigProblem, PathPart } from "./problem.ts";
 
 type Issue = z.core.$ZodIssue;
 
-export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[]; readonly issues: readonly Issue[] };
+/** @property node what was parsed at last; undefined for nothing */
+export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[]; readonly node: Located | undefined };
 
 /** Parses the value at `path`; an absent value is parsed as undefined, so that the schema can fill in its default. */
 export function parseAt<S extends z.ZodType>(schema: S, root: Located, path: readonly PathPart[]): Parsed<z.output<S>> {
   const node = nodeAt(root, path);
   const first = schema.safeParse(node === undefined ? undefined : toPlain(node), { error: issueMessage });
   if (first.success) return { value: first.data };
-  if (node === undefined) return { problems: problemsOf(first.error.issues, root, path), issues: first.error.issues };
+  if (node === undefined) return { problems: problemsOf(first.error.issues, root, path), node };
   const typed = withTypedEnv(node, first.error.issues);
   const second = typed === node ? first : schema.safeParse(toPlain(typed), { error: issueMessage });
   if (second.success) return { value: second.data };
   const issues = issuesOf(schema, typed, second.error.issues);
-  return { problems: problemsOf(issues, root, path, (place, value) => accepts(schema, typed, place, value)), issues };
+  return { problems: problemsOf(issues, root, path, (place, value) => accepts(schema, typed, place, value)), node: typed };
 }
 
 /** Whether a value would do at a place, whatever is wrong elsewhere. */

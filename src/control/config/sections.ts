@@ -5,22 +5,26 @@ import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan } from "../../plan/plan.ts";
 import type { ConfigFiles } from "./files.ts";
 import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
-import { type Located, type LocatedMap, overlay, positionAt } from "./located.ts";
+import { type Located, type LocatedMap, overlay, positionAt, replaceAt, without } from "./located.ts";
 import { parseAt } from "./parse.ts";
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { areRelated, salvage } from "./salvage.ts";
 import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
 import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
 
-/** What could be read, whatever else is wrong: what the cross-checks look at. */
+/** What could be read, whatever else is wrong: what the cross-checks look at. Every index is one in the tree that comes with it. */
 export interface Draft {
   readonly listeners: Config["listeners"];
   /** Names of all upstreams, also of broken ones. */
   readonly upstreamNames: readonly string[];
   readonly upstreams: readonly NamedUpstream[];
-  /** By index in the file; null where the route is broken. */
-  readonly routes: readonly (RouteConfig | null)[];
+  readonly routes: readonly RouteConfig[];
   readonly sections: Partial<Pick<Config, keyof typeof SECTIONS>>;
+  /** The whole tree, the defaults merged under the routes. */
+  readonly written: LocatedMap;
+  /** Paths in it of what had to be taken out so that the rest could be read. */
+  readonly lost: readonly (readonly PathPart[])[];
   /** null unless every part is right by the schema. */
   readonly complete: Omit<Config, "fileHashes" | "redisConsumers"> | null;
 }
@@ -37,30 +41,30 @@ export function sectionPresets(): Readonly<Record<string, unknown>> {
 /** Saves a cold start the schemas of the sections that a file does not have. */
 const PRESETS = typeof SECTION_PRESETS === "undefined" ? {} : SECTION_PRESETS;
 
-/** @returns the tree with the defaults merged under the routes, the draft, and what the schema found wrong. */
+/** @returns the tree with the defaults merged under the routes and without what is wrong, the draft, and what the schema found wrong. */
 export function readSections(
   tree: LocatedMap,
   files: ConfigFiles,
 ): { readonly root: LocatedMap; readonly draft: Draft; readonly problems: readonly ConfigProblem[] } {
-  const root = withDefaults(tree);
-  const unknown = unknownSections(root);
-  const problems: ConfigProblem[] = [...problemsOf(unknown, root, []), ...defaultsProblems(root)];
+  const whole = withDefaults(tree);
+  const reading = new Reading(whole, files);
+  const unknown = unknownSections(whole);
+  reading.problems.push(...problemsOf(unknown, whole, []), ...defaultsProblems(whole));
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
-    const preset = root.entries.has(key) ? undefined : PRESETS[key];
-    const parsed = preset === undefined ? parseAt(schema(), root, [key]) : { value: preset };
-    if ("value" in parsed) sections[key] = parsed.value;
-    else problems.push(...parsed.problems);
+    const preset = whole.entries.has(key) ? undefined : PRESETS[key];
+    const value = preset ?? reading.read(schema(), [key]);
+    if (value !== undefined) sections[key] = value;
   }
   const known = sections as Partial<Pick<Config, keyof typeof SECTIONS>>; // each value is its own schema's output
-  const { upstreams, upstreamNames } = readUpstreams(root, files, problems);
-  const routes = readRoutes(root, files, problems);
-  const good = routes.filter((parsed) => parsed !== null);
-  const whole = problems.length === 0 && good.length === routes.length;
-  const complete = whole ? { ...(known as Pick<Config, keyof typeof SECTIONS>), upstreams, routes: good } : null; // no problem: every section is there
-  const draft = { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, complete };
+  const { upstreams, upstreamNames } = readUpstreams(reading);
+  const routes = readRoutes(reading);
+  const { problems, lost } = reading;
+  // No problem: every section is there.
+  const complete = problems.length === 0 ? { ...(known as Pick<Config, keyof typeof SECTIONS>), upstreams, routes } : null;
+  const draft = { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, written: whole, lost, complete };
   const meant = new Set(unknown.flatMap(meantKeys));
-  return { root, draft, problems: problems.filter(({ message, path }) => message !== IS_REQUIRED || !meant.has(path)) };
+  return { root: reading.rest, draft, problems: problems.filter(({ message, path }) => message !== IS_REQUIRED || !meant.has(path)) };
 }
 
 /** Lays every route over `defaults`. */
@@ -96,25 +100,17 @@ function defaultsProblems(root: LocatedMap): ConfigProblem[] {
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
-function readUpstreams(
-  root: LocatedMap,
-  files: ConfigFiles,
-  problems: ConfigProblem[],
-): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
-  const node = root.entries.get("upstreams")?.node;
+function readUpstreams(reading: Reading): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
+  const node = reading.root.entries.get("upstreams")?.node;
   if (node?.kind !== "map") {
-    const parsed = parseAt(allUpstreams(), root, ["upstreams"]);
-    if (!("value" in parsed)) problems.push(...parsed.problems);
+    reading.read(allUpstreams(), ["upstreams"]);
     return { upstreams: [], upstreamNames: [] };
   }
-  const names = parseNames(node, problems);
-  const upstreams: NamedUpstream[] = [];
-  for (const name of names) {
-    const parsed = parseAt(upstream(), root, ["upstreams", name]);
-    if ("value" in parsed)
-      upstreams.push({ ...resolveFallback(parsed.value, ["upstreams", name, "breaker", "fallback"], { root, files, problems }), name });
-    else problems.push(...parsed.problems);
-  }
+  const names = parseNames(node, reading.problems);
+  const upstreams = names.flatMap((name) => {
+    const parsed = reading.read(upstream(), ["upstreams", name]);
+    return parsed === undefined ? [] : [{ ...resolveFallback(parsed, ["upstreams", name, "breaker", "fallback"], reading), name }];
+  });
   return { upstreams, upstreamNames: names };
 }
 
@@ -132,26 +128,60 @@ function parseNames(node: LocatedMap, problems: ConfigProblem[]): string[] {
   });
 }
 
-function readRoutes(root: LocatedMap, files: ConfigFiles, problems: ConfigProblem[]): (RouteConfig | null)[] {
-  const node = root.entries.get("routes")?.node;
+function readRoutes(reading: Reading): RouteConfig[] {
+  const node = reading.root.entries.get("routes")?.node;
   const list: readonly Located[] = node?.kind === "list" ? node.items : [];
-  if (list.length === 0) {
-    const parsed = parseAt(allRoutes(), root, ["routes"]);
-    if (!("value" in parsed)) problems.push(...parsed.problems);
+  if (list.length === 0) reading.read(allRoutes(), ["routes"]);
+  const routes: RouteConfig[] = [];
+  for (const i of list.keys()) {
+    const parsed = reading.read(route(), ["routes", i], { name: `unnamed-${i}` });
+    if (parsed !== undefined) routes.push(resolvePolicies(routeOf(parsed), ["routes", i], reading));
   }
-  return list.map((_, i) => {
-    const parsed = parseAt(route(), root, ["routes", i]);
-    if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), ["routes", i], { root, files, problems });
-    problems.push(...parsed.problems);
-    return null;
-  });
+  reading.dropLost(["routes"]);
+  return routes;
 }
 
-/** What reading a named file needs, and where it complains. */
-interface Reading {
+/** One reading of a tree: collects what is wrong, and what is left when that is taken out. */
+class Reading {
   readonly root: LocatedMap;
   readonly files: ConfigFiles;
-  readonly problems: ConfigProblem[];
+  readonly problems: ConfigProblem[] = [];
+  readonly lost: (readonly PathPart[])[] = [];
+  /** The tree without what is wrong. */
+  rest: LocatedMap;
+  /** Paths of items of which nothing is left. */
+  readonly #gone: (readonly PathPart[])[] = [];
+
+  constructor(root: LocatedMap, files: ConfigFiles) {
+    this.root = root;
+    this.files = files;
+    this.rest = root;
+  }
+
+  /** @param fill stands for keys without which nothing could be read. @returns what could be read of the value at a path; undefined for nothing */
+  read<S extends z.ZodType>(schema: S, path: readonly PathPart[], fill?: Readonly<Record<string, string>>): z.output<S> | undefined {
+    const parsed = parseAt(schema, this.root, path);
+    if ("value" in parsed) return parsed.value;
+    this.problems.push(...parsed.problems);
+    const salvaged = parsed.node === undefined ? null : salvage(schema, parsed.node, fill);
+    if (salvaged === null) {
+      this.lost.push(path);
+      this.#gone.push(path);
+      return undefined;
+    }
+    for (const below of salvaged.lost) this.lost.push([...path, ...below]);
+    const rest = replaceAt(this.rest, path.map(String), () => salvaged.node);
+    if (rest.kind === "map") this.rest = rest;
+    return salvaged.value;
+  }
+
+  /** Takes the items of a list of which nothing is left out of the tree. */
+  dropLost(list: readonly PathPart[]): void {
+    for (const path of this.#gone.filter((path) => path.length > list.length && areRelated(path, list)).reverse()) {
+      const rest = without(this.rest, path);
+      if (rest.kind === "map") this.rest = rest;
+    }
+  }
 }
 
 /** Lets a breaker's fixed answer read the file it names. */
@@ -163,10 +193,8 @@ function resolveFallback(upstream: UpstreamConfig, path: readonly PathPart[], re
 }
 
 /** Lets policies read the files they name. */
-function resolvePolicies(parsed: RouteConfig, path: readonly PathPart[], reading: Reading): RouteConfig | null {
-  const before = reading.problems.length;
-  const policies = parsed.policies.map((policy) => resolvePolicy(policy, path, reading));
-  return reading.problems.length > before ? null : { ...parsed, policies };
+function resolvePolicies(parsed: RouteConfig, path: readonly PathPart[], reading: Reading): RouteConfig {
+  return { ...parsed, policies: parsed.policies.map((policy) => resolvePolicy(policy, path, reading)) };
 }
 
 /** @param path where the policy's key stands */

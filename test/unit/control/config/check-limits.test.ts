@@ -31,7 +31,7 @@ describe("what a limit names", () => {
   check(
     "tiers must exist",
     withAuth("{ per: consumer, tier: ‸true, rate: 1/s }"),
-    "routes[0].rateLimit[0].tier: there are no tiers; add `tiers`, or give the limit a rate of its own",
+    "routes[0].rateLimit[0].tier: there are no tiers; add `tiers`, or remove `tier: true`",
   );
   it("callers without a tier are warned about", () => {
     const { warnings } = good([withAuth("{ per: consumer, tier: true }", "tiers: { gold: { rate: 9/s } }\n")]);

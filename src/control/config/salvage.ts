@@ -1,0 +1,83 @@
+// Owns reading what is right of a value that is wrong in parts, so that what else is wrong with it is told in the same run. What comes out is never used
+// to serve: a configuration with any mistake is refused whole.
+import type { z } from "zod";
+import { issueMessage, nearestBranch } from "./issues.ts";
+import { type Located, type LocatedMap, nodeAt, toPlain, without, writtenPath } from "./located.ts";
+import type { PathPart } from "./problem.ts";
+
+type Issue = z.core.$ZodIssue;
+
+/** Each round takes out what the schema then refuses; what is left after so many is given up. */
+const ROUNDS_MAX = 16;
+
+/** @property node what could be read. @property lost what was taken out, from the value on, as written */
+export interface Salvaged<T> {
+  readonly value: T;
+  readonly node: Located;
+  readonly lost: readonly (readonly PathPart[])[];
+}
+
+/**
+ * Takes out what is wrong until the rest can be read.
+ * @param fill values for keys that may not be absent
+ * @returns null when nothing is left
+ */
+export function salvage<S extends z.ZodType>(
+  schema: S,
+  start: Located,
+  fill: Readonly<Record<string, string>> = {},
+): Salvaged<z.output<S>> | null {
+  let node = start;
+  const lost: (readonly PathPart[])[] = [];
+  for (let round = 0; round < ROUNDS_MAX; round++) {
+    const parsed = schema.safeParse(toPlain(node), { error: issueMessage });
+    if (parsed.success) return { value: parsed.data, node, lost };
+    const cuts = parsed.error.issues.flatMap((issue) => cutsOf(issue, node)).sort(fromTheEnd);
+    for (const cut of cuts) {
+      const [key] = cut;
+      const value = cut.length === 1 && typeof key === "string" ? fill[key] : undefined;
+      if (value !== undefined && node.kind === "map") {
+        node = withEntry(node, String(key), value);
+        continue;
+      }
+      lost.push(writtenPath(node, cut));
+      if (cut.length === 0 || nodeAt(node, cut) === undefined) return null;
+      node = without(node, cut);
+    }
+  }
+  return null;
+}
+
+function withEntry(map: LocatedMap, key: string, value: string): LocatedMap {
+  const at = map.entries.get(key)?.node.at ?? map.at;
+  return { ...map, entries: new Map(map.entries).set(key, { keyAt: at, node: { kind: "scalar", at, value, fromEnv: false } }) };
+}
+
+/** Paths to take out because of an issue. */
+function cutsOf(issue: Issue, node: Located, base: readonly PathPart[] = []): readonly (readonly PathPart[])[] {
+  const path = [...base, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
+  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => [...path, key]);
+  if (issue.code === "invalid_union") {
+    const best = nearestBranch(issue.errors);
+    if (best !== undefined) return best.flatMap((inner) => cutsOf(inner, node, path));
+  }
+  // What is missing can't be taken out: what it is missing from can, unless it is filled in.
+  return [nodeAt(node, path) === undefined && path.length > 1 ? path.slice(0, -1) : path];
+}
+
+/** Later items first, so that none moves before its turn; what is deeper before what holds it. */
+function fromTheEnd(a: readonly PathPart[], b: readonly PathPart[]): number {
+  for (const [i, part] of a.entries()) {
+    const other = b[i];
+    if (other === undefined) return -1;
+    if (part === other) continue;
+    return typeof part === "number" && typeof other === "number" ? other - part : String(part) < String(other) ? -1 : 1;
+  }
+  return a.length < b.length ? 1 : 0;
+}
+
+/** Whether one path leads to the other, or they are the same. */
+export const areRelated = (a: readonly PathPart[], b: readonly PathPart[]): boolean => {
+  const length = Math.min(a.length, b.length);
+  return a.slice(0, length).every((part, i) => part === b[i]);
+};
