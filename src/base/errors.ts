@@ -200,7 +200,7 @@ export const ERRORS = {
     "The upstream did not accept the connection in time",
     "Check the service, or raise timeouts.connect.",
   ),
-  response_timeout: row(504, "upstream", false, "The upstream did not answer in time", "Check the service, or raise timeouts.response."),
+  response_timeout: row(504, "upstream", false, "The upstream did not answer in time", "Check the service, or raise timeouts.attempt."),
   total_timeout: row(504, "upstream", false, "The request ran out of time", "Check the service, or raise timeouts.total."),
   upstream_reset: row(
     502,

@@ -149,11 +149,11 @@ export interface PoolPlan {
 
 export interface TimeoutsPlan {
   readonly connectMs: number;
-  /** From request sent to response head. */
-  readonly responseMs: number;
+  /** Of one attempt, from request sent to response head. */
+  readonly attemptMs: number;
   /** Between two chunks of the response body. */
   readonly idleMs: number;
-  /** Whole exchange, retries included; 0 for none (streams, WebSocket). */
+  /** Until the response head, retries and waiting included; 0 for none. */
   readonly totalMs: number;
 }
 

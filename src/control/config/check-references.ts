@@ -69,7 +69,10 @@ export class Findings {
 
 export function checkReferences(draft: Draft, findings: Findings): void {
   checkAddresses(draft, findings);
-  for (const upstream of draft.upstreams) checkTargets(upstream, findings);
+  for (const upstream of draft.upstreams) {
+    checkTargets(upstream, findings);
+    checkHashing(upstream, findings.report);
+  }
   checkBreakers(draft, findings.report);
   for (const name of draft.complete === null ? [] : unusedUpstreams(draft))
     findings.warn(["upstreams", name], "no route uses this upstream", "remove it, or send a route there");
@@ -126,6 +129,11 @@ function checkAddresses(draft: Draft, findings: Findings): void {
   }
   if (admin.token !== null && admin.token.length < TOKEN_CHARS_MIN)
     warn(["admin", "token"], "the token is short enough to guess", `use at least ${TOKEN_CHARS_MIN} random characters`);
+}
+
+function checkHashing({ name, balance, hashOn }: NamedUpstream, report: Report): void {
+  if ((balance === "hash") !== (hashOn !== undefined))
+    report(["upstreams", name, "hashOn"], "`balance: hash` and `hashOn` go together", "");
 }
 
 function checkTargets({ name, targets, tls }: NamedUpstream, findings: Findings): void {

@@ -1,7 +1,7 @@
 // Owns the checks of routes against each other and against what they name: unique names, existing upstreams, patterns, templates, ties.
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import { findTies } from "../../data/route/order.ts";
-import { parsePattern } from "../../data/route/pattern.ts";
+import { meantPattern, parsePattern } from "../../data/route/pattern.ts";
 import { compileTemplate } from "../../data/route/template.ts";
 import type { PolicyPlan } from "../../plan/plan.ts";
 import type { Findings, Report } from "./check-references.ts";
@@ -21,7 +21,14 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     good.push({ index, route });
     const pattern = parsePattern(route.match.path);
     const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
-    for (const policy of route.policies) checkTemplates(root, policy, paramNames, ["routes", index], report);
+    const meant = meantPattern(route.match.path);
+    if (meant !== null)
+      findings.warn(
+        ["routes", index, "match", "path"],
+        "this path has no parameters: it matches as it is written",
+        `did you mean \`${meant}\`?`,
+      );
+    for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
   }
   checkTies(root, good, report);
 }
@@ -79,18 +86,21 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
 /** Whether a policy makes an upstream unnecessary. */
 const answers = (policy: PolicyPlan): boolean => POLICY_SCHEMAS.find(({ key }) => key === policy.name)?.answers(policy.config) ?? false;
 
-function checkTemplates(
-  root: LocatedMap,
-  policy: PolicyPlan,
-  paramNames: readonly string[],
-  path: readonly PathPart[],
-  report: Report,
-): void {
+function checkTemplates(policy: PolicyPlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
   const schema = POLICY_SCHEMAS.find(({ key }) => key === policy.name);
   for (const use of schema?.templates(policy.config) ?? []) {
     const template = compileTemplate(use.text, paramNames);
-    if ("error" in template) report(asWritten(root, [...path, policy.name, ...use.path]), template.error, "");
+    const place = asWritten(findings.root, [...path, policy.name, ...use.path]);
+    if ("error" in template) findings.report(place, template.error, "");
+    else if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
   }
+}
+
+/** `:id` in a path is text, also where the route has a parameter of that name. */
+function warnOfLiteral(text: string, paramNames: readonly string[], place: readonly PathPart[], { warn }: Findings): void {
+  const meant = meantPattern(text);
+  const name = paramNames.find((name) => meant?.includes(`{${name}}`) === true && !text.includes(`{${name}}`));
+  if (name !== undefined) warn(place, `the parameter ${name} is not used: this stands as it is written`, `did you mean \`${meant}\`?`);
 }
 
 /** The path in the case the user wrote it: header names are lowercased by the schema. */

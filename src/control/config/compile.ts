@@ -7,6 +7,7 @@ import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
 import { authOf } from "./auth-of.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
 import type { RouteConfig } from "./schema-route.ts";
+import { routeTimeoutsFor, upstreamsOf } from "./timeouts.ts";
 
 /** What the primary adds. */
 export interface CompileContext {
@@ -23,7 +24,10 @@ export interface CompileContext {
 const HASH_LOAD_FACTOR = 1.25;
 
 export function compilePlan(config: Config, context: CompileContext): Plan {
-  const indexes = new Map(config.upstreams.map((upstream, i) => [upstream.name, i]));
+  const names: Names = {
+    indexes: new Map(config.upstreams.map((upstream, i) => [upstream.name, i])),
+    upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, upstream])),
+  };
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
@@ -38,7 +42,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     identity: config.identity,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
-      return route === undefined ? [] : compileRoute(route, indexes, config, context);
+      return route === undefined ? [] : compileRoute(route, names, { config, context });
     }),
     drainTimeoutMs: config.drainTimeout,
   };
@@ -77,7 +81,7 @@ function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][num
 }
 
 function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
-  const { targets, hashOn, slowStart, protocol: _reserved, tls, breaker, ...rest } = upstream;
+  const { targets, hashOn, slowStart, protocol: _reserved, writtenTimeouts: _read, tls, breaker, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
@@ -94,7 +98,17 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
   };
 }
 
-function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
+/** What upstreams' names stand for. */
+interface Names {
+  readonly indexes: ReadonlyMap<string, number>;
+  readonly upstreams: ReadonlyMap<string, NamedUpstream>;
+}
+
+function compileRoute(
+  route: RouteConfig,
+  { indexes, upstreams }: Names,
+  { config, context }: { readonly config: Config; readonly context: CompileContext },
+): RoutePlan {
   const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, policies } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
   const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
@@ -106,7 +120,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     match,
     to: parts.length === 0 ? null : parts,
     mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
-    timeouts: timeouts ?? null,
+    timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,

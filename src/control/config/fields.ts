@@ -2,14 +2,34 @@
 import * as z from "zod";
 import { parseAuthority } from "../../base/http.ts";
 import { ipFamily, parseCidr } from "../../base/ip.ts";
-import { duration, once } from "../../base/schema.ts";
+import { duration, once, size } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import { TRUST_UNIX } from "../../data/forwarded.ts";
-import { parsePattern } from "../../data/route/pattern.ts";
+import { meantPattern, parsePattern } from "../../data/route/pattern.ts";
 import { parseListenAddress, parseTargetUrl, UNIX_PATH_BYTES_MAX } from "./address.ts";
 
 /** A whole number in a range. */
 export const count = (min: number, max: number) => z.int().min(min).max(max);
+
+const BYTES_MAX = 2 ** 40;
+
+/** A size within bounds. Output bytes. */
+export const bytes = (min: number) =>
+  size().refine((n) => n >= min && n <= BYTES_MAX, `expected at least ${min} bytes and at most 1024GiB`);
+
+/** The largest body of a request. */
+export const bodyBytes = once(() =>
+  size().superRefine((n, ctx) => {
+    const [message, remedy] =
+      n === 0
+        ? [
+            "0 would refuse every request with a body",
+            "for a route without bodies write `match: { methods: [GET] }`; for no bound of your own leave it out",
+          ]
+        : [n > BYTES_MAX ? "expected at most 1024GiB" : "", ""];
+    if (message !== "") ctx.addIssue({ code: "custom", message, params: { remedy } });
+  }),
+);
 
 /** Node's timers fire at once beyond this, ms: some 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
@@ -130,7 +150,10 @@ export const pathPattern = once(() =>
     .string()
     .superRefine((text, ctx) => {
       const pattern = parsePattern(text);
-      if ("error" in pattern) ctx.addIssue({ code: "custom", message: pattern.error });
+      if (!("error" in pattern)) return;
+      const meant = meantPattern(text);
+      const helps = meant !== null && !("error" in parsePattern(meant));
+      ctx.addIssue({ code: "custom", message: pattern.error, params: { remedy: helps ? `did you mean \`${meant}\`?` : "" } });
     })
     .meta({ pattern: /^\//.source }),
 );

@@ -1,5 +1,6 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+import { withPresentNames } from "./aliases.ts";
 import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
@@ -22,6 +23,7 @@ import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts"
 import type { Config } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
 import { readSections } from "./sections.ts";
+import { checkTimeouts } from "./timeouts.ts";
 
 /**
  * @property files everything the configuration was made of: what to watch for a reload (also when it failed)
@@ -78,7 +80,9 @@ export function parseConfig(options: {
   const names = texts.map((text) => text.file);
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
-  const roots = read.flatMap((result) => result.root ?? []);
+  const named = read.flatMap((result) => (result.root === null ? [] : withPresentNames(result.root)));
+  for (const each of named) problems.push(...each.problems);
+  const roots = named.map((each) => each.root);
   const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
   const [first] = roots;
   if (first === undefined || roots.length < texts.length) return refuse();
@@ -92,6 +96,7 @@ export function parseConfig(options: {
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkTimeouts(draft, findings);
   checkAuth(draft, findings);
   checkLimits(draft, findings);
   checkAuthorize(draft, findings);

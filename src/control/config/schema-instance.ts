@@ -2,17 +2,14 @@
 import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
 import { withRules } from "../../base/rules.ts";
-import { once, size } from "../../base/schema.ts";
+import { once } from "../../base/schema.ts";
 import type { LimitsPlan } from "../../plan/plan.ts";
 import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
-import { count, filePath, listenAddress, period } from "./fields.ts";
+import { bodyBytes, bytes, count, filePath, listenAddress, period } from "./fields.ts";
 
 /** uWebSockets.js keeps no longer timeouts. */
 const ENGINE_TIMEOUT_MS_MAX = 960_000;
-
-const MAX_BYTES = 2 ** 40;
-const bytes = (min: number) => size().refine((n) => n >= min && n <= MAX_BYTES, `expected at least ${min} bytes and at most 1024GiB`);
 
 const isMap = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input);
 
@@ -120,7 +117,7 @@ export const limits = once(() =>
         .prefault(100)
         .meta({ description: "Most request headers; beyond it 431. The uws engine itself stops at 98." }),
       uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414. A change needs a restart." }),
-      bodyBytes: bytes(0).prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
+      bodyBytes: bodyBytes().prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
       headerTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
         .prefault("10s")
         .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),

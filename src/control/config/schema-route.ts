@@ -1,11 +1,11 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
-import { headerName, name, once, size, whenWritten } from "../../base/schema.ts";
+import { headerName, name, once, whenWritten } from "../../base/schema.ts";
 import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan, ValueMatch } from "../../plan/plan.ts";
-import { hostPattern, method, pathPattern } from "./fields.ts";
+import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { routeTimeouts, weight } from "./schema-upstream.ts";
 
 const HOSTS_MAX = 1000;
@@ -64,7 +64,8 @@ const match = once(() =>
       path: pathPattern()
         .prefault("/**")
         .meta({
-          description: "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest.",
+          description:
+            "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest, also none: `/static/**` matches `/static` too.",
           examples: ["/users/{id}", "/static/**"],
         }),
       methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
@@ -91,7 +92,7 @@ const ACCESS_LOG = "Write a line to the access log for each request.";
 const WEB_SOCKET = "Allow upgrades to WebSocket.";
 
 const routeLimits = once(() =>
-  z.strictObject({ bodyBytes: size().optional().meta({ description: "Largest request body of this route." }) }),
+  z.strictObject({ bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }) }),
 );
 
 const settings = once(() => ({
@@ -121,7 +122,9 @@ const mirror = once(() =>
 
 const ownKeys = once(() => ({
   name: name().meta({ description: "Unique; stands in logs and metrics." }),
-  match: match().meta({ description: "Which requests it is for. Order in the file never matters: the more specific route wins." }),
+  match: match().prefault({}).meta({
+    description: "Which requests it is for; left out: all. Order in the file never matters: the more specific route wins.",
+  }),
   to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
   weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
   mirror: whenWritten(mirror).meta({

@@ -5,6 +5,7 @@ import { fraction, headerName, once, size, whenWritten } from "../../base/schema
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
 import { breaker } from "./schema-breaker.ts";
+import { upstreamTimeouts } from "./timeouts.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
@@ -79,43 +80,46 @@ const pool = once(() =>
     .meta({ description: "Connections to the targets." }),
 );
 
-const TIMEOUT_DOCS = {
-  connect: "To establish a connection, TLS included.",
-  response: "From the request being sent to the response head.",
-  idle: "Between two pieces of the response body.",
-  total:
-    "From the request's last byte to the head of the response, retries included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none.",
-} as const;
+/** What somebody wrote, ms: the rest follows from it, see timeouts.ts. */
+export interface WrittenTimeouts {
+  readonly connectMs?: number;
+  readonly attemptMs?: number;
+  readonly idleMs?: number;
+  readonly totalMs?: number;
+}
 
-const timeouts = once(() =>
-  z
+/** @param presets whether the reference is to name the defaults: a route's follow from its upstream */
+const writtenTimeouts = (presets: boolean) => {
+  const key = (min: number, preset: string, description: string) =>
+    period({ min })
+      .optional()
+      .meta({ description, ...(presets && preset !== "" ? { default: preset } : {}) });
+  return z
     .strictObject({
-      connect: period().prefault("1s").meta({ description: TIMEOUT_DOCS.connect }),
-      response: period().prefault("5s").meta({ description: TIMEOUT_DOCS.response }),
-      idle: period().prefault("30s").meta({ description: TIMEOUT_DOCS.idle }),
-      total: period({ min: 0 }).prefault("15s").meta({ description: TIMEOUT_DOCS.total }),
+      connect: key(1, "1s", "To establish a connection, TLS included."),
+      attempt: key(1, "5s", "Of each attempt: from the request being sent to the head of its response. Connecting is not included."),
+      response: key(1, "", "Former name of `attempt`.").meta({ description: "Former name of `attempt`.", deprecated: true }),
+      idle: key(1, "30s", "Between two pieces of the response body, or of a WebSocket's handshake."),
+      total: key(
+        0,
+        "",
+        "From the request's last byte to the head of the response, retries, connecting and waiting included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none. By default `15s`, and never less than the attempts that `attempt`, `connect` and `retry.attempts` allow for.",
+      ),
     })
-    .transform((v) => ({ connectMs: v.connect, responseMs: v.response, idleMs: v.idle, totalMs: v.total }))
-    .prefault({})
-    .meta({ description: "How long to wait for the upstream." }),
-);
+    .transform(
+      ({ connect, attempt, response = attempt, idle, total }): WrittenTimeouts => ({
+        ...(connect === undefined ? {} : { connectMs: connect }),
+        ...(response === undefined ? {} : { attemptMs: response }),
+        ...(idle === undefined ? {} : { idleMs: idle }),
+        ...(total === undefined ? {} : { totalMs: total }),
+      }),
+    );
+};
+
+const timeouts = once(() => writtenTimeouts(true).prefault({}).meta({ description: "How long to wait for the upstream." }));
 
 /** A route's overrides: only what is written. */
-export const routeTimeouts = once(() =>
-  z
-    .strictObject({
-      connect: period().optional().meta({ description: TIMEOUT_DOCS.connect }),
-      response: period().optional().meta({ description: TIMEOUT_DOCS.response }),
-      idle: period().optional().meta({ description: TIMEOUT_DOCS.idle }),
-      total: period({ min: 0 }).optional().meta({ description: TIMEOUT_DOCS.total }),
-    })
-    .transform((v) => ({
-      ...(v.connect === undefined ? {} : { connectMs: v.connect }),
-      ...(v.response === undefined ? {} : { responseMs: v.response }),
-      ...(v.idle === undefined ? {} : { idleMs: v.idle }),
-      ...(v.total === undefined ? {} : { totalMs: v.total }),
-    })),
-);
+export const routeTimeouts = once(() => writtenTimeouts(false));
 
 const retryCondition = once(() =>
   z
@@ -272,10 +276,7 @@ export const upstream = once(() =>
         .prefault("x-request-deadline-ms")
         .meta({ description: "Header that tells the service how many milliseconds are left; `false` for none." }),
     })
-    .refine((v) => (v.balance === "hash") === (v.hashOn !== undefined), {
-      message: "`balance: hash` and `hashOn` go together",
-      path: ["hashOn"],
-    }),
+    .transform(({ timeouts, ...rest }) => ({ ...rest, writtenTimeouts: timeouts, timeouts: upstreamTimeouts(timeouts, rest.retry) })),
 );
 
 export type UpstreamConfig = z.output<ReturnType<typeof upstream>>;

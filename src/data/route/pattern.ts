@@ -84,6 +84,22 @@ function parseSegment(part: string, last: boolean): Segment | { readonly error: 
   return { kind: "literal", text: normal, key: segmentKey(normal) };
 }
 
+/** A segment that is a parameter in other programs: `:id`, `:id?`, `<id>`, `<int:id>`, `[id]`, `$id`, `{id:[0-9]+}`. */
+const FOREIGN_PARAM =
+  /^(?::([A-Za-z_][A-Za-z0-9_-]*)\??|<(?:\w+:)?([A-Za-z_][A-Za-z0-9_-]*)>|\[([A-Za-z_][A-Za-z0-9_-]*)\]|\$([A-Za-z_][A-Za-z0-9_-]*)|\{([A-Za-z_][A-Za-z0-9_-]*):.*\})$/;
+
+/** @returns the pattern with the parameters that other programs write so (`/users/:id`) as ours (`/users/{id}`); null when it has none. For messages only. */
+export function meantPattern(text: string): string | null {
+  const meant = text
+    .split("/")
+    .map((part) => {
+      const name = FOREIGN_PARAM.exec(part)?.slice(1).find(Boolean);
+      return name === undefined ? part : `{${name}}`;
+    })
+    .join("/");
+  return meant === text ? null : meant;
+}
+
 /** Lets operators write `/café`: clients send it as UTF-8, percent-encoded. */
 function encodeNonAscii(text: string): string {
   if (/^[\x00-\x7f]*$/.test(text)) return text;

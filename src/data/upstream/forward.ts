@@ -85,7 +85,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     this.call = endpoint.pool.dispatch({ method, path, headers, body, contentLength: x.contentLength }, this);
     if (x.attempts === 1 && this.route.mirror !== null) mirror(x, this.route, body);
     // Until it is on the wire it waits for a connection; wireSent() re-arms.
-    if (!this.sent) this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
+    if (!this.sent) this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.attemptMs);
   }
 
   protected override settle(outcome: Outcome, code: ErrorCode | null): void {
@@ -138,7 +138,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   private waitForResponse(): void {
     // While the body is on its way, it is the client that is waited for, unless the upstream does not take it.
     const waitsForUpstream = this.body.done || this.body.stalledByUpstream;
-    this.wait(WAIT_RESPONSE, waitsForUpstream ? this.timeouts.responseMs : this.x.runtime.limits.bodyTimeoutMs);
+    this.wait(WAIT_RESPONSE, waitsForUpstream ? this.timeouts.attemptMs : this.x.runtime.limits.bodyTimeoutMs);
   }
 
   wireHead(status: number, copied: ResponseHeaders): void {

@@ -56,8 +56,8 @@ class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
     const { services } = x.runtime;
     this.endpoint = endpoint;
     services.mirrored++;
-    const { connectMs, responseMs, totalMs } = upstream.plan.timeouts;
-    services.wheel.arm(this, totalMs > 0 ? totalMs : connectMs + responseMs);
+    const { connectMs, attemptMs, totalMs } = upstream.plan.timeouts;
+    services.wheel.arm(this, totalMs > 0 ? totalMs : connectMs + attemptMs);
     const request: UpstreamRequest = { method: x.method, path: x.upstreamPath, headers: upstreamHeaders(x, upstream, endpoint, totalMs) };
     for (const policy of route.onUpstreamRequest ?? []) policy.onUpstreamRequest?.(x, request);
     const { method, path, headers } = request;

@@ -75,7 +75,7 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
     const headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, x.tunnelsFrames)];
     x.status = 0;
     x.upstreamConnectMs = x.upstreamFirstByteMs = -1;
-    this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.responseMs);
+    this.wait(WAIT_RESPONSE, this.timeouts.connectMs + this.timeouts.attemptMs);
     this.dial = new WebSocketDial(this);
     this.dial.start(connectorOf(endpoint, upstream), request.path, headers);
   }
@@ -111,7 +111,7 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
 
   dialSent(): void {
     this.x.upstreamConnectMs = performance.now() - this.attemptStartedMs;
-    this.wait(WAIT_RESPONSE, this.timeouts.responseMs);
+    this.wait(WAIT_RESPONSE, this.timeouts.attemptMs);
   }
 
   dialProgress(): void {

@@ -34,7 +34,7 @@ function rewriter(config: RewriteConfig, paramNames: readonly string[]): (x: Exc
     }
     case "prefix": {
       const { strip, add } = config;
-      return (x) => add + stripped(x.path, strip);
+      return (x) => add + stripped(x.path, strip) || "/";
     }
     case "regex": {
       const regex = new RegExp(config.regex, "u"); // judged by patternProblem in the primary: linear
@@ -44,11 +44,11 @@ function rewriter(config: RewriteConfig, paramNames: readonly string[]): (x: Exc
   }
 }
 
-/** @param path normalised @param prefix without trailing slash; '' for none. @returns the path without the prefix, still with a leading slash */
+/** @param path normalised @param prefix without trailing slash; '' for none. @returns the path without the prefix: with a leading slash, or '' for nothing left */
 export function stripped(path: string, prefix: string): string {
   if (prefix === "") return path;
   const end = path.startsWith(prefix) ? prefix.length : path.includes("%") ? encodedPrefixEnd(path, prefix) : -1;
-  if (end === path.length) return "/";
+  if (end === path.length) return "";
   return end >= 0 && path.charCodeAt(end) === 0x2f ? path.slice(end) : path;
 }
 

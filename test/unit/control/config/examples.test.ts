@@ -68,7 +68,7 @@ it("the overlay merges: lists replace, maps keep, null takes away", () => {
   const { config } = result;
   expect(config.workers.count).toBe("auto");
   expect(config.listeners.map((listener) => listener.address)).toEqual(["0.0.0.0:80"]);
-  expect(config.upstreams[0]).toMatchObject({ timeouts: { responseMs: 2000, connectMs: 1000 }, retry: { attempts: 2 } });
+  expect(config.upstreams[0]).toMatchObject({ timeouts: { attemptMs: 2000, connectMs: 1000 }, retry: { attempts: 2 } });
   expect(config.routes[0]?.policies).toEqual([]);
 });
 

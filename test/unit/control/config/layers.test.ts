@@ -44,7 +44,7 @@ describe("overlays", () => {
       "upstreams:\n  users: { timeouts: { response: 1s }, targets: [{ url: http://b }] }\n  more: { targets: [{ url: http://c }] }\ndrainTimeout: null\n";
     const { config } = good([`${BASE}drainTimeout: 5s\n`, over]);
     expect(config.drainTimeout).toBe(30_000);
-    expect(config.upstreams.map(({ name, targets, timeouts }) => [name, targets, timeouts.responseMs, timeouts.totalMs])).toEqual([
+    expect(config.upstreams.map(({ name, targets, timeouts }) => [name, targets, timeouts.attemptMs, timeouts.totalMs])).toEqual([
       ["users", [{ url: "http://b:80", weight: 1 }], 1000, 15_000],
       ["more", [{ url: "http://c:80", weight: 1 }], 5000, 15_000],
     ]);

@@ -41,7 +41,7 @@ export class IntrospectionClient {
       { tls, address: host, port, authority },
       {
         pool: { client: "http1", connections: concurrency, pipelining: 1, keepAliveMs: KEEP_ALIVE_MS, queue: concurrency },
-        timeouts: { connectMs: timeoutMs, responseMs: timeoutMs, idleMs: timeoutMs, totalMs: timeoutMs },
+        timeouts: { connectMs: timeoutMs, attemptMs: timeoutMs, idleMs: timeoutMs, totalMs: timeoutMs },
         tls: ca === null ? null : { ca, cert: null, key: null, serverName: null, verify: true },
       },
       wheel,
