@@ -34,12 +34,16 @@ export const bodyBytes = once(() =>
 /** Node's timers fire at once beyond this, ms: some 24 days. */
 const TIMER_MS_MAX = 2 ** 31 - 1;
 
+/** A duration of more than 0. */
+const NOT_ZERO = /^(?=.*[1-9])\d+(\.\d+)?(ms|s|m|h|d)$/;
+
 /** A duration that a timer can keep; more than 0 unless said otherwise. Output milliseconds. */
 export const period = (bounds: { readonly min?: number; readonly max?: number } = {}) => {
   const { min = 1, max = TIMER_MS_MAX } = bounds;
-  return duration()
+  const bounded = duration()
     .refine((ms) => ms >= min, min <= 1 ? "expected more than 0" : `expected at least ${formatDurationMs(min)}`)
     .refine((ms) => ms <= max, `expected at most ${max === TIMER_MS_MAX ? "24d" : formatDurationMs(max)}`);
+  return min === 0 ? bounded : bounded.meta({ unitPattern: NOT_ZERO.source, unitNumbers: null });
 };
 
 /** Output {@link ListenAddress}. */

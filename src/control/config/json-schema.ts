@@ -1,6 +1,7 @@
 // Owns the JSON Schema made from the schema: for editors, and as the base of the reference docs. Pure.
 import * as z from "zod";
 import { standsFor } from "../../base/schema.ts";
+import { REMOVE_KEY } from "./layers.ts";
 import { configSchema } from "./schema.ts";
 
 /** A JSON Schema node, as far as we read and write it. */
@@ -55,11 +56,80 @@ function describe(schema: z.ZodType, definitions: Record<string, JsonSchema>): J
 /** Text that holds a reference to the environment is allowed wherever a value is. */
 const ENVIRONMENT = "\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}";
 
-/** The published schema: as {@link inputSchema}, but any scalar may be `${VAR}`, and no section is required, since an overlay holds any part. */
+/**
+ * The published schema: as {@link inputSchema}, but any scalar may be `${VAR}`, and the parts of an overlay are valid too: what may come from another
+ * layer is not required, and any key that may be left out may be null.
+ */
 export function editorSchema(): JsonSchema {
-  const { required: _overlays, $schema, ...root } = inputSchema();
-  return { $schema, title: "Sluice configuration", ...(withEnvironment(root) as JsonSchema) }; // an object in, an object out
+  const { $schema, ...root } = inputSchema();
+  const layered = withRemovals(asLayer(root));
+  return { $schema, title: "Sluice configuration", ...(withEnvironment(layered) as JsonSchema) }; // an object in, an object out
 }
+
+/** Lists that layers change entry by entry -> the key that tells entries apart, which they always have. */
+const ENTRY_KEYS: Readonly<Record<string, string>> = { "/routes": "name", "/upstreams/*/targets": "url" };
+
+/** @param path of keys to the schema, `*` for names. A list that is replaced whole holds whole entries. */
+function asLayer(schema: JsonSchema, path = ""): JsonSchema {
+  const { required = [], properties, items, additionalProperties, anyOf, ...rest } = schema;
+  const key = ENTRY_KEYS[path];
+  return {
+    ...rest,
+    ...(properties === undefined
+      ? {}
+      : { properties: mapValues(properties, (child, name) => orNull(asLayer(child, `${path}/${name}`), required.includes(name))) }),
+    ...(typeof additionalProperties === "object"
+      ? { additionalProperties: orNull(asLayer(additionalProperties, `${path}/*`), false) }
+      : additionalProperties === undefined
+        ? {}
+        : { additionalProperties }),
+    ...(anyOf === undefined ? {} : { anyOf: anyOf.map((branch) => asLayer(branch, path)) }),
+    ...(items === undefined ? {} : { items: key === undefined ? items : { ...asLayer(items, `${path}[]`), required: [key] } }),
+  };
+}
+
+/** Zod puts what has a default among the required of an output; of an input these may be left out. */
+function orNull(schema: JsonSchema, required: boolean): JsonSchema {
+  if (required && schema.default === undefined) return schema;
+  const { description, default: preset, examples, deprecated, ...rest } = schema;
+  const annotations = Object.fromEntries(
+    Object.entries({ description, default: preset, examples, deprecated }).filter(([, value]) => value !== undefined),
+  );
+  return { ...annotations, anyOf: [rest, { type: "null" }] };
+}
+
+/** What an overlay may write into an entry of a list that is changed entry by entry. */
+const REMOVAL: JsonSchema = { const: true, description: "In an overlay: takes this entry away." };
+
+/** @param path of properties, items (`[]`) and named entries (`*`) to a map's schema */
+function withKey(schema: JsonSchema, [step, ...rest]: readonly string[], key: string, value: JsonSchema): JsonSchema {
+  if (schema.anyOf !== undefined)
+    return {
+      ...schema,
+      anyOf: schema.anyOf.map((branch) =>
+        branch.type === "null"
+          ? branch
+          : withKey(
+              branch,
+              [step, ...rest].filter((each) => each !== undefined),
+              key,
+              value,
+            ),
+      ),
+    };
+  if (step === undefined) return { ...schema, properties: { ...schema.properties, [key]: value } };
+  const { items = {}, additionalProperties, properties = {} } = schema;
+  if (step === "[]") return { ...schema, items: withKey(items, rest, key, value) };
+  if (step === "*" && typeof additionalProperties === "object")
+    return { ...schema, additionalProperties: withKey(additionalProperties, rest, key, value) };
+  return { ...schema, properties: { ...properties, [step]: withKey(properties[step] ?? {}, rest, key, value) } };
+}
+
+const withRemovals = (root: JsonSchema): JsonSchema =>
+  [
+    ["routes", "[]"],
+    ["upstreams", "*", "targets", "[]"],
+  ].reduce((schema, path) => withKey(schema, path, REMOVE_KEY, REMOVAL), root);
 
 const ANNOTATIONS = ["description", "default", "examples"] as const;
 
@@ -95,5 +165,7 @@ function withUnit(schema: JsonSchema): unknown {
 const defined = (object: Readonly<Record<string, unknown>>): unknown =>
   Object.fromEntries(Object.entries(object).filter(([, value]) => value !== undefined));
 
-const mapValues = (object: Readonly<Record<string, JsonSchema>>, change: (value: JsonSchema) => unknown): unknown =>
-  Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value)]));
+const mapValues = <T>(
+  object: Readonly<Record<string, JsonSchema>>,
+  change: (value: JsonSchema, key: string) => T,
+): Readonly<Record<string, T>> => Object.fromEntries(Object.entries(object).map(([key, value]) => [key, change(value, key)]));

@@ -17,7 +17,7 @@ import { withConsumerFiles } from "./consumer-files.ts";
 import { readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
-import { type LocatedMap, overlay } from "./located.ts";
+import { layFiles } from "./layers.ts";
 import { type ConfigProblem, type Position, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config } from "./schema.ts";
@@ -38,7 +38,7 @@ export type LoadResult =
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
 /**
- * Loads a configuration from files; later files are laid over earlier ones (maps key by key, lists replace, null removes).
+ * Loads a configuration from files; later files are laid over earlier ones, see layers.ts.
  * Never throws; reads nothing but these files and those they name.
  * @param options.content what was read before stays as it was then
  * @param options.redisConsumers what Redis holds, for a configuration that asks for it
@@ -86,11 +86,12 @@ export function parseConfig(options: {
   const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
   const [first] = roots;
   if (first === undefined || roots.length < texts.length) return refuse();
-  const gathered = withConsumerFiles(layer(first, roots), files, env);
+  const layered = layFiles(first, roots.slice(1));
+  const gathered = withConsumerFiles(layered.root, files, env);
   const resolved = resolveFiles(gathered.root, files);
   // After files were read: what Redis holds names none.
   const remote = withRedisConsumers(resolved.root, redisConsumers);
-  problems.push(...gathered.problems, ...resolved.problems, ...remote.problems);
+  problems.push(...layered.problems, ...gathered.problems, ...resolved.problems, ...remote.problems);
   names.push(...gathered.names, ...remote.names);
   const { root, draft, problems: found } = readSections(remote.root, files);
   const findings = new Findings(root, draft);
@@ -127,11 +128,6 @@ const certificateFiles = (listeners: Config["listeners"]): string[] =>
     ...(certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
     ...(clientAuth === null ? [] : [clientAuth.ca]),
   ]);
-
-function layer(first: LocatedMap, roots: readonly LocatedMap[]): LocatedMap {
-  const whole = roots.slice(1).reduce((below, over) => overlay(below, over), first as ReturnType<typeof overlay>); // widened: overlay of two maps is a map
-  return whole.kind === "map" ? whole : first;
-}
 
 const placeKey = ({ file, line, column }: Position): string => `${line}:${column}:${file}`;
 

@@ -1,11 +1,17 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 // Every file in config/ loads, starts with its schema line, and is valid by the JSON Schema that editors use.
 import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, resolve } from "node:path";
+import { Ajv } from "ajv";
+import { load as loadYaml } from "js-yaml";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { readConsumers } from "../../../../src/control/config/document.ts";
 import { staleFiles } from "../../../../src/control/config/generate.ts";
+import type { JsonSchema } from "../../../../src/control/config/json-schema.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
+import { toPlain } from "../../../../src/control/config/located.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
@@ -56,6 +62,26 @@ describe.each(examples)("%s", (name) => {
     expect(second).toMatch(/^# [A-Z]/);
   });
 });
+
+describe("every YAML file that is shipped", () => {
+  const ajv = new Ajv({ strict: true, allowUnionTypes: true, allErrors: true });
+  const schema: JsonSchema = JSON.parse(readFileSync(join(CONFIG, "sluice.schema.json"), "utf8")); // as generate.ts writes it
+  const whole = ajv.compile(schema);
+  const consumers = ajv.compile({ anyOf: [schema.properties?.["consumers"], entryOf(schema.properties?.["consumers"])] });
+  const files = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml"));
+
+  it.each(files)("%s is plain YAML for another parser, and valid by the JSON Schema", (name) => {
+    const text = readFileSync(join(CONFIG, name), "utf8");
+    const value = loadYaml(text);
+    const validate = PARTS.test(name) ? consumers : whole;
+    expect([validate(value), validate.errors]).toEqual([true, null]);
+    const { root } = readConsumers({ file: name, text: text.split("${").join("$${") }, {}); // any map; references stay as they are
+    expect(root === null ? null : toPlain(root)).toEqual(value);
+  });
+});
+
+/** The schema of a list's entries. */
+const entryOf = (list: JsonSchema | undefined): JsonSchema | undefined => list?.items ?? list?.anyOf?.find((branch) => branch.items)?.items;
 
 it("sluice.yaml needs neither environment nor other files", () => {
   const result = loadConfig({ files: [join(CONFIG, "sluice.yaml")], env: {} });

@@ -124,3 +124,66 @@ describe("sections that nobody writes", () => {
     for (const key of absent) expect(config).toHaveProperty([key], presets[key]);
   });
 });
+
+describe("overlays on lists", () => {
+  const two = withRoutes(
+    "- { name: a, match: { path: /a }, to: users, timeouts: { idle: 1s } }\n- { name: b, match: { path: /b }, to: users }",
+  );
+  const routesOf = (...over: readonly string[]) => good([two, ...over]).config.routes;
+
+  it("one route is changed by its name, the others stay as they are", () => {
+    const routes = routesOf("routes: [{ name: b, timeouts: { idle: 2s }, match: { methods: [GET] } }]");
+    expect(routes.map(({ name }) => name)).toEqual(["a", "b"]);
+    expect(routes[1]).toMatchObject({ to: "users", match: { path: "/b", methods: ["GET"] }, timeouts: { idleMs: 2000 } });
+    expect(routes[0]).toMatchObject({ match: { path: "/a", methods: [] }, timeouts: { idleMs: 1000 } });
+  });
+  it("a route with a new name is added", () =>
+    expect(routesOf("routes: [{ name: c, match: { path: /c }, to: users }]").map(({ name }) => name)).toEqual(["a", "b", "c"]));
+  it("a route is taken away", () => expect(routesOf("routes: [{ name: a, remove: true }]").map(({ name }) => name)).toEqual(["b"]));
+  it("null takes a key of one route away", () => expect(routesOf("routes: [{ name: a, timeouts: null }]")[0]?.timeouts).toBeUndefined());
+  it("what is to be taken away must be there", () => {
+    const result = parse([two, "routes: [{ name: z, remove: true }]"]);
+    expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([
+      "over1.yaml:1:21: routes[0].remove: there is no z below to remove",
+    ]);
+  });
+  it("a route that the overlay names twice is a mistake", () => {
+    const result = parse([two, "routes: [{ name: a, accessLog: false }, { name: a, match: { path: /x }, to: users }]"]);
+    expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([
+      "over1.yaml:1:49: routes[2].name: the name a is taken by over1.yaml:1; give each route its own",
+    ]);
+  });
+  it("a mistake in what is added stands in the overlay", () => {
+    const result = parse([two, "routes: [{ name: b, timeouts: { idle: 2 } }]"]);
+    expect(result.ok ? [] : result.problems.map(({ at, path }) => [at.file, path])).toEqual([["over1.yaml", "routes[1].timeouts.idle"]]);
+  });
+
+  const targets = BASE.replace("{ url: http://10.0.0.1 }", "{ url: http://a }, { url: http://b, weight: 3 }");
+  const targetsOf = (over: string) => good([targets, `upstreams: { users: { targets: ${over} } }`]).config.upstreams[0]?.targets;
+  it("one target is changed by its URL, however that is written", () =>
+    expect(targetsOf("[{ url: HTTP://a:80/, weight: 0 }]")).toEqual([
+      { url: "http://a:80", weight: 0 },
+      { url: "http://b:80", weight: 3 },
+    ]));
+  it("a target is taken away", () => expect(targetsOf("[{ url: http://a, remove: true }]")).toEqual([{ url: "http://b:80", weight: 3 }]));
+  it("targets of which one is new replace those below", () =>
+    expect(targetsOf("[{ url: http://a }, { url: http://c }]")).toEqual([
+      { url: "http://a:80", weight: 1 },
+      { url: "http://c:80", weight: 1 },
+    ]));
+
+  it("named limits of a route are changed by name, others are replaced", () => {
+    const limited = (limits: string) => `routes: [{ name: a, rateLimit: ${limits} }]`;
+    const named = "[{ name: x, per: ip, rate: 1/s }, { name: y, per: ip, rate: 2/s }]";
+    const sizes = (...over: readonly string[]) => {
+      const limits = routesOf(...over.map(limited))[0]?.policies[0]?.config as readonly { rate: { count: number } }[] | undefined; // of rateLimit
+      return limits?.map(({ rate }) => rate.count);
+    };
+    expect(sizes(named, "[{ name: y, rate: 9/s }]")).toEqual([1, 9]);
+    expect(sizes("[{ per: ip, rate: 1/s }, { per: ip, rate: 2/s }]", "[{ per: ip, rate: 9/s }]")).toEqual([9]);
+  });
+  it("lists of what has no name are replaced", () =>
+    expect(good([two, "listeners: [{ address: 127.0.0.1:7000 }]"]).config.listeners.map(({ address }) => address)).toEqual([
+      "127.0.0.1:7000",
+    ]));
+});
