@@ -65,7 +65,7 @@ function listenRemedy(text: string): string {
   const port = /^(?:\*|):?(\d{1,5})$/.exec(text)?.[1];
   if (port !== undefined && Number(port) <= 65_535)
     return `write \`127.0.0.1:${port}\` for this machine only, or \`0.0.0.0:${port}\` for all of its addresses`;
-  if (ipFamily(text) === 6) return `write \`[${text}]:8080\``;
+  if (ipFamily(text) === 6) return `write \`"[${text}]:8080"\``;
   return /^(\d{1,3}(\.\d{1,3}){3}|[A-Za-z][A-Za-z0-9.-]*)$/.test(text) ? `add the port: \`${text}:8080\`` : "";
 }
 

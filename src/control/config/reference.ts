@@ -2,26 +2,59 @@
 
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
+import { REFERENCE_EXAMPLES } from "./reference-examples.ts";
+
+const VARIABLES: readonly (readonly [name: string, value: string])[] = [
+  ["path.NAME", "a parameter of the route's path, as `{NAME}` too; `{**}` is what `**` matched"],
+  ["query.NAME", "the first query parameter of that name"],
+  ["header.NAME", "a request header"],
+  ["claims.NAME", "a claim of the caller, dotted for one inside another; empty for nobody, and for lists and maps"],
+  ["consumer.id", "who calls; empty for nobody"],
+  ["consumer.tier", "the caller's tier; empty for none"],
+  ["client.ip", "the caller's address, the real one behind `trustedProxies`"],
+  ["host", "the request's host, lowercase, without port"],
+  ["method", "the request's method"],
+  ["scheme", "`http` or `https`, as the client came"],
+  ["request.id", "the request's id, as `x-request-id` tells it"],
+  ["request.path", "the request's path in its normal form"],
+  ["route", "the route's name"],
+];
 
 const INTRODUCTION = `# Configuration reference
 
 Written from the schema by \`npm run generate\`; do not edit. Working files to start from stand beside it in this folder.
 
-One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\` later files are laid over earlier ones: maps merge key by key,
-everything else (lists too) is replaced, and \`key: null\` takes a key away (JSON Merge Patch, RFC 7396).
+One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\` later files are laid over earlier ones. Maps merge key by key,
+\`key: null\` takes a key away, everything else replaces (JSON Merge Patch, RFC 7396), but for lists whose entries have names:
+
+- Lists of which every entry has a \`name\` (routes, named limits of a route) are changed entry by entry: an entry is laid over the one of its name, one with a
+  new name is added, \`{ name: legacy, remove: true }\` takes one away.
+- Targets likewise, by their \`url\`: \`targets: [{ url: http://10.0.0.1:9001, weight: 0 }]\` changes that target. A list that holds a new target replaces all those
+  below it.
+- Every other list is replaced whole.
 
 | Form | Written as |
 |---|---|
-| duration | \`250ms\`, \`5s\`, \`1.5m\`, \`1h\`, \`1d\`, or \`0\` |
-| size | \`16KiB\`, \`10MiB\`, \`1GB\`, or a number of bytes |
+| duration | \`250ms\`, \`5s\`, \`1.5m\`, \`1h\`, \`1d\`, or \`0\` where none is possible: a number and \`ms\`, \`s\`, \`m\` (minutes), \`h\` or \`d\` (24 hours) |
+| size | \`16KiB\`, \`10MiB\`, \`1GB\`, or a number of bytes: \`B\`, \`KiB\`, \`MiB\`, \`GiB\` (powers of 1024), \`KB\`, \`MB\`, \`GB\` (powers of 1000) |
 | percentage | \`20%\`, or a number from 0 to 1 |
+| rate | \`100/s\`, \`60/minute\`, \`5000/hour\`: a whole number of at least 1, \`/\`, and \`s\`, \`sec\`, \`second\`, \`m\`, \`min\`, \`minute\`, \`h\`, \`hour\`, \`d\`, \`day\`, \`week\` or \`month\` (30 days). The names may stand in the plural. A rate flows evenly: \`60/min\` lets one pass each second, and \`burst\` at once |
+| quota | written as a rate, but counted in periods of UTC that begin anew: the minute, hour, day, week (Monday, 0:00), month of the calendar |
 | environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |
-| template | \`{path.id}\`, \`{query.q}\`, \`{header.x-a}\`, \`{host}\`, \`{method}\`, \`{client.ip}\`, \`{request.id}\`, \`{route}\`, \`{consumer.id}\`, \`{consumer.tier}\`, \`{claims.tenant}\`; \`{{\` for a brace |
+| path | literal segments; \`{name}\` or \`*\` for one segment; \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
+| template | text with the variables below; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
-Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without.
+Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other
+YAML parsers.
+
+## Variables in templates
+
+| Variable | Value |
+|---|---|
+${VARIABLES.map(([name, meaning]) => `| \`{${name}}\` | ${meaning} |`).join("\n")}
 
 ## Which route wins
 
@@ -41,11 +74,12 @@ export function referenceText(): string {
   const root = inputSchema();
   const parts = [INTRODUCTION];
   const simple = Object.entries(root.properties ?? {}).filter(([, schema]) => !hasKeys(schema));
-  parts.push(`## Top level\n\n${table(simple.map(([key, schema]) => ({ key, schema, required: isRequired(root, key) })))}`);
+  const top = table(simple.map(([key, schema]) => ({ key, schema, required: isRequired(root, key) })));
+  parts.push(`## Top level\n\n${top}${example("Top level")}`);
   for (const [key, schema] of Object.entries(root.properties ?? {}))
     if (hasKeys(schema) && key !== "defaults") parts.push(section(key, schema));
   parts.push(
-    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\` and \`mirror\`.\n`,
+    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\` and \`mirror\`.\n${example("defaults")}`,
   );
   return parts.join("\n");
 }
@@ -54,12 +88,15 @@ function section(key: string, schema: JsonSchema): string {
   const { node, suffix } = innermost(schema);
   const policies = new Map(key === "routes" ? POLICY_SCHEMAS.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
   const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
-  const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}`;
+  const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}${example(key)}`;
   const own = [...policies].map(
-    ([name, policy]) => `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(innermost(policy ?? {}).node, ""))}`,
+    ([name, policy]) =>
+      `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(innermost(policy ?? {}).node, ""))}${example(`${key}: ${name}`)}`,
   );
   return [title, ...own].join("\n");
 }
+
+const example = (key: string): string => `\n\`\`\`yaml\n${REFERENCE_EXAMPLES[key] ?? ""}\n\`\`\`\n`;
 
 const sentence = (schema: JsonSchema | undefined): string => schema?.description ?? "";
 

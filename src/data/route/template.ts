@@ -140,6 +140,9 @@ const BUILT_IN: Readonly<Record<string, Variable>> = {
   "client.ip": { spelling: "safe", value: (x) => x.clientInfo().ip },
 };
 
+/** What templates know besides path parameters and `query.`, `header.` and `claims.` with a name behind. */
+export const TEMPLATE_VARIABLES: readonly string[] = Object.keys(BUILT_IN);
+
 class CompiledTemplate implements Template {
   readonly text: string;
   readonly constant: string | null;

@@ -13,6 +13,7 @@ import type { JsonSchema } from "../../../../src/control/config/json-schema.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
 import { toPlain } from "../../../../src/control/config/located.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { REFERENCE_EXAMPLES } from "../../../../src/control/config/reference-examples.ts";
 import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
@@ -34,7 +35,8 @@ beforeAll(() => {
   makeCertificate(join(folder, "certs"), "internal-ca", ["ca.internal"]);
   makeCertificate(join(folder, "certs"), "partners-ca", ["ca.partners.example.com"]);
   mkdirSync(join(folder, "secrets"));
-  for (const name of ["pepper", "introspection", "acme-2026"]) writeFileSync(join(folder, "secrets", name), `${"s".repeat(40)}\n`);
+  for (const name of ["pepper", "introspection", "acme-2026", "admin-token", "redis"])
+    writeFileSync(join(folder, "secrets", name), `${"s".repeat(40)}\n`);
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
@@ -82,6 +84,36 @@ describe("every YAML file that is shipped", () => {
 
 /** The schema of a list's entries. */
 const entryOf = (list: JsonSchema | undefined): JsonSchema | undefined => list?.items ?? list?.anyOf?.find((branch) => branch.items)?.items;
+
+/** What the examples name beside what they show. */
+const EXAMPLE_BASE = `version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+auth:
+  staff: { jwt: { issuer: https://id.example.com, audience: api, discovery: true, algorithms: [RS256] } }
+  partner-keys: { apiKey: { in: header, name: x-api-key, pepper: file:secrets/pepper } }
+tiers: { gold: {} }
+upstreams:
+  users: { targets: [{ url: http://127.0.0.1:9001 }] }
+  orders: { targets: [{ url: http://127.0.0.1:9002 }] }
+defaults: { auth: none }
+routes: [{ name: base, match: { path: /base }, to: users }]
+`;
+
+describe("the examples of the reference", () => {
+  it.each(Object.keys(REFERENCE_EXAMPLES))("%s: is plain YAML that loads", (name) => {
+    const text = REFERENCE_EXAMPLES[name] ?? "";
+    expect(loadYaml(text)).toBeTypeOf("object");
+    writeFileSync(join(folder, "base.yaml"), EXAMPLE_BASE);
+    writeFileSync(join(folder, "example.yaml"), text);
+    const result = loadConfig({ files: [join(folder, "base.yaml"), join(folder, "example.yaml")], env: {} });
+    expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([]);
+  });
+  it("there is one for each section and each policy", () => {
+    const titles = [...readFileSync(join(CONFIG, "REFERENCE.md"), "utf8").matchAll(/^##+ (.*)$/gm)].map(([, title]) => title);
+    const sections = titles.filter((title) => !["Variables in templates", "Which route wins"].includes(title ?? ""));
+    expect(sections.toSorted()).toEqual(Object.keys(REFERENCE_EXAMPLES).toSorted());
+  });
+});
 
 it("sluice.yaml needs neither environment nor other files", () => {
   const result = loadConfig({ files: [join(CONFIG, "sluice.yaml")], env: {} });

@@ -7,6 +7,7 @@ import { editorSchema, inputSchema, type JsonSchema } from "../../../../src/cont
 import { referenceText } from "../../../../src/control/config/reference.ts";
 import { configSchema } from "../../../../src/control/config/schema.ts";
 import { POLICY_SCHEMAS } from "../../../../src/data/policies/schemas.ts";
+import { TEMPLATE_VARIABLES } from "../../../../src/data/route/template.ts";
 
 /** Every node with the keys that lead to it. */
 function* nodes(schema: JsonSchema, path: string): Generator<readonly [string, JsonSchema]> {
@@ -37,6 +38,12 @@ it("every policy is a key of routes and of defaults, and has its section in the 
     expect(inputSchema().properties?.["defaults"]?.properties).toHaveProperty([key]);
     expect(text).toContain(`### routes: ${key}\n`);
   }
+});
+
+it("the reference names every variable of templates", () => {
+  const text = referenceText();
+  for (const name of [...TEMPLATE_VARIABLES, "path.NAME", "query.NAME", "header.NAME", "claims.NAME"])
+    expect(text).toContain(`| \`{${name}}\` |`);
 });
 
 describe("the editor's schema", () => {
