@@ -23,11 +23,7 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
     const meant = meantPattern(route.match.path);
     if (meant !== null)
-      findings.warn(
-        ["routes", index, "match", "path"],
-        "this path has no parameters: it matches as it is written",
-        `did you mean \`${meant}\`?`,
-      );
+      findings.warn(["routes", index, "match", "path"], literalMessage(route.match.path, meant), `did you mean \`${meant}\`?`);
     for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
   }
   checkTies(root, good, report);
@@ -94,6 +90,12 @@ function checkTemplates(policy: PolicyPlan, paramNames: readonly string[], path:
     if ("error" in template) findings.report(place, template.error, "");
     else if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
   }
+}
+
+function literalMessage(written: string, meant: string): string {
+  const parts = meant.split("/");
+  const segment = written.split("/").find((part, i) => part !== parts[i]) ?? written;
+  return `\`${segment}\` is no parameter here: it matches only itself`;
 }
 
 /** `:id` in a path is text, also where the route has a parameter of that name. */

@@ -68,11 +68,25 @@ export function editorSchema(): JsonSchema {
 
 /** Lists that layers change entry by entry -> the key that tells entries apart, which they always have. */
 const ENTRY_KEYS: Readonly<Record<string, string>> = { "/routes": "name", "/upstreams/*/targets": "url" };
+/** Lists that they change so when every entry has a name: an entry has a name, or is whole. */
+const NAMED_ENTRIES: readonly string[] = ["/routes[]/rateLimit", "/defaults/rateLimit"];
+
+function entriesOf(items: JsonSchema, path: string): JsonSchema {
+  const key = ENTRY_KEYS[path];
+  if (key !== undefined) return { ...asLayer(items, `${path}[]`), required: [key] };
+  if (!NAMED_ENTRIES.includes(path)) return items;
+  return { ...asLayer(items, `${path}[]`), anyOf: [requiring(items.required ?? []), requiring(["name"])] };
+}
+
+const requiring = (keys: readonly string[]): JsonSchema => ({
+  type: "object",
+  properties: Object.fromEntries(keys.map((key) => [key, {}])),
+  required: keys,
+});
 
 /** @param path of keys to the schema, `*` for names. A list that is replaced whole holds whole entries. */
 function asLayer(schema: JsonSchema, path = ""): JsonSchema {
   const { required = [], properties, items, additionalProperties, anyOf, ...rest } = schema;
-  const key = ENTRY_KEYS[path];
   return {
     ...rest,
     ...(properties === undefined
@@ -84,7 +98,7 @@ function asLayer(schema: JsonSchema, path = ""): JsonSchema {
         ? {}
         : { additionalProperties }),
     ...(anyOf === undefined ? {} : { anyOf: anyOf.map((branch) => asLayer(branch, path)) }),
-    ...(items === undefined ? {} : { items: key === undefined ? items : { ...asLayer(items, `${path}[]`), required: [key] } }),
+    ...(items === undefined ? {} : { items: entriesOf(items, path) }),
   };
 }
 
@@ -103,7 +117,7 @@ const REMOVAL: JsonSchema = { const: true, description: "In an overlay: takes th
 
 /** @param path of properties, items (`[]`) and named entries (`*`) to a map's schema */
 function withKey(schema: JsonSchema, [step, ...rest]: readonly string[], key: string, value: JsonSchema): JsonSchema {
-  if (schema.anyOf !== undefined)
+  if (schema.anyOf !== undefined && schema.properties === undefined)
     return {
       ...schema,
       anyOf: schema.anyOf.map((branch) =>
@@ -129,6 +143,8 @@ const withRemovals = (root: JsonSchema): JsonSchema =>
   [
     ["routes", "[]"],
     ["upstreams", "*", "targets", "[]"],
+    ["routes", "[]", "rateLimit", "[]"],
+    ["defaults", "rateLimit", "[]"],
   ].reduce((schema, path) => withKey(schema, path, REMOVE_KEY, REMOVAL), root);
 
 const ANNOTATIONS = ["description", "default", "examples"] as const;

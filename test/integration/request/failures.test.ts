@@ -36,7 +36,7 @@ beforeAll(async () => {
   never: { targets: [ ${url(port)} ], health: { passive: false }, retry: { budget: 0% } }
   full: { targets: [ ${url(full.port)} ], timeouts: { connect: 200ms }, health: { passive: false } }
   quick: { targets: [ ${url(port)} ], timeouts: { response: 200ms, idle: 200ms }, health: { passive: false } }
-  short: { targets: [ ${url(port)} ], timeouts: { total: 300ms, response: 10s }, health: { passive: false } }
+  short: { targets: [ ${url(port)} ], timeouts: { total: 300ms }, health: { passive: false } }
   narrow: { targets: [ ${url(port)} ], pool: { connections: 1, queue: 1 }, health: { passive: false } }
 routes:
   - { name: all, match: { path: "/**" }, to: u }

@@ -14,15 +14,21 @@ import { loadConfig } from "../../../../src/control/config/load.ts";
 import { toPlain } from "../../../../src/control/config/located.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
 import { REFERENCE_EXAMPLES } from "../../../../src/control/config/reference-examples.ts";
+import type { RouteConfig } from "../../../../src/control/config/schema-route.ts";
 import { packConfig, unpackConfig } from "../../../../src/control/plan/packed-config.ts";
+import type { AuthConfig } from "../../../../src/data/policies/auth/config.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
 /** Files that examples name: read with them. */
-const PARTS = /^consumers\.d\//;
+const PARTS = /(^|\/)consumers\.d\//;
 const examples = readdirSync(CONFIG, { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".yaml") && !PARTS.test(name));
 /** What an overlay lies on. */
-const BASES: Readonly<Record<string, string>> = { "overlays/prod.yaml": "overlays/base.yaml" };
+const BASES: Readonly<Record<string, string>> = {
+  "overlays/prod.yaml": "overlays/base.yaml",
+  "company/dev.yaml": "company/base.yaml",
+  "company/prod.yaml": "company/base.yaml",
+};
 
 let folder = "";
 beforeAll(() => {
@@ -34,6 +40,10 @@ beforeAll(() => {
   makeCertificate(join(folder, "certs"), "gateway", ["gateway.internal"]);
   makeCertificate(join(folder, "certs"), "internal-ca", ["ca.internal"]);
   makeCertificate(join(folder, "certs"), "partners-ca", ["ca.partners.example.com"]);
+  for (const name of ["certs", "secrets"]) mkdirSync(join(folder, "company", name));
+  makeCertificate(join(folder, "company/certs"), "api", ["api.shop.example"]);
+  makeCertificate(join(folder, "company/certs"), "office", ["office.shop.example"]);
+  for (const name of ["pepper", "admin-token", "redis"]) writeFileSync(join(folder, "company/secrets", name), `${"s".repeat(40)}\n`);
   mkdirSync(join(folder, "secrets"));
   for (const name of ["pepper", "introspection", "acme-2026", "admin-token", "redis"])
     writeFileSync(join(folder, "secrets", name), `${"s".repeat(40)}\n`);
@@ -131,3 +141,41 @@ it("the overlay merges: lists replace, maps keep, null takes away", () => {
 });
 
 it("schema and reference are current: `npm run generate` writes them", () => expect(staleFiles()).toEqual([]));
+
+describe("the company's environments", () => {
+  const routesIn = (environment: string) => {
+    const result = load(`company/${environment}.yaml`);
+    if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+    return new Map(result.config.routes.map((route) => [route.name, route]));
+  };
+  let base: ReturnType<typeof routesIn> = new Map();
+  beforeAll(() => {
+    base = routesIn("base");
+  });
+  const policyOf = (route: RouteConfig | undefined, name: string) => route?.policies.find((policy) => policy.name === name)?.config;
+
+  it.each(["dev", "prod"])("%s has the routes of the base, each with what it does not change", (environment) => {
+    const routes = routesIn(environment);
+    expect([...routes.keys()]).toEqual([...base.keys()]);
+    for (const [name, route] of routes) {
+      expect([name, route.match]).toEqual([name, base.get(name)?.match]);
+      expect([name, policyOf(route, "auth")]).toEqual([name, policyOf(base.get(name), "auth")]);
+      expect([name, policyOf(route, "authorize")]).toEqual([name, policyOf(base.get(name), "authorize")]);
+    }
+  });
+  it("production splits orders and shares their limit", () => {
+    const orders = routesIn("prod").get("orders");
+    expect(orders).toMatchObject({
+      weighted: [
+        { upstream: "orders", weight: 90 },
+        { upstream: "orders-next", weight: 10 },
+      ],
+    });
+    expect(orders?.to).toBeUndefined();
+    expect(policyOf(orders, "rateLimit")).toMatchObject([{ name: "calls", tier: true, rate: { count: 5 }, mode: "fleet" }]);
+  });
+  it("no route is public but the catalog and the probe", () => {
+    const open = [...base.values()].filter((route) => (policyOf(route, "auth") as AuthConfig).tree === null); // every route has one
+    expect(open.map(({ name }) => name)).toEqual(["catalog", "health"]);
+  });
+});

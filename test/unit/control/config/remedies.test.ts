@@ -117,11 +117,11 @@ describe("parameters as other programs write them are warned about", () => {
   const warnings = (body: string) => good([routed(body)]).warnings.map((problem) => formatProblem(problem).replace(/^\S+ /, ""));
   it(":id", () =>
     expect(warnings("match: { path: /users/:id }")).toEqual([
-      "routes[0].match.path: this path has no parameters: it matches as it is written; did you mean `/users/{id}`?",
+      "routes[0].match.path: `:id` is no parameter here: it matches only itself; did you mean `/users/{id}`?",
     ]));
   it("<id>", () =>
     expect(warnings("match: { path: '/users/<id>' }")).toEqual([
-      "routes[0].match.path: this path has no parameters: it matches as it is written; did you mean `/users/{id}`?",
+      "routes[0].match.path: `<id>` is no parameter here: it matches only itself; did you mean `/users/{id}`?",
     ]));
   it(":id in a rewrite of a route that has the parameter", () =>
     expect(warnings("match: { path: '/users/{id}' }, rewrite: { path: /v2/users/:id }")).toEqual([
