@@ -102,6 +102,16 @@ describe("names", () => {
     expect(dns.count("a seldom.test")).toBe(1);
   });
 
+  it.each(["http1", "undici"])("a name may have underscores, as services of Compose have, with the client %s", async (client) => {
+    const a = await service("a", "127.0.0.1");
+    dns.zone.set("my_api.test", { a: [a.host], ttl: 60 });
+    await using gateway = await Gateway.start({
+      config: config(`pool: { client: ${client} }, targets: [ { url: "http://my_api.test:${a.port}" } ]`),
+    });
+    onTestFailed(() => console.error(gateway.report()));
+    await expect.poll(async () => (await fetch(gateway.url)).status).toBe(200);
+  });
+
   it("a name that is unknown at the start is 503 until it is known", async () => {
     const a = await service("a", "127.0.0.1");
     await using gateway = await Gateway.start({ config: config(`targets: [ { url: "http://late.test:${a.port}" } ]`) });
