@@ -48,63 +48,108 @@ interface Unit {
   readonly unitNumbers: { readonly minimum: number; readonly maximum?: number } | null;
 }
 
-/** @param expected what stands in the message @param bare what a number without a unit lacks, and what to write instead of it */
-const unit = <T>(
-  parse: (text: string) => T | null,
-  expected: string,
-  bare: (text: string) => readonly [lacks: string, remedy: string],
-  meta: Unit,
-) =>
+/** How one kind of value is read, and what is said of one that is not. */
+interface Reading<T> {
+  readonly parse: (text: string) => T | null;
+  /** What stands in the message. */
+  readonly expected: string;
+  /** What a number alone lacks; '' for nothing. */
+  readonly lacks: string;
+  /** What is told of a number alone, or of a text whose meaning can be guessed; null for nothing. */
+  readonly meant: (text: string) => string | null;
+}
+
+const unit = <T>({ parse, expected, lacks, meant }: Reading<T>, meta: Unit) =>
   z
     .union([z.string(), z.number()])
     .transform((value, ctx): T => {
-      const parsed = parse(String(value));
+      const text = String(value);
+      const parsed = parse(text);
       if (parsed !== null) return parsed;
-      const [lacks, remedy] = /^\d+(\.\d+)?$/.test(String(value)) ? bare(String(value)) : ["", ""];
-      ctx.addIssue({ code: "custom", message: `expected ${expected}, got ${JSON.stringify(value)}${lacks}`, params: { remedy } });
+      const bare = NUMBER.test(text) ? lacks : "";
+      const message = `expected ${expected}, got ${JSON.stringify(value)}${bare}`;
+      ctx.addIssue({ code: "custom", message, params: { remedy: meant(text) ?? "" } });
       return z.NEVER;
     })
     .meta({ ...meta, examples: [...meta.examples] });
 
+const NUMBER = /^\d+(\.\d+)?$/;
+
+/** Tells a guess, if it can be read. */
+const guess = (parse: (text: string) => unknown, text: string): string | null => (parse(text) === null ? null : `write \`${text}\``);
+
+function meantDuration(text: string): string | null {
+  if (NUMBER.test(text)) return `write \`${text}s\` if seconds are meant`;
+  const [, number = "", name = ""] = /^([\d.]+)\s*([a-z]+)$/i.exec(text) ?? [];
+  const lower = name.toLowerCase();
+  return guess(parseDurationMs, `${number}${lower === "ms" || lower.startsWith("mil") ? "ms" : lower.slice(0, 1)}`);
+}
+
+function meantSize(text: string): string | null {
+  const [, number = "", prefix = ""] = /^([\d.]+)\s*([kmg]?)i?b?(?:ytes?)?$/i.exec(text) ?? [];
+  return guess(parseSizeBytes, `${number}${prefix === "" ? "B" : `${prefix.toUpperCase()}iB`}`);
+}
+
+/** @param period that is probably meant by a number alone */
+const meantRate =
+  (period: string, name: string) =>
+  (text: string): string | null => {
+    if (NUMBER.test(text)) return parseRate(`${text}/s`) === null ? null : `write \`${text}/${period}\` if a ${name} is meant`;
+    const [, number = "", each = ""] = /^(\d+)\s*(?:r|req|requests?)?\s*(?:\/|per|an?)\s*1?\s*([a-z]+)$/i.exec(text) ?? [];
+    return guess(parseRate, `${number}/${each.toLowerCase()}`);
+  };
+
 /** Input `250ms`, `5s`, `1m`; output milliseconds. */
 export const duration = once(() =>
-  unit(parseDurationMs, "a duration such as 250ms, 5s or 1m", (n) => [" without a unit", `write \`${n}s\` if seconds are meant`], {
-    unit: "duration",
-    description: "Duration",
-    examples: ["250ms", "5s", "1m"],
-    unitPattern: /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/.source,
-    unitNumbers: { minimum: 0, maximum: 0 },
-  }),
+  unit(
+    { parse: parseDurationMs, expected: "a duration such as 250ms, 5s or 1m", lacks: " without a unit", meant: meantDuration },
+    {
+      unit: "duration",
+      description: "Duration",
+      examples: ["250ms", "5s", "1m"],
+      unitPattern: /^(0|\d+(\.\d+)?(ms|s|m|h|d))$/.source,
+      unitNumbers: { minimum: 0, maximum: 0 },
+    },
+  ),
 );
 
 /** Input `16KiB`, `10MiB` or bytes; output bytes. */
 export const size = once(() =>
-  unit(parseSizeBytes, "a size such as 16KiB or 10MiB", () => ["", ""], {
-    unit: "size",
-    description: "Size",
-    examples: ["16KiB", "10MiB"],
-    unitPattern: /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/.source,
-    unitNumbers: { minimum: 0 },
-  }),
+  unit(
+    { parse: parseSizeBytes, expected: "a size such as 16KiB or 10MiB", lacks: "", meant: meantSize },
+    {
+      unit: "size",
+      description: "Size",
+      examples: ["16KiB", "10MiB"],
+      unitPattern: /^\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?$/.source,
+      unitNumbers: { minimum: 0 },
+    },
+  ),
 );
 
 /** Input `20%` or 0..1; output a fraction 0..1. */
 export const fraction = once(() =>
-  unit(parseFraction, "a percentage from 0% to 100%", (n) => ["", Number(n) <= 100 ? `write \`${n}%\`` : ""], {
-    unit: "percentage",
-    description: "Fraction",
-    examples: ["20%"],
-    unitPattern: /^(\d{1,2}(\.\d+)?%|100(\.0+)?%|0(\.\d+)?|1(\.0+)?)$/.source,
-    unitNumbers: { minimum: 0, maximum: 1 },
-  }),
+  unit(
+    { parse: parseFraction, expected: "a percentage from 0% to 100%", lacks: "", meant: (text) => guess(parseFraction, `${text}%`) },
+    {
+      unit: "percentage",
+      description: "Fraction",
+      examples: ["20%"],
+      unitPattern: /^(\d{1,2}(\.\d+)?%|100(\.0+)?%|0(\.\d+)?|1(\.0+)?)$/.source,
+      unitNumbers: { minimum: 0, maximum: 1 },
+    },
+  ),
 );
 
 /** Input `100/s`, `5000/min`, `10/hour`, `1000000/day`, `3/week`, `5/months`; output a count and a period in milliseconds. */
 export const rate = once(() =>
   unit(
-    parseRate,
-    "a rate such as 100/s, 5000/min, 10/hour or 1000000/day",
-    (n) => [" without a period", `write \`${n}/s\` if a second is meant`],
+    {
+      parse: parseRate,
+      expected: "a rate such as 100/s, 5000/min, 10/hour or 1000000/day",
+      lacks: " without a period",
+      meant: meantRate("s", "second"),
+    },
     {
       unit: "rate",
       description: "Rate",
@@ -118,9 +163,12 @@ export const rate = once(() =>
 /** Input as for {@link rate}; output a count and its period: one of the calendar in UTC. */
 export const quota = once(() =>
   unit(
-    parseQuota,
-    "a quota such as 1000/hour, 10000/day or 1000000/month",
-    (n) => [" without a period", `write \`${n}/day\` if a day is meant`],
+    {
+      parse: parseQuota,
+      expected: "a quota such as 1000/hour, 10000/day or 1000000/month",
+      lacks: " without a period",
+      meant: meantRate("day", "day"),
+    },
     { unit: "quota", description: "Quota", examples: ["10000/day", "1000000/month"], unitPattern: RATE_PATTERN.source, unitNumbers: null },
   ),
 );

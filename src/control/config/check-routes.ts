@@ -14,8 +14,10 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
   const { root, report } = findings;
   checkNames(root, report);
   const good: IndexedRoute[] = [];
+  const upstreams = nodeAt(findings.written, ["upstreams"]);
+  const areNamed = upstreams === undefined || upstreams.kind === "map";
   for (const [index, route] of draft.routes.entries()) {
-    checkUpstreamNames(root, ["routes", index], draft.upstreamNames, report);
+    if (areNamed) checkUpstreamNames(root, ["routes", index], draft.upstreamNames, report);
     checkDestination(route, ["routes", index], findings);
     if (findings.isLost(["routes", index, "match"])) continue;
     good.push({ index, route });

@@ -155,7 +155,7 @@ export const pathPattern = once(() =>
     .superRefine((text, ctx) => {
       const pattern = parsePattern(text);
       if (!("error" in pattern)) return;
-      const meant = meantPattern(text);
+      const meant = text.startsWith("/") ? meantPattern(text) : `/${text}`;
       const helps = meant !== null && !("error" in parsePattern(meant));
       ctx.addIssue({ code: "custom", message: pattern.error, params: { remedy: helps ? `did you mean \`${meant}\`?` : "" } });
     })

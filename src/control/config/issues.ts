@@ -4,7 +4,7 @@ import { notYet } from "./fields.ts";
 import { isLater } from "./later.ts";
 import { keyPositionAt, type Located, nodeAt, positionAt } from "./located.ts";
 import { type ConfigProblem, formatPath, nearest, type PathPart, suggest } from "./problem.ts";
-import { remedyFor } from "./remedies.ts";
+import { keyElsewhere, remedyFor } from "./remedies.ts";
 
 type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;
@@ -165,7 +165,7 @@ function unknownKey(key: string, message: string, root: Located, path: readonly 
   return {
     ...place,
     message: "unknown key",
-    remedy: suggest(key, markedKeys(message), "known keys"),
+    remedy: keyElsewhere(path, key) ?? suggest(key, markedKeys(message), "known keys"),
   };
 }
 

@@ -1,6 +1,6 @@
 // Owns what an author is told to do about a value of the wrong kind. What would only lead to the next error is not told: remedies are tried first.
 import type { z } from "zod";
-import { type Located, toPlain } from "./located.ts";
+import { type Located, type LocatedList, type LocatedMap, toPlain } from "./located.ts";
 import { nearest, type PathPart } from "./problem.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -13,21 +13,51 @@ interface Mistake {
   readonly accepts: (value: unknown) => boolean;
 }
 
-/** Place (with `*` for any name or index) of a map that people write as a text -> the key that the text is meant for. */
-const MEANT_KEY: Readonly<Record<string, string>> = {
-  "upstreams.*.targets.*": "url",
-  "listeners.*": "address",
-  admin: "address",
-  log: "file",
-  redis: "url",
-  "consumers.*": "id",
-  "routes.*.match": "path",
-  "routes.*.weighted.*": "upstream",
-  "routes.*.mirror": "upstream",
-  "routes.*.rewrite": "path",
-  "routes.*.redirect": "to",
-  "routes.*.respond": "body",
+/** Place (with `*` for any name or index) -> what people probably mean who write a text, number or list there. Told only if it would do. */
+const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
+  listeners: (value) => [{ address: typeof value === "number" ? `127.0.0.1:${value}` : value }],
+  "listeners.*": (value) => ({ address: typeof value === "number" ? `127.0.0.1:${value}` : value }),
+  admin: (value) => ({ address: typeof value === "number" ? `127.0.0.1:${value}` : value }),
+  log: (value) => ({ file: value }),
+  redis: (value) => ({ url: value }),
+  "consumers.*": (value) => ({ id: value }),
+  "tiers.*": (value) => ({ rate: value }),
+  "upstreams.*": (value) => ({ targets: [value].flat().map((url) => ({ url })) }),
+  "upstreams.*.targets": (value) => [{ url: value }],
+  "upstreams.*.targets.*": (value) => ({ url: value }),
+  "upstreams.*.timeouts": (value) => ({ attempt: value }),
+  "upstreams.*.retry": (value) => ({ attempts: value }),
+  "routes.*.match": (value) => ({ path: value }),
+  "routes.*.timeouts": (value) => ({ attempt: value }),
+  "routes.*.weighted.*": (value) => ({ upstream: value }),
+  "routes.*.mirror": (value) => ({ upstream: value }),
+  "routes.*.rewrite": (value) => ({ path: value }),
+  "routes.*.redirect": (value) => ({ to: value }),
+  "routes.*.respond": (value) => (typeof value === "number" ? { status: value } : { body: value }),
+  "routes.*.cors": (value) => ({ origins: [value].flat() }),
+  "routes.*.rateLimit": (value) => [{ per: "ip", rate: value }],
+  "routes.*.rateLimit.*": (value) => ({ per: "ip", rate: value }),
 };
+
+/** Place -> key that stands elsewhere (or under another name) -> where. */
+const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "routes.*": {
+    ...Object.fromEntries(
+      ["path", "hosts", "methods", "query", "client"].map((key) => [key, `it stands under \`match\`: \`match: { ${key}: ... }\``]),
+    ),
+    ...Object.fromEntries(["retry", "breaker", "health", "balance", "targets"].map((key) => [key, "it stands under `upstreams.NAME`"])),
+    ...Object.fromEntries(["upstream", "backend", "service", "url"].map((key) => [key, "`to` names the upstream"])),
+  },
+  "routes.*.headers": Object.fromEntries(
+    ["set", "add", "remove"].map((key) => [key, `it stands under \`request\` or \`response\`: \`request: { ${key}: ... }\``]),
+  ),
+  "upstreams.*": Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
+  "listeners.*": Object.fromEntries(["port", "host"].map((key) => [key, "write `address: HOST:PORT`"])),
+  "listeners.*.tls": Object.fromEntries(["cert", "key", "hosts"].map((key) => [key, "write `certificates: [{ cert: ..., key: ... }]`"])),
+};
+
+/** @returns where a key stands that is unknown at a place; null when that is not known */
+export const keyElsewhere = (place: readonly PathPart[], key: string): string | null => ELSEWHERE[placeOf(place)]?.[key] ?? null;
 
 /** Sections whose second key is a name. */
 const NAMED: readonly (PathPart | undefined)[] = ["upstreams", "auth", "tiers"];
@@ -52,22 +82,38 @@ function nearestValue(issue: Issue & { readonly code: "invalid_value" }, node: L
   return near === null ? "" : `did you mean \`${near}\`?`;
 }
 
-function scalarRemedy({ issue, node, path, accepts }: Mistake, value: unknown): string | null {
+function scalarRemedy(mistake: Mistake, value: unknown): string | null {
+  const { issue, path, accepts } = mistake;
+  if (["routes.*.auth", "defaults.auth"].includes(placeOf(path))) return "name an authenticator, or write `none`";
   const expected = issue?.code === "invalid_type" ? issue.expected : "";
   if (expected === "string" && typeof value !== "string") return "write it in quotes";
   if (value === true && accepts({})) return "write `{}` for its defaults";
   const list = [value].flatMap((each) => (typeof each === "string" ? each.split(/[\s,]+/) : each));
   if (expected === "array" && accepts(list)) return "write it as [a, b] or as lines that start with `-`";
-  if (typeof value !== "string") return null;
-  const plain = unquoted(expected, value);
+  const plain = typeof value === "string" ? unquoted(expected, value) : null;
   if (plain !== null) return accepts(plain.value) ? plain.remedy : null;
-  const key = MEANT_KEY[placeOf(path)];
-  if (key === undefined || !accepts({ [key]: value })) return null;
-  return `write \`{ ${key}: ${node?.kind === "scalar" && node.fromEnv ? "..." : inFlow(value)} }\``;
+  return meantRemedy(mistake, value);
 }
 
-/** A text as it may stand between braces. */
-const inFlow = (text: string): string => (/^[\w./][\w./:*-]*$/.test(text) ? text : JSON.stringify(text));
+/** What the place says is meant, written out. */
+function meantRemedy({ node, path, accepts }: Mistake, value: unknown): string | null {
+  if (typeof value === "boolean") return null;
+  const meant = MEANT[placeOf(path)]?.(value);
+  if (meant === undefined || !accepts(meant)) return null;
+  return `write \`${inFlow(node?.kind === "scalar" && node.fromEnv ? (MEANT[placeOf(path)]?.("...") ?? "...") : meant)}\``;
+}
+
+/** A value as it may stand between braces. */
+function inFlow(value: unknown): string {
+  if (Array.isArray(value)) return `[${value.map(inFlow).join(", ")}]`;
+  if (typeof value === "object" && value !== null)
+    return `{ ${Object.entries(value)
+      .map(([key, each]) => `${key}: ${inFlow(each)}`)
+      .join(", ")} }`;
+  return typeof value === "string" && !/^([A-Za-z./][\w./:*-]*|\d+(\.\d+){3}[\d./:]*|\d+\/?[a-z]+)$/.test(value)
+    ? JSON.stringify(value)
+    : String(value);
+}
 
 /** A text where a number, true or false is wanted. */
 function unquoted(expected: string, text: string): { readonly value: unknown; readonly remedy: string } | null {
@@ -78,10 +124,18 @@ function unquoted(expected: string, text: string): { readonly value: unknown; re
 }
 
 /** A list for a map, or a map for a list. */
-function collectionRemedy({ accepts }: Mistake, node: Located): string | null {
+function collectionRemedy(mistake: Mistake, node: LocatedMap | LocatedList): string | null {
+  const { accepts } = mistake;
   const plain = toPlain(node);
-  if (node.kind === "map") return accepts([plain]) ? "make it a list: begin it with `- `" : null;
-  return accepts(byName(node)) ? "write each as `NAME: ...` without `- `, its name in front" : null;
+  if (node.kind === "list")
+    return accepts(byName(node)) ? "write each as `NAME: ...` without `- `, its name in front" : meantRemedy(mistake, plain);
+  if (accepts([plain])) return "make it a list: begin it with `- `";
+  const named = [...node.entries].map(([name, { node: entry }]) => [name, toPlain(entry)] as const);
+  if (accepts(named.map(([name, entry]) => ({ name, ...(typeof entry === "object" ? entry : {}) }))))
+    return "make it a list: write each as `- name: NAME` and its keys below";
+  return accepts(named.map(([upstream, weight]) => ({ upstream, weight })))
+    ? `write \`${inFlow(named.map(([upstream, weight]) => ({ upstream, weight })))}\``
+    : null;
 }
 
 /** A list of maps with a name each, as a map by name; null when it is no such list. */

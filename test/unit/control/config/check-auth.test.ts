@@ -20,7 +20,7 @@ describe("the tree", () => {
     withAuth("{ any: [{ any: [corp], ‸forwardCredentials: true }] }"),
     "routes[0].auth.any[0].forwardCredentials: unknown key; known keys: any, all, optional",
   );
-  check("a number", withAuth("‸7"), "routes[0].auth: expected a text or a map; write it in quotes");
+  check("a number", withAuth("‸7"), "routes[0].auth: expected a text or a map; name an authenticator, or write `none`");
   check("a number inside", withAuth("{ any: [‸7] }"), "routes[0].auth.any[0]: expected a text or a map; write it in quotes");
   check("too deep", withAuth(`‸${nested(6)}`), "routes[0].auth: nested deeper than 5 levels");
   check(

@@ -38,6 +38,19 @@ describe("values without their unit", () => {
   tried(BASE.replace("10.0.0.1 }]", "10.0.0.1 }], retry: { budget: ‸20‸ }"), "write `20%`");
 });
 
+describe("units as other programs write them", () => {
+  tried(`${BASE}drainTimeout: ‸30 s‸`, "write `30s`");
+  tried(`${BASE}drainTimeout: ‸5min‸`, "write `5m`");
+  tried(`${BASE}drainTimeout: ‸200 millis‸`, "write `200ms`");
+  tried(routed("limits: { bodyBytes: ‸10 MB‸ }"), "write `10MiB`");
+  tried(routed("limits: { bodyBytes: ‸10m‸ }"), "write `10MiB`");
+  tried(routed("limits: { bodyBytes: ‸10mb‸ }"), "write `10MiB`");
+  tried(tiered("rate: ‸5 per second‸"), "write `5/second`");
+  tried(tiered("rate: ‸5r/s‸"), "write `5/s`");
+  tried(tiered("rate: ‸5/1m‸"), "write `5/m`");
+  tried(tiered("quota: ‸1000 a day‸"), "write `1000/day`");
+});
+
 describe("addresses of listeners", () => {
   const address = (text: string) => BASE.replace("127.0.0.1:0", text);
   const both = "write `127.0.0.1:8080` for this machine only, or `0.0.0.0:8080` for all of its addresses";
@@ -59,6 +72,55 @@ describe("a text where a map is wanted", () => {
   tried(`${BASE}redis: ‸redis://a:6379‸`, "write `{ url: redis://a:6379 }`");
   tried(`${BASE}consumers: [‸acme‸]`, "write `{ id: acme }`");
   tried(routed("compress: ‸true‸"), "write `{}` for its defaults");
+});
+
+describe("a text, number or list where something is meant around it", () => {
+  tried(BASE.replace("[{ address: 127.0.0.1:0 }]", "‸8080‸"), "write `[{ address: 127.0.0.1:8080 }]`");
+  tried(BASE.replace("[{ address: 127.0.0.1:0 }]", "[‸8080‸]"), "write `{ address: 127.0.0.1:8080 }`");
+  tried(BASE.replace("{ targets: [{ url: http://10.0.0.1 }] }", "‸http://a:1‸"), "write `{ targets: [{ url: http://a:1 }] }`");
+  tried(
+    BASE.replace("{ targets: [{ url: http://10.0.0.1 }] }", '‸["http://a:1", "http://b:1"]‸'),
+    "write `{ targets: [{ url: http://a:1 }, { url: http://b:1 }] }`",
+  );
+  tried(targets("‸http://a:1‸"), "write `[{ url: http://a:1 }]`");
+  tried(BASE.replace("10.0.0.1 }]", "10.0.0.1 }], retry: ‸3‸"), "write `{ attempts: 3 }`");
+  tried(BASE.replace("10.0.0.1 }]", "10.0.0.1 }], timeouts: ‸3s‸"), "write `{ attempt: 3s }`");
+  tried(routed("rateLimit: ‸5/s‸"), "write `[{ per: ip, rate: 5/s }]`");
+  tried(routed("rateLimit: [‸60/minute‸]"), "write `{ per: ip, rate: 60/minute }`");
+  tried(routed('cors: ‸"*"‸'), 'write `{ origins: ["*"] }`');
+  tried(withRoutes("- { name: a, respond: ‸204‸ }"), "write `{ status: 204 }`");
+  tried(withRoutes("- { name: a, weighted: ‸{ users: 90 }‸ }"), "write `[{ upstream: users, weight: 90 }]`");
+  tried(routed("match: { path: ‸users‸ }"), "did you mean `/users`?");
+});
+
+describe("collections of the other kind", () => {
+  const told = (text: string, remedy: string, fixed: string) =>
+    it(remedy, () => {
+      expect(problemsOf(text).map((problem) => problem.split("; ").at(-1))).toEqual([remedy]);
+      expect(problemsOf(fixed)).toEqual([]);
+    });
+  told(BASE.replace("[{ address: 127.0.0.1:0 }]", "{ address: 127.0.0.1:0 }"), "make it a list: begin it with `- `", BASE);
+  told(
+    BASE.replace("  users: { targets: [{ url: http://10.0.0.1 }] }", "  - { name: users, targets: [{ url: http://10.0.0.1 }] }"),
+    "write each as `NAME: ...` without `- `, its name in front",
+    BASE,
+  );
+  told(
+    withRoutes("  a: { to: users }"),
+    "make it a list: write each as `- name: NAME` and its keys below",
+    withRoutes("  - name: a\n    to: users"),
+  );
+});
+
+describe("keys that stand elsewhere", () => {
+  const told = (text: string, remedy: string) =>
+    it(remedy, () => expect(problemsOf(text).map((problem) => problem.slice(problem.indexOf("; ") + 2))).toContain(remedy));
+  told(routed("path: /a"), "it stands under `match`: `match: { path: ... }`");
+  told(routed("retry: { attempts: 3 }"), "it stands under `upstreams.NAME`");
+  told(routed("headers: { set: { a: b } }"), "it stands under `request` or `response`: `request: { set: ... }`");
+  told(BASE.replace("targets: [{ url: http://10.0.0.1 }]", "url: http://10.0.0.1"), "write `targets: [{ url: ... }]`");
+  told(BASE.replace("address: 127.0.0.1:0", "port: 8080"), "write `address: HOST:PORT`");
+  told(BASE.replace("127.0.0.1:0", "127.0.0.1:0, tls: { cert: a, key: b }"), "write `certificates: [{ cert: ..., key: ... }]`");
 });
 
 describe("other kinds", () => {
