@@ -114,7 +114,7 @@ listeners:
     expect(await run(validateCommand, "bad.yaml")).toEqual({
       code: 1,
       stdout: "",
-      stderr: `bad.yaml:2:24: listeners[0].address: expected host:port, [IPv6]:port or unix:/absolute/path
+      stderr: `bad.yaml:2:24: listeners[0].address: expected host:port, [IPv6]:port or unix:/absolute/path; add the port: \`127.0.0.1:8080\`
 bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstreams
 2 errors in bad.yaml
 `,
