@@ -141,6 +141,8 @@ function readRoutes(reading: Reading): RouteConfig[] {
   return routes;
 }
 
+const NOTHING = { rest: null, lost: [], hidden: [] } as const;
+
 /** One reading of a tree: collects what is wrong, and what is left when that is taken out. */
 class Reading {
   readonly root: LocatedMap;
@@ -163,16 +165,17 @@ class Reading {
     const parsed = parseAt(schema, this.root, path);
     if ("value" in parsed) return parsed.value;
     this.problems.push(...parsed.problems);
-    const salvaged = parsed.node === undefined ? null : salvage(schema, parsed.node, fill);
-    if (salvaged === null) {
+    const { rest, lost, hidden } = parsed.node === undefined ? NOTHING : salvage(schema, parsed.node, fill);
+    this.problems.push(...problemsOf(hidden, this.root, path));
+    if (rest === null) {
       this.lost.push(path);
       this.#gone.push(path);
       return undefined;
     }
-    for (const below of salvaged.lost) this.lost.push([...path, ...below]);
-    const rest = replaceAt(this.rest, path.map(String), () => salvaged.node);
-    if (rest.kind === "map") this.rest = rest;
-    return salvaged.value;
+    for (const below of lost) this.lost.push([...path, ...below]);
+    const whole = replaceAt(this.rest, path.map(String), () => rest.node);
+    if (whole.kind === "map") this.rest = whole;
+    return rest.value;
   }
 
   /** Takes the items of a list of which nothing is left out of the tree. */

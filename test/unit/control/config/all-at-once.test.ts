@@ -15,6 +15,14 @@ listeners:
 limits: { bodyBytes: «size|1MiB|big», headerCount: «count|50|0» }
 auth:
   keys: { apiKey: { in: header, name: «name of a header|x-api-key|x api key» } }
+  staff:
+    jwt:
+      issuer: https://id.example.com
+      «audience|audience: api|typ: at+jwt»
+      discovery: true
+      algorithms: [RS256, «algorithm|ES256|none»]
+      cacheEntries: «cache entries|10|0»
+identity: { headers: { «headers that are shared|roles: x-roles|roles: x-consumer-id» }, protect: [«protected header|x-user|user»] }
 tiers:
   gold: { rate: «rate of a tier|10/s|10», quota: «quota of a tier|10/day|10 a day» }
 consumers:
