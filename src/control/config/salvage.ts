@@ -1,7 +1,7 @@
 // Owns reading what is right of a value that is wrong in parts, so that what else is wrong with it is told in the same run. What comes out is never used
 // to serve: a configuration with any mistake is refused whole.
 import type { z } from "zod";
-import { IS_REQUIRED, issueMessage, meantKeys, nearestBranch } from "./issues.ts";
+import { issueMessage, meantKeys, nearestBranch } from "./issues.ts";
 import { type Located, type LocatedMap, nodeAt, toPlain, without, writtenPath } from "./located.ts";
 import type { PathPart } from "./problem.ts";
 
@@ -56,7 +56,7 @@ export function salvage<S extends z.ZodType>(
   return { rest: null, lost, hidden };
 }
 
-/** What transforms find only when everything before them is right. Where a key beside it was taken out, only that it is missing is certain. */
+/** What transforms find only when everything before them is right. Where a key beside it was taken out, it may follow from that. */
 function independent(
   issues: readonly Issue[],
   node: Located,
@@ -67,7 +67,7 @@ function independent(
     const path = writtenPath(node, issue.path.map(part));
     const beside = (other: readonly PathPart[]): boolean => other.length === path.length && areRelated(other.slice(0, -1), path);
     const follows = [...lost, ...meant].some((other) => areRelated(other, path) && other.length <= path.length + 1);
-    return follows || (issue.message !== IS_REQUIRED && lost.some(beside)) ? [] : [{ ...issue, path: [...path] }];
+    return follows || lost.some(beside) ? [] : [{ ...issue, path: [...path] }];
   });
 }
 

@@ -21,7 +21,6 @@ auth:
       «audience|audience: api|typ: at+jwt»
       discovery: true
       algorithms: [RS256, «algorithm|ES256|none»]
-      cacheEntries: «cache entries|10|0»
 identity: { headers: { «headers that are shared|roles: x-roles|roles: x-consumer-id» }, protect: [«protected header|x-user|user»] }
 tiers:
   gold: { rate: «rate of a tier|10/s|10», quota: «quota of a tier|10/day|10 a day» }
