@@ -2,7 +2,7 @@
 // Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
 import { isOddName, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
-import { decodeQuery } from "../../route/conditions.ts";
+import { decodeQuery } from "../../request/query-walk.ts";
 import { removeHeader, removeHeaders } from "../header-list.ts";
 
 /** The request has none. */

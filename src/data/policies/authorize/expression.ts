@@ -8,7 +8,7 @@ import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-j
 import { compileRegex, LinearRegex } from "../../../base/linear-regex.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { Identity } from "../../identity.ts";
-import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "./sent-once.ts";
+import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "../../request/sent-once.ts";
 
 const NODES_MAX = 200;
 const DEPTH_MAX = 24;

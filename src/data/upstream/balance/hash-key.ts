@@ -1,6 +1,7 @@
 // Owns reading the hash key of an exchange, as `hashOn` says. Must never change the exchange.
 import type { HashOn } from "../../../plan/plan.ts";
 import type { Exchange } from "../../exchange.ts";
+import { headerSentOnce } from "../../request/sent-once.ts";
 
 /** @returns the key, undecoded; '' when the exchange has none (an empty value counts as none). */
 export function hashKey(x: Exchange, on: HashOn): string {
@@ -10,7 +11,7 @@ export function hashKey(x: Exchange, on: HashOn): string {
     case "path":
       return x.path;
     case "header":
-      return x.header(on.name) ?? "";
+      return headerSentOnce(x, on.name) ?? "";
     case "cookie":
       return cookieValue(x, on.name);
     case "query":

@@ -109,8 +109,6 @@ it.each<[string, boolean | null]>([
 it("a header that services may read from another spelling is not there", () => {
   const x = new TestExchange({ headers: { "x-tenant": "t1", x_tenant: "t2" } });
   const expression = compiled('header["x-tenant"] == "t1"');
-  expect(expression.holds(x, NOW_MS)).toBe(true);
-  x.oddNames = true; // as admission sets it
   expect(expression.holds(x, NOW_MS)).toBeNull();
 });
 
