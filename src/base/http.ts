@@ -96,10 +96,14 @@ const KEEP_ALIVE: readonly string[] = ["keep-alive"];
 const CLOSE: readonly string[] = ["close"];
 const UPGRADE: readonly string[] = ["upgrade"];
 
+/** Elements, empty ones too, of a request's Connection list: real ones have two or three. */
+export const CONNECTION_OPTIONS_MAX = 32;
+
 /**
  * RFC 9110 section 7.6.1: `Connection = #connection-option`.
  * @param value one field line, or several joined with commas.
- * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token.
+ * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token, or there are more than
+ * {@link CONNECTION_OPTIONS_MAX} elements.
  */
 export function parseConnectionTokens(value: string): readonly string[] | null {
   switch (value) {
@@ -114,8 +118,10 @@ export function parseConnectionTokens(value: string): readonly string[] | null {
     case "upgrade":
       return UPGRADE;
   }
+  const parts = value.split(",", CONNECTION_OPTIONS_MAX + 1);
+  if (parts.length > CONNECTION_OPTIONS_MAX) return null;
   const tokens: string[] = [];
-  for (const part of value.split(",")) {
+  for (const part of parts) {
     const token = trimWhitespace(part);
     if (token === "") continue;
     if (!isToken(token)) return null;
@@ -143,13 +149,17 @@ export interface Authority {
   readonly port: number;
 }
 
+/** RFC 3986 section 6.2.3: an empty port is the same as none. @param authority as sent */
+export const withoutEmptyPort = (authority: string): string =>
+  authority.charCodeAt(authority.length - 1) === 58 ? authority.slice(0, -1) : authority;
+
 /** RFC 1035 section 3.1: a name has at most 255 octets on the wire, 253 in text. */
 const HOST_LENGTH_MAX = 253;
 
 /**
  * RFC 3986 section 3.2 / RFC 9110 section 7.2, the part of it that real hosts use: letters, digits and `-._~`, dotted quads, IPv6 in brackets,
  * an optional port. Refused although the RFC allows them, because two readers may differ: userinfo, percent-encoding, sub-delims, an empty
- * host, label or port, IPvFuture, zone ids, and all-numeric names that are no dotted quad (`127.1`).
+ * host, label or port ({@link withoutEmptyPort} takes one off), IPvFuture, zone ids, and all-numeric names that are no dotted quad (`127.1`).
  * @returns null when refused.
  */
 export function parseAuthority(text: string): Authority | null {

@@ -6,6 +6,7 @@ import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
 import { IdentityHeaders } from "./identity-headers.ts";
+import { ConnectionRules } from "./listener/connection-rules.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
 import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
@@ -61,6 +62,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     upstreams,
     services,
     identityHeaders,
+    connectionRules: new ConnectionRules(plan),
     inFlight: 0,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
@@ -130,6 +132,7 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     bodyBytes: plan.bodyBytes,
     accessLog: plan.accessLog,
     webSocket: plan.webSocket,
+    keepMethodOverride: plan.keepMethodOverride,
     paramNames: shared.one(pattern.paramNames),
     onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),

@@ -49,6 +49,8 @@ export interface ClientInfo {
   /** IP of the caller in canonical text; '' when it came over a Unix socket. */
   readonly ip: string;
   readonly scheme: "http" | "https";
+  /** Why a trusted proxy's word about the client can't be read: then the request is refused. '' or absent when it can. */
+  readonly fault?: string;
 }
 
 export abstract class Exchange {
@@ -87,8 +89,6 @@ export abstract class Exchange {
   bufferedBody: Buffer | null = null;
   /** How the client spoke. */
   protocol: "http/1.0" | "http/1.1" = "http/1.1";
-  /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */
-  connectionTokens: readonly string[] | null = null;
 
   // --- Set by the pipeline ---
   requestId = "";
@@ -177,7 +177,7 @@ export abstract class Exchange {
     return null;
   }
 
-  /** First value of a request header. @param name lowercase */
+  /** First value of a request header, for what decides nothing: a decision reads it by request/sent-once.ts. @param name lowercase */
   header(name: string): string | undefined {
     const headers = this.headers;
     for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];

@@ -95,7 +95,7 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
 }
 
 function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
-  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, policies } = route;
+  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, methodOverride, policies } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
   const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
     .filter((part) => part.weight > 0)
@@ -110,6 +110,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,
+    keepMethodOverride: methodOverride === "keep",
     policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }

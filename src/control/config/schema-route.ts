@@ -87,6 +87,10 @@ const match = once(() =>
 const ACCESS_LOG = "Write a line to the access log for each request.";
 const WEB_SOCKET = "Allow upgrades to WebSocket.";
 
+const METHOD_OVERRIDE =
+  "`X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`: by them services take a request for one of another method than the route has matched. `remove`: they do not go upstream. `keep`: they do; then nothing that the gateway decides by method holds.";
+const methodOverride = () => z.enum(["remove", "keep"]);
+
 const routeLimits = once(() =>
   z.strictObject({ bodyBytes: size().optional().meta({ description: "Largest request body of this route." }) }),
 );
@@ -96,6 +100,7 @@ const settings = once(() => ({
   limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: z.boolean().prefault(true).meta({ description: WEB_SOCKET }),
+  methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
 }));
 
 const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
@@ -141,6 +146,7 @@ export const defaults = once(() =>
       ...settings(),
       accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
       webSocket: z.boolean().optional().meta({ description: WEB_SOCKET }),
+      methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
       ...policies(),
     })
     .optional()
@@ -169,6 +175,7 @@ export function routeOf(output: unknown): RouteConfig {
     limits: flat.limits,
     accessLog: flat.accessLog,
     webSocket: flat.webSocket,
+    methodOverride: flat.methodOverride,
     policies: plans,
   };
 }
