@@ -89,7 +89,19 @@ export const isOddName = (name: string): boolean => ODD_NAME.test(name);
  * The name as which services may read a field: CGI, FastCGI, WSGI and Rack turn it into a variable (RFC 3875 section 4.1.18), so that `x_user`,
  * and with some `x.user`, becomes HTTP_X_USER just as `x-user` does. @param name lowercase
  */
-export const plainName = (name: string): string => name.replace(/[^a-z0-9]/g, "-");
+export function plainName(name: string): string {
+  const { length } = name;
+  if (length > PLAIN_NAME_BYTES) return name.replace(/[^a-z0-9]/g, "-");
+  for (let i = 0; i < length; i++) {
+    const c = name.charCodeAt(i);
+    plainBytes[i] = (c >= 97 && c <= 122) || (c >= 48 && c <= 57) ? c : 45;
+  }
+  return plainBytes.toString("latin1", 0, length);
+}
+
+/** A regular expression takes five times as long for names that are full of marks, and a request may have a hundred of them. */
+const PLAIN_NAME_BYTES = 256;
+const plainBytes = Buffer.alloc(PLAIN_NAME_BYTES);
 
 const NO_TOKENS: readonly string[] = [];
 const KEEP_ALIVE: readonly string[] = ["keep-alive"];
@@ -98,12 +110,14 @@ const UPGRADE: readonly string[] = ["upgrade"];
 
 /** Elements, empty ones too, of a request's Connection list: real ones have two or three. */
 export const CONNECTION_OPTIONS_MAX = 32;
+/** Longest option: it names a field. */
+const CONNECTION_OPTION_CHARS_MAX = 256;
 
 /**
  * RFC 9110 section 7.6.1: `Connection = #connection-option`.
  * @param value one field line, or several joined with commas.
- * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token, or there are more than
- * {@link CONNECTION_OPTIONS_MAX} elements.
+ * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token or too long for a name, or there are more
+ * than {@link CONNECTION_OPTIONS_MAX} elements.
  */
 export function parseConnectionTokens(value: string): readonly string[] | null {
   switch (value) {
@@ -124,7 +138,7 @@ export function parseConnectionTokens(value: string): readonly string[] | null {
   for (const part of parts) {
     const token = trimWhitespace(part);
     if (token === "") continue;
-    if (!isToken(token)) return null;
+    if (token.length > CONNECTION_OPTION_CHARS_MAX || !isToken(token)) return null;
     tokens.push(token.toLowerCase());
   }
   return tokens;
@@ -216,16 +230,19 @@ function parsePort(text: string, start: number): number {
   return port >= 1 && port <= 65535 ? port : -1;
 }
 
+/** Elements of such a list that are looked at; real ones have a handful. */
+const WEIGHTED_ELEMENTS_MAX = 64;
 /** Weight of a coding or language that no element mentions. */
 const UNMENTIONED = -1;
 
 /**
- * Weight of one name in an `Accept-Encoding` (or `Accept-Language`-like) list, RFC 9110 section 12.4.2. Malformed elements are skipped; the first mention counts.
+ * Weight of one name in an `Accept-Encoding` (or `Accept-Language`-like) list, RFC 9110 section 12.4.2. Malformed elements are skipped; the first mention counts;
+ * elements behind the first {@link WEIGHTED_ELEMENTS_MAX} are not looked at.
  * @param name lowercase. @returns 0..1000 (q in thousandths), or -1 when the list does not mention the name itself.
  */
 export function listWeight(list: string, name: string): number {
   let at = 0;
-  while (at <= list.length) {
+  for (let count = 0; count < WEIGHTED_ELEMENTS_MAX && at <= list.length; count++) {
     let end = list.indexOf(",", at);
     if (end < 0) end = list.length;
     let start = at;

@@ -8,6 +8,8 @@ import type { Exchange } from "./exchange.ts";
 export const FORWARDED_HOPS_MAX = 32;
 /** Parameters of one element of Forwarded; real ones have four at most. */
 const PARAMETERS_MAX = 16;
+/** Longest value of one: a host, with room. */
+const VALUE_CHARS_MAX = 512;
 
 /** An address was given, but in a form that says nothing: then nobody knows who asked. */
 export const UNREADABLE = Symbol("unreadable");
@@ -191,8 +193,9 @@ function pairEnd(text: string, start: number): number {
   return text.length;
 }
 
-/** A quoted-string or a value without quotes; null for anything between. Many proxies leave the quotes of IPv6 and ports out. */
+/** A quoted-string or a value without quotes; null for anything between, and for what is too long. Many proxies leave the quotes of IPv6 and ports out. */
 function unquoted(text: string): string | null {
+  if (text.length > VALUE_CHARS_MAX) return null;
   if (text.charCodeAt(0) !== QUOTE) return text.includes('"') ? null : text;
   return /^"(?:[^"\\]|\\.)*"$/.test(text) ? text.slice(1, -1).replace(/\\(.)/g, "$1") : null;
 }

@@ -1,4 +1,4 @@
-// Owns walking the parameters of a query in one pass: where each begins and ends, and whether it has a certain name.
+// Owns finding the parameters of one name in a query, in one pass.
 // Must cost no more than one look at each character, whatever a client sends; decides nothing about what is found.
 import { hexValue } from "../../base/hex.ts";
 
@@ -22,73 +22,112 @@ export function decodeQuery(text: string): string {
   }
 }
 
-/** Parameters of a query, one after the other. May be begun anew, but not before the last walk is over. */
+/**
+ * The parameters of one name in a query, one after the other. What holds a `;` is read in both ways, as services do (HTML 4.01, appendix B.2.2): as
+ * one parameter, and then each part by itself. May be begun anew, but not before the last walk is over.
+ */
 export class QueryWalk {
-  /** Of the parameter that {@link next} came to: `[start, end)` is the whole of it, `[start, nameEnd)` its name. */
-  start = 0;
-  nameEnd = 0;
-  end = 0;
-  /** It holds a `;`, which some services take for a separator as `&` is (HTML 4.01, appendix B.2.2). */
+  /** What {@link next} came to is a reading that not all services share. */
   divided = false;
+  /** It is a part of a parameter: only readers to whom `;` separates see it. */
+  part = false;
+  /** The parameter that it is, or stands in: `[start, end)` between two `&`. */
+  start = 0;
+  end = 0;
   private text = "";
-  private separator = AMPERSAND;
-  private encoded = false;
+  private name = "";
+  private nameEnd = 0;
+  private valueEnd = 0;
   private from = 0;
-  private to = 0;
+  /** Where the parts begin and end that are still to be looked at; equal for none. */
+  private partFrom = 0;
+  private partsEnd = 0;
 
-  /** @returns itself, before the first parameter */
-  begin(query: string): this {
-    return this.over(query, AMPERSAND, 0, query.length);
-  }
-
-  /** @returns a walk over the parameters that readers see to whom `;` separates too, in the one that this walk has come to */
-  parts(): QueryWalk {
-    return new QueryWalk().over(this.text, SEMICOLON, this.start, this.end);
-  }
-
-  private over(text: string, separator: number, from: number, to: number): this {
-    this.text = text;
-    this.separator = separator;
-    this.from = from;
-    this.to = to;
+  /** @returns itself, before the first */
+  begin(query: string, name: string): this {
+    this.text = query;
+    this.name = name;
+    this.partFrom = this.partsEnd = 0;
+    // Most queries do not hold the name at all, which is found out many characters at a time.
+    const possible = query.includes(name) || query.includes("%") || (query.includes("+") && name.includes(" "));
+    this.from = possible ? 0 : query.length + 1;
     return this;
   }
 
-  /** Goes to the next parameter. @returns false when there is none */
+  /** Goes to the next parameter of that name. @returns false when there is none */
   next(): boolean {
-    const { text, separator, to } = this;
-    let i = this.from;
-    if (i > to || to === 0) return false;
-    this.start = i;
-    this.nameEnd = -1;
-    this.divided = this.encoded = false;
-    for (; i < to; i++) {
-      const c = text.charCodeAt(i);
-      if (c === separator) break;
-      if (c === SEMICOLON) this.divided = true;
-      else if (c === EQUALS) {
-        if (this.nameEnd < 0) this.nameEnd = i;
-      } else if ((c === PERCENT || c === PLUS) && this.nameEnd < 0) this.encoded = true;
+    if (this.partFrom < this.partsEnd && this.nextPart()) return true;
+    const { text, name } = this;
+    const { length } = text;
+    let start = this.from;
+    let nameEnd = -1;
+    let encoded = false;
+    let divided = false;
+    // Thousands of parameters must cost no more than their characters: locals only, and one look at each.
+    for (let i = start; i <= length && length > 0; i++) {
+      const c = i < length ? text.charCodeAt(i) : AMPERSAND;
+      if (c > EQUALS || (c > PLUS && c < SEMICOLON)) continue;
+      if (c === AMPERSAND) {
+        const end = nameEnd < 0 ? i : nameEnd;
+        const named = isNamed(text, start, end, name, encoded);
+        if (named || divided) {
+          this.from = i + 1;
+          this.divided = divided;
+          this.part = false;
+          this.nameEnd = end;
+          this.start = start;
+          this.valueEnd = this.end = i;
+          this.partFrom = divided ? start : 0;
+          this.partsEnd = divided ? i : 0;
+          if (named || this.nextPart()) return true;
+        }
+        start = i + 1;
+        nameEnd = -1;
+        encoded = divided = false;
+      } else if (c === EQUALS) {
+        if (nameEnd < 0) nameEnd = i;
+      } else if (c === SEMICOLON) divided = true;
+      else if ((c === PERCENT || c === PLUS) && nameEnd < 0) encoded = true;
     }
-    this.end = i;
-    this.from = i + 1;
-    if (this.nameEnd < 0) this.nameEnd = i;
-    return true;
+    this.from = length + 1;
+    return false;
   }
 
-  /** Whether its name, decoded, is this one. */
-  isNamed(name: string): boolean {
-    const { text, start, nameEnd } = this;
-    const length = nameEnd - start;
-    if (!this.encoded) return length === name.length && text.startsWith(name, start);
-    return length >= name.length && spells(text, start, nameEnd, name);
+  private nextPart(): boolean {
+    const { text, name, partsEnd } = this;
+    let start = this.partFrom;
+    let nameEnd = -1;
+    let encoded = false;
+    for (let i = start; i <= partsEnd; i++) {
+      const c = i < partsEnd ? text.charCodeAt(i) : SEMICOLON;
+      if (c === SEMICOLON) {
+        const end = nameEnd < 0 ? i : nameEnd;
+        if (isNamed(text, start, end, name, encoded)) {
+          this.partFrom = i + 1;
+          this.divided = this.part = true;
+          this.nameEnd = end;
+          this.valueEnd = i;
+          return true;
+        }
+        start = i + 1;
+        nameEnd = -1;
+        encoded = false;
+      } else if (c === EQUALS) {
+        if (nameEnd < 0) nameEnd = i;
+      } else if ((c === PERCENT || c === PLUS) && nameEnd < 0) encoded = true;
+    }
+    this.partFrom = this.partsEnd = 0;
+    return false;
   }
 
   /** Its value as sent; '' without `=`. */
   value(): string {
-    return this.nameEnd === this.end ? "" : this.text.slice(this.nameEnd + 1, this.end);
+    return this.nameEnd === this.valueEnd ? "" : this.text.slice(this.nameEnd + 1, this.valueEnd);
   }
 }
+
+const isNamed = (text: string, start: number, end: number, name: string, encoded: boolean): boolean =>
+  encoded ? end - start >= name.length && spells(text, start, end, name) : end - start === name.length && text.startsWith(name, start);
 
 /** Compares in place and stops at the first difference: thousands of names may have to be told apart from one. */
 function spells(text: string, start: number, end: number, name: string): boolean {
@@ -101,7 +140,8 @@ function spells(text: string, start: number, end: number, name: string): boolean
     if (c === PLUS) c = 32;
     else if (c === PERCENT) {
       const byte = i + 2 < end ? hexValue(text.charCodeAt(i + 1)) * 16 + hexValue(text.charCodeAt(i + 2)) : -1;
-      if (byte < 0 || byte > 127) return decodeQuery(text.slice(start, end)) === name;
+      // Malformed, it stays as sent; else it is no ASCII, and ASCII is wanted here.
+      if (byte < 0 || byte > 127) return name.includes("%") && decodeQuery(text.slice(start, end)) === name;
       c = byte;
       i += 2;
     }

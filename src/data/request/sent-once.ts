@@ -3,15 +3,24 @@
 //
 // Who reads otherwise, and why that is safe: `auth` refuses what is there twice (policies/auth/reading.ts); a route's conditions must hold for each value
 // (route/conditions.ts); lists (Accept-Encoding, Via, Cookie for affinity) are read whole; Exchange.header() serves what decides nothing, as the access log.
-import { plainName } from "../../base/http.ts";
 import type { Exchange } from "../exchange.ts";
 import { QueryWalk } from "./query-walk.ts";
 
 /** What {@link readOnce} finds of a header that is there more than once. */
 export const TWICE = Symbol("twice");
 
-/** Whether services may read a field of one name as one of the other (`x_user` as `x-user`). @param name lowercase @param other lowercase */
-export const isLookAlike = (name: string, other: string): boolean => name.length === other.length && plainName(name) === plainName(other);
+/** Whether services may read a field of one name as one of the other (`x_user` as `x-user`): their plain names (base/http.ts) are equal. @param name lowercase @param other lowercase */
+export function isLookAlike(name: string, other: string): boolean {
+  if (name.length !== other.length) return false;
+  for (let i = 0; i < name.length; i++) {
+    const c = name.charCodeAt(i);
+    const d = other.charCodeAt(i);
+    if (c !== d && (isAlphanumeric(c) || isAlphanumeric(d))) return false;
+  }
+  return true;
+}
+
+const isAlphanumeric = (c: number): boolean => (c >= 97 && c <= 122) || (c >= 48 && c <= 57);
 
 /** @param name lowercase. @returns the byte string; undefined when there is none; {@link TWICE} when nobody can say which of several a service would read */
 export function readOnce(x: Exchange, name: string): string | typeof TWICE | undefined {
@@ -42,15 +51,9 @@ export function querySentOnce(x: Exchange, name: string): string | undefined {
   const { query } = x;
   if (query === "") return undefined;
   let found: string | undefined;
-  walk.begin(query);
+  walk.begin(query, name);
   while (walk.next()) {
-    if (walk.divided) {
-      const parts = walk.parts();
-      while (parts.next()) if (parts.isNamed(name)) return undefined;
-      continue;
-    }
-    if (!walk.isNamed(name)) continue;
-    if (found !== undefined) return undefined;
+    if (walk.divided || found !== undefined) return undefined;
     found = decoded(walk.value());
     if (found === undefined) return undefined;
   }

@@ -86,15 +86,10 @@ const walk = new QueryWalk();
 function queryHolds(test: ValueTest, query: string): boolean {
   if (query === "") return false;
   let found = false;
-  walk.begin(query);
+  walk.begin(query, test.name);
   while (walk.next()) {
-    if (walk.isNamed(test.name)) {
-      if (!test.holds(decodeQuery(walk.value()))) return false;
-      found = true;
-    }
-    if (!walk.divided) continue;
-    const parts = walk.parts();
-    while (parts.next()) if (parts.isNamed(test.name) && !test.holds(decodeQuery(parts.value()))) return false;
+    if (!test.holds(decodeQuery(walk.value()))) return false;
+    found ||= !walk.part;
   }
   return found;
 }
