@@ -44,6 +44,14 @@ export interface UpgradedUpstream {
   readonly frames: import("./upstream/ws-frames.ts").WsFrames;
 }
 
+/** What a caller without credentials is told. */
+export interface Challenges {
+  /** WWW-Authenticate, flat. */
+  readonly headers: HeaderList;
+  /** What the route takes. */
+  readonly detail: string;
+}
+
 /** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
 export interface ClientInfo {
   /** IP of the caller in canonical text; '' when it came over a Unix socket. */
@@ -103,8 +111,8 @@ export abstract class Exchange {
   shownQuery: string | null = null;
   /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
   admission: Admission | null = null;
-  /** WWW-Authenticate headers, flat, for a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
-  challenges: HeaderList | null = null;
+  /** For a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
+  challenges: Challenges | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */

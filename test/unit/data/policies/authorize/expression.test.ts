@@ -119,6 +119,14 @@ it("nobody is not somebody without claims", () => {
   expect(compiled('method == "GET"').needsIdentity).toBe(false);
 });
 
+it("of a caller whose names could not all be read, nothing is said by their absence", () => {
+  const partial = identityOf("x", { groups: ["a"], claims: { level: 3 }, partial: true });
+  expect(holds('!("banned" in consumer.groups)', partial)).toBeNull();
+  expect(holds('"a" in consumer.groups', partial)).toBeNull();
+  expect(holds("claims.level == 3", partial)).toBe(true);
+  expect(holds('!("banned" in consumer.groups)', identityOf("x", { groups: ["a"] }))).toBe(true);
+});
+
 it("longer or deeper values than the bounds are a no, whatever the expression says", () => {
   const list = (n: number) => Array.from({ length: n }, (_, i) => `g${i}`);
   const deep = (n: number): unknown => (n === 0 ? 1 : [deep(n - 1)]);
