@@ -135,6 +135,7 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     accessLog: plan.accessLog,
     webSocket: plan.webSocket,
     keepMethodOverride: plan.keepMethodOverride,
+    webSocketClosesAtExpiry: plan.webSocketClosesAtExpiry,
     paramNames: shared.one(pattern.paramNames),
     onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),

@@ -40,6 +40,8 @@ export interface UpgradedUpstream {
   readonly headers: HeaderList;
   /** Chosen subprotocol; '' for none. */
   readonly protocol: string;
+  /** When the WebSocket ends with code 1008, because the caller's credential does; Date.now() ms, Infinity for never. */
+  readonly closeAtMs: number;
   /** For an engine that reads the frames. */
   readonly frames: import("./upstream/ws-frames.ts").WsFrames;
 }

@@ -23,7 +23,16 @@ import type { Upstream } from "./upstream/upstream.ts";
 export interface Route
   extends Pick<
     RoutePlan,
-    "name" | "metricSlot" | "to" | "mirror" | "timeouts" | "bodyBytes" | "accessLog" | "webSocket" | "keepMethodOverride"
+    | "name"
+    | "metricSlot"
+    | "to"
+    | "mirror"
+    | "timeouts"
+    | "bodyBytes"
+    | "accessLog"
+    | "webSocket"
+    | "webSocketClosesAtExpiry"
+    | "keepMethodOverride"
   > {
   /** Index in {@link Plan.routes}. */
   readonly id: number;

@@ -95,7 +95,8 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
 }
 
 function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, config: Config, context: CompileContext): RoutePlan {
-  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, methodOverride, policies } = route;
+  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, webSocketClosesAtExpiry, methodOverride, policies } =
+    route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
   const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
     .filter((part) => part.weight > 0)
@@ -111,6 +112,7 @@ function compileRoute(route: RouteConfig, indexes: ReadonlyMap<string, number>, 
     accessLog,
     webSocket,
     keepMethodOverride: methodOverride === "keep",
+    webSocketClosesAtExpiry,
     policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }
