@@ -28,6 +28,8 @@ export interface RunOptions {
   readonly peers: readonly PeerKind[];
   readonly stage: RunningStage;
   readonly say: (text: string) => void;
+  /** Asked after each round: more of them would say no more. */
+  readonly settled?: (samples: readonly Sample[]) => boolean;
 }
 
 /** A contender that is up. */
@@ -58,7 +60,7 @@ export async function runCase(wanted: Case, options: RunOptions): Promise<CaseRu
       });
     }
     for (const each of running) await driver.warmUp(each);
-    for (let round = 0; round < options.rounds; round++) {
+    for (let round = 0; round < options.rounds && options.settled?.(samples) !== true; round++) {
       for (const each of rotated(running, round)) {
         samples.push({ label: each.contender.label, round, values: await driver.measure(each) });
       }

@@ -30,14 +30,15 @@ export interface InRound {
   readonly value: number;
 }
 
-/**
- * Each value over the baseline's of the same round: what disturbs a whole round (another load on the machine) falls out.
- * @returns null when no round has both
- */
-export function ratioSpread(values: readonly InRound[], baseline: readonly InRound[]): Spread | null {
+/** Each value over the baseline's of the same round: what disturbs a whole round (another load on the machine) falls out. Rounds without both are left out. */
+export function ratiosInRounds(values: readonly InRound[], baseline: readonly InRound[]): readonly number[] {
   const base = new Map(baseline.map(({ round, value }) => [round, value]));
-  return spreadOf(values.map(({ round, value }) => value / (base.get(round) ?? Number.NaN)));
+  return values.map(({ round, value }) => value / (base.get(round) ?? Number.NaN)).filter(Number.isFinite);
 }
+
+/** Of {@link ratiosInRounds}. @returns null when no round has both */
+export const ratioSpread = (values: readonly InRound[], baseline: readonly InRound[]): Spread | null =>
+  spreadOf(ratiosInRounds(values, baseline));
 
 /** The list turned by `by` places: in each round somebody else begins, so that no one always follows the same neighbour's load. */
 export function rotated<T>(list: readonly T[], by: number): readonly T[] {

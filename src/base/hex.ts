@@ -7,7 +7,7 @@ export function hexValue(code: number): number {
   return lower >= 97 && lower <= 102 ? lower - 87 : -1;
 }
 
-const HEX = "0123456789ABCDEF";
+const ENCODED = Array.from({ length: 256 }, (_, byte) => `%${byte.toString(16).toUpperCase().padStart(2, "0")}`);
 
 /** @param byte 0..255. @returns `%XX`, uppercase. */
-export const encodeByte = (byte: number): string => `%${HEX[byte >> 4]}${HEX[byte & 15]}`;
+export const encodeByte = (byte: number): string => ENCODED[byte & 255] as string; // there are 256

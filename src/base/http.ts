@@ -89,17 +89,35 @@ export const isOddName = (name: string): boolean => ODD_NAME.test(name);
  * The name as which services may read a field: CGI, FastCGI, WSGI and Rack turn it into a variable (RFC 3875 section 4.1.18), so that `x_user`,
  * and with some `x.user`, becomes HTTP_X_USER just as `x-user` does. @param name lowercase
  */
-export const plainName = (name: string): string => name.replace(/[^a-z0-9]/g, "-");
+export function plainName(name: string): string {
+  const { length } = name;
+  if (length > PLAIN_NAME_BYTES) return name.replace(/[^a-z0-9]/g, "-");
+  for (let i = 0; i < length; i++) {
+    const c = name.charCodeAt(i);
+    plainBytes[i] = (c >= 97 && c <= 122) || (c >= 48 && c <= 57) ? c : 45;
+  }
+  return plainBytes.toString("latin1", 0, length);
+}
+
+/** A regular expression takes five times as long for names that are full of marks, and a request may have a hundred of them. */
+const PLAIN_NAME_BYTES = 256;
+const plainBytes = Buffer.alloc(PLAIN_NAME_BYTES);
 
 const NO_TOKENS: readonly string[] = [];
 const KEEP_ALIVE: readonly string[] = ["keep-alive"];
 const CLOSE: readonly string[] = ["close"];
 const UPGRADE: readonly string[] = ["upgrade"];
 
+/** Elements, empty ones too, of a request's Connection list: real ones have two or three. */
+export const CONNECTION_OPTIONS_MAX = 32;
+/** Longest option: it names a field. */
+const CONNECTION_OPTION_CHARS_MAX = 256;
+
 /**
  * RFC 9110 section 7.6.1: `Connection = #connection-option`.
  * @param value one field line, or several joined with commas.
- * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token.
+ * @returns the options, lowercase (empty list elements skipped, section 5.6.1.2); null when one is no token or too long for a name, or there are more
+ * than {@link CONNECTION_OPTIONS_MAX} elements.
  */
 export function parseConnectionTokens(value: string): readonly string[] | null {
   switch (value) {
@@ -114,11 +132,13 @@ export function parseConnectionTokens(value: string): readonly string[] | null {
     case "upgrade":
       return UPGRADE;
   }
+  const parts = value.split(",", CONNECTION_OPTIONS_MAX + 1);
+  if (parts.length > CONNECTION_OPTIONS_MAX) return null;
   const tokens: string[] = [];
-  for (const part of value.split(",")) {
+  for (const part of parts) {
     const token = trimWhitespace(part);
     if (token === "") continue;
-    if (!isToken(token)) return null;
+    if (token.length > CONNECTION_OPTION_CHARS_MAX || !isToken(token)) return null;
     tokens.push(token.toLowerCase());
   }
   return tokens;
@@ -143,13 +163,17 @@ export interface Authority {
   readonly port: number;
 }
 
+/** RFC 3986 section 6.2.3: an empty port is the same as none. @param authority as sent */
+export const withoutEmptyPort = (authority: string): string =>
+  authority.charCodeAt(authority.length - 1) === 58 ? authority.slice(0, -1) : authority;
+
 /** RFC 1035 section 3.1: a name has at most 255 octets on the wire, 253 in text. */
 const HOST_LENGTH_MAX = 253;
 
 /**
  * RFC 3986 section 3.2 / RFC 9110 section 7.2, the part of it that real hosts use: letters, digits and `-._~`, dotted quads, IPv6 in brackets,
  * an optional port. Refused although the RFC allows them, because two readers may differ: userinfo, percent-encoding, sub-delims, an empty
- * host, label or port, IPvFuture, zone ids, and all-numeric names that are no dotted quad (`127.1`).
+ * host, label or port ({@link withoutEmptyPort} takes one off), IPvFuture, zone ids, and all-numeric names that are no dotted quad (`127.1`).
  * @returns null when refused.
  */
 export function parseAuthority(text: string): Authority | null {
@@ -206,16 +230,19 @@ function parsePort(text: string, start: number): number {
   return port >= 1 && port <= 65535 ? port : -1;
 }
 
+/** Elements of such a list that are looked at; real ones have a handful. */
+const WEIGHTED_ELEMENTS_MAX = 64;
 /** Weight of a coding or language that no element mentions. */
 const UNMENTIONED = -1;
 
 /**
- * Weight of one name in an `Accept-Encoding` (or `Accept-Language`-like) list, RFC 9110 section 12.4.2. Malformed elements are skipped; the first mention counts.
+ * Weight of one name in an `Accept-Encoding` (or `Accept-Language`-like) list, RFC 9110 section 12.4.2. Malformed elements are skipped; the first mention counts;
+ * elements behind the first {@link WEIGHTED_ELEMENTS_MAX} are not looked at.
  * @param name lowercase. @returns 0..1000 (q in thousandths), or -1 when the list does not mention the name itself.
  */
 export function listWeight(list: string, name: string): number {
   let at = 0;
-  while (at <= list.length) {
+  for (let count = 0; count < WEIGHTED_ELEMENTS_MAX && at <= list.length; count++) {
     let end = list.indexOf(",", at);
     if (end < 0) end = list.length;
     let start = at;

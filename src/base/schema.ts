@@ -1,6 +1,7 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
 import * as z from "zod";
+import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
 
 /**
@@ -172,6 +173,14 @@ export const quota = once(() =>
     { unit: "quota", description: "Quota", examples: ["10000/day", "1000000/month"], unitPattern: RATE_PATTERN.source, unitNumbers: null },
   ),
 );
+
+/** A consumer, role or group, as identity providers name them: a text, or a whole number, which becomes one. */
+export const callerName = once(() =>
+  z.union([z.string().regex(CALLER_NAME, `expected ${CALLER_NAME_RULE}`), z.int().transform((value) => String(value))]),
+);
+
+/** RFC 6749 section 3.3. */
+export const scope = once(() => z.string().regex(SCOPE, "expected visible ASCII characters without spaces, quotes and backslashes"));
 
 /** Name of a claim, or names joined by dots for one inside another. */
 export const claimName = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected the name of a claim, without spaces");

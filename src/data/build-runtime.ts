@@ -6,7 +6,9 @@ import type { EndpointMap } from "../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import { createClientResolver } from "./forwarded.ts";
 import { IdentityHeaders } from "./identity-headers.ts";
+import { ConnectionRules } from "./listener/connection-rules.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
+import { idSpaceOf } from "./policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
 import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
 import type { Policy, PolicyResources } from "./policy.ts";
@@ -61,6 +63,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     upstreams,
     services,
     identityHeaders,
+    connectionRules: new ConnectionRules(plan),
     inFlight: 0,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
@@ -84,11 +87,12 @@ export function retireRuntime(runtime: OwnedRuntime): void {
 function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
   const tiers = new Set(plan.tiers.map((tier) => tier.name));
+  const ids = idSpaceOf(plan.authenticators);
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, tiers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, ids, services })];
     }),
   );
 }
@@ -130,6 +134,8 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     bodyBytes: plan.bodyBytes,
     accessLog: plan.accessLog,
     webSocket: plan.webSocket,
+    keepMethodOverride: plan.keepMethodOverride,
+    webSocketClosesAtExpiry: plan.webSocketClosesAtExpiry,
     paramNames: shared.one(pattern.paramNames),
     onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),

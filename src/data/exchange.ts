@@ -40,8 +40,18 @@ export interface UpgradedUpstream {
   readonly headers: HeaderList;
   /** Chosen subprotocol; '' for none. */
   readonly protocol: string;
+  /** When the WebSocket ends with code 1008, because the caller's credential does; Date.now() ms, Infinity for never. */
+  readonly closeAtMs: number;
   /** For an engine that reads the frames. */
   readonly frames: import("./upstream/ws-frames.ts").WsFrames;
+}
+
+/** What a caller without credentials is told. */
+export interface Challenges {
+  /** WWW-Authenticate, flat. */
+  readonly headers: HeaderList;
+  /** What the route takes. */
+  readonly detail: string;
 }
 
 /** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
@@ -49,6 +59,8 @@ export interface ClientInfo {
   /** IP of the caller in canonical text; '' when it came over a Unix socket. */
   readonly ip: string;
   readonly scheme: "http" | "https";
+  /** Why a trusted proxy's word about the client can't be read: then the request is refused. '' or absent when it can. */
+  readonly fault?: string;
 }
 
 export abstract class Exchange {
@@ -87,8 +99,6 @@ export abstract class Exchange {
   bufferedBody: Buffer | null = null;
   /** How the client spoke. */
   protocol: "http/1.0" | "http/1.1" = "http/1.1";
-  /** Lowercase names listed in the request's Connection header besides keep-alive/close: not forwarded. null for none. */
-  connectionTokens: readonly string[] | null = null;
 
   // --- Set by the pipeline ---
   requestId = "";
@@ -103,8 +113,8 @@ export abstract class Exchange {
   shownQuery: string | null = null;
   /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
   admission: Admission | null = null;
-  /** WWW-Authenticate headers, flat, for a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
-  challenges: HeaderList | null = null;
+  /** For a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
+  challenges: Challenges | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */
@@ -177,7 +187,7 @@ export abstract class Exchange {
     return null;
   }
 
-  /** First value of a request header. @param name lowercase */
+  /** First value of a request header, for what decides nothing: a decision reads it by request/sent-once.ts. @param name lowercase */
   header(name: string): string | undefined {
     const headers = this.headers;
     for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];

@@ -11,6 +11,10 @@ export interface Identity {
   readonly scopes: readonly string[];
   readonly roles: readonly string[];
   readonly groups: readonly string[];
+  /** Some scopes, roles or groups of the credential could not be used: that one is not in these lists says nothing. */
+  readonly partial: boolean;
   /** Claims of the token (JWT payload, introspection answer, certificate fields); null when the credential carries none. Plain JSON. */
   readonly claims: Readonly<Record<string, unknown>> | null;
+  /** When the credential ends, tolerance included; Date.now() ms, Infinity for one that does not. */
+  readonly expiresMs: number;
 }

@@ -3,6 +3,8 @@
 import type { Exchange } from "./exchange.ts";
 import type { Refusal } from "./listener/admit.ts";
 import type { Reply } from "./policy.ts";
+import { countForward, SERVER_METHODS } from "./request/max-forwards.ts";
+import { headerSentOnce } from "./request/sent-once.ts";
 import { begin, finish } from "./response/finish.ts";
 import { fail, reply } from "./response/reply.ts";
 import { MATCH_METHOD } from "./route/router.ts";
@@ -42,9 +44,6 @@ export function refuseExchange(x: Exchange, refusal: Refusal, error?: unknown): 
   }
 }
 
-/** What `Allow` names for the server as a whole. */
-const SERVER_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
-
 /** Answers `OPTIONS *` (RFC 9110 section 9.3.7): it asks the gateway itself, not a route. Never throws. */
 export function answerServerOptions(x: Exchange): void {
   begin(x);
@@ -57,7 +56,7 @@ export function answerServerOptions(x: Exchange): void {
 }
 
 function identify(x: Exchange): void {
-  const given = x.header("x-request-id");
+  const given = headerSentOnce(x, "x-request-id");
   x.requestId = given !== undefined && REQUEST_ID.test(given) ? given : x.runtime.services.nextRequestId();
 }
 
@@ -75,8 +74,8 @@ function findRoute(x: Exchange): Route | null {
 
 /** A CORS preflight (Fetch standard, section 3.2.2) belongs to the route of the request it asks about. @returns -1 for none */
 function preflightRoute(x: Exchange): number {
-  const asked = x.header("access-control-request-method");
-  if (asked === undefined || x.header("origin") === undefined) return -1;
+  const asked = headerSentOnce(x, "access-control-request-method");
+  if (asked === undefined || headerSentOnce(x, "origin") === undefined) return -1;
   x.method = asked;
   const id = x.runtime.router.match(x);
   x.method = "OPTIONS";
@@ -115,6 +114,8 @@ function continueLater(x: Exchange, route: Route, next: number, pending: Promise
 function forward(x: Exchange, route: Route): void {
   const to = route.to;
   if (to === null) return fail(x, "internal_error", `route ${route.name} has no upstream and no policy answered`);
+  const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
+  if (answer !== undefined) return reply(x, answer);
   const upstream = chooseUpstream(x.runtime, route, to);
   if (x.wantsWebSocket && route.webSocket) return openWebSocket(x, route, upstream);
   new Forward(x, route, upstream).start();

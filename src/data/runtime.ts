@@ -11,6 +11,7 @@ import type { ReplaySet } from "../shared/replay-set.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import type { IdentityHeaders } from "./identity-headers.ts";
 import type { KeyStore } from "./key-store.ts";
+import type { ConnectionRules } from "./listener/connection-rules.ts";
 import type { Policy } from "./policy.ts";
 import type { Router } from "./route/router.ts";
 import type { Upstream } from "./upstream/upstream.ts";
@@ -20,7 +21,19 @@ import type { Upstream } from "./upstream/upstream.ts";
  * for memory.
  */
 export interface Route
-  extends Pick<RoutePlan, "name" | "metricSlot" | "to" | "mirror" | "timeouts" | "bodyBytes" | "accessLog" | "webSocket"> {
+  extends Pick<
+    RoutePlan,
+    | "name"
+    | "metricSlot"
+    | "to"
+    | "mirror"
+    | "timeouts"
+    | "bodyBytes"
+    | "accessLog"
+    | "webSocket"
+    | "webSocketClosesAtExpiry"
+    | "keepMethodOverride"
+  > {
   /** Index in {@link Plan.routes}. */
   readonly id: number;
   readonly paramNames: readonly string[];
@@ -79,6 +92,7 @@ export interface Runtime {
   readonly upstreams: readonly Upstream[];
   readonly services: Services;
   readonly identityHeaders: IdentityHeaders;
+  readonly connectionRules: ConnectionRules;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
   /** Computes {@link Exchange.clientInfo}. */

@@ -230,6 +230,8 @@ class WorkerThread {
     for (const [key, each] of this.#listeners) {
       if (prepared.wanted.has(key)) continue;
       this.#listeners.delete(key);
+      const successor = prepared.runtime.plan.listeners.find(({ address }) => address === each.listener?.plan.address);
+      each.listener?.succeededBy(successor ?? null);
       this.#retireListener(each, prepared.runtime.plan.drainTimeoutMs);
     }
     if (!this.draining) this.#heartbeat.setState(this.#init.shared.workerIndex, "serving");

@@ -111,7 +111,7 @@ export class AccessLog {
 export function formatAccessRecord(r: AccessRecord): string {
   const query = r.query === "" ? "" : `"query":"${escapeJson(r.query)}",`;
   // One flat template: nested ones make ropes, which cost more than all else here.
-  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(r.consumer)},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"target":${orNull(r.target)},"attempts":${r.attempts},"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"target":${orNull(r.target)},"attempts":${r.attempts},"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
 }
 
 const NEEDS_ESCAPE = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;
@@ -138,6 +138,10 @@ function formatTime(epochMs: number): string {
   }
   return `${secondText}${fraction < 10 ? "00" : fraction < 100 ? "0" : ""}${fraction}Z`;
 }
+
+/** Names of consumers are text: their UTF-8 bytes stand in the record. Clients choose all others, bytes as they are. */
+const textOf = (bytes: string): string => (NOT_PLAIN.test(bytes) ? Buffer.from(bytes, "latin1").toString("utf8") : bytes);
+const NOT_PLAIN = /[^\x00-\x7f]/;
 
 const orNull = (text: string): string => (text === "" ? "null" : `"${escapeJson(text)}"`);
 /** Microseconds are the clock's honest precision. */

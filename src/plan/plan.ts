@@ -253,6 +253,10 @@ export interface RoutePlan {
   readonly accessLog: boolean;
   /** Allow protocol upgrades to WebSocket; true unless switched off. */
   readonly webSocket: boolean;
+  /** Fields that order another method (X-HTTP-Method-Override) go upstream. */
+  readonly keepMethodOverride: boolean;
+  /** A WebSocket ends (1008) when the credential ends that opened it. */
+  readonly webSocketClosesAtExpiry: boolean;
   /** Policies in phase order: the registry's order, not the file's. */
   readonly policies: readonly PolicyPlan[];
 }

@@ -34,7 +34,7 @@ const FIELDS = {
   target: 256,
   detail: 256,
   userAgent: 256,
-  consumer: 256,
+  consumer: 768, // bytes of CALLER_NAME_CHARS_MAX characters
 } as const satisfies Record<string, number>;
 type Field = keyof typeof FIELDS;
 const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[]; // Object.keys loses the literal type

@@ -6,12 +6,25 @@ import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/au
 import { removeHeader } from "../../src/data/policies/header-list.ts";
 
 export function identityOf(consumer: string, more: Partial<Identity> = {}): Identity {
-  return { consumer, authenticator: "test", tier: null, scopes: [], roles: [], groups: [], claims: null, ...more };
+  return {
+    consumer,
+    authenticator: "test",
+    tier: null,
+    scopes: [],
+    roles: [],
+    groups: [],
+    partial: false,
+    claims: null,
+    expiresMs: Number.POSITIVE_INFINITY,
+    ...more,
+  };
 }
 
 /** What the header `x-NAME` says: nothing, a consumer's id, `bad`, `twice`, or `down`. */
 export class HeaderAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes: string;
+  readonly place: string;
   readonly challenge: string | null;
   readonly stripPath: ((pathAndQuery: string) => string) | null;
   calls = 0;
@@ -25,10 +38,12 @@ export class HeaderAuthenticator implements Authenticator {
       readonly later?: boolean;
       readonly challenge?: string | null;
       readonly grants?: Partial<Identity>;
+      readonly place?: string;
       readonly stripPath?: (pathAndQuery: string) => string;
     } = {},
   ) {
     this.name = name;
+    this.takes = this.place = options.place ?? `header x-${name}`;
     this.challenge = options.challenge === undefined ? `Bearer realm="${name}"` : options.challenge;
     this.stripPath = options.stripPath ?? null;
     this.#later = options.later ?? false;

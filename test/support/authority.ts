@@ -25,12 +25,19 @@ export class Authority {
   readonly #folder: string;
   readonly #name: string;
 
-  /** @param folder where files go; must exist */
-  constructor(folder: string, name = "authority") {
+  /** @param folder where files go; must exist. @param made files are there already */
+  constructor(folder: string, name = "authority", made = false) {
     this.#folder = folder;
     this.#name = name;
     this.ca = join(folder, `${name}.pem`);
-    openssl("req", "-x509", ...KEY, "-days", "30", "-subj", `/CN=${name}`, "-keyout", join(folder, `${name}.key`), "-out", this.ca);
+    if (!made)
+      openssl("req", "-x509", ...KEY, "-days", "30", "-subj", `/CN=${name}`, "-keyout", join(folder, `${name}.key`), "-out", this.ca);
+  }
+
+  /** An authority below this one. */
+  subordinate(name: string): Authority {
+    this.issue(name, [], { subject: `/CN=${name}`, extensions: ["basicConstraints=critical,CA:TRUE"] });
+    return new Authority(this.#folder, name, true);
   }
 
   /**
@@ -46,7 +53,7 @@ export class Authority {
       options.subject ?? `/CN=${hosts.find((host) => !host.includes(":")) ?? file}`,
       ...extensions.flatMap((each) => ["-addext", each]),
     ];
-    openssl("req", ...KEY, ...subject, "-keyout", at("key.new"), "-out", at("csr"));
+    openssl("req", "-utf8", ...KEY, ...subject, "-keyout", at("key.new"), "-out", at("csr"));
     const issuer = { cert: this.ca, key: join(this.#folder, `${this.#name}.key`) };
     if (options.expired === true) signExpired(issuer, at("csr"), at("pem.new"));
     else {

@@ -3,6 +3,7 @@
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import { compilePlan } from "../../src/control/config/compile.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
+import { idSpaceOf } from "../../src/data/policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import type { Services } from "../../src/data/runtime.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
@@ -27,7 +28,7 @@ export function authenticatorsOf(sections: string, services: Services = testServ
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`no authenticator kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, tiers, services })];
+      return [each.name, create({ plan: each, consumers, tiers, ids: idSpaceOf(plan.authenticators), services })];
     }),
   );
 }

@@ -2,6 +2,7 @@
 // The engine's side only: what it is told to write is recorded.
 
 import type { X509Certificate } from "node:crypto";
+import { isOddName } from "../../src/base/http.ts";
 import { identity } from "../../src/control/config/schema-identity.ts";
 import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
 import { IdentityHeaders } from "../../src/data/identity-headers.ts";
@@ -52,6 +53,7 @@ export class TestExchange extends Exchange {
     this.secure = scheme === "https";
     this.wantsWebSocket = sketch.webSocket ?? false;
     this.headers = flat(sketch.headers ?? {});
+    this.oddNames = this.headers.some((name, i) => i % 2 === 0 && isOddName(name));
     this.requestId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
     this.upstreamPath = this.query === "" ? this.path : `${this.path}?${this.query}`;
     const params = sketch.params ?? {};

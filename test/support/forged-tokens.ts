@@ -32,17 +32,15 @@ const WRONG = /invalid_token: the token's signature is wrong/;
 const NO_KEY = /invalid_token: the token is signed with a key that the issuer does not have/;
 const NOT_JWS = /invalid_token: the token is not a compact JWS/;
 const BASE64 = /invalid_token: the token's \w+ is not strict base64url/;
-const TIMES = /invalid_token: the token's `exp`, `nbf` and `iat` must be whole numbers/;
+const TIMES = /invalid_token: the token's `exp`, `nbf` and `iat` must be numbers of seconds/;
 const TWICE = /invalid_token: the token's \w+ has a member twice/;
 const NOT_JSON = /invalid_token: the token's \w+ is not JSON/;
 const AUDIENCE = /invalid_token: the token is for another audience/;
 const ISSUERS = /invalid_token: the token is from another issuer/;
-const OWN_KEY = /invalid_token: the token brings its own key/;
 const CRIT = /invalid_token: the token needs extensions/;
 const DEEP = /invalid_token: the token's payload is nested too deeply/;
 const INEXACT = /invalid_token: the token's payload has a number or a text that cannot be carried exactly/;
 const CONSUMER = /invalid_token: the claim sub names no consumer/;
-const GRANTS = /invalid_token: the token's scopes, roles or groups are not lists/;
 const MISFIT = /invalid_token: the token's algorithm does not fit the issuer's keys/;
 
 const deep = (levels: number): string => `"a":${"[".repeat(levels)}${"]".repeat(levels)}`;
@@ -92,11 +90,9 @@ export const FORGED: readonly (readonly [string, string, RegExp])[] = [
   ["PS256, which is not allowed", token({ ...rsa, alg: "PS256" }), ALG],
   ["EdDSA, which is not allowed", token(signingKey("EdDSA", "ed")), ALG],
   // Keys that the token brings along.
-  ["jwk in the header", token(stranger, {}, { jwk: stranger.jwk }), OWN_KEY],
-  ["jwk in the header, signed by the issuer", token(rsa, {}, { jwk: rsa.jwk }), OWN_KEY],
-  ["jku in the header", token(stranger, {}, { jku: "https://evil.example/jwks.json" }), OWN_KEY],
-  ["jku null", token(rsa, {}, { jku: null }), OWN_KEY],
-  ["x5u in the header", token(stranger, {}, { x5u: "https://evil.example/x.pem" }), OWN_KEY],
+  ["jwk in the header is not used", token(stranger, {}, { jwk: stranger.jwk }), WRONG],
+  ["jku in the header is not used", token(stranger, {}, { jku: "https://evil.example/jwks.json" }), WRONG],
+  ["x5u in the header is not used", token(stranger, {}, { x5u: "https://evil.example/x.pem" }), WRONG],
   ["x5c in the header is not used", token(stranger, {}, { x5c: ["MIIB"] }), WRONG],
   // kid.
   ["kid unknown", token(rsa, {}, { kid: "rsa-2" }), NO_KEY],
@@ -206,7 +202,6 @@ export const FORGED: readonly (readonly [string, string, RegExp])[] = [
   ["exp null", token(rsa, { exp: null }), TIMES],
   ["exp a text", token(rsa, { exp: String(nowS() + 3600) }), TIMES],
   ["exp a date", token(rsa, { exp: "2099-01-01T00:00:00Z" }), TIMES],
-  ["exp a fraction", token(rsa, { exp: nowS() + 3600.5 }), TIMES],
   ["exp negative", token(rsa, { exp: -1 }), TIMES],
   ["exp true", token(rsa, { exp: true }), TIMES],
   ["exp a list", token(rsa, { exp: [nowS() + 3600] }), TIMES],
@@ -219,7 +214,6 @@ export const FORGED: readonly (readonly [string, string, RegExp])[] = [
   ["nbf a text", token(rsa, { nbf: "0" }), TIMES],
   ["nbf negative", token(rsa, { nbf: -5 }), TIMES],
   ["iat in the future", token(rsa, { iat: nowS() + 3600 }), /issued in the future/],
-  ["iat a fraction", token(rsa, { iat: nowS() - 0.5 }), TIMES],
   // Who for and who by.
   ["iss missing", withoutMember("iss"), ISSUERS],
   ["iss another", token(rsa, { iss: "https://evil.example" }), ISSUERS],
@@ -240,14 +234,15 @@ export const FORGED: readonly (readonly [string, string, RegExp])[] = [
   ["sub empty", token(rsa, { sub: "" }), CONSUMER],
   ["sub with a line end", token(rsa, { sub: "alice\r\nx-admin: 1" }), CONSUMER],
   ["sub with a NUL", token(rsa, { sub: "alice\0" }), CONSUMER],
-  ["sub beyond ASCII", token(rsa, { sub: "аlice" }), CONSUMER],
   ["sub an object", token(rsa, { sub: { id: "alice" } }), CONSUMER],
+  ["sub with a blank at its end", token(rsa, { sub: "alice " }), CONSUMER],
+  ["sub with a line separator", token(rsa, { sub: "alice\u2028x" }), CONSUMER],
+  ["sub with a C1 control", token(rsa, { sub: "alice\u0085x" }), CONSUMER],
+  ["sub a fraction", token(rsa, { sub: 1.5 }), CONSUMER],
+  ["exp a negative fraction", token(rsa, { exp: -0.5 }), TIMES],
+  ["exp a fraction of the past", token(rsa, { exp: nowS() - 3600.5 }), /has expired/],
   ["sub a list", token(rsa, { sub: ["alice"] }), CONSUMER],
   ["sub very long", token(rsa, { sub: "a".repeat(300) }), CONSUMER],
-  ["scope a number", token(rsa, { scope: 1 }), GRANTS],
-  ["scope a map", token(rsa, { scope: { admin: true } }), GRANTS],
-  ["scope a list of lists", token(rsa, { scope: [["admin"]] }), GRANTS],
-  ["scope with a line end", token(rsa, { scope: "users:read\r\nadmin" }), GRANTS],
 ];
 
 /** DER where the two raw numbers are due (RFC 7518 section 3.4). */

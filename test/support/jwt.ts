@@ -3,6 +3,7 @@
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { KeyStore } from "../../src/data/key-store.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
+import { idSpaceOf } from "../../src/data/policies/auth/id-space.ts";
 import { createJwt } from "../../src/data/policies/auth/jwt/authenticator.ts";
 import { jwtSchema } from "../../src/data/policies/auth/jwt/config.ts";
 import type { Services } from "../../src/data/runtime.ts";
@@ -117,6 +118,8 @@ export interface JwtOptions {
   readonly consumers?: readonly Partial<ConsumerPlan>[];
   readonly tiers?: readonly string[];
   readonly fingerprint?: string;
+  /** Prefixes of other authenticators. */
+  readonly others?: readonly string[];
 }
 
 const NO_CONSUMER: ConsumerPlan = {
@@ -141,6 +144,7 @@ export function jwtAuthenticator(worker: TestWorker, written: unknown, options: 
     plan: { name, kind: "jwt", config, fingerprint: options.fingerprint ?? JSON.stringify(config) },
     consumers: new Map(consumers.map((each) => [each.id, each])),
     tiers: new Set(options.tiers ?? []),
+    ids: idSpaceOf([{ config }, ...(options.others ?? []).map((consumerPrefix) => ({ config: { consumerPrefix } }))]),
     services: worker.services,
   });
 }

@@ -56,7 +56,9 @@ export const caller = (consumer: string, changes: Partial<Identity> = {}): Ident
   scopes: [],
   roles: [],
   groups: [],
+  partial: false,
   claims: null,
+  expiresMs: Number.POSITIVE_INFINITY,
   ...changes,
 });
 

@@ -1,5 +1,6 @@
 // Owns an Exchange that is only read: for tests and benchmarks of what looks at a request (routing, templates, client address).
 // It imports nothing but the record itself. The writing side is the engine's and is never reached here.
+import { isOddName } from "../../src/base/http.ts";
 import { Exchange, type HeaderList } from "../../src/data/exchange.ts";
 import { type ClientResolver, createClientResolver } from "../../src/data/forwarded.ts";
 import type { Runtime } from "../../src/data/runtime.ts";
@@ -37,6 +38,7 @@ export class ReadExchange extends Exchange {
     this.path = sketch.path ?? "/";
     this.query = sketch.query ?? "";
     this.headers = sketch.headers ?? [];
+    this.oddNames = this.headers.some((name, i) => i % 2 === 0 && isOddName(name));
     this.peer = sketch.peer ?? "203.0.113.7";
     this.secure = sketch.secure ?? false;
   }

@@ -2,6 +2,7 @@
 import { createHmac, hash, randomBytes } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { callerName } from "../../base/caller-name.ts";
 import { OperatorError } from "../../base/errors.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
 import type { CommandIo } from "./command.ts";
@@ -57,7 +58,7 @@ function readArguments(argv: readonly string[]): KeyArguments {
   const { consumer = null, redis = null, pepper = null } = parsed.values;
   if ((action !== "create" && action !== "hash") || more.length > 0 || (action === "hash" && consumer !== null))
     throw new OperatorError(`expected create or hash; a key is never an argument: other users of this machine could read it\n${USAGE}`, 2);
-  if (redis !== null && (!/^[\w.-]+$/.test(redis) || !/^[\x21-\x7e]{1,256}$/.test(consumer ?? "")))
+  if (redis !== null && (!/^[\w.-]+$/.test(redis) || callerName(consumer ?? "") === null))
     throw new OperatorError(`--redis takes the prefix of the configuration's \`redis\` section, and needs a --consumer\n${USAGE}`, 2);
   return { action, consumer, redis, pepper: pepper === null ? null : readPepper(pepper) };
 }

@@ -109,7 +109,8 @@ function compileRoute(
   { indexes, upstreams }: Names,
   { config, context }: { readonly config: Config; readonly context: CompileContext },
 ): RoutePlan {
-  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, policies } = route;
+  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, webSocketClosesAtExpiry, methodOverride, policies } =
+    route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
   const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
     .filter((part) => part.weight > 0)
@@ -124,6 +125,8 @@ function compileRoute(
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
     accessLog,
     webSocket,
+    keepMethodOverride: methodOverride === "keep",
+    webSocketClosesAtExpiry,
     policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }

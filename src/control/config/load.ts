@@ -5,6 +5,7 @@ import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
 import { checkFallThrough } from "./check-fall-through.ts";
+import { checkGrants } from "./check-grants.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkRedis } from "./check-redis.ts";
@@ -101,6 +102,7 @@ export function parseConfig(options: {
   checkAuth(draft, findings);
   checkLimits(draft, findings);
   checkAuthorize(draft, findings);
+  checkGrants(draft, findings);
   checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   checkRedis(draft, findings);

@@ -1,10 +1,10 @@
 // Owns the consumers that Redis holds (`consumersFrom.redis`), as they were read: lays them behind all others, in the located tree, so that they are checked
 // as if they stood in a file. What they say is a stranger's: it names no file and no variable, and no message repeats it.
 import { createHash } from "node:crypto";
+import { callerName } from "../../base/schema.ts";
 import { parseStrictObject } from "../../base/strict-json.ts";
 import type { Located, LocatedEntry, LocatedMap } from "./located.ts";
 import type { ConfigProblem, Position } from "./problem.ts";
-import { consumerId } from "./schema-consumers.ts";
 
 /** Characters of a field's name that a message shows. */
 const NAME_SHOWN_MAX = 64;
@@ -75,7 +75,7 @@ const shown = (name: string): string => {
 
 type ReadConsumer = { readonly node: LocatedMap } | { readonly problem: string; readonly remedy: string };
 
-const ID = consumerId();
+const ID = callerName();
 
 function readConsumer(name: string, json: string, at: Position): ReadConsumer {
   const named = ID.safeParse(name);

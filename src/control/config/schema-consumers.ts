@@ -1,6 +1,6 @@
 // Owns the schema of who calls: consumers (identified callers) and tiers (usage plans). Must never read files.
 import * as z from "zod";
-import { name, once, quota, rate } from "../../base/schema.ts";
+import { callerName, name, once, quota, rate, scope } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import { parsePasswordHash } from "../../data/policies/auth/basic/password-hash.ts";
 import { certificateName } from "../../data/policies/auth/mtls/certificate-names.ts";
@@ -45,14 +45,7 @@ export const tiers = once(() =>
     }),
 );
 
-/** RFC 6749 section 3.3 scope token; roles and groups take the same characters. */
-const grant = () =>
-  z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, "expected visible ASCII characters without spaces, quotes and backslashes");
-
-const grants = (what: string) => z.array(grant()).max(GRANTS_MAX).prefault([]).meta({ description: what });
-
-/** Identifies a caller wherever it is named: logs, headers to services, limits. */
-export const consumerId = () => z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected 1 to 256 visible ASCII characters without spaces");
+const grants = (of: z.ZodType<string>, what: string) => z.array(of).max(GRANTS_MAX).prefault([]).meta({ description: what });
 
 const KEY_HASH = /^(?:hmac-)?sha256:[0-9a-f]{64}$/;
 const CERTIFICATES_MAX = 16;
@@ -74,11 +67,11 @@ const signingSecret = once(() =>
 const consumer = once(() =>
   z
     .strictObject({
-      id: consumerId().meta({ description: "Unique; stands in logs, limits and the headers that services get." }),
+      id: callerName().meta({ description: "Unique; stands in logs, limits and the headers that services get." }),
       tier: name().optional().meta({ description: "Name of a tier." }),
-      scopes: grants("Scopes that the consumer has, whatever the credential."),
-      roles: grants("Roles that the consumer has."),
-      groups: grants("Groups that the consumer belongs to."),
+      scopes: grants(scope(), "Scopes that the consumer has, whatever the credential."),
+      roles: grants(callerName(), "Roles that the consumer has."),
+      groups: grants(callerName(), "Groups that the consumer belongs to."),
       keys: z
         .array(
           z.string().regex(KEY_HASH, "expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them"),
@@ -101,7 +94,7 @@ const consumer = once(() =>
         .array(
           z
             .string()
-            .regex(/^[\x20-\x7e]{1,2048}$/, "expected a name from the certificate, or `sha256:` and its fingerprint")
+            .regex(/^[^\u0000-\u001f\u007f-\u009f]{1,2048}$/, "expected a name from the certificate, or `sha256:` and its fingerprint")
             .transform(certificateName),
         )
         .max(CERTIFICATES_MAX)

@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
 import { once, UNREADABLE } from "../../base/schema.ts";
-import { isOriginClaim } from "../../data/forwarded.ts";
+import { isOriginClaim } from "../../data/origin-claims.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../plan/plan.ts";
 import { period } from "./fields.ts";
 import { publicJwk } from "./public-jwk.ts";
@@ -36,12 +36,17 @@ const KNOWN_ELSEWHERE = [
 /** Written by the gateway for other reasons. */
 const TAKEN = new Set(["x-request-id", "x-real-ip"]);
 
-const identityHeader = () =>
+const OTHER_MEANING = "this header has another meaning: choose another name";
+
+/** Proxies may send some of them, until somebody says that nobody may. */
+const protectedHeader = () =>
   z
     .string()
     .transform((text) => text.toLowerCase())
     .refine((text) => /^x-[a-z0-9]+(-[a-z0-9]+)*$/.test(text), "expected a header name of letters, digits and hyphens that begins with x-")
-    .refine((text) => !TAKEN.has(text) && !isOriginClaim(text), "this header has another meaning: choose another name");
+    .refine((text) => !TAKEN.has(text) && !text.startsWith("x-forwarded-"), OTHER_MEANING);
+
+const identityHeader = () => protectedHeader().refine((text) => !isOriginClaim(text), OTHER_MEANING);
 
 const part = (key: keyof typeof DEFAULT_NAMES, description: string, preset: string | false = DEFAULT_NAMES[key]) =>
   z
@@ -124,7 +129,7 @@ export const identity = once(() =>
       headers: headers(),
       claims: claims(),
       protect: z
-        .array(identityHeader())
+        .array(protectedHeader())
         .max(PROTECTED_MAX)
         .prefault([])
         .meta({

@@ -89,7 +89,27 @@ const match = once(() =>
 );
 
 const ACCESS_LOG = "Write a line to the access log for each request.";
-const WEB_SOCKET = "Allow upgrades to WebSocket.";
+
+const webSocket = once(() =>
+  z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        closeAtExpiry: z.boolean().prefault(false).meta({
+          description:
+            "Close it with code 1008 (policy violation) when the credential ends that opened it: `exp` and `maxAge` of a token with the tolerance of `clockSkew`, `exp` of an introspection answer, the end of a client certificate. By default it goes on, as behind other proxies, since clients with short tokens would have to connect anew each few minutes. Credentials without an end (API keys, passwords, request signatures) close nothing.",
+        }),
+      }),
+    ])
+    .transform((value) =>
+      typeof value === "boolean" ? { allowed: value, closeAtExpiry: false } : { allowed: true, closeAtExpiry: value.closeAtExpiry },
+    )
+    .meta({ description: "Allow upgrades to WebSocket; a map allows them and says more.", examples: [false, { closeAtExpiry: true }] }),
+);
+
+const METHOD_OVERRIDE =
+  "`X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`: by them services take a request for one of another method than the route has matched. `remove`: they do not go upstream. `keep`: they do; then nothing that the gateway decides by method holds.";
+const methodOverride = () => z.enum(["remove", "keep"]);
 
 const routeLimits = once(() =>
   z.strictObject({ bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }) }),
@@ -99,7 +119,8 @@ const settings = once(() => ({
   timeouts: whenWritten(routeTimeouts).meta({ description: "Overrides of the upstream's timeouts." }),
   limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
-  webSocket: z.boolean().prefault(true).meta({ description: WEB_SOCKET }),
+  webSocket: webSocket().prefault(true),
+  methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
 }));
 
 const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
@@ -146,7 +167,8 @@ export const defaults = once(() =>
     .strictObject({
       ...settings(),
       accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
-      webSocket: z.boolean().optional().meta({ description: WEB_SOCKET }),
+      webSocket: webSocket().optional(),
+      methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
       ...policies(),
     })
     .optional()
@@ -155,7 +177,9 @@ export const defaults = once(() =>
     }),
 );
 
-export interface RouteConfig extends z.output<ReturnType<typeof fixed>> {
+export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket"> {
+  readonly webSocket: boolean;
+  readonly webSocketClosesAtExpiry: boolean;
   /** In the registry's order. */
   readonly policies: readonly PolicyPlan[];
 }
@@ -174,7 +198,9 @@ export function routeOf(output: unknown): RouteConfig {
     timeouts: flat.timeouts,
     limits: flat.limits,
     accessLog: flat.accessLog,
-    webSocket: flat.webSocket,
+    webSocket: flat.webSocket.allowed,
+    webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,
+    methodOverride: flat.methodOverride,
     policies: plans,
   };
 }

@@ -1,11 +1,15 @@
-// Owns one fetch of a JSON document from an identity provider: bounded in time and size, TLS verified, redirects refused.
-// Must never follow where an answer points to: whoever can redirect could choose the keys.
+// Owns one fetch of a JSON document from an identity provider: bounded in time and size, TLS verified.
+// Must never follow an answer to another origin: whoever can redirect there could choose the keys.
 import type { ClientRequest, IncomingMessage, RequestOptions } from "node:http";
 import { cacheLifetimeMs } from "./cache-lifetime.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation. Nor before somebody asks: most never do.
 const http = () => process.getBuiltinModule("node:http");
 const https = () => process.getBuiltinModule("node:https");
+
+/** RFC 9110 section 15.4: those that name where the same document is now. */
+const REDIRECTS: ReadonlySet<number> = new Set([301, 302, 303, 307, 308]);
+const REDIRECTS_MAX = 5;
 
 /** Beyond any key set or discovery document. */
 const BODY_BYTES_MAX = 512 * 1024;
@@ -27,12 +31,30 @@ export interface FetchedJson {
 export async function fetchJson(url: string, { timeoutMs, ca, signal }: FetchOptions): Promise<FetchedJson> {
   const within = AbortSignal.any([signal, AbortSignal.timeout(timeoutMs)]);
   try {
-    const response = await head(new URL(url), ca, within);
+    const response = await found(new URL(url), ca, within);
     const text = await body(response);
     return { value: parse(text), lifetimeMs: cacheLifetimeMs(response.headers) };
   } catch (error) {
     if (within.aborted && !signal.aborted) throw new Error(`no answer within ${timeoutMs} ms`);
     throw new Error(reasonOf(error));
+  }
+}
+
+/** Within one origin (RFC 6454 section 5) the provider only moves its own document. */
+async function found(start: URL, ca: string | null, signal: AbortSignal): Promise<IncomingMessage> {
+  let url = start;
+  for (let redirects = 0; ; redirects++) {
+    const response = await head(url, ca, signal);
+    const { statusCode = 0 } = response;
+    if (statusCode === 200) return response;
+    response.destroy();
+    if (!REDIRECTS.has(statusCode)) throw new Error(`status ${statusCode}`);
+    const next = response.headers.location === undefined ? null : URL.parse(response.headers.location, url.href);
+    if (next === null) throw new Error(`status ${statusCode} without a Location that is a URL`);
+    if (next.origin !== url.origin || next.username !== "" || next.password !== "")
+      throw new Error(`status ${statusCode}: redirects to another origin are not followed, name the final URL`);
+    if (redirects === REDIRECTS_MAX) throw new Error(`more than ${REDIRECTS_MAX} redirects`);
+    url = next;
   }
 }
 
@@ -47,13 +69,7 @@ function head(url: URL, ca: string | null, signal: AbortSignal): Promise<Incomin
     const request: ClientRequest =
       url.protocol === "https:" ? https().request(url, ca === null ? options : { ...options, ca }) : http().request(url, options);
     request.on("error", reject);
-    request.on("response", (response) => {
-      const { statusCode = 0 } = response;
-      if (statusCode === 200) return resolve(response);
-      const isRedirect = statusCode >= 300 && statusCode < 400;
-      reject(new Error(isRedirect ? `status ${statusCode}: redirects are not followed, name the final URL` : `status ${statusCode}`));
-      request.destroy();
-    });
+    request.on("response", resolve);
     request.end();
   });
 }
@@ -73,7 +89,7 @@ async function body(response: IncomingMessage): Promise<string> {
 
 function parse(text: string): unknown {
   try {
-    return JSON.parse(text);
+    return JSON.parse(text.replace(/^\ufeff/, "")); // some write a byte order mark
   } catch {
     throw new Error("the answer is not JSON");
   }

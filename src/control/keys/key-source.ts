@@ -1,6 +1,7 @@
 // Owns the life of one key source in the primary: fetched at once, refreshed in time, asked again when tokens name an unknown key,
 // kept while the provider is down. Must never fetch twice at the same time, and never give up a key because a fetch failed.
 
+import { sameIssuer } from "../../data/policies/auth/jwt/issuer-pattern.ts";
 import { keysOfJwks } from "../../data/policies/auth/jwt/key-material.ts";
 import { keyUrlProblem } from "../../data/policies/auth/jwt/key-url.ts";
 import type { KeySourceStatus } from "../../observe/instance-state.ts";
@@ -176,7 +177,7 @@ export class KeySource {
     if (known !== null && performance.now() - known.atMs < DISCOVERY_MS) return known.jwksUri;
     const { value } = await this.#get(this.plan.url);
     const document = typeof value === "object" && value !== null ? (value as Readonly<Record<string, unknown>>) : {}; // an object that JSON.parse made
-    if (document["issuer"] !== this.plan.issuer) throw new Error("the discovery document is another issuer's");
+    if (!sameIssuer(document["issuer"], this.plan.issuer)) throw new Error("the discovery document is another issuer's");
     const jwksUri = document["jwks_uri"];
     if (typeof jwksUri !== "string") throw new Error("the discovery document has no jwks_uri");
     const problem = keyUrlProblem(jwksUri);

@@ -1,7 +1,15 @@
 // Admission: everything that must be true of a request before it is routed, whatever engine read it.
 // A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
 import type { ErrorCode } from "../../base/errors.ts";
-import { isOddName, parseAuthority, parseConnectionTokens, plainName } from "../../base/http.ts";
+import {
+  CONNECTION_OPTIONS_MAX,
+  isHopByHop,
+  isOddName,
+  parseAuthority,
+  parseConnectionTokens,
+  plainName,
+  withoutEmptyPort,
+} from "../../base/http.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
 import { removeHeaders } from "../policies/header-list.ts";
 import { isQuery, normalisePath } from "../route/normalise.ts";
@@ -62,7 +70,7 @@ export function admit(x: Exchange, line: RequestLine): Refusal | null {
   if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
   if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > limits.uriBytes)
     return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
-  return scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line);
+  return scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line) ?? admitForwarding(x);
 }
 
 function scanHeaders(x: Exchange): Refusal | null {
@@ -155,8 +163,9 @@ function admitHost(x: Exchange, line: RequestLine): Refusal | null {
     return bad(seen.host === 0 ? "no Host header (RFC 9112 section 3.2)" : "more than one Host header (RFC 9112 section 3.2)");
   if (line.authority !== undefined) {
     if (!optional && parseAuthority(x.authority) === null) return bad(BAD_HOST);
-    replaceHost(x, line.authority);
+    replaceHost(x, withoutEmptyPort(line.authority));
   } else if (optional) return null;
+  else if (x.authority.endsWith(":")) replaceHost(x, withoutEmptyPort(x.authority));
   const cached = hostCache.get(x.authority);
   if (cached !== undefined) {
     x.host = cached;
@@ -187,13 +196,18 @@ function admitConnection(x: Exchange): Refusal | null {
   const connection = seen.connection;
   if (connection === "" || connection === "keep-alive") return null;
   const tokens = parseConnectionTokens(connection);
-  if (tokens === null) return bad("a Connection option is not a token (RFC 9110 section 7.6.1)");
+  if (tokens === null)
+    return bad(`a Connection option is not a token, or there are more than ${CONNECTION_OPTIONS_MAX} (RFC 9110 section 7.6.1)`);
+  let named: Set<string> | null = null;
   for (const token of tokens) {
     if (token === "keep-alive") continue;
     if (token === "close") x.closeAfter = true;
     else if (token === "upgrade") x.wantsWebSocket = seen.upgrade.toLowerCase() === "websocket" && x.method === "GET";
-    else x.connectionTokens = x.connectionTokens === null ? [token] : [...x.connectionTokens, token];
+    else if (!x.runtime.connectionRules.mayName(token)) return bad(`Connection names ${printable(token)}, which is not for this hop alone`);
+    else if (!isHopByHop(token)) (named ??= new Set()).add(token); // those never go upstream, and some are read here
   }
+  // Now, so that nobody decides by a field that services do not get.
+  if (named !== null) removeHeaders(x.headers, (name) => named.has(name));
   return null;
 }
 
@@ -205,6 +219,13 @@ function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
   x.path = path;
   x.query = line.query;
   return null;
+}
+
+/** What can't be read of a trusted proxy's word leaves open who asks: rules for addresses would judge the proxy instead. */
+function admitForwarding(x: Exchange): Refusal | null {
+  if (x.runtime.plan.trustedProxies.length === 0) return null;
+  const { fault } = x.clientInfo();
+  return fault === undefined || fault === "" ? null : bad(fault);
 }
 
 const printable = (name: string): string => name.replace(/[^\x21-\x7e]/g, "?").slice(0, 64);

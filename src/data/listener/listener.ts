@@ -19,6 +19,12 @@ export interface Listener {
   readonly plan: ListenerPlan;
   /** Open client connections. */
   readonly connections: number;
+  /**
+   * Another plan is in force, so that this listener only finishes what it has: clients whom the listener in its place would not let in are let go
+   * (tls.clientCa), each once the request under way is answered.
+   * @param successor what listens on the address now; null for nothing
+   */
+  succeededBy(successor: ListenerPlan | null): void;
   /** Accept no new connections; existing ones go on. Idempotent. */
   stopAccepting(): void;
   /** Say goodbye (close code 1001) on all open WebSockets; each ends when both its sides have answered, or after a bound. Idempotent. */

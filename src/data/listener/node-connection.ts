@@ -50,6 +50,8 @@ export class NodeConnection implements ExchangeConnection {
   private early: Buffer[] = [];
   private earlyBytes = 0;
   private tunnel: Tunnel | null = null;
+  /** See {@link withdraw}. */
+  private withdrawn = false;
 
   /** @param client.peer canonical address; '' for a Unix socket */
   constructor(socket: Socket, host: ListenerHost, client: Pick<ExchangeConnection, "peer" | "certificate">) {
@@ -181,6 +183,7 @@ export class NodeConnection implements ExchangeConnection {
   exchangeOver(x: NodeExchange): void {
     if (this.current !== x) return;
     this.current = null;
+    if (this.withdrawn) this.socket.destroySoon(); // also when the head, which says so, was out before
     if (x.closeAfter || this.socket.destroyed) {
       this.closing = true;
       this.waiting.length = 0;
@@ -220,11 +223,22 @@ export class NodeConnection implements ExchangeConnection {
     this.early = [];
     this.tunnel = new Tunnel({ x, client: socket, early, upstream, idleMs: x.runtime.limits.webSocketIdleTimeoutMs });
     this.tunnel.open();
+    if (this.withdrawn) this.tunnel.withdraw();
   }
 
   /** See {@link Listener.endWebSockets}. */
   endWebSocket(): void {
     this.tunnel?.sayGoodbye();
+  }
+
+  /** Its client may not use it any longer: what is under way is finished, nothing else is taken. */
+  withdraw(): void {
+    this.closing = true;
+    this.withdrawn = true;
+    this.waiting.length = 0;
+    if (this.tunnel !== null) this.tunnel.withdraw();
+    else if (this.current === null) this.socket.destroy();
+    else this.current.closeAfter = true;
   }
 
   private lost(): void {

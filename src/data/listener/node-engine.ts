@@ -10,6 +10,7 @@ import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
 import type { CertificatePlan, ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
 import type { Refusal } from "./admit.ts";
+import { authoritiesOf, isVouchedFor } from "./client-authority.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { NodeConnection } from "./node-connection.ts";
 import { type ProxiedSource, takeProxyHeader } from "./proxy-protocol.ts";
@@ -40,6 +41,8 @@ class NodeListener implements Listener {
   private readonly proxied = new Map<string, string>();
   private accepting = true;
   private closed = false;
+  /** Who may be let in since another plan is in force; null before that. */
+  private admission: ClientAdmission | null = null;
 
   constructor(plan: ListenerPlan, host: ListenerHost) {
     this.plan = plan;
@@ -68,6 +71,12 @@ class NodeListener implements Listener {
         resolve();
       });
     });
+  }
+
+  succeededBy(successor: ListenerPlan | null): void {
+    if (this.plan.tls?.clientAuth == null || successor === null) return;
+    this.admission = admissionOf(successor.tls?.clientAuth ?? null);
+    for (const connection of this.byStream.values()) if (!isAdmitted(connection.certificate, this.admission)) connection.withdraw();
   }
 
   stopAccepting(): void {
@@ -146,7 +155,7 @@ class NodeListener implements Listener {
     // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
     if (peer === "" && this.plan.unixPath === null) return void socket.destroy();
     const certificate = certificateOf(socket, this.plan.tls?.clientAuth ?? null);
-    if (certificate === false) return void socket.destroy();
+    if (certificate === false || (this.admission !== null && !isAdmitted(certificate, this.admission))) return void socket.destroy();
     this.byStream.set(socket, new NodeConnection(socket, this.host, { peer, certificate }));
     socket.on("close", () => this.byStream.delete(socket));
   }
@@ -172,6 +181,25 @@ function certificateOf(socket: Socket, clientAuth: ClientAuthPlan | null): X509C
   if (certificate === undefined) return clientAuth.required ? false : null;
   return socket instanceof tls.TLSSocket && socket.authorized ? certificate : false;
 }
+
+interface ClientAdmission {
+  readonly authorities: readonly X509Certificate[];
+  /** Nobody may come without a certificate. */
+  readonly required: boolean;
+}
+
+/** Without authorities that can be read nobody is vouched for. */
+function admissionOf(clientAuth: ClientAuthPlan | null): ClientAdmission {
+  try {
+    const authorities = clientAuth === null ? [] : authoritiesOf(readPem(clientAuth.caPath).toString("latin1"));
+    return { authorities, required: clientAuth?.required ?? false };
+  } catch {
+    return { authorities: [], required: true };
+  }
+}
+
+const isAdmitted = (certificate: X509Certificate | null, { authorities, required }: ClientAdmission): boolean =>
+  certificate === null ? !required : isVouchedFor(certificate, authorities);
 
 const connectionKey = ({ remoteAddress, remotePort, localAddress }: Socket): string => `${remoteAddress} ${remotePort} ${localAddress}`;
 

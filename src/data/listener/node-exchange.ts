@@ -5,6 +5,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { isHopByHop } from "../../base/http.ts";
 import { type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
+import { reasonPhrase } from "./status-line.ts";
 
 const EMPTY = Buffer.alloc(0);
 
@@ -212,7 +213,7 @@ export class NodeExchange extends Exchange {
     else res.removeHeader("connection"); // node would say keep-alive, which HTTP/1.1 implies
     // Last: after a Content-Length node writes Content-Disposition in another encoding.
     if (this.length >= 0 && this.status !== 204) head.push("content-length", String(this.length));
-    res.writeHead(this.status, head);
+    res.writeHead(this.status, reasonPhrase(this.status), head);
   }
 
   /** @returns false when it would be more than was announced: then the connection is cut. */

@@ -14,6 +14,7 @@ const HALF_OPEN_MS_MAX = 5000;
 
 /** Close codes (RFC 6455 section 7.4.1). */
 const GOING_AWAY = 1001;
+const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 
 export interface TunnelEnds {
@@ -84,6 +85,11 @@ export class Tunnel extends WheelEntry {
     this.closeBoth(GOING_AWAY, "the gateway is shutting down");
   }
 
+  /** Closes both ways with code 1008: the client's certificate is not accepted any more. Idempotent. */
+  withdraw(): void {
+    this.closeBoth(POLICY_VIOLATION, "the client certificate is not accepted any more");
+  }
+
   /** Closes both ways, each behind the frame under way. */
   private closeBoth(code: number, reason: string): void {
     if (this.down.farewell !== null) return;
@@ -96,9 +102,10 @@ export class Tunnel extends WheelEntry {
   }
 
   onDeadline(): void {
+    if (this.isOpen && Date.now() >= this.ends.upstream.closeAtMs) return this.closeBoth(POLICY_VIOLATION, "the credential has expired");
     const quietMs = performance.now() - this.lastDataMs;
     if (quietMs < this.limitMs) this.arm(this.limitMs - quietMs);
-    else if (this.down.farewell === null && !this.left) this.closeBoth(GOING_AWAY, "idle for too long");
+    else if (this.isOpen) this.closeBoth(GOING_AWAY, "idle for too long");
     else this.cut();
   }
 
@@ -155,8 +162,15 @@ export class Tunnel extends WheelEntry {
       this.ends.x.errorCode ??= each === this.down ? "upstream_aborted" : "client_aborted";
   }
 
+  /** Neither end has left, nor was told to. */
+  private get isOpen(): boolean {
+    return this.down.farewell === null && !this.left;
+  }
+
   private arm(ms: number): void {
-    if (this.closedEnds < 2) this.ends.x.runtime.services.wheel.arm(this, ms);
+    if (this.closedEnds === 2) return;
+    const { x, upstream } = this.ends;
+    x.runtime.services.wheel.arm(this, this.isOpen ? Math.min(ms, upstream.closeAtMs - Date.now()) : ms);
   }
 
   private cut(): void {

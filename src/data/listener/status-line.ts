@@ -2,8 +2,8 @@
 
 const lines: string[] = [];
 
-/** @param status 100..599; one without a name of its own gets a generic phrase. */
+/** @param status 100..599; behind one without a name of its own stands the blank that must be there, and nothing. */
 export const statusLine = (status: number): string => (lines[status] ??= `${status} ${reasonPhrase(status)}`);
 
 /** node:http is loaded with the first of them, and not by import: that reads every export, and one of them loads a whole fetch implementation. */
-const reasonPhrase = (status: number): string => process.getBuiltinModule("node:http").STATUS_CODES[status] ?? "Status";
+export const reasonPhrase = (status: number): string => process.getBuiltinModule("node:http").STATUS_CODES[status] ?? "";

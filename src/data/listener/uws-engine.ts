@@ -77,6 +77,9 @@ class UwsListener implements Listener, WebSocketWatcher {
     });
   }
 
+  /** Nobody is let in by a certificate here. */
+  succeededBy(): void {}
+
   stopAccepting(): void {
     if (this.socket === null) return;
     this.uws.us_listen_socket_close(this.socket);

@@ -22,6 +22,7 @@ const UINT32_MAX = 0xffff_ffff;
 const FAREWELL_QUIET_MS_MAX = 5000;
 
 const GOING_AWAY = 1001;
+const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 const TRY_LATER = 1013;
 /** IANA WebSocket Close Code registry: the upstream's answer made no sense. */
@@ -117,6 +118,8 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   private readonly link: WebSocketLink;
   private readonly limits: LimitsPlan;
   private readonly pauseBytes: number;
+  /** {@link UpgradedUpstream.closeAtMs} */
+  private readonly closeAtMs: number;
   /** null before it is open and once it is closed. */
   private client: WebSocket<UserData> | null = null;
   private lastActivityMs = performance.now();
@@ -130,6 +133,7 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
     super();
     this.x = x;
     this.head = upstream.head;
+    this.closeAtMs = upstream.closeAtMs;
     this.limits = x.runtime.limits;
     this.pauseBytes = pauseBytesOf(this.limits);
     const { wheel } = x.runtime.services;
@@ -149,7 +153,7 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
 
   clientOpened(ws: WebSocket<UserData>): void {
     this.client = ws;
-    this.x.runtime.services.wheel.arm(this, this.limits.webSocketIdleTimeoutMs);
+    this.watch(this.limits.webSocketIdleTimeoutMs);
     this.link.start(this.head);
   }
 
@@ -250,10 +254,12 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   // --- Ends ---
 
   onDeadline(): void {
+    if (this.farewell === null && Date.now() >= this.closeAtMs)
+      return this.guarded(() => this.endBoth(POLICY_VIOLATION, "the credential has expired"));
     const idleMs = this.limits.webSocketIdleTimeoutMs;
     const limitMs = this.farewell === null ? idleMs : Math.min(idleMs, FAREWELL_QUIET_MS_MAX);
     const quietMs = performance.now() - this.lastActivityMs;
-    if (quietMs < limitMs) this.x.runtime.services.wheel.arm(this, limitMs - quietMs);
+    if (quietMs < limitMs) this.watch(limitMs - quietMs);
     else if (this.farewell === null) this.guarded(() => this.endBoth(GOING_AWAY, "idle for too long"));
     else this.guarded(() => this.cutClient());
   }
@@ -266,6 +272,11 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
       this.x.runtime.services.reportFault("carrying a WebSocket failed", error, this.x.requestId);
       this.link.destroy();
     }
+  }
+
+  /** Looks again when it has been quiet for so long, or the credential ends. */
+  private watch(quietMs: number): void {
+    this.x.runtime.services.wheel.arm(this, this.farewell === null ? Math.min(quietMs, this.closeAtMs - Date.now()) : quietMs);
   }
 
   private touch(): void {

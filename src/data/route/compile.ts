@@ -209,6 +209,7 @@ class TrieRouter implements Router {
 
   /** A segment with percent-encoding may spell a literal's reserved characters differently. */
   #findEncoded(parent: number, start: number, end: number): number {
+    if (end - start > 3 * this.#edges.longest) return -1; // each character has three at most
     const key = segmentKey(this.#path.slice(start, end));
     return this.#edges.find(parent, hashText(key), key, 0, key.length);
   }

@@ -1,7 +1,9 @@
 // Owns what a route asks besides host and path: method, headers, query, client type. Compiled once, tested per request.
-// Must not allocate unless a query value really is encoded or a header really is repeated.
+// Must not allocate unless a query value really is encoded or has a `;` in it.
 import type { ClientType, MatchPlan, ValueMatch } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange.ts";
+import { decodeQuery, QueryWalk } from "../request/query-walk.ts";
+import { isLookAlike } from "../request/sent-once.ts";
 import { clientType } from "./client-type.ts";
 import { compileValueRegex } from "./order.ts";
 
@@ -64,68 +66,30 @@ export function conditionsHold(conditions: Conditions, x: Exchange): boolean {
   return conditions.client === null || clientType(x) === conditions.client;
 }
 
-/** A repeated header must hold on every line: the upstream may read any of them. */
+/** A repeated header must hold on every line, its look-alikes too: the upstream may read any of them. */
 function headerHolds(test: ValueTest, x: Exchange): boolean {
-  const { headers } = x;
+  const { headers, oddNames } = x;
   let found = false;
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== test.name) continue;
-    if (!test.holds(headers[i + 1] ?? "")) return false;
-    found = true;
+    const name = headers[i] as string; // i is inside a list of pairs
+    const exact = name === test.name;
+    if (!exact && !(oddNames && isLookAlike(name, test.name))) continue;
+    if (!test.holds(headers[i + 1] as string)) return false;
+    found ||= exact;
   }
   return found;
 }
 
-/** A repeated parameter must hold each time: the upstream may read the first or the last. */
+const walk = new QueryWalk();
+
+/** A repeated parameter must hold each time: the upstream may read the first or the last, and `;` as a separator or not. */
 function queryHolds(test: ValueTest, query: string): boolean {
+  if (query === "") return false;
   let found = false;
-  for (let start = 0; start < query.length; ) {
-    let end = query.indexOf("&", start);
-    if (end < 0) end = query.length;
-    const equals = query.indexOf("=", start);
-    const nameEnd = equals < 0 || equals > end ? end : equals;
-    if (isName(query, start, nameEnd, test.name)) {
-      const value = nameEnd === end ? "" : decodeQuery(query.slice(nameEnd + 1, end));
-      if (!test.holds(value)) return false;
-      found = true;
-    }
-    start = end + 1;
+  walk.begin(query, test.name);
+  while (walk.next()) {
+    if (!test.holds(decodeQuery(walk.value()))) return false;
+    found ||= !walk.part;
   }
   return found;
-}
-
-function isName(query: string, start: number, end: number, name: string): boolean {
-  if (end - start === name.length && query.startsWith(name, start)) return true;
-  // Shorter than the name it cannot be, encoded or not; and only an encoded one still has a chance.
-  return end - start > name.length && decodeQuery(query.slice(start, end)) === name;
-}
-
-/**
- * `application/x-www-form-urlencoded` decoding of one name or value (WHATWG URL, section 5.1): `+` is a space, percent-encoded bytes are UTF-8.
- * What is malformed stays as it is.
- */
-export function decodeQuery(text: string): string {
-  const spaced = text.includes("+") ? text.replaceAll("+", " ") : text;
-  if (!spaced.includes("%")) return spaced;
-  try {
-    return decodeURIComponent(spaced);
-  } catch {
-    return spaced; // not UTF-8 or not hexadecimal: compared as sent
-  }
-}
-
-/**
- * First value of a query parameter, decoded.
- * @returns undefined when there is none
- */
-export function queryValue(query: string, name: string): string | undefined {
-  for (let start = 0; start < query.length; ) {
-    let end = query.indexOf("&", start);
-    if (end < 0) end = query.length;
-    const equals = query.indexOf("=", start);
-    const nameEnd = equals < 0 || equals > end ? end : equals;
-    if (isName(query, start, nameEnd, name)) return nameEnd === end ? "" : decodeQuery(query.slice(nameEnd + 1, end));
-    start = end + 1;
-  }
-  return undefined;
 }

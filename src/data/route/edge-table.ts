@@ -41,6 +41,8 @@ export class EdgeTable {
   readonly #slots: Int32Array;
   readonly #literals: readonly string[];
   readonly #mask: number;
+  /** Length of the longest literal. */
+  readonly longest: number;
 
   /** @param edges distinct by (parent, literal) */
   constructor(edges: readonly Edge[]) {
@@ -50,6 +52,7 @@ export class EdgeTable {
     this.#mask = capacity - 1;
     this.#slots = new Int32Array(capacity * WIDTH).fill(EMPTY);
     this.#literals = edges.map((edge) => edge.literal);
+    this.longest = this.#literals.reduce((most, literal) => Math.max(most, literal.length), 0);
     for (const [i, edge] of edges.entries()) {
       const hash = mix(edge.parent, hashText(edge.literal));
       let slot = (hash & this.#mask) * WIDTH;

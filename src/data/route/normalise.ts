@@ -19,6 +19,11 @@ for (let c = 0x21; c < 0x7f; c++) {
 const SLASH = 47;
 const DOT = 46;
 const PERCENT = 37;
+const ZERO = 48;
+const ONE = 49;
+const UPPER_C = 67;
+const UPPER_E = 69;
+const UPPER_F = 70;
 
 /**
  * The normal form of an origin-form path (without query).
@@ -88,13 +93,14 @@ function hasDoubleEncoding(path: string): boolean {
 
 /** RFC 3629 section 3: C0, C1, E0 80..9F and F0 80..8F can only begin an overlong form, which lax decoders read as another character. */
 function hasOverlongUtf8(path: string): boolean {
-  for (let i = path.indexOf("%"); i >= 0; i = path.indexOf("%", i + 3)) {
-    const lead = path.slice(i + 1, i + 3);
-    if (lead === "C0" || lead === "C1") return true;
-    if (lead !== "E0" && lead !== "F0") continue;
-    if (path.charCodeAt(i + 3) !== PERCENT) continue;
+  for (let i = 0; i < path.length; i++) {
+    if (path.charCodeAt(i) !== PERCENT) continue;
+    const high = path.charCodeAt(i + 1);
+    const low = path.charCodeAt(i + 2);
+    if (high === UPPER_C && (low === ZERO || low === ONE)) return true;
+    if ((high !== UPPER_E && high !== UPPER_F) || low !== ZERO || path.charCodeAt(i + 3) !== PERCENT) continue;
     const next = path.charCodeAt(i + 4);
-    if (next === 56 || (lead === "E0" && next === 57)) return true; // 8x, 9x
+    if (next === 56 || (high === UPPER_E && next === 57)) return true; // 8x, 9x
   }
   return false;
 }

@@ -5,7 +5,7 @@ import { encodeByte, hexValue } from "../../base/hex.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
 import { claimAt } from "../claim.ts";
 import type { Exchange } from "../exchange.ts";
-import { queryValue } from "./conditions.ts";
+import { headerSentOnce, querySentOnce } from "../request/sent-once.ts";
 import { REST_PARAM } from "./pattern.ts";
 
 /** Longest template, in characters. */
@@ -96,11 +96,13 @@ function variableOf(name: string, paramNames: readonly string[]): Variable | { r
   }
   if (name.startsWith("query.") && name.length > 6) {
     const key = name.slice(6);
-    return { spelling: "text", value: (x) => queryValue(x.query, key) ?? "" };
+    return { spelling: "text", value: (x) => querySentOnce(x, key) ?? "" };
   }
   if (name.startsWith("header.")) {
     const key = name.slice(7).toLowerCase();
-    return isToken(key) ? { spelling: "bytes", value: (x) => x.header(key) ?? "" } : { error: `{${name}}: '${key}' is no header name` };
+    return isToken(key)
+      ? { spelling: "bytes", value: (x) => headerSentOnce(x, key) ?? "" }
+      : { error: `{${name}}: '${key}' is no header name` };
   }
   if (name.startsWith("claims.") && name.length > 7) {
     const claim = name.slice(7);

@@ -2,10 +2,10 @@
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
 import type { Exchange, HeaderList } from "../exchange.ts";
-import { isOriginClaim } from "../forwarded.ts";
+import { isOriginClaim, METHOD_OVERRIDES } from "../origin-claims.ts";
 import type { Endpoint, Upstream } from "./upstream.ts";
 
-/** Never copied from the client: hop-by-hop, framing, or set by the gateway. */
+/** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "expect",
@@ -19,6 +19,7 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "x-forwarded-port",
   "x-real-ip", // services behind other proxies believe it
   "x-request-id",
+  ...METHOD_OVERRIDES,
   "proxy", // CGI programs find it as HTTP_PROXY, which many take for the proxy to use (CVE-2016-5385)
 ]);
 
@@ -34,10 +35,11 @@ export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpo
   const { preserveHost, deadlineHeader } = upstream.plan;
   const out: HeaderList = ["host", preserveHost && x.authority !== "" ? x.authority : endpoint.plan.authority];
   const headers = x.headers;
-  const tokens = x.connectionTokens;
+  const keepsOverride = x.route?.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
-    if (NOT_FORWARDED.has(name) || name === deadlineHeader || tokens?.includes(name) || isOriginClaim(name)) continue;
+    if (name === deadlineHeader || isOriginClaim(name)) continue;
+    if (NOT_FORWARDED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
     if (x.oddNames && isForgery(name, deadlineHeader)) continue;
     out.push(name, headers[i + 1] as string);
   }

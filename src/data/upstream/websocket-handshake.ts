@@ -12,6 +12,8 @@ const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 const VERSION = "13";
 /** Subprotocols one client may offer; real ones offer a handful. */
 const PROTOCOLS_MAX = 64;
+/** Extensions of an offer that count; an answer that names another one is refused. */
+const EXTENSIONS_MAX = 64;
 
 /** What the client offers. */
 export interface WebSocketOffer {
@@ -104,17 +106,14 @@ export function readAnswer(headers: HeaderList, offer: WebSocketOffer, withExten
   const protocol = joined(headers, "sec-websocket-protocol") ?? "";
   if (protocol !== "" && !offer.protocols.includes(protocol)) return "it chose a subprotocol that was not offered";
   const extensions = joined(headers, "sec-websocket-extensions") ?? "";
-  const offered = withExtensions ? extensionNames(offer.extensions) : [];
-  if (!extensionNames(extensions).every((name) => offered.includes(name))) return "it chose an extension that was not offered";
+  const offered = withExtensions ? extensionNames(offer.extensions.split(",", EXTENSIONS_MAX)) : [];
+  if (!extensionNames(extensions.split(",")).every((name) => offered.includes(name))) return "it chose an extension that was not offered";
   return { protocol, extensions };
 }
 
-/** `a; x=1, b` -> `[a, b]`. */
-const extensionNames = (list: string): string[] =>
-  list
-    .split(",")
-    .map((part) => trimWhitespace(part.split(";")[0] ?? ""))
-    .filter((name) => name !== "");
+/** `[a; x=1, b]` -> `[a, b]`. */
+const extensionNames = (elements: readonly string[]): string[] =>
+  elements.map((part) => trimWhitespace(part.split(";", 1)[0] ?? "")).filter((name) => name !== "");
 
 /** All values of a field in one line (RFC 9110 section 5.2); undefined for none. */
 function joined(headers: HeaderList, name: string): string | undefined {
@@ -124,12 +123,11 @@ function joined(headers: HeaderList, name: string): string | undefined {
   return value;
 }
 
-/** @returns the tokens of a list, [] for an absent one; null when one is no token. */
+/** @returns the tokens of a list, [] for an absent one; null when one is no token, or there are too many elements. */
 function tokens(list: string | undefined): string[] | null {
   if (list === undefined) return [];
-  const found = list
-    .split(",")
-    .map(trimWhitespace)
-    .filter((token) => token !== "");
+  const elements = list.split(",", PROTOCOLS_MAX + 1);
+  if (elements.length > PROTOCOLS_MAX) return null;
+  const found = elements.map(trimWhitespace).filter((token) => token !== "");
   return found.every(isToken) ? found : null;
 }

@@ -165,7 +165,8 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
     this.endpoint = endpoint;
     this.accepted = true;
     x.runtime.services.webSockets++;
-    x.acceptWebSocket({ socket, head, headers, protocol: chosen.protocol, frames: wsFrames });
+    const closeAtMs = this.route.webSocketClosesAtExpiry ? (x.identity?.expiresMs ?? Number.POSITIVE_INFINITY) : Number.POSITIVE_INFINITY;
+    x.acceptWebSocket({ socket, head, headers, protocol: chosen.protocol, closeAtMs, frames: wsFrames });
   }
 
   /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. */

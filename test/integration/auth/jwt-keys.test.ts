@@ -87,6 +87,19 @@ describe("a real provider", () => {
     expect(await statuses(gateway, await oidc.tokens(10))).toEqual(new Set([200]));
   });
 
+  test("a key that it replaces under the same name is found by one fetch, at whichever worker its tokens come; forged ones cause no more", async () => {
+    await using server = await KeyServer.start();
+    const [before, after, forged] = [signingKey("RS256", "k"), signingKey("RS256", "k"), signingKey("RS256", "k")];
+    server.keys = [before.jwk];
+    await using gateway = await Gateway.start({ config: config({ issuer: server.url, keys: `jwks: "${server.jwks}"` }) });
+    const tokens = (key: typeof before) => Array.from({ length: 20 }, (_, i) => token(key, { iss: server.url, jti: String(i) }));
+    expect(await statuses(gateway, tokens(before))).toEqual(new Set([200]));
+    server.keys = [after.jwk];
+    expect(await statuses(gateway, tokens(after))).toEqual(new Set([200]));
+    expect(await statuses(gateway, [...tokens(forged), ...tokens(before)])).toEqual(new Set([401]));
+    expect(server.fetches).toBe(2);
+  });
+
   test("while it is down, the keys at hand verify tokens never seen before; operators see it", async () => {
     await using oidc = await OidcServer.start();
     const keyFetch = "refreshMin: 100ms, refreshMax: 100ms";

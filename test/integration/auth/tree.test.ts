@@ -21,6 +21,7 @@ auth:
   link: { apiKey: { in: query, name: key } }
   cookie: { apiKey: { in: cookie, name: session } }
   tokens: { jwt: { issuer: https://id.example.com, audience: api, secret: ${TOKEN_SECRET}, algorithms: [HS256] } }
+  names: { jwt: { issuer: https://id.example.com, audience: api, secret: ${TOKEN_SECRET}, algorithms: [HS256], claims: { groups: groups, roles: roles } } }
 tiers: { gold: { rate: 1000/s } }
 consumers:
   - { id: ann, tier: gold, scopes: ["orders:read"], roles: [user, admin], groups: [staff], keys: ["${digest(ANN)}"] }
@@ -49,11 +50,14 @@ routes:
     authorize: { scopes: { any: [write] }, claims: { tenant: "{path.tenant}" } }
     headers: { request: { set: { x-tenant: "{claims.tenant}" } } }
     to: u
+  - { name: named, match: { path: "/named/**" }, auth: names, authorize: { groups: { all: ["Domain Users", 7] }, consumers: ["Jürgen Müller"] }, to: u }
   - { name: mine, match: { path: "/mine" }, auth: { optional: keys }, rewrite: { path: "/users/{consumer.id}" }, headers: { request: { set: { x-tier: "{consumer.tier}" } } }, to: u }
 `,
   );
 });
 afterAll(() => rig[Symbol.asyncDispose]());
+
+const KEYS_CHALLENGE = 'ApiKey realm="keys", in="header", name="x-api-key"';
 
 let runs = 0;
 
@@ -132,7 +136,7 @@ describe.each(ENGINES)("%s", (engine) => {
   });
 
   it("HEAD and handshakes are let in by the same rule", async () => {
-    expect(await ask(engine, "/one/x", [], "HEAD")).toMatchObject({ status: 401, challenges: ['ApiKey realm="keys"'] });
+    expect(await ask(engine, "/one/x", [], "HEAD")).toMatchObject({ status: 401, challenges: [KEYS_CHALLENGE] });
     expect(await ask(engine, "/one/x", [key(ANN)], "HEAD")).toMatchObject(OK);
     expect(await ask(engine, "/one/ws", WEB_SOCKET)).toMatchObject(MISSING);
     expect(await ask(engine, "/own/ann/x", [key(ANN), "Content-Length: 0"], "DELETE")).toMatchObject({ status: 403 });
@@ -153,8 +157,8 @@ describe.each(ENGINES)("%s", (engine) => {
   });
 
   it("challenges: one for each authenticator that would do", async () => {
-    expect((await ask(engine, "/any/x", [])).challenges).toEqual(['ApiKey realm="keys"', 'ApiKey realm="link"']);
-    expect((await ask(engine, "/asked/x", [])).challenges).toEqual(['ApiKey realm="keys"']);
+    expect((await ask(engine, "/any/x", [])).challenges).toEqual([KEYS_CHALLENGE, 'ApiKey realm="link", in="query", name="key"']);
+    expect((await ask(engine, "/asked/x", [])).challenges).toEqual([KEYS_CHALLENGE]);
     expect((await ask(engine, "/admins/x", [key(BEN)])).challenges).toEqual([]);
   });
 
@@ -204,8 +208,15 @@ describe.each(ENGINES)("%s", (engine) => {
     const kept = `/kept/up-${++runs}`;
     await ask(engine, `${kept}?key=${ANN}`, [key(ANN)]);
     const first = await rig.upstream.received(kept);
-    expect(first.target).toBe(`${kept}?key=${ANN}`);
+    // The first that proves somebody settles it: nobody has looked at the other.
+    expect(first.target).toBe(kept);
     expect(first.raw).toContain(`x-api-key: ${ANN}\r\n`);
+    const forged = `/kept/up-${++runs}`;
+    expect(await ask(engine, `${forged}?q=1&key=${BEN}`, [key("forged-key-0123456")])).toMatchObject(OK);
+    const second = await rig.upstream.received(forged);
+    expect(second.target).toBe(`${forged}?q=1&key=${BEN}`);
+    expect(second.raw).not.toMatch(/x-api-key|forged/i);
+    expect(second.raw).toContain("x-consumer-id: ben\r\n");
     const open = `/public/up-${++runs}`;
     await ask(engine, open, [key("for-the-service")]);
     const { raw } = await rig.upstream.received(open);
@@ -246,20 +257,40 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(invalid).toMatchObject(INVALID);
     expect(invalid.challenges).toEqual([
       expect.stringMatching(/^Bearer realm="tokens", error="invalid_token", error_description="/),
-      'ApiKey realm="keys"',
+      KEYS_CHALLENGE,
     ]);
     expect(await ask(engine, "/tenants/t1/x", [...bearer(good), ...bearer(good)])).toEqual({
       status: 400,
       code: "credentials_malformed",
       challenges: [
         'Bearer realm="tokens", error="invalid_request", error_description="the request has more than one token"',
-        'ApiKey realm="keys"',
+        KEYS_CHALLENGE,
       ],
     });
     expect(await ask(engine, "/tenants/t1/x", bearer(""))).toMatchObject(INVALID);
-    expect((await ask(engine, "/tenants/t1/x", [])).challenges).toEqual(['Bearer realm="tokens"', 'ApiKey realm="keys"']);
+    expect((await ask(engine, "/tenants/t1/x", [])).challenges).toEqual(['Bearer realm="tokens"', KEYS_CHALLENGE]);
     // Without claims there is no tenant.
     expect(await ask(engine, "/tenants/t1/x", [key(ANN)])).toMatchObject({ status: 403 });
+  });
+
+  it("names with blanks and beyond ASCII: compared as they are, sent percent-encoded, logged as they are", async () => {
+    const token = (claims: object) =>
+      new SignJWT({ iss: "https://id.example.com", aud: "api", sub: "Jürgen Müller", jti: engine, ...claims })
+        .setProtectedHeader({ alg: "HS256" })
+        .setExpirationTime("5m")
+        .sign(Buffer.from(TOKEN_SECRET));
+    const path = `/named/up-${++runs}`;
+    const groups = ["Domain Users", "Büro", 7, { name: "a,b%" }, "bad\nname", ["x"]];
+    const good = await token({ groups, roles: { admin: true, guest: false } });
+    expect(await ask(engine, path, [`Authorization: Bearer ${good}`])).toMatchObject(OK);
+    const { raw } = await rig.upstream.received(path);
+    expect(raw).toContain("x-consumer-id: J%C3%BCrgen%20M%C3%BCller\r\n");
+    expect(raw).toContain("x-consumer-groups: Domain%20Users,B%C3%BCro,7,a%2Cb%25\r\n");
+    expect(raw).toContain("x-consumer-roles: admin\r\n");
+    await until("the request is logged", () => rig.gateway.lines().some((line) => line["path"] === path));
+    expect(rig.gateway.lines().find((line) => line["path"] === path)).toMatchObject({ consumer: "Jürgen Müller" });
+    const other = await token({ groups: ["Domain", "Users", "7"] });
+    expect(await ask(engine, path, [`Authorization: Bearer ${other}`])).toMatchObject({ status: 403, code: "access_denied" });
   });
 
   it("paths and headers may be made of what is proven", async () => {

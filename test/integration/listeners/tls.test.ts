@@ -239,6 +239,7 @@ it("a client that asks much at once and reads late gets every answer, and nothin
   await using alone = await Gateway.start({
     config: `version: 1
 workers: 1
+admin: false
 listeners: [ { address: "127.0.0.1:0", strict: true, tls: { certificates: ${certificates} } } ]
 routes: [ { name: big, match: {}, respond: { body: "${"x".repeat(BYTES)}" } } ]
 `,

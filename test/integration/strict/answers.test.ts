@@ -145,6 +145,10 @@ const RELAYED: Record<string, Answer & { readonly check: Check }> = {
   "HTTP/1.0 without a length": { bytes: "HTTP/1.0 200 OK\r\n\r\nok", end: true, check: body("ok") },
   "a head of 30 KB": { bytes: value("a".repeat(30_000)), check: (response) => expect(field(response, "x-a")).toBe("a".repeat(30_000)) },
   "no reason phrase": { bytes: line("HTTP/1.1 200"), check: body("ok") },
+  "a status without a phrase of its own": {
+    bytes: line("HTTP/1.1 599 Made Up"),
+    check: (response) => expect(response.startLine).toBe("HTTP/1.1 599 "),
+  },
   "a reason phrase in latin1": { bytes: line("HTTP/1.1 200 caf\xe9"), check: body("ok") },
   "chunk extensions": { bytes: ok("Transfer-Encoding: chunked", "2;a=b\r\nok\r\n0\r\n\r\n"), check: body("ok") },
   "an empty body without a length": { bytes: ok("Transfer-Encoding: chunked", "0\r\n\r\n"), check: body("") },

@@ -12,6 +12,7 @@ const ADDED = [
   "x-forwarded-for: 127.0.0.1",
   "x-forwarded-proto: http",
   "x-forwarded-host: a.example",
+  "x-forwarded-port: 80",
   "forwarded: for=127.0.0.1;proto=http;host=a.example",
   "via: 1.1 sluice",
   "x-request-id: ID",
@@ -71,10 +72,30 @@ const BOTH: Record<string, readonly [bytes: string, expected: Expected]> = {
   "a header section of 12 KB": [get(`x-a: ${"a".repeat(12_000)}`), { fields: [`x-a: ${"a".repeat(12_000)}`] }],
   "`Connection: ,`": [get("Connection: ,\r\nx-a: b"), { fields: ["x-a: b"] }],
   "a field that Connection names": [get("Connection: keep-alive, X-Secret\r\nX-Secret: s\r\nx-a: b"), { fields: ["x-a: b"] }],
-  "Connection naming what the gateway sets itself": [
-    get("Connection: host, via, x-forwarded-for, x-request-id\r\nx-a: b"),
+  "fields that two lines of Connection name, beside hop-by-hop ones": [
+    get(
+      "Connection: TE, x-one\r\nTE: trailers\r\nConnection: X-Two, accept-language\r\nx-one: 1\r\nx-two: 2\r\nAccept-Language: de\r\nx-a: b",
+    ),
     { fields: ["x-a: b"] },
   ],
+  "a Host with an empty port": ["GET /p HTTP/1.1\r\nHost: a.example:\r\nx-a: b\r\n\r\n", { fields: ["x-a: b"] }],
+  "a Host with a port": [
+    "GET /p HTTP/1.1\r\nHost: a.example:8080\r\nx-a: b\r\n\r\n",
+    {
+      fields: ["x-a: b"],
+      added: ADDED.map((line) =>
+        line
+          .replace("port: 80", "port: 8080")
+          .replace("host: a.example", "host: a.example:8080")
+          .replace("host=a.example", 'host="a.example:8080"'),
+      ),
+    },
+  ],
+  "OPTIONS with Max-Forwards, which is counted": [
+    `OPTIONS /p HTTP/1.1\r\n${HOST}Max-Forwards: 010\r\n\r\n`,
+    { line: "OPTIONS /p HTTP/1.1", fields: ["max-forwards: 9"] },
+  ],
+  "Max-Forwards of other methods, which is not": [get("Max-Forwards: 0"), { fields: ["max-forwards: 0"] }],
   "hop-by-hop fields": [
     get("Keep-Alive: timeout=5\r\nProxy-Connection: keep-alive\r\nTE: trailers\r\nTrailer: x\r\nProxy-Authorization: Basic x\r\nx-a: b"),
     { fields: ["x-a: b"] },
@@ -158,12 +179,26 @@ describe.each(ENGINES)("%s", (engine) => {
     expect(raw).not.toMatch(/trailer|x-t/);
   });
 
+  it("answers OPTIONS itself that may go no further", async () => {
+    rig.report();
+    const from = rig.upstream.requests.length;
+    await using client = await rig.connect(engine);
+    client.send(`OPTIONS /last HTTP/1.1\r\n${HOST}Max-Forwards: 0\r\n\r\n`);
+    const response = await client.response();
+    expect([response.status, response.fields.find(([name]) => name.toLowerCase() === "allow")?.[1]]).toEqual([
+      204,
+      "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+    ]);
+    expect(await rig.targetsSince(from, engine)).toEqual([]);
+  });
+
   it("passes an X-Request-Id on that is safe, and replaces one that is not", async () => {
     rig.report();
     for (const [sent, kept] of [
       ["abc-123", true],
       ["a b", false],
       ["x".repeat(200), false],
+      ["abc-123\r\nX-Request-Id: abc-124", false],
     ] as const) {
       const path = `/id-${++runs}`;
       await using client = await rig.connect(engine);

@@ -95,6 +95,21 @@ const LINES: Record<string, Row> = {
   "a Connection option that is no token": get("Connection: a b", 400),
   // JavaScript's trim() would take it for a blank.
   "a Connection option with a byte above 0x7f": get("Connection: close\xa0, x-b", 400),
+  "33 Connection options": get(`Connection: ${"a, ".repeat(32)}a`, 400),
+  "33 Connection options in two lines": get(`Connection: ${"a,".repeat(16)}a\r\nConnection: ${"a,".repeat(15)}a`, 400),
+  "15 KB of Connection options": get(`Connection: ${"a,".repeat(7500)}a`, 400),
+  "15 KB of commas in Connection": get(`Connection: ${",".repeat(15_000)}`, 400),
+  "Connection naming Host": get("Connection: close, Host", 400),
+  "Connection naming Authorization": get("Connection: authorization\r\nAuthorization: Bearer x", 400),
+  "Connection naming Cookie": get("Connection: Cookie\r\nCookie: a=b", 400),
+  "Connection naming X-Request-Id": get("Connection: X-Request-Id\r\nX-Request-Id: 1", 400),
+  "Connection naming Forwarded": get("Connection: forwarded", 400),
+  "Connection naming X-Forwarded-Anything": get("Connection: x-forwarded-anything", 400),
+  "Connection naming a header of a proxy": get("Connection: true-client-ip", 400),
+  "Connection naming an identity header": get("Connection: x-consumer-id", 400),
+  "Connection naming another spelling of one": get("Connection: x_consumer_id", 400),
+  "Connection naming Content-Length": post("Connection: Content-Length\r\nContent-Length: 5", "hello", 400),
+  "Connection naming Transfer-Encoding": post("Connection: Transfer-Encoding\r\nTransfer-Encoding: chunked", EMPTY_CHUNKED, 400),
   "no Host": row("GET /p HTTP/1.1\r\nx-a: b\r\n\r\n", 400),
   "an empty Host": row("GET /p HTTP/1.1\r\nHost: \r\n\r\n", 400),
   "two Host": row("GET /p HTTP/1.1\r\nHost: a\r\nHost: a\r\n\r\n", 400),
@@ -102,6 +117,10 @@ const LINES: Record<string, Row> = {
   "Host with userinfo": row("GET /p HTTP/1.1\r\nHost: u@a\r\n\r\n", 400),
   "Host as a list": row("GET /p HTTP/1.1\r\nHost: a, b\r\n\r\n", 400),
   "Host with a wild port": row("GET /p HTTP/1.1\r\nHost: a:99999\r\n\r\n", 400),
+  "Host with two empty ports": row("GET /p HTTP/1.1\r\nHost: a::\r\n\r\n", 400),
+  "Host that is an empty port": row("GET /p HTTP/1.1\r\nHost: :\r\n\r\n", 400),
+  "OPTIONS with a Max-Forwards that is no number": row(`OPTIONS /p HTTP/1.1\r\n${HOST}Max-Forwards: many\r\n\r\n`, 400),
+  "OPTIONS with two Max-Forwards": row(`OPTIONS /p HTTP/1.1\r\n${HOST}Max-Forwards: 1\r\nMax-Forwards: 2\r\n\r\n`, 400),
 };
 
 const TARGETS: Record<string, Row> = {

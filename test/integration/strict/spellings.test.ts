@@ -12,12 +12,21 @@ routes:
     match: { path: "/**" }
     headers: { request: { remove: [x-internal-*], set: { x-tenant: "{query.tenant}" } } }
     to: u
+  - { name: old, match: { path: "/old/**" }, methodOverride: keep, to: u }
 `,
   );
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
 let runs = 0;
+
+const PROXIES_ONLY = [
+  ...["Client-IP", "X-Remote-IP", "X-Remote-Addr", "X-Originating-IP", "X-Azure-ClientIP", "X-Azure-SocketIP", "X-Envoy-External-Address"],
+  ...["X-AppEngine-User-IP", "Fly-Client-IP", "X-Scheme", "X-Original-URI", "X-Envoy-Original-Path", "X-Envoy-Upstream-Rq-Timeout-Ms"],
+  ...["CF-Connecting-IP", "X-Original-Forwarded-For", "X-Script-Name", "Client-Cert", "SSL-Client-Verify", "X-Amzn-Mtls-Clientcert"],
+  ...["X-Accel-Mapping", "X-Original-Method", "X-Forwarded", "Forwarded-For"],
+];
+const METHOD_OVERRIDES = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"];
 
 describe.each(ENGINES)("%s", (engine) => {
   it.each([
@@ -34,6 +43,10 @@ describe.each(ENGINES)("%s", (engine) => {
     "X-Original-URL: /6.6.6.6",
     "X_Rewrite_Url: /6.6.6.6",
     "True-Client-IP: 6.6.6.6",
+    ...PROXIES_ONLY.map((name) => `${name}: 6.6.6.6`),
+    "Client_IP: 6.6.6.6",
+    ...METHOD_OVERRIDES.map((name) => `${name}: 6.6.6.6`),
+    "X_HTTP_Method_Override: 6.6.6.6",
     "X_Internal_User: 6.6.6.6",
     "X_Tenant: 6.6.6.6",
     "x-Tenant: 6.6.6.6",
@@ -46,5 +59,15 @@ describe.each(ENGINES)("%s", (engine) => {
     const { raw } = await rig.upstream.received(path);
     expect(raw).not.toMatch(/6\.6\.6\.6|6666/);
     expect(raw).toContain("x_harmless: 1\r\n");
+  });
+
+  it("keeps orders of another method where the route says so", async () => {
+    rig.report();
+    const path = `/old/${++runs}`;
+    await using client = await rig.connect(engine);
+    client.send(`POST ${path} HTTP/1.1\r\nHost: a.example\r\n${METHOD_OVERRIDES.map((name) => `${name}: PUT\r\n`).join("")}\r\n`);
+    expect((await client.response()).status).toBe(200);
+    const { fields } = await rig.upstream.received(path);
+    expect(fields.filter(([, value]) => value === "PUT").map(([name]) => name)).toEqual(METHOD_OVERRIDES.map((name) => name.toLowerCase()));
   });
 });

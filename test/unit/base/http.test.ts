@@ -68,6 +68,10 @@ test.each<[string, readonly string[] | null]>([
   ["a b", null],
   ["a;q=1", null],
   ["\u00a0close", null],
+  ["a,".repeat(31), Array.from({ length: 31 }, () => "a")],
+  ["a,".repeat(32), null],
+  [",".repeat(31), []],
+  [",".repeat(32), null],
 ])("parseConnectionTokens(%j)", (value, expected) => {
   expect(parseConnectionTokens(value)).toEqual(expected);
 });

@@ -1,7 +1,8 @@
 // Who is believed: the walk through X-Forwarded-For and Forwarded, spoofing attempts, and what upstreams are told.
 import { describe, expect, test } from "vitest";
 import type { HeaderList } from "../../../src/data/exchange.ts";
-import { createClientResolver, FORWARDED_HOPS_MAX } from "../../../src/data/forwarded.ts";
+import { createClientResolver } from "../../../src/data/forwarded.ts";
+import { FORWARDED_HOPS_MAX } from "../../../src/data/forwarded-chain.ts";
 import { ReadExchange, type Sketch } from "../../support/read-exchange.ts";
 
 const resolver = createClientResolver(["10.0.0.0/8", "fd00::/8", "127.0.0.1"]);
@@ -71,6 +72,45 @@ describe("client address", () => {
   });
 });
 
+describe("what can't be read of a trusted proxy's word", () => {
+  const faultOf = (peer: string, headers: HeaderList): string => request({ peer, headers }).clientInfo().fault ?? "";
+  test.each<[string, HeaderList]>([
+    ["an open quote in a line of the client's own", fwd('for="', "for=198.51.100.1")],
+    ["an open quote in front of the proxy's word", fwd('for=1.1.1.1;x=", for=198.51.100.1')],
+    ["the same against a proxy that quotes", fwd('for=1.1.1.1;x="a, for="[2001:db8::1]"')],
+    ["the same with an escape", fwd('for=1.1.1.1;x="\\', 'for="[2001:db8::1]"')],
+    ["a quote within a value", fwd('for=198.51.100.1;x=a"b"')],
+    ["something behind a quoted value", fwd('for="198.51.100.1"x')],
+    ["an element that is no list of pairs", fwd("198.51.100.1")],
+    ["two addresses in one element", fwd("for=198.51.100.1;for=198.51.100.2")],
+    ["an empty address", fwd("for=")],
+    ["an address that is none", fwd("for=198.51.100.1, for=elsewhere")],
+    ["more parameters than an element has", fwd(`for=198.51.100.1;${"a=b;".repeat(16)}`)],
+    ["an address that is none in X-Forwarded-For", xff("198.51.100.1, elsewhere")],
+    ["an empty one", xff("198.51.100.1,")],
+    ["one that the second proxy names", xff("198.51.100.1, -, 10.0.0.2")],
+    ["a quote there", xff('"198.51.100.1"')],
+  ])("%s", (_, headers) => {
+    expect(faultOf("10.0.0.1", headers)).toMatch(/^(Forwarded|X-Forwarded-For) can't be read/);
+    expect(faultOf("203.0.113.7", headers)).toBe("");
+  });
+
+  test.each<[string, HeaderList]>([
+    ["what stands behind the client in the chain", xff("elsewhere, 198.51.100.1")],
+    ["an element behind it", fwd("nonsense, for=198.51.100.1")],
+    ["a hop that hides itself", xff("198.51.100.1, unknown")],
+    ["a hop by another name", fwd("for=198.51.100.1, for=_SEVKISEK")],
+    ["a peer on a Unix socket", xff("unix:")],
+    ["an element without an address", fwd("proto=https")],
+    ["empty parameters", fwd(";for=198.51.100.1;;")],
+    ["a port of another name", fwd('for="198.51.100.1:_x"')],
+    ["no value at all", [...xff(""), ...fwd("")]],
+    ["Forwarded beside X-Forwarded-For", [...fwd('for="'), ...xff("198.51.100.1")]],
+  ])("is not: %s", (_, headers) => {
+    expect(faultOf("10.0.0.1", headers)).toBe("");
+  });
+});
+
 describe("scheme", () => {
   test.each<[string, Sketch, "http" | "https"]>([
     ["the listener's", {}, "http"],
@@ -120,6 +160,7 @@ describe("appendForwarding", () => {
       "x-forwarded-for": "203.0.113.7",
       "x-forwarded-proto": "http",
       "x-forwarded-host": "api.example.com",
+      "x-forwarded-port": "80",
       forwarded: "for=203.0.113.7;proto=http;host=api.example.com",
       via: "1.1 sluice",
     });
@@ -130,7 +171,7 @@ describe("appendForwarding", () => {
     expect(appended({ headers })).not.toHaveProperty("x-forwarded-prefix");
     const believed = appended({ peer: "10.0.0.1", headers });
     expect(believed).toMatchObject({ "x-forwarded-prefix": "/shop", "x-original-url": "/a", "x-client-ip": "1.1.1.1" });
-    expect(Object.keys(believed)).toHaveLength(8);
+    expect(Object.keys(believed)).toHaveLength(9);
   });
 
   test("behind a proxy: the chain goes on from the client that is believed", () => {
@@ -147,6 +188,7 @@ describe("appendForwarding", () => {
       "x-forwarded-for": "198.51.100.1, 10.0.0.2, 10.0.0.1",
       "x-forwarded-proto": "https",
       "x-forwarded-host": "shop.example:8443",
+      "x-forwarded-port": "8443",
       forwarded: 'for=198.51.100.1;proto=https;host="shop.example:8443", for=10.0.0.2, for=10.0.0.1',
       via: "1.1 edge, 1.1 sluice",
     });
@@ -181,6 +223,48 @@ describe("appendForwarding", () => {
     ],
   ])("%s", (_, sketch, authority, expected) => {
     expect(appended(sketch, authority)).toMatchObject(expected);
+  });
+
+  const appending = (...names: readonly string[]): HeaderList => [
+    ...xff("198.51.100.1, 10.0.0.2"),
+    ...names.flatMap((name) => [
+      `x-forwarded-${name}`,
+      { proto: "https, http", host: "shop.example, inner:8080", port: "8443, 8080" }[name] ?? "",
+    ]),
+  ];
+  test.each<[string, HeaderList, Record<string, string>]>([
+    [
+      "scheme, host and port are those of the hop that named the client, not of the nearest",
+      appending("proto", "host", "port"),
+      { "x-forwarded-proto": "https", "x-forwarded-host": "shop.example", "x-forwarded-port": "8443" },
+    ],
+    ["without a port field, that of the host", appending("host"), { "x-forwarded-host": "shop.example", "x-forwarded-port": "80" }],
+    ["without one in the host, that of the scheme", appending("proto", "host"), { "x-forwarded-port": "443" }],
+    [
+      "a proxy that replaces what was there says it for all hops",
+      [...xff("198.51.100.1, 10.0.0.2"), "x-forwarded-host", "shop.example:444", "x-forwarded-port", "0"],
+      { "x-forwarded-host": "shop.example:444", "x-forwarded-port": "444" },
+    ],
+    [
+      "what stands to the left of that hop is the client's own",
+      [...xff("198.51.100.1"), "x-forwarded-host", "evil, shop.example", "x-forwarded-port", "1, 8443", "x-forwarded-proto", "https, http"],
+      { "x-forwarded-proto": "http", "x-forwarded-host": "shop.example", "x-forwarded-port": "8443" },
+    ],
+    [
+      "of Forwarded, all parts come from one element",
+      fwd('for=198.51.100.1;proto=https;host="shop.example", for=10.0.0.2;proto=http;host=inner'),
+      { "x-forwarded-for": "198.51.100.1, 10.0.0.2, 10.0.0.1", "x-forwarded-proto": "https", "x-forwarded-host": "shop.example" },
+    ],
+    ["an empty port is none", ["x-forwarded-host", "shop.example:"], { "x-forwarded-host": "shop.example", "x-forwarded-port": "80" }],
+    ["IPv6 has a port behind its bracket only", ["x-forwarded-host", "[2001:db8::1]"], { "x-forwarded-port": "80" }],
+    ["a port that is none is the host's", ["x-forwarded-host", "a:81", "x-forwarded-port", "70000"], { "x-forwarded-port": "81" }],
+  ])("%s", (_, headers, expected) => {
+    expect(appended({ peer: "10.0.0.1", headers })).toMatchObject(expected);
+  });
+
+  test("a stranger's port is nothing", () => {
+    expect(appended({ secure: true, headers: ["x-forwarded-port", "1"] })).toMatchObject({ "x-forwarded-port": "443" });
+    expect(appended({ headers: [] }, "api.example.com:8080")).toMatchObject({ "x-forwarded-port": "8080" });
   });
 
   test("a Unix socket peer has no address to tell", () => {

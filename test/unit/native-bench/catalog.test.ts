@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { METRICS } from "../../../native-bench/cases/case.ts";
 import { CASES } from "../../../native-bench/cases/catalog.ts";
 import { estimatedSeconds } from "../../../native-bench/cases/duration.ts";
-import { pairOf } from "../../../native-bench/compare.ts";
+import { pairOf } from "../../../native-bench/compare/verdict.ts";
 import { parseOptions } from "../../../native-bench/options.ts";
 import { PEERS } from "../../../native-bench/peers/catalog.ts";
 import { type PeerKind, PLAIN } from "../../../native-bench/peers/peer.ts";
@@ -33,9 +33,10 @@ describe.each(CASES)("$name", (each) => {
       expect(refused === null || (typeof refused === "string" && refused.length > 5)).toBe(true);
     }
   });
-  it("can be run with ours alone, old beside new", () => {
+  it("can be run with ours alone, old twice beside new", () => {
     const pair = pairOf(each);
-    expect(pair.contenders.filter(({ peer }) => peer === "old")).toHaveLength(pair.contenders.length / 2);
+    expect(pair.contenders.filter(({ peer }) => peer === "old")).toHaveLength((pair.contenders.length / 3) * 2);
+    expect(new Set(pair.contenders.map(({ label }) => label)).size).toBe(pair.contenders.length);
     for (const { baseline } of pair.contenders) expect(pair.contenders.map(({ label }) => label)).toContain(baseline);
   });
 });

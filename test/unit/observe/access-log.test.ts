@@ -46,6 +46,7 @@ describe("a line", () => {
   });
 
   test("has the query when the record has one, and null for no route and no target", () => {
+    expect(JSON.parse(formatAccessRecord({ ...RECORD, consumer: "B\xc3\xbcro" }))).toMatchObject({ consumer: "Büro" });
     const line = JSON.parse(formatAccessRecord({ ...RECORD, consumer: "", query: "a=1", route: "", target: "", code: "route_not_found" }));
     expect(line).toMatchObject({ consumer: null, query: "a=1", route: null, target: null, code: "route_not_found" });
   });

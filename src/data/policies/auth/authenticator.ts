@@ -4,6 +4,7 @@ import type { AuthenticatorPlan, ConsumerPlan } from "../../../plan/plan.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
 import type { Identity } from "../../identity.ts";
 import type { Services } from "../../runtime.ts";
+import type { IdSpace } from "./id-space.ts";
 
 /** RFC 6750 section 3.1. */
 export type BearerError = "invalid_request" | "invalid_token" | "insufficient_scope";
@@ -24,6 +25,10 @@ export type AuthOutcome =
 /** One named authenticator of the plan, alive in this worker; shared by all routes that name it. */
 export interface Authenticator {
   readonly name: string;
+  /** What it takes and from where, in the words of an answer: `an API key in the header x-api-key`. */
+  readonly takes: string;
+  /** The part of a request that it reads and takes out. Authenticators of one place look at the same credential. */
+  readonly place: string;
   /** WWW-Authenticate challenge without parameters of an occurrence, e.g. `Bearer realm="corp-jwt"`; null when the scheme has none. */
   readonly challenge: string | null;
   /**
@@ -44,6 +49,8 @@ export interface AuthenticatorContext {
   readonly consumers: ReadonlyMap<string, ConsumerPlan>;
   /** Names of all configured tiers. */
   readonly tiers: ReadonlySet<string>;
+  /** Who may name which consumer. */
+  readonly ids: IdSpace;
   readonly services: Services;
 }
 

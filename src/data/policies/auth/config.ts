@@ -73,7 +73,7 @@ const root = once(() =>
       ...branches(node()),
       forwardCredentials: z.boolean().prefault(false).meta({
         description:
-          "Services get the credentials too. By default those that the route asks for are taken out of what is forwarded: header, cookie or query parameter.",
+          "Services get the credentials too that have proven the caller; what else the route asks for is taken out of what is forwarded, for nobody has looked at it: header, cookie or query parameter. By default all is taken out.",
       }),
     })
     .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials })),

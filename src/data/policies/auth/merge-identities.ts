@@ -20,7 +20,9 @@ export function mergeIdentities(a: Identity, b: Identity): Identity | null {
     scopes: union(a.scopes, b.scopes),
     roles: union(a.roles, b.roles),
     groups: union(a.groups, b.groups),
+    partial: a.partial || b.partial,
     claims: a.claims === null || b.claims === null ? (a.claims ?? b.claims) : agreed(a.claims, b.claims),
+    expiresMs: Math.min(a.expiresMs, b.expiresMs),
   };
   let withA = merged.get(a);
   if (withA === undefined) merged.set(a, (withA = new WeakMap()));

@@ -18,9 +18,14 @@ export const unavailable = (code: ErrorCode, detail: string): AuthOutcome => ({ 
 export const proven = (identity: Identity): AuthOutcome => ({ kind: "identity", identity });
 
 /** The identity of a configured consumer: everything but the claims comes from the configuration. */
-export function consumerIdentity(consumer: ConsumerPlan, authenticator: string, claims: Identity["claims"] = null): Identity {
+export function consumerIdentity(
+  consumer: ConsumerPlan,
+  authenticator: string,
+  more: Partial<Pick<Identity, "claims" | "expiresMs">> = {},
+): Identity {
   const { id, tier, scopes, roles, groups } = consumer;
-  return { consumer: id, authenticator, tier, scopes, roles, groups, claims };
+  const { claims = null, expiresMs = Number.POSITIVE_INFINITY } = more;
+  return { consumer: id, authenticator, tier, scopes, roles, groups, partial: false, claims, expiresMs };
 }
 
 /** `Basic realm="legacy"`: the names of authenticators hold nothing that must be escaped (RFC 9110 section 5.6.4). */

@@ -1,7 +1,7 @@
 // Owns the door of a route: who is calling, proven by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { Challenges, Exchange, HeaderList } from "../../exchange.ts";
 import type { IdentityHeaders } from "../../identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../policy.ts";
 import { challengeFor } from "../challenge.ts";
@@ -35,16 +35,20 @@ class Auth implements Policy {
   readonly #authenticators: readonly Authenticator[];
   /** An authenticator stands in the tree twice. */
   readonly #repeats: boolean;
-  readonly #missing: Reply & { readonly headers: HeaderList };
+  readonly #missing: Reply & Challenges;
   readonly #hidesQuery: boolean;
   readonly #forwardCredentials: boolean;
+  /** What is taken out although credentials are forwarded, by who proved the caller: as many entries as the tree has combinations. */
+  readonly #unproven = new Map<string, readonly Authenticator[]>();
   readonly #identityHeaders: IdentityHeaders;
 
   constructor(root: AuthNode, used: readonly Authenticator[], upstream: UpstreamSide) {
     this.#root = root;
     this.#authenticators = [...new Set(used)];
     this.#repeats = this.#authenticators.length < used.length;
-    this.#missing = { kind: "problem", code: "credentials_missing", detail: "", headers: this.#challenges([]) };
+    const wanted = [...new Set(this.#authenticators.map(({ takes }) => takes))].join(root.demandsAll ? " and " : " or ");
+    const detail = `the route takes ${wanted}`;
+    this.#missing = { kind: "problem", code: "credentials_missing", detail, headers: this.#challenges([]) };
     this.#hidesQuery = this.#authenticators.some((each) => each.stripPath !== null);
     this.#forwardCredentials = upstream.forwardCredentials;
     this.#identityHeaders = upstream.identityHeaders;
@@ -62,7 +66,7 @@ class Auth implements Policy {
         x.identity = verdict.identity;
         return undefined;
       case "anonymous":
-        x.challenges = this.#missing.headers;
+        x.challenges = this.#missing;
         return undefined;
       case "absent":
       case "incomplete":
@@ -94,13 +98,25 @@ class Auth implements Policy {
 
   /** What the client sent under the names of the identity's headers was removed when the request was admitted. */
   onUpstreamRequest(x: Exchange, request: UpstreamRequest): void {
-    if (!this.#forwardCredentials) this.#strip(request);
+    this.#strip(request, this.#forwardCredentials ? this.#notProven(x.identity?.authenticator ?? "") : this.#authenticators);
     if (x.identity !== null) this.#identityHeaders.append(x.identity, request.headers);
   }
 
-  /** Those of every authenticator in the tree: also the ones that this request did not need. */
-  #strip(request: UpstreamRequest): void {
-    for (const authenticator of this.#authenticators) {
+  /** Credentials that nobody has looked at, or that were not good: services would take them for proven. @param by names joined by `+`; '' for nobody */
+  #notProven(by: string): readonly Authenticator[] {
+    let list = this.#unproven.get(by);
+    if (list === undefined) {
+      const names = by.split("+");
+      const proven = new Set(this.#authenticators.filter(({ name }) => names.includes(name)).map(({ place }) => place));
+      list = this.#authenticators.filter(({ place }) => !proven.has(place));
+      this.#unproven.set(by, list);
+    }
+    return list;
+  }
+
+  /** @param list normally of every authenticator in the tree, also the ones that this request did not need */
+  #strip(request: UpstreamRequest, list: readonly Authenticator[]): void {
+    for (const authenticator of list) {
       authenticator.stripHeaders(request.headers);
       if (authenticator.stripPath !== null) request.path = authenticator.stripPath(request.path);
     }

@@ -2,7 +2,9 @@
 // Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
 import { isOddName, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
-import { decodeQuery } from "../../route/conditions.ts";
+import { CookieWalk } from "../../request/cookie-walk.ts";
+import { decodeQuery, QueryWalk } from "../../request/query-walk.ts";
+import { isLookAlike } from "../../request/sent-once.ts";
 import { removeHeader, removeHeaders } from "../header-list.ts";
 
 /** The request has none. */
@@ -26,10 +28,9 @@ export function readHeader(x: Exchange, name: string): Reading {
 
 /** Some other spelling that services may read as this header (`x_api_key` for `x-api-key`). */
 export function hasLookAlike(headers: HeaderList, name: string): boolean {
-  const plain = plainName(name);
   for (let i = 0; i < headers.length; i += 2) {
     const other = headers[i] as string; // i is inside a list of pairs
-    if (other !== name && plainName(other) === plain) return true;
+    if (other !== name && isLookAlike(other, name)) return true;
   }
   return false;
 }
@@ -50,51 +51,46 @@ export function readAuthorization(x: Exchange, scheme: string): Reading {
   return value.slice(start);
 }
 
+const cookies = new CookieWalk();
+const parameters = new QueryWalk();
+
 /** The value of a cookie (RFC 6265 section 4.2.1), over all `Cookie` lines. @param name case-sensitive */
 export function readCookie(x: Exchange, name: string): Reading {
   const { headers } = x;
   let found: Reading = NONE;
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== "cookie") continue;
-    for (const pair of (headers[i + 1] as string).split(";")) {
-      const value = cookieValue(pair, name);
-      if (value === null) continue;
+    cookies.begin(headers[i + 1] as string, name); // i is inside a list of pairs
+    while (cookies.next()) {
       if (found !== NONE) return SEVERAL;
-      found = value;
+      found = unquoted(cookies.value());
     }
   }
   return found;
 }
 
-/** @returns the value of one `name=value` pair; null when it is another cookie. Quotes around a value are no part of it. */
-function cookieValue(pair: string, name: string): string | null {
-  const equals = pair.indexOf("=");
-  if (equals < 0 || pair.slice(0, equals).trim() !== name) return null;
-  const value = pair.slice(equals + 1).trim();
-  return value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
-}
+/** Quotes around a cookie's value are no part of it. */
+const unquoted = (value: string): string =>
+  value.length >= 2 && value.startsWith('"') && value.endsWith('"') ? value.slice(1, -1) : value;
 
 /** The value of a query parameter, decoded. Names are compared decoded, as services do. */
 export function readQuery(x: Exchange, name: string): Reading {
   const { query } = x;
   if (query === "") return NONE;
   let found: Reading = NONE;
-  for (const pair of query.split("&")) {
-    const equals = pair.indexOf("=");
-    if (!isParameter(equals < 0 ? pair : pair.slice(0, equals), name)) continue;
-    if (found !== NONE) return SEVERAL;
-    found = equals < 0 ? "" : decodeQuery(pair.slice(equals + 1));
+  parameters.begin(query, name);
+  while (parameters.next()) {
+    // Services to whom `;` separates would read another one.
+    if (parameters.divided || found !== NONE) return SEVERAL;
+    found = decodeQuery(parameters.value());
   }
   return found;
 }
 
-const isParameter = (written: string, name: string): boolean =>
-  written === name || (written.length > name.length && decodeQuery(written) === name);
-
 /** Takes a header out, its look-alikes included. @param name lowercase */
 export function stripHeader(headers: HeaderList, name: string): void {
   const plain = plainName(name);
-  removeHeaders(headers, (other) => other === name || (isOddName(other) && plainName(other) === plain));
+  removeHeaders(headers, (other) => other === name || (isOddName(other) && isLookAlike(other, name)));
   // A name with odd marks of its own has look-alikes without any.
   if (plain !== name) removeHeader(headers, plain);
 }
@@ -111,17 +107,24 @@ export function stripAuthorization(headers: HeaderList, scheme: string): void {
 
 /** Takes every cookie of this name out; a `Cookie` line that held nothing else goes whole. */
 export function stripCookie(headers: HeaderList, name: string): void {
-  for (let i = 0; i < headers.length; ) {
-    if (headers[i] === "cookie") {
-      const pairs = (headers[i + 1] as string).split(";"); // i is inside a list of pairs
-      const kept = pairs.filter((pair) => cookieValue(pair, name) === null);
-      if (kept.every((pair) => pair.trim() === "")) {
-        headers.splice(i, 2);
-        continue;
-      }
-      if (kept.length < pairs.length) headers[i + 1] = kept.join(";").trim();
+  for (let i = 0; i < headers.length; i += 2) {
+    if (headers[i] !== "cookie") continue;
+    const line = headers[i + 1] as string; // i is inside a list of pairs
+    cookies.begin(line, name);
+    if (!cookies.next()) continue;
+    let kept = "";
+    let copied = 0;
+    do {
+      kept += line.slice(copied, cookies.start);
+      copied = cookies.end + 1;
+    } while (cookies.next());
+    // Behind the last pair there is no separator; before it stood one.
+    kept = (copied > line.length ? kept.slice(0, -1) : kept + line.slice(copied)).trim();
+    if (!/^[;\s]*$/.test(kept)) headers[i + 1] = kept;
+    else {
+      headers.splice(i, 2);
+      i -= 2;
     }
-    i += 2;
   }
 }
 
@@ -129,9 +132,15 @@ export function stripCookie(headers: HeaderList, name: string): void {
 export function stripQuery(pathAndQuery: string, name: string): string {
   const mark = pathAndQuery.indexOf("?");
   if (mark < 0) return pathAndQuery;
-  const kept = pathAndQuery
-    .slice(mark + 1)
-    .split("&")
-    .filter((pair) => !isParameter(pair.split("=", 1)[0] ?? "", name));
-  return kept.length === 0 ? pathAndQuery.slice(0, mark) : `${pathAndQuery.slice(0, mark)}?${kept.join("&")}`;
+  const query = pathAndQuery.slice(mark + 1);
+  parameters.begin(query, name);
+  if (!parameters.next()) return pathAndQuery;
+  let kept = "";
+  let copied = 0;
+  do {
+    if (parameters.start >= copied) kept += query.slice(copied, parameters.start);
+    copied = parameters.end + 1;
+  } while (parameters.next());
+  kept = copied > query.length ? kept.slice(0, -1) : kept + query.slice(copied);
+  return kept === "" ? pathAndQuery.slice(0, mark) : `${pathAndQuery.slice(0, mark)}?${kept}`;
 }

@@ -19,22 +19,31 @@ export interface TokenPlaceConfig {
 }
 
 export interface TokenPlace {
+  /** See {@link Authenticator.takes}. */
+  readonly takes: string;
+  /** See {@link Authenticator.place}. */
+  readonly place: string;
   find(x: Exchange): Reading;
   stripHeaders(headers: HeaderList): void;
   readonly stripPath: ((pathAndQuery: string) => string) | null;
 }
 
 export function tokenPlace({ in: where, name }: TokenPlaceConfig): TokenPlace {
+  const place = `${where} ${name}`;
+  const takes = `a token in the ${where === "query" ? "query parameter" : where} ${name}`;
   if (where === "cookie")
-    return { find: (x) => readCookie(x, name), stripHeaders: (headers) => stripCookie(headers, name), stripPath: null };
+    return { takes, place, find: (x) => readCookie(x, name), stripHeaders: (headers) => stripCookie(headers, name), stripPath: null };
   // RFC 6750 section 2.3.
-  if (where === "query") return { find: (x) => readQuery(x, name), stripHeaders: () => {}, stripPath: (path) => stripQuery(path, name) };
+  if (where === "query")
+    return { takes, place, find: (x) => readQuery(x, name), stripHeaders: () => {}, stripPath: (path) => stripQuery(path, name) };
   // RFC 6750 section 2.1. Another scheme is somebody else's credential.
   if (name === "authorization")
     return {
+      takes: "a Bearer token in the header authorization",
+      place: `${place} bearer`,
       find: (x) => readAuthorization(x, "bearer"),
       stripHeaders: (headers) => stripAuthorization(headers, "bearer"),
       stripPath: null,
     };
-  return { find: (x) => readHeader(x, name), stripHeaders: (headers) => stripHeader(headers, name), stripPath: null };
+  return { takes, place, find: (x) => readHeader(x, name), stripHeaders: (headers) => stripHeader(headers, name), stripPath: null };
 }

@@ -34,6 +34,8 @@ export type Memo = Map<Authenticator, MaybeLater>;
 
 /** A part of the tree, ready to be asked. */
 export interface AuthNode {
+  /** One credential is not enough. */
+  readonly demandsAll: boolean;
   /** Must not throw. @param memo null when no authenticator stands in the tree twice */
   decide(x: Exchange, memo: Memo | null): MaybeLater;
 }
@@ -57,6 +59,7 @@ export function compileTree(tree: AuthTree, named: (name: string) => Authenticat
 }
 
 class Leaf implements AuthNode {
+  readonly demandsAll = false;
   readonly #authenticator: Authenticator;
 
   constructor(authenticator: Authenticator) {
@@ -79,9 +82,11 @@ class Leaf implements AuthNode {
 }
 
 class Optional implements AuthNode {
+  readonly demandsAll: boolean;
   readonly #of: AuthNode;
 
   constructor(of: AuthNode) {
+    this.demandsAll = of.demandsAll;
     this.#of = of;
   }
 
@@ -95,6 +100,7 @@ const orAnonymous = (verdict: Verdict): Verdict => (verdict.kind === "absent" ? 
 
 /** Children in order until one settles the matter; what they said so far is one verdict. */
 abstract class Several implements AuthNode {
+  abstract readonly demandsAll: boolean;
   readonly #of: readonly AuthNode[];
 
   constructor(of: readonly AuthNode[]) {
@@ -143,6 +149,7 @@ const ANY_RANK: Readonly<Record<Verdict["kind"], number>> = {
 };
 
 class Any extends Several {
+  readonly demandsAll = false;
   protected readonly start = ABSENT;
 
   protected settles(verdict: Verdict): boolean {
@@ -163,6 +170,7 @@ const DIFFERENT: Verdict = {
 
 /** A refusal settles it; else one that is missing; else one that cannot be told; else all have proven the same consumer. */
 class All extends Several {
+  readonly demandsAll = true;
   protected readonly start = ANONYMOUS;
 
   protected settles(verdict: Verdict): boolean {

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
 import { withRules } from "../../../base/rules.ts";
-import { name, once } from "../../../base/schema.ts";
+import { callerName, name, once, scope } from "../../../base/schema.ts";
 
 const GRANTS_MAX = 100;
 const CLAIMS_MAX = 32;
@@ -15,15 +15,8 @@ export const EXPRESSION_CHARS_MAX = 1024;
 
 export const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
 
-const grants = (what: string, example: string) => {
-  const list = () =>
-    z
-      .array(
-        z.string().regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, "expected visible ASCII characters without spaces, quotes and backslashes"),
-      )
-      .min(1)
-      .max(GRANTS_MAX)
-      .optional();
+const grants = (of: z.ZodType<string>, what: string, example: string) => {
+  const list = () => z.array(of).min(1).max(GRANTS_MAX).optional();
   return withRules(
     z.strictObject({
       any: list().meta({ description: `At least one of these ${what}.`, examples: [[example]] }),
@@ -96,13 +89,13 @@ const window = once(() =>
 export const authorizeSchema = once(() =>
   z
     .strictObject({
-      scopes: grants("scopes", "orders:read").meta({
+      scopes: grants(scope(), "scopes", "orders:read").meta({
         description: "Scopes that the caller must have; else 403 `insufficient_scope`, with a challenge that names them.",
       }),
-      roles: grants("roles", "admin").meta({ description: "Roles that the caller must have." }),
-      groups: grants("groups", "staff").meta({ description: "Groups that the caller must belong to." }),
+      roles: grants(callerName(), "roles", "admin").meta({ description: "Roles that the caller must have." }),
+      groups: grants(callerName(), "groups", "Domain Users").meta({ description: "Groups that the caller must belong to." }),
       consumers: z
-        .array(z.string().regex(/^[\x21-\x7e]{1,256}$/, "expected 1 to 256 visible ASCII characters without spaces"))
+        .array(callerName())
         .min(1)
         .max(NAMES_MAX)
         .optional()

@@ -8,7 +8,7 @@ import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-j
 import { compileRegex, LinearRegex } from "../../../base/linear-regex.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { Identity } from "../../identity.ts";
-import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "./sent-once.ts";
+import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "../../request/sent-once.ts";
 
 const NODES_MAX = 200;
 const DEPTH_MAX = 24;
@@ -287,12 +287,14 @@ class CompiledExpression implements Expression {
   readonly needsIdentity: boolean;
   readonly pathNames: readonly string[];
   readonly #run: ParseResult;
+  readonly #readsCaller: boolean;
   /** Only what the expression names. */
   readonly #facts: readonly Fact[];
 
   constructor(run: ParseResult, { names, keys }: Uses) {
     this.#run = run;
-    this.needsIdentity = names.has("consumer") || names.has("claims");
+    this.#readsCaller = names.has("consumer");
+    this.needsIdentity = this.#readsCaller || names.has("claims");
     this.pathNames = [...keys.path];
     this.#facts = [
       ...Object.entries(SIMPLE).flatMap(([name, value]): Fact[] =>
@@ -306,6 +308,7 @@ class CompiledExpression implements Expression {
     const facts: Facts = {};
     if (this.needsIdentity) {
       if (x.identity === null || !isBounded(x.identity)) return null;
+      if (this.#readsCaller && x.identity.partial) return null; // `!("banned" in consumer.groups)` must not hold because a name was left out
       facts["consumer"] = callerOf(x.identity);
       facts["claims"] = x.identity.claims ?? NO_CLAIMS;
     }

@@ -1,8 +1,8 @@
 // Owns the comparison of a claim with what a route demands of it. Exact: no coercion but that a text from a request equals the same whole number.
 import type { Exchange } from "../../exchange.ts";
+import { headerSentOnce, querySentOnce } from "../../request/sent-once.ts";
 import { compiled } from "../templates.ts";
 import type { AuthorizeConfig } from "./config.ts";
-import { headerSentOnce, querySentOnce } from "./sent-once.ts";
 
 type Scalar = string | number | boolean;
 type Written = NonNullable<AuthorizeConfig["claims"]>[string];

@@ -51,8 +51,8 @@ export const createAuthorize: PolicyFactory = (config, route): Policy => {
 
 /** Something is asked of the caller, and there is none: a credential might help. */
 function nobody(x: Exchange): Reply {
-  const reply: Reply = { kind: "problem", code: "credentials_missing", detail: "" };
-  return x.challenges === null ? reply : { ...reply, headers: x.challenges };
+  const { headers = [], detail = "" } = x.challenges ?? {};
+  return { kind: "problem", code: "credentials_missing", detail, headers };
 }
 
 function circumstancesOf({ ip, time }: AuthorizeConfig): Circumstance[] {

@@ -68,7 +68,7 @@ function weakenEtag(head: ResponseHead): void {
 /** The client revalidates what it got compressed: RFC 9110 section 15.4.5 wants the ETag and Vary that the 200 had. */
 function weakenNotModified(x: Exchange, head: ResponseHead): void {
   const etag = getHeader(head.headers, "etag");
-  if (!etag?.startsWith('"') || !x.header("if-none-match")?.includes(`W/${etag}`)) return;
+  if (!etag?.startsWith('"') || !getList(x.headers, "if-none-match")?.includes(`W/${etag}`)) return;
   weakenEtag(head);
   addVary(head.headers, "accept-encoding");
 }

@@ -1,7 +1,8 @@
 // Owns the CORS protocol of the Fetch standard (section 3.3) for one route: preflights, response headers, WebSocket origins.
-import { isToken } from "../../../base/http.ts";
+import { isToken, trimWhitespace } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../policy.ts";
+import { headerSentOnce, readOnce, TWICE } from "../../request/sent-once.ts";
 import { addVary, getList, removeHeaders, setHeader } from "../header-list.ts";
 import type { CorsConfig } from "./config.ts";
 import { compileOrigins } from "./origins.ts";
@@ -10,6 +11,8 @@ import { compileOrigins } from "./origins.ts";
 const METHODS_DEFAULT: readonly string[] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"];
 /** A longer list of asked-for headers is not echoed, so the browser gives up. */
 const ASKED_HEADERS_CHARS_MAX = 4096;
+/** The same for their number. */
+const ASKED_HEADERS_MAX = 128;
 
 const ORIGIN_DENIED: Reply = { kind: "problem", code: "origin_denied", detail: "" };
 
@@ -25,7 +28,7 @@ const isOwned = (name: string): boolean => name.startsWith("access-control-") &&
 
 /** Fetch standard, CORS-preflight request: OPTIONS with Origin and Access-Control-Request-Method. */
 const isPreflight = (x: Exchange): boolean =>
-  x.method === "OPTIONS" && x.header("access-control-request-method") !== undefined && x.header("origin") !== undefined;
+  x.method === "OPTIONS" && headerSentOnce(x, "access-control-request-method") !== undefined && headerSentOnce(x, "origin") !== undefined;
 
 /** Answers preflights, refuses WebSockets of unlisted origins, and replaces the upstream's Access-Control-* headers by its own. */
 export const createCors: PolicyFactory = (config, route): Policy => new Cors(config as CorsConfig, route); // parsed by corsSchema in the primary
@@ -54,8 +57,8 @@ class Cors implements Policy {
 
   onRequest(x: Exchange): Reply | undefined {
     if (x.wantsWebSocket) {
-      const origin = x.header("origin");
-      return origin === undefined || this.#allowed(origin) ? undefined : ORIGIN_DENIED;
+      const origin = readOnce(x, "origin");
+      return origin === undefined || (origin !== TWICE && this.#allowed(origin)) ? undefined : ORIGIN_DENIED;
     }
     return isPreflight(x) ? this.#answerPreflight(x) : undefined;
   }
@@ -63,7 +66,7 @@ class Cors implements Policy {
   /** An origin that is not listed gets a 204 without permissions: the browser then refuses. onResponse adds the origin. */
   #answerPreflight(x: Exchange): Reply {
     const headers = ["vary", "Access-Control-Request-Method, Access-Control-Request-Headers"];
-    if (this.#allowed(x.header("origin") ?? "")) {
+    if (this.#allowed(headerSentOnce(x, "origin") ?? "")) {
       headers.push("access-control-allow-methods", this.#methods);
       const allowHeaders = this.#headers ?? askedHeaders(x);
       if (allowHeaders !== "") headers.push("access-control-allow-headers", allowHeaders);
@@ -76,7 +79,7 @@ class Cors implements Policy {
     const headers = head.headers;
     if (head.fromUpstream) removeHeaders(headers, isOwned);
     if (!this.#same) addVary(headers, "origin");
-    const origin = x.header("origin");
+    const origin = headerSentOnce(x, "origin");
     if (origin === undefined ? !this.#same : !this.#allowed(origin)) return;
     setHeader(headers, "access-control-allow-origin", this.#same ? "*" : (origin ?? "*"));
     if (this.#credentials) setHeader(headers, "access-control-allow-credentials", "true");
@@ -88,6 +91,7 @@ class Cors implements Policy {
 function askedHeaders(x: Exchange): string {
   const asked = getList(x.headers, "access-control-request-headers") ?? "";
   if (asked.length > ASKED_HEADERS_CHARS_MAX) return "";
-  const names = asked.split(",").map((each) => each.trim().toLowerCase());
+  const names = asked.split(",", ASKED_HEADERS_MAX + 1).map((each) => trimWhitespace(each).toLowerCase());
+  if (names.length > ASKED_HEADERS_MAX) return "";
   return names.every(isToken) ? names.join(", ") : "";
 }

@@ -30,10 +30,13 @@ const perPart = once(() =>
     .union(
       [
         z.enum(["consumer", "ip", "route", "gateway"]),
-        z.strictObject({ header: headerName().meta({ description: "A request header's value; absent: ''." }) }),
+        z.strictObject({ header: headerName().meta({ description: "A request header's value; absent or sent twice: ''." }) }),
         z.strictObject({ claim: claimName().meta({ description: "A claim's value; absent: ''." }) }),
         z.strictObject({
-          key: z.string().min(1).max(1024).meta({ description: "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`." }),
+          key: z.string().min(1).max(1024).meta({
+            description:
+              "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`; headers and query parameters that are absent or sent twice: ''.",
+          }),
         }),
       ],
       { error: "expected consumer, ip, route, gateway, {header: NAME}, {claim: NAME} or {key: TEMPLATE}" },
@@ -52,7 +55,7 @@ const cost = once(() =>
         units(COST_MAX),
         z.strictObject({
           header: headerName().meta({ description: "Request header that says how many units the request costs." }),
-          default: units(COST_MAX).prefault(1).meta({ description: "When it is absent or no whole number of at least 1." }),
+          default: units(COST_MAX).prefault(1).meta({ description: "When it is absent, sent twice or no whole number of at least 1." }),
           max: units(COST_MAX).meta({ description: "Most that it can say." }),
         }),
         z.strictObject({

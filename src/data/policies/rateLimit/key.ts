@@ -3,6 +3,7 @@ import { maskIp } from "../../../base/ip.ts";
 import type { SipHash } from "../../../base/sip-hash.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { PolicyRoute } from "../../policy.ts";
+import { headerSentOnce } from "../../request/sent-once.ts";
 import { compiled } from "../templates.ts";
 import { claimText, claimValue } from "./claim.ts";
 import type { LimitConfig } from "./limit.ts";
@@ -25,7 +26,7 @@ export function compileKey(config: LimitConfig, route: PolicyRoute): KeyOf {
       case "ip":
         return [ipPart(config)];
       case "header":
-        return [textPart((x) => x.header(part.name) ?? "")];
+        return [textPart((x) => headerSentOnce(x, part.name) ?? "")];
       case "claim":
         return [textPart((x) => claimText(claimValue(x.identity, part.name)))];
       case "key": {

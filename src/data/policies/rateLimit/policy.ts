@@ -7,6 +7,7 @@ import type { LimitTable } from "../../../shared/limit-table.ts";
 import { Admission } from "../../admission.ts";
 import type { Exchange } from "../../exchange.ts";
 import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../policy.ts";
+import { headerSentOnce } from "../../request/sent-once.ts";
 import type { Services } from "../../runtime.ts";
 import { getHeader, removeHeaders } from "../header-list.ts";
 import { limitField, refusal, retryAfterS } from "./answer.ts";
@@ -213,7 +214,7 @@ class RateLimit implements Policy {
 function costOf(x: Exchange, { cost }: LimitConfig): number {
   if (cost.kind === "fixed") return cost.units;
   if (cost.kind === "response") return 1;
-  const said = x.header(cost.name);
+  const said = headerSentOnce(x, cost.name);
   if (said === undefined || !/^\d{1,9}$/.test(said)) return cost.default;
   return Math.max(1, Math.min(Number(said), cost.max));
 }

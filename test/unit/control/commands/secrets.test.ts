@@ -100,7 +100,7 @@ describe("refuses", () => {
   check("a consumer for a hash", keyCommand, ["hash", "--consumer", "a"], [], asArgument);
   const forRedis = "2: --redis takes the prefix of the configuration's `redis` section, and needs a --consumer";
   check("a key for Redis of nobody", keyCommand, ["create", "--redis", "sluice"], [], forRedis);
-  check("a consumer for Redis that is no id", keyCommand, ["create", "--redis", "sluice", "--consumer", "a b"], [], forRedis);
+  check("a consumer for Redis that is no id", keyCommand, ["create", "--redis", "sluice", "--consumer", "a "], [], forRedis);
   check("a prefix that is none", keyCommand, ["create", "--redis", "a b", "--consumer", "a"], [], forRedis);
   check("an unknown option", keyCommand, ["create", "--key=1"], [], "2: Unknown option '--key'");
   check(

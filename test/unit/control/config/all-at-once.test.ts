@@ -20,8 +20,9 @@ auth:
       issuer: https://id.example.com
       «audience|audience: api|typ: at+jwt»
       discovery: true
+      claims: { roles: roles, tier: tier }
       algorithms: [RS256, «algorithm|ES256|none»]
-identity: { headers: { «headers that are shared|roles: x-roles|roles: x-consumer-id» }, protect: [«protected header|x-user|user»] }
+identity: { headers: { «headers that are shared|scopes: x-scopes|scopes: x-consumer-id» }, protect: [«protected header|x-user|user»] }
 tiers:
   gold: { rate: «rate of a tier|10/s|10», quota: «quota of a tier|10/day|10 a day» }
 consumers:
@@ -66,7 +67,7 @@ routes:
     «leads nowhere|to: users|webSocket: true»
   - name: guarded
     match: { path: /guarded }
-    auth: «authenticator|keys|key»
+    auth: «authenticator|staff|staf»
     authorize: { tiers: [«tier of authorize|gold|golden»], «empty claims|roles: { any: [a] }|time: [{ from: "01:00", to: "01:00" }]» }
     rateLimit: [{ per: ip, rate: 1/s, quota: «quota|5/day|5», mode: «mode needs redis|local|fleet» }]
     to: users

@@ -84,7 +84,7 @@ describe("authorize", () => {
   const asks = (authorize: string, auth = "corp", more = ""): string =>
     withAuth(
       `${auth}, authorize: ${authorize}`,
-      `auth: { corp: { apiKey: { name: x-key } }, other: { basic: {} } }\ntiers: { gold: { rate: 1/s } }${more}\ndefaults: { headers: {} }`,
+      `auth: { corp: { introspection: { endpoint: "http://127.0.0.1/", clientId: a, clientSecret: b, claims: { roles: r, groups: g, tier: t } } }, other: { basic: {} } }\ntiers: { gold: { rate: 1/s } }${more}\ndefaults: { headers: {} }`,
     ).replace("\nauth:", "\n- { name: uses-other, match: { path: /o }, to: users, auth: other }\nauth:");
   check("nothing asked", asks("‸{}"), "routes[0].authorize: expected at least one condition");
   check("misspelt", asks("{ ‸scope: { any: [a] } }"), "routes[0].authorize.scope: unknown key; did you mean `scopes`?");

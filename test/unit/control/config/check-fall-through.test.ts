@@ -7,6 +7,7 @@ const HEAD = `version: 1
 listeners: [{ address: 127.0.0.1:0 }]
 upstreams: { users: { targets: [{ url: http://10.0.0.1 }] }, web: { targets: [{ url: http://10.0.0.2 }] } }
 auth: { corp: { apiKey: { name: x-key } } }
+consumers: [{ id: c, roles: [x], keys: ["sha256:${"0".repeat(64)}"] }]
 defaults: { auth: corp }
 routes:
 `;

@@ -149,6 +149,7 @@ it("the example of the design compiles, units resolved", () => {
     bodyBytes: 10_485_760,
     accessLog: true,
     webSocket: true,
+    webSocketClosesAtExpiry: false,
   });
   // The registry's order, not the file's.
   expect(routes[0]?.policies.map((policy) => policy.name)).toEqual(["cors", "rewrite", "headers"]);

@@ -99,7 +99,7 @@ const entryOf = (list: JsonSchema | undefined): JsonSchema | undefined => list?.
 const EXAMPLE_BASE = `version: 1
 listeners: [{ address: 127.0.0.1:8080 }]
 auth:
-  staff: { jwt: { issuer: https://id.example.com, audience: api, discovery: true, algorithms: [RS256] } }
+  staff: { jwt: { issuer: https://id.example.com, audience: api, discovery: true, algorithms: [RS256], claims: { roles: roles } } }
   partner-keys: { apiKey: { in: header, name: x-api-key, pepper: file:secrets/pepper } }
 tiers: { gold: {} }
 upstreams:

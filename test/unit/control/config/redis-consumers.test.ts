@@ -92,13 +92,13 @@ describe("mistakes", () => {
   check("another id", { acme: { id: "globex" } }, `${AT} acme: the id in the value is another than the field; leave \`id\` out`);
   check(
     "a name that is no id",
-    { "a b": {} },
-    `${AT} "a b": the field is no id: expected 1 to 256 visible ASCII characters without spaces; name the field after the consumer`,
+    { "a\nb": {} },
+    `${AT} "a\\nb": the field is no id: expected 1 to 256 characters without control characters, and no blanks at the ends; name the field after the consumer`,
   );
   check(
     "a long name",
     { ["x".repeat(300)]: {} },
-    `${AT} ${"x".repeat(64)}...: the field is no id: expected 1 to 256 visible ASCII characters without spaces; name the field after the consumer`,
+    `${AT} ${"x".repeat(64)}...: the field is no id: expected 1 to 256 characters without control characters, and no blanks at the ends; name the field after the consumer`,
   );
   check(
     "secrets",

@@ -109,7 +109,24 @@ test("keys that are too old are dropped", async () => {
 
 test.each<[string, NonNullable<KeyServer["answer"]>, RegExp]>([
   ["an error", (response) => response.writeHead(503).end(), /^status 503$/],
-  ["a redirect", (response) => response.writeHead(302, { location: "/other" }).end(), /^status 302: redirects are not followed/],
+  [
+    "a redirect to another host",
+    (response) => response.writeHead(302, { location: "http://127.0.0.2:1/jwks.json" }).end(),
+    /^status 302: redirects to another origin are not followed/,
+  ],
+  [
+    "a redirect to another scheme",
+    (response) => response.writeHead(301, { location: server.jwks.replace("http:", "https:") }).end(),
+    /^status 301: redirects to another origin/,
+  ],
+  [
+    "a redirect with a password",
+    (response) => response.writeHead(307, { location: server.jwks.replace("//", "//a:b@") }).end(),
+    /^status 307: redirects to another origin/,
+  ],
+  ["a redirect to nowhere", (response) => response.writeHead(302).end(), /^status 302 without a Location/],
+  ["a redirect to itself", (response) => response.writeHead(302, { location: "/jwks.json" }).end(), /^more than 5 redirects/],
+  ["a status that only looks like one", (response) => response.writeHead(304, { location: "/jwks.json?2" }).end(), /^status 304$/],
   ["no JSON", (response) => response.end("<html>"), /not JSON/],
   ["no key set", (response) => response.end("{}"), /not a JWK set/],
   ["no usable key", (response) => response.end(JSON.stringify({ keys: [{ kty: "oct", k: "AAAA" }] })), /no usable key.*shared secret/],
@@ -125,6 +142,38 @@ test.each<[string, NonNullable<KeyServer["answer"]>, RegExp]>([
   expect(source.keys).toBeNull();
   expect(source.state()).toMatchObject({ state: "missing", trouble: expect.stringMatching(reason), ageMs: null });
   server.answer = null;
+});
+
+test.each([301, 302, 303, 307, 308])("a redirect %d within the origin is followed, relative or absolute", async (status) => {
+  const targets = ["/keys/jwks.json", `${server.url}/keys/v2`];
+  server.answer = (response) => {
+    const location = targets.shift();
+    if (location === undefined) response.end(JSON.stringify({ keys: [b] }));
+    else response.writeHead(status, { location }).end("moved");
+  };
+  const source = start();
+  await source.firstAttempt;
+  expect(kids(source.keys)).toBe("b");
+  expect(server.fetches).toBe(3);
+});
+
+test("a byte order mark is no part of the key set", async () => {
+  server.answer = (response) => response.end(`\ufeff${JSON.stringify({ keys: [a] })}`);
+  const source = start();
+  await source.firstAttempt;
+  expect(kids(source.keys)).toBe("a");
+});
+
+test.each<[string, string, string | null]>([
+  ["names its issuers by a pattern with a name of its own", "https://login.example/{tenantid}/v2.0", null],
+  ["names another pattern", "https://login.example/{tenantid}/v1.0", "the discovery document is another issuer's"],
+  ["names one tenant", "https://login.example/t-1/v2.0", "the discovery document is another issuer's"],
+])("a discovery document that %s", async (_, issuer, trouble) => {
+  server.discovery = { issuer, jwks_uri: server.jwks };
+  const url = `${server.url}/.well-known/openid-configuration`;
+  const source = start({ kind: "discovery", url, issuer: "https://login.example/{tid}/v2.0" });
+  await source.firstAttempt;
+  expect([kids(source.keys), source.state().trouble]).toEqual([trouble === null ? "a" : "none", trouble]);
 });
 
 describe("unknown keys", () => {

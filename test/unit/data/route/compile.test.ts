@@ -161,6 +161,16 @@ describe("headers, query, client", () => {
     [8, { headers: ["x-api-version", "2", "x-api-version", "3"] }],
     [1, { headers: ["x-api-version", "2", "x-api-version", "2"] }],
     [4, { query: "beta=a+b" }],
+    // in another spelling that services may read as the same name
+    [8, { headers: ["x-api-version", "2", "x_api_version", "3"] }],
+    [8, { headers: ["x_api_version", "2"] }],
+    [1, { headers: ["x-api-version", "2", "x_api_version", "2"] }],
+    // for readers to whom `;` separates
+    [8, { query: "x=1;beta=c&beta=a+b" }],
+    [8, { query: "beta=a+b&x;beta" }],
+    [4, { query: "x=1;y=2&beta=a+b" }],
+    [5, { query: "flag=1;2" }],
+    [8, { query: "a;flag" }],
     [4, { query: "c&beta=a%20b" }],
     [4, { query: "b%65ta=%61%20b" }],
     [8, { query: "beta=a" }],

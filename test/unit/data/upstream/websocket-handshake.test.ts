@@ -36,6 +36,7 @@ describe("readOffer", () => {
     ["two keys", { "sec-websocket-key": [KEY, KEY] }, "bad_request"],
     ["a subprotocol twice", { "sec-websocket-protocol": ["a", "a"] }, "bad_request"],
     ["a subprotocol with a blank", { "sec-websocket-protocol": "a b" }, "bad_request"],
+    ["a list of 65 empty subprotocols", { "sec-websocket-protocol": ",".repeat(64) }, "bad_request"],
     ["65 subprotocols", { "sec-websocket-protocol": Array.from({ length: 65 }, (_, i) => `p${i}`) }, "bad_request"],
   ])("refuses %s", (_, changes, code) => expect(read(changes)).toMatchObject({ code }));
 

@@ -14,10 +14,13 @@ const KEY_CHARS_MAX = 512;
 /** Visible ASCII: what every carrier (header, cookie, query) gives back as it was. */
 const KEY = /^[\x21-\x7e]+$/;
 
-const SEVERAL_KEYS = refused("more than one API key, or a header that is spelt almost like it");
-const EMPTY_KEY = refused("the API key is empty");
-const ODD_KEY = refused(`the API key is longer than ${KEY_CHARS_MAX} characters, or has others than visible ASCII`);
-const UNKNOWN_KEY = refused("the API key is not known");
+/** @param place `header x-api-key` */
+const refusalsFor = (place: string) => ({
+  several: refused(`more than one API key in the ${place}, or another that is spelt almost like it`),
+  empty: refused(`the API key in the ${place} is empty`),
+  odd: refused(`the API key in the ${place} is longer than ${KEY_CHARS_MAX} characters, or has others than visible ASCII`),
+  unknown: refused(`the API key in the ${place} is not known`),
+});
 
 const READ: Readonly<Record<ApiKeyConfig["in"], (x: Exchange, name: string) => Reading>> = {
   header: readHeader,
@@ -42,10 +45,13 @@ type ByDigest = ReadonlyMap<string, ConsumerPlan>;
  */
 class ApiKeyAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes: string;
+  readonly place: string;
   readonly challenge: string;
   readonly stripPath: ((pathAndQuery: string) => string) | null;
   private readonly config: ApiKeyConfig;
   private readonly read: (x: Exchange, name: string) => Reading;
+  private readonly refusals: ReturnType<typeof refusalsFor>;
   private readonly plain: ByDigest;
   private readonly peppered: ByDigest | null;
   private readonly pepper: KeyObject | null;
@@ -55,7 +61,12 @@ class ApiKeyAuthenticator implements Authenticator {
   constructor(name: string, config: ApiKeyConfig, keys: { readonly plain: ByDigest; readonly peppered: ByDigest | null }) {
     this.name = name;
     this.config = config;
-    this.challenge = challengeOf("ApiKey", name);
+    this.place = `${config.in} ${config.name}`;
+    const shown = config.in === "query" ? `query parameter ${config.name}` : this.place;
+    this.takes = `an API key in the ${shown}`;
+    this.refusals = refusalsFor(shown);
+    // There is no registered scheme for keys; the parameters are called as in OpenAPI. A name has no character that a quoted string would have to escape.
+    this.challenge = `${challengeOf("ApiKey", name)}, in="${config.in}", name="${config.name}"`;
     this.read = READ[config.in];
     this.plain = keys.plain;
     this.peppered = keys.peppered;
@@ -66,16 +77,16 @@ class ApiKeyAuthenticator implements Authenticator {
   authenticate(x: Exchange): AuthOutcome {
     const key = this.read(x, this.config.name);
     if (key === NONE) return ABSENT;
-    if (key === SEVERAL) return SEVERAL_KEYS;
-    if (key === "") return EMPTY_KEY;
-    if (key.length > KEY_CHARS_MAX || !KEY.test(key)) return ODD_KEY;
+    if (key === SEVERAL) return this.refusals.several;
+    if (key === "") return this.refusals.empty;
+    if (key.length > KEY_CHARS_MAX || !KEY.test(key)) return this.refusals.odd;
     const digest = hash("sha256", key);
     return this.known.get(digest) ?? this.firstTime(key, digest);
   }
 
   private firstTime(key: string, digest: string): AuthOutcome {
     const consumer = this.plain.get(digest) ?? this.findPeppered(key);
-    if (consumer === undefined) return UNKNOWN_KEY;
+    if (consumer === undefined) return this.refusals.unknown;
     const outcome = proven(consumerIdentity(consumer, this.name));
     this.known.set(digest, outcome);
     return outcome;

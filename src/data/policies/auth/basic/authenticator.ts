@@ -56,6 +56,8 @@ interface Parts {
 
 class BasicAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes = "a user name and password (Basic) in the header authorization";
+  readonly place = "header authorization basic";
   readonly challenge: string;
   readonly stripPath = null;
   private readonly rightMs: number;

@@ -26,6 +26,7 @@ const INACTIVE = refused("the token is not active", "invalid_token");
 const BOUND = refused("the token is bound to a key, which is not checked here", "invalid_token");
 const AUDIENCE = refused("the token is meant for another audience", "invalid_token");
 const OVERLOADED = unavailable("auth_overloaded", "too many tokens are waiting to be asked about");
+const REJECTED = refused("the provider takes this for no token", "invalid_token");
 const DOWN = unavailable("auth_unavailable", "the provider that knows this token does not answer");
 
 /** An active token; what is not plain is filled in by whoever asks first. */
@@ -38,14 +39,20 @@ interface Active {
   known: Known | null;
 }
 
-type Verdict = Active | "inactive" | "failed";
+/** What the provider's answer about one token amounts to. */
+type Verdict = Active | "inactive" | "rejected" | "failed" | Unclear;
+
+/** The provider answered, but not what was asked: 503, and not remembered. */
+interface Unclear {
+  readonly unclear: AuthOutcome;
+}
 
 interface Kept {
   readonly client: IntrospectionClient;
   readonly verdicts: Verdicts<Verdict>;
 }
 
-export function createIntrospectionAuthenticator({ plan, consumers, tiers, services }: AuthenticatorContext): Authenticator {
+export function createIntrospectionAuthenticator({ plan, consumers, tiers, ids, services }: AuthenticatorContext): Authenticator {
   const config = plan.config as IntrospectionConfig; // output of introspectionConfig, by the registry
   const kept = keptState(services, plan, (): Kept => {
     const onOpen = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "-");
@@ -54,16 +61,18 @@ export function createIntrospectionAuthenticator({ plan, consumers, tiers, servi
       verdicts: new Verdicts({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX }),
     };
   });
-  return new IntrospectionAuthenticator(plan.name, config, { ...kept, known: { consumers, tiers } });
+  return new IntrospectionAuthenticator(plan.name, config, { ...kept, known: { consumers, tiers, ids } });
 }
 
 class IntrospectionAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes: string;
+  readonly place: string;
   readonly challenge: string;
   readonly stripPath: ((pathAndQuery: string) => string) | null;
   private readonly config: IntrospectionConfig;
   private readonly reading: ClaimReading;
-  private readonly place: TokenPlace;
+  private readonly tokens: TokenPlace;
   private readonly client: IntrospectionClient;
   private readonly verdicts: Verdicts<Verdict>;
   private readonly known: Known;
@@ -72,16 +81,18 @@ class IntrospectionAuthenticator implements Authenticator {
     this.name = name;
     this.challenge = challengeOf("Bearer", name);
     this.config = config;
-    this.reading = config;
-    this.place = tokenPlace(config);
-    this.stripPath = this.place.stripPath;
+    this.reading = { ...config, tenantClaim: null };
+    this.tokens = tokenPlace(config);
+    this.takes = this.tokens.takes;
+    this.place = this.tokens.place;
+    this.stripPath = this.tokens.stripPath;
     this.client = client;
     this.verdicts = verdicts;
     this.known = known;
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
-    const token = this.place.find(x);
+    const token = this.tokens.find(x);
     if (typeof token !== "string") return token === NONE ? ABSENT : SEVERAL_TOKENS;
     if (token.length > TOKEN_CHARS_MAX || !TOKEN.test(token)) return MALFORMED;
     const key = this.verdicts.key(token);
@@ -92,43 +103,45 @@ class IntrospectionAuthenticator implements Authenticator {
 
   private async ask(token: string): Promise<Finding<Verdict>> {
     const verdict = verdictOf(await this.client.ask(token));
-    if (verdict === "failed") return { verdict, good: false, untilMs: 0 };
+    if (verdict === "failed" || (typeof verdict === "object" && "unclear" in verdict)) return { verdict, good: false, untilMs: 0 };
     const { cacheForMs } = this.config;
-    const good = verdict !== "inactive";
+    const good = typeof verdict === "object";
     const forMs = good ? Math.min(cacheForMs, verdict.expiresMs - Date.now()) : Math.min(cacheForMs, INACTIVE_MS);
     return { verdict, good, untilMs: forMs > 0 ? performance.now() + forMs : 0 };
   }
 
   private outcome(verdict: Verdict): AuthOutcome {
     if (verdict === "failed") return DOWN;
+    if (verdict === "rejected") return REJECTED;
+    if (typeof verdict === "object" && "unclear" in verdict) return verdict.unclear;
     // The clock may have been set since.
     if (verdict === "inactive" || Date.now() >= verdict.expiresMs) return INACTIVE;
     if (verdict.known !== this.known) {
-      verdict.outcome = this.judge(verdict.claims);
+      verdict.outcome = this.judge(verdict);
       verdict.known = this.known;
     }
     return verdict.outcome;
   }
 
-  private judge(claims: Readonly<Record<string, unknown>>): AuthOutcome {
+  private judge({ claims, expiresMs }: Active): AuthOutcome {
     // RFC 7800: whoever presents it must prove more than that he has it.
     if (claims["cnf"] !== undefined) return BOUND;
     const { audiences } = this.config;
     const given: readonly unknown[] = [claims["aud"]].flat();
     if (audiences !== null && !given.some((each) => typeof each === "string" && audiences.includes(each))) return AUDIENCE;
-    const identity = identityOf(claims, this.reading, this.known, this.name);
+    const identity = identityOf(claims, this.reading, { known: this.known, authenticator: this.name, expiresMs });
     return typeof identity === "string" ? refused(identity, "invalid_token") : proven(identity);
   }
 
   stripHeaders(headers: HeaderList): void {
-    this.place.stripHeaders(headers);
+    this.tokens.stripHeaders(headers);
   }
 }
 
-/** RFC 7662 section 2.2: `exp` in seconds. One that is no number leaves open how long the answer holds. */
 function verdictOf(answer: Answer): Verdict {
+  if (answer.kind === "unclear")
+    return { unclear: unavailable("auth_unavailable", `the provider does not say what this token is worth: ${answer.reason}`) };
   if (answer.kind !== "active") return answer.kind;
-  const { exp } = answer.claims;
-  if (exp !== undefined && (typeof exp !== "number" || !Number.isFinite(exp))) return "failed";
+  const exp = answer.claims["exp"] as number | undefined; // the client has looked
   return { claims: answer.claims, expiresMs: exp === undefined ? Number.POSITIVE_INFINITY : exp * 1000, outcome: ABSENT, known: null };
 }

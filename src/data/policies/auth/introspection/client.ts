@@ -15,26 +15,41 @@ const KEEP_ALIVE_MS = 30_000;
 export type Answer =
   | { readonly kind: "active"; readonly claims: Readonly<Record<string, unknown>> }
   | { readonly kind: "inactive" }
-  /** @property reason for operators; '' when the provider was not even asked */
+  /** The provider took the request and not the token: it is too long, malformed, or the like. @property reason for operators */
+  | { readonly kind: "rejected"; readonly reason: string }
+  /** The provider answered, and not what the token is worth: that says nothing about other tokens. @property reason for operators */
+  | { readonly kind: "unclear"; readonly reason: string }
+  /** The provider cannot be asked about any token. @property reason for operators; '' when it was not even asked */
   | { readonly kind: "failed"; readonly reason: string };
+
+/** About the token that was sent, by the meaning of the status: it cannot be good. */
+const REJECTED: ReadonlySet<number> = new Set([400, 413, 414, 422, 431]);
+/** About every request: the gateway's own credentials (RFC 7662 section 2.3), the URL, the method, an intermediary. With them 5xx. */
+const NOT_ABOUT_A_TOKEN: ReadonlySet<number> = new Set([401, 404, 405, 407, 408, 410, 421]);
+
+/** Answers of no use are reported once in this time, ms: strangers choose the tokens. */
+const REPORT_MS_MIN = 60_000;
 
 export class IntrospectionClient {
   private readonly config: IntrospectionConfig;
   private readonly wheel: TimerWheel;
   private readonly pool: Pool;
   private readonly headers: readonly string[];
-  /** Told once each time the breaker opens. */
-  private readonly onOpen: (reason: string) => void;
+  /** Told each time the breaker opens, and now and then of answers that are of no use. */
+  private readonly onTrouble: (reason: string) => void;
   private failedInARow = 0;
+  /** Answers that said nothing of a token, or rejected it. */
+  private uselessInARow = 0;
+  private reportAgainMs = 0;
   /** performance.now() ms until which nothing is asked; 0: closed. */
   private openUntilMs = 0;
   /** The breaker is open and its time over: one question is on its way to find out. */
   private probing = false;
 
-  constructor(config: IntrospectionConfig, wheel: TimerWheel, onOpen: (reason: string) => void) {
+  constructor(config: IntrospectionConfig, wheel: TimerWheel, onTrouble: (reason: string) => void) {
     this.config = config;
     this.wheel = wheel;
-    this.onOpen = onOpen;
+    this.onTrouble = onTrouble;
     const { tls, host, port, authority } = config.endpoint;
     const { timeoutMs, concurrency, ca } = config;
     this.pool = new H1Pool(
@@ -66,13 +81,25 @@ export class IntrospectionClient {
 
   private judge(answer: Answer): void {
     this.probing = false;
+    const useless = answer.kind === "rejected" || answer.kind === "unclear";
+    this.uselessInARow = useless ? this.uselessInARow + 1 : 0;
     if (answer.kind !== "failed") {
+      // Whoever answers is there: a token is anybody's to make up, so no answer about one shuts the others out.
       this.failedInARow = this.openUntilMs = 0;
+      if (useless) this.reportUseless(answer.reason);
       return;
     }
     if (++this.failedInARow < this.config.failures) return;
-    if (this.openUntilMs === 0) this.onOpen(answer.reason);
+    if (this.openUntilMs === 0) this.onTrouble(answer.reason);
     this.openUntilMs = performance.now() + this.config.openForMs;
+  }
+
+  /** No breaker opens over them, so nothing else would say that the endpoint may be the wrong one. */
+  private reportUseless(reason: string): void {
+    const nowMs = performance.now();
+    if (this.uselessInARow < this.config.failures || nowMs < this.reportAgainMs) return;
+    this.reportAgainMs = nowMs + REPORT_MS_MIN;
+    this.onTrouble(`${this.uselessInARow} answers in a row that do not say whether a token is active, the last: ${reason}`);
   }
 
   /** @param again asking changes nothing at the provider, so a connection that it closed meanwhile is no reason to fail. */
@@ -124,7 +151,7 @@ class Question extends WheelEntry implements WireHandler {
 
   wireData(chunk: Buffer): void {
     this.bytes += chunk.length;
-    if (this.bytes > ANSWER_BYTES_MAX) return this.abandon("the answer is too large");
+    if (this.bytes > ANSWER_BYTES_MAX) return this.abandon(this.ofStatus() ?? unclear("the answer is too large"));
     this.chunks.push(Buffer.from(chunk)); // it is lent
   }
 
@@ -137,12 +164,12 @@ class Question extends WheelEntry implements WireHandler {
   }
 
   onDeadline(): void {
-    this.abandon("no answer in time");
+    this.abandon(failed("no answer in time"));
   }
 
-  private abandon(reason: string): void {
+  private abandon(answer: Answer): void {
     this.call?.cancel();
-    this.settle(failed(reason));
+    this.settle(answer);
   }
 
   private settle(outcome: Answer | "reset"): void {
@@ -154,18 +181,39 @@ class Question extends WheelEntry implements WireHandler {
 
   /** RFC 7662 section 2.2. */
   private answer(): Answer {
-    if (this.status !== 200) return failed(`status ${this.status}${this.status === 401 ? ": are clientId and clientSecret right?" : ""}`);
+    const answer = this.ofStatus();
+    if (answer !== null) return answer;
     const text = this.encoded ? null : strictUtf8(Buffer.concat(this.chunks));
-    if (text === null) return failed("the answer is compressed or no UTF-8");
-    const parsed = parseStrictObject(text);
-    if ("problem" in parsed) return failed(`the answer ${parsed.problem}`);
+    if (text === null) return unclear("the answer is compressed or no UTF-8");
+    const parsed = parseStrictObject(withoutMark(text));
+    if ("problem" in parsed) return unclear(`the answer ${parsed.problem}`);
     const { active } = parsed.value;
-    if (active === true) return { kind: "active", claims: parsed.value };
-    return active === false ? { kind: "inactive" } : failed("the answer does not say whether the token is active");
+    if (active === true) return activeUnlessEndless(parsed.value);
+    return active === false ? { kind: "inactive" } : unclear("the answer does not say whether the token is active");
+  }
+
+  /** @returns null for 200, whose body tells */
+  private ofStatus(): Answer | null {
+    const { status } = this;
+    if (status === 200) return null;
+    const reason = `status ${status}${status === 401 ? ": are clientId and clientSecret right?" : ""}`;
+    if (REJECTED.has(status)) return { kind: "rejected", reason };
+    return status >= 500 || NOT_ABOUT_A_TOKEN.has(status) ? failed(reason) : unclear(reason);
   }
 }
 
 const failed = (reason: string): Answer => ({ kind: "failed", reason });
+const unclear = (reason: string): Answer => ({ kind: "unclear", reason });
+
+/** Some write a byte order mark before their JSON. */
+const withoutMark = (text: string): string => (text.startsWith("\ufeff") ? text.slice(1) : text);
+
+/** RFC 7662 section 2.2: `exp` in seconds. One that is no number leaves open how long the answer holds. */
+function activeUnlessEndless(claims: Readonly<Record<string, unknown>>): Answer {
+  const { exp } = claims;
+  if (exp !== undefined && (typeof exp !== "number" || !Number.isFinite(exp))) return unclear("the answer's `exp` is no number");
+  return { kind: "active", claims };
+}
 
 /** `application/x-www-form-urlencoded`, without the blank's `+` that some providers read as a plus. */
 const formEncode = (text: string): string =>

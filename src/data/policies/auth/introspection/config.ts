@@ -1,7 +1,8 @@
 // Owns the schema of `auth.NAME.introspection`. Loaded by the primary only.
 import * as z from "zod";
 import { duration, once } from "../../../../base/schema.ts";
-import { type ClaimPath, claims, consumerFields, period } from "../jwt/config-provider.ts";
+import { type ClaimPath, claims, consumerFields } from "../jwt/config-claims.ts";
+import { period } from "../jwt/config-provider.ts";
 
 const CACHE_MS_MAX = 3_600_000;
 
@@ -16,7 +17,8 @@ export interface IntrospectionConfig {
   /** null: not looked at. */
   readonly audiences: readonly string[] | null;
   readonly claims: {
-    readonly consumer: ClaimPath;
+    /** The first that is there. */
+    readonly consumer: readonly ClaimPath[];
     readonly scopes: ClaimPath;
     readonly roles: ClaimPath | null;
     readonly groups: ClaimPath | null;

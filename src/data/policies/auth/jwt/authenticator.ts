@@ -31,13 +31,15 @@ interface Candidate {
   asked: boolean;
 }
 
-export const createJwt: AuthenticatorFactory = ({ plan, consumers, tiers, services }) => {
+export const createJwt: AuthenticatorFactory = ({ plan, consumers, tiers, ids, services }) => {
   const memory = jwtMemory(plan, services);
-  return new JwtAuthenticator(plan.name, memory, { consumers, tiers });
+  return new JwtAuthenticator(plan.name, memory, { consumers, tiers, ids });
 };
 
 class JwtAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes: string;
+  readonly place: string;
   readonly challenge: string;
   readonly stripPath: Authenticator["stripPath"];
   readonly #memory: JwtMemory;
@@ -50,6 +52,8 @@ class JwtAuthenticator implements Authenticator {
     this.#memory = memory;
     this.#known = known;
     this.#place = tokenPlace(memory.config);
+    this.takes = this.#place.takes;
+    this.place = this.#place.place;
     this.stripPath = this.#place.stripPath;
   }
 
@@ -86,8 +90,7 @@ class JwtAuthenticator implements Authenticator {
   #inspect(text: string): Candidate | AuthOutcome {
     const token = parseToken(text);
     if (typeof token === "string") return this.#fail(text, refused(token, INVALID), null);
-    const { iss } = token.claims;
-    const provider = typeof iss === "string" ? this.#memory.providers.get(iss) : undefined;
+    const provider = this.#memory.providerOf(token.claims);
     if (provider === undefined) return this.#fail(text, refused("the token is from another issuer", INVALID), null);
     if (!provider.algorithms.has(token.alg))
       return this.#fail(text, refused("the token is signed with an algorithm that is not allowed", INVALID), null);
@@ -103,7 +106,7 @@ class JwtAuthenticator implements Authenticator {
     if (!provider.keys.known) return NO_KEYS;
     const keys = provider.keys.candidates(token.kid, token.alg);
     const [first] = keys;
-    if (first === undefined && !this.#mayExist(candidate)) return this.#fail(text, this.#noKey(candidate), provider);
+    if (first === undefined && !provider.keys.canAsk) return this.#fail(text, this.#noKey(candidate), provider);
     const proving = first === undefined ? this.#askForKey(candidate) : this.#tryKeys(candidate, keys);
     if (proving === null) return this.#stillGood(before) ?? OVERLOADED;
     this.#memory.pending.set(text, proving);
@@ -118,14 +121,13 @@ class JwtAuthenticator implements Authenticator {
     return before.known === this.#known ? before.outcome : this.#rejoin(before);
   }
 
-  /** Whether the provider could have made the key meanwhile. */
-  #mayExist({ token, provider }: Candidate): boolean {
-    return provider.keys.canAsk && !(token.kid !== null && provider.keys.names(token.kid));
+  #noKey(candidate: Candidate): AuthOutcome {
+    return this.#misfits(candidate) ? refused("the token's algorithm does not fit the issuer's keys", INVALID) : UNKNOWN_KEY;
   }
 
-  #noKey({ token, provider }: Candidate): AuthOutcome {
-    const misfit = token.kid === null || provider.keys.names(token.kid);
-    return misfit ? refused("the token's algorithm does not fit the issuer's keys", INVALID) : UNKNOWN_KEY;
+  /** There are keys for it by name, but not for its algorithm. */
+  #misfits({ token, provider }: Candidate): boolean {
+    return token.kid === null || provider.keys.names(token.kid);
   }
 
   /** Nothing fits: the provider may have new keys. */
@@ -136,7 +138,7 @@ class JwtAuthenticator implements Authenticator {
     if (answer === "overloaded") return OVERLOADED;
     const keys = provider.keys.candidates(token.kid, token.alg);
     if (keys.length > 0) return (await this.#tryKeys(candidate, keys)) ?? OVERLOADED;
-    return answer === "unavailable" ? NO_KEYS : this.#fail(text, this.#noKey(candidate), provider);
+    return answer === "unavailable" && !this.#misfits(candidate) ? NO_KEYS : this.#fail(text, this.#noKey(candidate), provider);
   }
 
   /** @param keys at least one. @returns null when the pool takes no more */
@@ -161,11 +163,11 @@ class JwtAuthenticator implements Authenticator {
     return (await this.#tryNewKeys(candidate, version)) ?? this.#fail(text, WRONG_SIGNATURE, provider);
   }
 
-  /** Keys without a name may have been replaced without a token that says so. @returns null when there is nothing new to try */
+  /** Keys may have been replaced under the same name, or without one: once in a cooldown the provider is asked. @returns null when there is nothing new to try */
   async #tryNewKeys(candidate: Candidate, version: number): Promise<AuthOutcome | null> {
     const { token, provider } = candidate;
     const { keys } = provider;
-    if (candidate.asked || !keys.canAsk || (token.kid !== null && keys.names(token.kid))) return null;
+    if (candidate.asked || !keys.canAsk) return null;
     candidate.asked = true;
     await keys.ask();
     const fitting = keys.version === version ? [] : keys.candidates(token.kid, token.alg);
@@ -173,7 +175,8 @@ class JwtAuthenticator implements Authenticator {
   }
 
   #accept({ text, token, provider, good }: Candidate, key: LiveKey): AuthOutcome {
-    const identity = identityOf(token.claims, provider.config, this.#known, this.name);
+    const context = { known: this.#known, authenticator: this.name, expiresMs: good.untilMs };
+    const identity = identityOf(token.claims, provider.config, context);
     if (typeof identity === "string") return refused(identity, INVALID);
     const { verified, config } = this.#memory;
     const nowMs = Date.now();
@@ -193,7 +196,8 @@ class JwtAuthenticator implements Authenticator {
 
   /** The configuration of consumers changed since this token was verified. */
   #rejoin(verified: Verified): AuthOutcome {
-    const identity = identityOf(verified.claims, verified.provider, this.#known, this.name);
+    const context = { known: this.#known, authenticator: this.name, expiresMs: verified.untilMs };
+    const identity = identityOf(verified.claims, verified.provider, context);
     if (typeof identity === "string") return refused(identity, INVALID);
     verified.outcome = proven(identity);
     verified.known = this.#known;

@@ -1,5 +1,7 @@
 // Owns the rules about a token's registered claims (RFC 7519 section 4.1). Pure; time is handed in.
-import type { ClaimPath, JwtProviderConfig } from "./config-provider.ts";
+import { claimAt as claimNamed } from "../../../claim.ts";
+import type { ClaimPath } from "./config-claims.ts";
+import type { JwtProviderConfig } from "./config-provider.ts";
 import type { UnprovenToken } from "./token.ts";
 
 /** The claims are good until then, by the wall clock, ms; Infinity when nothing ends them. */
@@ -40,7 +42,7 @@ function checkTimes(claims: UnprovenToken["claims"], provider: JwtProviderConfig
   const { clockSkewMs, maxAgeMs } = provider;
   const [exp, nbf, iat] = [timeMs(claims["exp"]), timeMs(claims["nbf"]), timeMs(claims["iat"])];
   if (exp === null || nbf === null || iat === null)
-    return broken("the token's `exp`, `nbf` and `iat` must be whole numbers of seconds that are not negative");
+    return broken("the token's `exp`, `nbf` and `iat` must be numbers of seconds that are not negative");
   if (exp === undefined && provider.requireExp) return broken("the token has no `exp`");
   if (iat === undefined && maxAgeMs !== null) return broken("the token has no `iat`");
   if (exp !== undefined && nowMs >= exp + clockSkewMs) return broken("the token has expired");
@@ -52,16 +54,18 @@ function checkTimes(claims: UnprovenToken["claims"], provider: JwtProviderConfig
 }
 
 /**
- * A NumericDate. RFC 7519 would allow fractions; here they are refused like texts and negatives, since no two libraries round alike.
+ * A NumericDate (RFC 7519 section 2): it may have a fraction.
  * @returns ms; undefined when there is none; null when it is no time
  */
 function timeMs(value: unknown): number | undefined | null {
   if (value === undefined) return undefined;
-  return typeof value === "number" && Number.isSafeInteger(value) && value >= 0 ? value * 1000 : null;
+  return typeof value === "number" && value >= 0 && value <= Number.MAX_SAFE_INTEGER ? value * 1000 : null;
 }
 
 /** @returns undefined where the path leads nowhere; own members only */
 export function claimAt(claims: Readonly<Record<string, unknown>>, path: ClaimPath): unknown {
+  const [only] = path;
+  if (path.length === 1 && only !== undefined) return claimNamed(claims, only);
   let value: unknown = claims;
   for (const part of path) {
     if (typeof value !== "object" || value === null || Array.isArray(value) || !Object.hasOwn(value, part)) return undefined;

@@ -4,7 +4,7 @@ import { createHash } from "node:crypto";
 import { UNREADABLE } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { type AlgorithmName, algorithmOf } from "./algorithms.ts";
-import { keyOfSecret, keysOfJwks, keysOfText } from "./key-material.ts";
+import { IS_PRIVATE, keyOfSecret, keysOfJwks, keysOfText } from "./key-material.ts";
 import { keyUrlProblem } from "./key-url.ts";
 
 /** What the schema read. */
@@ -30,10 +30,12 @@ type Complain = (key: "jwks" | "discovery" | "keys" | "secret" | "algorithms", m
 interface KeyOrigin {
   readonly keys: readonly VerificationKeyPlan[] | null;
   readonly source: KeySourcePlan | null;
+  /** Why keys were left out. */
+  readonly skippedKeys: readonly string[];
 }
 
 const ORIGINS = ["jwks", "discovery", "keys", "secret"] as const;
-const NOTHING: KeyOrigin = { keys: [], source: null };
+const NOTHING: KeyOrigin = { keys: [], source: null, skippedKeys: [] };
 
 /** @returns anything at all when it complained */
 export function keyOrigin(given: Origins, complain: Complain): KeyOrigin {
@@ -45,8 +47,8 @@ export function keyOrigin(given: Origins, complain: Complain): KeyOrigin {
   }
   for (const second of named.slice(1)) complain(second, `stands beside \`${origin}\``, "say in one way where the keys come from");
   if (named.length > 1) return NOTHING;
-  if (origin === "jwks" || origin === "discovery") return { keys: null, source: sourceOf(given, origin, complain) };
-  return { keys: fixedKeys(given, origin, complain), source: null };
+  if (origin === "jwks" || origin === "discovery") return { keys: null, source: sourceOf(given, origin, complain), skippedKeys: [] };
+  return { ...fixedKeys(given, origin, complain), source: null };
 }
 
 function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain): KeySourcePlan | null {
@@ -78,16 +80,20 @@ function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain
 /** OpenID Connect Discovery 1.0 section 4. */
 const wellKnown = (issuer: string): string => `${issuer.replace(/\/$/, "")}/.well-known/openid-configuration`;
 
-function fixedKeys(given: Origins, origin: "keys" | "secret", complain: Complain): readonly VerificationKeyPlan[] {
+type FixedKeys = Pick<KeyOrigin, "skippedKeys"> & { readonly keys: readonly VerificationKeyPlan[] };
+const NO_KEYS: FixedKeys = { keys: [], skippedKeys: [] };
+
+function fixedKeys(given: Origins, origin: "keys" | "secret", complain: Complain): FixedKeys {
   const written = origin === "secret" ? given.secret : given.keys;
-  if (written === UNREADABLE) return []; // said already
-  const keys = origin === "secret" ? secretKeys(given.secret ?? "", complain) : listedKeys(written, complain);
-  if (keys === null) return [];
+  if (written === UNREADABLE) return NO_KEYS; // said already
+  const found = origin === "secret" ? secretKeys(given.secret ?? "", complain) : listedKeys(written, complain);
+  if (found === null) return NO_KEYS;
+  const { keys } = found;
   for (const name of given.algorithms) {
     if (keys.some((key) => key.algorithms.includes(name))) continue;
     complain("algorithms", `none of the keys fits ${name}`, mismatchRemedy(name, origin));
   }
-  return keys;
+  return found;
 }
 
 /** RS/HS confusion in the making is the mistake that matters: say what it is. */
@@ -101,24 +107,27 @@ function mismatchRemedy(name: AlgorithmName, origin: "keys" | "secret"): string 
     : "remove it, or add such a key";
 }
 
-function secretKeys(secret: string, complain: Complain): readonly VerificationKeyPlan[] | null {
+function secretKeys(secret: string, complain: Complain): FixedKeys | null {
   if (secret.startsWith("-----BEGIN ")) {
     complain("secret", "is a PEM key", "a public key is no secret: give it as `keys`, with RS, PS, ES or EdDSA algorithms");
     return null;
   }
   const outcome = keyOfSecret(secret);
-  if ("key" in outcome) return [outcome.key];
+  if ("key" in outcome) return { keys: [outcome.key], skippedKeys: [] };
   complain("secret", outcome.problem, "make one with `openssl rand -hex 32`");
   return null;
 }
 
-function listedKeys(written: unknown, complain: Complain): readonly VerificationKeyPlan[] | null {
+/** One key that cannot be used is left out, as it is of a published set; but a private key is in no such file by intention. */
+function listedKeys(written: unknown, complain: Complain): FixedKeys | null {
   const list = typeof written === "string" ? keysOfText(written) : keysOfJwks(written, true);
   if ("problem" in list) {
     complain("keys", list.problem, "give file:path of a JWK set or PEM public keys, or the JWK set itself");
     return null;
   }
-  for (const problem of list.skipped) complain("keys", problem, "remove or mend the key");
-  if (list.keys.length === 0 && list.skipped.length === 0) complain("keys", "there is no key in it", "add one");
-  return list.skipped.length > 0 || list.keys.length === 0 ? null : list.keys;
+  const { keys, skipped } = list;
+  const wrong = keys.length === 0 ? skipped : skipped.filter((problem) => problem.endsWith(IS_PRIVATE));
+  for (const problem of wrong) complain("keys", problem, "remove or mend the key");
+  if (keys.length === 0 && skipped.length === 0) complain("keys", "there is no key in it", "add one");
+  return wrong.length > 0 || keys.length === 0 ? null : { keys, skippedKeys: skipped };
 }

@@ -3,32 +3,42 @@ import * as z from "zod";
 import { duration, once } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { ALGORITHM_NAMES, type AlgorithmName } from "./algorithms.ts";
+import { type ClaimPath, claim, claims, consumerFields, PREFIX } from "./config-claims.ts";
+import { issuerPattern } from "./config-issuer.ts";
 import { keyOrigin } from "./config-keys.ts";
+import { hasBraces, type IssuerPattern, TENANT, TENANTS_MAX } from "./issuer-pattern.ts";
 
 const AUDIENCES_MAX = 50;
 const REQUIRED_MAX = 50;
-const PATH_PARTS_MAX = 8;
 const DAY_MS = 86_400_000;
 const SKEW_MS_MAX = 600_000;
 
 /** What an authenticator takes as a token's issuer, and what it makes of its claims. */
 export interface JwtProviderConfig {
+  /** With a name in braces it stands for those of {@link pattern}. */
   readonly issuer: string;
+  /** null: the issuer is this one. */
+  readonly pattern: IssuerPattern | null;
   /** null: any (written `audience: false`). */
   readonly audiences: readonly string[] | null;
   /** Fixed keys; null when they come from {@link source}. */
   readonly keys: readonly VerificationKeyPlan[] | null;
   readonly source: KeySourcePlan | null;
+  /** Why keys of {@link keys} were left out, for operators. */
+  readonly skippedKeys: readonly string[];
   readonly algorithms: readonly AlgorithmName[];
   readonly clockSkewMs: number;
   readonly claims: {
-    readonly consumer: ClaimPath;
+    /** The first that is there. */
+    readonly consumer: readonly ClaimPath[];
     readonly scopes: ClaimPath;
     readonly roles: ClaimPath | null;
     readonly groups: ClaimPath | null;
     readonly tier: ClaimPath | null;
   };
   readonly consumerPrefix: string;
+  /** The claim that `{NAME}` in the prefix stands for; null for none. */
+  readonly tenantClaim: string | null;
   readonly onlyKnownConsumers: boolean;
   readonly required: readonly ClaimPath[];
   /** Lowercase, without `application/`; null: not looked at. */
@@ -38,57 +48,11 @@ export interface JwtProviderConfig {
   readonly maxAgeMs: number | null;
 }
 
-/** Member names from the payload inwards. */
-export type ClaimPath = readonly string[];
-
 /** A duration within bounds, ms. */
 export const period = (min: number, max: number) =>
   duration()
     .refine((ms) => ms >= min, min <= 1 ? "expected more than 0" : `expected at least ${min / 1000}s`)
     .refine((ms) => ms <= max, `expected at most ${max >= DAY_MS ? `${max / DAY_MS}d` : `${max / 60_000}m`}`);
-
-/** `sub`, `realm_access.roles`, or a list of member names where one has a dot in it. */
-const claim = (description: string) =>
-  z
-    .union([z.string(), z.array(z.string())])
-    .transform((value) => (typeof value === "string" ? value.split(".") : value))
-    .refine(
-      (path) => path.length > 0 && path.length <= PATH_PARTS_MAX && path.every((part) => part !== ""),
-      `expected the name of a claim, or up to ${PATH_PARTS_MAX} names joined by dots`,
-    )
-    .meta({ description, examples: ["sub", "realm_access.roles"] });
-
-export const claims = once(() =>
-  z
-    .strictObject({
-      consumer: claim("Who calls: the consumer's id.").prefault("sub"),
-      scopes: claim("A list, or a text with blanks between the scopes.").prefault("scope"),
-      roles: claim("As scopes.").optional(),
-      groups: claim("As scopes.").optional(),
-      tier: claim("Name of a tier; a tier given under `consumers` wins.").optional(),
-    })
-    .prefault({})
-    .meta({
-      description:
-        'Where the identity stands in the token. `a.b` is member b of claim a; write a list (`["https://example.com/roles"]`) when a name has dots.',
-    }),
-);
-
-/** Of every kind whose credentials name the consumer themselves. */
-export const consumerFields = once(
-  () =>
-    ({
-      consumerPrefix: z
-        .string()
-        .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
-        .prefault("")
-        .meta({ description: "Put before the consumer's id, so that two issuers cannot name the same one.", examples: ["partner:"] }),
-      onlyKnownConsumers: z
-        .boolean()
-        .prefault(false)
-        .meta({ description: "Take credentials of consumers that stand under `consumers` only." }),
-    }) as const,
-);
 
 const algorithm = once(() =>
   z.enum(ALGORITHM_NAMES, {
@@ -127,7 +91,27 @@ export const providerFields = once(() => ({
     .min(1)
     .max(2048)
     .optional()
-    .meta({ description: "The `iss` that a token must have, exactly.", examples: ["https://id.example.com"] }),
+    .meta({
+      description:
+        "The `iss` that a token must have, exactly. Of a provider with many tenants one name may stand in braces: the text in its place, 1 to 64 letters, digits and hyphens, must equal the claim of that name, and be one of `tenants`.",
+      examples: ["https://id.example.com", "https://login.example.com/{tid}/v2.0"],
+    }),
+  tenants: z
+    .array(z.string().regex(TENANT, "expected 1 to 64 letters, digits and hyphens"))
+    .min(1)
+    .max(TENANTS_MAX)
+    .optional()
+    .meta({
+      description: "For an issuer with a name in braces: what may stand there.",
+      examples: [["8f2c1a34-0f6e-4a55-9a6e-3c1d6f0b7a11"]],
+    }),
+  insecure: z
+    .array(z.enum(["any-tenant"]))
+    .min(1)
+    .optional()
+    .meta({
+      description: "`any-tenant`: instead of `tenants`, whoever is a tenant of the provider may issue tokens. Everybody can become one.",
+    }),
   audience: z
     .union([z.string().min(1).max(2048), z.array(z.string().min(1).max(2048)).min(1).max(AUDIENCES_MAX), z.literal(false)])
     .optional()
@@ -164,6 +148,11 @@ export const providerFields = once(() => ({
   clockSkew: period(0, SKEW_MS_MAX).prefault("30s").meta({ description: "Tolerance for `exp`, `nbf` and `iat`." }),
   claims: claims(),
   ...consumerFields(),
+  consumerPrefix: z
+    .string()
+    .regex(/^[\x21-\x7e]{0,64}$/, "expected visible ASCII characters without spaces")
+    .prefault("")
+    .meta({ description: `${PREFIX} The name in braces of the issuer may stand in it.`, examples: ["partner:", "corp:{tid}:"] }),
   required: z
     .array(claim(""))
     .max(REQUIRED_MAX)
@@ -204,17 +193,20 @@ export function resolveProvider(given: WrittenProvider, ctx: z.RefinementCtx): J
   if (algorithms === undefined)
     complain("algorithms", "is required", "list what the issuer signs with, such as [RS256]: the token must not choose");
   if (!requireExp && maxAge === undefined) complain("requireExp", "without `exp` a token would be good for ever", "add maxAge");
+  const pattern = issuerPattern(given, complain);
   const origin = issuer === undefined || algorithms === undefined ? null : keyOrigin({ ...given, issuer, algorithms }, complain);
   if (ctx.issues.length > before || origin === null || issuer === undefined || algorithms === undefined || audience === undefined)
     return z.NEVER;
   return {
     issuer,
+    pattern,
     audiences: audience === false ? null : [audience].flat(),
     ...origin,
     algorithms: [...new Set(algorithms)],
     clockSkewMs: given.clockSkew,
     claims: { ...given.claims, roles: given.claims.roles ?? null, groups: given.claims.groups ?? null, tier: given.claims.tier ?? null },
     consumerPrefix: given.consumerPrefix,
+    tenantClaim: hasBraces(given.consumerPrefix) ? (pattern?.claim ?? null) : null,
     onlyKnownConsumers: given.onlyKnownConsumers,
     required: given.required,
     typ: given.typ ?? null,

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { once, size } from "../../../../base/schema.ts";
 import type { TokenPlaceConfig } from "../token-place.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
+import { mayOverlap } from "./issuer-pattern.ts";
 
 const PROVIDERS_MAX = 50;
 const DAY_MS = 86_400_000;
@@ -18,7 +19,19 @@ export interface JwtConfig extends TokenPlaceConfig {
 }
 
 /** Keys of a provider that say nothing by their defaults: with `providers` they must not stand beside it. */
-const OWN_KEYS = ["issuer", "audience", "jwks", "discovery", "keys", "secret", "algorithms", "typ", "maxAge"] as const;
+const OWN_KEYS = [
+  "issuer",
+  "tenants",
+  "insecure",
+  "audience",
+  "jwks",
+  "discovery",
+  "keys",
+  "secret",
+  "algorithms",
+  "typ",
+  "maxAge",
+] as const;
 
 export const jwtSchema = once(() =>
   z
@@ -89,6 +102,19 @@ function resolveProviders(
         params: { remedy: "list its keys in one JWK set" },
       });
     seen.add(issuer);
+  }
+  const patterns = providers.map(({ pattern }) => pattern);
+  const overlaps = patterns.findIndex(
+    (pattern, i) => pattern !== null && patterns.slice(0, i).some((other) => other !== null && mayOverlap(pattern, other)),
+  );
+  if (overlaps >= 0 && seen.size === providers.length) {
+    ctx.addIssue({
+      code: "custom",
+      path: ["providers", overlaps, "issuer"],
+      message: "the same `iss` could be one of another provider's issuers",
+      params: { remedy: "make one provider of them" },
+    });
+    return null;
   }
   return own.length > 0 || seen.size < providers.length ? null : providers;
 }

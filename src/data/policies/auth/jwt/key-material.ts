@@ -14,6 +14,9 @@ const KID_CHARS_MAX = 256;
 /** Of base64url in one member of a key: beyond the largest RSA modulus. */
 const MEMBER_CHARS_MAX = 2048;
 
+/** The end of what is said of a private key. */
+export const IS_PRIVATE = "is a private key: only its public part belongs here";
+
 type Outcome = { readonly key: VerificationKeyPlan } | { readonly problem: string };
 
 /** @property skipped why keys were left out, for operators: with their place, never with their material */
@@ -56,7 +59,7 @@ function keyOfJwk(jwk: unknown, symmetric: boolean): Outcome {
     return { problem: "is not for verifying (`key_ops`)" };
   if (alg !== undefined && (typeof alg !== "string" || algorithmOf(alg) === undefined))
     return { problem: "is for an algorithm that is not known (`alg`)" };
-  if ("d" in jwk || "p" in jwk || "oth" in jwk) return { problem: "is a private key: only its public part belongs here" };
+  if ("d" in jwk || "p" in jwk || "oth" in jwk) return { problem: IS_PRIVATE };
   if (kty === "oct" && !symmetric) return { problem: "is a shared secret, which no published set may hold" };
   const material = materialOf(jwk);
   return typeof material === "string" ? { problem: material } : keyOf(material, kid ?? null, alg ?? null);
@@ -118,16 +121,17 @@ const PEM_BLOCK = /-----BEGIN ([A-Z0-9 ]+)-----[A-Za-z0-9+/=\s]*-----END \1-----
 /** Public keys and certificates, several in a row if need be. They have no `kid`. */
 export function keysOfPem(text: string): KeyList | { readonly problem: string } {
   const keys: VerificationKeyPlan[] = [];
+  const skipped: string[] = [];
   const blocks = [...text.matchAll(PEM_BLOCK)];
   if (blocks.length === 0) return { problem: "holds no PEM block" };
   if (blocks.length > KEYS_MAX) return { problem: `has more than ${KEYS_MAX} keys` };
-  for (const [block, label = ""] of blocks) {
+  for (const [i, [block, label = ""]] of blocks.entries()) {
     if (label.includes("PRIVATE")) return { problem: "holds a private key: give the public key or the certificate" };
     const outcome = keyOfPem(block);
-    if ("problem" in outcome) return { problem: `holds a key that ${outcome.problem}` };
-    keys.push(outcome.key);
+    if ("key" in outcome) keys.push(outcome.key);
+    else skipped.push(`PEM block ${i + 1} ${outcome.problem}`);
   }
-  return { keys, skipped: [] };
+  return keys.length === 0 && skipped[0] !== undefined ? { problem: `has no usable key: ${skipped[0]}` } : { keys, skipped };
 }
 
 function keyOfPem(block: string): Outcome {
@@ -145,8 +149,9 @@ export function keyOfSecret(secret: string): Outcome {
   return keyOf({ kty: "oct", k: Buffer.from(secret, "utf8").toString("base64url") }, null, null);
 }
 
-/** What operators write: a PEM text, or JSON. */
-export function keysOfText(text: string): KeyList | { readonly problem: string } {
+/** What operators write: a PEM text, or JSON, with a byte order mark or without. */
+export function keysOfText(written: string): KeyList | { readonly problem: string } {
+  const text = written.replace(/^\ufeff/, "");
   if (text.includes("-----BEGIN ")) return keysOfPem(text);
   let value: unknown;
   try {

@@ -9,6 +9,7 @@ import type { AuthOutcome } from "../authenticator.ts";
 import type { Known } from "./claims-identity.ts";
 import type { JwtConfig } from "./config.ts";
 import type { JwtProviderConfig } from "./config-provider.ts";
+import { type IssuerPattern, matchesIssuer } from "./issuer-pattern.ts";
 import { TokenCache } from "./token-cache.ts";
 
 /** Refused tokens remembered; apart from the verified ones, so that no flood of the former pushes out the latter. */
@@ -48,8 +49,11 @@ export interface Provider {
 
 export class JwtMemory {
   readonly config: JwtConfig;
-  /** By issuer. */
-  readonly providers: ReadonlyMap<string, Provider>;
+  readonly #providers: readonly Provider[];
+  /** Those with one issuer, by it. */
+  readonly #byIssuer: ReadonlyMap<string, Provider>;
+  /** Those with many: no two can have the same. */
+  readonly #byPattern: readonly { readonly pattern: IssuerPattern; readonly provider: Provider }[];
   readonly verified: TokenCache<Verified>;
   readonly failures = new TokenCache<Failure>({ entries: FAILURES_MAX, bytes: FAILURE_BYTES_MAX }, 1);
   /** Tokens being verified: whoever brings the same one waits for the same answer. Bounded by the pool's queue and the key store's. */
@@ -60,23 +64,28 @@ export class JwtMemory {
     this.config = config;
     this.#services = services;
     this.verified = new TokenCache({ entries: config.cacheEntries, bytes: config.cacheBytes }, VERIFIED_BYTES_PER_CHAR);
-    this.providers = new Map(
-      config.providers.map((provider) => [
-        provider.issuer,
-        {
-          config: provider,
-          algorithms: new Set(provider.algorithms),
-          keys: provider.source === null ? LiveKeySet.fixed(provider.keys ?? []) : services.keys.source(provider.source.id),
-        },
-      ]),
+    this.#providers = config.providers.map((provider) => ({
+      config: provider,
+      algorithms: new Set(provider.algorithms),
+      keys: provider.source === null ? LiveKeySet.fixed(provider.keys ?? []) : services.keys.source(provider.source.id),
+    }));
+    const single = this.#providers.filter((each) => each.config.pattern === null);
+    this.#byIssuer = new Map(single.map((each) => [each.config.issuer, each]));
+    this.#byPattern = this.#providers.flatMap((provider) =>
+      provider.config.pattern === null ? [] : [{ pattern: provider.config.pattern, provider }],
     );
+  }
+
+  /** Whose token it is, by its claims, which nothing has proven yet. */
+  providerOf(claims: Readonly<Record<string, unknown>>): Provider | undefined {
+    const { iss } = claims;
+    if (typeof iss !== "string") return undefined;
+    return this.#byIssuer.get(iss) ?? this.#byPattern.find(({ pattern }) => matchesIssuer(pattern, iss, claims))?.provider;
   }
 
   /** false: a plan in between did without a source, so that the store made a new one since. */
   isCurrent(): boolean {
-    return this.config.providers.every(
-      ({ issuer, source }) => source === null || this.#services.keys.source(source.id) === this.providers.get(issuer)?.keys,
-    );
+    return this.#providers.every(({ config: { source }, keys }) => source === null || this.#services.keys.source(source.id) === keys);
   }
 
   /** @returns null when too many tokens wait */

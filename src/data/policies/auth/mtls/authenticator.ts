@@ -1,6 +1,7 @@
 // Owns the kind `mtls`: from the certificate that the listener has verified to a consumer. Once a connection; then it is a look-up.
 // Must never choose among several callers that a certificate names.
 import type { X509Certificate } from "node:crypto";
+import { callerName } from "../../../../base/caller-name.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
 import type { Exchange } from "../../../exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
@@ -8,9 +9,6 @@ import { consumersByCertificate } from "../consumer-index.ts";
 import { ABSENT, consumerIdentity, proven, refused } from "../outcome.ts";
 import { alternativeNames, certificateName, commonName, fingerprintOf, spiffeId } from "./certificate-names.ts";
 import type { MtlsConfig } from "./config.ts";
-
-/** As in the configuration. */
-const CONSUMER = /^[\x21-\x7e]{1,256}$/;
 
 const EXPIRED = refused("the client certificate has expired");
 const NAMELESS = refused("the client certificate has no name of the kind that is looked for");
@@ -35,26 +33,30 @@ interface Judged {
   readonly expiresMs: number;
 }
 
-export function createMtlsAuthenticator({ plan, consumers }: AuthenticatorContext): Authenticator {
-  return new MtlsAuthenticator(plan.name, plan.config as MtlsConfig, consumers); // output of mtlsConfig, by the registry
+export function createMtlsAuthenticator({ plan, consumers, ids }: AuthenticatorContext): Authenticator {
+  return new MtlsAuthenticator(plan.name, plan.config as MtlsConfig, { consumers, ids }); // output of mtlsConfig, by the registry
 }
+
+type Known = Pick<AuthenticatorContext, "consumers" | "ids">;
 
 class MtlsAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes = "a client certificate";
+  readonly place = "certificate";
   /** The handshake asks; there is no scheme to name. */
   readonly challenge = null;
   readonly stripPath = null;
   private readonly config: MtlsConfig;
-  private readonly consumers: ReadonlyMap<string, ConsumerPlan>;
+  private readonly known: Known;
   private readonly byCertificate: ReadonlyMap<string, ConsumerPlan>;
   /** A connection has one certificate object as long as it lives. */
   private readonly judged = new WeakMap<X509Certificate, Judged>();
 
-  constructor(name: string, config: MtlsConfig, consumers: ReadonlyMap<string, ConsumerPlan>) {
+  constructor(name: string, config: MtlsConfig, known: Known) {
     this.name = name;
     this.config = config;
-    this.consumers = consumers;
-    this.byCertificate = consumersByCertificate(consumers);
+    this.known = known;
+    this.byCertificate = consumersByCertificate(known.consumers);
   }
 
   authenticate(x: Exchange): AuthOutcome {
@@ -62,7 +64,7 @@ class MtlsAuthenticator implements Authenticator {
     if (certificate === null) return ABSENT;
     let judged = this.judged.get(certificate);
     if (judged === undefined) {
-      judged = { outcome: this.judge(certificate), expiresMs: Date.parse(certificate.validTo) };
+      judged = { outcome: this.judge(certificate), expiresMs: endOf(certificate) };
       this.judged.set(certificate, judged);
     }
     // A connection may outlive its certificate. Written so that an instant that is none counts as over.
@@ -71,6 +73,7 @@ class MtlsAuthenticator implements Authenticator {
 
   private judge(certificate: X509Certificate): AuthOutcome {
     const names = NAMES[this.config.consumerFrom](certificate);
+    const facts = { claims: claimsOf(certificate), expiresMs: endOf(certificate) };
     if (names === null || names.length === 0) return NAMELESS;
     let consumer: ConsumerPlan | undefined;
     for (const name of names) {
@@ -79,13 +82,13 @@ class MtlsAuthenticator implements Authenticator {
       if (consumer !== undefined && consumer !== found) return SEVERAL;
       consumer = found;
     }
-    if (consumer !== undefined) return proven(consumerIdentity(consumer, this.name, claimsOf(certificate)));
+    if (consumer !== undefined) return proven(consumerIdentity(consumer, this.name, facts));
     if (this.config.onlyKnownConsumers || this.config.consumerFrom === "fingerprint") return UNKNOWN;
     const [only = "", ...others] = names;
     if (others.length > 0) return SEVERAL;
-    const id = this.config.consumerPrefix + only;
+    const id = this.idOf(only);
     // A configured consumer that lists its certificates has no others.
-    if (!CONSUMER.test(id) || this.consumers.has(id)) return UNKNOWN;
+    if (id === null || this.known.consumers.has(id)) return UNKNOWN;
     const nothing: readonly string[] = [];
     return proven({
       consumer: id,
@@ -94,19 +97,30 @@ class MtlsAuthenticator implements Authenticator {
       scopes: nothing,
       roles: nothing,
       groups: nothing,
-      claims: claimsOf(certificate),
+      partial: false,
+      ...facts,
     });
+  }
+
+  /** @returns null when the name cannot be an id, or would be somebody else's */
+  private idOf(name: string): string | null {
+    const id = callerName(this.config.consumerPrefix + name);
+    return id !== null && this.known.ids.owns(this.config.consumerPrefix, id) ? id : null;
   }
 
   private configured(name: string): ConsumerPlan | undefined {
     const listing = this.byCertificate.get(certificateName(name));
     if (listing !== undefined) return listing;
-    const namesake = this.consumers.get(this.config.consumerPrefix + name);
+    const id = this.idOf(name);
+    const namesake = id === null ? undefined : this.known.consumers.get(id);
     return namesake?.certificates.length === 0 ? namesake : undefined;
   }
 
   stripHeaders(): void {}
 }
+
+/** Date.now() ms; NaN when it is no time. */
+const endOf = (certificate: X509Certificate): number => Date.parse(certificate.validTo);
 
 /** What policies and templates may look at. Plain JSON. */
 function claimsOf(certificate: X509Certificate): Readonly<Record<string, unknown>> {

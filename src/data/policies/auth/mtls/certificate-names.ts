@@ -1,6 +1,7 @@
 // Owns what a client certificate is called: its names and its fingerprint, each in one spelling. Pure.
 // Must never take a part of a name for the name: what has a character that names do not have is no name.
 import type { X509Certificate } from "node:crypto";
+import { callerName } from "../../../../base/caller-name.ts";
 
 /** RFC 5280 section 4.2.1.6, as far as clients are named so. */
 export interface AlternativeNames {
@@ -48,7 +49,7 @@ export function alternativeNames(certificate: X509Certificate): AlternativeNames
 export function commonName(certificate: X509Certificate): string | null {
   // node's types know one value an attribute; several come as a list.
   const name: unknown = certificate.toLegacyObject().subject.CN;
-  return typeof name === "string" && /^[\x20-\x7e]+$/.test(name) ? name : null;
+  return callerName(name);
 }
 
 /** `sha256:` and the lowercase hexadecimal SHA-256 of the whole certificate. */

@@ -1,7 +1,7 @@
 // Owns the schema of `auth.NAME.mtls`. Loaded by the primary only.
 import * as z from "zod";
 import { once } from "../../../../base/schema.ts";
-import { consumerFields } from "../jwt/config-provider.ts";
+import { consumerFields } from "../jwt/config-claims.ts";
 
 export const mtlsConfig = once(() =>
   z

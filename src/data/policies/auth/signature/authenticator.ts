@@ -50,6 +50,8 @@ interface Checked {
 
 class SignatureAuthenticator implements Authenticator {
   readonly name: string;
+  readonly takes = "a signature (RFC 9421) in the headers signature and signature-input";
+  readonly place = "header signature";
   readonly challenge: string;
   readonly stripPath = null;
   private readonly config: SignatureConfig;

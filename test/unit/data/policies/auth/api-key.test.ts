@@ -20,6 +20,8 @@ consumers:
   - { id: other, keys: ["${sha256(OTHER)}"] }
 `;
 
+const UNKNOWN = "refused: the API key in the header x-api-key is not known";
+
 describe("a key", () => {
   const check = (name: string, apiKey: string, request: RequestSketch, expected: string) =>
     it(name, () =>
@@ -30,22 +32,27 @@ describe("a key", () => {
   check("none", "name: x-api-key", {}, "absent");
   header("right", KEY, "acme");
   header("of another consumer", OTHER, "other");
-  header("unknown", `${KEY}1`, "refused: the API key is not known");
-  header("in another case", KEY.toUpperCase(), "refused: the API key is not known");
-  header("its hash", sha256(KEY), "refused: the API key is not known");
-  header("its digest", hash("sha256", KEY), "refused: the API key is not known");
-  header("empty", "", "refused: the API key is empty");
-  header("twice", [KEY, KEY], "refused: more than one API key, or a header that is spelt almost like it");
-  const odd = "refused: the API key is longer than 512 characters, or has others than visible ASCII";
+  header("unknown", `${KEY}1`, UNKNOWN);
+  header("in another case", KEY.toUpperCase(), UNKNOWN);
+  header("its hash", sha256(KEY), UNKNOWN);
+  header("its digest", hash("sha256", KEY), UNKNOWN);
+  header("empty", "", "refused: the API key in the header x-api-key is empty");
+  header("twice", [KEY, KEY], "refused: more than one API key in the header x-api-key, or another that is spelt almost like it");
+  const odd = "refused: the API key in the header x-api-key is longer than 512 characters, or has others than visible ASCII";
   header("with a space", `${KEY} `, odd);
   header("with a scheme", `Bearer ${KEY}`, odd);
   header("not ASCII", `${KEY}\xe9`, odd);
   header("too long", "a".repeat(513), odd);
-  header("as long as may be", "a".repeat(512), "refused: the API key is not known");
+  header("as long as may be", "a".repeat(512), UNKNOWN);
   check("in a cookie", "in: cookie, name: key", { headers: { cookie: `a=1; key=${KEY}` } }, "acme");
   check("in the query", "in: query, name: key", { query: `key=${KEY}` }, "acme");
   check("in the query, encoded", "in: query, name: key", { query: `key=${KEY.replace("_", "%5F")}` }, "acme");
-  check("in the query, not UTF-8", "in: query, name: key", { query: `key=%ff${KEY}` }, "refused: the API key is not known");
+  check(
+    "in the query, not UTF-8",
+    "in: query, name: key",
+    { query: `key=%ff${KEY}` },
+    UNKNOWN.replace("header x-api-key", "query parameter key"),
+  );
   check("where nobody looks", "in: query, name: key", { headers: { key: KEY } }, "absent");
 });
 
@@ -62,11 +69,29 @@ it("gives the consumer's grants, and the same identity each time", () => {
       scopes: ["orders:read"],
       roles: ["partner"],
       groups: ["eu"],
+      partial: false,
       claims: null,
+      expiresMs: Number.POSITIVE_INFINITY,
     },
   });
   expect(ask()).toBe(first);
-  expect(authenticator.challenge).toBe('ApiKey realm="partners"');
+});
+
+it("its challenge and its words name the place where the key belongs", () => {
+  const named = (apiKey: string) => {
+    const { challenge, takes, place } = authenticatorOf(sections(apiKey));
+    return [challenge, takes, place];
+  };
+  expect(named("name: X-Api-Key")).toEqual([
+    'ApiKey realm="partners", in="header", name="x-api-key"',
+    "an API key in the header x-api-key",
+    "header x-api-key",
+  ]);
+  expect(named("in: query, name: api_key")).toEqual([
+    'ApiKey realm="partners", in="query", name="api_key"',
+    "an API key in the query parameter api_key",
+    "query api_key",
+  ]);
 });
 
 it("says nothing of the key", () => {
@@ -88,7 +113,7 @@ describe("with a pepper", () => {
       }
     });
   check("made with it", [peppered(KEY)], "acme");
-  check("made with another", [peppered(KEY, "another-pepper-of-it")], "refused: the API key is not known");
+  check("made with another", [peppered(KEY, "another-pepper-of-it")], UNKNOWN);
   check("made without", [sha256(KEY)], "acme");
   it("two authenticators with peppers of their own do not share keys", () => {
     const two = `auth: { a: { apiKey: { name: x-a, pepper: ${PEPPER} } }, b: { apiKey: { name: x-b, pepper: another-pepper-of-it } } }
@@ -97,7 +122,7 @@ consumers: [{ id: acme, keys: ["${peppered(KEY)}"] }]
     const found = [...authenticatorsOf(two).values()].map((each) =>
       outcomeText(each.authenticate(new TestExchange({ headers: { "x-a": KEY, "x-b": KEY } })) as AuthOutcome),
     );
-    expect(found).toEqual(["acme", "refused: the API key is not known"]);
+    expect(found).toEqual(["acme", UNKNOWN.replace("x-api-key", "x-b")]);
   });
 });
 

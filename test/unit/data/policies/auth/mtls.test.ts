@@ -40,7 +40,7 @@ auth:
   fingerprint: { mtls: { consumerFrom: fingerprint } }
 tiers: { gold: {} }
 consumers:
-  - { id: acme, tier: gold, certificates: [PARTNER.example.com, "SHA-256:${partner.fingerprint256}", "Acme Corp"] }
+  - { id: acme, tier: gold, certificates: [PARTNER.example.com, "SHA-256:${partner.fingerprint256}", "Acme Corp", "Büro Köln"] }
   - { id: orders.example.com, roles: [service] }
   - { id: pinned.example.com, certificates: ["sha256:${"0".repeat(64)}"] }
   - { id: "mesh:billing.example.com", roles: [billing] }
@@ -79,7 +79,11 @@ describe("whose a certificate is", () => {
   check("an id", "subject", () => issue([], { subject: "/O=x/CN=orders.example.com" }), "orders.example.com");
   check("none", "subject", () => issue([], { subject: "/O=orders.example.com" }), NAMELESS);
   check("two", "subject", () => issue([], { subject: "/CN=orders.example.com/CN=other.example.com" }), NAMELESS);
-  check("a blank", "subject", () => issue([], { subject: "/CN=Other Corp" }), UNKNOWN);
+  check("a blank", "subject", () => issue([], { subject: "/CN=Other Corp" }), "Other Corp");
+  check("beyond ASCII", "subject", () => issue([], { subject: "/CN=Jürgen Müller" }), "Jürgen Müller");
+  check("beyond ASCII, listed", "subject", () => issue([], { subject: "/CN=Büro Köln" }), "acme");
+  check("what begins with another's prefix", "san", () => issue(["URI:mesh:x"]), UNKNOWN);
+  check("a consumer that begins with another's prefix", "san", () => issue(["URI:mesh:billing.example.com"]), UNKNOWN);
   check("a name inside another", "subject", () => issue([], { subject: "/CN=x\\/CN=orders.example.com" }), "x/CN=orders.example.com");
   check("an id", "spiffe", () => issue(["URI:spiffe://example.org/orders"]), "spiffe://example.org/orders");
   check("beside a DNS name", "spiffe", () => issue(["URI:spiffe://example.org/a", "orders.example.com"]), "spiffe://example.org/a");

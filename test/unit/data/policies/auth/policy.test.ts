@@ -169,6 +169,8 @@ it("joins what each credential grants, and drops claims on which they disagree",
     scopes: ["r", "w"],
     roles: ["x"],
     groups: ["g"],
+    partial: false,
+    expiresMs: Number.POSITIVE_INFINITY,
     claims: { sub: "ann", tenant: "t1", org: 7, roles: ["p"] },
   });
   expect(ask()).toBe(ask());
@@ -209,6 +211,16 @@ describe("challenges", () => {
   });
 });
 
+it("who comes without credentials is told what the route takes", async () => {
+  const detail = async (tree: unknown): Promise<string> => {
+    const reply = await build(tree, new HeaderAuthenticator("a"), new HeaderAuthenticator("b")).onRequest?.(exchange({}));
+    return reply?.kind === "problem" ? reply.detail : "";
+  };
+  expect(await detail("a")).toBe("the route takes header x-a");
+  expect(await detail(ANY)).toBe("the route takes header x-a or header x-b");
+  expect(await detail(ALL)).toBe("the route takes header x-a and header x-b");
+});
+
 describe("credentials on their way upstream", () => {
   const stripPath = (path: string): string => path.replace(/[?&]key=[^&]*/, "");
   const upstream = (): UpstreamRequest => ({ method: "GET", path: "/x?key=s3cret", headers: ["x-a", "1", "x-b", "2", "x-c", "3"] });
@@ -220,11 +232,31 @@ describe("credentials on their way upstream", () => {
     expect(request).toEqual({ method: "GET", path: "/x", headers: ["x-c", "3"] });
   });
 
-  it("they stay when asked for, and on public routes", () => {
-    const request = upstream();
-    build({ ...ANY, forwardCredentials: true }, ...all()).onUpstreamRequest?.(exchange({}), request);
-    expect(request).toEqual(upstream());
-    expect(build("none", ...all()).onUpstreamRequest).toBeUndefined();
+  it("they stay on public routes", () => expect(build("none", ...all()).onUpstreamRequest).toBeUndefined());
+
+  describe("with forwardCredentials, what was proven stays, and nothing else", () => {
+    const X_C = ["x-c", "3"];
+    const forwarded = (tree: unknown, said: Said, authenticators = all()): UpstreamRequest => {
+      const policy = build({ ...(tree as object), forwardCredentials: true }, ...authenticators);
+      const x = exchange(said);
+      policy.onRequest?.(x);
+      const request = upstream();
+      policy.onUpstreamRequest?.(x, request);
+      request.headers = request.headers.slice(0, request.headers.indexOf("x-consumer-id") >>> 0);
+      return request;
+    };
+    it.each<[string, unknown, Said, readonly string[], string]>([
+      ["a forged credential beside the good one", ANY, { a: "ann", b: "bad" }, ["x-a", "1", ...X_C], "/x"],
+      ["a forged one that comes first", ANY, { a: "bad", b: "ben" }, ["x-b", "2", ...X_C], "/x?key=s3cret"],
+      ["a good one that nobody looked at", ANY, { a: "ann", b: "ann" }, ["x-a", "1", ...X_C], "/x"],
+      ["both of two that were needed", ALL, { a: "ann", b: "ann" }, ["x-a", "1", "x-b", "2", ...X_C], "/x?key=s3cret"],
+      ["nobody's", { optional: ANY }, {}, X_C, "/x"],
+    ])("%s", (_, tree, said, headers, path) => expect(forwarded(tree, said)).toEqual({ method: "GET", path, headers }));
+
+    it("a credential stays that two authenticators look for in one place, whichever of them proved it", () => {
+      const [a, b] = [new HeaderAuthenticator("a"), new HeaderAuthenticator("b", { place: "header x-a" })];
+      expect(forwarded(ANY, { a: "ann" }, [a, b]).headers).toEqual(["x-a", "1", "x-b", "2", ...X_C]);
+    });
   });
 
   it("who is calling takes their place", () => {

@@ -15,7 +15,7 @@ function answer(config: unknown, identity: Identity | null, sketch: RequestSketc
   });
   const x = new TestExchange(sketch);
   x.identity = identity;
-  x.challenges = challenges;
+  x.challenges = challenges === null ? null : { headers: challenges, detail: "the route takes a token" };
   return ask(policy, x);
 }
 
@@ -181,9 +181,9 @@ describe("what the client is told", () => {
     expect(answer({ roles: { any: ["user"] } }, null, {}, challenges)).toEqual({
       kind: "problem",
       code: MISSING,
-      detail: "",
+      detail: "the route takes a token",
       headers: challenges,
     });
-    expect(answer({ roles: { any: ["user"] } }, null)).toEqual({ kind: "problem", code: MISSING, detail: "" });
+    expect(answer({ roles: { any: ["user"] } }, null)).toEqual({ kind: "problem", code: MISSING, detail: "", headers: [] });
   });
 });

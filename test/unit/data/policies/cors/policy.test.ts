@@ -159,6 +159,32 @@ describe("actual responses", () => {
   });
 });
 
+test("two origins are nobody's: no preflight, no permission, no WebSocket", () => {
+  const policy = buildPolicy("cors", { origins: [APP] });
+  for (const origin of [
+    [APP, EVIL],
+    [EVIL, APP],
+    [APP, APP],
+  ]) {
+    const asked = { origin, "access-control-request-method": "PUT" };
+    expect(ask(policy, new TestExchange({ method: "OPTIONS", headers: asked }))).toBeUndefined();
+    expect(ask(policy, new TestExchange({ webSocket: true, headers: { origin } }))).toMatchObject({ code: "origin_denied" });
+    const head = responseHead();
+    policy.onResponse?.(new TestExchange({ headers: { origin } }), head);
+    expect(head.headers).not.toContain("access-control-allow-origin");
+  }
+});
+
+test("no more than so many names of headers are echoed to a preflight", () => {
+  const policy = buildPolicy("cors", { origins: ["*"], headers: ["*"] });
+  const allowed = (count: number): unknown => {
+    const headers = { origin: APP, "access-control-request-method": "PUT", "access-control-request-headers": `${"a,".repeat(count - 1)}a` };
+    const reply = ask(policy, new TestExchange({ method: "OPTIONS", headers }));
+    return reply?.kind === "response" && reply.headers.includes("access-control-allow-headers");
+  };
+  expect([allowed(1), allowed(128), allowed(129), allowed(2000)]).toEqual([true, true, false, false]);
+});
+
 test("WebSockets of other origins are refused", () => {
   const check = (config: unknown, headers: Record<string, string>, expected: string | undefined) => {
     const reply = ask(buildPolicy("cors", config), new TestExchange({ webSocket: true, headers }));

@@ -31,6 +31,24 @@ describe("what is counted by itself", () => {
       [{ headers: { "x-tenant": "a" }, ip: "192.0.2.9" }],
     ],
     [
+      "header that is there twice, which is not there",
+      [{ per: { header: "X-Key" }, ...two }],
+      [{}, { headers: { "x-key": "a" } }],
+      [{ headers: { "x-key": ["a", "b"] } }],
+    ],
+    [
+      "parameter that is there twice, which is not there",
+      [{ per: { key: "{query.key}" }, ...two }],
+      [{}, { query: "key=a" }],
+      [{ query: "key=a&key=b" }],
+    ],
+    [
+      "parameter that readers of `;` see twice",
+      [{ per: { key: "{query.key}" }, ...two }],
+      [{}, { query: "key=a" }],
+      [{ query: "x=1;key=b&key=a" }],
+    ],
+    [
       "key",
       [{ per: { key: "{path.tenant}-{method}" }, ...two }],
       [{ params: { tenant: "a" } }, { params: { tenant: "b" } }, { params: { tenant: "a" }, method: "PUT" }],
@@ -145,6 +163,7 @@ describe("costs", () => {
     ["by header, bounded above", { header: "x-cost", max: 2 }, { headers: { "x-cost": "400" } }, 2],
     ["by header, never nothing", { header: "x-cost", max: 2 }, { headers: { "x-cost": "0" } }, 4],
     ["by header that is absent", { header: "x-cost", default: 2, max: 4 }, {}, 2],
+    ["by header that is there twice", { header: "x-cost", default: 2, max: 4 }, { headers: { "x-cost": ["1", "4"] } }, 2],
     ["by header that is no number", { header: "x-cost", default: 2, max: 4 }, { headers: { "x-cost": "1e9" } }, 2],
   ])("%s", (_, cost, sketch, times) => {
     const route = routeWithLimits([{ per: "ip", rate: "1/min", burst: 4, cost }]);

@@ -134,7 +134,10 @@ test.each<{ on: HashOn; request: RequestSketch; key: string }>([
   { on: { kind: "cookie", name: "sid" }, request: { headers: { cookie: ["a=sid=1", "sid=7"] } }, key: "7" },
   { on: { kind: "cookie", name: "sid" }, request: { headers: { cookie: "sid; sid=" } }, key: "" },
   { on: { kind: "cookie", name: "sid" }, request: { headers: { cookie: ";;; ;" } }, key: "" },
-  { on: { kind: "query", name: "user" }, request: { query: "a=1&user=u%201&user=2" }, key: "u%201" },
+  { on: { kind: "query", name: "user" }, request: { query: "a=1&user=u%201&user2=2" }, key: "u%201" },
+  { on: { kind: "query", name: "user" }, request: { query: "user=1&user=2" }, key: "" },
+  { on: { kind: "query", name: "user" }, request: { query: "a;user=1&user=1" }, key: "" },
+  { on: { kind: "header", name: "x-user" }, request: { headers: { "x-user": ["1", "2"] } }, key: "" },
   { on: { kind: "query", name: "user" }, request: { query: "superuser=1&user" }, key: "" },
   { on: { kind: "query", name: "user" }, request: { query: "" }, key: "" },
 ])("the key of $request by $on is '$key'", ({ on, request, key }) => {

@@ -21,6 +21,7 @@ import {
 import { until } from "../../../../../support/until.ts";
 
 const rsa = signingKey("RS256", "rsa-1");
+const stranger = signingKey("RS256", "rsa-1");
 const JWKS_URL = "https://id.example.com/jwks.json";
 const fixed = { issuer: ISSUER, audience: "api", keys: [rsa.jwk], algorithms: ["RS256"] };
 const fetched = { issuer: ISSUER, audience: "api", jwks: JWKS_URL, algorithms: ["RS256"] };
@@ -98,6 +99,43 @@ describe("claims", () => {
     ["no kid and one key", {}, {}, { kid: undefined }, "identity alice"],
     ["b64 true says nothing new", {}, {}, { b64: true }, "identity alice"],
     ["x5c and x5t are common and ignored", {}, {}, { x5c: ["AA"], x5t: "AA" }, "identity alice"],
+    ["jku, which some providers always send", {}, {}, { jku: "https://evil.example/jwks.json" }, "identity alice"],
+    ["jku of any form", {}, {}, { jku: null }, "identity alice"],
+    ["jwk and x5u", {}, {}, { jwk: stranger.jwk, x5u: "https://evil.example/x.pem" }, "identity alice"],
+    ["exp with a fraction", {}, { exp: nowS() + 3600.5 }, {}, "identity alice"],
+    ["iat and nbf with a fraction", {}, { iat: nowS() - 0.25, nbf: nowS() - 0.75 }, {}, "identity alice"],
+    ["a fraction of a second too late", { clockSkew: "0s" }, { exp: nowS() - 0.5 }, {}, "invalid_token: the token has expired"],
+    ["consumer with blanks and beyond ASCII", {}, { sub: "Jürgen Müller" }, {}, "identity Jürgen Müller"],
+    ["consumer in another alphabet", {}, { sub: "аlice" }, {}, "identity аlice"],
+    [
+      "the first of several claims that is there",
+      { claims: { consumer: ["client_id", "azp", "sub"] } },
+      { azp: "app" },
+      {},
+      "identity app",
+    ],
+    [
+      "the last of several claims",
+      { claims: { consumer: ["client_id", "azp", "sub"] } },
+      { client_id: "", azp: null },
+      {},
+      "identity alice",
+    ],
+    [
+      "a claim that is there decides, also when it is no name",
+      { claims: { consumer: ["client_id", "sub"] } },
+      { client_id: { id: 1 } },
+      {},
+      "invalid_token: the claim client_id names no consumer",
+    ],
+    [
+      "none of several claims",
+      { claims: { consumer: ["client_id", ["a", "b.c"]] } },
+      { a: {} },
+      {},
+      "invalid_token: none of the claims client_id, a.b.c names a consumer",
+    ],
+    ["a path in a list of claims", { claims: { consumer: ["client_id", ["a", "b.c"]] } }, { a: { "b.c": "x" } }, {}, "identity x"],
   ])("%s", async (_, written, claims, header, expected) => {
     const jwt = jwtAuthenticator(worker, { ...fixed, ...written });
     expect(said(await bearer(jwt, token(rsa, claims as Record<string, unknown>, header as Record<string, unknown>)))).toBe(expected);
@@ -109,7 +147,7 @@ describe("claims", () => {
       { ...fixed, claims: { roles: "realm_access.roles", groups: "groups", tier: "plan" } },
       { consumers: [{ id: "alice", tier: "gold", scopes: ["extra", "users:read"], roles: ["partner"] }], tiers: ["gold", "bronze"] },
     );
-    const more = { realm_access: { roles: ["admin"] }, groups: "a b", plan: "bronze" };
+    const more = { realm_access: { roles: ["admin"] }, groups: ["a", "Domain Users", "Büro", 7], plan: "bronze" };
     expect(await bearer(jwt, token(rsa, more))).toMatchObject({
       kind: "identity",
       identity: {
@@ -118,13 +156,144 @@ describe("claims", () => {
         tier: "gold",
         scopes: ["users:read", "users:write", "extra"],
         roles: ["admin", "partner"],
-        groups: ["a", "b"],
+        groups: ["a", "Domain Users", "Büro", "7"],
+        partial: false,
         claims: { iss: ISSUER, sub: "alice", realm_access: { roles: ["admin"] } },
       },
     });
     expect(await bearer(jwt, token(rsa, { ...more, sub: "bob" }))).toMatchObject({
       identity: { consumer: "bob", tier: "bronze", roles: ["admin"] },
     });
+  });
+});
+
+describe("scopes, roles and groups", () => {
+  const LONG = "x".repeat(257);
+  test.each<[string, unknown, readonly string[], boolean]>([
+    ["a list", ["a", "b"], ["a", "b"], false],
+    [
+      "names with blanks, beyond ASCII, with a backslash and a comma",
+      ["Domain Users", "Büro", "CORP\\x", "a,b"],
+      ["Domain Users", "Büro", "CORP\\x", "a,b"],
+      false,
+    ],
+    ["a text is one name", "Domain Users", ["Domain Users"], false],
+    ["numbers", [7, 0, -3], ["7", "0", "-3"], false],
+    ["a number alone", 7, ["7"], false],
+    ["a map: its keys", { admin: { org: "x" }, editor: true, viewer: false, guest: null }, ["admin", "editor"], false],
+    ["a map with a key that is no name", { admin: true, "\n": true }, ["admin"], true],
+    [
+      "a list of maps",
+      [{ name: "a", id: 1 }, { value: "b", display: "B" }, { id: 3 }, { name: "", value: "c" }],
+      ["a", "b", "3", "c"],
+      false,
+    ],
+    ["a list of all kinds", ["a", { name: "b" }, 3], ["a", "b", "3"], false],
+    ["nothing", null, [], false],
+    ["an empty text", "", [], false],
+    ["nothing in a list", ["a", null, ""], ["a"], false],
+    ["what cannot be used is left out", ["a", "b\u0007", " c", LONG, true, 1.5, ["d"], {}, { name: "e\n" }], ["a"], true],
+    ["true", true, [], true],
+    ["too many", Array.from({ length: 1001 }, (_, i) => i), Array.from({ length: 1000 }, (_, i) => String(i)), true],
+  ])("%s", async (_, groups, expected, partial) => {
+    const jwt = jwtAuthenticator(worker, { ...fixed, claims: { groups: "groups", roles: "roles" } });
+    expect(await bearer(jwt, token(rsa, { groups, roles: groups }))).toMatchObject({
+      kind: "identity",
+      identity: { groups: expected, roles: expected, partial },
+    });
+  });
+
+  test.each<[string, unknown, readonly string[], boolean]>([
+    ["a text: a list with blanks between", " a  b ", ["a", "b"], false],
+    ["a list", ["a", "b"], ["a", "b"], false],
+    ["a map", { admin: true, guest: false }, ["admin"], false],
+    ["a number", 1, ["1"], false],
+    ["a word with a blank is no scope", ["a b", "c"], ["c"], true],
+    ["a line end in a word", "users:read\r\nadmin", [], true],
+    ["quotes and letters beyond ASCII", ['"x"', "é", "c"], ["c"], true],
+    ["lists in lists", [["admin"]], [], true],
+  ])("scopes: %s", async (_, scope, expected, partial) =>
+    expect(await bearer(jwtAuthenticator(worker, fixed), token(rsa, { scope }))).toMatchObject({
+      kind: "identity",
+      identity: { scopes: expected, partial },
+    }),
+  );
+});
+
+describe("consumerPrefix keeps ids apart on both sides", () => {
+  const providers = [
+    { issuer: "https://a.example", audience: "api", keys: [rsa.jwk], algorithms: ["RS256"] },
+    { issuer: "https://b.example", audience: "api", keys: [rsa.jwk], algorithms: ["RS256"], consumerPrefix: "partner:" },
+    { issuer: "https://c.example", audience: "api", keys: [rsa.jwk], algorithms: ["RS256"], consumerPrefix: "partner:x" },
+    { issuer: "https://d.example", audience: "api", keys: [rsa.jwk], algorithms: ["RS256"], consumerPrefix: "part" },
+  ];
+  const OTHERS = "invalid_token: the token's consumer has the prefix of another issuer";
+  test.each<[string, string, string]>([
+    ["a", "alice", "identity alice"],
+    ["a", "partner:42", OTHERS],
+    ["a", "partner:", OTHERS],
+    ["a", "PARTNER:42", "identity PARTNER:42"],
+    ["a", "particle", OTHERS],
+    ["a", "mesh:42", OTHERS],
+    ["b", "42", "identity partner:42"],
+    ["b", "x1", OTHERS],
+    ["b", "partner:x1", "identity partner:partner:x1"],
+    ["c", "1", "identity partner:x1"],
+    ["d", "y", "identity party"],
+    ["d", "ner:42", OTHERS],
+  ])("issuer %s, sub %s: %s", async (issuer, sub, expected) => {
+    const jwt = jwtAuthenticator(worker, { providers }, { others: ["mesh:"] });
+    expect(said(await bearer(jwt, token(rsa, { iss: `https://${issuer}.example`, sub })))).toBe(expected);
+  });
+
+  test("a prefix that another plan brings counts for tokens that were verified before", async () => {
+    const text = token(rsa, { sub: "mesh:42" });
+    expect(said(await bearer(jwtAuthenticator(worker, fixed, { fingerprint: "f" }), text))).toBe("identity mesh:42");
+    expect(said(await bearer(jwtAuthenticator(worker, fixed, { fingerprint: "f", others: ["mesh:"] }), text))).toBe(OTHERS);
+  });
+});
+
+describe("an issuer with a name in braces", () => {
+  const written = { ...fixed, issuer: "https://login.example/{tid}/v2.0", tenants: ["t-1", "t-2"], consumerPrefix: "corp:{tid}:" };
+  const any = { ...written, tenants: undefined, insecure: ["any-tenant"] };
+  const iss = (tenant: string): string => `https://login.example/${tenant}/v2.0`;
+  const OTHER = "invalid_token: the token is from another issuer";
+  test.each<[string, object, object, string]>([
+    ["a tenant of the list", written, { iss: iss("t-1"), tid: "t-1" }, "identity corp:t-1:alice"],
+    ["another tenant of the list", written, { iss: iss("t-2"), tid: "t-2" }, "identity corp:t-2:alice"],
+    ["a tenant that is not in the list", written, { iss: iss("t-3"), tid: "t-3" }, OTHER],
+    ["any tenant, where that is written", any, { iss: iss("t-3"), tid: "t-3" }, "identity corp:t-3:alice"],
+    ["a claim of another tenant", written, { iss: iss("t-1"), tid: "t-2" }, OTHER],
+    ["no such claim", written, { iss: iss("t-1") }, OTHER],
+    ["a claim that is no text", any, { iss: iss("7"), tid: 7 }, OTHER],
+    ["the pattern itself", any, { iss: iss("{tid}"), tid: "{tid}" }, OTHER],
+    ["an empty tenant", any, { iss: "https://login.example//v2.0", tid: "" }, OTHER],
+    ["a tenant of two segments", any, { iss: iss("a/b"), tid: "a/b" }, OTHER],
+    ["a tenant with a dot", any, { iss: iss("a.b"), tid: "a.b" }, OTHER],
+    ["a tenant of 64 characters", any, { iss: iss("a".repeat(64)), tid: "a".repeat(64) }, `identity corp:${"a".repeat(64)}:alice`],
+    ["a tenant of 65 characters", any, { iss: iss("a".repeat(65)), tid: "a".repeat(65) }, OTHER],
+    ["head and tail that overlap", any, { iss: "https://login.example/v2.0", tid: "" }, OTHER],
+    ["a longer host", any, { iss: "https://login.example.evil/t/v2.0", tid: "t" }, OTHER],
+    ["something behind it", any, { iss: `${iss("t")}/x`, tid: "t" }, OTHER],
+    [
+      "a claim that only a prototype has",
+      { ...any, issuer: "https://login.example/{constructor}/v2.0", consumerPrefix: "" },
+      { iss: iss("Object") },
+      OTHER,
+    ],
+    ["an id of another tenant", any, { iss: iss("t"), tid: "t", sub: "x:y" }, "identity corp:t:x:y"],
+  ])("%s", async (_, config, claims, expected) =>
+    expect(said(await bearer(jwtAuthenticator(worker, config), token(rsa, claims as Record<string, unknown>)))).toBe(expected),
+  );
+
+  test("an issuer that is written whole wins over the pattern that it fits", async () => {
+    const own = signingKey("RS256", "rsa-1");
+    const jwt = jwtAuthenticator(worker, {
+      providers: [any, { ...fixed, issuer: iss("t-9"), keys: [own.jwk] }],
+    });
+    expect(said(await bearer(jwt, token(own, { iss: iss("t-9"), tid: "t-9" })))).toBe("identity alice");
+    expect(said(await bearer(jwt, token(rsa, { iss: iss("t-9"), tid: "t-9" })))).toContain("signature is wrong");
+    expect(said(await bearer(jwt, token(rsa, { iss: iss("t-8"), tid: "t-8" })))).toBe("identity corp:t-8:alice");
   });
 });
 
@@ -312,8 +481,40 @@ describe("fetched keys", () => {
     expect(said(await bearer(jwt, text))).toBe("identity alice");
     const impostor = signingKey("RS256", "rsa-1");
     publish(fetched, [impostor.jwk]);
-    expect(said(await bearer(jwt, text))).toContain("signature is wrong");
+    const asking = bearer(jwt, text);
+    await until("the primary is asked", () => worker.asked.length > 0);
+    worker.keys.answered(sourceId(fetched), true, 60_000);
+    expect(said(await asking)).toContain("signature is wrong");
     expect(said(await bearer(jwt, token(impostor)))).toBe("identity alice");
+  });
+
+  test("a signature that fails under a key of that name asks for new keys, once in a cooldown", async () => {
+    const jwt = jwtAuthenticator(worker, fetched);
+    publish(fetched, [rsa.jwk]);
+    const next = signingKey("RS256", "rsa-1");
+    const asking = Promise.all(Array.from({ length: 50 }, (_, i) => bearer(jwt, token(next, { jti: String(i) }))));
+    await until("the primary is asked", () => worker.asked.length > 0);
+    publish(fetched, [next.jwk]);
+    worker.keys.answered(sourceId(fetched), true, 60_000);
+    expect(new Set((await asking).map(said))).toEqual(new Set(["identity alice"]));
+    for (let i = 0; i < 20; i++) expect(said(await bearer(jwt, token(stranger, { jti: String(i) })))).toContain("signature is wrong");
+    expect(worker.asked.length).toBe(1);
+  });
+
+  test("a key of that name for another algorithm asks for new keys, and is refused while the provider is down", async () => {
+    const both = { ...fetched, algorithms: ["RS256", "ES256"] };
+    const jwt = jwtAuthenticator(worker, both);
+    publish(both, [rsa.jwk]);
+    const next = signingKey("ES256", "rsa-1");
+    const refusedFirst = bearer(jwt, token(next, { jti: "first" }));
+    await until("the primary is asked", () => worker.asked.length > 0);
+    worker.keys.answered(sourceId(both), false, 0);
+    expect(said(await refusedFirst)).toContain("does not fit the issuer's keys");
+    const asking = bearer(jwt, token(next));
+    await until("the primary is asked again", () => worker.asked.length > 1);
+    publish(both, [next.jwk]);
+    worker.keys.answered(sourceId(both), true, 60_000);
+    expect(said(await asking)).toBe("identity alice");
   });
 
   test("an unknown key is asked for once, all who wait get the new one, and the rest is for as long as the primary says", async () => {

@@ -24,6 +24,10 @@ beforeAll(() => {
   write("jwks.json", JSON.stringify({ keys: [rsa.jwk, ec.jwk] }));
   write("private.json", JSON.stringify({ keys: [pair.privateKey.export({ format: "jwk" })] }));
   write("weak.json", JSON.stringify({ keys: [weak.jwk] }));
+  write("mixed.json", JSON.stringify({ keys: [{ ...rsa.jwk, use: "enc" }, ec.jwk, weak.jwk] }));
+  write("marked.json", `\ufeff${JSON.stringify({ keys: [ec.jwk] })}`);
+  write("enc.json", JSON.stringify({ keys: [{ ...rsa.jwk, use: "enc" }] }));
+  write("leaked.json", JSON.stringify({ keys: [ec.jwk, pair.privateKey.export({ format: "jwk" })] }));
   write("oct.json", JSON.stringify({ keys: [{ kty: "oct", kid: "s", k: Buffer.from(SECRET).toString("base64url") }] }));
   write("words.txt", "no key at all");
   write("hs.key", `${SECRET}\n`);
@@ -50,6 +54,7 @@ function problems(jwt: string, env: Readonly<Record<string, string>> = {}): stri
   return result.ok ? [] : result.problems.map(formatProblem).map((text) => text.slice(text.indexOf("auth.corp.jwt")));
 }
 
+const TENANTS = "issuer: 'https://login.example/{tid}/v2.0', audience: api";
 const WHO = "issuer: 'https://id.example.com', audience: api";
 
 describe("is accepted", () => {
@@ -70,7 +75,34 @@ describe("is accepted", () => {
     [
       `providers: [{ ${WHO}, discovery: true, algorithms: [RS256] }, { issuer: b, audience: b, keys: 'file:public.pem', algorithms: [RS256] }], in: query`,
     ],
+    [`${WHO}, keys: 'file:mixed.json', algorithms: [ES256]`],
+    [`${WHO}, keys: 'file:marked.json', algorithms: [ES256]`],
+    [`${WHO}, keys: 'file:public.pem', algorithms: [RS256], claims: { consumer: [client_id, [a, b.c], 'https://x.example/id'] }`],
+    [`${TENANTS}, tenants: [t-1], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'corp:{tid}:'`],
+    [`${TENANTS}, insecure: [any-tenant], discovery: 'https://login.example/common/v2.0', algorithms: [RS256]`],
   ])("%s", (jwt) => expect(problems(jwt, { KEY: SECRET })).toEqual([]));
+
+  test("keys of a file that cannot be used are left out, as those of a URL are, with a warning", () => {
+    const result = load(`${WHO}, keys: 'file:mixed.json', algorithms: [ES256]`);
+    expect(result.ok && result.warnings.map(({ message }) => message)).toEqual([
+      "a key is left out: keys[0] is not for signatures (`use`)",
+      "a key is left out: keys[2] has 1024 bits: RSA keys need at least 2048",
+    ]);
+  });
+
+  test("tenants whose consumers are not kept apart are worth a warning", () => {
+    const warnings = (more: string) => {
+      const result = load(`${TENANTS}, ${more}, jwks: 'https://a/', algorithms: [RS256]`);
+      return result.ok ? result.warnings.map(({ message }) => message) : null;
+    };
+    const shared = ["the tenants of https://login.example/{tid}/v2.0 share one name space: each could name a consumer of another"];
+    expect(warnings("tenants: [a, b]")).toEqual(shared);
+    const open = ["everybody who becomes a tenant of https://login.example/{tid}/v2.0 can issue tokens"];
+    expect(warnings("insecure: [any-tenant], consumerPrefix: 'corp:'")?.toSorted()).toEqual([...open, ...shared]);
+    expect(warnings("insecure: [any-tenant], consumerPrefix: 'corp:{tid}:'")).toEqual(open);
+    expect(warnings("tenants: [a]")).toEqual([]);
+    expect(warnings("tenants: [a, b], consumerPrefix: 'corp:{tid}:'")).toEqual([]);
+  });
 });
 
 describe("is refused", () => {
@@ -96,6 +128,71 @@ describe("is refused", () => {
     ["a public key as secret", from("secret: 'file:public.pem'", "[HS256]"), /secret: is a PEM key.*a public key is no secret/s],
     ["a short secret", from("secret: short", "[HS256]"), /secret: is too short: HS256 needs 32 bytes.*openssl rand/s],
     ["a secret too short for HS512", from(`secret: '${SECRET}'`, "[HS512]"), /algorithms: none of the keys fits HS512.*longer secret/s],
+    ["a file whose only key is for encryption", from("keys: 'file:enc.json'"), /keys: keys\[0\] is not for signatures/],
+    ["a private key beside a good one", from("keys: 'file:leaked.json'", "[ES256]"), /keys: keys\[1\] is a private key/],
+    [
+      "any tenant without saying so",
+      `${TENANTS}, jwks: 'https://a/', algorithms: [RS256]`,
+      /tenants: everybody can become a tenant.*insecure: \[any-tenant\]/s,
+    ],
+    [
+      "tenants and any tenant",
+      `${TENANTS}, tenants: [a], insecure: [any-tenant], jwks: 'https://a/', algorithms: [RS256]`,
+      /insecure: stands beside `tenants`/,
+    ],
+    ["tenants of one issuer", from("jwks: 'https://a/', tenants: [a]"), /tenants: the issuer has no name in braces/],
+    ["any tenant of one issuer", from("jwks: 'https://a/', insecure: [any-tenant]"), /insecure: the issuer has no name in braces/],
+    [
+      "a tenant with a slash",
+      `${TENANTS}, tenants: ['a/b'], jwks: 'https://a/', algorithms: [RS256]`,
+      /tenants\[0\]: expected 1 to 64 letters/,
+    ],
+    [
+      "two names in braces",
+      "issuer: 'https://{a}/{b}', audience: api, tenants: [x], jwks: 'https://a/', algorithms: [RS256]",
+      /issuer: has other braces/,
+      /tenants: the issuer has no name/,
+    ],
+    [
+      "braces that are no name",
+      "issuer: 'https://x/{a.b}/', audience: api, jwks: 'https://a/', algorithms: [RS256]",
+      /issuer: has other braces/,
+    ],
+    [
+      "a URL made of a claim",
+      `${TENANTS}, tenants: [a], discovery: true, algorithms: [RS256]`,
+      /discovery: no one document belongs to this issuer, and no claim is put into a URL/,
+    ],
+    [
+      "a tenant's place in the prefix of one issuer",
+      from("jwks: 'https://a/', consumerPrefix: 'x:{tid}:'"),
+      /consumerPrefix: the issuer has no name in braces/,
+    ],
+    [
+      "another name in the prefix",
+      `${TENANTS}, tenants: [a], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:{org}:'`,
+      /consumerPrefix: the name in its braces is not the issuer's.*write \{tid\}/s,
+    ],
+    [
+      "a tenant that could run into the id",
+      `${TENANTS}, tenants: [a], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:{tid}'`,
+      /consumerPrefix: the tenant's name could run into others/,
+    ],
+    [
+      "a tenant with nothing before it",
+      `${TENANTS}, tenants: [a], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: '{tid}:'`,
+      /consumerPrefix: the tenant's name could run into others/,
+    ],
+    [
+      "patterns that could be the same issuer",
+      `providers: [{ issuer: 'https://{a}.x/v1', audience: a, tenants: [t], jwks: 'https://a/', algorithms: [RS256] }, { issuer: 'https://y.{b}/v1', audience: a, tenants: [t], jwks: 'https://a/', algorithms: [RS256] }]`,
+      /providers\[1\].issuer: the same `iss` could be one of another provider's issuers/,
+    ],
+    [
+      "prefixes that begin alike up to the tenant",
+      `providers: [{ issuer: 'https://{a}.x/v1', audience: a, tenants: [t], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:{a}:' }, { issuer: y, audience: a, jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:' }]`,
+      /the consumerPrefix x: begins as x:\{a\}: of corp does/,
+    ],
     ["plain http", from("jwks: 'http://id.example.com/jwks'"), /jwks: keys must not be fetched over plain http.*https:\/\//s],
     [
       "plain http discovery",
