@@ -15,7 +15,9 @@ export const REFUSED = 0;
 export const NO_ROOM = -1;
 /** Strict: Redis has to grant first. */
 export const NO_GRANT = -2;
-export type Verdict = typeof PASSED | typeof REFUSED | typeof NO_ROOM | typeof NO_GRANT;
+/** Fleet: the bucket has room, but this instance has spent its share of it. The fleet has to be told first, which was asked for. */
+export const NO_SHARE = -3;
+export type Verdict = typeof PASSED | typeof REFUSED | typeof NO_ROOM | typeof NO_GRANT | typeof NO_SHARE;
 
 /** Parts into which the keys of one limit fall that find no slot: each part shares one bucket of the overflow area. */
 export const OVERFLOW_SHARES = 16;
@@ -99,6 +101,8 @@ export class LimitAsk {
   periodStartS = 0;
   periodEndMs = 0;
   carried = 0;
+  /** Takes what the bucket has without regard to this instance's share of it: for limits that refuse nobody. */
+  beyondShare = false;
   // Answered.
   verdict: Verdict = REFUSED;
   /** Where the bucket is; -1 when it has no slot. */
