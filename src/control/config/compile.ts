@@ -19,9 +19,6 @@ export interface CompileContext {
   limitSlot?(name: string): number;
 }
 
-/** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
-const HASH_LOAD_FACTOR = 1.25;
-
 export function compilePlan(config: Config, context: CompileContext): Plan {
   const indexes = new Map(config.upstreams.map((upstream, i) => [upstream.name, i]));
   const order = sortMatches(config.routes.map((route) => route.match));
@@ -77,11 +74,11 @@ function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][num
 }
 
 function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
-  const { targets, hashOn, slowStart, protocol: _reserved, tls, breaker, ...rest } = upstream;
+  const { targets, hashOn, hashBalanceFactor, slowStart, protocol: _reserved, tls, breaker, sticky, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
-    hashLoadFactor: HASH_LOAD_FACTOR,
+    hashLoadFactor: hashBalanceFactor === 0 ? null : hashBalanceFactor / 100,
     slowStartMs: slowStart,
     tls: tls ?? null,
   };
@@ -90,6 +87,7 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
     ...settings,
     fingerprint: settings.tls === null ? text : digest(text),
     targets: targets.filter((target) => target.weight > 0),
+    sticky: sticky ?? null,
     breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
   };
 }

@@ -142,6 +142,7 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
       if (status < 200) return this.attemptFailed("", "upstream_upgrade_refused", `status ${status} that does not upgrade to websocket`);
       this.judge(status, performance.now());
       if (status >= 500 && this.retryLater(status, 0)) return this.settle("failure", null);
+      this.remember();
       const copied = endToEnd(rawHeaders);
       const withBody = hasBody("GET", status);
       this.stop(status >= 500 ? "failure" : "success");
@@ -155,6 +156,7 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
 
   private accept({ rawHeaders, socket, head }: DialAnswer, chosen: WebSocketAnswer): void {
     const { x, upstream, endpoint } = this;
+    this.remember();
     const headers = this.acceptedHeaders(rawHeaders, chosen);
     x.deadlineMs = 0;
     x.status = 101;
