@@ -22,12 +22,12 @@ export function retryAfterS({ part, period }: Bucket, ask: LimitAsk, table: Limi
 /** The refusal by one part. */
 export function refusal(bucket: Bucket, verdict: Verdict, retryS: number): Reply {
   if (verdict !== REFUSED && verdict !== NO_SHARE)
-    return { kind: "problem", code: "limits_unavailable", detail: `the limit ${bucket.label}` };
+    return { kind: "problem", code: "limits_unavailable", detail: `the limit ${bucket.limitName}` };
   return {
     kind: "problem",
     // A quota of which units are left is not used up: its caller is only too quick.
     code: PART_CODES[verdict === NO_SHARE ? "rate" : bucket.part],
-    detail: `the limit ${bucket.label}: try again in ${retryS} s`,
+    detail: `the limit ${bucket.limitName}: try again in ${retryS} s`,
     headers: ["retry-after", String(retryS)],
   };
 }

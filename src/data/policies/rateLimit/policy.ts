@@ -156,7 +156,7 @@ class RateLimit implements Policy {
       this.#services.recordLimit(admission.buckets[i]!.metricSlot, i === refused ? "shadowed" : "passed");
     if (refused < 0) return;
     const bucket = admission.buckets[refused]!;
-    x.errorDetail = `shadow: the limit ${bucket.label} would have refused this`;
+    x.errorDetail = `shadow: the limit ${bucket.limitName} would have refused this`;
   }
 
   /** Everything that earlier stages took is given back: a refused request costs nothing. */
