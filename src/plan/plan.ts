@@ -15,7 +15,7 @@ export interface Plan {
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
-  /** In match order (see config.md): index is the route id within this plan. */
+  /** In match order (see data/route/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
 }

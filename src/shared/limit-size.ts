@@ -22,6 +22,9 @@ export type Verdict = typeof PASSED | typeof REFUSED | typeof NO_ROOM | typeof N
 /** Parts into which the keys of one limit fall that find no slot: each part shares one bucket of the overflow area. */
 export const OVERFLOW_SHARES = 16;
 
+/** Sets tags of common buckets apart from those of callers: without the hash's key nobody finds a text whose tag is one of them. */
+const OVERFLOW_MARK = 0x6f766572;
+
 /** Made once for a limit, a tier or a claim's value; shared by all decisions. */
 export interface LimitSize {
   readonly kind: LimitKind;
@@ -80,8 +83,8 @@ export interface LimitIdentity {
 export function limitIdentity(hash: SipHash): LimitIdentity {
   const overflow = new Int32Array(OVERFLOW_SHARES * 2);
   for (let share = 0; share < OVERFLOW_SHARES; share++) {
-    hash.hashBytes(Uint8Array.of(0xff, 0xfe, share)); // no key of a caller begins so: see the policy's key-text.ts
-    overflow[share * 2] = hash.high;
+    hash.hashBytes(Uint8Array.of(share));
+    overflow[share * 2] = hash.high ^ OVERFLOW_MARK;
     overflow[share * 2 + 1] = hash.low;
   }
   return { hash, overflow };

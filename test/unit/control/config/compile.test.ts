@@ -11,7 +11,7 @@ function plan(text: string): Plan {
   return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1, breakerSlot: () => 5 });
 }
 
-/** config.md's own example, without the keys of later versions and without files. */
+/** A configuration that says something of everything, without files. */
 const CONTRACT = `
 version: 1
 workers: auto
