@@ -104,6 +104,10 @@ export class LimitAsk {
   periodStartS = 0;
   periodEndMs = 0;
   carried = 0;
+  /** `quota` that rolls: start (epoch seconds; 0 for none) and tag of the period before, whose use is carried over. */
+  beforeStartS = 0;
+  beforeHigh = 0;
+  beforeLow = 0;
   /** Takes what the bucket has without regard to this instance's share of it: for limits that refuse nobody. */
   beyondShare = false;
   // Answered.

@@ -4,7 +4,7 @@
 import { LimitBuckets, stateWord } from "./limit-buckets.ts";
 import { allocateLimits, BACKLOG_TICKS_MAX, HEAD, KIND_CONCURRENCY, KIND_QUOTA, KIND_RATE, KIND_SHIFT } from "./limit-layout.ts";
 import {
-  type LimitAsk,
+  LimitAsk,
   type LimitSize,
   MODE_FLEET,
   MODE_LOCAL,
@@ -28,6 +28,8 @@ const LEASE_SHARE = 2;
  */
 export class LimitTable extends LimitBuckets {
   readonly #journal: number;
+  /** About the period before the one that is asked about. */
+  #before: LimitAsk | null = null;
 
   static readonly allocate = allocateLimits;
 
@@ -90,7 +92,9 @@ export class LimitTable extends LimitBuckets {
         ask.level = 0;
         if (amount > this.#room(ask)) return REFUSED;
         if (!this.make(ask, spentAtOnce ? amount : 0)) return NO_ROOM;
-        if (this.claimed && spentAtOnce) return this.#began(ask, amount);
+        const made = this.claimed;
+        if (made && ask.beforeStartS !== 0) this.#learnBefore(ask);
+        if (made && spentAtOnce) return this.#began(ask, amount);
       }
       if (!this.readLive(ask)) {
         this.locate(ask);
@@ -222,6 +226,22 @@ export class LimitTable extends LimitBuckets {
   }
 
   // --- The fleet ---
+
+  /**
+   * The key is new here in this period: what the fleet let pass in the one before may have been told since somebody here asked, or nobody ever did.
+   * Has the primary ask for it. Changes no level by itself.
+   */
+  #learnBefore({ identity, size, beforeHigh, beforeLow, beforeStartS, periodStartS, periodEndMs }: LimitAsk): void {
+    if (size.mode === MODE_LOCAL || !this.isTogether) return;
+    const before = (this.#before ??= new LimitAsk(identity, size));
+    before.identity = identity;
+    before.size = size;
+    before.high = beforeHigh;
+    before.low = beforeLow;
+    before.periodStartS = beforeStartS;
+    before.periodEndMs = periodEndMs - (periodStartS - beforeStartS) * 1000;
+    if (this.locate(before) || this.make(before, 0)) this.fleet.want(before.slot, before, size.unit);
+  }
 
   /** What may be spent between two reconciliations. @param used of a quota */
   #allowance(size: LimitSize, used: number): number {

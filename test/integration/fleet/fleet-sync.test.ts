@@ -1,7 +1,9 @@
 // Fleets of real tables on a real Redis, in one process: what is shared, what an outage costs, and that nothing counts twice.
 import { setTimeout as sleep } from "node:timers/promises";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { monotonicMs } from "../../../src/base/clock.ts";
 import { worstOvershoot } from "../../../src/control/fleet/overshoot.ts";
+import { QuotaPeriod } from "../../../src/data/policies/rateLimit/period.ts";
 import {
   type LimitAsk,
   MODE_FLEET,
@@ -139,6 +141,41 @@ describe("together", () => {
       // One it had not told yet, and one while that was on its way.
       expect(each.admissions.length).toBeLessThanOrEqual(2);
     }
+  });
+
+  it("an instance that did not see the last period of a rolling quota carries over what others let pass in it", async () => {
+    const hourMs = 3_600_000;
+    const startMs = Math.floor(Date.now() / hourMs) * hourMs;
+    const size = quotaSize(1000, MODE_FLEET);
+    const spendAt = (each: FleetInstance, period: QuotaPeriod, epochMs: number) => {
+      const ask = each.ask("k", size);
+      each.table.setNow(monotonicMs(), epochMs);
+      period.apply(ask, each.table);
+      return each.spend(ask, epochMs);
+    };
+    const rolling = () => new QuotaPeriod({ periodMs: hourMs, month: false }, "rolling");
+    {
+      await using before = await FleetOf.start(2, redis());
+      const [a, b] = before.all as [FleetInstance, FleetInstance];
+      const [onA, onB] = [rolling(), rolling()];
+      await until("600 are spent", () => {
+        for (const [each, period] of [
+          [a, onA],
+          [b, onB],
+        ] as const)
+          for (let i = 0; i < 50 && before.admissions.length < 600; i++) spendAt(each, period, startMs + 1000);
+        return before.admissions.length === 600;
+      });
+    }
+    await using after = await FleetOf.start(1, redis());
+    const period = rolling();
+    const [c] = after.all as [FleetInstance];
+    await until("the next period's share is spent", () => {
+      let verdict: Verdict = PASSED;
+      while (verdict === PASSED) verdict = spendAt(c, period, startMs + hourMs);
+      return verdict === REFUSED;
+    });
+    expect(c.admissions.length).toBe(400);
   });
 
   it("an instance that leaves is no longer counted", async () => {

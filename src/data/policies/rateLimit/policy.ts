@@ -132,6 +132,7 @@ class RateLimit implements Policy {
     ask.identity = bucket.identity;
     ask.size = bucket.size;
     ask.carried = 0;
+    ask.beforeStartS = 0;
     ask.taken = 0; // of the exchange that used it before
     ask.beyondShare = limit.config.shadow;
     ask.cost = bucket.part === "concurrency" ? 1 : costOf(x, limit.config);
