@@ -81,10 +81,10 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     if (breaker !== null && this.endpoint !== null) breaker.answered(this, this.endpoint.slot, status, nowMs - this.askedMs());
   }
 
-  /** The head that came goes to the client. */
-  protected remember(): void {
+  /** These headers came from the target and go to the client. */
+  protected remember(headers: HeaderList): void {
     const { sticky } = this.upstream;
-    if (sticky !== null && this.endpoint !== null) sticky.remember(this.x, this.endpoint);
+    if (sticky !== null && this.endpoint !== null) sticky.remember(this.x, this.endpoint, headers);
   }
 
   /** The attempt is over: give the endpoint back. */

@@ -181,7 +181,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   private relayHead(status: number, copied: ResponseHeaders): void {
     const { x } = this;
-    this.remember();
+    this.remember(copied.headers);
     const head: ResponseHead = {
       status,
       headers: copied.headers,

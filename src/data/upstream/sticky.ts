@@ -2,7 +2,7 @@
 // Must never show a target's address, nor believe a value that this secret did not make.
 import { createHmac } from "node:crypto";
 import type { StickyPlan } from "../../plan/plan.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Exchange, HeaderList } from "../exchange.ts";
 import { cookieValue } from "./balance/hash-key.ts";
 import type { Member } from "./endpoint-set.ts";
 import type { Endpoint } from "./upstream.ts";
@@ -43,12 +43,12 @@ export class Sticky {
     return member?.available === true ? member : null;
   }
 
-  /** The answer comes from this target: has the response set the cookie, unless the client's names it already. Once for a response. */
-  remember(x: Exchange, endpoint: Endpoint): void {
+  /** The response comes from this target: sets the cookie in its headers, unless the client's names it already. */
+  remember(x: Exchange, endpoint: Endpoint, headers: HeaderList): void {
     const { cookie, attributes, secure } = this.#plan;
     const value = this.#values.get(endpoint);
     if (value === undefined || cookieValue(x, cookie) === value) return;
     const isSecure = secure === "auto" ? x.clientInfo().scheme === "https" : secure;
-    x.addResponseHeader("set-cookie", `${cookie}=${value}${attributes}${isSecure ? "; Secure" : ""}`);
+    headers.push("set-cookie", `${cookie}=${value}${attributes}${isSecure ? "; Secure" : ""}`);
   }
 }
