@@ -231,18 +231,18 @@ export const ERRORS = {
     "Check that the service speaks WebSocket on this path.",
   ),
   upstream_aborted: row(
-    0,
+    502,
     "upstream",
-    true,
+    false,
     "The upstream broke off in the middle of its response",
-    "Check the service; the client saw a cut connection.",
+    "Check the service. The client got 502 if nothing of the response had been sent, else a cut connection.",
   ),
   upstream_idle_timeout: row(
-    0,
+    504,
     "upstream",
-    true,
+    false,
     "The upstream stalled in the middle of its response",
-    "Check the service, or raise timeouts.idle.",
+    "Check the service, or raise timeouts.idle. The client got 504 if nothing of the response had been sent, else a cut connection.",
   ),
 } as const satisfies Record<string, ErrorInfo>;
 

@@ -205,6 +205,14 @@ export abstract class Exchange {
     return (this.client ??= this.runtime.resolveClient(this));
   }
 
+  /** Whether a response was begun of which no byte has gone out: {@link withdraw} can take it back. */
+  get isWithdrawable(): boolean {
+    return false;
+  }
+
+  /** Takes back what start() and write() were given: the exchange can be answered anew. Only while {@link isWithdrawable}. */
+  withdraw(): void {}
+
   /** Add a header to the final response, whoever makes it. @param name lowercase */
   addResponseHeader(name: string, value: string): void {
     (this.responseHeaders ??= []).push(name, value);

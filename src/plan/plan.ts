@@ -15,7 +15,7 @@ export interface Plan {
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
-  /** In match order (see config.md): index is the route id within this plan. */
+  /** In match order (see data/route/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
 }
@@ -91,14 +91,16 @@ export type HashOn =
 
 export interface UpstreamPlan {
   readonly name: string;
-  /** Not short. Changes when anything but the target list and the breaker changes; equal fingerprints keep warm pools across plans. */
+  /** Not short. Changes when anything but the target list, the breaker and the affinity changes; equal fingerprints keep warm pools across plans. */
   readonly fingerprint: string;
   readonly targets: readonly TargetPlan[];
   readonly balance: Balance;
   /** Only for `hash`; else `{kind: "ip"}`. */
   readonly hashOn: HashOn;
-  /** Consistent hashing with bounded loads: a target takes at most this factor of the mean load (1.25). */
-  readonly hashLoadFactor: number;
+  /** Consistent hashing with bounded loads: a target takes at most this factor of the mean load. null: no bound. */
+  readonly hashLoadFactor: number | null;
+  /** Session affinity by a cookie; null for none. */
+  readonly sticky: StickyPlan | null;
   readonly slowStartMs: number;
   readonly pool: PoolPlan;
   readonly timeouts: TimeoutsPlan;
@@ -110,6 +112,17 @@ export interface UpstreamPlan {
   readonly deadlineHeader: string | null;
   /** true: the client's Host is sent upstream; false (default): the target's own host. */
   readonly preserveHost: boolean;
+}
+
+/** The cookie by which a client comes back to its target. */
+export interface StickyPlan {
+  readonly cookie: string;
+  /** What values are hashed with; derived from the configured secret. */
+  readonly key: string;
+  /** Of Set-Cookie, all but Secure: begins with `; `. */
+  readonly attributes: string;
+  /** auto: when the client came by https. */
+  readonly secure: boolean | "auto";
 }
 
 /** One address in an upstream, as configured; discovery turns it into one or more {@link EndpointPlan}. */

@@ -7,8 +7,9 @@ import { type LimitAsk, MODE_STRICT } from "./limit-size.ts";
  * A fleet record, 8 words of 64 bits (one cache line). Amounts are in the bucket's own measure: ticks (`rate`) or units (`quota`).
  *   0 UNSENT     spent and not told, int64. Below 0 after something told was given back: later spending is told that much less.   writers: all (compare-and-swap, atomic add); taken by the primary (exchange)
  *   1 GRANT      strict: what may still be spent, int64                        writers: all (compare-and-swap), primary (adds)
- *   2 EXPIRES    strict: float64, monotonicMs() at which GRANT is void         writer: primary, before it adds
- *   3 WANTED     strict: float64, what is wanted in advance                    writers: all; primary (back to 0)
+ *                fleet: 1 once Redis has answered for this bucket, else 0     writer: primary
+ *   2 EXPIRES    strict: float64, monotonicMs() at which GRANT is void; fleet: always 0      writer: primary, before it adds
+ *   3 WANTED     float64, strict: what is wanted in advance; fleet: not 0 when a request waits for a share    writers: all; primary (back to 0)
  *   4 CAPACITY, 5 UNIT   float64, of the limit                                 writers: all, equal values for one bucket
  *   6 PERIOD     lower half: the period's start in epoch seconds; MODE upper half    writers as 4
  *   7 PERIOD_END float64, epoch ms                                             writers as 4
@@ -46,6 +47,12 @@ export class FleetRecords {
     const at = this.#at(slot);
     if (this.#bigs[at + UNSENT]! > 0n || this.#floats[at + WANTED] !== 0) return true;
     return this.#bigs[at + GRANT]! > 0n && this.#floats[at + EXPIRES]! > nowMs;
+  }
+
+  /** Whether {@link reserve} would let `amount` pass. */
+  covers(slot: number, amount: number, allowance: number): boolean {
+    const untold = this.unsent(slot);
+    return untold === 0 || untold + amount <= allowance;
   }
 
   /**
@@ -126,7 +133,7 @@ export class FleetRecords {
     this.add(slot, ask, amount);
   }
 
-  /** Asks for a grant. Wakes whoever waits for it (see HEAD.wanted). */
+  /** Asks for a grant, or to be told what the fleet has left. Wakes whoever waits for it (see HEAD.wanted); once until the primary takes it. */
   want(slot: number, ask: LimitAsk, amount: number): void {
     const at = this.#at(slot);
     if (this.#floats[at + WANTED]! >= amount) return;
@@ -150,6 +157,15 @@ export class FleetRecords {
     if (this.#floats[at + EXPIRES]! <= nowMs) Atomics.exchange(this.#bigs, at + GRANT, 0n);
     this.#floats[at + EXPIRES] = untilMs;
     Atomics.add(this.#bigs, at + GRANT, BigInt(Math.floor(amount)));
+  }
+
+  /** Fleet: Redis has answered for this bucket, so its level is what the fleet knew a moment ago. */
+  setKnown(slot: number): void {
+    Atomics.store(this.#words, (this.#at(slot) + GRANT) * 2, 1);
+  }
+
+  isKnown(slot: number): boolean {
+    return this.#words[(this.#at(slot) + GRANT) * 2] !== 0;
   }
 
   capacity(slot: number): number {

@@ -98,6 +98,7 @@ export class LimitLedger extends LimitTable implements FleetLedger {
   raiseUsed(slot: number, tagHigh: number, tagLow: number, period: number, used: number): void {
     const level = Math.min(2 ** 32 - 1, Math.round(used));
     while (this.#isTag(slot, tagHigh, tagLow) && this.#kind === KIND_QUOTA && this.fleet.periodStartS(slot) === period) {
+      if (!this.fleet.isStrict(slot) && !this.fleet.isKnown(slot)) this.fleet.setKnown(slot);
       if (this.cell[0]! >>> 0 >= level) return;
       this.cell[2] = level | 0;
       this.cell[3] = this.cell[1]!;

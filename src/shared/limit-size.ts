@@ -15,10 +15,15 @@ export const REFUSED = 0;
 export const NO_ROOM = -1;
 /** Strict: Redis has to grant first. */
 export const NO_GRANT = -2;
-export type Verdict = typeof PASSED | typeof REFUSED | typeof NO_ROOM | typeof NO_GRANT;
+/** Fleet: the bucket has room, but this instance has spent its share of it. The fleet has to be told first, which was asked for. */
+export const NO_SHARE = -3;
+export type Verdict = typeof PASSED | typeof REFUSED | typeof NO_ROOM | typeof NO_GRANT | typeof NO_SHARE;
 
 /** Parts into which the keys of one limit fall that find no slot: each part shares one bucket of the overflow area. */
 export const OVERFLOW_SHARES = 16;
+
+/** Sets tags of common buckets apart from those of callers: without the hash's key nobody finds a text whose tag is one of them. */
+const OVERFLOW_MARK = 0x6f766572;
 
 /** Made once for a limit, a tier or a claim's value; shared by all decisions. */
 export interface LimitSize {
@@ -78,8 +83,8 @@ export interface LimitIdentity {
 export function limitIdentity(hash: SipHash): LimitIdentity {
   const overflow = new Int32Array(OVERFLOW_SHARES * 2);
   for (let share = 0; share < OVERFLOW_SHARES; share++) {
-    hash.hashBytes(Uint8Array.of(0xff, 0xfe, share)); // no key of a caller begins so: see the policy's key-text.ts
-    overflow[share * 2] = hash.high;
+    hash.hashBytes(Uint8Array.of(share));
+    overflow[share * 2] = hash.high ^ OVERFLOW_MARK;
     overflow[share * 2 + 1] = hash.low;
   }
   return { hash, overflow };
@@ -99,6 +104,12 @@ export class LimitAsk {
   periodStartS = 0;
   periodEndMs = 0;
   carried = 0;
+  /** `quota` that rolls: start (epoch seconds; 0 for none) and tag of the period before, whose use is carried over. */
+  beforeStartS = 0;
+  beforeHigh = 0;
+  beforeLow = 0;
+  /** Takes what the bucket has without regard to this instance's share of it: for limits that refuse nobody. */
+  beyondShare = false;
   // Answered.
   verdict: Verdict = REFUSED;
   /** Where the bucket is; -1 when it has no slot. */

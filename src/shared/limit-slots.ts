@@ -38,8 +38,16 @@ import {
  * Two threads never make two live slots for one tag: both have passed step 2 before they look (step 3). The one that was later at step 2 sees
  * the other, live (and gives up) or not yet live (and takes its claim away, after which step 4 of the other fails).
  *
- * A state that was read is never current again later, so a late compare-and-swap fails (no ABA): arrival times only rise in a slot, whoever
- * owns it, periods too, and the generation goes round only after 256 owners. A thread that ended between 1 and 4 leaves a slot that is not
+ * A state that was read may be current again later (ABA): a spend, a spend and a refund leave the word that the first one left. A compare-and-swap
+ * that succeeds all the same is right. The word is the whole state of a bucket, and a decision is made from nothing else but the thread's own time, which
+ * may be behind: so it is the decision that would have been made from the word that is there now. Its effect is that of the compare-and-swap, as if
+ * the thread had read a moment before it. The other words (fleet records, journal) are added to, never decided from what STATE was.
+ * That argument needs the word to be of the same owner. The generation says so, and goes round only after 256 changes of hands. In 256 changes
+ *   - RATE: a slot is claimed 250 ms after its arrival time at the earliest, and whoever owns it then writes times after that;
+ *   - QUOTA: a slot is claimed when the hour in it has come, and whoever owns it then writes a later one;
+ * so no word of the first owner comes back. CONCURRENCY has no time in it: 256 other keys would have to hold and leave the slot between one thread's load
+ * and its compare-and-swap. Then one unit would be counted for another key until it is given back.
+ * A step of a claim that comes late likewise claims a slot that is free or idle now. A thread that ended between 1 and 4 leaves a slot that is not
  * live: others may take it over from it (last choice, after waiting), and clearWorker() frees it.
  *
  * Ordering. Compare-and-swap and Atomics.load are sequentially consistent; all of claiming uses them. find() reads plainly: what it says

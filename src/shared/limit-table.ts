@@ -3,7 +3,19 @@
 
 import { LimitBuckets, stateWord } from "./limit-buckets.ts";
 import { allocateLimits, BACKLOG_TICKS_MAX, HEAD, KIND_CONCURRENCY, KIND_QUOTA, KIND_RATE, KIND_SHIFT } from "./limit-layout.ts";
-import { type LimitAsk, MODE_FLEET, MODE_LOCAL, MODE_STRICT, NO_GRANT, NO_ROOM, PASSED, REFUSED, type Verdict } from "./limit-size.ts";
+import {
+  LimitAsk,
+  type LimitSize,
+  MODE_FLEET,
+  MODE_LOCAL,
+  MODE_STRICT,
+  NO_GRANT,
+  NO_ROOM,
+  NO_SHARE,
+  PASSED,
+  REFUSED,
+  type Verdict,
+} from "./limit-size.ts";
 
 const USED_MAX = 2 ** 32 - 1;
 /** What a strict limit is granted in advance, as a part of what the fleet shares out at once: half of one instance's share. */
@@ -16,6 +28,8 @@ const LEASE_SHARE = 2;
  */
 export class LimitTable extends LimitBuckets {
   readonly #journal: number;
+  /** About the period before the one that is asked about. */
+  #before: LimitAsk | null = null;
 
   static readonly allocate = allocateLimits;
 
@@ -48,7 +62,7 @@ export class LimitTable extends LimitBuckets {
     return -1;
   }
 
-  /** Whether it would pass now. Changes nothing, but a strict limit asks for a grant. */
+  /** Whether it would pass now. Changes nothing, but a strict limit asks for a grant, and a fleet limit for its next share. */
   peek(ask: LimitAsk): Verdict {
     ask.taken = 0;
     if (!this.locate(ask)) {
@@ -60,8 +74,10 @@ export class LimitTable extends LimitBuckets {
     ask.level = this.levelRead(ask.size);
     const amount = this.#amount(ask);
     if (ask.level + amount > this.#room(ask)) return REFUSED;
+    if (ask.size.mode === MODE_LOCAL) return PASSED;
     if (ask.size.mode === MODE_STRICT) return this.#hasGrant(ask, amount) ? PASSED : NO_GRANT;
-    return PASSED;
+    if (this.words[HEAD.fleetSize] === 0 || this.fleet.covers(ask.slot, ask.cost * ask.size.unit, this.#share(ask))) return PASSED;
+    return this.#noShare(ask);
   }
 
   /** Decides, and takes what was asked for if it passes. @param take false only prepares the bucket */
@@ -76,7 +92,9 @@ export class LimitTable extends LimitBuckets {
         ask.level = 0;
         if (amount > this.#room(ask)) return REFUSED;
         if (!this.make(ask, spentAtOnce ? amount : 0)) return NO_ROOM;
-        if (this.claimed && spentAtOnce) return this.#began(ask, amount);
+        const made = this.claimed;
+        if (made && ask.beforeStartS !== 0) this.#learnBefore(ask);
+        if (made && spentAtOnce) return this.#began(ask, amount);
       }
       if (!this.readLive(ask)) {
         this.locate(ask);
@@ -136,6 +154,11 @@ export class LimitTable extends LimitBuckets {
       if (this.swap(stateWord(ask.slot))) break;
     }
     if (size.mode !== MODE_LOCAL && this.words[HEAD.fleetSize] !== 0) this.fleet.charge(ask.slot, ask, amount);
+  }
+
+  /** Whether the fleet answers, so that waiting for it may bring a share or a grant. */
+  get isTogether(): boolean {
+    return this.words[HEAD.connected] === 1;
   }
 
   /** Ends one unit of concurrency that this thread took in a slot. The slot cannot have been given to another tag meanwhile. */
@@ -204,10 +227,26 @@ export class LimitTable extends LimitBuckets {
 
   // --- The fleet ---
 
-  /** What may be spent between two reconciliations. */
-  #allowance({ size, level }: LimitAsk): number {
+  /**
+   * The key is new here in this period: what the fleet let pass in the one before may have been told since somebody here asked, or nobody ever did.
+   * Has the primary ask for it. Changes no level by itself.
+   */
+  #learnBefore({ identity, size, beforeHigh, beforeLow, beforeStartS, periodStartS, periodEndMs }: LimitAsk): void {
+    if (size.mode === MODE_LOCAL || !this.isTogether) return;
+    const before = (this.#before ??= new LimitAsk(identity, size));
+    before.identity = identity;
+    before.size = size;
+    before.high = beforeHigh;
+    before.low = beforeLow;
+    before.periodStartS = beforeStartS;
+    before.periodEndMs = periodEndMs - (periodStartS - beforeStartS) * 1000;
+    if (this.locate(before) || this.make(before, 0)) this.fleet.want(before.slot, before, size.unit);
+  }
+
+  /** What may be spent between two reconciliations. @param used of a quota */
+  #allowance(size: LimitSize, used: number): number {
     const instances = this.fleetSize();
-    if (size.kind === KIND_QUOTA) return Math.max(1, Math.ceil((size.capacity - level) / instances));
+    if (size.kind === KIND_QUOTA) return Math.max(1, Math.ceil((size.capacity - used) / instances));
     const units = Math.max(1, Math.ceil(size.capacity / instances), Math.ceil(size.perMs * this.words[HEAD.syncMs]!));
     return units * size.unit;
   }
@@ -223,23 +262,31 @@ export class LimitTable extends LimitBuckets {
       return PASSED;
     }
     if (this.words[HEAD.fleetSize] === 0) return PASSED;
-    const told = ask.cost * size.unit;
+    return this.fleet.reserve(slot, ask, ask.cost * size.unit, this.#share(ask)) ? PASSED : this.#noShare(ask);
+  }
+
+  /**
+   * What this instance may spend of a fleet bucket before it has told the fleet, in the bucket's measure; one request always may (see reserve()).
+   * Of a quota that is a part of what is left, so it must be known how much that is: until Redis has answered for the first time, one request.
+   * Alone, a bucket has its share by the higher price of a unit (see #amount), and a counter a part of what was left when the fleet was lost.
+   */
+  #share(ask: LimitAsk): number {
+    const { size, slot } = ask;
     const connected = this.words[HEAD.connected] === 1;
-    // Alone, a bucket has its share by the higher price of a unit (see #amount); a counter has the rest of what was left when the fleet was lost.
-    if (!connected && size.kind === KIND_RATE) {
-      this.fleet.add(slot, ask, told);
-      return PASSED;
-    }
-    const before = ask.level;
-    if (size.kind === KIND_QUOTA) ask.level = Math.max(0, before - this.fleet.unsent(slot));
-    const allowance = this.#allowance(ask);
-    ask.level = before;
-    return this.fleet.reserve(slot, ask, told, allowance) ? PASSED : REFUSED;
+    if (ask.beyondShare || (size.kind === KIND_RATE && !connected)) return Number.POSITIVE_INFINITY;
+    if (size.kind === KIND_QUOTA && connected && !this.fleet.isKnown(slot)) return 0;
+    return this.#allowance(size, size.kind === KIND_QUOTA ? Math.max(0, ask.level - this.fleet.unsent(slot)) : 0);
+  }
+
+  /** The primary tells the fleet at once, if there is a fleet to tell: then what is left of the bucket is shared out anew. */
+  #noShare(ask: LimitAsk): Verdict {
+    if (this.words[HEAD.connected] === 1) this.fleet.want(ask.slot, ask, ask.cost * ask.size.unit);
+    return NO_SHARE;
   }
 
   #hasGrant(ask: LimitAsk, amount: number): boolean {
     const { slot, size } = ask;
-    const lease = Math.max(ask.cost * size.unit, Math.ceil(this.#allowance(ask) / size.unit / LEASE_SHARE) * size.unit);
+    const lease = Math.max(ask.cost * size.unit, Math.ceil(this.#allowance(size, ask.level) / size.unit / LEASE_SHARE) * size.unit);
     const granted = this.fleet.granted(slot, this.nowMs);
     if (granted - amount < lease / 2) this.fleet.want(slot, ask, lease);
     return granted >= Math.max(amount, ask.cost * size.unit);

@@ -131,7 +131,9 @@ function checkAddresses(draft: Draft, findings: Findings): void {
     warn(["admin", "token"], "the token is short enough to guess", `use at least ${TOKEN_CHARS_MIN} random characters`);
 }
 
-function checkHashing({ name, balance, hashOn }: NamedUpstream, report: Report): void {
+function checkHashing({ name, balance, hashOn, hashBalanceFactor }: NamedUpstream, report: Report): void {
+  if (balance !== "hash" && hashBalanceFactor !== 0)
+    report(["upstreams", name, "hashBalanceFactor"], "only `balance: hash` has a balance factor", "");
   if ((balance === "hash") !== (hashOn !== undefined))
     report(["upstreams", name, "hashOn"], "`balance: hash` and `hashOn` go together", "");
 }

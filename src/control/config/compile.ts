@@ -20,9 +20,6 @@ export interface CompileContext {
   limitSlot?(name: string): number;
 }
 
-/** A target takes at most this factor of the mean load (Mirrokni et al., "Consistent Hashing with Bounded Loads", 2016). */
-const HASH_LOAD_FACTOR = 1.25;
-
 export function compilePlan(config: Config, context: CompileContext): Plan {
   const names: Names = {
     indexes: new Map(config.upstreams.map((upstream, i) => [upstream.name, i])),
@@ -81,11 +78,22 @@ function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][num
 }
 
 function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
-  const { targets, hashOn, slowStart, protocol: _reserved, writtenTimeouts: _read, tls, breaker, ...rest } = upstream;
+  const {
+    targets,
+    hashOn,
+    hashBalanceFactor,
+    slowStart,
+    protocol: _reserved,
+    writtenTimeouts: _read,
+    tls,
+    breaker,
+    sticky,
+    ...rest
+  } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
-    hashLoadFactor: HASH_LOAD_FACTOR,
+    hashLoadFactor: hashBalanceFactor === 0 ? null : hashBalanceFactor / 100,
     slowStartMs: slowStart,
     tls: tls ?? null,
   };
@@ -94,6 +102,7 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
     ...settings,
     fingerprint: settings.tls === null ? text : digest(text),
     targets: targets.filter((target) => target.weight > 0),
+    sticky: sticky ?? null,
     breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
   };
 }

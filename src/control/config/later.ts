@@ -1,4 +1,4 @@
-// Owns the list of keys that config.md knows and this version does not: they are refused by name, never ignored and never "unknown".
+// Owns the list of keys that later versions will know and this one does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "./problem.ts";
 
 const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];

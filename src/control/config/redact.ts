@@ -18,9 +18,11 @@ export function redactConfig(config: Config): unknown {
     identity: copy(config.identity, SECRET_NAME_OF_AUTH),
     // Hashes, but of what their owner may have chosen badly.
     consumers: config.consumers.map((consumer) => ({ ...consumer, keys: consumer.keys.map(() => HIDDEN) })),
-    upstreams: config.upstreams.map((upstream) =>
-      upstream.tls === undefined ? upstream : { ...upstream, tls: { ...upstream.tls, key: upstream.tls.key === null ? null : HIDDEN } },
-    ),
+    upstreams: config.upstreams.map(({ tls, sticky, ...upstream }) => ({
+      ...upstream,
+      ...(sticky === undefined ? {} : { sticky: { ...sticky, key: HIDDEN } }),
+      ...(tls === undefined ? {} : { tls: { ...tls, key: tls.key === null ? null : HIDDEN } }),
+    })),
     redis: config.redis === null ? null : redactRedis(config.redis),
   });
 }

@@ -5,12 +5,16 @@ import { fraction, headerName, once, size, whenWritten } from "../../base/schema
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
 import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
 import { breaker } from "./schema-breaker.ts";
+import { sticky } from "./schema-sticky.ts";
 import { upstreamTimeouts } from "./timeouts.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
 /** Weights are relative within a list. */
 export const WEIGHT_MAX = 10_000;
+
+/** Percent; as Envoy and HAProxy have it under that name. */
+const HASH_BALANCE_FACTOR_MAX = 100_000;
 
 export const weight = () => count(0, WEIGHT_MAX).prefault(1);
 
@@ -257,9 +261,20 @@ export const upstream = once(() =>
       targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
       balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
         description:
-          "How a target is chosen; `least-request` takes the less busy of two at random, `hash` is consistent with bounded load.",
+          "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",
       }),
       hashOn: whenWritten(hashOn),
+      hashBalanceFactor: z
+        .union([z.literal(0), count(101, HASH_BALANCE_FACTOR_MAX)], {
+          error: `expected 0 or a percentage from 101 to ${HASH_BALANCE_FACTOR_MAX}`,
+        })
+        .prefault(0)
+        .meta({
+          description:
+            "Of `balance: hash`: a target takes at most this percentage of the mean number of requests under way, and what is beyond goes to the next on the ring, so a hot key is spread and affinity is lost while it is. `0`: no bound.",
+          examples: [150],
+        }),
+      sticky: whenWritten(sticky),
       slowStart: period({ min: 0 })
         .prefault("0")
         .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),

@@ -7,6 +7,7 @@ import { type ConfigProblem, formatPath, type PathPart, type Position } from "./
 /** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
 export const SECRET_FIELDS: readonly (readonly string[])[] = [
   ["admin", "token"],
+  ["upstreams", "*", "sticky", "secret"],
   ["redis", "url"],
   ["redis", "password"],
   ["redis", "secret"],

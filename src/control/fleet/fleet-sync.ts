@@ -19,6 +19,8 @@ const ASIDE_ROUNDS_MAX = 8;
 const LAST_ROUNDS_MAX = 200;
 /** Time (ms) without a talk after which a shard is asked for a sign of life. */
 const SIGN_OF_LIFE_MS = 500;
+/** Rounds that somebody asks for begin at least this long (ms) after one another: many that ask are told together. */
+const KICK_GAP_MS = 2;
 /** An answer that is this much later (ms) than the next round is late. */
 const LATE_MS = 50;
 
@@ -78,6 +80,8 @@ export class FleetSync {
   #trouble: string | null = "not connected yet";
   #running: Promise<void> | null = null;
   #again = false;
+  #kicked = false;
+  #startMs = Number.NEGATIVE_INFINITY;
   #timer: NodeJS.Timeout | null = null;
   #metMs = Number.NEGATIVE_INFINITY;
   #stopped = false;
@@ -94,11 +98,11 @@ export class FleetSync {
     this.#schedule(0);
   }
 
-  /** Something is wanted at once (a grant, or the connection is back). */
+  /** Something is wanted at once (a grant, a share, or the connection is back). */
   kick(): void {
     if (this.#stopped) return;
-    if (this.#running !== null) this.#again = true;
-    else this.#schedule(0);
+    if (this.#running !== null) this.#kicked = true;
+    else this.#schedule(this.#msUntil(this.#startMs + KICK_GAP_MS));
   }
 
   /** The connection is gone: no use in waiting for the next round to notice. */
@@ -164,12 +168,16 @@ export class FleetSync {
 
   async #tick(): Promise<void> {
     const { syncIntervalMs, store, now } = this.#options;
-    const startMs = now();
-    this.#again = false;
+    this.#startMs = now();
+    this.#again = this.#kicked = false;
     if (store.ready) await this.#round();
     else this.#part(store.trouble ?? "not connected", this.#together);
     if (this.#stopped) return;
-    this.#schedule(this.#again ? 0 : Math.max(0, startMs + syncIntervalMs - now()));
+    this.#schedule(this.#again ? 0 : this.#msUntil(this.#startMs + (this.#kicked ? KICK_GAP_MS : syncIntervalMs)));
+  }
+
+  #msUntil(atMs: number): number {
+    return Math.max(0, atMs - this.#options.now());
   }
 
   async #round(): Promise<void> {

@@ -138,6 +138,16 @@ export class NodeExchange extends Exchange {
     this.res.flushHeaders();
   }
 
+  override get isWithdrawable(): boolean {
+    return this.started && !this.headSent && !this.closed;
+  }
+
+  override withdraw(): void {
+    this.started = false;
+    this.head = null;
+    this.length = -1;
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.closed || this.ended || chunk.length === 0) return true;
     if (!this.headSent) this.writeHead();

@@ -2,6 +2,7 @@
 // a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
 import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { BODY_NONE, type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
+import { isEventStream } from "./event-stream.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { statusLine } from "./status-line.ts";
 import { LINGER_MS, UwsLinger } from "./uws-linger.ts";
@@ -153,6 +154,17 @@ export class UwsExchange extends Exchange {
     if (length === -1 && isEventStream(headers)) queueMicrotask(() => this.flushEventStream());
   }
 
+  override get isWithdrawable(): boolean {
+    return this.started && !this.headSent && !this.closed;
+  }
+
+  override withdraw(): void {
+    this.started = false;
+    this.head = this.held = null;
+    this.length = -1;
+    this.sent = this.bytesOut = 0;
+  }
+
   write(chunk: Uint8Array): boolean {
     if (this.closed || chunk.length === 0) return true;
     this.bytesOut += chunk.length;
@@ -283,7 +295,7 @@ export class UwsExchange extends Exchange {
 
   /** uWebSockets.js sends no head without a body byte: a comment line is invisible to an event stream's reader. */
   private flushEventStream(): void {
-    if (this.closed || this.headSent || this.held !== null) return;
+    if (this.closed || this.headSent || this.head === null || this.held !== null) return;
     this.writeChunked(SSE_COMMENT);
   }
 
@@ -383,12 +395,3 @@ export class UwsExchange extends Exchange {
 /** The exchange whose end is being written: lets one static function serve every cork without a closure. */
 let corked: UwsExchange | null = null;
 const finishCorked = (): void => corked?.finishNow();
-
-function isEventStream(headers: HeaderList): boolean {
-  let stream = false;
-  for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] === "content-type") stream = (headers[i + 1] as string).startsWith("text/event-stream");
-    else if (headers[i] === "content-encoding") return false;
-  }
-  return stream;
-}

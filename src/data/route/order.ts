@@ -20,7 +20,7 @@ const keyOf = (match: MatchPlan): Key => {
 };
 
 /**
- * The order of config.md: exact host before wildcard (longer suffix first) before none; exact path before parameters before `**`, longer literal
+ * The order that config/REFERENCE.md promises ("Which route wins"): exact host before wildcard (longer suffix first) before none; exact path before parameters before `**`, longer literal
  * first; then methods before none; then more header conditions, then more query conditions (of equally many: exact, then prefix, then regex, then
  * present); then a client type before none. What is left is ordered by text, so that the order is total.
  *

@@ -6,7 +6,7 @@ export const MATCH_METHOD = -2;
 
 export interface Router {
   /**
-   * Finds the first route, in the total order of config.md, whose host, path, method, headers, query and client type all match.
+   * Finds the first route, in the total order (see order.ts), whose host, path, method, headers, query and client type all match.
    * Sets `x.params`. Allocates nothing but params.
    * @returns the route's index in the plan; MATCH_NONE (404); MATCH_METHOD (405: path known, method not) - then `allowedMethods(x)` tells.
    */

@@ -81,6 +81,12 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     if (breaker !== null && this.endpoint !== null) breaker.answered(this, this.endpoint.slot, status, nowMs - this.askedMs());
   }
 
+  /** These headers came from the target and go to the client. */
+  protected remember(headers: HeaderList): void {
+    const { sticky } = this.upstream;
+    if (sticky !== null && this.endpoint !== null) sticky.remember(this.x, this.endpoint, headers);
+  }
+
   /** The attempt is over: give the endpoint back. */
   protected settle(outcome: Outcome, code: ErrorCode | null): void {
     const { endpoint, upstream, x } = this;

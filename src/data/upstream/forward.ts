@@ -31,6 +31,8 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   private sent = false;
   private paused = false;
   private lastDataMs = 0;
+  /** x.deadlineMs until the response head came, which ended it. */
+  private headDeadlineMs = 0;
   private began = false;
   /** The client has the whole response; the upstream's end is still to come. */
   private clientDone = false;
@@ -116,7 +118,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (this.waiting === WAIT_DATA) {
       const quietMs = this.paused ? 0 : performance.now() - this.lastDataMs;
       if (quietMs < this.timeouts.idleMs) return this.wait(WAIT_DATA, this.timeouts.idleMs - quietMs);
-      return this.breakOff("upstream_idle_timeout");
+      return this.breakOff("upstream_idle_timeout", "timeout");
     }
     this.call?.cancel();
     this.call = null;
@@ -158,6 +160,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     this.judge(status, now);
     if (status >= 500 && this.retryStatus(status, copied)) return;
     this.lastDataMs = now;
+    this.headDeadlineMs = x.deadlineMs;
     x.deadlineMs = 0;
     this.wait(WAIT_DATA, this.timeouts.idleMs);
     this.relayHead(status, copied);
@@ -181,6 +184,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   private relayHead(status: number, copied: ResponseHeaders): void {
     const { x } = this;
+    this.remember(copied.headers);
     const head: ResponseHead = {
       status,
       headers: copied.headers,
@@ -233,8 +237,8 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     this.call = null;
     x.errorDetail = error.reason;
     if (x.started) {
-      this.settle("failure", "upstream_aborted");
-      return this.breakOff("upstream_aborted");
+      if (!x.isWithdrawable) this.settle("failure", "upstream_aborted");
+      return this.breakOff("upstream_aborted", error.code === "upstream_invalid" ? "" : "reset");
     }
     const condition =
       error.code === "upstream_reset" && !error.unsent ? "reset" : error.code === "upstream_invalid" ? "" : "connect-failure";
@@ -315,14 +319,32 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   // --- Ends ---
 
-  /** The response was begun and cannot be completed: cut the connection. */
-  private breakOff(code: ErrorCode): void {
+  /**
+   * The response was begun and cannot be completed: cut the connection. While nothing of it went out, another attempt or an error takes its place.
+   * @param condition of a retry; '' for none
+   */
+  private breakOff(code: ErrorCode, condition = ""): void {
     if (this.over) return;
+    if (this.x.isWithdrawable) return this.answerAnew(code, condition);
     this.over = true;
     this.x.errorCode = code;
     this.stop(ERRORS[code].source === "upstream" ? "failure" : "neutral");
     this.x.abort();
     finish(this.x); // the client may have had everything already: then abort() says nothing
+  }
+
+  private answerAnew(code: ErrorCode, condition: string): void {
+    const { x } = this;
+    x.withdraw();
+    x.deadlineMs = this.headDeadlineMs;
+    this.transform?.destroy();
+    this.transform = x.bodyTransform = null;
+    this.call?.cancel();
+    this.call = null;
+    this.paused = false;
+    if (condition !== "" && this.retryAfterFailure(condition, false, code)) return;
+    if (ERRORS[code].source === "upstream") this.settle("failure", code);
+    this.fail(code, x.errorDetail);
   }
 
   /** Free what is held: timer, attempt, transform. Idempotent. */

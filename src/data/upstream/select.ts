@@ -6,14 +6,15 @@ import type { BreakerTable } from "../../shared/breaker-table.ts";
 import { REFUSED } from "../../shared/breaker-word.ts";
 import { ejectionLock, type TargetHealth } from "../../shared/target-health.ts";
 import type { Exchange } from "../exchange.ts";
-import type { Balancer } from "./balance/balancer.ts";
-import { BoundedHash } from "./balance/hash.ts";
+import { type Balancer, isTried } from "./balance/balancer.ts";
+import { ConsistentHash } from "./balance/hash.ts";
 import { LeastRequest } from "./balance/least-request.ts";
 import { WeightedRandom } from "./balance/random.ts";
 import { RoundRobin } from "./balance/round-robin.ts";
 import { type Tickets, UpstreamBreaker } from "./breaker.ts";
 import { EndpointSet, type EndpointSetDeps } from "./endpoint-set.ts";
 import { RetryBudget } from "./retry-budget.ts";
+import { Sticky } from "./sticky.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 
 /** What an upstream needs from its worker. */
@@ -45,12 +46,13 @@ class BalancedUpstream implements LiveUpstream {
   readonly name: string;
   readonly plan: UpstreamPlan;
   readonly breaker: UpstreamBreaker | null;
+  readonly sticky: Sticky | null;
   readonly #health: TargetHealth;
   readonly #now: () => number;
   readonly #set: EndpointSet;
   readonly #balancer: Balancer;
   /** The balancer again when it wants to know what is under way. */
-  readonly #hash: BoundedHash | null;
+  readonly #hash: ConsistentHash | null;
   readonly #budget: RetryBudget;
   readonly #lock: number;
   /** Endpoints that one call of {@link take} passes over. */
@@ -62,8 +64,9 @@ class BalancedUpstream implements LiveUpstream {
     this.#health = deps.health;
     this.#now = () => deps.now();
     this.#set = new EndpointSet(plan, deps);
+    this.sticky = plan.sticky === null ? null : new Sticky(plan.sticky);
     this.#balancer = createBalancer(plan, deps);
-    this.#hash = this.#balancer instanceof BoundedHash ? this.#balancer : null;
+    this.#hash = plan.hashLoadFactor !== null && this.#balancer instanceof ConsistentHash ? this.#balancer : null;
     this.#budget = new RetryBudget(plan.retry.budget, this.#now);
     this.#lock = ejectionLock(plan.name);
     this.breaker = plan.breaker === null ? null : new UpstreamBreaker(plan.breaker, tableOf(deps), this.#now);
@@ -75,6 +78,7 @@ class BalancedUpstream implements LiveUpstream {
 
   setEndpoints(list: readonly EndpointPlan[]): void {
     this.#set.setEndpoints(list);
+    this.sticky?.setMembers(this.#set.all);
   }
 
   select(x: Exchange, tried: readonly Endpoint[] | null): Endpoint | null {
@@ -82,6 +86,10 @@ class BalancedUpstream implements LiveUpstream {
     const rebuilt = set.refresh();
     if (set.available.length === 0) return null;
     if (rebuilt) this.#balancer.rebuild(set.available, set.all);
+    if (this.sticky !== null) {
+      const named = this.sticky.find(x);
+      if (named !== null && !isTried(named, tried)) return named;
+    }
     return this.#balancer.pick(x, tried);
   }
 
@@ -187,7 +195,7 @@ function createBalancer(plan: UpstreamPlan, deps: UpstreamDeps): Balancer {
     case "random":
       return new WeightedRandom(random);
     case "hash":
-      return new BoundedHash({ health: deps.health, hashOn: plan.hashOn, loadFactor: plan.hashLoadFactor, random });
+      return new ConsistentHash({ health: deps.health, hashOn: plan.hashOn, loadFactor: plan.hashLoadFactor, random });
     default:
       return assertNever(plan.balance);
   }

@@ -4,6 +4,7 @@ import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { Exchange, HeaderList } from "../exchange.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
 import type { ResponseHeaders } from "./response-headers.ts";
+import type { Sticky } from "./sticky.ts";
 
 /** A connectable address with its pool, in one worker. */
 export interface Endpoint {
@@ -18,6 +19,8 @@ export interface Upstream {
   readonly plan: UpstreamPlan;
   /** null for none. */
   readonly breaker: UpstreamBreaker | null;
+  /** null for none. */
+  readonly sticky: Sticky | null;
   /**
    * Chooses an endpoint by the configured balance among the healthy ones, as a look ahead: its breaker may still say no.
    * @param tried endpoints already used by this exchange: avoided while another healthy one exists.

@@ -143,6 +143,7 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
       this.judge(status, performance.now());
       if (status >= 500 && this.retryLater(status, 0)) return this.settle("failure", null);
       const copied = endToEnd(rawHeaders);
+      this.remember(copied.headers);
       const withBody = hasBody("GET", status);
       this.stop(status >= 500 ? "failure" : "success");
       this.over = true;
@@ -172,7 +173,9 @@ class Upgrade extends Attempts implements ClientEvents, DialOwner {
   /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. */
   private acceptedHeaders(rawHeaders: readonly string[], chosen: WebSocketAnswer): HeaderList {
     const { x } = this;
-    const head: ResponseHead = { status: 101, headers: endToEnd(rawHeaders).headers, length: -1, hasBody: false, fromUpstream: true };
+    const copied = endToEnd(rawHeaders).headers;
+    this.remember(copied);
+    const head: ResponseHead = { status: 101, headers: copied, length: -1, hasBody: false, fromUpstream: true };
     finalHead(x, head);
     x.bodyTransform?.destroy();
     x.bodyTransform = null;

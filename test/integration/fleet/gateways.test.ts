@@ -1,5 +1,6 @@
 // Real gateways on a real Redis: one limit for both, no waiting for Redis, a quota that outlives a restart, and what operators see of it.
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
+import { FleetOf, redisAt } from "../../support/fleet.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { freePort, RedisServer } from "../../support/redis.ts";
 import { until } from "../../support/until.ts";
@@ -20,6 +21,10 @@ routes:
   - { name: burst, match: { path: /burst }, rateLimit: [{ per: ip, rate: 40/day, burst: 40, mode: fleet }], respond: { status: 200 } }
   - { name: strict, match: { path: /strict }, rateLimit: [{ name: s, per: ip, rate: 4/day, burst: 4, mode: strict }], respond: { status: 200 } }
   - { name: quota, match: { path: /quota }, rateLimit: [{ name: q, per: ip, quota: 8/day, mode: fleet }], respond: { status: 200 } }
+  - { name: tenth, match: { path: /tenth }, rateLimit: [{ name: tenth, per: ip, quota: 10/day, mode: fleet }], respond: { status: 200 } }
+  - { name: rate, match: { path: /rate }, rateLimit: [{ name: rate, per: ip, rate: 10/day, burst: 10, mode: fleet }], respond: { status: 200 } }
+  - { name: hasty, match: { path: /hasty }, rateLimit: [{ name: hasty, per: ip, quota: 10/day, mode: fleet, wait: 0s }], respond: { status: 200 } }
+  - { name: shadow, match: { path: /shadow }, rateLimit: [{ name: shadow, per: ip, quota: 10/day, mode: fleet, shadow: true }], respond: { status: 200 } }
   - { name: free, match: { path: /free }, rateLimit: [{ name: f, per: ip, rate: 100000/s, mode: fleet }], respond: { status: 200 } }
 `;
 
@@ -128,6 +133,80 @@ describe("two gateways", () => {
     await untilMetric(a, "sluice_redis_up", (up) => up === 0);
     expect(await get(a, "/strict")).toBe(429);
     server.signal("SIGCONT");
+  });
+});
+
+describe("one gateway of four", () => {
+  const four = async () => {
+    const others = await FleetOf.start(3, redisAt(server.port, { prefix: "sluice" }));
+    const gateway = await Gateway.start({ config: config() });
+    await untilMetric(gateway, "sluice_fleet_instances", (instances) => instances === 4);
+    return { others, gateway };
+  };
+  const send = async (gateway: Gateway, path: string) => {
+    const response = await fetch(gateway.url + path);
+    await response.arrayBuffer();
+    return { status: response.status, retryAfterS: Number(response.headers.get("retry-after")) };
+  };
+
+  it.each(["/tenth", "/rate"])(
+    "gets all ten units of %s when the others want none, whether requests come one by one or at once",
+    async (path) => {
+      const { others, gateway } = await four();
+      await using _others = others;
+      await using _gateway = gateway;
+      for (let i = 0; i < 4; i++) expect(await send(gateway, path)).toMatchObject({ status: 200 });
+      const rest = await Promise.all(Array.from({ length: 6 }, () => send(gateway, path)));
+      expect(rest.map(({ status }) => status)).toEqual(Array.from({ length: 6 }, () => 200));
+      const refused = await send(gateway, path);
+      expect(refused.status).toBe(429);
+      expect(refused.retryAfterS).toBeGreaterThan(1);
+    },
+  );
+
+  it("who does not wait is told to come back in a second while units are left, and then passes", async () => {
+    const { others, gateway } = await four();
+    await using _others = others;
+    await using _gateway = gateway;
+    let passed = 0;
+    for (let tries = 0; passed < 10 && tries < 1000; tries++) {
+      const { status, retryAfterS } = await send(gateway, "/hasty");
+      if (status === 200) passed++;
+      else expect([status, retryAfterS]).toEqual([429, 1]);
+    }
+    expect(passed).toBe(10);
+    const { body } = await gateway.admin("GET", "/metrics");
+    expect(String(body)).toContain('sluice_limit_decisions_total{route="hasty",limit="hasty');
+  });
+
+  it("a shadow limit goes by what the fleet has left, not by this instance's share", async () => {
+    const { others, gateway } = await four();
+    await using _others = others;
+    await using _gateway = gateway;
+    await Promise.all(Array.from({ length: 13 }, () => send(gateway, "/shadow")));
+    const of = (outcome: string) => {
+      const name = `sluice_limit_decisions_total\\{route="shadow",limit="[^"]*",outcome="${outcome}"\\}`;
+      return metric(gateway, name);
+    };
+    expect([await of("passed"), await of("shadowed")]).toEqual([10, 3]);
+  });
+
+  it("while Redis is away goes on with its share of what was left, and tells nobody to wait for the end of the period", async () => {
+    const { others, gateway } = await four();
+    await using _others = others;
+    await using _gateway = gateway;
+    expect(await send(gateway, "/tenth")).toMatchObject({ status: 200 });
+    await told(gateway);
+    server.signal("SIGSTOP");
+    try {
+      await untilMetric(gateway, "sluice_redis_up", (up) => up === 0);
+      const answers: Awaited<ReturnType<typeof send>>[] = [];
+      for (let i = 0; i < 4; i++) answers.push(await send(gateway, "/tenth"));
+      expect(answers.map(({ status }) => status)).toEqual([200, 200, 200, 429]);
+      expect(answers[3]?.retryAfterS).toBe(1);
+    } finally {
+      server.signal("SIGCONT");
+    }
   });
 });
 

@@ -36,11 +36,13 @@ beforeAll(async () => {
   never: { targets: [ ${url(port)} ], health: { passive: false }, retry: { budget: 0% } }
   full: { targets: [ ${url(full.port)} ], timeouts: { connect: 200ms }, health: { passive: false } }
   quick: { targets: [ ${url(port)} ], timeouts: { response: 200ms, idle: 200ms }, health: { passive: false } }
+  brief: { targets: [ ${url(port)}, ${url(second.port)} ], balance: round-robin, timeouts: { idle: 200ms }, health: { passive: false }, retry: { budget: 100%, on: [timeout] } }
   short: { targets: [ ${url(port)} ], timeouts: { total: 300ms }, health: { passive: false } }
   narrow: { targets: [ ${url(port)} ], pool: { connections: 1, queue: 1 }, health: { passive: false } }
 routes:
   - { name: all, match: { path: "/**" }, to: u }
-${["pair", "half-gone", "single", "gone", "frugal", "never", "full", "quick", "short", "narrow"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
+  - { name: packed, match: { path: "/packed/**" }, compress: { minBytes: 1 }, to: pair }
+${["pair", "half-gone", "single", "gone", "frugal", "never", "full", "quick", "brief", "short", "narrow"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
 `;
   });
 });
@@ -63,6 +65,19 @@ function firstFails(path: string, fault: RequestHandler): void {
 
 const reset: RequestHandler = (connection) => connection.reset();
 const answer503: RequestHandler = (connection) => connection.write("HTTP/1.1 503 Busy\r\nContent-Length: 4\r\n\r\nbusy");
+
+/** A head that promises a body, and what the connection then does. */
+const headThen =
+  (head: string, then: (connection: UpstreamConnection) => void): RequestHandler =>
+  (connection) => {
+    connection.write(`HTTP/1.1 200 OK\r\n${head}\r\n\r\n`);
+    then(connection);
+  };
+const ends = (connection: UpstreamConnection): void => connection.end();
+const misframes = (connection: UpstreamConnection): void => connection.write("no size\r\n");
+const stalls = (): void => {};
+const LENGTH = "Content-Length: 10";
+const CHUNKED = "Transfer-Encoding: chunked";
 
 describe.each(ENGINES)("%s", (engine) => {
   /** @returns status, problem code and body of the answer */
@@ -102,6 +117,36 @@ describe.each(ENGINES)("%s", (engine) => {
       for (let i = 0; i < 4; i++) expect((await ask(fresh("/half-gone"), method, method === "POST" ? "hello" : "")).status).toBe(200);
     });
 
+    it.each([
+      ["ends after its head and before its body", LENGTH, ends, "/pair", "GET"],
+      ["ends after the head of a chunked answer", CHUNKED, ends, "/pair", "GET"],
+      ["ends after its head", LENGTH, ends, "/pair", "PUT"],
+      ["stalls after its head, as configured", LENGTH, stalls, "/brief", "GET"],
+      ["stalls after the head of a chunked answer, as configured", CHUNKED, stalls, "/brief", "DELETE"],
+    ] as const)(
+      "an answer of which the client has nothing yet, when the upstream %s: %s %s %s %s",
+      async (_, head, then, prefix, method) => {
+        const path = fresh(prefix);
+        firstFails(path, headThen(head, then));
+        const body = method === "PUT" ? "hello" : "";
+        expect(await ask(path, method, body)).toMatchObject({ status: 200, text: "ok" });
+        expect([...rig.upstream.to(path), ...second.to(path)].map((request) => request.body.toString())).toEqual([body, body]);
+      },
+    );
+
+    it("an answer that was being compressed and of which nothing had come out", async () => {
+      rig.report();
+      const path = fresh("/packed");
+      firstFails(
+        path,
+        headThen("Content-Type: text/plain\r\nContent-Length: 5000", (connection) => connection.end("some")),
+      );
+      await using client = await rig.connect(engine);
+      client.send(`GET ${path} HTTP/1.1\r\nHost: a.example\r\nAccept-Encoding: gzip\r\n\r\n`);
+      expect((await client.response()).status).toBe(200);
+      expect(rig.upstream.to(path).length + second.to(path).length).toBe(2);
+    });
+
     it("at the same target when there is no other", async () => {
       const path = fresh("/single");
       firstFails(path, reset);
@@ -129,6 +174,13 @@ describe.each(ENGINES)("%s", (engine) => {
   });
 
   describe("does not try again", () => {
+    it("an answer that broke the rules of framing, though the client has nothing of it", async () => {
+      const path = fresh("/single");
+      firstFails(path, headThen(CHUNKED, misframes));
+      expect(await ask(path)).toMatchObject({ status: 502, code: "upstream_aborted" });
+      expect(rig.upstream.to(path)).toHaveLength(1);
+    });
+
     it.each([
       ["POST after a reset", reset, "POST", "hello", 502],
       ["PATCH after a reset", reset, "PATCH", "hello", 502],
@@ -196,6 +248,47 @@ describe.each(ENGINES)("%s", (engine) => {
 
     it("504 connect_timeout when nobody accepts", async () => {
       expect(await ask(fresh("/full"))).toMatchObject({ status: 504, code: "connect_timeout" });
+    });
+
+    it.each([
+      ["502 upstream_aborted when it ends after its head", "/single", LENGTH, ends, 502, "upstream_aborted"],
+      ["502 upstream_aborted when it ends after the head of a chunked answer", "/single", CHUNKED, ends, 502, "upstream_aborted"],
+      ["504 upstream_idle_timeout when it stalls after its head", "/quick", LENGTH, stalls, 504, "upstream_idle_timeout"],
+      [
+        "504 upstream_idle_timeout when it stalls after the head of a chunked answer",
+        "/quick",
+        CHUNKED,
+        stalls,
+        504,
+        "upstream_idle_timeout",
+      ],
+      ["502 upstream_aborted when its framing breaks", "/single", CHUNKED, misframes, 502, "upstream_aborted"],
+    ] as const)("%s, and POST is not sent again", async (_, prefix, head, then, status, code) => {
+      const path = fresh(prefix);
+      rig.upstream.on(path, headThen(head, then));
+      await using client = await rig.connect(engine);
+      client.send(`POST ${path} HTTP/1.1\r\nHost: a.example\r\nContent-Length: 5\r\n\r\nhello`);
+      const response = await client.response();
+      expect(response.status).toBe(status);
+      expect(response.body.toString()).toContain(`"code":"${code}"`);
+      expect(field(response, "content-type")).toBe("application/problem+json");
+      expect(rig.upstream.to(path)).toHaveLength(1);
+      // The connection is as good as before.
+      const next = fresh("");
+      client.send(`GET ${next} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+      expect((await client.response()).status).toBe(200);
+      await until("the log has it", () =>
+        rig.gateway.lines().some((each) => each["path"] === path && each["code"] === code && each["status"] === status),
+      );
+    });
+
+    it("by cutting the client off when an event stream, of which the head goes out at once, ends early", async () => {
+      const path = fresh("/quick");
+      rig.upstream.on(path, headThen(`Content-Type: text/event-stream\r\n${CHUNKED}`, stalls));
+      await using client = await rig.connect(engine);
+      client.send(`GET ${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+      expect((await client.head()).status).toBe(200);
+      await client.closes();
     });
 
     it("by cutting the client off when an answer stalls", async () => {

@@ -20,6 +20,7 @@ beforeAll(async () => {
     idle: `targets: [ ${urls([3, 1])} ], balance: least-request`,
     least: `targets: [ ${urls([1, 1, 1, 1])} ], balance: least-request`,
     header: `targets: [ ${urls([1, 1, 1, 1])} ], balance: hash, hashOn: { header: x-session }`,
+    bounded: `targets: [ ${urls([1, 1, 1, 1])} ], balance: hash, hashOn: { header: x-session }, hashBalanceFactor: 125`,
     cookie: `targets: [ ${urls([1, 1, 1, 1])} ], balance: hash, hashOn: { cookie: sid }`,
     query: `targets: [ ${urls([1, 1, 1, 1])} ], balance: hash, hashOn: { query: id }`,
     path: `targets: [ ${urls([1, 1, 1, 1])} ], balance: hash, hashOn: path`,
@@ -139,10 +140,22 @@ describe("hashing", () => {
     for (const count of await spread("/header/none", 200)) expect(count).toBeGreaterThan(20);
   });
 
-  it("bounds what one hot key can do to its service", async () => {
+  it("a user whose requests wait gets the next ones from the same service, on a quiet gateway", async () => {
+    onTestFailed(() => console.error(gateway.report()));
+    const askAs = (sid: string) => ask("/cookie/x", { headers: { cookie: `sid=${sid}` } });
+    for (const sid of ["one", "two", "three"]) {
+      const home = await askAs(sid);
+      for (const service of services) service.delayMs = 100;
+      const answers = await Promise.all(Array.from({ length: 8 }, () => askAs(sid)));
+      for (const service of services) service.delayMs = 0;
+      expect(new Set(answers)).toEqual(new Set([home]));
+    }
+  });
+
+  it("with a balance factor bounds what one hot key can do to its service", async () => {
     onTestFailed(() => console.error(gateway.report()));
     for (const service of services) service.delayMs = 200;
-    const answers = await Promise.all(Array.from({ length: 16 }, () => ask("/header/hot", { headers: { "x-session": "hot" } })));
+    const answers = await Promise.all(Array.from({ length: 16 }, () => ask("/bounded/hot", { headers: { "x-session": "hot" } })));
     for (const service of services) service.delayMs = 0;
     // 16 under way by one worker or two: at most 1.25 times the mean of each worker's, rounded up, at one service.
     const most = Math.max(...services.map(({ name }) => answers.filter((answer) => answer === name).length));

@@ -9,6 +9,7 @@ import {
   MODE_LOCAL,
   MODE_STRICT,
   NO_GRANT,
+  NO_SHARE,
   PASSED,
   quotaSize,
   REFUSED,
@@ -30,6 +31,11 @@ function pair(size: number, connected = true) {
   worker.setNow(monotonicMs(), Date.now());
   return { worker, ledger };
 }
+
+const quotaOf = (key: string, units: number) => {
+  const startS = Math.floor(Date.now() / 86_400_000) * 86_400;
+  return Object.assign(askFor(limit, key, quotaSize(units, MODE_FLEET)), { periodStartS: startS, periodEndMs: (startS + 86_400) * 1000 });
+};
 
 const taken = (ledger: LimitLedger, max = 100): LedgerEntry[] => {
   const all: LedgerEntry[] = [];
@@ -105,9 +111,73 @@ describe("a fleet bucket", () => {
   it("spends at most its allowance between two takes: a limit of 3 on 8 instances one at a time", () => {
     const { worker, ledger } = pair(8);
     const ask = askFor(limit, "acme", rate(1, 3, MODE_FLEET));
-    expect([worker.spend(ask), worker.spend(ask)]).toEqual([PASSED, REFUSED]);
+    expect([worker.spend(ask), worker.spend(ask)]).toEqual([PASSED, NO_SHARE]);
     taken(ledger);
-    expect([worker.spend(ask), worker.spend(ask)]).toEqual([PASSED, REFUSED]);
+    expect([worker.spend(ask), worker.spend(ask)]).toEqual([PASSED, NO_SHARE]);
+  });
+
+  it("is refused, not without a share, when the fleet has nothing left", () => {
+    const { worker, ledger } = pair(8);
+    const ask = askFor(limit, "acme", rate(1, 3, MODE_FLEET));
+    worker.spend(ask);
+    taken(ledger);
+    ledger.raiseBacklog(ask.slot, ask.high, ask.low, 3000);
+    expect(worker.spend(ask)).toBe(REFUSED);
+  });
+
+  it("has the primary told at once when its share is spent, once until the primary has looked", () => {
+    const { worker, ledger } = pair(8);
+    const { words, index } = ledger.wantedCell;
+    const ask = askFor(limit, "acme", rate(1, 3, MODE_FLEET));
+    worker.spend(ask);
+    const before = words[index]!;
+    expect([worker.spend(ask), worker.spend(ask), worker.peek(ask)]).toEqual([NO_SHARE, NO_SHARE, NO_SHARE]);
+    expect(words[index]).toBe(before + 1);
+    expect(taken(ledger)[0]?.spent).toBeCloseTo(1000, 3);
+    worker.spend(ask);
+    expect(worker.spend(ask)).toBe(NO_SHARE);
+    expect(words[index]).toBe(before + 2);
+  });
+
+  it("of a quota one request passes until it is known what is left; then shares of that", () => {
+    const { worker, ledger } = pair(4);
+    const ask = quotaOf("acme", 40);
+    const drain = () => {
+      let passed = 0;
+      while (worker.spend(ask) === PASSED) passed++;
+      return passed;
+    };
+    expect([drain(), ask.level]).toEqual([1, 1]);
+    const told = (used: number) => {
+      taken(ledger);
+      ledger.raiseUsed(ask.slot, ask.high, ask.low, ask.periodStartS, used);
+    };
+    told(1);
+    expect(drain()).toBe(10); // a quarter of the 39 that are left
+    told(31);
+    expect(drain()).toBe(3);
+    told(39);
+    expect(drain()).toBe(1);
+    told(40);
+    expect([worker.spend(ask), ask.level]).toEqual([REFUSED, 40]);
+  });
+
+  it("of a quota goes on with its share of what was left while Redis is away, and asks nobody", () => {
+    const { worker, ledger } = pair(4, false);
+    const { words, index } = ledger.wantedCell;
+    const before = words[index];
+    const ask = quotaOf("acme", 40);
+    const verdicts = Array.from({ length: 11 }, () => worker.spend(ask));
+    expect(verdicts).toEqual([...Array.from({ length: 10 }, () => PASSED), NO_SHARE]);
+    expect(words[index]).toBe(before);
+  });
+
+  it("that refuses nobody takes what there is beyond its share", () => {
+    const { worker, ledger } = pair(8);
+    const ask = askFor(limit, "acme", rate(1, 3, MODE_FLEET));
+    ask.beyondShare = true;
+    expect(Array.from({ length: 4 }, () => worker.spend(ask))).toEqual([PASSED, PASSED, PASSED, REFUSED]);
+    expect(taken(ledger)[0]?.spent).toBeCloseTo(3000, 3);
   });
 
   it("learns the fleet's backlog, and never forgets its own", () => {

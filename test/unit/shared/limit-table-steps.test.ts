@@ -1,7 +1,17 @@
 // Owns tests of the claim protocol step by step: a thread that ends before any of its compare-and-swaps, and another that acts in between.
 import { describe, expect, it } from "vitest";
-import { KIND_FREE, TICKS_PER_MS } from "../../../src/shared/limit-layout.ts";
-import { LimitAsk, MODE_LOCAL, OVERFLOW_SHARES, PASSED, rateSize } from "../../../src/shared/limit-size.ts";
+import { HEADER_WORDS64, KIND_FREE, SLOT_WORDS64, TICKS_PER_MS } from "../../../src/shared/limit-layout.ts";
+import {
+  concurrencySize,
+  LimitAsk,
+  type LimitSize,
+  MODE_LOCAL,
+  OVERFLOW_SHARES,
+  PASSED,
+  quotaSize,
+  REFUSED,
+  rateSize,
+} from "../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../src/shared/limit-table.ts";
 import { InterruptedTable } from "../../support/interrupted-table.ts";
 import { askFor, type Decision, EPOCH_MS, identity, misfits, slotsOf } from "../../support/limit-table.ts";
@@ -144,6 +154,77 @@ describe("a refund", () => {
     first.refund(key);
     for (const each of others.slice(0, 16)) expect(passes(first, each)).toBe(1);
   });
+});
+
+describe("a decision that others' spends and refunds leave the same word for", () => {
+  const words = (table: LimitTable, slot: number) => new BigInt64Array(table.buffer)[HEADER_WORDS64 + slot * SLOT_WORDS64 + 1];
+  const kinds: [string, LimitSize][] = [
+    ["rate", rateSize({ count: 1, periodMs: 1000 }, 4, MODE_LOCAL)],
+    ["quota", quotaSize(4, MODE_LOCAL)],
+    ["concurrency", concurrencySize(4)],
+  ];
+  const scene = (of: LimitSize) => {
+    const [first, second] = threads();
+    const ask = () => Object.assign(askFor(limit, "key", of), { periodStartS: EPOCH_MS / 1000, periodEndMs: EPOCH_MS + 86_400_000 });
+    const kept = ask();
+    expect(second.spend(kept)).toBe(PASSED);
+    return { first, second, ask, kept };
+  };
+
+  it.each(kinds)("takes effect as if it had been made then (%s): no more passes than there is", (_, of) => {
+    const { first, second, ask, kept } = scene(of);
+    const before = words(first, kept.slot);
+    let interrupted = 0;
+    first.stepsLeft = 0;
+    first.between = () => {
+      interrupted++;
+      // Another thread spends, spends and gives back: its clock has moved on.
+      second.setNow(1040, EPOCH_MS);
+      const [one, two] = [ask(), ask()];
+      expect([second.spend(one), second.spend(two)]).toEqual([PASSED, PASSED]);
+      expect(words(first, kept.slot)).not.toBe(before);
+      second.refund(two);
+      second.refund(one);
+      expect(words(first, kept.slot)).toBe(before);
+    };
+    const mine = ask();
+    expect(first.spend(mine)).toBe(PASSED);
+    expect(interrupted).toBe(1);
+    expect(first.stepsLeft).toBe(Number.POSITIVE_INFINITY); // its first compare-and-swap was its last
+    first.setNow(1040, EPOCH_MS);
+    let more = 0;
+    while (first.spend(ask()) === PASSED) more++;
+    expect(more).toBe(2);
+  });
+
+  it.each(kinds)("gives back once what it gives back (%s)", (_, of) => {
+    const { first, second, ask, kept } = scene(of);
+    const mine = ask();
+    expect(first.spend(mine)).toBe(PASSED);
+    const before = words(first, kept.slot);
+    first.stepsLeft = 0;
+    first.between = () => {
+      const [one, two] = [ask(), ask()];
+      expect([second.spend(one), second.spend(two), second.spend(ask())]).toEqual([PASSED, PASSED, REFUSED]);
+      second.refund(two);
+      second.refund(one);
+      expect(words(first, kept.slot)).toBe(before);
+    };
+    first.refund(mine);
+    let more = 0;
+    while (first.spend(ask()) === PASSED) more++;
+    expect(more).toBe(3);
+  });
+});
+
+it("no text that a caller can send has the tag of a limit's common buckets", () => {
+  for (let share = 0; share < OVERFLOW_SHARES; share++) {
+    const tag = { high: limit.overflow[share * 2], low: limit.overflow[share * 2 + 1] };
+    for (const text of [String.fromCharCode(share), String.fromCharCode(0xff, 0xfe, share), `${share}`]) {
+      const { high, low } = askFor(limit, text, size);
+      expect({ high, low }).not.toEqual(tag);
+    }
+  }
 });
 
 it("a slot that goes to another key between being found and being read is not spent in", () => {

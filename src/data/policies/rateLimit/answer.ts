@@ -1,7 +1,7 @@
 // Owns what clients are told about limits: Retry-After, and the RateLimit and RateLimit-Policy fields
 // (draft-ietf-httpapi-ratelimit-headers-10: lists of strings with parameters, RFC 9651). Must never tell of shadow limits.
 import type { LimitAsk, Verdict } from "../../../shared/limit-size.ts";
-import { REFUSED } from "../../../shared/limit-size.ts";
+import { NO_SHARE, REFUSED } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
 import type { Reply } from "../../policy.ts";
 import { type Bucket, PART_CODES } from "./buckets.ts";
@@ -9,19 +9,25 @@ import { type Bucket, PART_CODES } from "./buckets.ts";
 /** Seconds that are said when nobody can know: places come free when other requests end. */
 const CONCURRENCY_RETRY_S = 1;
 
+/** Seconds that are said when the bucket has room and only this instance's share of it is spent: the fleet shares out anew within a moment. */
+const SHARE_RETRY_S = 1;
+
 /** Whole seconds, rounded up, so that who waits as told is not refused again; at least 1. */
 export function retryAfterS({ part, period }: Bucket, ask: LimitAsk, table: LimitTable): number {
   if (part === "concurrency") return CONCURRENCY_RETRY_S;
+  if (ask.verdict === NO_SHARE) return SHARE_RETRY_S;
   return Math.max(1, Math.ceil((period === null ? ask.waitMs : period.waitMs(ask, table)) / 1000));
 }
 
 /** The refusal by one part. */
 export function refusal(bucket: Bucket, verdict: Verdict, retryS: number): Reply {
-  if (verdict !== REFUSED) return { kind: "problem", code: "limits_unavailable", detail: `the limit ${bucket.label}` };
+  if (verdict !== REFUSED && verdict !== NO_SHARE)
+    return { kind: "problem", code: "limits_unavailable", detail: `the limit ${bucket.limitName}` };
   return {
     kind: "problem",
-    code: PART_CODES[bucket.part],
-    detail: `the limit ${bucket.label}: try again in ${retryS} s`,
+    // A quota of which units are left is not used up: its caller is only too quick.
+    code: PART_CODES[verdict === NO_SHARE ? "rate" : bucket.part],
+    detail: `the limit ${bucket.limitName}: try again in ${retryS} s`,
     headers: ["retry-after", String(retryS)],
   };
 }

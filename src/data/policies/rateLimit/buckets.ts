@@ -27,7 +27,7 @@ import {
   limitIdentities,
   limitNames,
   needsIdentity,
-  partLabel,
+  partLabels,
 } from "./limit.ts";
 import { QuotaPeriod } from "./period.ts";
 
@@ -40,6 +40,9 @@ export const PART_CODES = { rate: "rate_limited", quota: "quota_exceeded", concu
 /** One part of a limit for one kind of caller: what is asked of the table. */
 export interface Bucket {
   readonly part: LimitPart;
+  /** The limit's name: what messages call it. */
+  readonly limitName: string;
+  /** What header fields and metrics call the part. */
   readonly label: string;
   readonly metricSlot: number;
   readonly identity: LimitIdentity;
@@ -53,7 +56,6 @@ export interface Bucket {
 /** A limit of the route. */
 export interface CompiledLimit {
   readonly config: LimitConfig;
-  readonly name: string;
   readonly late: boolean;
   /** Tag of the request's bucket, by the hash of the part: each part has its own. */
   readonly keyOf: KeyOf;
@@ -70,11 +72,11 @@ export function hashFor(key: Uint8Array, identity: string): SipHash {
 
 export function compileLimits(configs: readonly LimitConfig[], route: PolicyRoute): readonly CompiledLimit[] {
   const names = limitNames(configs);
+  const labels = partLabels(configs);
   const identities = limitIdentities(configs, route.name);
   return configs.map((config, i): CompiledLimit => {
-    const name = names[i] ?? "";
-    const make = new BucketFactory(config, name, identities[i] ?? "", route);
-    return { config, name, late: needsIdentity(config), keyOf: compileKey(config, route), partsOf: partsFor(config, make, route) };
+    const make = new BucketFactory(config, { name: names[i] ?? "", labels: labels[i] ?? {}, identity: identities[i] ?? "" }, route);
+    return { config, late: needsIdentity(config), keyOf: compileKey(config, route), partsOf: partsFor(config, make, route) };
   });
 }
 
@@ -121,17 +123,22 @@ function sized<T>(
   };
 }
 
+/** What a limit is known by. */
+interface LimitTitles {
+  readonly name: string;
+  readonly labels: Readonly<Partial<Record<LimitPart, string>>>;
+  readonly identity: string;
+}
+
 class BucketFactory {
   readonly #config: LimitConfig;
-  readonly #name: string;
-  readonly #identity: string;
+  readonly #titles: LimitTitles;
   readonly #route: PolicyRoute;
   readonly #identities = new Map<string, LimitIdentity>();
 
-  constructor(config: LimitConfig, name: string, identity: string, route: PolicyRoute) {
+  constructor(config: LimitConfig, titles: LimitTitles, route: PolicyRoute) {
     this.#config = config;
-    this.#name = name;
-    this.#identity = identity;
+    this.#titles = titles;
     this.#route = route;
   }
 
@@ -170,11 +177,13 @@ class BucketFactory {
   }
 
   #bucket(part: LimitPart, size: LimitSize, period: QuotaPeriod | null, tier: string, windowS: number): Bucket {
-    const label = partLabel(this.#name, part);
+    const limitName = this.#titles.name;
+    const label = this.#titles.labels[part] ?? limitName;
     const { resources, name } = this.#route;
     const told = this.#config.headers && !this.#config.shadow && part !== "concurrency";
     return {
       part,
+      limitName,
       label,
       metricSlot: resources.plan.limitSlots[`${name} ${label}`] ?? ROUTE_SLOT_OVERFLOW,
       identity: this.#identityOf(tier === "" ? part : `${part} tier ${tier}`),
@@ -187,7 +196,7 @@ class BucketFactory {
   #identityOf(of: string): LimitIdentity {
     const known = this.#identities.get(of);
     if (known !== undefined) return known;
-    const made = limitIdentity(hashFor(this.#route.resources.services.limitHashKey, `${this.#identity} ${of}`));
+    const made = limitIdentity(hashFor(this.#route.resources.services.limitHashKey, `${this.#titles.identity} ${of}`));
     this.#identities.set(of, made);
     return made;
   }

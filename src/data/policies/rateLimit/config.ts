@@ -123,12 +123,15 @@ const limit = once(() =>
         .meta({ description: "Units that a request costs; concurrency always counts 1.", examples: [5, { header: "x-cost", max: 100 }] }),
       mode: z.enum(["local", "fleet", "strict"]).prefault("local").meta({
         description:
-          "`local`: each instance for itself. `fleet`: instances tell each other through Redis what they have let pass, and never wait for it. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
+          "`local`: each instance for itself. `fleet`: instances tell each other through Redis what they have let pass, each goes on with a share of what is left, and a request waits only when that share is spent. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
       }),
       wait: duration()
         .refine((ms) => ms <= WAIT_MS_MAX, `expected at most ${formatDurationMs(WAIT_MS_MAX)}`)
         .prefault("50ms")
-        .meta({ description: "`strict`: longest wait for a grant; then 503 `limits_unavailable`." }),
+        .meta({
+          description:
+            "Longest wait for Redis. `strict`: for a grant, then 503 `limits_unavailable`. `fleet`: for a new share of what is left, when this instance has spent its own; then 429 `rate_limited` with `Retry-After: 1`. `0s` never waits.",
+        }),
       shadow: z.boolean().prefault(false).meta({ description: "Count and log what it would refuse, and let it pass." }),
       headers: z.boolean().prefault(true).meta({ description: "Tell clients about it in `RateLimit` and `RateLimit-Policy`." }),
     }),

@@ -75,7 +75,7 @@ const partName = (part: PerPart): string => {
   return part.kind;
 };
 
-/** What limits without a name are called in metrics, header fields and messages: `consumer`, `ip-route`, `consumer-2` for the second. */
+/** What limits are called in messages: their name; without one `consumer`, `ip-route`, `consumer-2` for the second. */
 export function limitNames(limits: readonly LimitConfig[]): readonly string[] {
   const seen = new Map<string, number>();
   return limits.map((limit) => {
@@ -86,14 +86,31 @@ export function limitNames(limits: readonly LimitConfig[]): readonly string[] {
   });
 }
 
-/** A part's label: the limit's name for the first kind of bucket, with the kind for the others. */
-export const partLabel = (name: string, part: LimitPart): string => (part === "rate" ? name : `${name}-${part}`);
+/**
+ * What the parts of a route's limits are called in metrics and header fields, each by another label: a named limit of one part by its name, whatever the
+ * part; else the rate by the limit's name, and the other parts with their kind behind it.
+ */
+export function partLabels(limits: readonly LimitConfig[]): readonly Readonly<Partial<Record<LimitPart, string>>>[] {
+  const names = limitNames(limits);
+  const seen = new Set<string>();
+  return limits.map((limit, i) => {
+    const parts = partsOf(limit);
+    const name = names[i] ?? "";
+    const labels: Partial<Record<LimitPart, string>> = {};
+    for (const part of parts) {
+      const base = part === "rate" || (limit.name !== null && parts.length === 1) ? name : `${name}-${part}`;
+      let label = base;
+      for (let nth = 2; seen.has(label); nth++) label = `${base}-${nth}`;
+      seen.add(label);
+      labels[part] = label;
+    }
+    return labels;
+  });
+}
 
 /** Labels of all parts of a route's limits: what metrics count. */
-export function limitLabels(limits: readonly LimitConfig[]): readonly string[] {
-  const names = limitNames(limits);
-  return limits.flatMap((limit, i) => partsOf(limit).map((part) => partLabel(names[i] ?? "", part)));
-}
+export const limitLabels = (limits: readonly LimitConfig[]): readonly string[] =>
+  partLabels(limits).flatMap((labels) => Object.values(labels));
 
 /**
  * What the limit's buckets are shared by: its name if it has one, and then by all routes that name it; the tier; the whole gateway; else the route.

@@ -32,7 +32,10 @@ export class QuotaPeriod {
     if (this.#rolling) {
       // Two periods back nothing counts any more, so the counter is kept for one more.
       ask.periodEndMs = this.endMs + this.#plan.periodMs;
-      mixPeriod(ask, ask.periodStartS - this.#plan.periodMs / 1000);
+      ask.beforeStartS = ask.periodStartS - this.#plan.periodMs / 1000;
+      mixPeriod(ask, ask.beforeStartS);
+      ask.beforeHigh = ask.high;
+      ask.beforeLow = ask.low;
       const past = (now - this.startMs) / this.#plan.periodMs;
       ask.carried = Math.min(ask.size.capacity, Math.floor(table.usedOf(ask.high, ask.low) * (1 - past)));
       ask.high = high;

@@ -2,7 +2,7 @@
 // Must never let a request through because a limit could not be decided.
 import { monotonicMs } from "../../../base/clock.ts";
 import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
-import { LimitAsk, NO_GRANT } from "../../../shared/limit-size.ts";
+import { LimitAsk, NO_GRANT, NO_SHARE } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
 import { Admission } from "../../admission.ts";
 import type { Exchange } from "../../exchange.ts";
@@ -16,8 +16,10 @@ import type { LimitConfig } from "./limit.ts";
 
 /** Admissions kept for reuse, for each route and worker: more exchanges under way make garbage. */
 const POOL_MAX = 1024;
-/** How often (ms) a request that waits for a grant looks. */
-const GRANT_POLL_MS = 2;
+/** How often (ms) a request that waits for a grant or a share looks. */
+const FLEET_POLL_MS = 2;
+/** Requests of a route that may wait for the fleet in one worker: what comes beyond is refused at once. */
+const WAITING_MAX = 1024;
 
 const OUR_FIELDS: ReadonlySet<string> = new Set(["ratelimit", "ratelimit-policy"]);
 const isOurs = (name: string): boolean => name.startsWith("ratelimit") && OUR_FIELDS.has(name);
@@ -43,6 +45,7 @@ class RateLimit implements Policy {
   /** Header of the upstream's answer that says what it cost; '' for none. */
   readonly #costHeaders: readonly string[];
   readonly #pool: RouteAdmission[] = [];
+  #waiting = 0;
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
 
@@ -53,7 +56,7 @@ class RateLimit implements Policy {
     this.#early = limits.filter((limit) => !limit.late);
     this.#late = limits.filter((limit) => limit.late);
     this.#hasQuota = configs.some((config) => config.tier || config.quota !== null);
-    this.#waitMs = Math.max(0, ...configs.map((config) => (config.mode === "strict" ? config.waitMs : 0)));
+    this.#waitMs = Math.max(0, ...configs.map((config) => (config.mode === "local" ? 0 : config.waitMs)));
     this.#costHeaders = configs.flatMap(({ cost }) => (cost.kind === "response" ? [cost.name] : []));
     if (this.#early.length > 0) this.onRequest = (x) => this.#stage(x, this.#early);
     if (this.#late.length > 0) this.onIdentified = (x) => this.#stage(x, this.#late);
@@ -88,8 +91,15 @@ class RateLimit implements Policy {
     for (const limit of limits) if (!limit.config.shadow) this.#ask(x, admission, limit);
     const refused = this.#table.spendAll(admission.asks, from, admission.count);
     if (refused < 0) return this.#passed(x, admission, limits, from);
-    if (admission.asks[refused]?.verdict === NO_GRANT && this.#waitMs > 0) return this.#waitForGrant(x, admission, limits, from);
+    if (this.#mayWait(admission, refused)) return this.#waitForFleet(x, admission, limits, from);
     return this.#refused(admission, refused);
+  }
+
+  /** Whether Redis may make a request pass that a limit did not let through. While it is away that would be in vain: shares stay as they are. */
+  #mayWait(admission: RouteAdmission, refused: number): boolean {
+    const verdict = admission.asks[refused]?.verdict;
+    if (this.#waitMs === 0 || this.#waiting >= WAITING_MAX) return false;
+    return verdict === NO_GRANT || (verdict === NO_SHARE && this.#table.isTogether);
   }
 
   #begin(x: Exchange): RouteAdmission {
@@ -122,7 +132,9 @@ class RateLimit implements Policy {
     ask.identity = bucket.identity;
     ask.size = bucket.size;
     ask.carried = 0;
+    ask.beforeStartS = 0;
     ask.taken = 0; // of the exchange that used it before
+    ask.beyondShare = limit.config.shadow;
     ask.cost = bucket.part === "concurrency" ? 1 : costOf(x, limit.config);
     limit.keyOf(x, hash);
     ask.high = hash.high;
@@ -145,7 +157,7 @@ class RateLimit implements Policy {
       this.#services.recordLimit(admission.buckets[i]!.metricSlot, i === refused ? "shadowed" : "passed");
     if (refused < 0) return;
     const bucket = admission.buckets[refused]!;
-    x.errorDetail = `shadow: the limit ${bucket.label} would have refused this`;
+    x.errorDetail = `shadow: the limit ${bucket.limitName} would have refused this`;
   }
 
   /** Everything that earlier stages took is given back: a refused request costs nothing. */
@@ -159,16 +171,22 @@ class RateLimit implements Policy {
     return refusal(bucket, ask.verdict, admission.retryS);
   }
 
-  /** The one wait for the network that a limit can bring: strict limits whose grant is used up. Bounded. */
-  async #waitForGrant(x: Exchange, admission: RouteAdmission, limits: readonly CompiledLimit[], from: number): Promise<Reply | undefined> {
+  /** The one wait for the network that a limit can bring: a strict limit's grant, or a fleet limit's share, is used up. Bounded. */
+  async #waitForFleet(x: Exchange, admission: RouteAdmission, limits: readonly CompiledLimit[], from: number): Promise<Reply | undefined> {
     const untilMs = performance.now() + this.#waitMs;
-    for (;;) {
-      await new Promise((resolve) => setTimeout(resolve, GRANT_POLL_MS));
-      this.#readClock();
-      const refused = this.#table.spendAll(admission.asks, from, admission.count);
-      if (refused < 0) return this.#passed(x, admission, limits, from);
-      const waiting = admission.asks[refused]?.verdict === NO_GRANT;
-      if (!waiting || x.closed || performance.now() >= untilMs) return this.#refused(admission, refused);
+    this.#waiting++;
+    try {
+      for (;;) {
+        await new Promise((resolve) => setTimeout(resolve, FLEET_POLL_MS));
+        this.#readClock();
+        const refused = this.#table.spendAll(admission.asks, from, admission.count);
+        if (refused < 0) return this.#passed(x, admission, limits, from);
+        const { verdict } = admission.asks[refused]!;
+        if ((verdict !== NO_GRANT && verdict !== NO_SHARE) || x.closed || performance.now() >= untilMs)
+          return this.#refused(admission, refused);
+      }
+    } finally {
+      this.#waiting--;
     }
   }
 

@@ -24,8 +24,8 @@ export function hashKey(x: Exchange, on: HashOn): string {
 const cookies = new CookieWalk();
 const parameters = new QueryWalk();
 
-/** First cookie of that name with a value (RFC 6265 section 4.2.1). HTTP/2 clients may send several Cookie lines (RFC 9113 section 8.2.3). */
-function cookieValue(x: Exchange, name: string): string {
+/** First cookie of that name that has a value, else '' (RFC 6265 section 4.2.1). HTTP/2 clients may send several Cookie lines (RFC 9113 section 8.2.3). */
+export function cookieValue(x: Exchange, name: string): string {
   for (let i = 0; i < x.headers.length; i += 2) {
     if (x.headers[i] !== "cookie") continue;
     cookies.begin(x.headers[i + 1] ?? "", name);

@@ -1,4 +1,4 @@
-// Owns consistent hashing with bounded loads. Must never send a key anywhere but along its ring walk.
+// Owns consistent hashing, with bounded loads when asked for. Must never send a key anywhere but along its ring walk.
 import type { HashOn } from "../../../plan/plan.ts";
 import type { TargetHealth } from "../../../shared/target-health.ts";
 import type { Exchange } from "../../exchange.ts";
@@ -14,24 +14,32 @@ import { WeightedRandom } from "./random.ts";
 export interface HashOptions {
   readonly health: TargetHealth;
   readonly hashOn: HashOn;
-  /** c of the paper: a member takes at most c times its fair share. Above 1. */
-  readonly loadFactor: number;
+  /** c of the paper: a member takes at most c times its fair share. Above 1; null for no bound. */
+  readonly loadFactor: number | null;
   random(): number;
 }
 
+/** Spreads the hash of a key once more (2^32 / golden ratio), so that whether a member is warm enough for it says nothing of where it lies on the ring. */
+const WARM_MIX = 0x9e3779b1;
+
 /**
- * A key belongs to the first member clockwise on the ring that is available and has room (Mirrokni, Thorup and Zadimoghaddam, Consistent
- * Hashing with Bounded Loads, 2016): with m requests under way, a member of weight w takes at most ceil(c * (m + 1) * w / W).
- * Each worker bounds what it sends itself. The sums are then bounded too, up to one request for each worker, and no thread has to read the
- * others' counts. Slow start works through the bound: a warming member has less room. Exchanges without a key are spread at random.
+ * A key belongs to the first member clockwise on the ring that is available, so that it stays there while the member does. A warming member takes
+ * as many of its keys as it has of its weight, by their hash: each comes back once.
+ *
+ * With a load factor it must also have room (Mirrokni, Thorup and Zadimoghaddam, Consistent Hashing with Bounded Loads, 2016): with m requests under
+ * way, a member of weight w takes at most ceil(c * (m + 1) * w / W). On a quiet gateway that is one: while one request of a key is under way, the next
+ * goes elsewhere. Each worker bounds what it sends itself. The sums are then bounded too, up to one request for each worker, and no thread has to
+ * read the others' counts. Slow start works through the bound: a warming member has less room. Exchanges without a key are spread at random.
  */
-export class BoundedHash implements Balancer {
+export class ConsistentHash implements Balancer {
   readonly #options: HashOptions;
   readonly #keyless: WeightedRandom;
   #all: readonly Member[] | null = null;
   #ring = new HashRing([]);
   #available: readonly Member[] = [];
   #weightSum = 0;
+  /** Part of its weight that the warmest member has: that one takes all its keys, so that no walk goes on for long when all are warming. */
+  #warmest = 1;
   /** Requests under way from this worker, kept by {@link begin} and {@link done}. */
   #underWay = 0;
 
@@ -48,7 +56,11 @@ export class BoundedHash implements Balancer {
     this.#available = available;
     this.#keyless.rebuild(available);
     this.#weightSum = 0;
-    for (const member of available) this.#weightSum += member.weight;
+    this.#warmest = 0;
+    for (const member of available) {
+      this.#weightSum += member.weight;
+      this.#warmest = Math.max(this.#warmest, member.weight / member.plan.weight);
+    }
   }
 
   /** A request of this upstream begins or ends in this worker. */
@@ -58,21 +70,28 @@ export class BoundedHash implements Balancer {
 
   pick(x: Exchange, tried: readonly Endpoint[] | null): Member {
     const key = hashKey(x, this.#options.hashOn);
-    return key === "" ? this.#keyless.pick(x, tried) : this.#walk(this.#ring.locate(hash32(key)), tried);
+    return key === "" ? this.#keyless.pick(x, tried) : this.#walk(hash32(key), tried);
   }
 
-  #walk(start: number, tried: readonly Endpoint[] | null): Member {
+  #walk(hash: number, tried: readonly Endpoint[] | null): Member {
     const ring = this.#ring;
-    const share = (this.#options.loadFactor * (this.#underWay + 1)) / this.#weightSum;
+    const start = ring.locate(hash);
+    const { loadFactor } = this.#options;
+    const coldness = ((Math.imul(hash, WARM_MIX) >>> 0) / 4294967296) * this.#warmest;
+    const share = loadFactor === null ? 0 : (loadFactor * (this.#underWay + 1)) / this.#weightSum;
     let full: Member | null = null;
     let triedBefore: Member | null = null;
     for (let position = start; position < start + ring.length; position += 1) {
       const member = ring.ownerAt(position);
       if (member === undefined || !member.available || member === full) continue;
       if (isTried(member, tried)) triedBefore ??= member;
-      else if (this.#options.health.ownInFlight(member.slot) < Math.ceil(share * member.weight)) return member;
+      else if (loadFactor === null ? coldness * member.plan.weight < member.weight : this.#hasRoom(member, share)) return member;
       else full ??= member;
     }
     return full ?? triedBefore ?? memberAt(this.#available, 0);
+  }
+
+  #hasRoom(member: Member, share: number): boolean {
+    return this.#options.health.ownInFlight(member.slot) < Math.ceil(share * member.weight);
   }
 }

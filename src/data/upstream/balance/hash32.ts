@@ -5,7 +5,8 @@ const FNV_PRIME = 0x01000193;
 
 /**
  * FNV-1a over UTF-16 code units, finished with MurmurHash3's fmix32 because FNV alone spreads the last characters badly. Not keyed: a client
- * can choose keys that meet on one endpoint, which bounded loads make harmless.
+ * can choose keys that meet on one endpoint. One key sent again and again does the same, so limits have to bound what a client sends; bounded loads
+ * spread it besides.
  * @returns an unsigned 32-bit integer. Allocates nothing; about 1 ns a character.
  */
 export function hash32(text: string): number {

@@ -106,6 +106,14 @@ describe("the schema", () => {
   );
 });
 
+it("no two parts of a route's limits have the same label", () => {
+  const limits =
+    "{ name: a, per: ip, rate: 1/s, quota: 9/day }, { name: a-quota, per: ip, quota: 5/day }, { name: b, per: ip, quota: 5/day }";
+  const { config } = good([withAuth(limits)]);
+  const plan = compilePlan(config, { version: 1, metricSlot: () => 0 });
+  expect(Object.keys(plan.limitSlots)).toEqual(["all a", "all a-quota", "all a-quota-2", "all b"]);
+});
+
 it("every part of a limit has a metric slot", () => {
   const limits = "{ per: consumer, tier: true, rate: 1/s }, { per: ip, rate: 1/s, concurrency: 2 }, { per: ip, rate: 9/s }";
   const { config } = good([withAuth(limits, "tiers: { gold: { rate: 9/s } }\n")]);

@@ -11,7 +11,7 @@ function plan(text: string): Plan {
   return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1, breakerSlot: () => 5 });
 }
 
-/** config.md's own example, without the keys of later versions and without files. */
+/** A configuration that says something of everything, without files. */
 const CONTRACT = `
 version: 1
 workers: auto
@@ -95,7 +95,8 @@ it("the example of the design compiles, units resolved", () => {
     ],
     balance: "hash",
     hashOn: { kind: "header", name: "x-session" },
-    hashLoadFactor: 1.25,
+    hashLoadFactor: null,
+    sticky: null,
     slowStartMs: 0,
     pool: { client: "http1", connections: 128, pipelining: 1, keepAliveMs: 60_000, queue: 1024 },
     timeouts: { connectMs: 1000, attemptMs: 5000, idleMs: 30_000, totalMs: 15_000 },

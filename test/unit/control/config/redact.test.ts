@@ -28,6 +28,19 @@ it("shows what is configured and no secret", () => {
   });
 });
 
+it("shows neither the secret of session affinity nor the key that was made of it", () => {
+  const secret = "hunter2-0123456789-0123456789-0123456789";
+  const text = TEXT.replace("a: { targets", `a: { sticky: { cookie: node, lifetime: 8h, secret: ${secret} }, targets`);
+  const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  const key = result.config.upstreams[0]?.sticky?.key ?? "";
+  expect(key).toHaveLength(43);
+  const shown = JSON.stringify(redactConfig(result.config));
+  expect(shown).not.toContain(key);
+  expect(shown).not.toContain("hunter2");
+  expect(shown).toContain("Max-Age=28800");
+});
+
 /** Of "x". */
 const PASSWORD_HASH = "$argon2id$v=19$m=19456,t=2,p=1$NSJ59tH1nrVpYDz3mUesIQ$onKVMmT87BZcfGYyyRhLy5OdqW492pAkQKJBHPPDufI";
 

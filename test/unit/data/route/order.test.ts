@@ -1,4 +1,4 @@
-// The total order of routes, and ties: each rule of config.md alone, then the laws of an order over random routes.
+// The total order of routes, and ties: each rule of config/REFERENCE.md alone, then the laws of an order over random routes.
 import { describe, expect, test } from "vitest";
 import { compareMatches, findTies, sortMatches, TIES_MAX, tie } from "../../../../src/data/route/order.ts";
 import type { MatchPlan } from "../../../../src/plan/plan.ts";

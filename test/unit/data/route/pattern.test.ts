@@ -74,7 +74,7 @@ test.each<[string, readonly string[], readonly string[]]>([
 });
 
 describe("comparePatterns", () => {
-  // Each line in order: config.md's rule, most specific first.
+  // Each line in order: the reference's rule, most specific first.
   test.each<[readonly string[]]>([
     [["/users/me", "/users/{id}", "/users/**"]],
     [["/users/me/x", "/users/me/{y}", "/{a}/me/x/**"]],

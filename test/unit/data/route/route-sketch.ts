@@ -1,4 +1,4 @@
-// Owns short ways to write matches, and the reference router: a linear scan by the total order, written from config.md and not from the table.
+// Owns short ways to write matches, and the reference router: a linear scan by the total order, written from config/REFERENCE.md and not from the table.
 
 import type { Exchange } from "../../../../src/data/exchange.ts";
 import { clientType } from "../../../../src/data/route/client-type.ts";

@@ -115,6 +115,32 @@ describe("which routes share", () => {
   });
 });
 
+describe("names", () => {
+  it.each(["quota: 1/day", "rate: 1/hour", "concurrency: 1"])("a limit of one part (%s) is called by its name everywhere", (size) => {
+    const [part = "", value = ""] = size.split(": ");
+    const limit = { name: "partner-daily", per: "route", [part]: part === "concurrency" ? Number(value) : value };
+    const route = routeWithLimits([limit], { labels: ["partner-daily"] });
+    route.begin();
+    const refused = route.request();
+    expect(route.outcomes).toEqual(["partner-daily passed", "partner-daily refused"]);
+    expect(refused.reply).toMatchObject({ detail: expect.stringMatching(/^the limit partner-daily: /) });
+    if (part === "concurrency") return;
+    expect(refused.header("ratelimit")).toMatch(/^"partner-daily";r=0;t=\d+$/);
+    expect(refused.header("ratelimit-policy")).toMatch(/^"partner-daily";q=1;w=\d+$/);
+  });
+
+  it("of several parts each has its own in header fields and metrics, and messages call all by the limit's name", () => {
+    const route = routeWithLimits([{ name: "partner", per: "route", rate: "9/s", quota: "1/day" }], {
+      labels: ["partner", "partner-quota"],
+    });
+    route.request();
+    const refused = route.request();
+    expect(route.outcomes).toEqual(["partner passed", "partner-quota passed", "partner-quota refused"]);
+    expect(refused.reply).toMatchObject({ code: "quota_exceeded", detail: expect.stringMatching(/^the limit partner: /) });
+    expect(refused.header("ratelimit-policy")).toMatch(/^"partner";.*, "partner-quota";/);
+  });
+});
+
 describe("sizes", () => {
   const tiers = [
     { name: "gold", rate: { count: 60, periodMs: 60_000 }, burst: 3, quota: null, concurrency: null },

@@ -88,7 +88,45 @@ describe("balance", () => {
   );
 });
 
+describe("without a bound", () => {
+  test("a key stays at its target, however much of it is under way", () => {
+    const rig = new Rig(plan, endpoints([1, 1, 1, 1]));
+    const hot = exchanges[0] ?? new TestExchange();
+    const home = rig.upstream.select(hot, null);
+    for (let underWay = 0; underWay < 100; underWay += 1) {
+      const chosen = rig.upstream.select(hot, null);
+      expect(chosen).toBe(home);
+      if (chosen !== null) rig.upstream.begin(chosen);
+    }
+  });
+
+  test("a warming target takes more and more of its own keys, and each comes back once", () => {
+    const slow = { ...plan, slowStartMs: 100_000 };
+    const before = owners(new Rig(slow, ten));
+    const rig = new Rig(slow, ten);
+    rig.health.setDown(0, true, rig.nowMs);
+    rig.health.setDown(0, false, rig.nowMs);
+    let taken = new Set<number>();
+    for (const part of [0.1, 0.4, 0.7, 1]) {
+      const now = owners(rig);
+      expect(new Set(moved(before, now).map((i) => before[i]))).toEqual(part === 1 ? new Set() : new Set(["a"]));
+      const mine = new Set(now.flatMap((owner, i) => (owner === "a" ? [i] : [])));
+      expect([...taken].every((i) => mine.has(i))).toBe(true);
+      const all = before.filter((owner) => owner === "a").length;
+      expect(Math.abs(mine.size / all - part)).toBeLessThan(0.1);
+      taken = mine;
+      rig.nowMs += 100_000 / 3 + 1;
+    }
+  });
+});
+
+test("targets that all warm up take all keys where the ring says", () => {
+  const cold = endpoints(Array<number>(10).fill(1), 1_000_000);
+  expect(owners(new Rig({ ...plan, slowStartMs: 100_000 }, cold))).toEqual(owners(new Rig(plan, ten)));
+});
+
 describe("bounded loads", () => {
+  const plan = upstreamPlan({ balance: "hash", hashOn: { kind: "header", name: "x-session" }, hashLoadFactor: 1.25 });
   const cap = (underWay: number, weight: number, sum: number): number => Math.ceil((1.25 * (underWay + 1) * weight) / sum);
 
   test.each([{ weights: [1, 1, 1, 1] }, { weights: [4, 2, 1, 1] }])("one hot key never overfills an endpoint: $weights", ({ weights }) => {
