@@ -1,5 +1,6 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+import { decodeUtf8 } from "../../base/utf8.ts";
 import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
 import { checkConsumers } from "./check-consumers.ts";
@@ -14,11 +15,11 @@ import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
 import { allowedCpus, checkWorkers } from "./check-workers.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
-import { readDocument } from "./document.ts";
+import { notTextProblem, readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { type LocatedMap, overlay } from "./located.ts";
-import { type ConfigProblem, type Position, sortProblems } from "./problem.ts";
+import { addAll, type ConfigProblem, firstProblems, type Position, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
@@ -53,14 +54,16 @@ export function loadConfig(options: {
   const unreadable: ConfigProblem[] = [];
   for (const file of options.files) {
     const content = files.read(files.resolve(`${process.cwd()}/.`, file));
-    if (Buffer.isBuffer(content)) texts.push({ file, text: content.toString("utf8") });
-    else
+    const text = content instanceof Error ? content : decodeUtf8(content);
+    if (typeof text === "string") texts.push({ file, text });
+    else if (text instanceof Error)
       unreadable.push({
         at: start(file),
         path: "",
-        message: `can't read the configuration: ${content.message}`,
+        message: `can't read the configuration: ${text.message}`,
         remedy: "check the path after -c",
       });
+    else unreadable.push(notTextProblem(file, text));
   }
   if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
   return parseConfig({ texts, env: options.env, files, redisConsumers: options.redisConsumers ?? null });
@@ -80,15 +83,15 @@ export function parseConfig(options: {
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
   const roots = read.flatMap((result) => result.root ?? []);
-  const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
+  const refuse = (): LoadResult => ({ ok: false, problems: firstProblems(sortProblems(problems, names)), files: files.paths });
   const [first] = roots;
   if (first === undefined || roots.length < texts.length) return refuse();
   const gathered = withConsumerFiles(layer(first, roots), files, env);
   const resolved = resolveFiles(gathered.root, files);
   // After files were read: what Redis holds names none.
   const remote = withRedisConsumers(resolved.root, redisConsumers);
-  problems.push(...gathered.problems, ...resolved.problems, ...remote.problems);
-  names.push(...gathered.names, ...remote.names);
+  for (const { problems: more } of [gathered, resolved, remote]) addAll(problems, more);
+  for (const { names: more } of [gathered, remote]) addAll(names, more);
   const { root, draft, problems: found } = readSections(remote.root, files);
   const findings = new Findings(root);
   checkReferences(draft, findings);
@@ -105,7 +108,11 @@ export function parseConfig(options: {
   checkThreads(draft, env, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
-  problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
+  for (const more of [found, findings.problems])
+    addAll(
+      problems,
+      more.filter((problem) => !unread.has(placeKey(problem.at))),
+    );
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
     ok: true,

@@ -7,7 +7,7 @@ import type { ConfigFiles } from "./files.ts";
 import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
 import { type Located, type LocatedMap, overlay, positionAt } from "./located.ts";
 import { parseAt } from "./parse.ts";
-import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { addAll, type ConfigProblem, formatPath, type PathPart, PROBLEMS_MAX } from "./problem.ts";
 import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
 import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
 import { type UpstreamConfig, upstream } from "./schema-upstream.ts";
@@ -50,7 +50,7 @@ export function readSections(
     const preset = root.entries.has(key) ? undefined : PRESETS[key];
     const parsed = preset === undefined ? parseAt(schema(), root, [key]) : { value: preset };
     if ("value" in parsed) sections[key] = parsed.value;
-    else problems.push(...parsed.problems);
+    else addAll(problems, parsed.problems);
   }
   const known = sections as Partial<Pick<Config, keyof typeof SECTIONS>>; // each value is its own schema's output
   const { upstreams, upstreamNames } = readUpstreams(root, files, problems);
@@ -85,7 +85,7 @@ function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
 const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
 
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
-  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key));
+  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key)).slice(0, PROBLEMS_MAX + 1);
   return unknown.length === 0 ? [] : [unknownKeysIssue(unknown, CONFIG_KEYS)];
 }
 
@@ -104,7 +104,7 @@ function readUpstreams(
   const node = root.entries.get("upstreams")?.node;
   if (node?.kind !== "map") {
     const parsed = parseAt(allUpstreams(), root, ["upstreams"]);
-    if (!("value" in parsed)) problems.push(...parsed.problems);
+    if (!("value" in parsed)) addAll(problems, parsed.problems);
     return { upstreams: [], upstreamNames: [] };
   }
   const names = parseNames(node, problems);
@@ -113,7 +113,7 @@ function readUpstreams(
     const parsed = parseAt(upstream(), root, ["upstreams", name]);
     if ("value" in parsed)
       upstreams.push({ ...resolveFallback(parsed.value, ["upstreams", name, "breaker", "fallback"], { root, files, problems }), name });
-    else problems.push(...parsed.problems);
+    else addAll(problems, parsed.problems);
   }
   return { upstreams, upstreamNames: names };
 }
@@ -137,12 +137,12 @@ function readRoutes(root: LocatedMap, files: ConfigFiles, problems: ConfigProble
   const list: readonly Located[] = node?.kind === "list" ? node.items : [];
   if (list.length === 0) {
     const parsed = parseAt(allRoutes(), root, ["routes"]);
-    if (!("value" in parsed)) problems.push(...parsed.problems);
+    if (!("value" in parsed)) addAll(problems, parsed.problems);
   }
   return list.map((_, i) => {
     const parsed = parseAt(route(), root, ["routes", i]);
     if ("value" in parsed) return resolvePolicies(routeOf(parsed.value), ["routes", i], { root, files, problems });
-    problems.push(...parsed.problems);
+    addAll(problems, parsed.problems);
     return null;
   });
 }

@@ -125,7 +125,7 @@ export class PlanControl {
   /** With the best consumers of Redis that fit. @param content null: the files are read anew */
   async #load(content: ConfigFiles | null): Promise<Loading> {
     const { source, consumers } = this.#deps;
-    const loading = await source.load(consumers.sets, content);
+    const loading = await (this.#inForce === null ? source.load(consumers.sets, content) : source.loadApart(consumers.sets, content));
     if (loading.ok && loading.refused !== null) consumers.refused(loading.refused);
     return loading;
   }

@@ -130,7 +130,6 @@ class Primary {
     this.#reloader = new Reloader((reasons) => this.#reload(reasons));
     this.#files = new FileWatch({
       changed: (changed) => void this.#reloader.request(`changed: ${changed.join(", ")}`),
-      problem: (message) => log.warn(message),
     });
     this.#door = new AdminDoor({ log, deps: this.#adminDeps(config, testHooks) });
   }
@@ -156,7 +155,6 @@ class Primary {
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
     await this.#started;
     if (reasons.every((reason) => reason === CONSUMERS_CHANGED)) return await this.#parts.control.takeConsumers(reasons);
-    this.#files.remember();
     const result = await this.#parts.control.reload(reasons);
     this.#files.update(this.#source.watched);
     if (result.ok) this.#announce();
@@ -227,7 +225,7 @@ class Primary {
     this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
     this.#accessLog.start();
     await this.#door.listenUnix(this.#directory.socket);
-    this.#files.update(this.#source.watched, this.#source.stamps);
+    this.#files.update(this.#source.watched);
     if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
   }
 
