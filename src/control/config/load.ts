@@ -8,6 +8,7 @@ import { checkFallThrough } from "./check-fall-through.ts";
 import { checkGrants } from "./check-grants.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
+import { checkLog } from "./check-log.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -105,6 +106,7 @@ export function parseConfig(options: {
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
   checkFallThrough(draft, findings);
+  checkLog(draft, findings);
   checkThreads(draft, env, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
