@@ -1,7 +1,7 @@
 // Texts that would cost more than they are worth: nested for ever, wrong a hundred thousand times.
 import { expect, it } from "vitest";
 import { parseConfig } from "../../../../src/control/config/load.ts";
-import { formatProblem, PROBLEMS_MAX } from "../../../../src/control/config/problem.ts";
+import { addAll, formatProblem, PROBLEMS_MAX } from "../../../../src/control/config/problem.ts";
 
 const problems = (text: string): string[] => {
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
@@ -39,22 +39,28 @@ routes:
   - name: other
     match: { path: /other }
     respond:
-      text: |
+      body: |
         ${brackets}
         ${"- ".repeat(100)}
 `;
-  expect(problems(text).filter((problem) => problem.includes("nested"))).toEqual([]);
+  expect(problems(text)).toEqual([]);
 });
 
 it("of very many mistakes the first are told, and how many more there are", () => {
   for (const [text, count] of [
-    [Array.from({ length: 150_000 }, (_, i) => `k${i}: 1\n`).join(""), null],
-    [`version: 1\n${"routes: []\n".repeat(150_000)}`, 150_000],
-    [`version: 1\nroutes:\n${"  - { nope: 1 }\n".repeat(5000)}`, null],
+    [Array.from({ length: 5000 }, (_, i) => `k${i}: 1\n`).join(""), null],
+    [`version: 1\n${"routes: []\n".repeat(50_000)}`, 50_000],
+    [`version: 1\nroutes:\n${"  - { nope: 1 }\n".repeat(1000)}`, null],
   ] as const) {
     const told = problems(text);
     expect(told).toHaveLength(PROBLEMS_MAX + 1);
     expect(told.at(-1)).toMatch(/: \d+ more problems are not told; mend these first$/);
     if (count !== null) expect(Number(/: (\d+) more/.exec(told.at(-1) ?? "")?.[1])).toBeGreaterThanOrEqual(count - PROBLEMS_MAX - 1);
   }
+});
+
+it("lists of any length are put together without running out of stack", () => {
+  const into: number[] = [];
+  addAll(into, new Array<number>(1_000_000).fill(0));
+  expect(into).toHaveLength(1_000_000);
 });
