@@ -10,7 +10,7 @@ const LOAD_MS_MAX = 60_000;
 /** What a load may take, in MiB: more than the largest texts that fit (TEXT_BYTES_MAX) take. */
 const HEAP_MB_MAX = 2048;
 /** Young objects, in MiB: enough for a parser, which makes many, and little beside the rest. */
-const YOUNG_MB_MAX = 64;
+const YOUNG_MB_MAX = 24;
 
 export interface LoadBounds {
   readonly timeoutMs: number;
