@@ -3,7 +3,7 @@
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
-import { SEMI_SPACE_MB } from "../../base/heap.ts";
+import { semiSpaceMb } from "../../base/heap.ts";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): string {
@@ -23,11 +23,11 @@ export function threadsAtOnce(): number {
  * minutes later. Never a bound on old objects: reaching it ends the thread, and with it the process, as a thread with a live uWebSockets.js app
  * cannot be ended alone.
  */
-const YOUNG_MB_MAX = 3 * SEMI_SPACE_MB;
+const youngMbMax = (): number => 3 * semiSpaceMb();
 
 /** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */
 function startThread(entry: string, name: string): Worker {
-  const worker = new Worker(entry, { name, stdout: true, stderr: true, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB_MAX } });
+  const worker = new Worker(entry, { name, stdout: true, stderr: true, resourceLimits: { maxYoungGenerationSizeMb: youngMbMax() } });
   worker.stdout.on("data", (text: Buffer) => process.stdout.write(text));
   worker.stderr.on("data", (text: Buffer) => process.stderr.write(text));
   return worker;
