@@ -1,13 +1,13 @@
 // The node engine: one node:http or node:https server for a listener, strictest parsing. Opens, counts and closes connections;
 // what happens on one is node-connection.ts. Slower than uws, but knows HTTP/1.0, absolute-form, `OPTIONS *` and trailers.
 import type { X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import net, { type Socket } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
-import { readRegularFile } from "../../base/read-file.ts";
 import type { CertificatePlan, ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
 import type { Refusal } from "./admit.ts";
 import { authoritiesOf, isVouchedFor } from "./client-authority.ts";
@@ -279,9 +279,11 @@ function readPair(certificate: CertificatePlan): { readonly cert: Buffer; readon
 }
 
 function readPem(path: string): Buffer {
-  const found = readRegularFile(path);
-  if (found instanceof Error) throw new OperatorError(`cannot read ${path}: ${found.message}`);
-  return found.bytes;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    throw new OperatorError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
+  }
 }
 
 function explain(plan: ListenerPlan, error: NodeJS.ErrnoException): string {

@@ -3,8 +3,8 @@
 
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { createPrivateKey, X509Certificate } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { OperatorError } from "../../base/errors.ts";
-import { readRegularFile } from "../../base/read-file.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import { refuseExchange } from "../pipeline.ts";
 import { admit } from "./admit.ts";
@@ -184,17 +184,11 @@ function certificateOptions(certificate: { readonly certPath: string; readonly k
 /** The native side says nothing about a pair that it cannot use: it shows the default certificate instead. @throws OperatorError */
 function checkPair({ certPath, keyPath }: { readonly certPath: string; readonly keyPath: string }): void {
   try {
-    const fits = new X509Certificate(bytesOf(certPath)).checkPrivateKey(createPrivateKey(bytesOf(keyPath)));
+    const fits = new X509Certificate(readFileSync(certPath)).checkPrivateKey(createPrivateKey(readFileSync(keyPath)));
     if (!fits) throw new Error("they do not belong together");
   } catch (error) {
     throw new OperatorError(`cannot use ${certPath} with ${keyPath}: ${error instanceof Error ? error.message : String(error)}`);
   }
-}
-
-function bytesOf(path: string): Buffer {
-  const found = readRegularFile(path);
-  if (found instanceof Error) throw found;
-  return found.bytes;
 }
 
 function timeoutSeconds(ms: number): number {
