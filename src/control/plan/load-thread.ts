@@ -7,6 +7,8 @@ import type { ThreadJob, ThreadOutcome } from "./load-job.ts";
 
 /** Longest time (ms) of one load. */
 const LOAD_MS_MAX = 60_000;
+/** Longest time (ms) for a thread to end that runs nothing any more. */
+const END_MS_MAX = 2000;
 /** What a load may take, in MiB: more than the largest texts that fit (TEXT_BYTES_MAX) take. */
 const HEAP_MB_MAX = 2048;
 /** Young objects, in MiB: enough for a parser, which makes many, and little beside the rest. */
@@ -21,21 +23,16 @@ const BOUNDS: LoadBounds = { timeoutMs: LOAD_MS_MAX, heapMb: HEAP_MB_MAX };
 
 export class LoadThread {
   readonly #bounds: LoadBounds;
-  /** A thread that was given up and has not ended: it waits for the system, which nobody can take it out of. */
-  #stuck = 0;
+  /** That have not ended. One that waits for the system cannot be ended. */
+  readonly #threads = new Set<Worker>();
 
   constructor(bounds: LoadBounds = BOUNDS) {
     this.#bounds = bounds;
   }
 
-  /** The process cannot end by itself: one of its threads will not. */
-  get isStuck(): boolean {
-    return this.#stuck > 0;
-  }
-
-  /** @throws OperatorError when a bound was reached, Error for a bug */
+  /** One at a time. @throws OperatorError when a bound was reached, Error for a bug */
   async load(job: ThreadJob): Promise<ThreadOutcome> {
-    if (this.isStuck) throw new OperatorError(`the reading before has not ended: ${HANGS}`);
+    if (!(await this.end())) throw new OperatorError(`the reading before has not ended: ${HANGS}`);
     const { timeoutMs, heapMb } = this.#bounds;
     const worker = new Worker(threadEntry(), {
       name: "sluice-config",
@@ -43,28 +40,33 @@ export class LoadThread {
       resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: Math.min(YOUNG_MB_MAX, heapMb) },
     });
     worker.unref();
+    this.#threads.add(worker);
+    worker.once("exit", () => this.#threads.delete(worker));
     let timer: NodeJS.Timeout | undefined;
     try {
       return await new Promise<ThreadOutcome>((resolve, reject) => {
-        timer = setTimeout(
-          () => reject(new OperatorError(`it takes longer than ${timeoutMs / 1000} s to read: ${HANGS}, or make it smaller`)),
-          timeoutMs,
-        );
+        const late = `it takes longer than ${timeoutMs / 1000} s to read: ${HANGS}, or make it smaller`;
+        timer = setTimeout(() => reject(new OperatorError(late)), timeoutMs);
         worker.once("message", resolve);
-        worker.once("error", (error) => reject(explain(error, heapMb)));
+        worker.on("error", (error) => reject(explain(error, heapMb)));
         worker.once("exit", () => reject(new Error("the thread that loads the configuration ended without an answer")));
       });
     } finally {
       clearTimeout(timer);
-      this.#end(worker);
+      void worker.terminate();
     }
   }
 
-  /** Waits for nobody. */
-  #end(worker: Worker): void {
-    this.#stuck++;
-    worker.removeAllListeners().on("error", () => {}); // it was given up
-    void worker.terminate().finally(() => this.#stuck--);
+  /** Ends what runs. @returns whether all have ended: else the process cannot end by itself, as one of its threads will not */
+  async end(): Promise<boolean> {
+    if (this.#threads.size === 0) return true;
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise((resolve) => {
+      timer = setTimeout(resolve, END_MS_MAX);
+    });
+    await Promise.race([Promise.all(Array.from(this.#threads, (worker) => worker.terminate())), late]);
+    clearTimeout(timer);
+    return this.#threads.size === 0;
   }
 }
 

@@ -89,9 +89,9 @@ export class PlanSource {
     return this.#watched();
   }
 
-  /** See {@link LoadThread.isStuck}. */
-  get isStuck(): boolean {
-    return this.#thread.isStuck;
+  /** No more loads. See {@link LoadThread.end}. */
+  end(): Promise<boolean> {
+    return this.#thread.end();
   }
 
   /** @throws OperatorError when a free port cannot be picked */

@@ -386,7 +386,8 @@ class Primary {
     await this.#fleet?.stop();
     await this.#accessLog?.stop(LOG_CLOSE_MS);
     await this.#door.close();
-    if (stuck.length > 0 || this.#source.isStuck) {
+    const ended = await this.#source.end();
+    if (stuck.length > 0 || !ended) {
       // A thread with a live native app cannot be ended alone, and exiting with it aborts: this is the quiet way.
       this.#log.error("ended with blocked workers", { workers: stuck });
       process.kill(process.pid, "SIGKILL");

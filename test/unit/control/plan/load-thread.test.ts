@@ -55,6 +55,21 @@ test("a load that takes too long is given up, and the next one goes on", async (
   await expect(new LoadThread().load(job(CONFIG))).resolves.toMatchObject({ outcome: { ok: true } });
 });
 
+test("loads right after one another each have their answer, and nothing is left of them at the end", async () => {
+  const thread = new LoadThread();
+  for (let i = 0; i < 3; i++) expect((await thread.load(job(CONFIG))).outcome.ok).toBe(true);
+  expect(await thread.end()).toBe(true);
+});
+
+test("a load under way is ended with the process", async () => {
+  const thread = new LoadThread();
+  const loading = thread.load(job(`version: 1\n${"a: 1\n".repeat(200_000)}`));
+  const ended = expect(loading).rejects.toThrow("ended without an answer");
+  await new Promise((resolve) => setImmediate(resolve)); // it has begun
+  expect(await thread.end()).toBe(true);
+  await ended;
+});
+
 test("a load that takes too much memory ends its thread and nothing else", async () => {
   const thread = new LoadThread({ timeoutMs: 60_000, heapMb: 40 });
   await expect(thread.load(job(`version: 1\n${"a: [x]\n".repeat(400_000)}`))).rejects.toThrow(
