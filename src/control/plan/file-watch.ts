@@ -45,6 +45,7 @@ export class FileWatch {
   readonly #stirred = new Set<string>();
   #settling: NodeJS.Timeout | null = null;
   #stirredSinceMs = 0;
+  #paused = false;
   #watchers = 0;
   #nextRound: NodeJS.Timeout | null = null;
   /** Contents looked at: what waking up costs. */
@@ -56,8 +57,15 @@ export class FileWatch {
     this.#events = events;
   }
 
+  /** The files are being read: nothing is reported until {@link update} says how they were found. */
+  pause(): void {
+    this.#paused = true;
+    this.#era++;
+  }
+
   /** Watch these from now on, and no others. What was written since they were read is reported. */
   update(files: readonly WatchedFile[]): void {
+    this.#paused = false;
     const before = this.#watched;
     // The same objects as before: their watchers point at them.
     this.#watched = new Map(
@@ -78,6 +86,7 @@ export class FileWatch {
       MEMBERS_ASKED_MAX,
     );
     this.#era++;
+    if (this.#stirred.size > 0) this.#settle();
     this.#schedule(0);
   }
 
@@ -152,6 +161,7 @@ export class FileWatch {
 
   async #look(): Promise<void> {
     this.#settling = null;
+    if (this.#paused) return;
     const era = this.#era;
     const changed: string[] = [];
     const paths = [...this.#stirred];
@@ -160,7 +170,7 @@ export class FileWatch {
       const stamp = await currentStamp(path);
       if (era !== this.#era) {
         for (const each of paths) this.#stirred.add(each); // of the files watched now
-        if (this.#watched.size > 0) this.#settle();
+        if (this.#watched.size > 0 && !this.#paused) this.#settle();
         return;
       }
       if (this.#isChanged(path, stamp)) changed.push(path);

@@ -155,6 +155,7 @@ class Primary {
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
     await this.#started;
     if (reasons.every((reason) => reason === CONSUMERS_CHANGED)) return await this.#parts.control.takeConsumers(reasons);
+    this.#files.pause();
     const result = await this.#parts.control.reload(reasons);
     this.#files.update(this.#source.watched);
     if (result.ok) this.#announce();

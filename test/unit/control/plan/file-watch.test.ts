@@ -188,3 +188,16 @@ test("files written beside a watched one wake nobody: no content is looked at", 
   await next();
   expect(watch.looks).toBe(1);
 });
+
+test("what changes while the files are read is reported when they have been read, unless it was read already", async () => {
+  const [a, b] = [join(folder, "a.yaml"), join(folder, "b.yaml")];
+  for (const file of [a, b]) writeFileSync(file, "one");
+  const { watch, next, reports } = watching({ files: [a, b] });
+  writeFileSync(a, "two");
+  watch.pause();
+  const files = read({ files: [a, b] });
+  writeFileSync(b, "two");
+  watch.update(files);
+  expect(await next()).toEqual([b]);
+  expect(reports).toEqual([]);
+});
