@@ -32,14 +32,10 @@ const perPart = once(() =>
         z.strictObject({ header: headerName().meta({ description: "A request header's value; absent or sent twice: ''." }) }),
         z.strictObject({ claim: claimName().meta({ description: "A claim's value; absent: ''." }) }),
         z.strictObject({
-          key: z
-            .string()
-            .min(1)
-            .max(1024)
-            .meta({
-              description:
-                "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`; headers and query parameters that are absent or sent twice: ''.",
-            }),
+          key: z.string().min(1).max(1024).meta({
+            description:
+              "A text with variables, such as `{path.tenant}` or `{header.x-api-key}`; headers and query parameters that are absent or sent twice: ''.",
+          }),
         }),
       ],
       { error: "expected consumer, ip, route, gateway, {header: NAME}, {claim: NAME} or {key: TEMPLATE}" },
