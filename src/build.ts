@@ -182,6 +182,7 @@ async function buildEntries(): Promise<void> {
     ...COMMON_JS,
     entryPoints: [
       "src/offload/verify-task.ts",
+      "src/control/plan/load-task.ts",
       "src/data/policies/authorize/expression.ts",
       { in: "node_modules/piscina/dist/worker.js", out: PISCINA_THREAD },
     ],

@@ -3,6 +3,13 @@ import type { WorkerState } from "../shared/heartbeat.ts";
 
 export type Phase = "starting" | "serving" | "draining";
 
+export interface Concern {
+  /** For anybody who can reach /readyz: no name, address or cause stands in it. */
+  readonly summary: string;
+  /** For operators, with what to do. */
+  readonly detail: string;
+}
+
 export interface InstanceState {
   /** Sluice's own version. */
   readonly release: string;
@@ -10,7 +17,7 @@ export interface InstanceState {
   readonly startedAtMs: number;
   readonly phase: Phase;
   /** Why it is not as it should be although it serves (a worker in a crash loop, a stalled worker): shown by /readyz. */
-  readonly concerns: readonly string[];
+  readonly concerns: readonly Concern[];
   /** 0 before the first plan is in force. */
   readonly planVersion: number;
   readonly planSinceMs: number;

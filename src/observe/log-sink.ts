@@ -8,6 +8,8 @@ import { OperatorError } from "../base/errors.ts";
 /** Bytes that may wait for a slow sink; some 20000 lines. */
 export const SINK_BUFFER_BYTES_MAX = 8 * 1024 * 1024;
 const FILE_MODE = 0o640;
+/** Time (ms) between two tries to open a file. */
+const OPEN_RETRY_MS = 5000;
 
 export interface LogSink {
   /**
@@ -32,6 +34,11 @@ export async function openLogSink(file: string): Promise<LogSink> {
   // opening of the same file would have an offset of its own. Not by fs.write: on a pipe that nobody reads it would hold a
   // thread of the pool, and the process could not exit.
   return file === "stdout" ? new StreamSink(process.stdout) : FileSink.open(file);
+}
+
+/** As {@link openLogSink}, but a file that cannot be opened is tried again until it can: lines wait for it, as for a slow one. */
+export async function openLogSinkLater(file: string): Promise<LogSink> {
+  return file === "stdout" ? new StreamSink(process.stdout) : FileSink.openLater(file);
 }
 
 /** Lines to standard output. A failure (reader gone, disk full) is for good: a log that must survive those belongs in a file. */
@@ -83,12 +90,15 @@ export class FileSink implements LogSink {
   failure: string | null = null;
   private readonly path: string;
   private readonly bufferBytesMax: number;
-  private handle: FileHandle;
+  /** null: it could not be opened yet. */
+  private handle: FileHandle | null;
+  private retry: NodeJS.Timeout | null = null;
   private waiting: { lines: Buffer; records: number }[] = [];
   private waitingBytes = 0;
   private writing: Promise<void> | null = null;
+  private closed = false;
 
-  private constructor(path: string, handle: FileHandle, bufferBytesMax: number) {
+  private constructor(path: string, handle: FileHandle | null, bufferBytesMax: number) {
     this.path = path;
     this.handle = handle;
     this.bufferBytesMax = bufferBytesMax;
@@ -99,6 +109,13 @@ export class FileSink implements LogSink {
     return new FileSink(path, await openForAppend(path), bufferBytesMax);
   }
 
+  /** Tries again every retryMs as long as it cannot be opened. */
+  static async openLater(path: string, { bufferBytesMax = SINK_BUFFER_BYTES_MAX, retryMs = OPEN_RETRY_MS } = {}): Promise<FileSink> {
+    const sink = new FileSink(path, null, bufferBytesMax);
+    await sink.tryToOpen(retryMs);
+    return sink;
+  }
+
   write(lines: Buffer, records: number): boolean {
     if (this.waitingBytes + lines.length > this.bufferBytesMax) {
       this.dropped += records;
@@ -106,7 +123,7 @@ export class FileSink implements LogSink {
     }
     this.waiting.push({ lines, records });
     this.waitingBytes += lines.length;
-    this.writing ??= this.writeOut();
+    if (this.handle !== null) this.writing ??= this.writeOut(this.handle);
     return true;
   }
 
@@ -115,24 +132,46 @@ export class FileSink implements LogSink {
     // Between two writes: what was begun on the old file ends there.
     while (this.writing !== null) await this.writing;
     const old = this.handle;
-    this.handle = fresh;
-    await old.close();
+    this.use(fresh);
+    await old?.close();
+  }
+
+  private use(handle: FileHandle): void {
+    if (this.retry !== null) clearTimeout(this.retry);
+    this.retry = null;
+    if (this.handle === null) this.failure = null;
+    this.handle = handle;
+    if (this.waiting.length > 0) this.writing = this.writeOut(handle);
+  }
+
+  private async tryToOpen(retryMs: number): Promise<void> {
+    try {
+      const handle = await openForAppend(this.path);
+      if (this.handle !== null || this.closed) return await handle.close(); // a reopen was quicker
+      this.use(handle);
+    } catch (error) {
+      if (this.handle !== null || this.closed) return;
+      this.failure = error instanceof Error ? error.message : String(error);
+      this.retry = setTimeout(() => void this.tryToOpen(retryMs), retryMs).unref();
+    }
   }
 
   async close(timeoutMs: number): Promise<void> {
+    this.closed = true;
+    if (this.retry !== null) clearTimeout(this.retry);
     const deadline = new Promise<void>((resolve) => setTimeout(resolve, timeoutMs).unref());
     if (this.writing !== null) await Promise.race([this.writing, deadline]);
-    await Promise.race([this.handle.close().catch(() => {}), deadline]);
+    if (this.handle !== null) await Promise.race([this.handle.close().catch(() => {}), deadline]);
   }
 
   /** Writes until nothing waits. Never rejects: what cannot be written (disk full) is dropped and counted. */
-  private async writeOut(): Promise<void> {
+  private async writeOut(handle: FileHandle): Promise<void> {
     while (this.waiting.length > 0) {
       const batch = this.waiting;
       const bytes = this.waitingBytes;
       this.waiting = [];
       try {
-        await this.handle.appendFile(Buffer.concat(batch.map((b) => b.lines)));
+        await handle.appendFile(Buffer.concat(batch.map((b) => b.lines)));
         this.failure = null;
       } catch (error) {
         this.failure = error instanceof Error ? error.message : String(error);

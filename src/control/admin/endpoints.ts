@@ -9,6 +9,8 @@ import { breakersView, identityKeysView, limitsView, routesView, statusView, ups
 interface AdminRequest {
   readonly path: string;
   readonly query: URLSearchParams;
+  /** An operator calls. */
+  readonly proven: boolean;
 }
 
 type Endpoint = (deps: AdminDeps, request: AdminRequest) => AdminAnswer | Promise<AdminAnswer>;
@@ -48,10 +50,12 @@ export async function answer(deps: AdminDeps, method: string, request: AdminRequ
   return problem("method_not_allowed", {}, { allow: allow.join(", ") });
 }
 
-function readiness(deps: AdminDeps): AdminAnswer {
+/** Probes carry no token: they are told what is wrong, but no names, addresses or causes. */
+function readiness(deps: AdminDeps, { proven }: AdminRequest): AdminAnswer {
   const { phase, concerns, planVersion } = deps.state();
   const ready = phase === "serving";
-  return json({ status: ready ? "ready" : phase, planVersion, concerns }, ready ? 200 : 503);
+  const told = [...new Set(concerns.map(({ summary, detail }) => (proven ? detail : summary)))];
+  return json({ status: ready ? "ready" : phase, planVersion, concerns: told }, ready ? 200 : 503);
 }
 
 async function reload(deps: AdminDeps): Promise<AdminAnswer> {

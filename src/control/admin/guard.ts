@@ -11,21 +11,31 @@ export type Door = "tcp" | "unix";
 const OPEN_PATHS: ReadonlySet<string> = new Set(["/", "/healthz", "/readyz"]);
 
 /**
- * With a token: every path but {@link OPEN_PATHS} needs it. Without: only loopback peers, and only under a loopback name,
- * so that a page whose name was re-pointed to 127.0.0.1 (DNS rebinding) is refused. Whatever changes something must come from
- * the page itself or from outside a browser (cross-site request forgery).
+ * Whether it is an operator who calls: over the Unix socket anybody; with a token, who shows it; without one, loopback peers, and only under a loopback
+ * name, so that a page whose name was re-pointed to 127.0.0.1 (DNS rebinding) is refused.
  * @param token '' or null for none
+ */
+export function isProven(request: IncomingMessage, door: Door, token: string | null): boolean {
+  if (door === "unix") return true;
+  if (token !== null && token !== "") return sameToken(bearer(request), token);
+  return isLoopback(request.socket.remoteAddress ?? "") && isLoopbackHost(request.headers.host ?? "");
+}
+
+/**
+ * Operators may do everything; with a token others may see {@link OPEN_PATHS}. Whatever changes something must come from the page itself or from
+ * outside a browser (cross-site request forgery).
+ * @param caller proven: see {@link isProven}
  * @returns the refusal; null when the request may go on
  */
-export function refuse(request: IncomingMessage, path: string, door: Door, token: string | null): AdminAnswer | null {
+export function refuse(
+  request: IncomingMessage,
+  { path, proven, token }: { readonly path: string; readonly proven: boolean; readonly token: string | null },
+): AdminAnswer | null {
   if (isUnsafe(request.method) && !sameSite(request)) return problem("cross_site");
-  if (door === "unix") return null;
-  if (token !== null && token !== "") {
-    if (OPEN_PATHS.has(path) || sameToken(bearer(request), token)) return null;
-    return problem("token_required", {}, { "www-authenticate": 'Bearer realm="sluice admin"' });
-  }
-  if (!isLoopback(request.socket.remoteAddress ?? "")) return problem("loopback_only");
-  return isLoopbackHost(request.headers.host ?? "") ? null : problem("host_refused");
+  if (proven) return null;
+  if (token !== null && token !== "")
+    return OPEN_PATHS.has(path) ? null : problem("token_required", {}, { "www-authenticate": 'Bearer realm="sluice admin"' });
+  return problem(isLoopback(request.socket.remoteAddress ?? "") ? "host_refused" : "loopback_only");
 }
 
 function isUnsafe(method: string | undefined): boolean {

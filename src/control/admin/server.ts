@@ -5,7 +5,8 @@ import { type AddressInfo, connect } from "node:net";
 import { OperatorError } from "../../base/errors.ts";
 import type { AdminDeps } from "./deps.ts";
 import { answer } from "./endpoints.ts";
-import { type Door, refuse } from "./guard.ts";
+import { type Door, isProven, refuse } from "./guard.ts";
+import { type PlaceBounds, Places } from "./places.ts";
 import { type AdminAnswer, problem } from "./problem.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
@@ -13,13 +14,23 @@ const http = () => process.getBuiltinModule("node:http");
 
 export type { AdminDeps, ReloadProblem, ReloadResult } from "./deps.ts";
 
-/** Connections at once for each door: operators, a scraper, a few browsers. */
-const CONNECTIONS_MAX = 100;
-const REQUEST_TIMEOUT_MS = 10_000;
 const HEADER_BYTES_MAX = 16 * 1024;
+/** How often Node looks which heads are late, ms. */
+const CHECK_MS = 1000;
+/** What is read, at most, of a body that nobody wants, so that its sender can read the answer; and how long (ms). */
+const LINGER_BYTES = 64 * 1024;
+const LINGER_MS = 1000;
 /** How long close() lets answers under way finish. */
 const CLOSE_GRACE_MS = 1000;
 const STALE_PROBE_MS = 1000;
+
+export interface AdminBounds extends PlaceBounds {
+  /** Longest time (ms) for a request's head, from the connection or the end of the answer before. */
+  readonly headMs: number;
+}
+
+/** Connections at once for each door: operators, a scraper, a few browsers, probes. */
+const BOUNDS: AdminBounds = { places: 100, headMs: 5000, answerMs: 30_000 };
 
 export interface Admin {
   /**
@@ -34,17 +45,30 @@ export interface Admin {
 }
 
 /** @param onError told of a bug in answering; the caller logs it */
-export function createAdmin(deps: AdminDeps, onError: (error: unknown) => void = () => {}): Admin {
+export function createAdmin(deps: AdminDeps, onError: (error: unknown) => void = () => {}, bounds = BOUNDS): Admin {
   const servers: Server[] = [];
   const open = (door: Door): Server => {
-    const server = http().createServer({ maxHeaderSize: HEADER_BYTES_MAX, requestTimeout: REQUEST_TIMEOUT_MS }, (request, response) => {
-      void serve(deps, door, request, response).catch((error: unknown) => {
+    const places = new Places(bounds);
+    const server = http().createServer({
+      maxHeaderSize: HEADER_BYTES_MAX,
+      headersTimeout: bounds.headMs,
+      requestTimeout: bounds.headMs,
+      keepAliveTimeout: bounds.headMs,
+      connectionsCheckingInterval: Math.min(CHECK_MS, bounds.headMs),
+    });
+    const onRequest = (request: IncomingMessage, response: ServerResponse): void => {
+      const { socket } = request;
+      response.once("close", () => places.answered(socket));
+      void serve({ deps, door, places }, request, response).catch((error: unknown) => {
         onError(error);
         if (response.headersSent) response.destroy();
         else send(request, response, problem("failed"));
       });
-    });
-    server.maxConnections = CONNECTIONS_MAX;
+    };
+    server.on("request", onRequest);
+    server.on("checkContinue", onRequest); // nobody is asked for a body: no endpoint reads one
+    server.on("connection", (socket) => places.enter(socket));
+    server.once("close", () => places.stop());
     return server;
   };
   const begin = async (server: Server, bind: () => void, where: string): Promise<void> => {
@@ -72,17 +96,26 @@ export function createAdmin(deps: AdminDeps, onError: (error: unknown) => void =
   };
 }
 
-async function serve(deps: AdminDeps, door: Door, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  request.resume(); // no endpoint reads a body
+interface Serving {
+  readonly deps: AdminDeps;
+  readonly door: Door;
+  readonly places: Places;
+}
+
+async function serve({ deps, door, places }: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
   // Parsed by hand: URL would accept and repair what is no path.
   const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
-  const refusal = refuse(request, path, door, deps.token());
+  const token = deps.token();
+  const proven = isProven(request, door, token);
+  places.answering(request.socket, proven);
+  const refusal = refuse(request, { path, proven, token });
   if (refusal !== null) return send(request, response, refusal);
-  send(request, response, await answer(deps, request.method ?? "", { path, query: new URLSearchParams(query) }));
+  send(request, response, await answer(deps, request.method ?? "", { path, query: new URLSearchParams(query), proven }));
 }
 
 function send(request: IncomingMessage, response: ServerResponse, { status, type, body, headers, afterwards }: AdminAnswer): void {
   if (afterwards !== undefined) response.once("close", afterwards);
+  const unread = hasBody(request) && !request.complete;
   response.writeHead(status, {
     "content-type": type,
     "content-length": Buffer.byteLength(body),
@@ -90,9 +123,33 @@ function send(request: IncomingMessage, response: ServerResponse, { status, type
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cross-origin-resource-policy": "same-origin",
+    ...(unread ? { connection: "close" } : {}),
     ...headers,
   });
-  response.end(request.method === "HEAD" ? undefined : body);
+  const content = request.method === "HEAD" ? "" : body;
+  if (!unread || request.headers.expect !== undefined) return void response.end(content);
+  if (content === "") response.flushHeaders();
+  else response.write(content);
+  linger(request, () => response.end());
+}
+
+const hasBody = ({ headers }: IncomingMessage): boolean =>
+  headers["transfer-encoding"] !== undefined || (headers["content-length"] ?? "0") !== "0";
+
+/** Closing on a sender at once resets the connection, and the answer is lost with it. So a little is read first, and thrown away. */
+function linger(request: IncomingMessage, done: () => void): void {
+  let left = LINGER_BYTES;
+  const timer = setTimeout(() => end(), LINGER_MS).unref();
+  const end = (): void => {
+    clearTimeout(timer);
+    request.removeAllListeners("data").pause();
+    done();
+  };
+  request.on("data", (part: Buffer) => {
+    left -= part.length;
+    if (left < 0) end();
+  });
+  request.once("close", end);
 }
 
 function splitAddress(address: string): { host: string; port: number } {

@@ -6,6 +6,7 @@ import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
 import { publicJwk } from "../config/public-jwk.ts";
+import { redactMatch } from "../config/redact.ts";
 import { placeKey } from "../fleet/breaker-report.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {
@@ -37,7 +38,7 @@ export function upstreamsView(state: InstanceState, totals: Totals): object[] {
 export function routesView(plan: Plan | null): object[] {
   return (plan?.routes ?? []).map((route) => ({
     name: route.name,
-    match: route.match,
+    match: redactMatch(route.match),
     to: destinations(plan, route),
     mirror: route.mirror === null ? null : { upstream: upstreamName(plan, route.mirror.upstream), fraction: route.mirror.fraction },
     policies: route.policies.map((policy) => policy.name),
@@ -91,7 +92,7 @@ export function statusView(state: InstanceState, totals: Totals, plan: Plan | nu
   const { workers: _workers, upstreams: _upstreams, ...instance } = state;
   return {
     atMs: performance.now(),
-    instance,
+    instance: { ...instance, concerns: instance.concerns.map(({ detail }) => detail) },
     residentBytes: process.memoryUsage.rss(),
     latencyBoundsMs: LATENCY_BOUNDS_S.map((s) => s * 1000),
     routes: names.map((name) => ({

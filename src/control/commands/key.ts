@@ -1,10 +1,11 @@
 // Owns `sluice key`: makes API keys and hashes them for the configuration. A key is printed once and stands in no argument, file or log of ours.
 import { createHmac, hash, randomBytes } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { callerName } from "../../base/caller-name.ts";
 import { OperatorError } from "../../base/errors.ts";
+import { readRegularFile } from "../../base/read-file.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
+import { secretOf } from "../config/secret-file.ts";
 import type { CommandIo } from "./command.ts";
 import { readSecret } from "./standard-input.ts";
 
@@ -75,12 +76,9 @@ function redisCommand(consumer: string, prefix: string, hashed: string): string 
 function readPepper(written: string): string {
   if (!written.startsWith("file:")) throw new OperatorError(`--pepper takes file:PATH: arguments can be read by other users\n${USAGE}`, 2);
   const path = written.slice("file:".length);
-  let text: string;
-  try {
-    text = readFileSync(path, "utf8").replace(/\r?\n$/, "");
-  } catch (error) {
-    throw new OperatorError(`can't read the pepper: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const found = readRegularFile(path);
+  const text = found instanceof Error ? found : secretOf(found.bytes, "text");
+  if (text instanceof Error) throw new OperatorError(`can't read the pepper in ${path}: ${text.message}`);
   if (text.length < PEPPER_CHARS_MIN) throw new OperatorError(`the pepper in ${path} is shorter than ${PEPPER_CHARS_MIN} characters`);
   return text;
 }

@@ -1,11 +1,12 @@
 // Owns the consumers that stand in a directory (`consumersFrom.directory`): lays them behind those of the file, in the located tree, before anything else
 // looks at it. So positions, secrets and checks are the same wherever a consumer stands. Must never read other files than `*.yaml`.
 import { isAbsolute, join } from "node:path";
-import { readConsumers } from "./document.ts";
+import { decodeUtf8 } from "../../base/utf8.ts";
+import { notTextProblem, readConsumers } from "./document.ts";
 import type { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { type Located, type LocatedList, type LocatedMap, nodeAt } from "./located.ts";
-import type { ConfigProblem, Position } from "./problem.ts";
+import { addAll, type ConfigProblem, type Position } from "./problem.ts";
 
 /** Files in the directory; more consumers go into one file. */
 const CONSUMER_FILES_MAX = 10_000;
@@ -31,12 +32,10 @@ export function withConsumerFiles(root: LocatedMap, files: ConfigFiles, env: Env
   });
   const listed = files.list(files.resolve(node.at.file, directory));
   if (listed instanceof Error) return refuse(`can't read ${directory}: ${listed.message}`, "paths are relative to the configuration file");
-  // What editors and copying tools leave behind (`.acme.yaml.swp`, `acme.yaml~`) is none.
-  const wanted = listed.filter((name) => name.endsWith(".yaml") && !name.startsWith("."));
-  if (wanted.length > CONSUMER_FILES_MAX)
+  if (listed.length > CONSUMER_FILES_MAX)
     return refuse(`there are more than ${CONSUMER_FILES_MAX} files in ${directory}`, "put several consumers into one file");
   // Positions name the files as the user would: beside the configuration file as it was given.
-  const names = wanted.map((name) => (isAbsolute(directory) ? join(directory, name) : join(node.at.file, "..", directory, name)));
+  const names = listed.map((name) => (isAbsolute(directory) ? join(directory, name) : join(node.at.file, "..", directory, name)));
   const problems: ConfigProblem[] = [];
   const unread: Position[] = [];
   const found: Located[] = [];
@@ -51,10 +50,15 @@ export function withConsumerFiles(root: LocatedMap, files: ConfigFiles, env: Env
       });
       continue;
     }
-    const read = readConsumers({ file, text: content.toString("utf8") }, env);
-    problems.push(...read.problems);
-    unread.push(...read.unread);
-    if (read.root !== null) found.push(...(read.root.kind === "list" ? read.root.items : [read.root]));
+    const text = decodeUtf8(content);
+    if (typeof text !== "string") {
+      problems.push(notTextProblem(file, text));
+      continue;
+    }
+    const read = readConsumers({ file, text }, env);
+    addAll(problems, read.problems);
+    addAll(unread, read.unread);
+    if (read.root !== null) addAll(found, read.root.kind === "list" ? read.root.items : [read.root]);
   }
   return { root: append(root, found, node.at), problems, unread, names };
 }

@@ -1,10 +1,11 @@
 // Owns reading one YAML text into a located tree: size bound, syntax errors, duplicate keys.
 // Must never run code or read files because of what a text says.
-import { isMap, isSeq, LineCounter, parseDocument, type YAMLError } from "yaml";
+import { isMap, isSeq, Lexer, LineCounter, parseDocument, type YAMLError } from "yaml";
+import type { NotText } from "../../base/utf8.ts";
 import type { Env } from "./interpolate.ts";
 import type { Located, LocatedMap } from "./located.ts";
 import type { ConfigProblem, Position } from "./problem.ts";
-import { NODES_MAX, Walk } from "./walk.ts";
+import { DEPTH_MAX, NODES_MAX, TOO_DEEP, Walk } from "./walk.ts";
 
 /** Largest configuration file, in bytes of text: 10,000 generous routes. */
 export const TEXT_BYTES_MAX = 16 * 1024 ** 2;
@@ -46,6 +47,14 @@ export function readConsumers(source: ConfigText, env: Env): ReadDocument<Locate
   return readPieces(source, env) ?? readTree(source, env, expected);
 }
 
+/** A file that is no text. */
+export const notTextProblem = (file: string, { line, column, what }: NotText): ConfigProblem => ({
+  at: { file, line, column },
+  path: "",
+  message: what,
+  remedy: "save the file as UTF-8",
+});
+
 interface Expectation {
   readonly fits: (contents: unknown) => boolean;
   /** What is wrong, and what to do about it, when it does not fit. */
@@ -61,10 +70,12 @@ function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation
   if (Buffer.byteLength(source.text) > TEXT_BYTES_MAX)
     return fail(`the file is larger than ${TEXT_BYTES_MAX / 1024 ** 2} MiB`, "split it or generate less");
   if (hasStandIns(source.text)) return fail("the file holds Unicode noncharacters (U+FDD0, U+FDD1)", "remove them");
+  const deep = tooDeep(source.text);
+  if (deep !== null) return { root: null, problems: [{ at: placeIn(source, deep), path: "", ...TOO_DEEP }], unread: [] };
   const { document, place } = parse(source, 0);
-  const problems = withoutEchoes([...document.errors, ...document.warnings]).map((error): ConfigProblem => {
+  const problems = withoutEchoes(document.errors.concat(document.warnings)).map((error): ConfigProblem => {
     const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), remedyFor(error)];
-    return { at: place(error.pos[0]), path: "", message, remedy };
+    return isOverflow(error) ? { at: place(error.pos[0]), path: "", ...TOO_DEEP } : { at: place(error.pos[0]), path: "", message, remedy };
   });
   if (document.errors.length > 0) return { root: null, problems, unread: [] };
   if (!fits(document.contents)) return fail(...otherwise);
@@ -75,6 +86,55 @@ function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation
 }
 
 const startOf = ({ file }: ConfigText): Position => ({ file, line: 1, column: 1 });
+
+/** The parser calls itself for each level, and says so when it can't any more. */
+const isOverflow = (error: YAMLError): boolean => error.message.startsWith("Maximum call stack size exceeded");
+
+/**
+ * Brackets within brackets cost the parser memory and time before it gives up: a thousand bytes for each, and more than a line for each to say what is
+ * missing. So they are counted before. What is indented needs a text that grows with the square of its depth.
+ * @returns where nesting in brackets, or in `- - -`, becomes deeper than a configuration can be; null when it does not
+ */
+function tooDeep(text: string): number | null {
+  if (!mayBeTooDeep(text)) return null;
+  let [offset, brackets, inLine] = [0, 0, 0];
+  let isText = false;
+  for (const token of new Lexer().lex(shieldTemplates(text))) {
+    const first = isText ? "" : token.charAt(0);
+    isText = token === TEXT_FOLLOWS;
+    if (first === "[" || first === "{") brackets++;
+    else if (first === "]" || first === "}") brackets = Math.max(0, brackets - 1);
+    else if (token === "-" || token === "?") inLine++;
+    else if (first === "\n" || first === "\r") inLine = 0;
+    if (brackets > DEPTH_MAX || inLine > DEPTH_MAX) return offset;
+    if (!MARKS.has(token)) offset += token.length;
+  }
+  return null;
+}
+
+/** Reads texts in quotes and comments as if they were structure: then the lexer tells. */
+function mayBeTooDeep(text: string): boolean {
+  if (COMPACT_LISTS.test(text)) return true;
+  let depth = 0;
+  for (let i = 0; i < text.length; i++) {
+    const char = text.charCodeAt(i);
+    if (char === 0x5b || char === 0x7b) {
+      if (++depth > DEPTH_MAX) return true;
+    } else if ((char === 0x5d || char === 0x7d) && depth > 0) depth--;
+  }
+  return false;
+}
+
+const COMPACT_LISTS = /(?:[-?][ \t]+){64}/;
+
+/** Tokens of the lexer that stand for no text. */
+const MARKS: ReadonlySet<string> = new Set(["\x02", "\x18", "\x1f"]);
+const TEXT_FOLLOWS = "\x1f";
+
+function placeIn({ file, text }: ConfigText, offset: number): Position {
+  const before = text.slice(0, offset);
+  return { file, line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
+}
 
 /** @param linesBefore lines of the file before this text */
 function parse({ file, text }: ConfigText, linesBefore: number) {
@@ -144,7 +204,10 @@ const remedyFor = (error: YAMLError): string =>
     : "";
 
 /** After one unexpected token the parser stumbles on all that follow: the first says it. */
-function withoutEchoes(errors: readonly YAMLError[]): YAMLError[] {
+function withoutEchoes(all: readonly YAMLError[]): readonly YAMLError[] {
+  const [deep] = all;
+  if (deep !== undefined && isOverflow(deep)) return [deep];
+  const errors = all.filter((error) => !isOverflow(error));
   const first = errors.find((error) => error.code === "UNEXPECTED_TOKEN");
   return errors.filter((error) => error === first || error.code !== "UNEXPECTED_TOKEN");
 }

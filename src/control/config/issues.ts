@@ -3,7 +3,7 @@ import type { z } from "zod";
 import { notYet } from "./fields.ts";
 import { isLater } from "./later.ts";
 import { keyPositionAt, type Located, nodeAt, positionAt } from "./located.ts";
-import { type ConfigProblem, formatPath, nearest, type PathPart, suggest } from "./problem.ts";
+import { type ConfigProblem, formatPath, nearest, type PathPart, PROBLEMS_MAX, suggest } from "./problem.ts";
 import { keyElsewhere, remedyFor } from "./remedies.ts";
 
 type Issue = z.core.$ZodIssue;
@@ -126,7 +126,9 @@ function problemsIn(issues: readonly Issue[], scene: Scene, at: readonly PathPar
 
 /** The keys that misspelt ones were probably meant to be. */
 export function meantKeys(issue: Issue): readonly string[] {
-  return issue.code === "unrecognized_keys" ? issue.keys.flatMap((key) => nearest(key, markedKeys(issue.message)) ?? []) : [];
+  return issue.code === "unrecognized_keys"
+    ? issue.keys.slice(0, PROBLEMS_MAX).flatMap((key) => nearest(key, markedKeys(issue.message)) ?? [])
+    : [];
 }
 
 /** The known keys that {@link issueMessage} left in a message. */
@@ -135,7 +137,8 @@ const markedKeys = (message: string): readonly string[] => message.split(KEYS_MA
 function problemsOfIssue(issue: Issue, scene: Scene, at: readonly PathPart[]): ConfigProblem[] {
   const { root } = scene;
   const path: PathPart[] = [...at, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
-  if (issue.code === "unrecognized_keys") return issue.keys.map((key) => unknownKey(key, issue.message, root, path));
+  if (issue.code === "unrecognized_keys")
+    return issue.keys.slice(0, PROBLEMS_MAX + 1).map((key) => unknownKey(key, issue.message, root, path));
   if (issue.code === "invalid_union" && issue.message === UNION_DEFAULT) return unionProblems(issue.errors, scene, path);
   if (issue.code === "invalid_key")
     return issue.issues.map((inner) => ({ at: keyPositionAt(root, path), path: formatPath(path), message: inner.message, remedy: "" }));

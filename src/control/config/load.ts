@@ -1,5 +1,7 @@
 // Owns the way from files to a configuration that is right in every part, or to the list of everything that is wrong with it.
 // A configuration with any mistake is refused whole: there is no partial result.
+
+import { decodeUtf8 } from "../../base/utf8.ts";
 import { withPresentNames } from "./aliases.ts";
 import { checkAuth } from "./check-auth.ts";
 import { checkAuthorize } from "./check-authorize.ts";
@@ -8,6 +10,7 @@ import { checkFallThrough } from "./check-fall-through.ts";
 import { checkGrants } from "./check-grants.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
+import { checkLog } from "./check-log.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -15,11 +18,11 @@ import { checkThreads } from "./check-threads.ts";
 import { checkTls } from "./check-tls.ts";
 import { allowedCpus, checkWorkers } from "./check-workers.ts";
 import { withConsumerFiles } from "./consumer-files.ts";
-import { readDocument } from "./document.ts";
+import { notTextProblem, readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { layFiles } from "./layers.ts";
-import { type ConfigProblem, type Position, sortProblems } from "./problem.ts";
+import { addAll, type ConfigProblem, firstProblems, type Position, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
@@ -55,14 +58,16 @@ export function loadConfig(options: {
   const unreadable: ConfigProblem[] = [];
   for (const file of options.files) {
     const content = files.read(files.resolve(`${process.cwd()}/.`, file));
-    if (Buffer.isBuffer(content)) texts.push({ file, text: content.toString("utf8") });
-    else
+    const text = content instanceof Error ? content : decodeUtf8(content);
+    if (typeof text === "string") texts.push({ file, text });
+    else if (text instanceof Error)
       unreadable.push({
         at: start(file),
         path: "",
-        message: `can't read the configuration: ${content.message}`,
+        message: `can't read the configuration: ${text.message}`,
         remedy: "check the path after -c",
       });
+    else unreadable.push(notTextProblem(file, text));
   }
   if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
   return parseConfig({ texts, env: options.env, files, redisConsumers: options.redisConsumers ?? null });
@@ -82,9 +87,9 @@ export function parseConfig(options: {
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
   const named = read.flatMap((result) => (result.root === null ? [] : withPresentNames(result.root)));
-  for (const each of named) problems.push(...each.problems);
+  for (const each of named) addAll(problems, each.problems);
   const roots = named.map((each) => each.root);
-  const refuse = (): LoadResult => ({ ok: false, problems: sortProblems(problems, names), files: files.paths });
+  const refuse = (): LoadResult => ({ ok: false, problems: firstProblems(sortProblems(problems, names)), files: files.paths });
   const [first] = roots;
   if (first === undefined || roots.length < texts.length) return refuse();
   const layered = layFiles(first, roots.slice(1));
@@ -92,8 +97,8 @@ export function parseConfig(options: {
   const resolved = resolveFiles(gathered.root, files);
   // After files were read: what Redis holds names none.
   const remote = withRedisConsumers(resolved.root, redisConsumers);
-  problems.push(...layered.problems, ...gathered.problems, ...resolved.problems, ...remote.problems);
-  names.push(...gathered.names, ...remote.names);
+  for (const { problems: more } of [layered, gathered, resolved, remote]) addAll(problems, more);
+  for (const { names: more } of [gathered, remote]) addAll(names, more);
   const { root, draft, problems: found } = readSections(remote.root, files);
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
@@ -108,10 +113,15 @@ export function parseConfig(options: {
   checkRedis(draft, findings);
   checkConsumers(draft, findings);
   checkFallThrough(draft, findings);
+  checkLog(draft, findings);
   checkThreads(draft, env, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
-  problems.push(...[...found, ...findings.problems].filter((problem) => !unread.has(placeKey(problem.at))));
+  for (const more of [found, findings.problems])
+    addAll(
+      problems,
+      more.filter((problem) => !unread.has(placeKey(problem.at))),
+    );
   if (problems.length > 0 || draft.complete === null) return refuse();
   return {
     ok: true,

@@ -43,6 +43,23 @@ export function formatProblem(problem: ConfigProblem): string {
   return `${formatPosition(at)}: ${path === "" ? "" : `${path}: `}${message}${remedy === "" ? "" : `; ${remedy}`}`;
 }
 
+/** Problems that are told; whoever has more mends these first. */
+export const PROBLEMS_MAX = 200;
+
+/** @returns the first {@link PROBLEMS_MAX}, and how many more there are where the last of them is */
+export function firstProblems(problems: readonly ConfigProblem[]): readonly ConfigProblem[] {
+  const told = problems.slice(0, PROBLEMS_MAX);
+  const [last, left] = [told.at(-1), problems.length - told.length];
+  return last === undefined || left === 0
+    ? told
+    : [...told, { at: last.at, path: "", message: `${left} more problems are not told`, remedy: "mend these first" }];
+}
+
+/** A spread of many into the arguments of `push` would overflow the stack. */
+export function addAll<T>(into: T[], more: Iterable<T>): void {
+  for (const each of more) into.push(each);
+}
+
 /** @returns every problem on a line of its own, and how many they are: why nothing starts. */
 export function formatRefusal(problems: readonly ConfigProblem[]): string {
   const lines = problems.map((problem) => `${formatProblem(problem)}\n`);

@@ -3,7 +3,7 @@
 import type { z } from "zod";
 import { issueMessage, meantKeys, nearestBranch } from "./issues.ts";
 import { type Located, type LocatedMap, nodeAt, toPlain, without, writtenPath } from "./located.ts";
-import type { PathPart } from "./problem.ts";
+import { addAll, type PathPart } from "./problem.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -38,7 +38,7 @@ export function salvage<S extends z.ZodType>(
     const parsed = schema.safeParse(toPlain(node), { error: issueMessage });
     if (parsed.success) return { rest: { value: parsed.data, node }, lost, hidden };
     const { issues } = parsed.error;
-    if (round > 0) hidden.push(...independent(issues, node, { lost, meant }));
+    if (round > 0) addAll(hidden, independent(issues, node, { lost, meant }));
     for (const issue of issues) for (const key of meantKeys(issue)) meant.push(writtenPath(node, [...issue.path.map(part), key]));
     const cuts = issues.flatMap((issue) => cutsOf(issue, node)).sort(fromTheEnd);
     for (const cut of cuts) {

@@ -1,6 +1,7 @@
 // Owns the schema of the `identity` section: how services are told who is calling. Must never read files.
 import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
+import { keyBytes } from "../../base/key-bytes.ts";
 import { once, UNREADABLE } from "../../base/schema.ts";
 import { isOriginClaim } from "../../data/origin-claims.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../plan/plan.ts";
@@ -90,7 +91,8 @@ const internalToken = once(() =>
         .string()
         .min(1)
         .meta({
-          description: "Ed25519 private key (PEM), or a secret of at least 32 bytes for HS256.",
+          description:
+            "Ed25519 private key (PEM), or a secret of at least 32 bytes for HS256: text, or `base64:` and base64. A file may hold raw bytes.",
           examples: ["file:/run/secrets/internal-token.pem"],
         }),
       ttl: period({ min: 2000, max: TOKEN_TTL_MS_MAX })
@@ -116,7 +118,7 @@ const internalToken = once(() =>
 /** @returns what is wrong, without a part of the key */
 function keyProblem(algorithm: InternalTokenPlan["algorithm"], key: string): string | null {
   if (algorithm === "HS256")
-    return Buffer.byteLength(key) < HMAC_KEY_BYTES_MIN ? `expected a secret of at least ${HMAC_KEY_BYTES_MIN} bytes` : null;
+    return (keyBytes(key)?.length ?? 0) < HMAC_KEY_BYTES_MIN ? `expected a secret of at least ${HMAC_KEY_BYTES_MIN} bytes` : null;
   try {
     if (createPrivateKey(key).asymmetricKeyType === "ed25519") return null;
   } catch {} // said below

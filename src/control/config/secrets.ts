@@ -1,25 +1,31 @@
 // Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
 import { UNREADABLE } from "../../base/schema.ts";
+import { decodeUtf8 } from "../../base/utf8.ts";
 import type { ConfigFiles } from "./files.ts";
 import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./located.ts";
 import { type ConfigProblem, formatPath, type PathPart, type Position } from "./problem.ts";
+import { type SecretKind, secretOf } from "./secret-file.ts";
 
-/** Fields whose value is a secret: `file:path` reads it from a file (one trailing line end is dropped). */
-export const SECRET_FIELDS: readonly (readonly string[])[] = [
-  ["admin", "token"],
-  ["upstreams", "*", "sticky", "secret"],
-  ["redis", "url"],
-  ["redis", "password"],
-  ["redis", "secret"],
-  ["redis", "sentinel", "password"],
-  ["identity", "internalToken", "key"],
-  ["auth", "*", "jwt", "secret"],
-  ["auth", "*", "jwt", "providers", "*", "secret"],
-  ["auth", "*", "apiKey", "pepper"],
-  ["auth", "*", "introspection", "clientSecret"],
-  ["consumers", "*", "password"],
-  ["consumers", "*", "signingSecrets", "*", "secret"],
-];
+/** Fields whose value is a secret: `file:path` reads it from a file. */
+const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>> = {
+  text: [
+    ["admin", "token"],
+    ["upstreams", "*", "sticky", "secret"],
+    ["redis", "url"],
+    ["redis", "password"],
+    ["redis", "secret"],
+    ["redis", "sentinel", "password"],
+    ["auth", "*", "apiKey", "pepper"],
+    ["auth", "*", "introspection", "clientSecret"],
+    ["consumers", "*", "password"],
+  ],
+  key: [
+    ["identity", "internalToken", "key"],
+    ["auth", "*", "jwt", "secret"],
+    ["auth", "*", "jwt", "providers", "*", "secret"],
+    ["consumers", "*", "signingSecrets", "*", "secret"],
+  ],
+};
 
 /** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
 const PATH_FIELDS: readonly (readonly string[])[] = [
@@ -50,15 +56,15 @@ export function resolveFiles(
   files: ConfigFiles,
 ): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[]; readonly unread: readonly Position[] } {
   const problems: ConfigProblem[] = [];
-  const content = (node: LocatedScalar, written: string, path: readonly PathPart[]): Located => {
+  const content = (node: LocatedScalar, written: string, path: readonly PathPart[], read: (bytes: Buffer) => string | Error): Located => {
     const found = files.read(files.resolve(node.at.file, written));
-    if (Buffer.isBuffer(found)) return { ...node, value: found.toString("utf8"), fromEnv: true };
-    problems.push({
-      at: node.at,
-      path: formatPath(path),
-      message: `can't read ${written}: ${found.message}`,
-      remedy: "paths are relative to the configuration file",
-    });
+    const value = found instanceof Error ? found : read(found);
+    if (typeof value === "string") return { ...node, value, fromEnv: true };
+    const [message, remedy] =
+      found instanceof Error
+        ? [`can't read ${written}: ${found.message}`, "paths are relative to the configuration file"]
+        : [`can't use ${written}: ${value.message}`, ""];
+    problems.push({ at: node.at, path: formatPath(path), message, remedy });
     return { ...node, value: UNREADABLE };
   };
   const change = (
@@ -72,13 +78,25 @@ export function resolveFiles(
     }
   };
   let result: Located = root;
-  change(SECRET_FIELDS, (node, text, path) => {
-    const read = text.startsWith("file:") ? content(node, text.slice(5), path) : node;
-    return read.kind === "scalar" && read !== node ? { ...read, value: String(read.value).replace(/\r?\n$/, "") } : read;
-  });
-  change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path) : node));
+  for (const kind of ["text", "key"] as const)
+    change(SECRET_FIELDS[kind], (node, text, path) =>
+      text.startsWith("file:") ? content(node, text.slice(5), path, (bytes) => secretOf(bytes, kind)) : node,
+    );
+  change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path, plainText) : node));
   change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
   change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
-  change(PEM_FIELDS, (node, text, path) => (text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path)));
+  change(PEM_FIELDS, (node, text, path) =>
+    text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path, plainText),
+  );
   return { root: result.kind === "map" ? result : root, problems, unread: problems.map((problem) => problem.at) };
+}
+
+/** PEM or JSON. */
+function plainText(bytes: Buffer): string | Error {
+  const text = decodeUtf8(bytes);
+  if (typeof text === "string") return text;
+  const { what, line, column } = text;
+  // ASN.1 DER: a SEQUENCE with its length in two bytes
+  if (bytes[0] === 0x30 && bytes[1] === 0x82) return new Error("it is binary (DER), and PEM is wanted; convert it with openssl");
+  return new Error(`${what} (line ${line}, column ${column}); save it as UTF-8`);
 }

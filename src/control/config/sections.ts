@@ -7,7 +7,7 @@ import type { ConfigFiles } from "./files.ts";
 import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
 import { type Located, type LocatedMap, overlay, positionAt, replaceAt, without } from "./located.ts";
 import { parseAt } from "./parse.ts";
-import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
+import { addAll, type ConfigProblem, formatPath, type PathPart, PROBLEMS_MAX } from "./problem.ts";
 import { areRelated, salvage } from "./salvage.ts";
 import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
 import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./schema-route.ts";
@@ -49,7 +49,8 @@ export function readSections(
   const whole = withDefaults(tree);
   const reading = new Reading(whole, files);
   const unknown = unknownSections(whole);
-  reading.problems.push(...problemsOf(unknown, whole, []), ...defaultsProblems(whole));
+  addAll(reading.problems, problemsOf(unknown, whole, []));
+  addAll(reading.problems, defaultsProblems(whole));
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
     const preset = whole.entries.has(key) ? undefined : PRESETS[key];
@@ -89,7 +90,7 @@ function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
 const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
 
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
-  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key));
+  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key)).slice(0, PROBLEMS_MAX + 1);
   return unknown.length === 0 ? [] : [unknownKeysIssue(unknown, CONFIG_KEYS)];
 }
 
@@ -164,9 +165,9 @@ class Reading {
   read<S extends z.ZodType>(schema: S, path: readonly PathPart[], fill?: Readonly<Record<string, string>>): z.output<S> | undefined {
     const parsed = parseAt(schema, this.root, path);
     if ("value" in parsed) return parsed.value;
-    this.problems.push(...parsed.problems);
+    addAll(this.problems, parsed.problems);
     const { rest, lost, hidden } = parsed.node === undefined ? NOTHING : salvage(schema, parsed.node, fill);
-    this.problems.push(...problemsOf(hidden, this.root, path));
+    addAll(this.problems, problemsOf(hidden, this.root, path));
     if (rest === null) {
       this.lost.push(path);
       this.#gone.push(path);

@@ -9,7 +9,9 @@ import { type ConfigProblem, formatPath, type PathPart, type Position } from "./
 export const NODES_MAX = 2_000_000;
 /** Values that may come out of aliases. */
 export const ALIAS_NODES_MAX = 100_000;
-const DEPTH_MAX = 64;
+/** Maps and lists within one another. */
+export const DEPTH_MAX = 64;
+export const TOO_DEEP = { message: `nested deeper than ${DEPTH_MAX} levels`, remedy: "make the file simpler" } as const;
 
 /** What a walk needs of its document. */
 export interface WalkSource {
@@ -74,7 +76,7 @@ export class Walk {
     this.nodes++;
     const over =
       depth > DEPTH_MAX
-        ? `nested deeper than ${DEPTH_MAX} levels`
+        ? TOO_DEEP.message
         : this.nodes > NODES_MAX
           ? `more than ${NODES_MAX} values`
           : this.aliasNodes > ALIAS_NODES_MAX
@@ -82,7 +84,7 @@ export class Walk {
             : null;
     if (over === null) return true;
     this.#exhausted = true;
-    this.#report(this.#at(node), path, over, "make the file simpler");
+    this.#report(this.#at(node), path, over, TOO_DEEP.remedy);
     return false;
   }
 

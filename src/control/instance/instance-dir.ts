@@ -1,8 +1,9 @@
 // Owns the directory where instances of one user on one machine find each other: a record and a control socket for each.
 // Must never trust a directory that somebody else could write to.
-import { lstatSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { OperatorError } from "../../base/errors.ts";
+import { readRegularFile } from "../../base/read-file.ts";
 import { isAlive } from "./process-status.ts";
 
 /** What an instance says about itself. */
@@ -22,6 +23,7 @@ const SOCKET_PATH_BYTES_MAX = 107;
 const OTHERS_MAY_WRITE = 0o022;
 /** Records looked at; more than this many instances of one user are not expected. */
 const RECORDS_MAX = 1000;
+const RECORD_BYTES_MAX = 1024 ** 2;
 
 /** @returns `$SLUICE_RUN_DIR`, else `$XDG_RUNTIME_DIR/sluice`, else `/tmp/sluice-UID`. */
 export function instanceDirectory(env: Readonly<Record<string, string | undefined>>): string {
@@ -114,7 +116,9 @@ function isWildcard(host: string): boolean {
 
 function readRecord(file: string): InstanceRecord | null {
   try {
-    const value: unknown = JSON.parse(readFileSync(file, "utf8"));
+    const found = readRegularFile(file, RECORD_BYTES_MAX);
+    if (found instanceof Error) return null;
+    const value: unknown = JSON.parse(found.bytes.toString("utf8"));
     if (typeof value !== "object" || value === null) return null;
     const { pid, signalPid, addresses, socket } = value as Partial<Record<keyof InstanceRecord, unknown>>; // checked below
     if (typeof pid !== "number" || typeof signalPid !== "number" || typeof socket !== "string" || !Array.isArray(addresses)) return null;

@@ -15,7 +15,7 @@ import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresse
 import type { KeySources } from "../keys/key-sources.ts";
 import type { SharedCells } from "../primary/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
-import { describeChanges, describeRestarts } from "./plan-diff.ts";
+import { describeChanges, describeRestarts, waitingSettings } from "./plan-diff.ts";
 import { type LoadedConfig, type Loading, type PlanSource, reloadProblems } from "./plan-source.ts";
 
 /** The plan that the workers serve, and what it was made of. */
@@ -50,6 +50,9 @@ export class PlanControl {
   readonly reloads = { ok: 0, failed: 0 };
   /** Problems of the last reload; 0 when it went well, or there was none. */
   lastProblems = 0;
+  /** Settings in force in the configuration only: the process goes on with those that it started with. */
+  waiting: readonly string[] = [];
+  #atStart: Config | null = null;
 
   constructor(deps: PlanControlDeps) {
     this.#deps = deps;
@@ -64,6 +67,7 @@ export class PlanControl {
     const prepared = await this.#prepare(plan);
     await this.#deps.workers.start({ plan, ...prepared.bundle });
     prepared.commit();
+    this.#atStart = config;
     this.#enforce({ plan, config, content });
   }
 
@@ -125,7 +129,7 @@ export class PlanControl {
   /** With the best consumers of Redis that fit. @param content null: the files are read anew */
   async #load(content: ConfigFiles | null): Promise<Loading> {
     const { source, consumers } = this.#deps;
-    const loading = await source.load(consumers.sets, content);
+    const loading = await (this.#inForce === null ? source.load(consumers.sets, content) : source.loadApart(consumers.sets, content));
     if (loading.ok && loading.refused !== null) consumers.refused(loading.refused);
     return loading;
   }
@@ -143,7 +147,8 @@ export class PlanControl {
     }
     prepared.commit();
     this.#enforce({ plan, config: loading.config, content: loading.content });
-    const warnings = [...loading.warnings, ...describeRestarts(restartSettings(before.config, loading.config))];
+    this.waiting = waitingSettings(restartSettings(this.#atStart ?? before.config, loading.config));
+    const warnings = [...loading.warnings, ...describeRestarts(this.waiting)];
     return { ok: true, version: plan.version, changes: describeChanges(before.plan, plan), warnings };
   }
 
@@ -201,16 +206,16 @@ export class PlanControl {
 const NOTHING_NEW = ({ plan }: InForce): ReloadResult => ({ ok: true, version: plan.version, changes: [], warnings: [] });
 
 /** Settings that only a new process takes up. */
-function restartSettings(before: Config, after: Config): Readonly<Record<string, readonly [unknown, unknown]>> {
+function restartSettings(atStart: Config, now: Config): Readonly<Record<string, readonly [unknown, unknown]>> {
   return {
-    workers: [before.workers, after.workers],
-    "limits.headerBytes": [before.limits.headerBytes, after.limits.headerBytes],
-    "limits.uriBytes": [before.limits.uriBytes, after.limits.uriBytes],
-    "limits.rateLimitBuckets": [before.limits.rateLimitBuckets, after.limits.rateLimitBuckets],
-    "admin.address": [before.admin?.address, after.admin?.address],
-    dns: [before.dns, after.dns],
-    redis: [before.redis, after.redis],
-    log: [before.log, after.log],
+    workers: [atStart.workers, now.workers],
+    "limits.headerBytes": [atStart.limits.headerBytes, now.limits.headerBytes],
+    "limits.uriBytes": [atStart.limits.uriBytes, now.limits.uriBytes],
+    "limits.rateLimitBuckets": [atStart.limits.rateLimitBuckets, now.limits.rateLimitBuckets],
+    "admin.address": [atStart.admin?.address, now.admin?.address],
+    dns: [atStart.dns, now.dns],
+    redis: [atStart.redis, now.redis],
+    log: [atStart.log, now.log],
   };
 }
 

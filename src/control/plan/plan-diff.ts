@@ -19,12 +19,16 @@ export function describeChanges(before: Plan, after: Plan): readonly string[] {
   ];
 }
 
-/** @returns settings that differ but take effect only when the process starts anew, one sentence each. */
-export function describeRestarts(settings: Readonly<Record<string, readonly [before: unknown, after: unknown]>>): readonly string[] {
+/** @returns the names of settings that differ from what the process started with: they take effect only when it starts anew. */
+export function waitingSettings(settings: Readonly<Record<string, readonly [atStart: unknown, now: unknown]>>): readonly string[] {
   return Object.entries(settings)
-    .filter(([, [before, after]]) => JSON.stringify(before) !== JSON.stringify(after))
-    .map(([name]) => `${name} changed: it takes effect at the next start (or takeover), not by reload`);
+    .filter(([, [atStart, now]]) => JSON.stringify(atStart) !== JSON.stringify(now))
+    .map(([name]) => name);
 }
+
+/** One sentence each. @param waiting from {@link waitingSettings} */
+export const describeRestarts = (waiting: readonly string[]): readonly string[] =>
+  waiting.map((name) => `${name} changed: it takes effect at the next start (or takeover), not by reload`);
 
 function byName<T extends { readonly name: string }>(
   items: readonly T[],

@@ -2,14 +2,15 @@
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
-import { ConfigFiles } from "../config/files.ts";
-import { loadConfig } from "../config/load.ts";
-import { type ConfigProblem, formatProblem } from "../config/problem.ts";
+import { ConfigFiles, type WatchedFile } from "../config/files.ts";
+import type { ConfigProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
 import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 import { workersHere } from "../workers/worker-count.ts";
+import { type LoadOutcome, runLoadJob } from "./load-job.ts";
+import { LoadThread } from "./load-thread.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";
 
 export interface LoadedConfig {
@@ -34,10 +35,8 @@ export class PlanSource {
   /** As many as there are: a reload changes nothing of it. */
   #workers: number | null = null;
   #warned: string | null = null;
-  /** Every file that the last configuration was made of (also a refused one): what to watch. */
-  watched: readonly string[] = [];
-  /** What tells whether each of them is still as it was read. */
-  stamps: readonly string[] = [];
+  #watched: () => readonly WatchedFile[] = () => [];
+  readonly #thread = new LoadThread();
 
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
   constructor(options: {
@@ -67,19 +66,32 @@ export class PlanSource {
    */
   async load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Promise<Loading> {
     const content = before ?? new ConfigFiles();
-    let refused: RefusedSet | null = null;
-    let problems: readonly ConfigProblem[] = [];
-    for (const set of sets) {
-      const result = loadConfig({ files: this.#files, env: this.#env, content, redisConsumers: set });
-      if (before === null) {
-        this.watched = content.paths;
-        this.stamps = content.stamps;
-      }
-      if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), content, refused };
-      problems = result.problems;
-      if (set !== null) refused ??= { set, problems };
+    const outcome = runLoadJob({ files: this.#files, env: this.#env, sets }, content);
+    if (before === null) this.#watched = () => content.watched();
+    return outcome.ok ? loaded(outcome, sets, content) : outcome;
+  }
+
+  /** As {@link load}, in a thread of its own: this one goes on meanwhile. Never rejects: what goes wrong with the thread is a problem like others. */
+  async loadApart(sets: readonly (RedisConsumerSet | null)[], before: ConfigFiles | null): Promise<Loading> {
+    const job = { files: this.#files, env: { ...this.#env }, sets, before: before?.snapshot() ?? null };
+    try {
+      const { outcome, watched, content } = await this.#thread.load(job);
+      if (before === null) this.#watched = () => watched;
+      return outcome.ok ? loaded(outcome, sets, content === null ? null : ConfigFiles.from(content)) : outcome;
+    } catch (error) {
+      const at = { file: this.#files.join(", "), line: 0, column: 0 };
+      return { ok: false, problems: [{ at, path: "", message: error instanceof Error ? error.message : String(error), remedy: "" }] };
     }
-    return { ok: false, problems };
+  }
+
+  /** Every file that the last configuration was made of (also a refused one), as it was read: what to watch. */
+  get watched(): readonly WatchedFile[] {
+    return this.#watched();
+  }
+
+  /** No more loads. See {@link LoadThread.end}. */
+  end(): Promise<boolean> {
+    return this.#thread.end();
   }
 
   /** @throws OperatorError when a free port cannot be picked */
@@ -98,6 +110,19 @@ export class PlanSource {
     this.#picked = { ...this.#picked, ...picked };
     return plan;
   }
+}
+
+/** With the sets themselves again: whether it is the same one is asked by identity. */
+function loaded(outcome: LoadOutcome & { ok: true }, sets: readonly (RedisConsumerSet | null)[], content: ConfigFiles | null): Loading {
+  const { config, warnings, refused } = outcome;
+  const refusedSet = refused === null ? null : (sets[refused.set] ?? null);
+  return {
+    ok: true,
+    config: config.redisConsumers === null ? config : { ...config, redisConsumers: sets[outcome.set] ?? null },
+    warnings,
+    content,
+    refused: refused === null || refusedSet === null ? null : { set: refusedSet, problems: refused.problems },
+  };
 }
 
 /** For the log and the admin listener. */

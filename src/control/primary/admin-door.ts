@@ -5,53 +5,91 @@ import type { AdminDeps } from "../admin/deps.ts";
 import type { Admin } from "../admin/server.ts";
 import type { ListenAddress } from "../config/address.ts";
 
-/** Time (ms) between two tries to bind an address that the old instance is about to let go. */
-const RETRY_MS = 50;
-/** Longest such wait, ms. */
-const RETRY_MS_MAX = 10_000;
+/** Time (ms) between two tries to bind an address that the old instance is about to let go; and longest such wait. */
+const HANDOVER_MS = 50;
+const HANDOVER_MS_MAX = 10_000;
+/** Time (ms) between two tries to bind what somebody else holds, for as long as the process lives. */
+const RETRY_MS = 2000;
+
+/**
+ * once: an address in use is an error (OperatorError), for a start that an operator looks at;
+ * handover: it is waited for, as the old instance lets it go, and then we go on as with `later`;
+ * later: we serve without it and try again, for a restart, where the data plane must not wait for it.
+ */
+export type HowToListen = "once" | "handover" | "later";
 
 export class AdminDoor {
   readonly #deps: AdminDeps;
   readonly #log: Log;
+  readonly #retryMs: number;
   #admin: Promise<Admin> | null = null;
   #closed = false;
-  /** Why the TCP address does not answer; null when it does or none is wanted. */
-  trouble: string | null = null;
+  /** What does not answer yet, and why. */
+  readonly #troubles = new Map<string, string>();
+  readonly #retries = new Set<NodeJS.Timeout>();
 
-  constructor(options: { readonly log: Log; readonly deps: AdminDeps }) {
+  constructor(options: { readonly log: Log; readonly deps: AdminDeps; readonly retryMs?: number }) {
     this.#log = options.log;
     this.#deps = options.deps;
+    this.#retryMs = options.retryMs ?? RETRY_MS;
   }
 
-  async listenUnix(path: string): Promise<void> {
-    const admin = await this.#open();
-    await admin.listenUnix(path);
+  /** Why an address or socket does not answer; null when all do that are wanted. */
+  get trouble(): string | null {
+    return [...this.#troubles.values()][0] ?? null;
   }
 
-  /**
-   * @param address null for none
-   * @param how once: an address in use is an error (OperatorError); retry: it is waited for, and without it we go on
-   */
-  async listen(address: ListenAddress | null, how: "once" | "retry"): Promise<void> {
-    if (address === null) return;
-    const endMs = performance.now() + (how === "once" ? 0 : RETRY_MS_MAX);
+  async listenUnix(path: string, how: HowToListen): Promise<void> {
+    await this.#try(path, how, async () => {
+      const admin = await this.#open();
+      await admin.listenUnix(path);
+    });
+  }
+
+  /** @param address null for none */
+  async listen(address: ListenAddress | null, how: HowToListen): Promise<void> {
+    if (address !== null) await this.#try(address.address, how, () => this.#bind(address));
+  }
+
+  async #try(what: string, how: HowToListen, bind: () => Promise<void>): Promise<void> {
+    const endMs = performance.now() + (how === "handover" ? HANDOVER_MS_MAX : 0);
     for (;;) {
-      try {
-        await this.#bind(address);
-        this.trouble = null;
-        return;
-      } catch (error) {
-        this.trouble = error instanceof Error ? error.message : String(error);
-        if (how === "once") throw error;
-        if (performance.now() >= endMs || this.#closed) break;
-        await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
-      }
+      const error = await this.#attempt(what, bind);
+      if (error === null) return;
+      if (how === "once") throw error;
+      if (performance.now() >= endMs || this.#closed) break;
+      await new Promise((resolve) => setTimeout(resolve, HANDOVER_MS));
     }
-    this.#log.error("the admin listener is not reachable", { reason: this.trouble });
+    this.#log.error("the admin listener is not reachable: serving without it and trying again", { reason: this.#troubles.get(what) });
+    this.#tryLater(what, bind);
+  }
+
+  #tryLater(what: string, bind: () => Promise<void>): void {
+    if (this.#closed) return;
+    const timer = setTimeout(() => {
+      this.#retries.delete(timer);
+      void this.#attempt(what, bind).then((error) => error !== null && this.#tryLater(what, bind));
+    }, this.#retryMs).unref();
+    this.#retries.add(timer);
+  }
+
+  /** @returns null when it listens, or is not to listen any more */
+  async #attempt(what: string, bind: () => Promise<void>): Promise<Error | null> {
+    if (this.#closed) return null;
+    try {
+      await bind();
+      this.#troubles.delete(what);
+      return null;
+    } catch (error) {
+      const failure = error instanceof Error ? error : new Error(String(error));
+      this.#troubles.set(what, failure.message);
+      return failure;
+    }
   }
 
   async close(): Promise<void> {
     this.#closed = true;
+    for (const timer of this.#retries) clearTimeout(timer);
     await (await this.#admin)?.close();
   }
 

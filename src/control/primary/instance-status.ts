@@ -1,5 +1,6 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
+import { shownUrl } from "../../base/shown-url.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
 import type {
   FleetState,
@@ -18,6 +19,7 @@ import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";
 import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
+import { concerns } from "./concerns.ts";
 import type { SharedCells } from "./shared-cells.ts";
 
 export interface StatusSources {
@@ -47,62 +49,33 @@ export function instanceState(sources: StatusSources): InstanceState {
   const { control, cells, workers } = sources;
   const plan = control.inForce?.plan ?? null;
   const seats = workers.status();
+  const keySources = sources.keySources.map((each) => ({ ...each, url: shownUrl(each.url) }));
+  const upstreams = (plan?.upstreams ?? []).map(
+    (upstream): UpstreamStatus => ({
+      name: upstream.name,
+      balance: upstream.balance,
+      breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
+      targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
+    }),
+  );
   return {
     release: VERSION,
     pid: sources.pid,
     startedAtMs: sources.startedAtMs,
     phase: sources.phase,
-    concerns: concerns(sources, seats),
+    concerns: concerns({ ...sources, keySources }, seats, upstreams),
     planVersion: plan?.version ?? 0,
     planSinceMs: control.inForce?.sinceMs ?? 0,
     reloads: { ...control.reloads },
     listeners: (plan?.listeners ?? []).map((each) => ({ address: boundAddress(each), url: listenerUrl(each), engine: each.engine })),
     workers: seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null)),
-    upstreams: (plan?.upstreams ?? []).map(
-      (upstream): UpstreamStatus => ({
-        name: upstream.name,
-        balance: upstream.balance,
-        breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
-        targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
-      }),
-    ),
+    upstreams,
     limits: cells.limits.fill,
-    keySources: sources.keySources,
+    keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,
     redisConsumers: sources.redisConsumers,
   };
-}
-
-function concerns(sources: StatusSources, seats: readonly SeatStatus[]): string[] {
-  const { accessLog, adminTrouble, cells, fleet, redisConsumers } = sources;
-  const overflowed = cells.totals.routeNames.overflowed;
-  const { lastProblems, inForce } = sources.control;
-  return [
-    ...(lastProblems === 0
-      ? []
-      : [
-          `the last reload was refused (problems: ${lastProblems}): plan ${inForce?.plan.version ?? 0} stays in force; mend the configuration`,
-        ]),
-    ...sources.blocked.map((seat) => `worker ${seat} is blocked: its event loop does not turn`),
-    ...seats.filter((seat) => seat.restartInMs > 0).map((seat) => `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`),
-    ...sources.keySources
-      .filter((each) => each.trouble !== null)
-      .map((each) => `the keys at ${each.url} cannot be fetched: ${each.trouble}`),
-    ...(accessLog?.failure == null ? [] : [`the access log cannot be written: ${accessLog.failure}`]),
-    ...(adminTrouble === null ? [] : [adminTrouble]),
-    ...(sources.pins?.trouble == null ? [] : [sources.pins.trouble]),
-    ...(fleet === null || fleet.connected
-      ? []
-      : [`Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`]),
-    ...(redisConsumers === null || redisConsumers.trouble === null
-      ? []
-      : [
-          `the consumers in Redis (${redisConsumers.redis}) are not up to date, ${redisConsumers.inForce} stay in force: ${redisConsumers.trouble}`,
-        ]),
-    ...(cells.limitWatch.concern === null ? [] : [cells.limitWatch.concern]),
-    ...(overflowed === 0 ? [] : [`${overflowed} routes share one metric slot`]),
-  ];
 }
 
 /** Without a thread, the seat stands for the cells it began with: they keep its counters. */

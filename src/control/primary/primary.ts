@@ -3,7 +3,7 @@
 import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
-import { openLogSink } from "../../observe/log-sink.ts";
+import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
@@ -130,7 +130,6 @@ class Primary {
     this.#reloader = new Reloader((reasons) => this.#reload(reasons));
     this.#files = new FileWatch({
       changed: (changed) => void this.#reloader.request(`changed: ${changed.join(", ")}`),
-      problem: (message) => log.warn(message),
     });
     this.#door = new AdminDoor({ log, deps: this.#adminDeps(config, testHooks) });
   }
@@ -156,7 +155,7 @@ class Primary {
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
     await this.#started;
     if (reasons.every((reason) => reason === CONSUMERS_CHANGED)) return await this.#parts.control.takeConsumers(reasons);
-    this.#files.remember();
+    this.#files.pause();
     const result = await this.#parts.control.reload(reasons);
     this.#files.update(this.#source.watched);
     if (result.ok) this.#announce();
@@ -204,7 +203,7 @@ class Primary {
     threads.dismiss();
     this.#fleet?.start();
     for (const instance of before) await this.#takeOver(instance);
-    if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "retry");
+    if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "handover");
     this.#announce();
     this.#watchTimer = setInterval(() => {
       this.#lookAtWorkers();
@@ -224,11 +223,15 @@ class Primary {
   /** What stands around the data plane: access log, control socket, file watch, admin listener. The first worker comes first. */
   async #openAround(config: Config, taking: boolean): Promise<void> {
     await this.#listening.promise;
-    this.#accessLog = new AccessLog(this.#parts.cells.readers, await openLogSink(config.log.file));
+    // Whoever starts a gateway wants to know what is wrong; one that has served goes on serving.
+    const { restart } = this.#options.link.orders;
+    const sink = await (restart ? openLogSinkLater(config.log.file) : openLogSink(config.log.file));
+    this.#accessLog = new AccessLog(this.#parts.cells.readers, sink);
     this.#accessLog.start();
-    await this.#door.listenUnix(this.#directory.socket);
-    this.#files.update(this.#source.watched, this.#source.stamps);
-    if (!taking) await this.#door.listen(config.admin?.address ?? null, "once");
+    const how = restart ? "later" : "once";
+    await this.#door.listenUnix(this.#directory.socket, how);
+    this.#files.update(this.#source.watched);
+    if (!taking) await this.#door.listen(config.admin?.address ?? null, how);
   }
 
   /** Whoever has no Redis loads nothing of it. */
@@ -255,12 +258,16 @@ class Primary {
     const plan = this.#parts.control.inForce?.plan;
     if (plan === undefined) return;
     const { pid } = this.#options.link;
-    this.#directory.announce({
-      pid: process.pid,
-      signalPid: pid,
-      addresses: plan.listeners.map(boundAddress),
-      socket: this.#directory.socket,
-    });
+    try {
+      this.#directory.announce({
+        pid: process.pid,
+        signalPid: pid,
+        addresses: plan.listeners.map(boundAddress),
+        socket: this.#directory.socket,
+      });
+    } catch (error) {
+      this.#log.error("the run directory cannot be written: a takeover will not find this instance", { error });
+    }
   }
 
   #obeySignals(): void {
@@ -380,7 +387,8 @@ class Primary {
     await this.#fleet?.stop();
     await this.#accessLog?.stop(LOG_CLOSE_MS);
     await this.#door.close();
-    if (stuck.length > 0) {
+    const ended = await this.#source.end();
+    if (stuck.length > 0 || !ended) {
       // A thread with a live native app cannot be ended alone, and exiting with it aborts: this is the quiet way.
       this.#log.error("ended with blocked workers", { workers: stuck });
       process.kill(process.pid, "SIGKILL");

@@ -2,6 +2,7 @@
 // configuration of its own and import nothing heavy: what it does not do cannot kill it.
 import { spawn } from "node:child_process";
 import { Duplex } from "node:stream";
+import { heapFlags } from "../../base/heap.ts";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
@@ -96,7 +97,7 @@ class Supervisor {
   }
 
   #spawn(orders: LaunchOrders): Primary {
-    const child = spawn(process.execPath, [...process.execArgv, ...this.#options.args], {
+    const child = spawn(process.execPath, [...process.execArgv, ...heapFlags(), ...this.#options.args], {
       stdio: ["inherit", "inherit", "inherit", "pipe"],
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });

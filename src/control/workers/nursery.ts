@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
+import { semiSpaceMb } from "../../base/heap.ts";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): string {
@@ -17,9 +18,16 @@ export function threadsAtOnce(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
+/**
+ * Young objects of a worker, in MiB: three semi-spaces. V8 lets them grow to several times as much before it collects them, and gives the memory back
+ * minutes later. Never a bound on old objects: reaching it ends the thread, and with it the process, as a thread with a live uWebSockets.js app
+ * cannot be ended alone.
+ */
+const youngMbMax = (): number => 3 * semiSpaceMb();
+
 /** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */
 function startThread(entry: string, name: string): Worker {
-  const worker = new Worker(entry, { name, stdout: true, stderr: true });
+  const worker = new Worker(entry, { name, stdout: true, stderr: true, resourceLimits: { maxYoungGenerationSizeMb: youngMbMax() } });
   worker.stdout.on("data", (text: Buffer) => process.stdout.write(text));
   worker.stderr.on("data", (text: Buffer) => process.stderr.write(text));
   return worker;

@@ -70,6 +70,7 @@ it("answers as JavaScript's own engine does, for 5,000 random patterns and 20 te
   const roll = dice(20261129);
   const alphabet = ["a", "b", "/", "0", "é", "\n", "😀"];
   let tooLarge = 0;
+  const wrong: string[][] = [];
   for (let i = 0; i < 5000; i++) {
     const pattern = randomPattern(roll);
     const search = compileRegex(pattern, "search");
@@ -83,14 +84,11 @@ it("answers as JavaScript's own engine does, for 5,000 random patterns and 20 te
     const wholeOracle = new RegExp(`^(?:${pattern})$`, "u");
     for (let k = 0; k < 20; k++) {
       const text = Array.from({ length: roll(7) }, () => alphabet[roll(alphabet.length)] as string).join("");
-      expect([pattern, text, search.matches(text), whole.matches(text)]).toEqual([
-        pattern,
-        text,
-        oracle.test(text),
-        wholeOracle.test(text),
-      ]);
+      // An assertion for each of 100,000 would take most of the time.
+      if (search.matches(text) !== oracle.test(text) || whole.matches(text) !== wholeOracle.test(text)) wrong.push([pattern, text]);
     }
   }
+  expect(wrong).toEqual([]);
   expect(tooLarge).toBeLessThan(50);
 });
 

@@ -49,6 +49,29 @@ describe("a file", () => {
     expect(await read("log.1")).toBe("still\n");
   });
 
+  test("that cannot be opened yet is tried again, and the lines that came meanwhile are in it, up to the bound", async () => {
+    const sink = await FileSink.openLater(at("missing/log"), { bufferBytesMax: 10, retryMs: 5 });
+    expect(sink.failure).toContain("cannot open the log file");
+    expect([sink.write(Buffer.from("one\n"), 1), sink.write(Buffer.from("too much\n"), 2)]).toEqual([true, false]);
+    await mkdir(at("missing"));
+    await vi.waitFor(() => expect(sink.failure).toBeNull());
+    sink.write(Buffer.from("two\n"), 1);
+    await sink.close(1000);
+    expect([await read("missing/log"), sink.dropped]).toEqual(["one\ntwo\n", 2]);
+  });
+
+  test("that cannot be opened yet is opened by a reopen, and closed while it waits without a trace", async () => {
+    const sink = await FileSink.openLater(at("missing/log"), { retryMs: 3_600_000 });
+    sink.write(Buffer.from("one\n"), 1);
+    await expect(sink.reopen()).rejects.toThrow(OperatorError);
+    await mkdir(at("missing"));
+    await sink.reopen();
+    await sink.close(1000);
+    expect(await read("missing/log")).toBe("one\n");
+    const other = await FileSink.openLater(at("never/log"), { retryMs: 3_600_000 });
+    await other.close(1000);
+  });
+
   test("over the bound: drops whole writes and counts their records", async () => {
     const sink = await FileSink.open(at("log"), 10);
     expect([sink.write(Buffer.from("123456\n"), 1), sink.write(Buffer.from("1234\n"), 3)]).toEqual([true, false]);

@@ -59,6 +59,8 @@ function create(changes: Partial<AdminDeps> = {}): Admin {
   return admin;
 }
 
+const CONCERN = { summary: "a worker keeps dying", detail: "worker 1 fails again and again" };
+
 async function start(changes: Partial<AdminDeps> = {}) {
   const { port } = await create(changes).listen("127.0.0.1:0");
   return (method: string, path: string, headers: Record<string, string> = {}): Promise<Answer> =>
@@ -154,12 +156,20 @@ describe("what is answered", () => {
     let state = instanceState({ phase: "starting" });
     const ask = await start({ state: () => state });
     expect([(await ask("GET", "/readyz")).status, (await ask("GET", "/healthz")).status]).toEqual([503, 200]);
-    state = instanceState({ concerns: ["worker 1 fails again and again"] });
+    state = instanceState({ concerns: [CONCERN] });
     const ready = await ask("GET", "/readyz");
-    expect([ready.status, ready.json()]).toEqual([200, { status: "ready", planVersion: 3, concerns: ["worker 1 fails again and again"] }]);
+    expect([ready.status, ready.json()]).toEqual([200, { status: "ready", planVersion: 3, concerns: [CONCERN.detail] }]);
     state = instanceState({ phase: "draining" });
     const draining = await ask("GET", "/readyz");
     expect([draining.status, draining.json().status]).toEqual([503, "draining"]);
+  });
+
+  test("readiness tells names, addresses and causes to operators only, and probes without a token that something is wrong", async () => {
+    const ask = await start({ token: () => "s3cret", state: () => instanceState({ concerns: [CONCERN, CONCERN] }) });
+    const concerns = async (headers: Record<string, string>): Promise<unknown> => (await ask("GET", "/readyz", headers)).json().concerns;
+    expect(await concerns({})).toEqual([CONCERN.summary]);
+    expect(await concerns({ authorization: "Bearer guessed" })).toEqual([CONCERN.summary]);
+    expect(await concerns({ authorization: "Bearer s3cret" })).toEqual([CONCERN.detail]);
   });
 
   test("metrics", async () => {

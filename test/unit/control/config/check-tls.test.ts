@@ -52,7 +52,7 @@ describe("listener certificates", () => {
   check(
     "a folder",
     "{ cert: ../., key: api.key }",
-    `[0].cert: can't read ${resolve(tmpdir())}: it is not a regular file; paths are relative to the configuration file`,
+    `[0].cert: can't read ${resolve(tmpdir())}: it is a directory; paths are relative to the configuration file`,
   );
   check(
     "not a certificate",

@@ -84,3 +84,56 @@ routes: [{ name: r, match: {}, to: a }]
   // What is no secret stays, so that the answer is worth asking for.
   for (const told of ["https://id.example.com", "x-api-key", "acme", "x-internal-token", "HS256", "k1"]) expect(shown).toContain(told);
 });
+
+it("shows no value that a route compares with, no text in a condition, and no query or password of a URL", () => {
+  const text = `version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+upstreams: { a: { targets: [{ url: http://a }], health: { active: { path: "/h?key=hunter2" } } } }
+auth:
+  idp: { jwt: { issuer: https://id.example, audience: api, algorithms: [RS256], jwks: "https://id.example/jwks?code=hunter2" } }
+  ask: { introspection: { endpoint: "https://id.example/ask?code=hunter2", clientId: a, clientSecret: hunter2, audience: api } }
+routes:
+  - name: a
+    match: { path: /a, headers: { x-partner: hunter2, x-any: { present: true } }, query: { k: { prefix: hunter2 } } }
+    to: a
+    auth: { any: [idp, ask] }
+    authorize:
+      when: >-
+        header["x-tenant"] == "hunter2" && header[ "x-b" ] in ["it's hunter2", 'hunter2']
+    rewrite: { path: "/b?partner=hunter2" }
+    headers: { request: { set: { x-auth: hunter2, x-session-id: hunter2, x-team: blue } } }
+  - name: b
+    match: { path: /b }
+    auth: none
+    redirect: { to: "https://x.example/here?t=hunter2" }
+  - { name: c, match: { path: /c }, auth: none, respond: { headers: { x-key: hunter2, x-made-by: us } } }
+`;
+  const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  const shown = JSON.stringify(redactConfig(result.config));
+  expect(shown).not.toContain("hunter2");
+  for (const told of [
+    "x-partner",
+    "x-tenant",
+    "x-b",
+    "blue",
+    "x-made-by",
+    "us",
+    "/b?***",
+    "/h?***",
+    "https://id.example/jwks?***",
+    "https://x.example/here?***",
+  ])
+    expect(shown).toContain(told);
+});
+
+it("does not show a condition at all whose texts are written with escapes", () => {
+  const text = `version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+auth: { keys: { apiKey: { name: x-api-key } } }
+routes: [{ name: a, match: {}, auth: keys, authorize: { when: 'header["x-a"] == "\\"hunter2"' }, respond: {} }]
+`;
+  const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  expect(JSON.stringify(redactConfig(result.config))).not.toContain("hunter2");
+});

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { compilePlan } from "../../../../src/control/config/compile.ts";
 import { parseConfig } from "../../../../src/control/config/load.ts";
-import { describeChanges, describeRestarts } from "../../../../src/control/plan/plan-diff.ts";
+import { describeChanges, describeRestarts, waitingSettings } from "../../../../src/control/plan/plan-diff.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";
 
 function plan(yaml: string, version: number): Plan {
@@ -50,6 +50,8 @@ test("long lists are counted", () => {
 });
 
 test("what needs a restart", () => {
-  expect(describeRestarts({ workers: [1, 1], dns: [{ a: 1 }, { a: 1 }] })).toEqual([]);
-  expect(describeRestarts({ workers: [1, 2] })).toEqual([expect.stringMatching(/^workers changed: .*next start/)]);
+  expect(waitingSettings({ workers: [1, 1], dns: [{ a: 1 }, { a: 1 }] })).toEqual([]);
+  expect(describeRestarts(waitingSettings({ workers: [1, 2], dns: [{ a: 1 }, { a: 1 }] }))).toEqual([
+    expect.stringMatching(/^workers changed: .*next start/),
+  ]);
 });

@@ -139,7 +139,11 @@ export const providerFields = once(() => ({
     .string()
     .min(1)
     .optional()
-    .meta({ description: "Shared secret for the HS algorithms; `file:path` reads it.", examples: ["file:secrets/jwt.key"] }),
+    .meta({
+      description:
+        "Shared secret for the HS algorithms: text, or `base64:` and base64; `file:path` reads it from a file, which may hold raw bytes.",
+      examples: ["file:secrets/jwt.key"],
+    }),
   algorithms: z
     .array(algorithm())
     .min(1)

@@ -1,6 +1,7 @@
 // Owns turning key material that operators and providers give (JWKS, PEM, secrets) into keys to verify with, for the primary only.
 // Must never let a private key, a weak key or one of unknown purpose through, and never say a part of it.
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
+import { keyBytes } from "../../../../base/key-bytes.ts";
 import type { VerificationJwk, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { algorithmOf, algorithmsFor } from "./algorithms.ts";
 
@@ -146,7 +147,9 @@ function keyOfPem(block: string): Outcome {
 
 /** A shared secret as text: its UTF-8 bytes are the key. */
 export function keyOfSecret(secret: string): Outcome {
-  return keyOf({ kty: "oct", k: Buffer.from(secret, "utf8").toString("base64url") }, null, null);
+  const bytes = keyBytes(secret);
+  if (bytes === null) return { problem: "has something else than base64 behind `base64:`" };
+  return keyOf({ kty: "oct", k: bytes.toString("base64url") }, null, null);
 }
 
 /** What operators write: a PEM text, or JSON, with a byte order mark or without. */
