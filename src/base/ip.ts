@@ -125,6 +125,9 @@ export function canonicalIp(text: string): string | null {
   return parseGroups(text, scratch) ? formatGroups(scratch) : null;
 }
 
+/** @param ip canonical */
+export const isLoopback = (ip: string): boolean => ip.startsWith("127.") || ip === "::1";
+
 /** @param bytes 4 or 16 bytes in network order. @returns canonical text; '' for any other length (Unix sockets have none). */
 export function formatIpBytes(bytes: Uint8Array): string {
   if (bytes.length === 4) return `${bytes[0]}.${bytes[1]}.${bytes[2]}.${bytes[3]}`;

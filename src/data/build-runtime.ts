@@ -65,6 +65,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     identityHeaders,
     connectionRules: new ConnectionRules(plan),
     inFlight: 0,
+    trustsPeer: (peer) => client.trusts(peer),
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
   };
@@ -132,6 +133,7 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     mirror: plan.mirror,
     timeouts: shared.one(plan.timeouts),
     bodyBytes: plan.bodyBytes,
+    bodyRate: shared.one(plan.bodyRate),
     accessLog: plan.accessLog,
     webSocket: plan.webSocket,
     keepMethodOverride: plan.keepMethodOverride,

@@ -3,8 +3,10 @@
 import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../base/errors.ts";
 import type { Admission } from "./admission.ts";
+import type { BodyWatch } from "./body-watch.ts";
 import type { Identity } from "./identity.ts";
 import type { Route, Runtime } from "./runtime.ts";
+import type { OverloadReason } from "./upstream/overload.ts";
 
 /** How the request's body is framed. */
 export const BODY_NONE = 0;
@@ -97,6 +99,9 @@ export abstract class Exchange {
   awaitsContinue = false;
   /** The whole request body, when a policy has read it: whoever wants it now takes it from here. */
   bufferedBody: Buffer | null = null;
+  /** Bytes of the body that are kept at present, and who sees to it that the rest arrives in time: body-limits.ts writes both. */
+  heldBodyBytes = 0;
+  bodyWatch: BodyWatch | null = null;
   /** How the client spoke. */
   protocol: "http/1.0" | "http/1.1" = "http/1.1";
 
@@ -127,6 +132,8 @@ export abstract class Exchange {
   // --- Outcome, for the log and metrics ---
   status = 0;
   errorCode: ErrorCode | null = null;
+  /** Of the code `overloaded`: upstream/overload.ts sets both. */
+  overloadReason: OverloadReason | null = null;
   /** One sentence for operators (log) and, for client errors, the client: never upstream details. */
   errorDetail = "";
   bytesIn = 0;

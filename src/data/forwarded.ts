@@ -1,13 +1,10 @@
 // Owns who is believed about where a request came from, and what upstreams are told about it (RFC 7239, X-Forwarded-*, Via).
 // Only peers in trustedProxies are believed, hop by hop from the right; what is not believed is not passed on.
 import { isToken } from "../base/http.ts";
-import { CidrSet } from "../base/ip.ts";
+import { ClientTrust } from "./client-trust.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import { type Chain, FORWARDED_HOPS_MAX, joined, readChain, UNREADABLE } from "./forwarded-chain.ts";
 import { isOriginClaim } from "./origin-claims.ts";
-
-/** Entry of trustedProxies that stands for peers on a Unix socket, which have no address. */
-export const TRUST_UNIX = "unix";
 
 const VIA = "1.1 sluice";
 
@@ -15,6 +12,8 @@ const VIA = "1.1 sluice";
 const WRITTEN: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]);
 
 export interface ClientResolver {
+  /** Whether a peer is in trustedProxies. @param peer canonical; '' on a Unix socket */
+  trusts(peer: string): boolean;
   /** Who asked. Calls peerAddress() once; use {@link Exchange.clientInfo}, which remembers the answer. */
   resolve(x: Exchange): ClientInfo;
   /**
@@ -39,11 +38,11 @@ interface Resolved extends ClientInfo {
 }
 
 /**
- * @param trustedProxies CIDR blocks, and {@link TRUST_UNIX} for peers on Unix sockets
+ * @param trustedProxies as {@link ClientTrust} takes them
  * @throws RangeError for a block that the configuration should have refused
  */
 export function createClientResolver(trustedProxies: readonly string[]): ClientResolver {
-  return new Resolver(new CidrSet(trustedProxies.filter((block) => block !== TRUST_UNIX)), trustedProxies.includes(TRUST_UNIX));
+  return new Resolver(new ClientTrust(trustedProxies));
 }
 
 const NONE: readonly string[] = [];
@@ -51,18 +50,20 @@ const NONE: readonly string[] = [];
 const isResolved = (info: ClientInfo): info is Resolved => "between" in info;
 
 class Resolver implements ClientResolver {
-  readonly #trusted: CidrSet;
-  readonly #trustUnix: boolean;
+  readonly #trust: ClientTrust;
 
-  constructor(trusted: CidrSet, trustUnix: boolean) {
-    this.#trusted = trusted;
-    this.#trustUnix = trustUnix;
+  constructor(trust: ClientTrust) {
+    this.#trust = trust;
+  }
+
+  trusts(peer: string): boolean {
+    return this.#trust.trusts(peer);
   }
 
   resolve(x: Exchange): Resolved {
     const peer = x.peerAddress();
     const ownScheme = x.secure ? "https" : "http";
-    if (!(peer === "" ? this.#trustUnix : this.#trusted.contains(peer))) {
+    if (!this.#trust.trusts(peer)) {
       return { ip: peer, scheme: ownScheme, fault: "", peer, chain: null, hops: 0, between: NONE };
     }
     const chain = readChain(x);
@@ -77,7 +78,7 @@ class Resolver implements ClientResolver {
     let current = peer;
     let hops = 0;
     for (; hops < FORWARDED_HOPS_MAX; hops++) {
-      if (hops > 0 && !this.#trusted.contains(current)) break;
+      if (hops > 0 && !this.#trust.trusts(current)) break;
       const next = chain.addressAt(hops + 1);
       // Who asked is not known, and the reporter's own address would pass lists that the client's may not.
       if (next === UNREADABLE) return { ip: current, between, hops, readable: false };

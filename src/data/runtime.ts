@@ -8,6 +8,7 @@ import type { LimitsPlan, Plan, RoutePlan } from "../plan/plan.ts";
 import type { LimitTable } from "../shared/limit-table.ts";
 import type { LimitOutcome } from "../shared/metric-cells.ts";
 import type { ReplaySet } from "../shared/replay-set.ts";
+import type { BodyLimits } from "./body-limits.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
 import type { IdentityHeaders } from "./identity-headers.ts";
 import type { KeyStore } from "./key-store.ts";
@@ -29,6 +30,7 @@ export interface Route
     | "mirror"
     | "timeouts"
     | "bodyBytes"
+    | "bodyRate"
     | "accessLog"
     | "webSocket"
     | "webSocketClosesAtExpiry"
@@ -60,6 +62,7 @@ export interface Services {
   draining: boolean;
   /** Mirrored requests under way. */
   mirrored: number;
+  readonly bodies: BodyLimits;
   /** Keys that the primary fetched. */
   readonly keys: KeyStore;
   /** Checks a token's signature in another thread. @returns null when too many tokens wait */
@@ -95,6 +98,8 @@ export interface Runtime {
   readonly connectionRules: ConnectionRules;
   /** Exchanges that began under this runtime and are not finished. */
   inFlight: number;
+  /** Whether a peer is in trustedProxies. @param peer canonical address; '' on a Unix socket */
+  trustsPeer(peer: string): boolean;
   /** Computes {@link Exchange.clientInfo}. */
   resolveClient(x: Exchange): ClientInfo;
   /** Appends X-Forwarded-*, Forwarded and Via to the headers that go upstream. */

@@ -5,14 +5,20 @@ import type { Verdict, VerifyPool } from "../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../plan/keys.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../plan/plan.ts";
 import type { SharedMemory } from "../plan/shared-memory.ts";
+import { AddressBucket } from "../shared/address-bucket.ts";
+import { AddressCounts } from "../shared/address-counts.ts";
+import { BodyBudget } from "../shared/body-budget.ts";
 import { BreakerTable } from "../shared/breaker-table.ts";
+import { ConnectionTable } from "../shared/connection-table.ts";
 import { LimitTable } from "../shared/limit-table.ts";
 import { LogRingWriter } from "../shared/log-ring.ts";
 import { CELL, type LimitOutcome, MetricCells } from "../shared/metric-cells.ts";
 import { ReplaySet } from "../shared/replay-set.ts";
 import { TargetHealth } from "../shared/target-health.ts";
+import { BodyLimits } from "./body-limits.ts";
 import type { Exchange } from "./exchange.ts";
 import { KeyStore } from "./key-store.ts";
+import { ConnectionLimits, type ConnectionRefusal } from "./listener/connection-limits.ts";
 import type { Services } from "./runtime.ts";
 import { H1Pool } from "./upstream/h1/pool.ts";
 import type { Pool } from "./upstream/upstream.ts";
@@ -35,6 +41,8 @@ export class WorkerServices implements Services {
   readonly limits: LimitTable;
   readonly limitHashKey: Uint8Array;
   readonly replay: ReplaySet;
+  readonly bodies: BodyLimits;
+  readonly connections: ConnectionLimits;
   inFlight = 0;
   webSockets = 0;
   draining = false;
@@ -63,6 +71,13 @@ export class WorkerServices implements Services {
     this.limits = new LimitTable(shared.limits, shared.workerIndex);
     this.limitHashKey = shared.limitHashKey;
     this.replay = new ReplaySet(shared.replay);
+    const buckets = new AddressBucket(shared.limitHashKey);
+    this.bodies = new BodyLimits(
+      new BodyBudget(shared.bodyBudget, shared.workerIndex),
+      new AddressCounts(shared.bodyCounts, shared.workerIndex),
+      buckets,
+    );
+    this.connections = new ConnectionLimits(new ConnectionTable(shared.connections), buckets);
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);
@@ -91,6 +106,11 @@ export class WorkerServices implements Services {
 
   recordLimit(slot: number, outcome: LimitOutcome): void {
     this.cells.limit(slot, outcome);
+  }
+
+  /** A client was closed as soon as it had connected. */
+  recordRefusedConnection(why: ConnectionRefusal): void {
+    this.cells.add(why === "total" ? CELL.connectionsOverTotal : CELL.connectionsOverAddressTotal, 1);
   }
 
   recordMirror(sent: boolean): void {
@@ -158,6 +178,7 @@ export class WorkerServices implements Services {
     this.cells.set(CELL.inFlight, this.inFlight);
     this.cells.set(CELL.connections, this.countConnections());
     this.cells.set(CELL.webSockets, this.webSockets);
+    this.cells.set(CELL.bodyBytes, this.bodies.heldBytes);
     this.cells.set(CELL.poolConnections, connected);
     this.cells.set(CELL.poolQueued, queued);
   }

@@ -60,8 +60,8 @@ class OpenListener implements ListenerHost {
     return this.closing || this.#worker.closesConnections;
   }
 
-  get overcrowded(): boolean {
-    return this.#worker.overcrowded;
+  admitsPeer(peer: string): boolean {
+    return this.#worker.admitsPeer(peer);
   }
 }
 
@@ -119,9 +119,11 @@ class WorkerThread {
     return this.#services.draining;
   }
 
-  /** More clients are connected, over all listeners, than this worker's share of limits.connections. */
-  get overcrowded(): boolean {
-    return this.#connections() > Math.ceil(this.runtime.plan.limits.connections / this.#init.workers);
+  /** See {@link ListenerHost.admitsPeer}: over all listeners. */
+  admitsPeer(peer: string): boolean {
+    const refusal = this.#services.connections.refusal(this.runtime, peer, { open: this.#connections(), workers: this.#init.workers });
+    if (refusal !== null) this.#services.recordRefusedConnection(refusal);
+    return refusal === null;
   }
 
   hear(message: ToWorker): void {

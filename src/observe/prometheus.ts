@@ -184,6 +184,15 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   one("sluice_websockets", "gauge", "Open WebSockets.", totals.cell(CELL.webSockets));
   one("sluice_pool_connections", "gauge", "Open connections to targets.", totals.cell(CELL.poolConnections));
   one("sluice_pool_queued", "gauge", "Requests that wait for a connection to a target.", totals.cell(CELL.poolQueued));
+  one(
+    "sluice_request_body_bytes",
+    "gauge",
+    "Bytes of request bodies that are kept in memory (limits.bufferedBodyBytes).",
+    totals.cell(CELL.bodyBytes),
+  );
+  page.family("sluice_connections_refused_total", "counter", "Clients closed as soon as they had connected, by limit.");
+  page.sample("sluice_connections_refused_total", { limit: "connections" }, totals.cell(CELL.connectionsOverTotal));
+  page.sample("sluice_connections_refused_total", { limit: "connectionsPerAddress" }, totals.cell(CELL.connectionsOverAddressTotal));
   one("sluice_mirrored_total", "counter", "Requests copied to a mirror.", totals.cell(CELL.mirroredTotal));
   one("sluice_mirror_dropped_total", "counter", "Copies not made because too many were under way.", totals.cell(CELL.mirrorDroppedTotal));
   page.family("sluice_log_dropped_total", "counter", "Access-log records lost: ring full (worker) or sink too slow (primary).");

@@ -68,9 +68,17 @@ export interface LimitsPlan {
   readonly bodyBytes: number;
   readonly headerTimeoutMs: number;
   readonly bodyTimeoutMs: number;
+  /** null: none. */
+  readonly bodyRate: BodyRatePlan | null;
+  /** Bytes of request bodies that all workers together may hold. */
+  readonly bufferedBodyBytes: number;
+  /** Request bodies that may be arriving from one client address at once, over all workers; null for no limit. */
+  readonly bodiesPerAddress: number | null;
   readonly idleTimeoutMs: number;
   /** Open client connections for the whole instance; each worker gets its share. */
   readonly connections: number;
+  /** Of those, from one peer's address; null for no limit. */
+  readonly connectionsPerAddress: number | null;
   /** Largest WebSocket message, either direction. */
   readonly webSocketMessageBytes: number;
   /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */
@@ -78,6 +86,13 @@ export interface LimitsPlan {
   readonly webSocketIdleTimeoutMs: number;
   /** Slots of the table of limits, as wanted: shared/limit-layout.ts rounds up. */
   readonly rateLimitBuckets: number;
+}
+
+/** The least pace of a request body: nothing is asked in the first `afterMs`, then `bytesPerSecond` on average over each `graceMs`. */
+export interface BodyRatePlan {
+  readonly bytesPerSecond: number;
+  readonly afterMs: number;
+  readonly graceMs: number;
 }
 
 export type Balance = "round-robin" | "least-request" | "random" | "hash";
@@ -263,6 +278,7 @@ export interface RoutePlan {
   /** Overrides of the upstream's timeouts, the global body limit. */
   readonly timeouts: Partial<TimeoutsPlan> | null;
   readonly bodyBytes: number;
+  readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;
   /** Allow protocol upgrades to WebSocket; true unless switched off. */
   readonly webSocket: boolean;

@@ -21,6 +21,12 @@ export interface SharedMemory {
   readonly logRing: SharedArrayBuffer;
   /** Written by all workers, each its own cell: see shared/heartbeat.ts. */
   readonly heartbeat: SharedArrayBuffer;
+  /** Written by all workers, each its own cell: see shared/body-budget.ts. */
+  readonly bodyBudget: SharedArrayBuffer;
+  /** The same: see shared/address-counts.ts. */
+  readonly bodyCounts: SharedArrayBuffer;
+  /** Shared by all: see shared/connection-table.ts. */
+  readonly connections: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
 }

@@ -59,6 +59,10 @@ export const CELL = {
   logDroppedTotal: 6,
   mirroredTotal: 7,
   mirrorDroppedTotal: 8,
+  connectionsOverTotal: 9,
+  connectionsOverAddressTotal: 10,
+  /** Bytes of request bodies that are kept. */
+  bodyBytes: 11,
 } as const;
 export type Cell = (typeof CELL)[keyof typeof CELL];
 
@@ -70,6 +74,7 @@ const GAUGES: readonly Cell[] = [
   CELL.poolConnections,
   CELL.poolQueued,
   CELL.loopUtilisation,
+  CELL.bodyBytes,
 ];
 
 /** Words of a route slot. */

@@ -7,11 +7,12 @@ import { idSpaceOf } from "../../src/data/policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import type { Services } from "../../src/data/runtime.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
+import { testBodies } from "./bodies.ts";
 import { BASE, good } from "./config-text.ts";
 
 /** What authenticators use of a worker's services. */
 export const testServices = (): Services =>
-  ({ wheel: new TimerWheel(), replay: new ReplaySet(ReplaySet.allocate(2 ** 10)) }) as unknown as Services; // they look at nothing else
+  ({ wheel: new TimerWheel(), replay: new ReplaySet(ReplaySet.allocate(2 ** 10)), bodies: testBodies() }) as unknown as Services; // they look at nothing else
 
 /**
  * Parses, compiles, clones across the thread border, builds.

@@ -28,6 +28,9 @@ export interface RequestSketch {
   readonly params?: Readonly<Record<string, string>>;
 }
 
+/** What readers of bodies look at. */
+const TEST_LIMITS = { bodyTimeoutMs: 30_000, bodyRate: null, bufferedBodyBytes: 256 * 1024 ** 2, bodiesPerAddress: null } as const;
+
 /** Records what the gateway writes. */
 export class TestExchange extends Exchange {
   readonly peer: string;
@@ -42,7 +45,7 @@ export class TestExchange extends Exchange {
     const ip = sketch.ip ?? "203.0.113.7";
     const scheme = sketch.scheme ?? "http";
     // Policies reach only these; a whole runtime would need a worker.
-    super({ resolveClient: () => ({ ip, scheme }), services: sketch.services, limits: { bodyTimeoutMs: 30_000 } } as unknown as Runtime);
+    super({ resolveClient: () => ({ ip, scheme }), services: sketch.services, limits: TEST_LIMITS } as unknown as Runtime);
     this.peer = ip;
     this.certificate = sketch.certificate ?? null;
     this.method = sketch.method ?? "GET";
@@ -59,7 +62,7 @@ export class TestExchange extends Exchange {
     const params = sketch.params ?? {};
     this.params = Object.values(params);
     // Templates and param() read only these members.
-    this.route = { name: "test", paramNames: Object.keys(params), plan: { bodyBytes: 10 * 1024 ** 2 } } as unknown as Route;
+    this.route = { name: "test", paramNames: Object.keys(params), bodyBytes: 10 * 1024 ** 2, bodyRate: null } as unknown as Route;
   }
 
   override clientCertificate(): X509Certificate | null {

@@ -132,6 +132,7 @@ function compileRoute(
     mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
     timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
     bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
+    bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
     accessLog,
     webSocket,
     keepMethodOverride: methodOverride === "keep",

@@ -4,7 +4,7 @@ import { parseAuthority } from "../../base/http.ts";
 import { ipFamily, parseCidr } from "../../base/ip.ts";
 import { duration, once, size } from "../../base/schema.ts";
 import { formatDurationMs } from "../../base/units.ts";
-import { TRUST_UNIX } from "../../data/forwarded.ts";
+import { TRUST_UNIX } from "../../data/client-trust.ts";
 import { meantPattern, parsePattern } from "../../data/route/pattern.ts";
 import { parseListenAddress, parseTargetUrl, UNIX_PATH_BYTES_MAX } from "./address.ts";
 

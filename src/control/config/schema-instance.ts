@@ -7,9 +7,19 @@ import type { LimitsPlan } from "../../plan/plan.ts";
 import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
 import { bodyBytes, bytes, count, filePath, listenAddress, period } from "./fields.ts";
+import { bodyRate } from "./schema-body.ts";
 
 /** uWebSockets.js keeps no longer timeouts. */
 const ENGINE_TIMEOUT_MS_MAX = 960_000;
+
+const MIB = 1024 ** 2;
+
+/** Output null for `none`. */
+const perAddress = (most: number) =>
+  z
+    .union([z.literal("none"), count(1, 10_000_000)], { error: "expected none or a number from 1 to 10000000" })
+    .transform((value) => (value === "none" ? null : value))
+    .prefault(most);
 
 const isMap = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input);
 
@@ -122,12 +132,28 @@ export const limits = once(() =>
         .prefault("10s")
         .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),
       bodyTimeout: period().prefault("30s").meta({ description: "Longest pause while a request body arrives; beyond it 408." }),
+      bodyRate: bodyRate().prefault({}).meta({
+        description:
+          "Least pace of a request body, or `none`; beyond it 408. Only time in which the gateway is willing to read counts. A route may set its own.",
+      }),
+      bufferedBodyBytes: bytes(MIB).prefault("256MiB").meta({
+        description:
+          "Bytes of request bodies that are held in memory for all workers together: first parts of those that wait for a connection to their target, and what is kept for another attempt; beyond it 503 `overloaded`.",
+      }),
       idleTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
         .prefault("60s")
         .meta({ description: "How long an idle keep-alive connection stays open; the uws engine rounds it up to a multiple of 4 s." }),
       connections: count(1, 10_000_000)
         .prefault(50_000)
         .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
+      connectionsPerAddress: perAddress(2000).meta({
+        description:
+          "Open connections from one peer address (IPv6: from one /64) to the whole instance, or `none`; those beyond it are closed. Peers in trustedProxies, on loopback and on Unix sockets are not counted, nor are listeners with proxyProtocol. Needs Linux.",
+      }),
+      bodiesPerAddress: perAddress(100).meta({
+        description:
+          "Request bodies that may be arriving at once from one client address (IPv6: from one /64), as trustedProxies make it known, or `none`; beyond it 429. Bodies that come at once do not count.",
+      }),
       rateLimitBuckets: count(LIMIT_SLOTS_MIN, LIMIT_SLOTS_MAX).prefault(LIMIT_SLOTS_DEFAULT).meta({
         description:
           "Callers that can be told apart at once by all limits together, rounded up to a power of two; 16 bytes each. Only who has used something lately takes a place. A change needs a restart.",
@@ -154,7 +180,11 @@ export const limits = once(() =>
         headerTimeoutMs: v.headerTimeout,
         bodyTimeoutMs: v.bodyTimeout,
         idleTimeoutMs: v.idleTimeout,
+        bodyRate: v.bodyRate,
+        bufferedBodyBytes: v.bufferedBodyBytes,
         connections: v.connections,
+        connectionsPerAddress: v.connectionsPerAddress,
+        bodiesPerAddress: v.bodiesPerAddress,
         webSocketMessageBytes: v.webSocket.messageBytes,
         webSocketBufferBytes: v.webSocket.bufferBytes,
         webSocketIdleTimeoutMs: v.webSocket.idleTimeout,

@@ -6,6 +6,7 @@ import { patternProblem } from "../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan, ValueMatch } from "../../plan/plan.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
+import { bodyRate } from "./schema-body.ts";
 import { routeTimeouts, weight } from "./schema-upstream.ts";
 
 const HOSTS_MAX = 1000;
@@ -112,7 +113,12 @@ const METHOD_OVERRIDE =
 const methodOverride = () => z.enum(["remove", "keep"]);
 
 const routeLimits = once(() =>
-  z.strictObject({ bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }) }),
+  z.strictObject({
+    bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }),
+    bodyRate: bodyRate()
+      .optional()
+      .meta({ description: "Least pace of this route's request bodies; `none` for clients that stream slowly." }),
+  }),
 );
 
 const settings = once(() => ({

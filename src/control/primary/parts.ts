@@ -2,6 +2,7 @@
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema.ts";
+import { ConnectionCensus } from "../connections/census.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
 import { limitHashKey } from "../fleet/hash-key.ts";
@@ -75,6 +76,7 @@ export function assembleParts(options: PartsOptions): Parts {
     health: cells.health,
     onChange: ({ healthy, ...facts }) => (healthy ? log.info("target is healthy", facts) : log.warn("target is unhealthy", facts)),
   });
+  const census = new ConnectionCensus({ table: cells.connections, buckets: cells.addressBuckets, log });
   const breakers = new BreakerControl({ keeper: cells.breakers, log });
   const control = new PlanControl({
     source,
@@ -87,6 +89,7 @@ export function assembleParts(options: PartsOptions): Parts {
     breakers,
     log,
     onInForce: (now) => {
+      void census.follow(now.plan);
       watchdog.limits = now.config.watchdog;
       options.onInForce(now);
     },

@@ -4,9 +4,13 @@ import { monotonicMs } from "../../base/clock.ts";
 import { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
+import { AddressBucket } from "../../shared/address-bucket.ts";
+import { AddressCounts, addressCountsBytes } from "../../shared/address-counts.ts";
+import { BodyBudget, bodyBudgetBytes } from "../../shared/body-budget.ts";
 import { BreakerKeeper } from "../../shared/breaker-keeper.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
+import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
 import { LimitLedger } from "../../shared/limit-ledger.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
@@ -32,6 +36,12 @@ export class SharedCells {
   readonly limitWatch: LimitWatch;
   readonly #limitHashKey: Uint8Array;
   readonly #replay = ReplaySet.allocate();
+  /** Bytes of request bodies that the workers hold. */
+  readonly bodyBudget: BodyBudget;
+  readonly connections: ConnectionTable;
+  readonly addressBuckets: AddressBucket;
+  readonly #bodyBudgetBuffer: SharedArrayBuffer;
+  readonly #bodyCounts: SharedArrayBuffer;
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
@@ -48,6 +58,11 @@ export class SharedCells {
     this.breakers = new BreakerKeeper(BreakerTable.allocate(cells));
     this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
     this.#breakerNames = new SlotNames((index) => this.breakers.reset(upstreamBreakerSlot(index)), UPSTREAM_SLOTS_MAX);
+    this.addressBuckets = new AddressBucket(limits.hashKey);
+    this.#bodyBudgetBuffer = new SharedArrayBuffer(bodyBudgetBytes(cells));
+    this.bodyBudget = new BodyBudget(this.#bodyBudgetBuffer);
+    this.#bodyCounts = new SharedArrayBuffer(addressCountsBytes(cells));
+    this.connections = new ConnectionTable(new SharedArrayBuffer(CONNECTION_TABLE_BYTES));
     this.#heartbeatBuffer = new SharedArrayBuffer(heartbeatBytes(cells));
     this.heartbeat = new Heartbeat(this.#heartbeatBuffer);
     this.#metrics = Array.from({ length: cells }, () => new SharedArrayBuffer(metricBytes()));
@@ -82,6 +97,9 @@ export class SharedCells {
       logRing,
       heartbeat: this.#heartbeatBuffer,
       replay: this.#replay,
+      bodyBudget: this.#bodyBudgetBuffer,
+      bodyCounts: this.#bodyCounts,
+      connections: this.connections.buffer,
     };
   }
 
@@ -90,6 +108,8 @@ export class SharedCells {
     this.health.clearWorker(cells);
     this.breakers.clearWorker(cells);
     this.limits.clearWorker(cells);
+    this.bodyBudget.clearWorker(cells);
+    new AddressCounts(this.#bodyCounts).clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }

@@ -11,8 +11,8 @@ export interface ListenerHost {
   handle(x: Exchange): void;
   /** True while the worker drains: responses carry `Connection: close`. */
   readonly draining: boolean;
-  /** A connection that was just counted is one too many for this worker. */
-  readonly overcrowded: boolean;
+  /** Whether a connection that was just counted may stay: else it is to be closed at once. @param peer canonical address; '' on a Unix socket, or when it is not to be counted */
+  admitsPeer(peer: string): boolean;
 }
 
 export interface Listener {

@@ -33,7 +33,7 @@ class NodeListener implements Listener {
   readonly plan: ListenerPlan;
   private readonly host: ListenerHost;
   private readonly server: http.Server;
-  /** As accepted: on TLS, below the TLS layer. Bounded by the host's connectionLimit. */
+  /** As accepted: on TLS, below the TLS layer. Bounded by the host. */
   private readonly sockets = new Set<Socket>();
   /** By the socket that carries HTTP; those of `sockets`, after their TLS handshake. */
   private readonly byStream = new Map<Socket, NodeConnection>();
@@ -164,7 +164,8 @@ class NodeListener implements Listener {
     this.sockets.add(socket);
     socket.on("close", () => this.sockets.delete(socket));
     const gone = socket.remoteAddress === undefined && this.plan.unixPath === null;
-    if (gone || this.host.overcrowded) socket.destroy();
+    const peer = this.plan.proxyProtocol ? "" : peerOf(socket);
+    if (gone || !this.host.admitsPeer(peer)) socket.destroy();
   }
 }
 

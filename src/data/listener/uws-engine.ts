@@ -9,6 +9,7 @@ import type { ListenerPlan } from "../../plan/plan.ts";
 import { refuseExchange } from "../pipeline.ts";
 import { admit } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
+import { canonicalIp } from "./peer-address.ts";
 import { UwsExchange } from "./uws-exchange.ts";
 import { loadUws, type Uws } from "./uws-load.ts";
 import { type UwsWebSocket, type WebSocketWatcher, webSocketBehavior } from "./uws-websocket.ts";
@@ -135,7 +136,9 @@ class UwsListener implements Listener, WebSocketWatcher {
 
   private connectionChanged(res: HttpResponse, count: number): void {
     this.connections += count > 0 ? 1 : -1;
-    if (count > 0 && this.host.overcrowded) res.close();
+    if (count <= 0) return;
+    const peer = this.plan.unixPath === null ? canonicalIp(res.getRemoteAddress()) : "";
+    if (!this.host.admitsPeer(peer)) res.close();
   }
 
   private request(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {

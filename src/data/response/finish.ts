@@ -21,6 +21,7 @@ export function finish(x: Exchange): void {
   } catch (error) {
     services.reportFault("recording an exchange failed", error, x.requestId);
   }
+  if (x.heldBodyBytes > 0 || x.bodyWatch !== null) services.bodies.over(x);
   services.inFlight--;
   runtime.inFlight--;
 }

@@ -46,7 +46,16 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
   const info = ERRORS[code];
   // Details of gateway and upstream faults are for the log; a client is told what it can mend itself.
   const shown = info.source === "client" && detail !== "" ? detail : info.title;
-  const problem = { type: `urn:sluice:error:${code}`, title: info.title, status: info.status, code, detail: shown, requestId: x.requestId };
+  const reason = x.overloadReason ?? undefined;
+  const problem = {
+    type: `urn:sluice:error:${code}`,
+    title: info.title,
+    status: info.status,
+    code,
+    reason,
+    detail: shown,
+    requestId: x.requestId,
+  };
   return Buffer.from(JSON.stringify(problem), "utf8");
 }
 

@@ -11,6 +11,7 @@ import type { Route } from "../runtime.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Tickets } from "./breaker.ts";
 import { timeoutsOf } from "./destination.ts";
+import { type OverloadReason, overloaded } from "./overload.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
@@ -162,6 +163,18 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     this.stop("neutral");
     this.over = true;
     reply(this.x, answer);
+  }
+
+  /** The pool had no connection for the attempt: nothing is learnt about the target. */
+  protected poolIsBusy(detail: string): void {
+    this.settle("unasked", "overloaded");
+    this.refuseOverloaded("pool", detail);
+  }
+
+  /** Answer that the gateway has no room. */
+  protected refuseOverloaded(reason: OverloadReason, detail: string): void {
+    const { code, detail: said } = overloaded(this.x, reason, detail);
+    this.fail(code, said);
   }
 
   /** Answer with a problem; what is under way upstream is cancelled. */

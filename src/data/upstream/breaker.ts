@@ -93,13 +93,13 @@ export class UpstreamBreaker {
 
   /**
    * The attempt is over. What was answered can still turn bad: the answer broke off.
-   * @param outcome neutral: nothing was learnt about the target (the client went away, the gateway's own bounds)
+   * @param outcome neutral, unasked: nothing was learnt about the target (the client went away, the gateway's own bounds)
    */
   ended(tickets: Tickets, slot: number, outcome: Outcome, code: ErrorCode | null, tookMs: number): void {
     const failed = outcome === "failure" && this.#codes[errorNumber(code)] === 1;
     if (tickets.answered) {
       if (failed) this.#turnedBad(tickets, slot);
-    } else if (outcome === "neutral") {
+    } else if (outcome === "neutral" || outcome === "unasked") {
       this.#table.giveBack(this.plan.slot, tickets.upstreamTicket);
       this.#table.giveBack(slot, tickets.targetTicket);
     } else this.#settle(tickets, slot, failed, tookMs);

@@ -49,8 +49,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     this.began = true;
     if (this.over) return;
     if (this.body.done) this.startClock();
-    if (ready) this.attempt();
-    else this.wait(WAIT_BODY, this.x.runtime.limits.bodyTimeoutMs);
+    if (ready) this.attempt(); // else bodyReady() goes on; that it comes in time is for the body's watch to say
   }
 
   /** timeouts.total runs from the request's last byte to the response head, over all attempts; bodies have their own limits. */
@@ -114,16 +113,16 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (this.over) return;
     const expired = x.deadlineMs > 0 && performance.now() >= x.deadlineMs;
     if (this.waiting === WAIT_RETRY && !expired) return this.guarded(() => this.attempt());
-    if (this.waiting === WAIT_BODY) return this.fail(expired ? "total_timeout" : "request_timeout", "");
     if (this.waiting === WAIT_DATA) {
       const quietMs = this.paused ? 0 : performance.now() - this.lastDataMs;
       if (quietMs < this.timeouts.idleMs) return this.wait(WAIT_DATA, this.timeouts.idleMs - quietMs);
       return this.breakOff("upstream_idle_timeout", "timeout");
     }
+    const inLine = !this.sent && this.call?.inLine === true;
     this.call?.cancel();
     this.call = null;
-    if (this.sent && !this.body.done && !this.body.stalledByUpstream) return this.fail("request_timeout", "");
-    const code = expired ? "total_timeout" : this.sent ? "response_timeout" : "connect_timeout";
+    if (inLine) return this.poolIsBusy("all connections to the target are busy with requests, and none came free in time");
+    const code = !this.sent ? "connect_timeout" : expired ? "total_timeout" : "response_timeout";
     if (!expired && this.retryAfterFailure("timeout", !this.sent, code)) return;
     this.settle("failure", code);
     this.fail(code, "");
@@ -133,14 +132,17 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   wireSent(): void {
     this.sent = true;
-    this.x.upstreamConnectMs = performance.now() - this.attemptStartedMs;
+    // Time in line is no time that the target took.
+    this.bodyMovedMs = performance.now();
+    this.x.upstreamConnectMs = this.bodyMovedMs - this.attemptStartedMs;
     this.waitForResponse();
   }
 
   private waitForResponse(): void {
-    // While the body is on its way, it is the client that is waited for, unless the upstream does not take it.
-    const waitsForUpstream = this.body.done || this.body.stalledByUpstream;
-    this.wait(WAIT_RESPONSE, waitsForUpstream ? this.timeouts.attemptMs : this.x.runtime.limits.bodyTimeoutMs);
+    if (this.body.done || this.body.stalledByUpstream) return this.wait(WAIT_RESPONSE, this.timeouts.attemptMs);
+    // While the body is on its way, it is the client that is waited for: its watch says how long.
+    this.waiting = WAIT_RESPONSE;
+    this.x.runtime.services.wheel.disarm(this);
   }
 
   wireHead(status: number, copied: ResponseHeaders): void {
@@ -242,8 +244,9 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     }
     const condition =
       error.code === "upstream_reset" && !error.unsent ? "reset" : error.code === "upstream_invalid" ? "" : "connect-failure";
-    if (error.code !== "overloaded" && this.retryAfterFailure(condition, error.unsent, error.code)) return;
-    this.settle(error.code === "overloaded" ? "neutral" : "failure", error.code);
+    if (error.code === "overloaded") return this.poolIsBusy(error.reason);
+    if (this.retryAfterFailure(condition, error.unsent, error.code)) return;
+    this.settle("failure", error.code);
     this.fail(error.code, error.reason);
   }
 
@@ -300,7 +303,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   bodyReady(): void {
     if (this.waiting !== WAIT_BODY || this.over) return;
     if (!this.began) return; // the body was there already: start() goes on
-    this.startClock();
+    if (this.body.done) this.startClock();
     this.guarded(() => this.attempt());
   }
 
@@ -311,10 +314,11 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (this.waiting === WAIT_RESPONSE && this.sent) this.waitForResponse();
   }
 
-  bodyTooLarge(): void {
+  bodyRefused(code: ErrorCode, detail: string): void {
     if (this.over) return;
-    if (this.x.started) return this.breakOff("body_too_large");
-    this.fail("body_too_large", `the limit is ${this.route.bodyBytes} bytes`);
+    if (this.x.started) return this.breakOff(code);
+    if (code === "overloaded") this.refuseOverloaded("bodies", detail);
+    else this.fail(code, detail);
   }
 
   // --- Ends ---

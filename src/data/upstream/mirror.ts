@@ -37,9 +37,11 @@ export function mirror(x: Exchange, route: Route, body: Buffer | Readable | null
 class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
   private readonly x: Exchange;
   private readonly upstream: Upstream;
-  private readonly startedMs = performance.now();
+  /** performance.now() ms at which it was sent; until then, at which it began to wait. */
+  private askedMs = performance.now();
   private endpoint: Endpoint | null = null;
   private call: WireCall | null = null;
+  private sent = false;
   upstreamTicket = NO_TICKET;
   targetTicket = NO_TICKET;
   answered = false;
@@ -69,11 +71,14 @@ class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
     this.end("neutral", null);
   }
 
-  wireSent(): void {}
+  wireSent(): void {
+    this.sent = true;
+    this.askedMs = performance.now();
+  }
 
   wireHead(status: number): void {
     this.call?.discard();
-    if (this.endpoint !== null) this.upstream.breaker?.answered(this, this.endpoint.slot, status, performance.now() - this.startedMs);
+    if (this.endpoint !== null) this.upstream.breaker?.answered(this, this.endpoint.slot, status, performance.now() - this.askedMs);
     this.end(status >= 500 ? "failure" : "success", null);
   }
 
@@ -84,12 +89,14 @@ class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
   }
 
   wireError(error: WireError): void {
-    this.end(error.code === "overloaded" ? "neutral" : "failure", error.code);
+    this.end(error.code === "overloaded" ? "unasked" : "failure", error.code);
   }
 
   onDeadline(): void {
+    const inLine = this.call?.inLine === true;
     this.call?.cancel();
-    this.end("failure", "response_timeout");
+    if (inLine) this.end("unasked", "overloaded");
+    else this.end("failure", this.sent ? "response_timeout" : "connect_timeout");
   }
 
   private end(outcome: Outcome, code: ErrorCode | null): void {
@@ -100,6 +107,6 @@ class MirroredRequest extends WheelEntry implements WireHandler, Tickets {
     services.wheel.disarm(this);
     services.mirrored--;
     upstream.done(endpoint, outcome);
-    upstream.breaker?.ended(this, endpoint.slot, outcome, code, performance.now() - this.startedMs);
+    upstream.breaker?.ended(this, endpoint.slot, outcome, code, performance.now() - this.askedMs);
   }
 }

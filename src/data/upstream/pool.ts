@@ -10,7 +10,7 @@ import { DISCARD_BYTES_MAX, DISCARD_MS_MAX } from "./h1/call.ts";
 import { RESPONSE_HEAD_BYTES_MAX } from "./h1/response-parser.ts";
 import { copyResponseHeaders } from "./response-headers.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "./upstream.ts";
-import { connectFailure } from "./wire-error.ts";
+import { connectFailure, queueFull } from "./wire-error.ts";
 
 /** Cancelled calls that stay in the queue until their turn comes; also as many as there are live ones. */
 const DEAD_IN_QUEUE_MAX = 64;
@@ -36,6 +36,8 @@ export class UndiciPool implements Pool {
   private waiting = 0;
   private running = 0;
   private connected = 0;
+  /** The last attempt to connect failed. */
+  private unreachable = false;
   private closing = false;
 
   constructor(endpoint: EndpointPlan, plan: UpstreamPlan, wheel: TimerWheel) {
@@ -54,8 +56,7 @@ export class UndiciPool implements Pool {
     const lane = this.freeLane();
     if (lane !== null) this.launch(call, lane);
     else if (this.waiting < this.plan.pool.queue) this.enqueue(call);
-    else
-      setImmediate(() => call.fail({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+    else setImmediate(() => call.fail({ code: "overloaded", unsent: true, reason: queueFull(this.plan.pool.queue) }));
     return call;
   }
 
@@ -83,6 +84,11 @@ export class UndiciPool implements Pool {
     this.queue.length = 0;
     this.queueHead = 0;
     if (this.closing && this.running === 0) for (const each of this.lanes) each.client.close().catch(ignore);
+  }
+
+  /** @internal See {@link WireCall.inLine}. @param lane null: the call waits for one */
+  isInLine(lane: Lane | null): boolean {
+    return lane === null ? this.connected > 0 && !this.unreachable : lane.connected;
   }
 
   /** @internal A queued call was cancelled: its place is free for another one at once. */
@@ -143,7 +149,11 @@ export class UndiciPool implements Pool {
       bodyTimeout: 0,
       allowH2: false,
       // undici's types want a union the implementation does not need: (error, null) or (null, socket)
-      connect: (_options, callback) => this.connect(callback as Parameters<Connector>[0]),
+      connect: (_options, callback) =>
+        this.connect((error, socket) => {
+          this.unreachable = socket === null;
+          (callback as Parameters<Connector>[0])(error, socket);
+        }),
     });
     const lane: Lane = { client, running: 0, connected: false };
     client.on("connect", () => {
@@ -194,6 +204,10 @@ class UndiciCall extends WheelEntry implements WireCall, Dispatcher.DispatchHand
   }
 
   // --- WireCall ---
+  get inLine(): boolean {
+    return this.controller === null && this.pool.isInLine(this.lane);
+  }
+
   pause(): void {
     this.controller?.pause();
   }

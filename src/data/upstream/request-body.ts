@@ -1,6 +1,9 @@
-// The request body on its way upstream: collected when it is small and its length is known, streamed with backpressure
-// otherwise. Keeps the first bytes for a replay. Must never hold more than its bounds.
+// The request body on its way upstream: collected when it is small and its length is known, else streamed with backpressure once its first part is
+// there. Keeps the first bytes for a replay. Must never hold more than its bounds, and never read on while nobody takes what there is.
 import { Readable } from "node:stream";
+import type { ErrorCode } from "../../base/errors.ts";
+import { NO_ROOM } from "../body-limits.ts";
+import type { WatchedBody } from "../body-watch.ts";
 import { BODY_CHUNKED, BODY_NONE, type BodySink, type Exchange } from "../exchange.ts";
 
 /** Bytes of a streamed body waiting for a slow upstream before the client is paused. */
@@ -8,24 +11,28 @@ const STREAM_BYTES_MAX = 64 * 1024;
 
 /** Told about the body's fate. */
 export interface RequestBodyOwner {
-  /** Collected: the attempt may start. */
+  /** The whole of it is there, or its first part: the attempt may start. */
   bodyReady(): void;
   /** The client sent more, or the upstream took more: slow perhaps, but not stuck. */
   bodyProgress(): void;
-  /** Larger than the route allows. */
-  bodyTooLarge(): void;
+  /** It breaks a limit: {@link WatchedBody.bodyRefused}. */
+  bodyRefused(code: ErrorCode, detail: string): void;
 }
 
-export class RequestBody implements BodySink {
+export class RequestBody implements BodySink, WatchedBody {
   /** The whole body can be sent again. */
   replayable = true;
-  private readonly x: Exchange;
+  readonly x: Exchange;
+  /** The client is not held back. */
+  reading = true;
   private readonly owner: RequestBodyOwner;
   private readonly limit: number;
   private readonly keepBytes: number;
   private readonly collects: boolean;
   private chunks: Buffer[] = [];
   private received = 0;
+  /** Bytes that the upstream took and that are still held. */
+  private takenBytes = 0;
   private complete: boolean;
   private whole: Buffer | null = null;
   private stream: BodyStream | null = null;
@@ -45,7 +52,9 @@ export class RequestBody implements BodySink {
   begin(): boolean {
     if (this.complete) return true;
     this.x.readBody(this);
-    return this.complete || !this.collects;
+    if (this.complete) return true;
+    this.x.runtime.services.bodies.watch(this);
+    return this.received > 0 && !this.collects;
   }
 
   /** Body for one attempt; a new one each time. */
@@ -54,8 +63,9 @@ export class RequestBody implements BodySink {
     if (this.collects || (this.complete && this.replayable))
       return (this.whole ??= this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks));
     const kept = this.chunks;
-    const stream = new BodyStream(this.x, this.owner, { first: this.replayable ? kept.slice() : kept, complete: this.complete });
+    const stream = new BodyStream(this, this.owner, { first: this.replayable ? kept.slice() : kept, complete: this.complete });
     if (!this.replayable) this.chunks = [];
+    this.takenBytes = 0;
     this.stream = stream;
     return stream;
   }
@@ -63,7 +73,39 @@ export class RequestBody implements BodySink {
   /** The attempt is over; what arrives before the next one waits here. */
   detach(): void {
     this.stream = null;
-    if (!this.complete && !this.collects) this.x.pauseBody();
+    if (!this.complete && !this.collects) this.pause();
+  }
+
+  /** Holds the client back. */
+  pause(): void {
+    if (!this.reading) return;
+    this.reading = false;
+    this.x.bodyWatch?.paused();
+    this.x.pauseBody();
+  }
+
+  resume(): void {
+    if (this.reading) return;
+    this.reading = true;
+    this.x.bodyWatch?.resumed();
+    this.x.resumeBody();
+  }
+
+  /** The upstream took some: it is held no longer, unless it may have to be sent again. */
+  taken(bytes: number): void {
+    this.takenBytes += bytes;
+    if (!this.replayable) this.letGoOfTaken();
+    this.owner.bodyProgress();
+  }
+
+  private letGoOfTaken(): void {
+    const { x, takenBytes } = this;
+    this.takenBytes = 0;
+    if (takenBytes > 0 && !x.finished) x.runtime.services.bodies.letGo(x, takenBytes);
+  }
+
+  bodyRefused(code: ErrorCode, detail: string): void {
+    this.owner.bodyRefused(code, detail);
   }
 
   /** The client is paused because the upstream does not take the body. */
@@ -77,23 +119,34 @@ export class RequestBody implements BodySink {
   }
 
   bodyChunk(chunk: Buffer, last: boolean): void {
+    const { x, owner } = this;
+    if (x.finished) return;
     this.received += chunk.length;
-    if (this.received > this.limit) return this.owner.bodyTooLarge();
-    if (last) this.complete = true;
+    if (this.received > this.limit) return owner.bodyRefused("body_too_large", `the limit is ${this.limit} bytes`);
+    if (!x.runtime.services.bodies.hold(x, chunk.length)) return owner.bodyRefused("overloaded", NO_ROOM);
+    x.bodyWatch?.moved();
+    if (last) {
+      this.complete = true;
+      x.runtime.services.bodies.arrived(x);
+    }
     this.keep(chunk);
     if (this.collects) {
-      if (last) this.owner.bodyReady();
+      if (last) owner.bodyReady();
       return;
     }
     if (this.stream !== null) this.stream.feed(chunk, last);
-    else this.x.pauseBody();
-    this.owner.bodyProgress();
+    else if (last || this.received > 0) {
+      this.pause(); // until the upstream takes it
+      owner.bodyReady();
+    }
+    owner.bodyProgress();
   }
 
   /** Holds a chunk while it may be needed again, or while there is no attempt to take it. */
   private keep(chunk: Buffer): void {
     if (this.replayable && !this.collects && this.received > this.keepBytes) {
       this.replayable = false;
+      this.letGoOfTaken();
       if (this.stream !== null) this.chunks = []; // the stream has them already
     }
     if (chunk.length > 0 && (this.replayable || this.stream === null)) this.chunks.push(chunk);
@@ -105,14 +158,14 @@ class BodyStream extends Readable {
   stalled = false;
   /** Readable has asked for more. */
   private wanted = false;
-  private readonly x: Exchange;
+  private readonly body: RequestBody;
   private readonly owner: RequestBodyOwner;
   private first: Buffer[] | null;
   private complete: boolean;
 
-  constructor(x: Exchange, owner: RequestBodyOwner, begin: { readonly first: Buffer[]; readonly complete: boolean }) {
+  constructor(body: RequestBody, owner: RequestBodyOwner, begin: { readonly first: Buffer[]; readonly complete: boolean }) {
     super({ highWaterMark: STREAM_BYTES_MAX });
-    this.x = x;
+    this.body = body;
     this.owner = owner;
     this.first = begin.first;
     this.complete = begin.complete;
@@ -124,7 +177,7 @@ class BodyStream extends Readable {
     this.flushFirst();
     if (chunk.length > 0 && !this.push(chunk)) {
       this.stalled = true;
-      this.x.pauseBody();
+      this.body.pause();
     }
     if (last) {
       this.complete = true;
@@ -139,8 +192,8 @@ class BodyStream extends Readable {
   }
 
   override read(size?: number): unknown {
-    const chunk: unknown = super.read(size);
-    if (chunk !== null) this.owner.bodyProgress();
+    const chunk = super.read(size) as Buffer | null; // no encoding is set
+    if (chunk !== null) this.body.taken(chunk.length);
     this.askClient();
     return chunk;
   }
@@ -151,7 +204,7 @@ class BodyStream extends Readable {
     this.wanted = false;
     const stalled = this.stalled;
     this.stalled = false;
-    this.x.resumeBody();
+    this.body.resume();
     if (stalled) this.owner.bodyProgress(); // from now on it is the client that is waited for
   }
 

@@ -30,6 +30,11 @@ export class RetryBudget {
     this.#requests += 1;
   }
 
+  /** An attempt that began was not made: it earns no retries. */
+  withdraw(): void {
+    if (this.#requests > 0) this.#requests -= 1; // else its window is over
+  }
+
   /** @returns true and counts when there is room for one more retry. */
   take(): boolean {
     if (this.#fraction <= 0) return false;

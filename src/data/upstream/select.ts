@@ -130,6 +130,7 @@ class BalancedUpstream implements LiveUpstream {
     this.#hash?.count(-1);
     if (outcome === "success") this.#health.succeeded(endpoint.slot);
     else if (outcome === "failure") this.#failed(endpoint);
+    else if (outcome === "unasked") this.#budget.withdraw();
   }
 
   takeRetry(): boolean {

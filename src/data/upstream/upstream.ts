@@ -43,8 +43,11 @@ export interface Upstream {
   takeRetry(): boolean;
 }
 
-/** What an attempt says about the endpoint's health. `neutral`: nothing (client abort, overload). */
-export type Outcome = "success" | "failure" | "neutral";
+/**
+ * What an attempt says about the endpoint's health. `neutral`: nothing (client abort). `unasked`: the endpoint never heard of it, as the pool
+ * had no connection for it: nothing, and the attempt earns no retries either.
+ */
+export type Outcome = "success" | "failure" | "neutral" | "unasked";
 
 /** A request ready for the wire: everything validated, nothing ambiguous left. */
 export interface WireRequest {
@@ -92,6 +95,11 @@ export interface WireHandler {
 
 /** A request under way. */
 export interface WireCall {
+  /**
+   * Not sent yet because all of the pool's connections are busy with requests. False while a connection is being made for it: then it is the
+   * endpoint that is waited for.
+   */
+  readonly inLine: boolean;
   /** Stop / go on delivering wireData. A handler that has paused must resume or cancel also after wireEnd: when it has taken the last of it. */
   pause(): void;
   resume(): void;

@@ -2,6 +2,9 @@
 import type { ConnectError } from "./connector.ts";
 import type { WireError } from "./upstream.ts";
 
+/** Reason of `overloaded`. @param places pool.queue */
+export const queueFull = (places: number): string => `${places} requests wait for a connection already`;
+
 /** A connection that did not come about: certainly nothing of the request was sent. */
 export function connectFailure(error: ConnectError): WireError {
   const code = error.stage === "timeout" ? "connect_timeout" : error.stage === "tls" ? "upstream_tls" : "connect_failed";

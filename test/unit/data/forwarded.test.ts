@@ -274,7 +274,9 @@ describe("appendForwarding", () => {
   });
 
   test("works for a client that another resolver described", () => {
-    const x = new ReadExchange({ resolver: { resolve: () => ({ ip: "9.9.9.9", scheme: "https" }), appendForwarding: () => {} } });
+    const x = new ReadExchange({
+      resolver: { trusts: () => true, resolve: () => ({ ip: "9.9.9.9", scheme: "https" }), appendForwarding: () => {} },
+    });
     const out: HeaderList = [];
     resolver.appendForwarding(x, out);
     expect(out[1]).toBe("203.0.113.7");

@@ -14,6 +14,8 @@ export const DISCARD_MS_MAX = 1000;
 export interface CallOwner {
   readonly wheel: TimerWheel;
   callGivenUp(): void;
+  /** See {@link WireCall.inLine}; of a call that is queued. */
+  isInLine(call: H1Call): boolean;
 }
 
 export class H1Call extends WheelEntry implements WireCall {
@@ -39,6 +41,10 @@ export class H1Call extends WheelEntry implements WireCall {
   }
 
   // --- WireCall ---
+
+  get inLine(): boolean {
+    return this.queued && this.owner.isInLine(this);
+  }
 
   pause(): void {
     this.connection?.pause();

@@ -5,7 +5,7 @@ import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { UpstreamPlan } from "../../../plan/plan.ts";
 import { type Address, type ConnectError, createConnector } from "../connector.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "../upstream.ts";
-import { connectFailure } from "../wire-error.ts";
+import { connectFailure, queueFull } from "../wire-error.ts";
 import { type CallOwner, H1Call } from "./call.ts";
 import { type ConnectionOwner, H1Connection } from "./connection.ts";
 import { requestHead } from "./request-head.ts";
@@ -34,6 +34,8 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   private waiting = 0;
   private open = 0;
   private connecting = 0;
+  /** The last attempt to connect failed. */
+  private unreachable = false;
   private closing = false;
   private sweeper: NodeJS.Timeout | null = null;
 
@@ -85,6 +87,22 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     this.waiting--;
   }
 
+  /**
+   * Each of the first that wait has a connection being made for it. The others wait for those that are busy, unless nothing comes of the
+   * attempts to connect: then whoever waits, waits for the endpoint.
+   */
+  isInLine(call: H1Call): boolean {
+    if (this.connecting === 0) return true;
+    if (this.unreachable) return false;
+    let ahead = 0;
+    for (let i = this.queueHead; i < this.queue.length && ahead < this.connecting; i++) {
+      const each = this.queue[i] as H1Call; // the index is in range
+      if (each === call) return false;
+      if (each.queued) ahead++;
+    }
+    return true;
+  }
+
   callsStranded(calls: readonly H1Call[]): void {
     for (const call of calls) if (call.again()) this.place(call);
   }
@@ -108,8 +126,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
       this.queue.push(call);
       this.waiting++;
       this.connectMore();
-    } else
-      setImmediate(() => call.failed({ code: "overloaded", unsent: true, reason: `${this.plan.pool.queue} requests are waiting already` }));
+    } else setImmediate(() => call.failed({ code: "overloaded", unsent: true, reason: queueFull(this.plan.pool.queue) }));
   }
 
   // --- Inside: several requests on a connection ---
@@ -180,6 +197,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
       const connection = new H1Connection(this);
       this.connect((error, socket) => {
         this.connecting--;
+        this.unreachable = socket === null;
         if (socket === null) return this.connectFailed(error as ConnectError); // (error, null) or (null, socket)
         this.open++;
         connection.opened(socket, this.plain);

@@ -75,6 +75,10 @@ it("the example of the design compiles, units resolved", () => {
       bodyBytes: 10_485_760,
       headerTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
+      bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
+      bufferedBodyBytes: 268_435_456,
+      connectionsPerAddress: 2000,
+      bodiesPerAddress: 100,
       idleTimeoutMs: 60_000,
       connections: 50_000,
       webSocketMessageBytes: 1_048_576,
@@ -148,6 +152,7 @@ it("the example of the design compiles, units resolved", () => {
     mirror: { upstream: 1, fraction: 0.01 },
     timeouts: null,
     bodyBytes: 10_485_760,
+    bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
     accessLog: true,
     webSocket: true,
     webSocketClosesAtExpiry: false,
@@ -202,6 +207,8 @@ describe("destinations", () => {
   check("respond: { status: 503 }", { to: null });
   check("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
   check("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
+  check("to: a, limits: { bodyRate: none }", { bodyRate: null });
+  check("to: a, limits: { bodyRate: { bytes: 1KiB, grace: 1m } }", { bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 } });
   check("to: a, limits: { bodyBytes: 1KiB }, timeouts: { total: 0 }", { bodyBytes: 1024, timeouts: { totalMs: 0 } });
 });
 

@@ -165,16 +165,9 @@ class SignatureAuthenticator implements Authenticator {
 
   private async checkBody(x: Exchange, outcome: AuthOutcome, digests: Digests): Promise<AuthOutcome> {
     const bytesMax = Math.min(this.config.bodyBytes, x.route?.bodyBytes ?? this.config.bodyBytes);
-    switch (await bufferBody(x, bytesMax)) {
-      case null:
-        return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;
-      case "too large":
-        return unavailable("body_too_large", `a signed body may have ${bytesMax} bytes`);
-      case "too slow":
-        return unavailable("request_timeout", "");
-      case "no room":
-        return unavailable("auth_overloaded", "too many signed bodies are being read");
-    }
+    const refusal = await bufferBody(x, bytesMax);
+    if (refusal !== null) return unavailable(refusal.code, refusal.detail);
+    return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;
   }
 
   stripHeaders(headers: HeaderList): void {

@@ -1,12 +1,15 @@
 // Owns reading a whole request body within bounds and holding it to its Content-Digest (RFC 9530). Only for requests whose signature was right,
 // so that strangers make nobody buffer. Must never leave a reader waiting: a client that goes or stalls ends it.
 import { hash, timingSafeEqual } from "node:crypto";
+import type { ErrorCode } from "../../../../base/errors.ts";
 import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
+import { NO_ROOM } from "../../../body-limits.ts";
+import type { WatchedBody } from "../../../body-watch.ts";
 import type { BodySink, Exchange } from "../../../exchange.ts";
+import type { Refusal } from "../../../listener/admit.ts";
+import { overloaded } from "../../../upstream/overload.ts";
 import { parseByteSequences } from "./structured-fields.ts";
 
-/** Bytes of bodies being read in one worker, all together. */
-const BUFFERED_BYTES_MAX = 64 * 1024 ** 2;
 /** How often it is looked whether the client is still there, ms. */
 const LOOK_MS = 500;
 
@@ -34,27 +37,22 @@ export function digestsFit(body: Buffer, digests: Digests): boolean {
   });
 }
 
-/** Why there is no body. */
-export type BodyFailure = "too large" | "too slow" | "no room";
-
-/** Reads the body into `x.bufferedBody`. Once for an exchange. @returns null when it is there */
-export function bufferBody(x: Exchange, bytesMax: number): Promise<BodyFailure | null> {
+/** Reads the body into `x.bufferedBody`. Once for an exchange. @returns null when it is there, else why it is not */
+export function bufferBody(x: Exchange, bytesMax: number): Promise<Refusal | null> {
   return new Promise((resolve) => new BodyReader(x, bytesMax, resolve).begin());
 }
 
-let bufferedBytes = 0;
-
-class BodyReader extends WheelEntry implements BodySink {
-  private readonly x: Exchange;
+class BodyReader extends WheelEntry implements BodySink, WatchedBody {
+  readonly x: Exchange;
+  readonly reading = true;
   private readonly wheel: TimerWheel;
   private readonly bytesMax: number;
-  private readonly resolve: (failure: BodyFailure | null) => void;
+  private readonly resolve: (failure: Refusal | null) => void;
   private readonly chunks: Buffer[] = [];
   private bytes = 0;
-  private lastMs = performance.now();
   private over = false;
 
-  constructor(x: Exchange, bytesMax: number, resolve: (failure: BodyFailure | null) => void) {
+  constructor(x: Exchange, bytesMax: number, resolve: (failure: Refusal | null) => void) {
     super();
     this.x = x;
     this.wheel = x.runtime.services.wheel;
@@ -63,35 +61,45 @@ class BodyReader extends WheelEntry implements BodySink {
   }
 
   begin(): void {
-    if (this.x.contentLength > this.bytesMax) return this.end("too large");
+    if (this.x.contentLength > this.bytesMax) return this.tooLarge();
     this.wheel.arm(this, LOOK_MS);
     this.x.readBody(this);
+    if (!this.over) this.x.runtime.services.bodies.watch(this);
   }
 
   bodyChunk(chunk: Buffer, last: boolean): void {
     if (this.over) return;
+    const { x } = this;
+    const { bodies } = x.runtime.services;
     this.bytes += chunk.length;
-    bufferedBytes += chunk.length;
-    this.lastMs = performance.now();
-    if (this.bytes > this.bytesMax) return this.end("too large");
-    if (bufferedBytes > BUFFERED_BYTES_MAX) return this.end("no room");
+    if (this.bytes > this.bytesMax) return this.tooLarge();
+    if (!bodies.hold(x, chunk.length)) return this.end(overloaded(x, "bodies", NO_ROOM));
+    x.bodyWatch?.moved();
     if (chunk.length > 0) this.chunks.push(chunk);
     if (!last) return;
+    bodies.arrived(x);
     const [only] = this.chunks;
-    this.x.bufferedBody = only !== undefined && this.chunks.length === 1 ? only : Buffer.concat(this.chunks);
+    x.bufferedBody = only !== undefined && this.chunks.length === 1 ? only : Buffer.concat(this.chunks);
     this.end(null);
   }
 
+  bodyRefused(code: ErrorCode, detail: string): void {
+    if (!this.over) this.end({ code, detail });
+  }
+
+  /** Nobody else is told yet that the client went away. */
   onDeadline(): void {
-    // Nobody else is told yet that the client went away.
-    if (this.x.closed || performance.now() - this.lastMs > this.x.runtime.limits.bodyTimeoutMs) this.end("too slow");
+    if (this.x.closed) this.bodyRefused("request_timeout", "");
     else this.wheel.arm(this, LOOK_MS);
   }
 
-  private end(failure: BodyFailure | null): void {
+  private tooLarge(): void {
+    this.bodyRefused("body_too_large", `a signed body may have ${this.bytesMax} bytes`);
+  }
+
+  private end(failure: Refusal | null): void {
     this.over = true;
     this.wheel.disarm(this);
-    bufferedBytes -= this.bytes;
     this.resolve(failure);
   }
 }
