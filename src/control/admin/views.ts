@@ -45,6 +45,7 @@ export function routesView(plan: Plan | null): object[] {
     accessLog: route.accessLog,
     webSocket: route.webSocket,
     bodyBytes: route.bodyBytes,
+    bodyRate: route.bodyRate,
     timeouts: route.timeouts,
   }));
 }

@@ -87,8 +87,8 @@ export class UwsExchange extends Exchange {
       else this.keepAlive();
       return;
     }
+    if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.resumeBody(); // before the sink can say otherwise
     for (let i = 0; i < early.length; i++) sink.bodyChunk(early[i] as Buffer, this.bodyDone && i === early.length - 1);
-    if (this.earlyBytes > EARLY_BODY_BYTES_MAX) this.resumeBody();
   }
 
   redirectBody(sink: BodySink): void {

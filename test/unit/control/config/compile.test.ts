@@ -208,7 +208,9 @@ describe("destinations", () => {
   check("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
   check("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
   check("to: a, limits: { bodyRate: none }", { bodyRate: null });
-  check("to: a, limits: { bodyRate: { bytes: 1KiB, grace: 1m } }", { bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 } });
+  check("to: a, limits: { bodyRate: { bytes: 1KiB, grace: 1m } }", {
+    bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 },
+  });
   check("to: a, limits: { bodyBytes: 1KiB }, timeouts: { total: 0 }", { bodyBytes: 1024, timeouts: { totalMs: 0 } });
 });
 
