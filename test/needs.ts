@@ -18,4 +18,6 @@ export const NEEDS: readonly Need[] = [
   { program: "taskset", debian: "util-linux", why: "pins workers to CPUs, as the gateway does" },
   { program: "prlimit", debian: "util-linux", why: "takes open files from a running gateway" },
   { program: "openssl", debian: "openssl", why: "makes the certificates of the TLS tests", unit: true },
+  { program: "unshare", debian: "util-linux", why: "gives a test a network of its own, with addresses to come from" },
+  { program: "ip", debian: "iproute2", why: "gives that network its addresses" },
 ];

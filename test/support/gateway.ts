@@ -20,6 +20,8 @@ export interface GatewayOptions {
   /** Arguments of `start` besides -c. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A command that runs it, such as one that enters a namespace and then becomes the program. */
+  readonly within?: readonly string[];
   /** To share the run directory with another instance (takeover). */
   readonly runDirectory?: string;
 }
@@ -59,7 +61,7 @@ export class Gateway implements AsyncDisposable {
     for (const [name, content] of Object.entries({ "sluice.yaml": options.config, ...options.files })) {
       fs.writeFileSync(path.join(this.directory, name), content);
     }
-    const [program, ...args] = [...commandLine(), "start", "-c", this.configFile, ...(options.args ?? [])];
+    const [program, ...args] = [...(options.within ?? []), ...commandLine(), "start", "-c", this.configFile, ...(options.args ?? [])];
     this.#process = spawn(program ?? "", args, {
       stdio: ["ignore", "pipe", "pipe"],
       env: { ...process.env, ...LAUNCHER_ENV, SLUICE_RUN_DIR: this.runDirectory, SLUICE_TEST_HOOKS: "1", ...options.env },
