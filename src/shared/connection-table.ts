@@ -40,14 +40,17 @@ export class ConnectionTable {
   opened(bucket: number, limit: number): boolean {
     const words = this.#words;
     if (Atomics.load(words, WORKS) === 0) return true;
-    const epoch = Atomics.load(words, EPOCH) & 1;
-    const mine = (epoch === 0 ? SINCE[0] : SINCE[1]) + bucket;
-    const other = (epoch === 0 ? SINCE[1] : SINCE[0]) + bucket;
-    const count = Atomics.add(words, mine, 1) + 1 + Atomics.load(words, other) + Atomics.load(words, LISTED + bucket);
-    if (count >= limit * NEAR) Atomics.store(words, WANTED, 1);
-    if (count <= limit) return true;
-    Atomics.sub(words, mine, 1);
-    return false;
+    for (;;) {
+      const epoch = Atomics.load(words, EPOCH) & 1;
+      const mine = (epoch === 0 ? SINCE[0] : SINCE[1]) + bucket;
+      const other = (epoch === 0 ? SINCE[1] : SINCE[0]) + bucket;
+      // Nothing is ever taken off again: that could happen behind a census, and would give somebody a place too many.
+      const since = Atomics.load(words, mine);
+      const count = since + 1 + Atomics.load(words, other) + Atomics.load(words, LISTED + bucket);
+      if (count >= limit * NEAR) Atomics.store(words, WANTED, 1);
+      if (count > limit) return false;
+      if (Atomics.compareExchange(words, mine, since, since + 1) === since) return true;
+    }
   }
 
   // --- Primary ---

@@ -6,7 +6,7 @@ import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { ADDRESS_BUCKETS, type AddressBucket } from "../../shared/address-bucket.ts";
 import type { ConnectionTable } from "../../shared/connection-table.ts";
-import { listPeers } from "./socket-list.ts";
+import { canListPeers, listPeers } from "./socket-list.ts";
 
 /** How often it is looked whether a census is due, ms; so long a closed connection may count on. */
 const LOOK_MS = 100;
@@ -29,8 +29,10 @@ export class ConnectionCensus {
   #restUntilMs = 0;
   #saidMs = Number.NEGATIVE_INFINITY;
 
+  /** Before any worker listens: whoever connects from then on is counted. */
   constructor(options: CensusOptions) {
     this.#options = options;
+    options.table.works = canListPeers();
   }
 
   /** The plan in force. */

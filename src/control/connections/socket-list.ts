@@ -1,4 +1,5 @@
 // Reads who is connected to some ports of this machine from the kernel's lists of TCP sockets (Linux, proc_net_tcp.txt). Pure reading.
+import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { formatIpBytes } from "../../base/ip.ts";
 
@@ -8,6 +9,9 @@ const CHUNK_BYTES = 64 * 1024;
 const LINE = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{8}(?:[0-9A-F]{24})?):[0-9A-F]{4} ([0-9A-F]{2}) /;
 /** ESTABLISHED, and CLOSE_WAIT: the peer has said goodbye, the connection is still there. */
 const OPEN_STATES: ReadonlySet<string> = new Set(["01", "08"]);
+
+/** Whether this system has the lists. */
+export const canListPeers = (): boolean => existsSync(FILES[0]);
 
 /**
  * Calls back for each open connection to one of the ports, whoever holds it, with the peer's address in canonical text.
