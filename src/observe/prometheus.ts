@@ -185,7 +185,7 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   one("sluice_pool_connections", "gauge", "Open connections to targets.", totals.cell(CELL.poolConnections));
   one("sluice_pool_queued", "gauge", "Requests that wait for a connection to a target.", totals.cell(CELL.poolQueued));
   one(
-    "sluice_request_body_bytes",
+    "sluice_request_bodies_held_bytes",
     "gauge",
     "Bytes of request bodies that are kept in memory (limits.bufferedBodyBytes).",
     totals.cell(CELL.bodyBytes),

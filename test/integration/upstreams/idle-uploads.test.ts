@@ -186,6 +186,6 @@ describe.each(ENGINES)("%s", (engine) => {
     await underWay(gateway, 0);
     const again = await upload(port, "x".repeat(1_000_000));
     expect((await again.response()).status).toBe(200);
-    expect(String((await gateway.admin("GET", "/metrics")).body)).toMatch(/^sluice_request_body_bytes \d+$/m);
+    expect(String((await gateway.admin("GET", "/metrics")).body)).toMatch(/^sluice_request_bodies_held_bytes \d+$/m);
   });
 });
