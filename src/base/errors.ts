@@ -100,7 +100,7 @@ export const ERRORS = {
     "client",
     true,
     "The request body did not arrive in time",
-    "Send the body faster, or raise limits.bodyTimeout.",
+    "Send the body faster; the detail names the limit: limits.bodyTimeout, or limits.bodyRate, which a route may set to none.",
   ),
   body_too_large: row(
     413,
@@ -147,8 +147,8 @@ export const ERRORS = {
     503,
     "gateway",
     false,
-    "Too many requests are waiting for this upstream",
-    "Retry later; raise the upstream's pool.connections or pool.queue.",
+    "The gateway has no room for this request at present",
+    "Retry later. The reason says what to raise: pool: the upstream's pool.connections or pool.queue; bodies: limits.bufferedBodyBytes.",
   ),
   auth_overloaded: row(
     503,

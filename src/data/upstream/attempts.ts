@@ -168,6 +168,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   /** The pool had no connection for the attempt: nothing is learnt about the target. */
   protected poolIsBusy(detail: string): void {
     this.settle("unasked", "overloaded");
+    if (this.tried !== null) this.upstream.giveRetryBack();
     this.refuseOverloaded("pool", detail);
   }
 

@@ -35,6 +35,11 @@ export class RetryBudget {
     if (this.#requests > 0) this.#requests -= 1; // else its window is over
   }
 
+  /** A retry that was taken was not made. */
+  giveBack(): void {
+    if (this.#retries > 0) this.#retries -= 1; // else its window is over
+  }
+
   /** @returns true and counts when there is room for one more retry. */
   take(): boolean {
     if (this.#fraction <= 0) return false;

@@ -137,6 +137,10 @@ class BalancedUpstream implements LiveUpstream {
     return this.#budget.take();
   }
 
+  giveRetryBack(): void {
+    this.#budget.giveBack();
+  }
+
   /** The first choice's breaker refused, having no trial left or recovering: rare, so looking again may cost something. */
   #another(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets, breaker: UpstreamBreaker, first: Endpoint): Endpoint | null {
     const over = this.#passedOver;

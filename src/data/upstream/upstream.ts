@@ -41,6 +41,8 @@ export interface Upstream {
   done(endpoint: Endpoint, outcome: Outcome): void;
   /** Spend from the retry budget. @returns false when the budget is exhausted. */
   takeRetry(): boolean;
+  /** The retry was not made after all. */
+  giveRetryBack(): void;
 }
 
 /**

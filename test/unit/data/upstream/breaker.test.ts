@@ -68,7 +68,8 @@ describe("what counts as a failure", () => {
   });
 
   it("a neutral end is none; an answer that breaks off turns from good to bad, and a bad one is not counted twice", () => {
-    expect(countsOf({}, (breaker, tickets) => breaker.ended(tickets, TARGET, "neutral", null, 1))).toEqual(counts(0, 0));
+    for (const outcome of ["neutral", "unasked"] as const)
+      expect(countsOf({}, (breaker, tickets) => breaker.ended(tickets, TARGET, outcome, "overloaded", 1e6))).toEqual(counts(0, 0));
     const answered = (status: number, outcome: "success" | "failure" | "neutral", code: ErrorCode | null) =>
       countsOf({}, (breaker, tickets) => {
         breaker.answered(tickets, TARGET, status, 1);

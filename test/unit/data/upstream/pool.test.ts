@@ -6,6 +6,7 @@ import { LONG_READERS_MAX, READ_BYTES, ReadSize } from "../../../../src/data/ups
 import { UndiciPool } from "../../../../src/data/upstream/pool.ts";
 import type { Pool, WireCall, WireHandler } from "../../../../src/data/upstream/upstream.ts";
 import type { UpstreamPlan } from "../../../../src/plan/plan.ts";
+import { FullBacklog } from "../../../support/full-backlog.ts";
 import { OK, RawUpstream } from "../../../support/raw-upstream.ts";
 import { until } from "../../../support/until.ts";
 import { endpoint, upstreamPlan } from "../../../support/upstreams.ts";
@@ -81,6 +82,37 @@ describe.each([
     await ends(next);
     expect(next.end).toBe("ended");
     expect(upstream.to("/gone")).toEqual([]);
+  });
+
+  it("a call is in line while all connections are busy, not while one is being made or when it is sent", async () => {
+    upstream.on("/held", () => {});
+    const held = ask("/held");
+    expect(held.call?.inLine).toBe(false);
+    await upstream.received("/held");
+    const queued = ask("/queued");
+    expect([held.call?.inLine, queued.call?.inLine]).toEqual([false, true]);
+    held.call?.cancel();
+    await ends(queued);
+    expect(queued.call?.inLine).toBe(false);
+  });
+
+  it("nobody is in line at a target that cannot be connected to", async () => {
+    await using full = await FullBacklog.start();
+    const plan = upstreamPlan({
+      pool: { client: "http1", connections: 1, pipelining: 1, keepAliveMs: 60_000, queue: 10 },
+      timeouts: { connectMs: 100, responseMs: 1000, idleMs: 1000, totalMs: 0 },
+    });
+    const unreachable = new PoolClass(endpoint("a", 0, { port: full.port }), plan, new TimerWheel());
+    const calls = Array.from({ length: 3 }, () => {
+      const watch = new Watch();
+      watch.call = unreachable.dispatch({ method: "GET", path: "/", headers: ["host", "a"], body: null, contentLength: 0 }, watch);
+      return watch;
+    });
+    expect(calls[0]?.call?.inLine).toBe(false);
+    await until("the first attempt has failed", () => calls[0]?.end === "connect_timeout");
+    expect(calls.slice(1).map(({ call }) => call?.inLine)).toEqual([false, false]);
+    for (const { call } of calls) call?.cancel();
+    unreachable.close();
   });
 
   it("a refused call that is cancelled gives no place back", async () => {

@@ -24,6 +24,19 @@ test.each([
   expect(granted(fraction, requests)).toBe(expected);
 });
 
+test("an attempt that was not made earns nothing, and a retry that was not made costs nothing", () => {
+  const budget = new RetryBudget(0.2, () => 0);
+  for (let i = 0; i < 1000; i += 1) {
+    budget.request();
+    budget.withdraw();
+  }
+  let count = 0;
+  while (budget.take()) count += 1;
+  expect(count).toBe(100);
+  budget.giveBack();
+  expect([budget.take(), budget.take()]).toEqual([true, false]);
+});
+
 test("the window slides: what was spent comes back with time, at the floor's rate when nothing else happens", () => {
   let nowMs = 0;
   const budget = new RetryBudget(0.2, () => nowMs);
