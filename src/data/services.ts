@@ -77,7 +77,11 @@ export class WorkerServices implements Services {
       new AddressCounts(shared.bodyCounts, shared.workerIndex),
       buckets,
     );
-    this.connections = new ConnectionLimits(new ConnectionTable(shared.connections), buckets);
+    this.connections = new ConnectionLimits({
+      table: new ConnectionTable(shared.connections),
+      proxied: new AddressCounts(shared.proxiedCounts, shared.workerIndex),
+      buckets,
+    });
     this.cells = new MetricCells(shared.metrics);
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);

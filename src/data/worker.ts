@@ -63,6 +63,10 @@ class OpenListener implements ListenerHost {
   admitsPeer(peer: string): boolean {
     return this.#worker.admitsPeer(peer);
   }
+
+  admitProxied(client: string): (() => void) | null {
+    return this.#worker.admitProxied(client);
+  }
 }
 
 interface Prepared {
@@ -124,6 +128,13 @@ class WorkerThread {
     const refusal = this.#services.connections.refusal(this.runtime, peer, { open: this.#connections(), workers: this.#init.workers });
     if (refusal !== null) this.#services.recordRefusedConnection(refusal);
     return refusal === null;
+  }
+
+  /** See {@link ListenerHost.admitProxied}. */
+  admitProxied(client: string): (() => void) | null {
+    const over = this.#services.connections.admitProxied(this.runtime, client);
+    if (over === null) this.#services.recordRefusedConnection("address");
+    return over;
   }
 
   hear(message: ToWorker): void {

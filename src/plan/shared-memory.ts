@@ -27,6 +27,8 @@ export interface SharedMemory {
   readonly bodyCounts: SharedArrayBuffer;
   /** Shared by all: see shared/connection-table.ts. */
   readonly connections: SharedArrayBuffer;
+  /** Of connections whose client a PROXY header named. Written by all workers, each its own cells: see shared/address-counts.ts. */
+  readonly proxiedCounts: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
 }

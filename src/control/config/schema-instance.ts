@@ -148,7 +148,7 @@ export const limits = once(() =>
         .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
       connectionsPerAddress: perAddress(2000).meta({
         description:
-          "Open connections from one peer address (IPv6: from one /64) to the whole instance, or `none`; those beyond it are closed. Peers in trustedProxies, on loopback and on Unix sockets are not counted, nor are listeners with proxyProtocol. Needs Linux.",
+          "Open connections from one peer address (IPv6: from one /64) to the whole instance, or `none`; those beyond it are closed. Peers in trustedProxies, on loopback and on Unix sockets are not counted; behind proxyProtocol the client that the header names is. Needs Linux.",
       }),
       bodiesPerAddress: perAddress(100).meta({
         description:

@@ -42,6 +42,7 @@ export class SharedCells {
   readonly addressBuckets: AddressBucket;
   readonly #bodyBudgetBuffer: SharedArrayBuffer;
   readonly #bodyCounts: SharedArrayBuffer;
+  readonly #proxiedCounts: SharedArrayBuffer;
   readonly #heartbeatBuffer: SharedArrayBuffer;
   readonly #metrics: readonly SharedArrayBuffer[];
   readonly #rings: readonly SharedArrayBuffer[];
@@ -62,6 +63,7 @@ export class SharedCells {
     this.#bodyBudgetBuffer = new SharedArrayBuffer(bodyBudgetBytes(cells));
     this.bodyBudget = new BodyBudget(this.#bodyBudgetBuffer);
     this.#bodyCounts = new SharedArrayBuffer(addressCountsBytes(cells));
+    this.#proxiedCounts = new SharedArrayBuffer(addressCountsBytes(cells));
     this.connections = new ConnectionTable(new SharedArrayBuffer(CONNECTION_TABLE_BYTES));
     this.#heartbeatBuffer = new SharedArrayBuffer(heartbeatBytes(cells));
     this.heartbeat = new Heartbeat(this.#heartbeatBuffer);
@@ -100,6 +102,7 @@ export class SharedCells {
       bodyBudget: this.#bodyBudgetBuffer,
       bodyCounts: this.#bodyCounts,
       connections: this.connections.buffer,
+      proxiedCounts: this.#proxiedCounts,
     };
   }
 
@@ -109,7 +112,7 @@ export class SharedCells {
     this.breakers.clearWorker(cells);
     this.limits.clearWorker(cells);
     this.bodyBudget.clearWorker(cells);
-    new AddressCounts(this.#bodyCounts).clearWorker(cells);
+    for (const counts of [this.#bodyCounts, this.#proxiedCounts]) new AddressCounts(counts).clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }

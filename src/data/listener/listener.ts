@@ -13,6 +13,8 @@ export interface ListenerHost {
   readonly draining: boolean;
   /** Whether a connection that was just counted may stay: else it is to be closed at once. @param peer canonical address; '' on a Unix socket, or when it is not to be counted */
   admitsPeer(peer: string): boolean;
+  /** The same for a client that a PROXY header has named. @returns to be called when its connection is closed; null when it may not stay */
+  admitProxied(client: string): (() => void) | null;
 }
 
 export interface Listener {

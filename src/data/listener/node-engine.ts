@@ -154,6 +154,9 @@ class NodeListener implements Listener {
     const peer = source ?? peerOf(socket);
     // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
     if (peer === "" && this.plan.unixPath === null) return void socket.destroy();
+    const over = source === null ? null : this.host.admitProxied(source);
+    if (source !== null && over === null) return void socket.destroy();
+    if (over !== null) socket.on("close", over);
     const certificate = certificateOf(socket, this.plan.tls?.clientAuth ?? null);
     if (certificate === false || (this.admission !== null && !isAdmitted(certificate, this.admission))) return void socket.destroy();
     this.byStream.set(socket, new NodeConnection(socket, this.host, { peer, certificate }));

@@ -222,3 +222,36 @@ it.each([
   await until("it is answered or closed", () => other.closed || other.bytes > 0);
   expect(upstream.to(guarded)).toEqual([]);
 });
+
+it("limits.connectionsPerAddress counts the client that the header names, over both workers, until its connection is closed", async () => {
+  await using limited = await Gateway.start({
+    config: `version: 1
+workers: 2
+admin: false
+drainTimeout: 100ms
+trustedProxies: [ 192.0.2.0/24 ]
+limits: { connectionsPerAddress: 2 }
+listeners: [ { address: "127.0.0.1:0", proxyProtocol: true } ]
+routes: [ { name: all, match: {}, respond: { body: here } } ]
+`,
+  });
+  onTestFailed(() => console.error(limited.report()));
+  const clients: RawClient[] = [];
+  /** @returns whether it was answered; else it was closed */
+  const asks = async (address: string): Promise<boolean> => {
+    const client = await RawClient.connect(limited.port);
+    clients.push(client);
+    client.send(header({ address: v4(address) }));
+    client.send("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n");
+    await until("it is answered or closed", () => client.bytes > 0 || client.closed);
+    return client.bytes > 0;
+  };
+  const one = "203.0.113.9";
+  expect([await asks(one), await asks(one), await asks(one), await asks(one)]).toEqual([true, true, false, false]);
+  expect(await asks("203.0.113.10")).toBe(true);
+  expect([await asks("192.0.2.1"), await asks("192.0.2.1"), await asks("192.0.2.1")]).toEqual([true, true, true]);
+  clients[0]?.destroy();
+  await expect.poll(() => asks(one)).toBe(true);
+  expect(await asks(one)).toBe(false);
+  for (const client of clients) client.destroy();
+});

@@ -43,6 +43,7 @@ function workerSet(workers: number, atOnce = workers) {
       bodyBudget: memory,
       bodyCounts: memory,
       connections: memory,
+      proxiedCounts: memory,
       heartbeat: memory,
     }),
     released: (cells) => released.push(cells),
