@@ -43,6 +43,22 @@ describe("a problem stands at its place and says what to do", () => {
     BASE.replace("{ targets: [{ url: http://10.0.0.1 }] }", "‸*nowhere"),
     "upstreams.users: there is no anchor `&nowhere` before this; define it above",
   );
+  check(
+    "a word that is no rate",
+    `${BASE}limits: { bodyRate: ‸fast }`,
+    "limits.bodyRate: expected none, or a map with bytes, after and grace",
+  );
+  check(
+    "a rate of nothing",
+    `${BASE}limits: { bodyRate: { bytes: ‸0 } }`,
+    "limits.bodyRate.bytes: expected at least 1 byte and at most 1GiB",
+  );
+  check("no number for an address", `${BASE}limits: { connectionsPerAddress: ‸0 }`, "limits.connectionsPerAddress: expected at least 1");
+  check(
+    "neither number nor none",
+    `${BASE}limits: { bodiesPerAddress: ‸many }`,
+    "limits.bodiesPerAddress: expected none or a number from 1 to 10000000",
+  );
   check("unknown key", `${BASE}limits: { ‸bodyByte: 1 }`, "limits.bodyByte: unknown key; did you mean `bodyBytes`?");
   check("unknown key far from all", `${BASE}watchdog: { ‸zzzzzz: 1 }`, "watchdog.zzzzzz: unknown key; known keys: timeout, replaceAfter");
   check(
