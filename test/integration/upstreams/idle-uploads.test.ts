@@ -5,6 +5,7 @@ import { FullBacklog } from "../../support/full-backlog.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { RawClient } from "../../support/raw-client.ts";
 import { RawUpstream } from "../../support/raw-upstream.ts";
+import { Service } from "../../support/service.ts";
 import { until } from "../../support/until.ts";
 
 const CONNECTIONS = 3;
@@ -187,5 +188,50 @@ describe.each(ENGINES)("%s", (engine) => {
     const again = await upload(port, "x".repeat(1_000_000));
     expect((await again.response()).status).toBe(200);
     expect(String((await gateway.admin("GET", "/metrics")).body)).toMatch(/^sluice_request_bodies_held_bytes \d+$/m);
+  });
+});
+
+describe("whoever waits for a connection that others have", () => {
+  const config = (upstreams: string, route: string): string => `version: 1
+workers: 1
+drainTimeout: 100ms
+admin: { address: "127.0.0.1:0" }
+listeners: [ { address: "127.0.0.1:0" } ]
+upstreams: { ${upstreams} }
+routes: [ { name: all, match: {}, to: u, ${route} } ]
+`;
+
+  it.each(["http1", "undici"])("says nothing about a mirror, when it is a copy: %s", async (client) => {
+    await using upstream = await RawUpstream.start();
+    await using copies = await RawUpstream.start();
+    copies.on("/x", () => {});
+    const mirrored = `m: { targets: [ { url: "http://127.0.0.1:${copies.port}" } ], pool: { client: ${client}, connections: 1 }, timeouts: { total: 300ms }, ${BREAKER} }`;
+    await using gateway = await Gateway.start({
+      config: config(`u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] }, ${mirrored}`, "mirror: { upstream: m }"),
+    });
+    onTestFailed(() => console.error(gateway.report()));
+    const port = Number(new URL(gateway.url).port);
+    expect(await askTimes(port, 20)).toEqual(Array(20).fill({ status: 200 }));
+    // Few copies were sent, whose answers are late; the others waited in vain.
+    const views = async (): Promise<unknown> => {
+      const { body } = await gateway.admin("GET", "/upstreams");
+      return (body as { name: string; targets: { inFlight: number; healthy: boolean }[] }[]).find(({ name }) => name === "m")?.targets[0]; // the documented form
+    };
+    await expect.poll(views, { timeout: 10_000 }).toMatchObject({ inFlight: 0, healthy: true });
+    expect(copies.to("/x").length).toBeLessThan(5);
+    expect(await breakerStates(gateway)).toEqual(["closed", "closed"]);
+  });
+
+  it("is no slow call: its time counts from when it was sent", async () => {
+    await using service = await Service.start("s");
+    service.delayMs = 100;
+    const breaker = "breaker: { minimumRequests: 5, slowCall: 500ms, slowCallRate: 20%, openFor: 60s }";
+    await using gateway = await Gateway.start({
+      config: config(`u: { targets: [ { url: "${service.url}" } ], pool: { connections: 1 }, ${breaker} }`, "accessLog: true"),
+    });
+    onTestFailed(() => console.error(gateway.report()));
+    const port = Number(new URL(gateway.url).port);
+    expect(await askTimes(port, 12)).toEqual(Array(12).fill({ status: 200 }));
+    expect(await breakerStates(gateway)).toEqual(["closed", "closed"]);
   });
 });
