@@ -65,7 +65,6 @@ export class RequestBody implements BodySink, WatchedBody {
     const kept = this.chunks;
     const stream = new BodyStream(this, this.owner, { first: this.replayable ? kept.slice() : kept, complete: this.complete });
     if (!this.replayable) this.chunks = [];
-    this.takenBytes = 0;
     this.stream = stream;
     return stream;
   }
@@ -73,6 +72,7 @@ export class RequestBody implements BodySink, WatchedBody {
   /** The attempt is over; what arrives before the next one waits here. */
   detach(): void {
     this.stream = null;
+    this.takenBytes = 0; // the next one begins anew
     if (!this.complete && !this.collects) this.pause();
   }
 
@@ -110,7 +110,7 @@ export class RequestBody implements BodySink, WatchedBody {
 
   /** The client is paused because the upstream does not take the body. */
   get stalledByUpstream(): boolean {
-    return this.stream?.stalled ?? false;
+    return this.stream !== null && !this.reading;
   }
 
   /** All of it has been received from the client. */
@@ -155,7 +155,6 @@ export class RequestBody implements BodySink, WatchedBody {
 
 /** Readable side for the upstream client: pauses the HTTP client when too much is waiting. */
 class BodyStream extends Readable {
-  stalled = false;
   /** Readable has asked for more. */
   private wanted = false;
   private readonly body: RequestBody;
@@ -175,10 +174,7 @@ class BodyStream extends Readable {
   feed(chunk: Buffer, last: boolean): void {
     if (this.destroyed) return;
     this.flushFirst();
-    if (chunk.length > 0 && !this.push(chunk)) {
-      this.stalled = true;
-      this.body.pause();
-    }
+    if (chunk.length > 0 && !this.push(chunk)) this.body.pause();
     if (last) {
       this.complete = true;
       this.push(null);
@@ -202,10 +198,9 @@ class BodyStream extends Readable {
   private askClient(): void {
     if (!this.wanted || this.complete || this.readableLength >= STREAM_BYTES_MAX) return;
     this.wanted = false;
-    const stalled = this.stalled;
-    this.stalled = false;
+    if (this.body.reading) return;
     this.body.resume();
-    if (stalled) this.owner.bodyProgress(); // from now on it is the client that is waited for
+    this.owner.bodyProgress(); // from now on it is the client that is waited for
   }
 
   private flushFirst(): void {

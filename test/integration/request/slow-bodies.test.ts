@@ -39,7 +39,9 @@ listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true 
 upstreams:
   u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] }
   reader: { targets: [ { url: "http://127.0.0.1:${reader.port}" } ], timeouts: { response: 20s, total: 60s } }
+  stuck: { targets: [ { url: "http://127.0.0.1:${reader.port}" } ], timeouts: { response: 500ms }, retry: { attempts: 0 } }
 routes:
+  - { name: stuck, match: { path: /sink, query: { stuck: { present: true } } }, to: stuck }
   - { name: all, match: { path: /** }, to: u }
   - { name: sink, match: { path: /sink }, to: reader }
   - { name: patient, match: { path: /patient }, to: u, limits: { bodyRate: none } }
@@ -108,6 +110,25 @@ describe.each(ENGINES)("%s", (engine) => {
       const client = await begin(engine, path, `Content-Length: ${pieces}\r\n\r\n`);
       drip(client, "x");
       expect((await client.response()).status).toBe(200);
+    });
+
+    it("504 for a body that a service does not take: it is the service that is slow", async () => {
+      onTestFailed(() => console.error(gateway.report()));
+      let read = (): void => {};
+      reader.reading = new Promise((resolve) => {
+        read = resolve;
+      });
+      const timedOut = (): number =>
+        gateway.lines().filter((line) => line["route"] === "stuck" && line["code"] === "response_timeout").length;
+      const before = timedOut();
+      const request = http.request({ port: portOf(engine), method: "POST", path: "/sink?stuck=1", agent: false });
+      request.setHeader("content-length", LARGE_BYTES);
+      request.on("error", () => {}); // the answer comes while it is writing: it may not get to read it
+      void pour(LARGE_BYTES, request);
+      await until("it is logged", () => timedOut() === before + 1);
+      request.destroy();
+      read();
+      reader.reading = Promise.resolve();
     });
 
     it("time in which a slow service holds the client back does not count", async () => {
