@@ -10,7 +10,10 @@ import { WorkerServices } from "../../src/data/services.ts";
 import { requestHead } from "../../src/data/upstream/h1/request-head.ts";
 import { ResponseHeaders } from "../../src/data/upstream/response-headers.ts";
 import type { Pool, WireCall, WireHandler, WireRequest } from "../../src/data/upstream/upstream.ts";
+import { addressCountsBytes } from "../../src/shared/address-counts.ts";
+import { bodyBudgetBytes } from "../../src/shared/body-budget.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";
+import { CONNECTION_TABLE_BYTES } from "../../src/shared/connection-table.ts";
 import { heartbeatBytes } from "../../src/shared/heartbeat.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
 import { createLogRing } from "../../src/shared/log-ring.ts";
@@ -94,7 +97,7 @@ class PlayedPool implements Pool {
   close(): void {}
 }
 
-const CALL: WireCall = { pause() {}, resume() {}, cancel() {}, discard() {} };
+const CALL: WireCall = { inLine: false, pause() {}, resume() {}, cancel() {}, discard() {} };
 const BODY = Buffer.from("{}");
 
 class PlayedServices extends WorkerServices {
@@ -123,6 +126,10 @@ export class WholeRequest {
       logRing: createLogRing(),
       heartbeat: new SharedArrayBuffer(heartbeatBytes(1)),
       replay: ReplaySet.allocate(2 ** 10),
+      bodyBudget: new SharedArrayBuffer(bodyBudgetBytes(1)),
+      bodyCounts: new SharedArrayBuffer(addressCountsBytes(1)),
+      connections: new SharedArrayBuffer(CONNECTION_TABLE_BYTES),
+      proxiedCounts: new SharedArrayBuffer(addressCountsBytes(1)),
     };
     const fault = (message: string): never => {
       throw new Error(message);
