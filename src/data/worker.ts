@@ -7,11 +7,9 @@ import type { FromWorker, PlanBundle, ToWorker } from "../plan/messages.ts";
 import type { EndpointPlan, LimitsPlan, ListenerPlan } from "../plan/plan.ts";
 import { Heartbeat } from "../shared/heartbeat.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
-import type { Exchange } from "./exchange.ts";
 import { kernelThreadId } from "./kernel-thread.ts";
 import { openListener } from "./listener/engines.ts";
-import type { Listener, ListenerHost } from "./listener/listener.ts";
-import { handle } from "./pipeline.ts";
+import { OpenListener } from "./open-listener.ts";
 import { WorkerServices } from "./services.ts";
 
 /** Time between two signs of life, ms. */
@@ -28,46 +26,6 @@ const WEB_SOCKET_FAREWELL_MS = 1000;
 const FAILED_DRAIN_MS = 5000;
 
 type Init = Extract<ToWorker, { kind: "init" }>;
-
-/** A listener with the host it talks to; `closing` makes its responses say `Connection: close`. */
-class OpenListener implements ListenerHost {
-  readonly #worker: WorkerThread;
-  listener: Listener | null = null;
-  /**
-   * Where a Unix socket is bound until its plan is in force: only then it takes the place of the one before, in one step. Node removes
-   * the name it has bound when it closes, so that this name must never be used again.
-   */
-  unixTemporary: string | null = null;
-  /** While the engine opens: the plan it is opened for, whose limits it takes. Requests belong to the plan in force. */
-  opening: OwnedRuntime | null = null;
-  closing = false;
-  /** performance.now() ms after which its connections are cut. */
-  closeAtMs = 0;
-
-  constructor(worker: WorkerThread) {
-    this.#worker = worker;
-  }
-
-  current(): OwnedRuntime {
-    return this.opening ?? this.#worker.runtime;
-  }
-
-  handle(x: Exchange): void {
-    handle(x);
-  }
-
-  get draining(): boolean {
-    return this.closing || this.#worker.closesConnections;
-  }
-
-  admitsPeer(peer: string): boolean {
-    return this.#worker.admitsPeer(peer);
-  }
-
-  admitProxied(client: string): (() => void) | null {
-    return this.#worker.admitProxied(client);
-  }
-}
 
 interface Prepared {
   readonly version: number;
