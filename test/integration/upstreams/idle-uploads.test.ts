@@ -205,7 +205,7 @@ routes: [ { name: all, match: {}, to: u, ${route} } ]
     await using upstream = await RawUpstream.start();
     await using copies = await RawUpstream.start();
     copies.on("/x", () => {});
-    const mirrored = `m: { targets: [ { url: "http://127.0.0.1:${copies.port}" } ], pool: { client: ${client}, connections: 1 }, timeouts: { total: 300ms }, ${BREAKER} }`;
+    const mirrored = `m: { targets: [ { url: "http://127.0.0.1:${copies.port}" } ], pool: { client: ${client}, connections: 1 }, timeouts: { total: 1s }, ${BREAKER.replaceAll(/: 5\b/g, ": 15")} }`;
     await using gateway = await Gateway.start({
       config: config(`u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] }, ${mirrored}`, "mirror: { upstream: m }"),
     });
@@ -218,7 +218,7 @@ routes: [ { name: all, match: {}, to: u, ${route} } ]
       return (body as { name: string; targets: { inFlight: number; healthy: boolean }[] }[]).find(({ name }) => name === "m")?.targets[0]; // the documented form
     };
     await expect.poll(views, { timeout: 10_000 }).toMatchObject({ inFlight: 0, healthy: true });
-    expect(copies.to("/x").length).toBeLessThan(5);
+    expect(copies.to("/x").length).toBeLessThan(15);
     expect(await breakerStates(gateway)).toEqual(["closed", "closed"]);
   });
 
