@@ -11,7 +11,7 @@ import type { Route } from "../runtime.ts";
 import { backoffMs } from "./backoff.ts";
 import type { Tickets } from "./breaker.ts";
 import { timeoutsOf } from "./destination.ts";
-import { type OverloadReason, overloaded } from "./overload.ts";
+import { overloaded } from "./overload.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
@@ -169,12 +169,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   protected poolIsBusy(detail: string): void {
     this.settle("unasked", "overloaded");
     if (this.tried !== null) this.upstream.giveRetryBack();
-    this.refuseOverloaded("pool", detail);
-  }
-
-  /** Answer that the gateway has no room. */
-  protected refuseOverloaded(reason: OverloadReason, detail: string): void {
-    const { code, detail: said } = overloaded(this.x, reason, detail);
+    const { code, detail: said } = overloaded(this.x, "pool", detail);
     this.fail(code, said);
   }
 

@@ -9,6 +9,7 @@ import type { Route } from "../runtime.ts";
 import { Attempts, WAIT_BODY, WAIT_DATA, WAIT_RESPONSE, WAIT_RETRY } from "./attempts.ts";
 import { parseRetryAfterMs } from "./backoff.ts";
 import { mirror } from "./mirror.ts";
+import { overloaded } from "./overload.ts";
 import { RequestBody, type RequestBodyOwner } from "./request-body.ts";
 import { upstreamHeaders } from "./request-headers.ts";
 import { copyTrailers, type ResponseHeaders } from "./response-headers.ts";
@@ -316,9 +317,11 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   bodyRefused(code: ErrorCode, detail: string): void {
     if (this.over) return;
-    if (this.x.started) return this.breakOff(code);
-    if (code === "overloaded") this.refuseOverloaded("bodies", detail);
-    else this.fail(code, detail);
+    const { x } = this;
+    const said = code === "overloaded" ? overloaded(x, "bodies", detail).detail : detail;
+    if (!x.started) return this.fail(code, said);
+    x.errorDetail = said;
+    this.breakOff(code);
   }
 
   // --- Ends ---
