@@ -3,7 +3,7 @@
 
 import type { ErrorCode } from "../base/errors.ts";
 import { WheelEntry } from "../base/timer-wheel.ts";
-import type { BodyRatePlan } from "../plan/plan.ts";
+import type { BodyRatePlan } from "../plan/limits-plan.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** Somebody who reads a request body. */

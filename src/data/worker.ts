@@ -3,8 +3,9 @@
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { parentPort } from "node:worker_threads";
+import type { LimitsPlan } from "../plan/limits-plan.ts";
 import type { FromWorker, PlanBundle, ToWorker } from "../plan/messages.ts";
-import type { EndpointPlan, LimitsPlan, ListenerPlan } from "../plan/plan.ts";
+import type { EndpointPlan, ListenerPlan } from "../plan/plan.ts";
 import { Heartbeat } from "../shared/heartbeat.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import { kernelThreadId } from "./kernel-thread.ts";

@@ -1,7 +1,7 @@
 // Owns the schema of what a request body's pace is held to, for the instance and for a route.
 import * as z from "zod";
 import { once, size } from "../../base/schema.ts";
-import type { BodyRatePlan } from "../../plan/plan.ts";
+import type { BodyRatePlan } from "../../plan/limits-plan.ts";
 import { period } from "./fields.ts";
 
 const RATE_BYTES_MAX = 2 ** 30;

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../base/cpu-list.ts";
 import { withRules } from "../../base/rules.ts";
 import { once } from "../../base/schema.ts";
-import type { LimitsPlan } from "../../plan/plan.ts";
+import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import { WORKERS_MAX } from "../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../shared/limit-layout.ts";
 import { bodyBytes, bytes, count, filePath, listenAddress, period } from "./fields.ts";

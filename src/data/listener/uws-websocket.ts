@@ -6,7 +6,7 @@
 // (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
 import type { WebSocket, WebSocketBehavior } from "uWebSockets.js";
 import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { LimitsPlan } from "../../plan/plan.ts";
+import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { UpgradedUpstream } from "../exchange.ts";
 import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket-link.ts";
 import type { UwsExchange } from "./uws-exchange.ts";
