@@ -100,7 +100,7 @@ describe.each([
     await using full = await FullBacklog.start();
     const plan = upstreamPlan({
       pool: { client: "http1", connections: 1, pipelining: 1, keepAliveMs: 60_000, queue: 10 },
-      timeouts: { connectMs: 100, responseMs: 1000, idleMs: 1000, totalMs: 0 },
+      timeouts: { connectMs: 100, attemptMs: 1000, idleMs: 1000, totalMs: 0 },
     });
     const unreachable = new PoolClass(endpoint("a", 0, { port: full.port }), plan, new TimerWheel());
     const calls = Array.from({ length: 3 }, () => {
