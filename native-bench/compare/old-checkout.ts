@@ -4,6 +4,9 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 
+/** Where `npm run build` is, now and in older commits. */
+const BUILDS = ["src/start/build.ts", "src/build.ts"];
+
 export class OldCheckout implements Disposable {
   readonly directory: string;
   /** Short hash. */
@@ -29,7 +32,7 @@ export class OldCheckout implements Disposable {
     fs.symlinkSync(path.join(root, "node_modules"), path.join(directory, "node_modules"));
     const lock = (of: string): string => fs.readFileSync(path.join(of, "package-lock.json"), "utf8");
     if (lock(root) !== lock(directory)) say(`note: ${commit} asks for other packages than are installed here; it runs with those that are`);
-    run(directory, [process.execPath, "src/build.ts"]);
+    run(directory, [process.execPath, BUILDS.find((file) => fs.existsSync(path.join(directory, file))) ?? ""]);
     return checkout;
   }
 

@@ -1,8 +1,11 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
 import * as z from "zod";
+import { once } from "../start/lazy-schema.ts";
 import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
+
+export { once, standsFor, whenWritten } from "../start/lazy-schema.ts";
 
 /**
  * Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. No secret,
@@ -12,30 +15,6 @@ export const UNREADABLE = `(unreadable ${Math.random()} ${Math.random()})`;
 
 // A configuration is parsed once: compiling parsers first costs 10 ms of a cold start and saves nothing.
 z.config({ jitless: true });
-
-/** A schema never changes, so that one serves every field of its kind. Made when first asked for: making schemas is much of a cold start. */
-export function once<T>(make: () => T): () => T {
-  let made: T | undefined;
-  return () => (made ??= make());
-}
-
-/** What stands in for a schema that is not made yet -> its maker. */
-const makers = new WeakMap<object, () => z.ZodType>();
-
-/**
- * An optional key whose schema is made when somebody writes the key: most files write few of those there are. (`z.lazy` would do, but zod makes what is
- * lazy as soon as it looks for cycles.)
- * @param make of a schema that gives nothing for a key that is absent
- */
-export function whenWritten<S extends z.ZodType>(make: () => S): z.ZodOptional<S> {
-  const stand = z.any();
-  stand._zod.run = (payload, ctx) => make()._zod.run(payload, ctx);
-  makers.set(stand, make);
-  return stand.optional() as unknown as z.ZodOptional<S>; // it parses what S parses
-}
-
-/** @returns the schema that another stands in for, or null. For whoever describes schemas. */
-export const standsFor = (schema: object): z.ZodType | null => makers.get(schema)?.() ?? null;
 
 /** How a value with a unit is written: what the JSON Schema and the reference say of it. */
 interface Unit {

@@ -69,8 +69,6 @@ export interface LaunchOrders {
   readonly restart: boolean;
   /** Ports that were picked for addresses with port 0: a restart keeps them. */
   readonly ports: Readonly<Record<string, number>>;
-  /** Pid of the launcher, to be called when a worker serves and met as supervisor (control/supervisor/meeting.ts); else that is at the other end of a pipe. */
-  readonly supervisor?: number;
 }
 
 export const LAUNCH_ENV = "SLUICE_LAUNCH";

@@ -2,6 +2,7 @@
 // Must stay light, and load no more than what is said here: both sides of every start begin with this file.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
+import { endWithStdin } from "../../start/end-with-stdin.ts";
 import { launchOrders } from "../supervisor/channel.ts";
 import type { CommandIo } from "./command.ts";
 
@@ -58,23 +59,21 @@ async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise
     onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
   });
   outliveReaders();
+  endWithStdin(io.env);
   return await ended;
 }
 
-async function becomePrimary(options: StartArguments, io: CommandIo): Promise<number> {
-  const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../workers/nursery.ts");
+async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo): Promise<number> {
+  const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../../start/nursery.ts");
   const threads = new ThreadNursery(workerEntry());
   threads.more(threadsAtOnce() - 1);
   outliveReaders();
-  const { connectSupervisor } = await import("../supervisor/supervisor-link.ts");
-  const link = connectSupervisor(options.takeover);
-  const { runPrimary } = await import("../primary/primary.ts");
-  const onReady = (urls: readonly string[], version: number) => io.stdout(readyLine(urls, process.pid, version));
-  try {
-    return await runPrimary({ files: options.files, io, link, threads, log: createLog(), onReady });
-  } catch (error) {
-    if (error instanceof OperatorError) io.stderr(`sluice: ${error.message}\n`);
-    else io.stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
-    return error instanceof OperatorError ? error.exitCode : 1;
-  }
+  const { primaryProcess } = await import("../primary/process.ts");
+  return await primaryProcess({
+    files,
+    takeover,
+    io,
+    threads,
+    onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
+  });
 }

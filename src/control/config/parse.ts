@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 // Owns parsing a located tree by a schema: numbers and booleans out of the environment, problems out of issues, and trying a remedy before it is told.
 import type { z } from "zod";
 import { issueMessage, leavesOf, problemsOf } from "./issues.ts";
@@ -8,18 +9,37 @@ type Issue = z.core.$ZodIssue;
 
 /** @property node what was parsed at last; undefined for nothing */
 export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[]; readonly node: Located | undefined };
+=======
+// Owns parsing a located tree by a schema: numbers and booleans out of the environment, problems out of issues.
+import * as z from "zod";
+import { issueMessage, problemsOf } from "./issues.ts";
+import { type Located, nodeAt, replaceAt, toPlain } from "./located.ts";
+import type { ConfigProblem, PathPart } from "./problem.ts";
+
+// For all schemas of the process, as those that are made when their key is written (start/lazy-schema.ts) parse by themselves.
+z.config({ customError: issueMessage });
+
+export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[] };
+>>>>>>> 1fb4660 (Start simply: the supervisor spawns the primary, one bundle for each entry, and Node's own compile cache)
 
 /** Parses the value at `path`; an absent value is parsed as undefined, so that the schema can fill in its default. */
 export function parseAt<S extends z.ZodType>(schema: S, root: Located, path: readonly PathPart[]): Parsed<z.output<S>> {
   const node = nodeAt(root, path);
-  const first = schema.safeParse(node === undefined ? undefined : toPlain(node), { error: issueMessage });
+  const first = schema.safeParse(node === undefined ? undefined : toPlain(node));
   if (first.success) return { value: first.data };
+<<<<<<< HEAD
   if (node === undefined) return { problems: problemsOf(first.error.issues, root, path), node };
   const typed = withTypedEnv(node, first.error.issues);
   const second = typed === node ? first : schema.safeParse(toPlain(typed), { error: issueMessage });
   if (second.success) return { value: second.data };
   const issues = issuesOf(schema, typed, second.error.issues);
   return { problems: problemsOf(issues, root, path, (place, value) => accepts(schema, typed, place, value)), node: typed };
+=======
+  const typed = node === undefined ? undefined : withTypedEnv(node, first.error.issues);
+  if (typed === undefined || typed === node) return { problems: problemsOf(first.error.issues, root, path) };
+  const second = schema.safeParse(toPlain(typed));
+  return second.success ? { value: second.data } : { problems: problemsOf(second.error.issues, root, path) };
+>>>>>>> 1fb4660 (Start simply: the supervisor spawns the primary, one bundle for each entry, and Node's own compile cache)
 }
 
 /** Whether a value would do at a place, whatever is wrong elsewhere. */

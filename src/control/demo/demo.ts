@@ -7,6 +7,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
+import { END_WITH_STDIN, endWithStdin } from "../../start/end-with-stdin.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { outliveReaders } from "../commands/start.ts";
@@ -60,13 +61,14 @@ async function runGateway(wanted: Ports, accessLog: string, io: CommandIo): Prom
   const [program = "", ...args] = gatewayCommand();
   const startedMs = performance.now();
   const gateway = spawn(program, [...args, "start", "-c", configuration], {
-    stdio: ["ignore", "pipe", "inherit"],
-    env: { ...process.env, ...env, SLUICE_NODE: process.execPath },
+    stdio: ["pipe", "pipe", "inherit"], // its input ends with this process, and it with its input
+    env: { ...process.env, ...env, SLUICE_NODE: process.execPath, [END_WITH_STDIN]: "1" },
   });
   const ended = once(gateway, "exit") as Promise<[number | null]>; // the event's arguments
   const stop = (): void => void gateway.kill("SIGTERM");
   for (const signal of ["SIGTERM", "SIGINT", "SIGHUP"] as const) process.on(signal, stop);
   process.once("exit", stop);
+  endWithStdin(process.env);
   let failed = false;
   showTour().catch((error: unknown) => {
     if (gateway.exitCode !== null) return; // it has said why

@@ -8,8 +8,6 @@ export interface ProcessStatus {
   readonly parent: number;
   /** It has ended, and is only there until its parent asks how (a zombie). */
   readonly ended: boolean;
-  /** How it ended, as waitpid(2) has it. */
-  readonly wait: number;
   /** Since the system booted. */
   readonly createdMs: number;
 }
@@ -20,7 +18,7 @@ export function statFields(text: string): readonly string[] | null {
   return end < 0 ? null : text.slice(end + 2).split(" ");
 }
 
-/** @returns null when there is no such process, or no /proc. Fields 3, 4, 52 and 22. */
+/** @returns null when there is no such process, or no /proc. Fields 3, 4 and 22. */
 export function processStatus(pid: number): ProcessStatus | null {
   try {
     const fields = statFields(readFileSync(`/proc/${pid}/stat`, "latin1"));
@@ -28,7 +26,6 @@ export function processStatus(pid: number): ProcessStatus | null {
     return {
       parent: Number(fields[1]),
       ended: fields[0] === "Z" || fields[0] === "X",
-      wait: Number(fields[49]),
       createdMs: Number(fields[19]) * TICK_MS,
     };
   } catch {

@@ -5,6 +5,7 @@ import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
+import type { ThreadNursery } from "../../start/nursery.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
 import { redactConfig } from "../config/redact.ts";
@@ -19,7 +20,6 @@ import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
-import type { ThreadNursery } from "../workers/nursery.ts";
 import { AdminDoor } from "./admin-door.ts";
 import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
@@ -119,10 +119,7 @@ class Primary {
       threads,
       log,
       testHooks,
-      onListening: () => {
-        link.call();
-        this.#listening.resolve();
-      },
+      onListening: () => this.#listening.resolve(),
       onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
       onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
@@ -338,7 +335,7 @@ class Primary {
 
   /** Under a supervisor a signal to the whole group says nothing that the supervisor will not say itself, but that we should drain. */
   #signalled(signal: string): void {
-    if (this.#options.link.met) this.#stop(signal);
+    if (this.#options.link.supervised) this.#stop(signal);
     else if (this.#stopSignals.counts()) this.#wish(signal);
   }
 

@@ -7,13 +7,12 @@ import { LAUNCH_ENV, type LaunchOrders } from "../../plan/messages.ts";
 /** The primary's end; the supervisor passes it on beside the standard streams. */
 export const CHANNEL_FD = 3;
 
-/** @returns the orders left by a supervisor that started this process, or by the launcher that started both; null: there is none. */
+/** @returns the orders left by a supervisor that started this process; null: there is none. */
 export function launchOrders(): LaunchOrders | null {
   const text = process.env[LAUNCH_ENV];
   if (text === undefined) return null;
   try {
-    const orders = JSON.parse(text) as LaunchOrders; // written by supervise.ts or sluice.sh, our own programs
-    return orders.supervisor !== undefined || fstatSync(CHANNEL_FD).isSocket() ? orders : null;
+    return fstatSync(CHANNEL_FD).isSocket() ? (JSON.parse(text) as LaunchOrders) : null; // written by supervise.ts, our own program
   } catch {
     return null;
   }
@@ -27,42 +26,23 @@ export interface ChannelEvents<In> {
 
 /** Both ends are this program, so that what arrives is what `Out` of the other end is. */
 export class Channel<In, Out> {
-  #stream: Duplex | null = null;
+  readonly #stream: Duplex;
   readonly #events: ChannelEvents<In>;
   /** The begin of a message whose end has not come. */
   #begun: string[] = [];
-  /** Said before there was anybody to say it to: a few messages. */
-  #kept: Out[] = [];
   #open = true;
 
-  /** @param stream null: attach() will bring it, and gets what was sent before */
-  constructor(stream: Duplex | null, events: ChannelEvents<In>) {
-    this.#events = events;
-    if (stream !== null) this.attach(stream);
-  }
-
-  /** Once. */
-  attach(stream: Duplex): void {
+  constructor(stream: Duplex, events: ChannelEvents<In>) {
     this.#stream = stream;
+    this.#events = events;
     stream.setEncoding("utf8");
     stream.on("data", (text: string) => this.#take(text));
     stream.on("error", () => stream.destroy()); // the other end died with something unread: `close` follows
     stream.once("end", () => stream.destroy());
     stream.once("close", () => {
-      this.end();
+      this.#open = false;
+      events.closed();
     });
-    for (const message of this.#kept.splice(0)) this.send(message);
-  }
-
-  /** There is nobody at the other end, and will not be. */
-  end(): void {
-    if (!this.#open) return;
-    this.#open = false;
-    this.#events.closed();
-  }
-
-  get attached(): boolean {
-    return this.#stream !== null;
   }
 
   /** Whether somebody may be listening. */
@@ -71,9 +51,7 @@ export class Channel<In, Out> {
   }
 
   send(message: Out): void {
-    if (!this.#open) return;
-    if (this.#stream === null) this.#kept.push(message);
-    else this.#stream.write(`${JSON.stringify(message)}\n`);
+    if (this.#open) this.#stream.write(`${JSON.stringify(message)}\n`);
   }
 
   #take(text: string): void {

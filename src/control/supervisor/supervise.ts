@@ -1,18 +1,19 @@
 // Owns the supervisor process: starts the primary, hands signals on, starts it again when it dies. It must stay small, hold no
 // configuration of its own and import nothing heavy: what it does not do cannot kill it.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { heapFlags } from "../../base/heap.ts";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
-import { LATE_SIGNALS, type LateSignal, LaunchedPrimary, type PrimaryProcess, takeLaunch } from "./launched.ts";
-import { waitForPrimary } from "./meeting.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
 
 /** A replacement that is not ready after this long (ms) is given up. */
 const REPLACEMENT_TIMEOUT_MS = 60_000;
+/** Signals that mean the running configuration or its files, and would end a process that does not know them yet. */
+const LATE_SIGNALS = ["SIGHUP", "SIGUSR2"] as const;
+type LateSignal = (typeof LATE_SIGNALS)[number];
 
 export interface SuperviseOptions {
   /** Program and arguments after the node binary: the same entry that runs now. */
@@ -24,7 +25,7 @@ export interface SuperviseOptions {
 }
 
 interface Primary {
-  readonly process: PrimaryProcess;
+  readonly process: ChildProcess;
   /** null when it could not be started. */
   readonly channel: Channel<ToSupervisor, FromSupervisor> | null;
   readonly bornMs: number;
@@ -66,16 +67,12 @@ class Supervisor {
   }
 
   begin(): void {
-    const { pid, ended, late } = takeLaunch(process.env);
-    for (const signal of late) this.#lateSignals.add(signal);
-    if (pid !== null) this.#current = this.#adopt(pid);
-    else if (ended !== null) this.#restart(0, howOf(ended.code, ended.signal));
-    else this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {} });
     // Whatever goes wrong in here must not take the gateway down with it.
     process.on("uncaughtException", (error) => this.#options.log.error("uncaught error in the supervisor", { error }));
     process.on("SIGTERM", () => this.#stop());
     process.on("SIGINT", () => this.#stop());
     for (const signal of LATE_SIGNALS) process.on(signal, () => this.#passOn(signal));
+    this.#current = this.#spawn({ takeover: this.#options.takeover, restart: false, ports: {} });
   }
 
   #passOn(signal: LateSignal): void {
@@ -111,31 +108,6 @@ class Supervisor {
       if (child.pid === undefined) this.#gone(primary, null, null);
     });
     child.once("exit", (code, signal) => this.#gone(primary, code, signal));
-    return primary;
-  }
-
-  /** Takes over a primary that the launcher started. One that cannot be met is killed, and another started in the usual way. */
-  #adopt(pid: number): Primary {
-    const bornMs = performance.now();
-    const launched = new LaunchedPrimary(pid, (code, signal) => {
-      leave();
-      this.#gone(primary, code, signal);
-    });
-    const channel = new Channel<ToSupervisor, FromSupervisor>(null, {
-      heard: (message) => this.#heard(primary, message),
-      closed: () => launched.watch(),
-    });
-    const leave = waitForPrimary(process.env, {
-      connected: (socket) => {
-        launched.rest();
-        channel.attach(socket);
-      },
-      failed: (error) => {
-        this.#options.log.warn("the primary cannot be met: starting it anew", { reason: error.message });
-        launched.kill("SIGKILL");
-      },
-    });
-    const primary: Primary = { process: launched, channel, bornMs, ready: false };
     return primary;
   }
 
@@ -204,7 +176,9 @@ class Supervisor {
       this.#current = null;
       if (!this.#stopping) this.#currentDied(primary, code, how);
     }
-    if (this.#stopping && this.#alive().length === 0) this.#finish(code === 0 ? 0 : 1);
+    // The signal of a terminal reaches a primary too, before it knows it: nothing was open.
+    const interrupted = !primary.ready && (signal === "SIGINT" || signal === "SIGTERM");
+    if (this.#stopping && this.#alive().length === 0) this.#finish(code === 0 || interrupted ? 0 : 1);
   }
 
   #currentDied(primary: Primary, code: number | null, how: string): void {

@@ -3,21 +3,16 @@
 import { Socket } from "node:net";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
-import { goToSupervisor } from "./meeting.ts";
 
 /** How long (ms) a restarted primary waits for the supervisor's copy of the last good configuration. */
 const LAST_GOOD_TIMEOUT_MS = 2000;
 
 export interface SupervisorLink {
   readonly supervised: boolean;
-  /** The supervisor has been met: what it wishes it says itself. Before, and without one, signals are all that is heard. */
-  readonly met: boolean;
   readonly orders: LaunchOrders;
   /** The process an operator signals: the supervisor, or this one when there is none. */
   readonly pid: number;
   send(message: ToSupervisor): void;
-  /** A worker serves: whoever launched this process and waits for that may become its supervisor. Idempotent. */
-  call(): void;
   /** @returns the configuration that was last in force, packed; null when there is none. */
   lastGood(): Promise<string | null>;
   /** The supervisor was told to stop: once for each wish, also for those before this call. */
@@ -32,8 +27,7 @@ export function connectSupervisor(takeover: boolean): SupervisorLink {
   const orders = launchOrders();
   if (orders === null) return unsupervised(takeover);
   delete process.env[LAUNCH_ENV]; // children of ours must not take it for theirs
-  // The launcher has not read the command line.
-  return new Link(orders.supervisor === undefined ? orders : { ...orders, takeover });
+  return new Link(orders);
 }
 
 class Link implements SupervisorLink {
@@ -47,26 +41,13 @@ class Link implements SupervisorLink {
   #stops = 0;
   #stop: (() => void) | null = null;
   #lost: () => void = () => {};
-  #called = false;
 
   constructor(orders: LaunchOrders) {
     this.orders = orders;
-    const { supervisor } = orders;
-    this.#channel = new Channel(supervisor === undefined ? new Socket({ fd: CHANNEL_FD, readable: true, writable: true }) : null, {
+    this.#channel = new Channel(new Socket({ fd: CHANNEL_FD, readable: true, writable: true }), {
       heard: (message: FromSupervisor) => this.#heard(message),
       closed: () => this.#lost(),
     });
-  }
-
-  get met(): boolean {
-    return this.#channel.attached;
-  }
-
-  call(): void {
-    const { supervisor } = this.orders;
-    if (supervisor === undefined || this.#called) return;
-    this.#called = true;
-    goToSupervisor(supervisor, process.env, { connected: (socket) => this.#channel.attach(socket), lost: () => this.#channel.end() });
   }
 
   send(message: ToSupervisor): void {
@@ -117,11 +98,9 @@ class Link implements SupervisorLink {
 function unsupervised(takeover: boolean): SupervisorLink {
   return {
     supervised: false,
-    met: false,
     orders: { takeover, restart: false, ports: {} },
     pid: process.pid,
     send: () => {},
-    call: () => {},
     lastGood: async () => null,
     onStop: () => {},
     onReplaceFailed: () => {},

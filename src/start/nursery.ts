@@ -7,7 +7,7 @@ import { semiSpaceMb } from "../../base/heap.ts";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): string {
-  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../data/worker.ts" : "worker.js");
+  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../data/worker.ts" : "worker.js");
 }
 
 /**

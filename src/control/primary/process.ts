@@ -1,0 +1,23 @@
+// Owns the process of a primary around its life: the link to its supervisor, and what it says when it cannot start. Must never run anything else.
+import { OperatorError } from "../../base/errors.ts";
+import { createLog } from "../../observe/log.ts";
+import { connectSupervisor } from "../supervisor/supervisor-link.ts";
+import { type PrimaryOptions, runPrimary } from "./primary.ts";
+
+export interface PrimaryProcessOptions extends Omit<PrimaryOptions, "link" | "log"> {
+  /** What the command line says, used when no supervisor gave orders. */
+  readonly takeover: boolean;
+}
+
+/** @returns the exit status */
+export async function primaryProcess({ takeover, ...options }: PrimaryProcessOptions): Promise<number> {
+  const link = connectSupervisor(takeover);
+  try {
+    return await runPrimary({ ...options, link, log: createLog() });
+  } catch (error) {
+    const { stderr } = options.io;
+    if (error instanceof OperatorError) stderr(`sluice: ${error.message}\n`);
+    else stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
+    return error instanceof OperatorError ? error.exitCode : 1;
+  }
+}
