@@ -2,15 +2,16 @@
 // Must never import control/, and must never end with a listener open: a live uWebSockets.js app aborts the whole process.
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
-import { parentPort } from "node:worker_threads";
+import { parentPort, workerData } from "node:worker_threads";
 import type { LimitsPlan } from "../plan/limits-plan.ts";
-import type { FromWorker, PlanBundle, ToWorker } from "../plan/messages.ts";
+import type { FromWorker, PlanBundle, ToWorker, WorkerData } from "../plan/messages.ts";
 import type { EndpointPlan, ListenerPlan } from "../plan/plan.ts";
 import { Heartbeat } from "../shared/heartbeat.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import { kernelThreadId } from "./kernel-thread.ts";
 import { openListener } from "./listener/engines.ts";
 import { OpenListener } from "./open-listener.ts";
+import { OrphanWatch } from "./orphan-watch.ts";
 import { WorkerServices } from "./services.ts";
 
 /** Time between two signs of life, ms. */
@@ -352,8 +353,10 @@ function crash(): never {
 
 const port = parentPort;
 if (port === null) throw new Error("worker.ts is the entry of a worker thread, not of a process");
+const orphanWatch = new OrphanWatch((workerData as WorkerData | null)?.supervisor ?? null); // by ThreadNursery
 let worker: WorkerThread | null = null;
 port.on("message", (message: ToWorker) => {
+  if (message.kind === "drain") orphanWatch.rest();
   if (message.kind === "init") worker = new WorkerThread(message, (answer) => port.postMessage(answer));
   if (worker !== null) worker.hear(message);
   else if (message.kind === "drain") process.exit(0); // never listened

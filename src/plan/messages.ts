@@ -15,6 +15,12 @@ export interface PlanBundle {
   readonly keys: KeySetMap;
 }
 
+/** What a worker thread has from its birth. */
+export interface WorkerData {
+  /** Pid of the process's parent, when that is its supervisor. */
+  readonly supervisor: number | null;
+}
+
 /** Primary -> worker. */
 export type ToWorker =
   /** First message: build the runtime and listen. Answered by `ready` or `refused`. */
@@ -77,7 +83,7 @@ export const LAUNCH_ENV = "SLUICE_LAUNCH";
 export type ToSupervisor =
   | { readonly kind: "ready"; readonly urls: readonly string[]; readonly version: number; readonly ports: Readonly<Record<string, number>> }
   /** The configuration now in force, packed: given back on request to a restarted primary that finds a broken file. */
-  | { readonly kind: "good-config"; readonly config: string }
+  | { readonly kind: "good-config"; readonly config: string; readonly drainTimeoutMs: number }
   | { readonly kind: "last-good?" }
   /** Start another primary beside me, by takeover: I cannot mend myself. */
   | { readonly kind: "replace-me"; readonly reason: string };

@@ -3,7 +3,8 @@
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
-import { semiSpaceMb } from "../../base/heap.ts";
+import { semiSpaceMb } from "../base/heap.ts";
+import type { WorkerData } from "../plan/messages.ts";
 
 /** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): string {
@@ -26,8 +27,14 @@ export function threadsAtOnce(): number {
 const youngMbMax = (): number => 3 * semiSpaceMb();
 
 /** Node would make this process's standard streams, to connect the thread's with them, before it starts the thread: ms that a start waits for. */
-function startThread(entry: string, name: string): Worker {
-  const worker = new Worker(entry, { name, stdout: true, stderr: true, resourceLimits: { maxYoungGenerationSizeMb: youngMbMax() } });
+function startThread(entry: string, name: string, workerData: WorkerData): Worker {
+  const worker = new Worker(entry, {
+    name,
+    workerData,
+    stdout: true,
+    stderr: true,
+    resourceLimits: { maxYoungGenerationSizeMb: youngMbMax() },
+  });
   worker.stdout.on("data", (text: Buffer) => process.stdout.write(text));
   worker.stderr.on("data", (text: Buffer) => process.stderr.write(text));
   return worker;
@@ -35,12 +42,14 @@ function startThread(entry: string, name: string): Worker {
 
 export class ThreadNursery {
   readonly #entry: string;
+  readonly #data: WorkerData;
   readonly #ready: Worker[] = [];
   #begun = 0;
 
   /** Starts one thread. */
-  constructor(entry: string) {
+  constructor(entry: string, data: WorkerData) {
     this.#entry = entry;
+    this.#data = data;
     this.#begin();
   }
 
@@ -52,7 +61,7 @@ export class ThreadNursery {
   /** @returns a thread that loads or has loaded its code. */
   take(name: string): Worker {
     const worker = this.#ready.shift();
-    if (worker === undefined) return startThread(this.#entry, name);
+    if (worker === undefined) return startThread(this.#entry, name, this.#data);
     worker.removeAllListeners();
     return worker;
   }
@@ -63,7 +72,7 @@ export class ThreadNursery {
   }
 
   #begin(): void {
-    const worker = startThread(this.#entry, `sluice-worker-${this.#begun++}`);
+    const worker = startThread(this.#entry, `sluice-worker-${this.#begun++}`, this.#data);
     const forget = () => void this.#ready.splice(0, this.#ready.length, ...this.#ready.filter((each) => each !== worker));
     // One that fails to load is not handed out; its successor will fail before our eyes and be reported.
     worker.once("error", forget);

@@ -65,7 +65,7 @@ async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise
 
 async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo): Promise<number> {
   const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../../start/nursery.ts");
-  const threads = new ThreadNursery(workerEntry());
+  const threads = new ThreadNursery(workerEntry(), { supervisor: launchOrders() === null ? null : process.ppid });
   threads.more(threadsAtOnce() - 1);
   outliveReaders();
   const { primaryProcess } = await import("../primary/process.ts");

@@ -1,50 +1,33 @@
-<<<<<<< HEAD
 // Owns parsing a located tree by a schema: numbers and booleans out of the environment, problems out of issues, and trying a remedy before it is told.
-import type { z } from "zod";
+import * as z from "zod";
 import { issueMessage, leavesOf, problemsOf } from "./issues.ts";
 import { type Located, nodeAt, plainWith, renameKey, replaceAt, toPlain } from "./located.ts";
-import type { ConfigProblem, PathPart } from "./problem.ts";
-
-type Issue = z.core.$ZodIssue;
-
-/** @property node what was parsed at last; undefined for nothing */
-export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[]; readonly node: Located | undefined };
-=======
-// Owns parsing a located tree by a schema: numbers and booleans out of the environment, problems out of issues.
-import * as z from "zod";
-import { issueMessage, problemsOf } from "./issues.ts";
-import { type Located, nodeAt, replaceAt, toPlain } from "./located.ts";
 import type { ConfigProblem, PathPart } from "./problem.ts";
 
 // For all schemas of the process, as those that are made when their key is written (start/lazy-schema.ts) parse by themselves.
 z.config({ customError: issueMessage });
 
-export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[] };
->>>>>>> 1fb4660 (Start simply: the supervisor spawns the primary, one bundle for each entry, and Node's own compile cache)
+type Issue = z.core.$ZodIssue;
+
+/** @property node what was parsed at last; undefined for nothing */
+export type Parsed<T> = { readonly value: T } | { readonly problems: readonly ConfigProblem[]; readonly node: Located | undefined };
 
 /** Parses the value at `path`; an absent value is parsed as undefined, so that the schema can fill in its default. */
 export function parseAt<S extends z.ZodType>(schema: S, root: Located, path: readonly PathPart[]): Parsed<z.output<S>> {
   const node = nodeAt(root, path);
   const first = schema.safeParse(node === undefined ? undefined : toPlain(node));
   if (first.success) return { value: first.data };
-<<<<<<< HEAD
   if (node === undefined) return { problems: problemsOf(first.error.issues, root, path), node };
   const typed = withTypedEnv(node, first.error.issues);
-  const second = typed === node ? first : schema.safeParse(toPlain(typed), { error: issueMessage });
+  const second = typed === node ? first : schema.safeParse(toPlain(typed));
   if (second.success) return { value: second.data };
   const issues = issuesOf(schema, typed, second.error.issues);
   return { problems: problemsOf(issues, root, path, (place, value) => accepts(schema, typed, place, value)), node: typed };
-=======
-  const typed = node === undefined ? undefined : withTypedEnv(node, first.error.issues);
-  if (typed === undefined || typed === node) return { problems: problemsOf(first.error.issues, root, path) };
-  const second = schema.safeParse(toPlain(typed));
-  return second.success ? { value: second.data } : { problems: problemsOf(second.error.issues, root, path) };
->>>>>>> 1fb4660 (Start simply: the supervisor spawns the primary, one bundle for each entry, and Node's own compile cache)
 }
 
 /** Whether a value would do at a place, whatever is wrong elsewhere. */
 function accepts(schema: z.ZodType, node: Located, place: readonly PathPart[], value: unknown): boolean {
-  const parsed = schema.safeParse(plainWith(node, place, value), { error: issueMessage });
+  const parsed = schema.safeParse(plainWith(node, place, value));
   return parsed.success || !leavesOf(parsed.error.issues).some(({ path }) => samePath(path.slice(0, place.length), place));
 }
 
@@ -72,7 +55,7 @@ function issuesOf(schema: z.ZodType, node: Located, first: readonly Issue[]): re
     }
   }
   if (repaired === node) return first;
-  const again = schema.safeParse(toPlain(repaired), { error: issueMessage });
+  const again = schema.safeParse(toPlain(repaired));
   const hidden = again.success ? [] : again.error.issues;
   const stillWrong = asText.filter((path) => leavesOf(hidden).some((leaf) => samePath(leaf.path, path)));
   const told = first.filter((issue) => !leavesOf([issue]).some((leaf) => stillWrong.some((path) => samePath(leaf.path, path))));

@@ -120,7 +120,7 @@ class Primary {
       log,
       testHooks,
       onListening: () => this.#listening.resolve(),
-      onInForce: (now) => link.send({ kind: "good-config", config: packConfig(now.config) }),
+      onInForce: ({ config, plan }) => link.send({ kind: "good-config", config: packConfig(config), drainTimeoutMs: plan.drainTimeoutMs }),
       onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
     });

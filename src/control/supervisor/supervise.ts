@@ -11,6 +11,12 @@ import { StopSignals } from "./stop-signals.ts";
 
 /** A replacement that is not ready after this long (ms) is given up. */
 const REPLACEMENT_TIMEOUT_MS = 60_000;
+/** A primary that was told to stop at once and is there after this long (ms) is stuck, and killed. */
+const CUT_TIMEOUT_MS = 2000;
+/** So is one that was told to drain, this long (ms) after its time for that. */
+const DRAIN_GRACE_MS = 15_000;
+/** Time (ms) for draining of one that has not said its own. */
+const DRAIN_TIMEOUT_DEFAULT_MS = 30_000;
 /** Signals that mean the running configuration or its files, and would end a process that does not know them yet. */
 const LATE_SIGNALS = ["SIGHUP", "SIGUSR2"] as const;
 type LateSignal = (typeof LATE_SIGNALS)[number];
@@ -54,6 +60,10 @@ class Supervisor {
   #restartTimer: NodeJS.Timeout | null = null;
   #successorTimer: NodeJS.Timeout | null = null;
   #replacementTimer: NodeJS.Timeout | null = null;
+  /** performance.now() ms; whoever is there then is killed. */
+  #killAtMs = Number.POSITIVE_INFINITY;
+  /** Of the plan in force. */
+  #drainTimeoutMs = DRAIN_TIMEOUT_DEFAULT_MS;
   #stopping = false;
   #everReady = false;
   /** What came before there was a primary to hear it. */
@@ -80,13 +90,29 @@ class Supervisor {
     else this.#lateSignals.add(signal);
   }
 
-  /** First: drain. A later one reaches the primary too, which then stops at once. */
+  /** First: drain. A later one reaches the primary too, which then stops at once. Whoever does neither is killed. */
   #stop(): void {
     if (!this.#stopSignals.counts()) return;
-    this.#stopping = true;
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
+    // A third wish must not put off what the second has begun.
+    this.#killLater(this.#stopping ? CUT_TIMEOUT_MS : this.#drainTimeoutMs + DRAIN_GRACE_MS);
+    this.#stopping = true;
     for (const primary of this.#alive()) this.#tell(primary, { kind: "stop" });
     if (this.#alive().length === 0) this.#finish(0);
+  }
+
+  #killLater(ms: number): void {
+    const atMs = performance.now() + ms;
+    if (atMs >= this.#killAtMs) return;
+    this.#killAtMs = atMs;
+    setTimeout(() => this.#killStuck(this.#alive()), ms);
+  }
+
+  #killStuck(primaries: readonly Primary[]): void {
+    for (const { process } of primaries) {
+      this.#options.log.error("the primary does not stop: killing it", { pid: process.pid });
+      process.kill("SIGKILL");
+    }
   }
 
   #alive(): Primary[] {
@@ -118,6 +144,7 @@ class Supervisor {
         break;
       case "good-config":
         this.#lastGood = message.config;
+        this.#drainTimeoutMs = message.drainTimeoutMs;
         break;
       case "last-good?":
         this.#tell(primary, { kind: "last-good", config: this.#lastGood });
@@ -133,7 +160,7 @@ class Supervisor {
     this.#ports = message.ports;
     if (primary === this.#successor) {
       if (this.#replacementTimer !== null) clearTimeout(this.#replacementTimer);
-      if (this.#current !== null) this.#retiring.add(this.#current);
+      if (this.#current !== null) this.#retire(this.#current);
       this.#current = primary;
       this.#successor = null;
     }
@@ -145,6 +172,14 @@ class Supervisor {
     }
     for (const signal of this.#lateSignals) this.#current?.process.kill(signal);
     this.#lateSignals.clear();
+  }
+
+  /** It was told to drain by its successor; when it is stuck it has not heard that. */
+  #retire(primary: Primary): void {
+    this.#retiring.add(primary);
+    setTimeout(() => {
+      if (this.#retiring.has(primary)) this.#killStuck([primary]);
+    }, this.#drainTimeoutMs + DRAIN_GRACE_MS);
   }
 
   #replace(reason: string): void {
