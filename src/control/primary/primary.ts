@@ -13,6 +13,7 @@ import type { Config } from "../config/schema.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../instance/addresses.ts";
 import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
+import { turnToStart } from "../instance/start-turn.ts";
 import { askToDrain, migrationWarning } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
 import { packConfig } from "../plan/packed-config.ts";
@@ -187,6 +188,7 @@ class Primary {
     const loaded = await this.#parts.control.withConsumers(first);
     const { config } = loaded;
     const plan = await this.#source.compile(config, 1);
+    using _turn = await turnToStart(this.#directory, plan.listeners.map(boundAddress), link.orders);
     const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
     await checkAddressesFree(
       plan.listeners,
