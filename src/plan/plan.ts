@@ -44,20 +44,24 @@ export interface ListenerTlsPlan {
   readonly certificates: readonly CertificatePlan[];
   /** Client certificates are asked for and verified (node engine only); null: not asked for. */
   readonly clientAuth: ClientAuthPlan | null;
-  /** Changes when any file's content changes: what makes a worker reload. */
+  /** Changes when any file's content changes. */
   readonly fingerprint: string;
 }
 
 export interface ClientAuthPlan {
-  /** PEM file, absolute. */
+  /** PEM file, absolute, and its content. */
   readonly caPath: string;
+  readonly ca: string;
   /** false: clients may come without one. */
   readonly required: boolean;
 }
 
+/** With the content of its files as they were checked: whoever listens must not depend on what they have become. Each character is a byte. */
 export interface CertificatePlan {
   readonly certPath: string;
   readonly keyPath: string;
+  readonly cert: string;
+  readonly key: string;
   /** SNI names, `*.example.com` allowed; empty for default only. */
   readonly hosts: readonly string[];
 }

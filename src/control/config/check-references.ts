@@ -21,19 +21,31 @@ export class Findings {
   readonly report: Report;
   readonly warn: Report;
   readonly #lost: readonly (readonly PathPart[])[];
+  /** Index of a listener -> what is wrong with the files of its certificates. */
+  readonly listeners = new Map<number, ConfigProblem[]>();
 
   /** @param draft what was read of the tree, and what the tree lacks because it could not be read */
   constructor(root: LocatedMap, { lost, written }: Pick<Draft, "lost" | "written">) {
     this.root = root;
     this.written = written;
     this.#lost = lost;
-    const into =
-      (list: ConfigProblem[]): Report =>
-      (path, message, remedy) => {
-        if (!this.#follows(path)) list.push({ at: positionAt(root, path), path: this.format(path), message, remedy });
-      };
-    this.report = into(this.problems);
-    this.warn = into(this.warnings);
+    this.report = this.#into(this.problems);
+    this.warn = this.#into(this.warnings);
+  }
+
+  /** A start can do without this listener. @param index in the file */
+  listener(index: number): Report {
+    const problems = this.listeners.get(index) ?? [];
+    return (path, message, remedy) => {
+      this.#into(problems)(path, message, remedy);
+      if (problems.length > 0) this.listeners.set(index, problems);
+    };
+  }
+
+  #into(list: ConfigProblem[]): Report {
+    return (path, message, remedy) => {
+      if (!this.#follows(path)) list.push({ at: positionAt(this.root, path), path: this.format(path), message, remedy });
+    };
   }
 
   /** A path of the tree as its author wrote it. */

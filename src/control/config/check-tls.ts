@@ -4,9 +4,9 @@ import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../base/schema.ts";
 import type { IntrospectionConfig } from "../../data/policies/auth/introspection/config.ts";
 import type { Findings, Report } from "./check-references.ts";
-import type { ConfigFiles } from "./files.ts";
+import { ConfigFiles } from "./files.ts";
 import type { PathPart } from "./problem.ts";
-import type { NamedUpstream } from "./schema.ts";
+import type { LeftOutListener, NamedUpstream } from "./schema.ts";
 import type { Draft } from "./sections.ts";
 
 /** Certificates that end sooner are warned about. */
@@ -18,9 +18,7 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
     const names = new Map<string, number>();
     for (const [j, certificate] of (listener.certificates ?? []).entries()) {
       const path = ["listeners", i, "tls", "certificates", j];
-      const cert = pemFile(files, certificate.cert, [...path, "cert"], findings.report);
-      const key = pemFile(files, certificate.key, [...path, "key"], findings.report);
-      const parsed = checkPair(cert, key, path, findings.report);
+      const parsed = checkFiles(files, certificate, path, findings.listener(i));
       if (parsed !== null) checkValidity(parsed, certificate.hosts, path, findings.warn);
       if (j > 0 && certificate.hosts.length === 0)
         findings.report(path, "only the first certificate may have no hosts: this one would never be served", "add hosts");
@@ -52,10 +50,11 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
 /** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener serves every route. */
 function checkClientAuthorities(draft: Draft, files: ConfigFiles, findings: Findings): void {
   const { report, warn } = findings;
+  const listener = (index: number): Report => findings.listener(index);
   for (const [i, { clientAuth }] of draft.listeners.entries()) {
     const path = ["listeners", i, "tls", "clientCa"];
-    const pem = clientAuth === null ? null : pemFile(files, clientAuth.ca, path, report);
-    const authority = pem === null ? null : readCertificates(pem, path, report);
+    const pem = clientAuth === null ? null : pemFile(files, clientAuth.ca, path, listener(i));
+    const authority = pem === null ? null : readCertificates(pem, path, listener(i));
     if (authority?.ca === false)
       warn(path, "the certificate is not that of an authority", "name the one that signs the clients' certificates");
   }
@@ -83,6 +82,29 @@ function checkClientTls(
   const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);
   if (parsed !== null) checkValidity(parsed, [], path, warn);
   if (!tls.verify) warn([...path, "insecureSkipVerify"], `${peer}'s certificate is not verified`, "use `ca` instead");
+}
+
+/** @returns the certificate when both files can be read, parse and belong together. */
+function checkFiles(
+  files: ConfigFiles,
+  { cert, key }: { readonly cert: string; readonly key: string },
+  path: readonly PathPart[],
+  report: Report,
+): X509Certificate | null {
+  return checkPair(pemFile(files, cert, [...path, "cert"], report), pemFile(files, key, [...path, "key"], report), path, report);
+}
+
+/** @returns whether a listener that was left out could be opened now; reads its files anew */
+export function isUsable({ certificates, clientCa }: LeftOutListener): boolean {
+  const files = new ConfigFiles();
+  let usable = true;
+  const report: Report = () => {
+    usable = false;
+  };
+  for (const certificate of certificates) checkFiles(files, certificate, [], report);
+  const authority = clientCa === null ? null : pemFile(files, clientCa, [], report);
+  if (authority !== null) readCertificates(authority, [], report);
+  return usable;
 }
 
 function pemFile(files: ConfigFiles, path: string, at: readonly PathPart[], report: Report): string | null {

@@ -28,7 +28,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
-    listeners: config.listeners.map((listener) => compileListener(listener, config.fileHashes)),
+    listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
     limits: config.limits,
     trustedProxies: config.trustedProxies,
     upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
@@ -45,24 +45,25 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
   };
 }
 
-function compileListener(listener: Config["listeners"][number], hashes: Config["fileHashes"]): ListenerPlan {
+function compileListener(listener: Config["listeners"][number], files: Config["certificateFiles"]): ListenerPlan {
   const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth } = listener;
-  const described = certificates?.map((c) => [c.hosts, hashes[c.cert] ?? "", hashes[c.key] ?? ""]);
-  const clients = clientAuth === null ? null : [hashes[clientAuth.ca] ?? "", clientAuth.required];
+  const tls = {
+    certificates: (certificates ?? []).map((c) => ({
+      certPath: c.cert,
+      keyPath: c.key,
+      cert: files[c.cert] ?? "",
+      key: files[c.key] ?? "",
+      hosts: c.hosts,
+    })),
+    clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, ca: files[clientAuth.ca] ?? "", required: clientAuth.required },
+  };
   return {
     address,
     host,
     port,
     unixPath,
     ...engineOf(listener),
-    tls:
-      certificates === null
-        ? null
-        : {
-            certificates: certificates.map((c) => ({ certPath: c.cert, keyPath: c.key, hosts: c.hosts })),
-            clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, required: clientAuth.required },
-            fingerprint: digest(JSON.stringify([described, clients])),
-          },
+    tls: certificates === null ? null : { ...tls, fingerprint: digest(JSON.stringify(tls)) },
     proxyProtocol,
   };
 }

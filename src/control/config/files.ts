@@ -111,14 +111,14 @@ export class ConfigFiles {
     ];
   }
 
-  /** Path -> SHA-256 of the content, for those of these files that could be read. */
-  hashes(paths: readonly string[]): Record<string, string> {
-    const hashes: Record<string, string> = {};
+  /** Path -> content, each character a byte, for those of these files that could be read. */
+  contents(paths: readonly string[]): Record<string, string> {
+    const contents: Record<string, string> = {};
     for (const path of paths) {
       const content = this.#read.get(path)?.content;
-      if (Buffer.isBuffer(content)) hashes[path] = createHash("sha256").update(content).digest("hex");
+      if (Buffer.isBuffer(content)) contents[path] = content.toString("latin1");
     }
-    return hashes;
+    return contents;
   }
 
   snapshot(): ConfigFilesSnapshot {

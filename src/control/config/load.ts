@@ -22,9 +22,9 @@ import { notTextProblem, readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { layFiles } from "./layers.ts";
-import { addAll, type ConfigProblem, firstProblems, type Position, sortProblems } from "./problem.ts";
+import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
-import type { Config } from "./schema.ts";
+import type { Config, LeftOutListener } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
 import { readSections } from "./sections.ts";
 import { checkTimeouts } from "./timeouts.ts";
@@ -41,17 +41,23 @@ export type LoadResult =
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
+/** Addresses, as listeners have them. */
+export type MayLeaveOut = readonly string[] | "any";
+const NONE: MayLeaveOut = [];
+
 /**
  * Loads a configuration from files; later files are laid over earlier ones, see layers.ts.
  * Never throws; reads nothing but these files and those they name.
  * @param options.content what was read before stays as it was then
  * @param options.redisConsumers what Redis holds, for a configuration that asks for it
+ * @param options.leaveOut which listeners may be left out when their certificates cannot be used, as long as others are left
  */
 export function loadConfig(options: {
   readonly files: readonly string[];
   readonly env: Env;
   readonly content?: ConfigFiles;
   readonly redisConsumers?: RedisConsumerSet | null;
+  readonly leaveOut?: MayLeaveOut;
 }): LoadResult {
   const files = options.content ?? new ConfigFiles();
   const texts: { file: string; text: string }[] = [];
@@ -70,7 +76,13 @@ export function loadConfig(options: {
     else unreadable.push(notTextProblem(file, text));
   }
   if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
-  return parseConfig({ texts, env: options.env, files, redisConsumers: options.redisConsumers ?? null });
+  return parseConfig({
+    texts,
+    env: options.env,
+    files,
+    redisConsumers: options.redisConsumers ?? null,
+    leaveOut: options.leaveOut ?? NONE,
+  });
 }
 
 /** As {@link loadConfig}, from texts. File names serve for positions and as the base of relative paths. */
@@ -79,10 +91,11 @@ export function parseConfig(options: {
   readonly env?: Env;
   readonly files?: ConfigFiles;
   readonly redisConsumers?: RedisConsumerSet | null;
+  readonly leaveOut?: MayLeaveOut;
   /** CPUs that this process may use. */
   readonly cpus?: () => readonly number[] | null;
 }): LoadResult {
-  const { texts, env = {}, files = new ConfigFiles(), redisConsumers = null, cpus = allowedCpus } = options;
+  const { texts, env = {}, files = new ConfigFiles(), redisConsumers = null, leaveOut = NONE, cpus = allowedCpus } = options;
   const names = texts.map((text) => text.file);
   const read = texts.map((text) => readDocument(text, env));
   const problems = read.flatMap((result) => result.problems);
@@ -117,17 +130,23 @@ export function parseConfig(options: {
   checkThreads(draft, env, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
-  for (const more of [found, findings.problems])
+  const broken = [...findings.listeners].filter(([i]) => leaveOut === "any" || leaveOut.includes(draft.listeners[i]?.address ?? ""));
+  const out = new Map(broken.length < draft.listeners.length ? broken : []);
+  const ofListeners = [...findings.listeners].flatMap(([i, each]) => (out.has(i) ? [] : each));
+  for (const more of [found, findings.problems, ofListeners])
     addAll(
       problems,
       more.filter((problem) => !unread.has(placeKey(problem.at))),
     );
   if (problems.length > 0 || draft.complete === null) return refuse();
+  const listeners = draft.complete.listeners.filter((_, i) => !out.has(i));
   return {
     ok: true,
     config: {
       ...draft.complete,
-      fileHashes: files.hashes(certificateFiles(draft.complete.listeners)),
+      listeners,
+      certificateFiles: files.contents(certificateFiles(listeners)),
+      leftOut: draft.complete.listeners.flatMap((listener, i) => leftOut(listener, out.get(i))),
       redisConsumers: draft.complete.consumersFrom.redis && redisConsumers,
     },
     warnings: sortProblems(findings.warnings, names),
@@ -140,6 +159,15 @@ const certificateFiles = (listeners: Config["listeners"]): string[] =>
     ...(certificates ?? []).flatMap(({ cert, key }) => [cert, key]),
     ...(clientAuth === null ? [] : [clientAuth.ca]),
   ]);
+
+function leftOut(
+  { address, certificates, clientAuth }: Config["listeners"][number],
+  problems: readonly ConfigProblem[] = [],
+): LeftOutListener[] {
+  if (problems.length === 0) return [];
+  const clientCa = clientAuth?.ca ?? null;
+  return [{ address, problem: problems.map(formatProblem).join("; "), certificates: certificates ?? [], clientCa }];
+}
 
 const placeKey = ({ file, line, column }: Position): string => `${line}:${column}:${file}`;
 

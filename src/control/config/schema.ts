@@ -72,13 +72,25 @@ export interface NamedUpstream extends UpstreamConfig {
   readonly name: string;
 }
 
+/** Where nobody listens for now. */
+export interface LeftOutListener {
+  readonly address: string;
+  /** As a problem of the configuration would be said. */
+  readonly problem: string;
+  /** What has to be usable again; paths are absolute. */
+  readonly certificates: readonly { readonly cert: string; readonly key: string }[];
+  readonly clientCa: string | null;
+}
+
 /** A configuration that is right in every part: defaults filled in, units resolved (milliseconds, bytes, fractions), files read or their paths made absolute. */
 export interface Config extends Sections {
   readonly upstreams: readonly NamedUpstream[];
   /** In the order of the file; the plan orders them. */
   readonly routes: readonly RouteConfig[];
-  /** Certificate files: path -> SHA-256 of the content, for fingerprints. */
-  readonly fileHashes: Readonly<Record<string, string>>;
+  /** Files of the listeners' certificates, keys and authorities: path -> content, each character a byte. */
+  readonly certificateFiles: Readonly<Record<string, string>>;
+  /** Listeners that the file has and that are not among `listeners`, as their certificates cannot be used; only ever at a start. */
+  readonly leftOut: readonly LeftOutListener[];
   /** What `consumers` has from Redis, as it was read; null for nothing. */
   readonly redisConsumers: RedisConsumerSet | null;
 }

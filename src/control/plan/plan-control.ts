@@ -74,7 +74,7 @@ export class PlanControl {
   /** The same files with the consumers of Redis, as far as they are known and fit: waits for the first look at it, bounded in time. */
   async withConsumers(loaded: LoadedConfig): Promise<LoadedConfig> {
     if (!(await this.#deps.consumers.follow(loaded.config)) || loaded.content === null) return loaded;
-    const again = await this.#load(loaded.content);
+    const again = await this.#load(loaded.content, loaded.config);
     return again.ok ? again : loaded;
   }
 
@@ -91,7 +91,7 @@ export class PlanControl {
     if (before === null) throw new Error("consumers before the first plan");
     if (before.config.consumersFrom.redis === null) return NOTHING_NEW(before); // a reload ended them meanwhile
     const [newest = null] = this.#deps.consumers.sets;
-    const loading = await this.#load(before.content);
+    const loading = await this.#load(before.content, before.config);
     // Without the files as they were (a restart found them broken) it takes their mending; that is said once.
     if (!loading.ok && newest !== null) this.#deps.consumers.refused({ set: newest, problems: loading.problems });
     if (!loading.ok) return { ok: false, problems: reloadProblems(loading.problems) };
@@ -122,14 +122,21 @@ export class PlanControl {
   async #tryReload(): Promise<ReloadResult> {
     const before = this.#inForce;
     if (before === null) throw new Error("reload before the first plan");
-    const loading = await this.#load(null);
+    const loading = await this.#load(null, before.config);
     return await this.#take(loading.ok ? { ok: true, ...(await this.withConsumers(loading)) } : loading, before);
   }
 
-  /** With the best consumers of Redis that fit. @param content null: the files are read anew */
-  async #load(content: ConfigFiles | null): Promise<Loading> {
+  /**
+   * With the best consumers of Redis that fit.
+   * @param content null: the files are read anew
+   * @param before whose listeners may stay left out; one that serves is never given up
+   */
+  async #load(content: ConfigFiles | null, before: Config): Promise<Loading> {
     const { source, consumers } = this.#deps;
-    const loading = await (this.#inForce === null ? source.load(consumers.sets, content) : source.loadApart(consumers.sets, content));
+    const leaveOut = before.leftOut.map(({ address }) => address);
+    const loading = await (this.#inForce === null
+      ? source.load(consumers.sets, content, leaveOut)
+      : source.loadApart(consumers.sets, content, leaveOut));
     if (loading.ok && loading.refused !== null) consumers.refused(loading.refused);
     return loading;
   }

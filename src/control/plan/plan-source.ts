@@ -3,6 +3,7 @@ import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles, type WatchedFile } from "../config/files.ts";
+import type { MayLeaveOut } from "../config/load.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
@@ -63,17 +64,22 @@ export class PlanSource {
   /**
    * @param sets consumers of Redis to make it with: the first that gives a configuration without mistakes
    * @param before the files as they were read before; without it they are read
+   * @param leaveOut which listeners may be left out when their certificates cannot be used, as long as others are left
    */
-  async load(sets: readonly (RedisConsumerSet | null)[] = [null], before: ConfigFiles | null = null): Promise<Loading> {
+  async load(
+    sets: readonly (RedisConsumerSet | null)[] = [null],
+    before: ConfigFiles | null = null,
+    leaveOut: MayLeaveOut = [],
+  ): Promise<Loading> {
     const content = before ?? new ConfigFiles();
-    const outcome = runLoadJob({ files: this.#files, env: this.#env, sets }, content);
+    const outcome = runLoadJob({ files: this.#files, env: this.#env, sets, leaveOut }, content);
     if (before === null) this.#watched = () => content.watched();
     return outcome.ok ? loaded(outcome, sets, content) : outcome;
   }
 
   /** As {@link load}, in a thread of its own: this one goes on meanwhile. Never rejects: what goes wrong with the thread is a problem like others. */
-  async loadApart(sets: readonly (RedisConsumerSet | null)[], before: ConfigFiles | null): Promise<Loading> {
-    const job = { files: this.#files, env: { ...this.#env }, sets, before: before?.snapshot() ?? null };
+  async loadApart(sets: readonly (RedisConsumerSet | null)[], before: ConfigFiles | null, leaveOut: MayLeaveOut = []): Promise<Loading> {
+    const job = { files: this.#files, env: { ...this.#env }, sets, leaveOut, before: before?.snapshot() ?? null };
     try {
       const { outcome, watched, content } = await this.#thread.load(job);
       if (before === null) this.#watched = () => watched;

@@ -11,7 +11,10 @@ export interface ConcernSources {
   readonly control: {
     /** Problems of the last reload. */
     readonly lastProblems: number;
-    readonly inForce: { readonly plan: { readonly version: number } } | null;
+    readonly inForce: {
+      readonly plan: { readonly version: number };
+      readonly config?: { readonly leftOut: readonly { readonly address: string; readonly problem: string }[] };
+    } | null;
     /** Settings that wait for the next start. */
     readonly waiting: readonly string[];
   };
@@ -45,6 +48,10 @@ function ofConfiguration({ control }: ConcernSources): Concern[] {
   if (lastProblems > 0) {
     const detail = `the last reload was refused (problems: ${lastProblems}): plan ${inForce?.plan.version ?? 0} stays in force; mend the configuration`;
     found.push({ summary: "the last reload was refused", detail });
+  }
+  for (const { address, problem } of inForce?.config?.leftOut ?? []) {
+    const detail = `nobody listens at ${address} until its certificate can be used: ${problem}`;
+    found.push({ summary: "a listener is left out until its certificate can be used", detail });
   }
   if (waiting.length > 0) {
     const detail = `${listed(waiting)} changed and ${waiting.length === 1 ? "waits" : "wait"} for the next start (or takeover): the gateway goes on with what it started with`;

@@ -19,7 +19,10 @@ export interface FirstConfig extends LoadedConfig {
   readonly known: RedisConsumerSet | null;
 }
 
-/** @returns null when there is none, after saying why. A restarted primary falls back on what was in force before. */
+/**
+ * @returns null when there is none, after saying why. A restarted primary falls back on what was in force before, its certificates included; one that has
+ * nothing of the kind does without the listeners whose certificates cannot be used.
+ */
 export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Promise<FirstConfig | null> {
   const { link, log, io } = deps;
   const loading = await source.load();
@@ -31,6 +34,12 @@ export async function firstConfig(source: PlanSource, deps: FirstConfigDeps): Pr
   if (lastGood !== null) {
     log.error("the configuration is broken: going on with the one that was in force", { problems: loading.problems.map(formatProblem) });
     return { config: lastGood, warnings: [], content: null, refused: null, known };
+  }
+  const partly = await source.load([null], null, "any");
+  if (partly.ok) {
+    for (const { address, problem } of partly.config.leftOut)
+      log.error("a listener is left out until its certificate can be used", { address, problem });
+    return withWarnings({ ...partly, known }, log);
   }
   io.stderr(formatRefusal(loading.problems));
   return null;

@@ -1,5 +1,6 @@
 // Owns the life of the primary: start-up in order, who is told what, drain and end. Each part knows its own business;
 // here they are only put together. Must never serve a request.
+import { OperatorError } from "../../base/errors.ts";
 import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
@@ -12,9 +13,9 @@ import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
 import type { Fleet } from "../fleet/fleet.ts";
 import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES } from "../instance/addresses.ts";
-import { InstanceDir, type InstanceRecord, instanceDirectory } from "../instance/instance-dir.ts";
+import { InstanceDir, instanceDirectory } from "../instance/instance-dir.ts";
 import { turnToStart } from "../instance/start-turn.ts";
-import { askToDrain, migrationWarning } from "../instance/takeover.ts";
+import { takeOver } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
 import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
@@ -24,6 +25,7 @@ import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
 import { AdminDoor } from "./admin-door.ts";
 import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
+import { retryLeftOut } from "./left-out.ts";
 import { assembleParts, type Parts } from "./parts.ts";
 import { testActions } from "./test-hooks.ts";
 
@@ -91,6 +93,7 @@ class Primary {
   /** As last said in the gateway's log. */
   #accessLogFailure: string | null = null;
   #watchTimer: NodeJS.Timeout | null = null;
+  #stopRetrying = (): void => {};
   #phase: Phase = "starting";
   #stopping = false;
   /** How often we were told to stop: 1 drain, 2 at once. */
@@ -190,6 +193,10 @@ class Primary {
     const plan = await this.#source.compile(config, 1);
     using _turn = await turnToStart(this.#directory, plan.listeners.map(boundAddress), link.orders);
     const before = link.orders.takeover ? this.#directory.holders(plan.listeners.map(boundAddress)) : [];
+    const [leftOut] = config.leftOut;
+    // What serves there now has a certificate: it must not be replaced by nobody.
+    if (before.length > 0 && leftOut !== undefined && !link.orders.restart)
+      throw new OperatorError(`no takeover: the certificate of ${leftOut.address} cannot be used: ${leftOut.problem}`);
     await checkAddressesFree(
       plan.listeners,
       before.flatMap((instance) => instance.addresses),
@@ -201,9 +208,13 @@ class Primary {
     await Promise.all([serving, around]);
     threads.dismiss();
     this.#fleet?.start();
-    for (const instance of before) await this.#takeOver(instance);
+    for (const instance of before) await takeOver(instance, this.#log);
     if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "handover");
     this.#announce();
+    this.#stopRetrying = retryLeftOut(
+      () => this.#parts.control.inForce?.config.leftOut ?? [],
+      () => void this.#reloader.request("a certificate can be used again"),
+    );
     this.#watchTimer = setInterval(() => {
       this.#lookAtWorkers();
       this.#lookAtAccessLog();
@@ -240,17 +251,6 @@ class Primary {
     const { breakers, cells } = this.#parts;
     const { pid } = this.#options.link;
     this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.notClosed(), log: this.#log });
-  }
-
-  async #takeOver(instance: InstanceRecord): Promise<void> {
-    const warning = migrationWarning();
-    if (warning !== null) this.#log.warn(warning);
-    try {
-      await askToDrain(instance);
-      this.#log.info("took over: the old instance drains", { pid: instance.pid });
-    } catch (error) {
-      this.#log.error("the old instance does not drain: stop it by hand", { pid: instance.signalPid, error });
-    }
   }
 
   #announce(): void {
@@ -375,6 +375,7 @@ class Primary {
     this.#parts.keys.stop();
     this.#parts.consumers.stop();
     if (this.#watchTimer !== null) clearInterval(this.#watchTimer);
+    this.#stopRetrying();
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.
     const timeoutMs = this.#parts.watchdog.blocked.length > 0 ? Math.min(drainMs, BLOCKED_DRAIN_MS) : drainMs;

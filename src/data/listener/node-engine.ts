@@ -1,14 +1,13 @@
 // The node engine: one node:http or node:https server for a listener, strictest parsing. Opens, counts and closes connections;
 // what happens on one is node-connection.ts. Slower than uws, but knows HTTP/1.0, absolute-form, `OPTIONS *` and trailers.
 import type { X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import http from "node:http";
 import https from "node:https";
 import net, { type Socket } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
-import type { CertificatePlan, ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
+import type { ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
 import type { Refusal } from "./admit.ts";
 import { authoritiesOf, isVouchedFor } from "./client-authority.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
@@ -254,15 +253,16 @@ function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOpti
   if (first === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
   const { clientAuth } = plan;
   // A server name's context brings its own authorities.
-  const authorities = clientAuth === null ? {} : { ca: readPem(clientAuth.caPath) };
+  const authorities = clientAuth === null ? {} : { ca: clientAuth.ca };
   const contexts = new Map<string, SecureContext>();
   for (const certificate of plan.certificates) {
     if (certificate.hosts.length === 0) continue;
-    const context = tls.createSecureContext({ ...readPair(certificate), ...authorities, minVersion: "TLSv1.2" });
+    const context = tls.createSecureContext({ cert: certificate.cert, key: certificate.key, ...authorities, minVersion: "TLSv1.2" });
     for (const name of certificate.hosts) if (!contexts.has(name.toLowerCase())) contexts.set(name.toLowerCase(), context);
   }
   return {
-    ...readPair(first),
+    cert: first.cert,
+    key: first.key,
     ...authorities,
     requestCert: clientAuth !== null,
     rejectUnauthorized: clientAuth?.required ?? false,
@@ -276,19 +276,6 @@ function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOpti
 /** Exact names win; `*.example.com` covers one label (RFC 9525 section 6.3). */
 const contextFor = (contexts: ReadonlyMap<string, SecureContext>, name: string): SecureContext | undefined =>
   contexts.get(name) ?? contexts.get(`*${name.slice(Math.max(0, name.indexOf(".")))}`);
-
-/** @throws OperatorError when a file cannot be read; wrong contents show in createSecureContext */
-function readPair(certificate: CertificatePlan): { readonly cert: Buffer; readonly key: Buffer } {
-  return { cert: readPem(certificate.certPath), key: readPem(certificate.keyPath) };
-}
-
-function readPem(path: string): Buffer {
-  try {
-    return readFileSync(path);
-  } catch (error) {
-    throw new OperatorError(`cannot read ${path}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
 
 function explain(plan: ListenerPlan, error: NodeJS.ErrnoException): string {
   const remedy: Readonly<Record<string, string>> = {

@@ -2,14 +2,13 @@
 // Must register onAborted before anything else and must let nothing throw into the native caller: both abort the process.
 
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
-import { createPrivateKey, X509Certificate } from "node:crypto";
-import { readFileSync } from "node:fs";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import { refuseExchange } from "../pipeline.ts";
 import { admit } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { canonicalIp } from "./peer-address.ts";
+import { withCertificateFiles } from "./uws-certificate.ts";
 import { UwsExchange } from "./uws-exchange.ts";
 import { loadUws, type Uws } from "./uws-load.ts";
 import { type UwsWebSocket, type WebSocketWatcher, webSocketBehavior } from "./uws-websocket.ts";
@@ -110,7 +109,7 @@ class UwsListener implements Listener, WebSocketWatcher {
 
   private createApp(): TemplatedApp {
     const tls = this.plan.tls;
-    const app = tls === null ? this.uws.App() : this.uws.SSLApp(certificateOptions(tls.certificates[0]));
+    const app = tls === null ? this.uws.App() : withCertificateFiles(tls.certificates[0], (files) => this.uws.SSLApp(files));
     const limits = this.host.current().plan.limits;
     const extras = app as AppExtras;
     extras.setIdleTimeout?.(timeoutSeconds(limits.headerTimeoutMs));
@@ -119,7 +118,7 @@ class UwsListener implements Listener, WebSocketWatcher {
     this.register(app);
     for (const certificate of tls?.certificates ?? []) {
       for (const name of certificate.hosts) {
-        app.addServerName(name, certificateOptions(certificate));
+        withCertificateFiles(certificate, (files) => app.addServerName(name, files));
         this.register(app.domain(name)); // a server name has its own, empty router
       }
     }
@@ -173,25 +172,6 @@ function collectHeader(name: string, value: string): void {
     if (value.includes("\ufffd")) headersBroken = { code: "bad_request", detail: "a header value is not valid UTF-8" };
     headerList.push(name, Buffer.from(value, "utf8").toString("latin1"));
   } else headerList.push(name, value);
-}
-
-function certificateOptions(certificate: { readonly certPath: string; readonly keyPath: string } | undefined): {
-  cert_file_name: string;
-  key_file_name: string;
-} {
-  if (certificate === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
-  checkPair(certificate);
-  return { cert_file_name: certificate.certPath, key_file_name: certificate.keyPath };
-}
-
-/** The native side says nothing about a pair that it cannot use: it shows the default certificate instead. @throws OperatorError */
-function checkPair({ certPath, keyPath }: { readonly certPath: string; readonly keyPath: string }): void {
-  try {
-    const fits = new X509Certificate(readFileSync(certPath)).checkPrivateKey(createPrivateKey(readFileSync(keyPath)));
-    if (!fits) throw new Error("they do not belong together");
-  } catch (error) {
-    throw new OperatorError(`cannot use ${certPath} with ${keyPath}: ${error instanceof Error ? error.message : String(error)}`);
-  }
 }
 
 function timeoutSeconds(ms: number): number {

@@ -201,7 +201,7 @@ describe("when files change", () => {
   });
 
   it.each(ENGINES)(
-    "a worker that dies while they are broken is replaced once they are mended, and the other serves on: %s",
+    "a worker that dies while they are broken is replaced with what they were, as the other serves on: %s",
     async (engine) => {
       const own = authority.issue(`own-${engine}`, ["own.test"]);
       const certificates = `[ { cert: ${first.cert}, key: ${first.key} }, { cert: ${own.cert}, key: ${own.key}, hosts: [ own.test ] } ]`;
@@ -218,15 +218,11 @@ routes: [ { name: all, match: {}, respond: { body: here } } ]
         const all = Array.from({ length: 12 }, () => shown(alone.port, "own.test"));
         return [...new Set((await Promise.all(all)).map((each) => each.split(" ")[0] ?? ""))];
       };
-      const kept = fs.readFileSync(own.cert);
       fs.writeFileSync(own.cert, "nonsense");
       await alone.said("reload refused: the old configuration stays in force");
       await alone.admin("POST", "/debug/crash?worker=1");
-      // It must not come up with another certificate instead.
-      await alone.said("a replacement worker cannot start");
-      expect(await names()).toEqual(["own.test"]);
-      fs.writeFileSync(own.cert, kept);
       await alone.said("a worker was replaced", 1, 20_000);
+      // Neither of them shows another certificate instead.
       expect(await names()).toEqual(["own.test"]);
     },
   );

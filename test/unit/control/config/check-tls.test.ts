@@ -1,11 +1,12 @@
 // Certificates are made by openssl for each run: no keys in the repository.
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compilePlan } from "../../../../src/control/config/compile.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { redactConfig } from "../../../../src/control/config/redact.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 
 let folder = "";
@@ -121,7 +122,7 @@ describe("upstream TLS", () => {
   });
 });
 
-it("the plan names absolute paths, and its fingerprint follows the content", () => {
+it("the plan names absolute paths and holds what the files held, and its fingerprint follows the content", () => {
   const compiled = () => {
     const result = load(API);
     if (!result.ok) throw new Error(lines(result.problems).join("\n"));
@@ -130,11 +131,24 @@ it("the plan names absolute paths, and its fingerprint follows the content", () 
   };
   const before = compiled();
   expect(before?.certificates).toEqual([
-    { certPath: join(folder, "api.pem"), keyPath: join(folder, "api.key"), hosts: ["api.example.com"] },
+    {
+      certPath: join(folder, "api.pem"),
+      keyPath: join(folder, "api.key"),
+      cert: readFileSync(join(folder, "api.pem"), "latin1"),
+      key: readFileSync(join(folder, "api.key"), "latin1"),
+      hosts: ["api.example.com"],
+    },
   ]);
   expect(compiled()?.fingerprint).toBe(before?.fingerprint);
   makeCertificate(folder, "api", ["api.example.com"]);
   expect(compiled()?.fingerprint).not.toBe(before?.fingerprint);
+});
+
+it("what may be shown of a configuration has no key in it", () => {
+  const result = load(API);
+  if (!result.ok) throw new Error(lines(result.problems).join("\n"));
+  expect(Object.values(result.config.certificateFiles).join("")).toContain("PRIVATE KEY");
+  expect(JSON.stringify(redactConfig(result.config))).not.toContain("-----BEGIN");
 });
 
 it("a secret may come from a file, without its line end", () => {
