@@ -5,6 +5,7 @@ import path from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
 import { sectionPresets } from "../control/config/sections.ts";
 import { lazyBuiltins } from "./lazy-builtins.ts";
+import { NATIVE, writeLicences, writeNative } from "./packaged.ts";
 
 /** Bundle (a file in dist/) -> source. The control plane; a lazy import of one of these by another loads its file. */
 const CONTROL: Readonly<Record<string, string>> = {
@@ -42,7 +43,6 @@ const ENTRIES: Readonly<Record<string, string>> = { main: "command-line", worker
 
 /** Loaded by piscina only when it was told to change niceness, which it is not. */
 const NEVER_LOADED = "@napi-rs/nice";
-const NATIVE = "uWebSockets.js";
 
 /** Of the oldest Node that still gets to say that it is too old. */
 const ENTRY_TARGET = "node12";
@@ -61,6 +61,7 @@ const COMMON = {
   minifySyntax: true,
   minifyWhitespace: true,
   sourcemap: "external",
+  metafile: true,
   logLevel: "warning",
 } as const satisfies BuildOptions;
 
@@ -83,13 +84,13 @@ const bundlesApart: Plugin = {
 /** @param out an empty directory */
 export async function writeBundles(out: string): Promise<void> {
   const options = { ...COMMON, outdir: out, plugins: [lazyBuiltins, bundlesApart] };
-  await build({
+  const control = await build({
     ...options,
     entryPoints: CONTROL,
     define: { ...COMMON.define, SECTION_PRESETS: JSON.stringify(sectionPresets()) },
   });
-  await build({ ...options, entryPoints: DATA, inject: ["src/base/node-globals.ts"] });
-  await build({ ...options, entryPoints: LIBRARIES, inject: ["src/base/node-globals.ts"] });
+  const data = await build({ ...options, entryPoints: DATA, inject: ["src/base/node-globals.ts"] });
+  const libraries = await build({ ...options, entryPoints: LIBRARIES, inject: ["src/base/node-globals.ts"] });
   for (const [entry, bundle] of Object.entries(ENTRIES)) {
     await build({
       ...COMMON,
@@ -101,6 +102,12 @@ export async function writeBundles(out: string): Promise<void> {
       banner: entry === "main" ? { js: "#!/usr/bin/env node" } : {},
     });
   }
+  writeNative(out, path.join(ROOT, "node_modules"));
+  writeLicences(
+    out,
+    ROOT,
+    [control, data, libraries].map(({ metafile }) => metafile.inputs),
+  );
   fs.chmodSync(path.join(out, "main.js"), 0o755);
   fs.copyFileSync(path.join(ROOT, "src/start/sluice.sh"), path.join(out, "sluice"));
   fs.chmodSync(path.join(out, "sluice"), 0o755);

@@ -42,8 +42,16 @@ export function loadUws(): Uws {
   }
 }
 
-/** The package's main file, found where Node looks for packages. By its name alone Node would load 5 ms of resolving first, in each thread. */
+/** For this system and this Node. */
+const BINARY = `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`;
+
+/**
+ * The package's main file: beside the bundle, where the build put what this system needs of it, else where Node looks for packages. By its name alone Node
+ * would load 5 ms of resolving first, in each thread.
+ */
 function packageEntry(): string {
+  const bundled = path.join(import.meta.dirname, MODULE_NAME);
+  if (fs.existsSync(path.join(bundled, BINARY))) return path.join(bundled, MAIN_FILE);
   for (let directory = import.meta.dirname; directory !== path.dirname(directory); directory = path.dirname(directory)) {
     const file = path.join(directory, "node_modules", MODULE_NAME, MAIN_FILE);
     if (fs.existsSync(file)) return fs.realpathSync.native(file);
@@ -65,7 +73,7 @@ export function cacheDirectories(env: Readonly<Record<string, string | undefined
 
 /** Loads a mended copy and lets it stand for the original in this thread's module cache, so that the package's own code finds it. */
 function loadMended(entry: string, directories: readonly string[]): void {
-  const original = path.join(path.dirname(entry), `uws_${process.platform}_${process.arch}_${process.versions.modules}.node`);
+  const original = path.join(path.dirname(entry), BINARY);
   const failures: string[] = [];
   for (const directory of directories) {
     try {
