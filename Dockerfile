@@ -9,15 +9,12 @@ WORKDIR /build
 COPY package.json package-lock.json .npmrc ./
 # Without install scripts: the image brings Node itself, and esbuild's script only saves it a process.
 RUN npm ci --ignore-scripts
-# The build runs what it has built, the demo too, so that V8's compiled code can lie beside it.
 COPY config config
 COPY src src
-RUN npm run -s build && dist/sluice --version
-# Of uWebSockets.js only this system's build for this Node: each is 7 MB.
-RUN mkdir -p runtime/node_modules/uWebSockets.js \
- && cd node_modules/uWebSockets.js \
- && cp package.json uws.js ESM_wrapper.mjs "$(node -p '`uws_linux_${process.arch}_${process.versions.modules}.node`')" \
-    /build/runtime/node_modules/uWebSockets.js/
+# The build runs what it has built, as the user who will run it: V8's compiled code lies beside it, for that user and to be read only.
+RUN chown 10001:10001 /build
+USER 10001:10001
+RUN node src/start/build.ts && dist/sluice --version && chmod -R a+rX dist
 
 FROM ${NODE_IMAGE}
 ENV NODE_ENV=production \
@@ -28,7 +25,6 @@ RUN groupadd --system --gid 10001 sluice \
  && install -d /etc/sluice
 WORKDIR /opt/sluice
 COPY --from=build /build/package.json ./
-COPY --from=build /build/runtime/node_modules node_modules
 COPY --from=build /build/dist dist
 COPY config config
 COPY config/sluice.yaml /etc/sluice/sluice.yaml

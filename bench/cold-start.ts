@@ -1,7 +1,7 @@
 // Measures cold starts: from the start of `DIST/sluice start` to the first answered request, on loopback, and the CPU time the whole process tree
-// took until then; of the demo, what it prints itself. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
+// took until then; from the end of its primary by kill -9 to the next answered request; of the demo, what it prints itself. Several builds are measured in turn, so that what else the machine does meets all alike; runs that
 // others took more than a tenth of the cores from are also left out of a second line (Linux). Beside them, what Node alone takes with nothing in it
-// until there is a thread in a process.
+// until there is a thread in a process, and everything as a ratio to that.
 // Run: node bench/cold-start.ts [--runs N] [DIST ...]   (default: 15 runs, dist)
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
@@ -34,6 +34,8 @@ interface Sample {
   readonly othersShare: number;
   /** Until the ready line, ms. */
   readonly readyMs: number;
+  /** From kill -9 of the primary to an answer, ms. */
+  readonly recoveryMs: number;
 }
 
 const THREAD = 'require("node:worker_threads").parentPort.postMessage("up")';
@@ -154,11 +156,27 @@ async function measure(build: string, directory: string, upstream: number): Prom
     const wallMs = performance.now() - beganMs;
     const cpuMs = cpuMsOf(child.pid ?? 0);
     const othersMs = busyMs() - before.busyMs - cpuMs - (ownMs() - before.ownMs);
-    return { wallMs, cpuMs, othersShare: othersMs / wallMs / os.availableParallelism(), readyMs: (await ready) - beganMs };
+    const readyMs = (await ready) - beganMs;
+    const recoveryMs = await measureRecovery(child.pid ?? 0, port);
+    return { wallMs, cpuMs, othersShare: othersMs / wallMs / os.availableParallelism(), readyMs, recoveryMs };
   } finally {
     child.kill("SIGTERM");
     if (child.exitCode === null) await once(child, "exit");
   }
+}
+
+/** The supervisor has one child. @returns ms until somebody answers again */
+async function measureRecovery(supervisor: number, port: number): Promise<number> {
+  await quietMoment();
+  const primary = Number(fs.readFileSync(`/proc/${supervisor}/task/${supervisor}/children`, "latin1").split(" ")[0]);
+  const beganMs = performance.now();
+  process.kill(primary, "SIGKILL");
+  while (fs.existsSync(`/proc/${primary}`)) await new Promise((resolve) => setImmediate(resolve)); // what answers then is another
+  while (!(await ask(port))) {
+    if (performance.now() - beganMs > GIVE_UP_MS) throw new Error("nobody answers after the primary was killed");
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+  return performance.now() - beganMs;
 }
 
 function readyAt(child: ChildProcess): Promise<number> {
@@ -191,6 +209,19 @@ for (let run = 0; run < Number(values.runs); run++) {
     demo.push(await measureDemo(build, directory));
   }
 }
+const medianOf = <T>(list: readonly T[], value: (sample: T) => number): number =>
+  at(
+    list.map(value).sort((a, b) => a - b),
+    0.5,
+  );
+const bareMs = medianOf(bare, (ms) => ms);
+/** @param aim at most so many times as long; null for none */
+function printRatio(name: string, ms: number, aim: number | null): void {
+  console.log(
+    `  ${name.padEnd(24)} ${(ms / bareMs).toFixed(2)} times bare Node with a thread${aim === null ? "" : ` (aim: at most ${aim})`}`,
+  );
+}
+
 printLine("bare Node, thread", bare, (ms) => ms);
 for (const [build, { start: list, demo }] of samples) {
   const quiet = list.filter((sample) => sample.othersShare <= QUIET_SHARE);
@@ -200,7 +231,23 @@ for (const [build, { start: list, demo }] of samples) {
   printLine("CPU until then", list, (sample) => sample.cpuMs);
   printLine("ready line", list, (sample) => sample.readyMs);
   printLine("ready line, quiet", quiet, (sample) => sample.readyMs);
+  printLine("after kill -9, answer", list, (sample) => sample.recoveryMs);
   printLine("demo, as it says", demo, (ms) => ms);
+  printRatio(
+    "first answer",
+    medianOf(list, (sample) => sample.wallMs),
+    2.5,
+  );
+  printRatio(
+    "after kill -9",
+    medianOf(list, (sample) => sample.recoveryMs),
+    3,
+  );
+  printRatio(
+    "demo",
+    medianOf(demo, (ms) => ms),
+    null,
+  );
 }
 fs.rmSync(directory, { recursive: true, force: true });
 process.exit(0);

@@ -56,6 +56,16 @@ test("builds at once wait for each other, and all succeed", { timeout: TIMEOUT_M
   expect(left()).toEqual([]);
 });
 
+test("what `npm pack` does first builds, and leaves what npm prints alone", { timeout: TIMEOUT_MS }, async () => {
+  fs.rmSync(path.join(checkout, "dist"), { recursive: true, force: true });
+  const child = spawn(process.execPath, [path.join(checkout, "src/start/prepack.mjs")], { stdio: ["ignore", "pipe", "ignore"] });
+  let printed = "";
+  child.stdout.setEncoding("utf8").on("data", (text: string) => void (printed += text));
+  const [code] = await once(child, "close");
+  expect([code, printed]).toEqual([0, ""]);
+  await works();
+});
+
 test("a build with nothing to do leaves dist/ alone, and one with something replaces it whole", { timeout: TIMEOUT_MS }, async () => {
   const inode = () => fs.statSync(path.join(checkout, "dist")).ino;
   expect(await build()).toEqual([0, ""]);
