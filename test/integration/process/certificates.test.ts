@@ -123,7 +123,7 @@ routes: [ { name: all, match: { path: /** }, respond: {} } ]
 test("where no listener is left a start is refused, with what is wrong", async () => {
   const gateway = Gateway.spawn({
     config:
-      'version: 1\nlisteners: [ { address: "127.0.0.1:0", tls: { certificates: [ { cert: a.pem, key: a.key } ] } } ]\nroutes: [ { name: r, match: { path: / }, respond: {} } ]\n',
+      'version: 1\nadmin: false\nlisteners: [ { address: "127.0.0.1:0", tls: { certificates: [ { cert: a.pem, key: a.key } ] } } ]\nroutes: [ { name: r, match: { path: / }, respond: {} } ]\n',
   });
   expect(await gateway.exited).toEqual({ code: 1, signal: null });
   await until("it has said why", () => /a\.pem: there is no such file/.test(gateway.output));
