@@ -194,7 +194,7 @@ interface ClientAdmission {
 /** Without authorities that can be read nobody is vouched for. */
 function admissionOf(clientAuth: ClientAuthPlan | null): ClientAdmission {
   try {
-    const authorities = clientAuth === null ? [] : authoritiesOf(readPem(clientAuth.caPath).toString("latin1"));
+    const authorities = clientAuth === null ? [] : authoritiesOf(clientAuth.ca);
     return { authorities, required: clientAuth?.required ?? false };
   } catch {
     return { authorities: [], required: true };

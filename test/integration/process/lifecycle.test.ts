@@ -81,7 +81,7 @@ test("drainTimeout bounds the drain", async () => {
 });
 
 test("a wrong configuration is exit status 1, with every error and no restart", async () => {
-  const gateway = Gateway.spawn({ config: "version: 1\nlisteners: []\nroots: []\n" });
+  const gateway = Gateway.spawn({ config: "version: 1\nadmin: false\nlisteners: []\nroots: []\n" });
   expect(await gateway.exited).toEqual({ code: 1, signal: null });
   expect(gateway.output).toContain("routes");
   expect(gateway.output).not.toContain("the primary died");
@@ -120,7 +120,7 @@ test("a primary whose supervisor is gone drains and ends", async () => {
 });
 
 test("unknown commands and arguments are exit status 2, with the nearest name", async () => {
-  const gateway = Gateway.spawn({ config: "", args: ["--takeovr"] });
+  const gateway = Gateway.spawn({ config: "admin: false", args: ["--takeovr"] });
   expect(await gateway.exited).toEqual({ code: 2, signal: null });
   expect(gateway.output).toContain("--takeovr");
 });
