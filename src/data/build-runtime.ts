@@ -10,8 +10,9 @@ import { ConnectionRules } from "./listener/connection-rules.ts";
 import type { Authenticator } from "./policies/auth/authenticator.ts";
 import { idSpaceOf } from "./policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "./policies/auth/registry.ts";
-import { FIRST_AFTER_IDENTITY, POLICIES } from "./policies/registry.ts";
+import { POLICIES } from "./policies/registry.ts";
 import type { Policy, PolicyResources } from "./policy.ts";
+import { requestSteps } from "./request-steps.ts";
 import { compileRouter } from "./route/compile.ts";
 import { parsePattern } from "./route/pattern.ts";
 import type { Route, Runtime } from "./runtime.ts";
@@ -143,21 +144,8 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     onUpstreamRequest: having("onUpstreamRequest"),
     onResponse: having("onResponse")?.toReversed() ?? null,
     onFinish: having("onFinish"),
+    hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
     answersPreflight: policies.some((policy) => policy.name === "cors"),
     weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
   };
-}
-
-const FIRST_AFTER = POLICIES.findIndex((each) => each.name === FIRST_AFTER_IDENTITY);
-
-/** What runs before anything is sent upstream, in order. Both hooks become one list, so that the pipeline knows one kind of step. */
-function requestSteps(policies: readonly Policy[]): readonly Policy[] | null {
-  const asking = policies.filter((policy) => policy.onRequest !== undefined);
-  const isBefore = ({ name }: Policy): boolean => POLICIES.findIndex((each) => each.name === name) < FIRST_AFTER;
-  const identified = policies.flatMap((policy): Policy[] => {
-    const { name, onIdentified } = policy;
-    return onIdentified === undefined ? [] : [{ name, onRequest: (x) => policy.onIdentified?.(x) }];
-  });
-  const steps = [...asking.filter(isBefore), ...identified, ...asking.filter((policy) => !isBefore(policy))];
-  return steps.length === 0 ? null : steps;
 }

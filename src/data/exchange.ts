@@ -114,8 +114,6 @@ export abstract class Exchange {
   upstreamPath = "";
   /** Who asks, proven by the auth policy; null on public routes and until then. */
   identity: Identity | null = null;
-  /** The query as it may be shown (access log, Location of a redirect), when a credential may stand in it; null: as it is. */
-  shownQuery: string | null = null;
   /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
   admission: Admission | null = null;
   /** For a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
@@ -205,6 +203,12 @@ export abstract class Exchange {
   param(name: string): string | undefined {
     const index = this.route?.paramNames.indexOf(name) ?? -1;
     return index < 0 ? undefined : this.params[index];
+  }
+
+  /** The query as it may be shown (access log, Location of a redirect), when a credential of the route may stand in it; null: as it is. */
+  get shownQuery(): string | null {
+    const hide = this.route?.hideQuery ?? null;
+    return hide === null || this.query === "" ? null : hide(this.query);
   }
 
   /** Who asked, believing Forwarded / X-Forwarded-* only from trusted proxies. Computed once, on first use. */

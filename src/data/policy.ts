@@ -46,22 +46,30 @@ export interface ResponseHead {
 }
 
 /**
+ * The phases before anything is sent upstream, in order; within one, policies run in the registry's order.
+ * `edge`: what needs no caller (addresses, https, preflights, limits that do not depend on the caller), so that nothing refused or redirected there was asked
+ * for credentials. `identify`: who calls, and whether that caller may. `identified`: what counts or decides by caller. `origin`: what is asked of whom, and the
+ * answers that the gateway has itself.
+ */
+export const PHASES = ["edge", "identify", "identified", "origin"] as const;
+export type Phase = (typeof PHASES)[number];
+
+/**
  * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
- * Order: onRequest (registry order; onIdentified in the middle of it) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
+ * Order: the phases (onRequest in the policy's own, see registry.ts) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
  * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
  */
 export interface Policy {
   readonly name: string;
+  /** As onRequest, in the phase `edge`: for a policy of a later phase of which a part needs no caller. */
+  onEdge?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /**
-   * Before anything is sent upstream. May change `x.upstreamPath`, add response headers.
+   * In the policy's phase, before anything is sent upstream. May change `x.upstreamPath`, add response headers.
    * @returns undefined to go on; a Reply to answer now (later policies' onRequest do not run, onResponse does).
    * Return a promise only when the work really is asynchronous.
    */
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
-  /**
-   * As onRequest, but when it is known who calls: after `auth` and `authorize`, before every policy that comes after them. For what counts or
-   * decides by caller and yet has something to do before.
-   */
+  /** As onRequest, in the phase `identified`: for a policy of another phase of which a part counts or decides by caller. */
   onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** Once for each attempt, with the headers that will be sent. Synchronous. */
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
@@ -69,6 +77,8 @@ export interface Policy {
   onResponse?(x: Exchange, head: ResponseHead): void;
   /** Exactly once, when the exchange is over, whatever happened. Synchronous. */
   onFinish?(x: Exchange): void;
+  /** Takes the credentials that the policy looks for out of a query: what is left may be shown, however the request ends. Pure. */
+  readonly hideQuery?: (query: string) => string;
 }
 
 /** Builds a policy for a route; runs in the worker when a plan arrives. Must not throw for a configuration the primary accepted. */

@@ -40,12 +40,14 @@ export interface Route
   /** Index in {@link Plan.routes}. */
   readonly id: number;
   readonly paramNames: readonly string[];
-  /** One array per phase, holding only the policies that implement it; null when there are none. */
+  /** One array per hook, holding only the policies that implement it; null when there are none. This one has the steps of all phases (request-steps.ts). */
   readonly onRequest: readonly Policy[] | null;
   readonly onUpstreamRequest: readonly Policy[] | null;
   /** In reverse registry order: the first to see the request is the last to see the response. */
   readonly onResponse: readonly Policy[] | null;
   readonly onFinish: readonly Policy[] | null;
+  /** See Policy.hideQuery; null when no credential can stand in the query. */
+  readonly hideQuery: ((query: string) => string) | null;
   /** The route has a CORS policy: a preflight for it is answered here. */
   readonly answersPreflight: boolean;
   /** Sum of the weights in `to`. */

@@ -135,9 +135,9 @@ export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
   return { name: "test", paramNames: [], methods: [], resources, ...route };
 }
 
-/** onRequest of a policy that answers at once. */
+/** What a policy that answers at once makes of a request before it is known who calls, and in its own phase. */
 export function ask(policy: Policy, x: Exchange): Reply | undefined {
-  const reply = policy.onRequest?.(x);
+  const reply = policy.onEdge?.(x) ?? policy.onRequest?.(x);
   if (reply instanceof Promise) throw new Error(`${policy.name} answered with a promise`);
   return reply;
 }

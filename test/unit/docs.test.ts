@@ -6,6 +6,8 @@ import { describe, expect, it } from "vitest";
 import manifest from "../../package.json" with { type: "json" };
 import { ERRORS } from "../../src/base/errors.ts";
 import { loadConfig } from "../../src/control/config/load.ts";
+import { POLICIES } from "../../src/data/policies/registry.ts";
+import { PHASES } from "../../src/data/policy.ts";
 import { anchorsOf, brokenLinks, withoutCode } from "../support/markdown.ts";
 
 const root = path.join(import.meta.dirname, "../..");
@@ -69,6 +71,20 @@ describe("docs/errors.md", () => {
       remedy,
     ]);
     expect(tableUnder("docs/errors.md", "Codes")).toEqual(expected);
+  });
+});
+
+describe("docs/configuration.md", () => {
+  it("has the order of policies as the registry has it", () => {
+    const rows = tableUnder("docs/configuration.md", "Order of policies");
+    expect(rows.map(([phase]) => phase)).toEqual(PHASES.map((phase) => `\`${phase}\``));
+    for (const [i, phase] of PHASES.entries()) {
+      const named = (rows[i]?.[1] ?? "").split("; ").map((part) => /^`(\w+)`/.exec(part)?.[1]);
+      const own = POLICIES.filter((each) => each.phase === phase).map(({ name }) => name);
+      expect(named).toEqual(expect.arrayContaining(own));
+      // A part of a policy of another phase stands in the registry's order too.
+      expect(named).toEqual(POLICIES.map(({ name }) => name).filter((name) => named.includes(name)));
+    }
   });
 });
 

@@ -1,6 +1,6 @@
-// THE ordered list of policies: the order here is the order of onRequest (and the reverse of onResponse).
+// THE ordered list of policies: phase by phase, the order here is the order of their steps before the upstream (and the reverse of onResponse).
 // Data plane side: name -> factory. The schemas stand in schemas.ts, which only the primary loads.
-import type { PolicyFactory } from "../policy.ts";
+import type { Phase, PolicyFactory } from "../policy.ts";
 import { createAuth } from "./auth/policy.ts";
 import { createAuthorize } from "./authorize/policy.ts";
 import { createCompress } from "./compress/policy.ts";
@@ -12,19 +12,25 @@ import { createRedirect } from "./redirect/policy.ts";
 import { createRespond } from "./respond/policy.ts";
 import { createRewrite } from "./rewrite/policy.ts";
 
-/** Every policy, in execution order. */
-export const POLICIES: readonly { readonly name: string; readonly create: PolicyFactory }[] = [
-  { name: "ip", create: createIp },
-  { name: "cors", create: createCors },
-  { name: "rateLimit", create: createRateLimit }, // what needs no identity: before credentials are looked at
-  { name: "auth", create: createAuth }, // after cors: a preflight never carries credentials
-  { name: "authorize", create: createAuthorize },
-  { name: "redirect", create: createRedirect },
-  { name: "respond", create: createRespond },
-  { name: "rewrite", create: createRewrite },
-  { name: "headers", create: createHeaders },
-  { name: "compress", create: createCompress },
-];
+/** A policy as it is registered. */
+export interface PolicyEntry {
+  readonly name: string;
+  /** When its onRequest runs. What it does in another phase has a hook of its own (policy.ts). */
+  readonly phase: Phase;
+  readonly create: PolicyFactory;
+}
 
-/** The first policy that comes after the caller is known: Policy.onIdentified runs right before it, whether or not the route has it. */
-export const FIRST_AFTER_IDENTITY = "redirect";
+/** Every policy. In each phase they run in this order; docs/configuration.md, "Order of policies", is held to it by a test. */
+export const POLICIES: readonly PolicyEntry[] = [
+  { name: "ip", phase: "edge", create: createIp },
+  // Before cors: a preflight that is answered over plain HTTP would let a page send its credentials there.
+  { name: "redirect", phase: "origin", create: createRedirect },
+  { name: "cors", phase: "edge", create: createCors },
+  { name: "rateLimit", phase: "edge", create: createRateLimit },
+  { name: "auth", phase: "identify", create: createAuth },
+  { name: "authorize", phase: "identify", create: createAuthorize },
+  { name: "respond", phase: "origin", create: createRespond },
+  { name: "rewrite", phase: "origin", create: createRewrite },
+  { name: "headers", phase: "origin", create: createHeaders },
+  { name: "compress", phase: "origin", create: createCompress },
+];

@@ -54,9 +54,13 @@ function entry<S extends z.ZodType>(key: string, schema: () => S, knows: Knowled
   };
 }
 
-/** Every policy's schema, in execution order (the same as POLICIES in registry.ts). */
+/** Every policy's schema, in the order of POLICIES in registry.ts. */
 export const POLICY_SCHEMAS: readonly PolicySchema[] = [
   entry("ip", ipSchema),
+  entry("redirect", redirectSchema, {
+    templates: (config) => (config.to === undefined ? [] : [{ path: ["to"], text: config.to }]),
+    answers: (config) => config.to !== undefined,
+  }),
   entry("cors", corsSchema),
   entry("rateLimit", rateLimitSchema),
   entry("auth", authSchema),
@@ -65,10 +69,6 @@ export const POLICY_SCHEMAS: readonly PolicySchema[] = [
       Object.entries(config.claims ?? {}).flatMap(([name, written]) =>
         [written].flat().flatMap((each) => (typeof each === "string" ? [{ path: ["claims", name], text: each }] : [])),
       ),
-  }),
-  entry("redirect", redirectSchema, {
-    templates: (config) => (config.to === undefined ? [] : [{ path: ["to"], text: config.to }]),
-    answers: (config) => config.to !== undefined,
   }),
   entry("respond", respondSchema, { answers: () => true, resolve: resolveRespond }),
   entry("rewrite", rewriteSchema, { templates: (config) => (config.kind === "path" ? [{ path: ["path"], text: config.path }] : []) }),

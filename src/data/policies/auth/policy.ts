@@ -36,7 +36,7 @@ class Auth implements Policy {
   /** An authenticator stands in the tree twice. */
   readonly #repeats: boolean;
   readonly #missing: Reply & Challenges;
-  readonly #hidesQuery: boolean;
+  readonly hideQuery?: (query: string) => string;
   readonly #forwardCredentials: boolean;
   /** What is taken out although credentials are forwarded, by who proved the caller: as many entries as the tree has combinations. */
   readonly #unproven = new Map<string, readonly Authenticator[]>();
@@ -49,14 +49,13 @@ class Auth implements Policy {
     const wanted = [...new Set(this.#authenticators.map(({ takes }) => takes))].join(root.demandsAll ? " and " : " or ");
     const detail = `the route takes ${wanted}`;
     this.#missing = { kind: "problem", code: "credentials_missing", detail, headers: this.#challenges([]) };
-    this.#hidesQuery = this.#authenticators.some((each) => each.stripPath !== null);
+    if (this.#authenticators.some((each) => each.stripPath !== null)) this.hideQuery = (query) => this.#hidden(query);
     this.#forwardCredentials = upstream.forwardCredentials;
     this.#identityHeaders = upstream.identityHeaders;
   }
 
   onRequest(x: Exchange): Reply | undefined | Promise<Reply | undefined> {
     const verdict = this.#root.decide(x, this.#repeats ? new Map() : null);
-    if (this.#hidesQuery && x.query !== "") this.#hideQuery(x);
     return verdict instanceof Promise ? verdict.then((late) => this.#answer(x, late)) : this.#answer(x, verdict);
   }
 
@@ -122,11 +121,11 @@ class Auth implements Policy {
     }
   }
 
-  /** The log gets the query as it would go upstream, also when the request is refused. */
-  #hideQuery(x: Exchange): void {
-    let path = `/?${x.query}`;
+  /** As it would go upstream. */
+  #hidden(query: string): string {
+    let path = `/?${query}`;
     for (const { stripPath } of this.#authenticators) if (stripPath !== null) path = stripPath(path);
-    x.shownQuery = path.slice(2);
+    return path.slice(2);
   }
 }
 

@@ -12,7 +12,7 @@ import { compileWindows } from "./time-windows.ts";
 
 const denied = (detail: string): Reply => ({ kind: "problem", code: "access_denied", detail });
 
-/** Why not; undefined when it holds. */
+/** What needs no caller, and is looked at before one is asked for. @returns why not; undefined when it holds. */
 type Circumstance = (x: Exchange) => Reply | undefined;
 type Demand = (identity: Identity, x: Exchange) => Reply | undefined;
 
@@ -33,21 +33,26 @@ export const createAuthorize: PolicyFactory = (config, route): Policy => {
   ];
   return {
     name: "authorize",
-    onRequest(x) {
-      for (const circumstance of circumstances) {
-        const answer = circumstance(x);
-        if (answer !== undefined) return answer;
-      }
-      if (demands.length === 0) return undefined;
-      if (x.identity === null) return nobody(x);
-      for (const demand of demands) {
-        const answer = demand(x.identity, x);
-        if (answer !== undefined) return answer;
-      }
-      return undefined;
-    },
+    ...(circumstances.length === 0 ? {} : { onEdge: (x) => firstAnswer(circumstances, x) }),
+    ...(demands.length === 0 ? {} : { onRequest: (x) => (x.identity === null ? nobody(x) : answerTo(x.identity, demands, x)) }),
   };
 };
+
+function firstAnswer(circumstances: readonly Circumstance[], x: Exchange): Reply | undefined {
+  for (const circumstance of circumstances) {
+    const answer = circumstance(x);
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
+}
+
+function answerTo(identity: Identity, demands: readonly Demand[], x: Exchange): Reply | undefined {
+  for (const demand of demands) {
+    const answer = demand(identity, x);
+    if (answer !== undefined) return answer;
+  }
+  return undefined;
+}
 
 /** Something is asked of the caller, and there is none: a credential might help. */
 function nobody(x: Exchange): Reply {

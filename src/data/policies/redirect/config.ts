@@ -24,7 +24,7 @@ export const redirectSchema = once(() =>
         }),
       https: z.boolean().default(false).meta({
         description:
-          "Send plain-HTTP callers to the same address with https. Other callers go on to `to`, or to the upstream. Behind a proxy that ends TLS, list it in `trustedProxies`, or this never ends.",
+          "Send plain-HTTP callers to the same address with https, before they are asked for credentials. Other callers go on to `to`, or to the upstream. Behind a proxy that ends TLS, list it in `trustedProxies`, or this never ends.",
       }),
       httpsPort: z.int().min(1).max(65535).default(443).meta({ description: "Port of the https address, if it is not 443." }),
       status: z

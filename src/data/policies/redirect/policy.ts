@@ -10,7 +10,7 @@ const HTTPS_PORT = 443;
 const NO_HOST: Reply = { kind: "problem", code: "bad_request", detail: "Without a Host header there is no address to redirect to." };
 const UNSAFE: Reply = { kind: "problem", code: "bad_path", detail: "The path is unsafe in this route's redirect." };
 
-/** To https first where asked, then to the configured address. */
+/** To https where asked, before anybody is asked for credentials; to the configured address, which may be made of what is known of the caller, behind that. */
 export const createRedirect: PolicyFactory = (config, route): Policy => {
   const { to, https, httpsPort, status, keepQuery } = config as RedirectConfig; // parsed by redirectSchema in the primary
   const answer = (location: string, query: string): Reply => ({
@@ -21,17 +21,22 @@ export const createRedirect: PolicyFactory = (config, route): Policy => {
   });
   const locate = to === undefined ? null : locator(to, route.paramNames);
   const port = httpsPort === HTTPS_PORT ? "" : `:${httpsPort}`;
+  const toHttps = (x: Exchange): Reply => (x.host === "" ? NO_HOST : answer(`https://${x.host}${port}${x.path}`, queryOf(x)));
   return {
     name: "redirect",
-    onRequest(x) {
-      if (https && !x.secure && x.clientInfo().scheme === "http") {
-        return x.host === "" ? NO_HOST : answer(`https://${x.host}${port}${x.path}`, queryOf(x));
-      }
-      const location = locate?.(x);
-      return location === undefined || typeof location === "object" ? location : answer(location, keepQuery ? queryOf(x) : "");
-    },
+    ...(https ? { onEdge: (x) => (isPlain(x) ? toHttps(x) : undefined) } : {}),
+    ...(locate === null
+      ? {}
+      : {
+          onRequest(x) {
+            const location = locate(x);
+            return typeof location === "object" ? location : answer(location, keepQuery ? queryOf(x) : "");
+          },
+        }),
   };
 };
+
+const isPlain = (x: Exchange): boolean => !x.secure && x.clientInfo().scheme === "http";
 
 /** Without the credentials that `auth` looked for: a Location stands in logs and histories, and may lead to another host. */
 const queryOf = (x: Exchange): string => x.shownQuery ?? x.query;

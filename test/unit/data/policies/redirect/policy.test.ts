@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import type { Route } from "../../../../../src/data/runtime.ts";
 import { ask, buildPolicy, parsePolicy, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
 function check(config: unknown, sketch: RequestSketch, expected: string | undefined): void {
@@ -73,7 +74,7 @@ test("a credential in the query is not copied", () => {
     [{ https: true }, "https://api.example.com/?a=1"],
   ] as const) {
     const x = new TestExchange({ scheme: "http", query: "a=1&key=s3cret" });
-    x.shownQuery = "a=1"; // as the auth policy leaves it
+    x.route = { hideQuery: (query: string) => query.replace("&key=s3cret", "") } as Route; // as the auth policy gives it
     expect(ask(buildPolicy("redirect", config), x)).toMatchObject({ headers: ["location", expected] });
   }
 });
