@@ -16,7 +16,7 @@ const FIELDS = 90;
 
 /** Everything that a route can look at, in the ways that walk over what a client sends. */
 const CONFIG = `version: 1
-listeners: [{ address: 127.0.0.1:0 }]
+listeners: [{ address: 127.0.0.1:0, paths: { encodedSlashes: keep, doubleEncodings: keep, emptySegments: keep, backslashes: keep, case: fold } }]
 trustedProxies: [10.0.0.0/8]
 auth:
   keys: { apiKey: { name: x-api-key } }
@@ -43,6 +43,7 @@ routes:
   - { name: bots, match: { path: "/all/**", client: bot }, auth: none, to: plain }
   - name: all
     match: { path: "/all/**" }
+    paths: { encodedSlashes: allow, doubleEncodings: allow, emptySegments: allow, backslashes: allow }
     cors: { origins: ["https://app.example"], headers: ["*"] }
     rateLimit:
       - { per: { header: x-key }, rate: 1000000/s, burst: 1000000, cost: { header: x-cost, max: 2 } }
@@ -217,6 +218,10 @@ const TARGETS: readonly Input[] = [
   path("characters to encode", '"'),
   path("one segment", "a"),
   path("climbing", "/a/.."),
+  path("encoded slashes", "/%2f"),
+  path("double encodings", "/%252f"),
+  path("empty segments", "//a"),
+  path("backslashes", "/A\\"),
 ];
 
 export const HOSTILE_INPUTS: readonly Input[] = [...HEADS, ...PROXIED, ...TARGETS];

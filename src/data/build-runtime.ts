@@ -140,6 +140,7 @@ function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, sha
     keepMethodOverride: plan.keepMethodOverride,
     webSocketClosesAtExpiry: plan.webSocketClosesAtExpiry,
     paramNames: shared.one(pattern.paramNames),
+    refusedSpellings: plan.refusedSpellings,
     onRequest: requestSteps(policies),
     onUpstreamRequest: having("onUpstreamRequest"),
     onResponse: having("onResponse")?.toReversed() ?? null,

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../base/errors.ts";
 import type { Admission } from "./admission.ts";
 import type { BodyWatch } from "./body-watch.ts";
 import type { Identity } from "./identity.ts";
+import { MATRIX_PARAMETERS } from "./route/path-rules.ts";
 import type { Route, Runtime } from "./runtime.ts";
 import type { OverloadReason } from "./upstream/overload.ts";
 
@@ -75,6 +76,8 @@ export abstract class Exchange {
   method = "";
   /** Normalised path, the only form that is matched and forwarded; starts with `/`. */
   path = "/";
+  /** What the listener let through in the path: bits of route/path-rules.ts. */
+  spellings = MATRIX_PARAMETERS;
   /** Query without `?`; '' for none. */
   query = "";
   /** Lowercase host without port, '' when the request has none. */

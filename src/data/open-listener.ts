@@ -1,8 +1,10 @@
 // Owns one listener of a worker from opening to its last connection, and what its engine may ask of the worker. Must never decide anything itself.
+import type { ListenerPlan } from "../plan/plan.ts";
 import type { OwnedRuntime } from "./build-runtime.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Listener, ListenerHost } from "./listener/listener.ts";
 import { handle } from "./pipeline.ts";
+import { PathRules } from "./route/path-rules.ts";
 
 /** The worker, as its listeners see it. */
 export interface ListenerOwner {
@@ -18,6 +20,8 @@ export interface ListenerOwner {
 /** A listener with the host it talks to; `closing` makes its responses say `Connection: close`. */
 export class OpenListener implements ListenerHost {
   readonly #worker: ListenerOwner;
+  /** Of the plan in force for this address, also when another listener has taken it over. */
+  paths: PathRules | null;
   listener: Listener | null = null;
   /**
    * Where a Unix socket is bound until its plan is in force: only then it takes the place of the one before, in one step. Node removes
@@ -30,8 +34,15 @@ export class OpenListener implements ListenerHost {
   /** performance.now() ms after which its connections are cut. */
   closeAtMs = 0;
 
-  constructor(worker: ListenerOwner) {
+  constructor(worker: ListenerOwner, plan: ListenerPlan) {
     this.#worker = worker;
+    this.paths = rulesOf(plan);
+  }
+
+  /** @param plan of the listener that has the address now: what it says holds for open connections too; null for none */
+  succeededBy(plan: ListenerPlan | null): void {
+    if (plan !== null) this.paths = rulesOf(plan);
+    this.listener?.succeededBy(plan);
   }
 
   current(): OwnedRuntime {
@@ -54,3 +65,5 @@ export class OpenListener implements ListenerHost {
     return this.#worker.admitProxied(client);
   }
 }
+
+const rulesOf = ({ paths }: ListenerPlan): PathRules | null => (paths === null ? null : new PathRules(paths));

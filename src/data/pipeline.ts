@@ -7,6 +7,7 @@ import { countForward, SERVER_METHODS } from "./request/max-forwards.ts";
 import { headerSentOnce } from "./request/sent-once.ts";
 import { begin, finish } from "./response/finish.ts";
 import { fail, reply } from "./response/reply.ts";
+import { refusedSpelling } from "./route/path-rules.ts";
 import { MATCH_METHOD } from "./route/router.ts";
 import type { Route } from "./runtime.ts";
 import { chooseUpstream } from "./upstream/destination.ts";
@@ -23,6 +24,10 @@ export function handle(x: Exchange): void {
     identify(x);
     const route = findRoute(x);
     if (route === null) return;
+    if ((x.spellings & route.refusedSpellings) !== 0) {
+      const refused = refusedSpelling(x.path, x.spellings & route.refusedSpellings);
+      if (refused !== null) return fail(x, "bad_path", refused);
+    }
     x.upstreamPath = x.query === "" ? x.path : `${x.path}?${x.query}`;
     if (x.contentLength > route.bodyBytes) return fail(x, "body_too_large", `the limit is ${route.bodyBytes} bytes`);
     runRequestPolicies(x, route, 0);

@@ -36,6 +36,7 @@ export interface Route
     | "webSocket"
     | "webSocketClosesAtExpiry"
     | "keepMethodOverride"
+    | "refusedSpellings"
   > {
   /** Index in {@link Plan.routes}. */
   readonly id: number;

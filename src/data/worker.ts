@@ -178,7 +178,7 @@ class WorkerThread {
   }
 
   async #open(plan: ListenerPlan, runtime: OwnedRuntime): Promise<OpenListener> {
-    const host = new OpenListener(this);
+    const host = new OpenListener(this, plan);
     host.opening = runtime;
     if (plan.unixPath === null) host.listener = await openListener(plan, host);
     else {
@@ -203,8 +203,8 @@ class WorkerThread {
     for (const [key, each] of this.#listeners) {
       if (prepared.wanted.has(key)) continue;
       this.#listeners.delete(key);
-      const successor = prepared.runtime.plan.listeners.find(({ address }) => address === each.listener?.plan.address);
-      each.listener?.succeededBy(successor ?? null);
+      const { address, port } = each.listener?.plan ?? { address: "", port: 0 };
+      each.succeededBy(prepared.runtime.plan.listeners.find((other) => other.address === address && other.port === port) ?? null);
       this.#retireListener(each, prepared.runtime.plan.drainTimeoutMs);
     }
     if (!this.draining) this.#heartbeat.setState(this.#init.shared.workerIndex, "serving");

@@ -2,6 +2,8 @@
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 
+import type { PathsPlan } from "./paths.ts";
+
 /** Everything a worker needs to serve. A new version replaces the old one whole. */
 export interface Plan {
   readonly version: number;
@@ -37,6 +39,8 @@ export interface ListenerPlan {
   readonly tls: ListenerTlsPlan | null;
   /** Every connection begins with a PROXY protocol v2 header, which is believed (node engine only). */
   readonly proxyProtocol: boolean;
+  /** What request paths may hold beyond the strict normal form; null: nothing. */
+  readonly paths: PathsPlan | null;
 }
 
 export interface ListenerTlsPlan {
@@ -257,6 +261,8 @@ export interface RoutePlan {
   readonly keepMethodOverride: boolean;
   /** A WebSocket ends (1008) when the credential ends that opened it. */
   readonly webSocketClosesAtExpiry: boolean;
+  /** Spellings of the path that are refused, whatever the listener lets through: bits of data/route/path-rules.ts. */
+  readonly refusedSpellings: number;
   /** Policies in phase order: the registry's order, not the file's. */
   readonly policies: readonly PolicyPlan[];
 }

@@ -5,6 +5,7 @@ import { buildRuntime } from "../../src/data/build-runtime.ts";
 import { Exchange, type HeaderList } from "../../src/data/exchange.ts";
 import { admit } from "../../src/data/listener/admit.ts";
 import { handle, refuseExchange } from "../../src/data/pipeline.ts";
+import { PathRules } from "../../src/data/route/path-rules.ts";
 import type { Runtime } from "../../src/data/runtime.ts";
 import { WorkerServices } from "../../src/data/services.ts";
 import { requestHead } from "../../src/data/upstream/h1/request-head.ts";
@@ -112,6 +113,8 @@ class PlayedServices extends WorkerServices {
 export class WholeRequest {
   readonly #runtime: Runtime;
   readonly #services: PlayedServices;
+  /** Of the first listener. */
+  readonly #rules: PathRules | null;
 
   /** @param config as written; its upstreams have one target each */
   constructor(config: string) {
@@ -135,6 +138,8 @@ export class WholeRequest {
       throw new Error(message);
     };
     this.#services = new PlayedServices(shared, fault, () => {});
+    const paths = plan.listeners[0]?.paths ?? null;
+    this.#rules = paths === null ? null : new PathRules(paths);
     const endpoints = new Map(plan.upstreams.map(({ name }, slot) => [name, [endpoint(name, slot)]]));
     this.#runtime = buildRuntime({ plan, endpoints, services: this.#services });
   }
@@ -144,7 +149,7 @@ export class WholeRequest {
     const { method = "GET", path, query = "", headers, peer = "203.0.113.7" } = request;
     const x = new PlayedExchange(this.#runtime, peer);
     x.headers = headers.slice();
-    const refusal = admit(x, { method, path, query });
+    const refusal = admit(x, { method, path, query }, this.#rules);
     if (refusal !== null) refuseExchange(x, refusal);
     else handle(x);
     this.#services.pool.answer();

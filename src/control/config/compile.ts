@@ -2,10 +2,12 @@
 import { createHash } from "node:crypto";
 import { type LimitConfig, limitLabels } from "../../data/policies/rateLimit/limit.ts";
 import { sortMatches } from "../../data/route/order.ts";
+import { refusedBits } from "../../data/route/path-rules.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../plan/plan.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
 import { authOf } from "./auth-of.ts";
 import type { Config, NamedUpstream } from "./schema.ts";
+import { refusedSpellings } from "./schema-paths.ts";
 import type { RouteConfig } from "./schema-route.ts";
 import { routeTimeoutsFor, upstreamsOf } from "./timeouts.ts";
 
@@ -65,6 +67,7 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
     ...engineOf(listener),
     tls: certificates === null ? null : { ...tls, fingerprint: digest(JSON.stringify(tls)) },
     proxyProtocol,
+    paths: listener.paths,
   };
 }
 
@@ -138,6 +141,7 @@ function compileRoute(
     webSocket,
     keepMethodOverride: methodOverride === "keep",
     webSocketClosesAtExpiry,
+    refusedSpellings: refusedBits(refusedSpellings(route.paths)),
     policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }

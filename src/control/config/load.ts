@@ -11,6 +11,7 @@ import { checkGrants } from "./check-grants.ts";
 import { checkIdentity } from "./check-identity.ts";
 import { checkLimits } from "./check-limits.ts";
 import { checkLog } from "./check-log.ts";
+import { checkPaths } from "./check-paths.ts";
 import { checkRedis } from "./check-redis.ts";
 import { checkReferences, Findings } from "./check-references.ts";
 import { checkRoutes } from "./check-routes.ts";
@@ -116,6 +117,7 @@ export function parseConfig(options: {
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkPaths(draft, findings);
   checkTimeouts(draft, findings);
   checkAuth(draft, findings);
   checkLimits(draft, findings);

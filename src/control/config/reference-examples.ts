@@ -8,6 +8,7 @@ drainTimeout: 1m`,
   workers: `workers: { count: auto, cpus: auto }`,
   listeners: `listeners:
   - address: 0.0.0.0:8080
+    paths: { emptySegments: merge }
   - address: 0.0.0.0:8443
     tls:
       certificates:

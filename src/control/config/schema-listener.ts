@@ -3,6 +3,7 @@ import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
 import { once, whenWritten } from "../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
+import { listenerPaths } from "./schema-paths.ts";
 
 /** Listeners of one instance. */
 export const LISTENERS_MAX = 64;
@@ -61,6 +62,10 @@ export const listener = once(() =>
         description:
           "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
       }),
+      paths: whenWritten(listenerPaths).meta({
+        description:
+          "What the paths of requests may hold beyond the strict normal form, here and where a route allows it: else 400 `bad_path`. The form is made once: it is matched, judged, signed and forwarded.",
+      }),
     }),
     ({ proxyProtocol, tls, address }, object) => {
       if (proxyProtocol && tls !== undefined && address.unixPath !== null)
@@ -70,6 +75,7 @@ export const listener = once(() =>
     ...v.address,
     strict: v.strict,
     proxyProtocol: v.proxyProtocol,
+    paths: v.paths ?? null,
     certificates: v.tls === undefined ? null : v.tls.certificates,
     clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
   })),

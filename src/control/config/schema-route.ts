@@ -7,6 +7,7 @@ import { POLICY_SCHEMAS } from "../../data/policies/schemas.ts";
 import type { PolicyPlan, ValueMatch } from "../../plan/plan.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { bodyRate } from "./schema-body.ts";
+import { routePaths } from "./schema-paths.ts";
 import { routeTimeouts, weight } from "./schema-upstream.ts";
 
 const HOSTS_MAX = 1000;
@@ -124,6 +125,9 @@ const routeLimits = once(() =>
 const settings = once(() => ({
   timeouts: whenWritten(routeTimeouts).meta({ description: "Overrides of the upstream's timeouts." }),
   limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
+  paths: whenWritten(routePaths).meta({
+    description: "What request paths may hold here, of what the listener lets through. Refused: 400 `bad_path`.",
+  }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: webSocket().prefault(true),
   methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
@@ -203,6 +207,7 @@ export function routeOf(output: unknown): RouteConfig {
     mirror: flat.mirror,
     timeouts: flat.timeouts,
     limits: flat.limits,
+    paths: flat.paths,
     accessLog: flat.accessLog,
     webSocket: flat.webSocket.allowed,
     webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,

@@ -13,6 +13,7 @@ import {
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
 import { removeHeaders } from "../policies/header-list.ts";
 import { isQuery, normalisePath } from "../route/normalise.ts";
+import type { PathRules } from "../route/path-rules.ts";
 
 /** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
@@ -60,9 +61,10 @@ const seen = {
 /**
  * Checks a request and fills in the exchange: method, path, query, host, body framing, connection handling.
  * `x.headers` must be set, names lowercase, values as byte strings.
+ * @param rules the listener's for paths; null for the strict ones
  * @returns null when the request may be routed, else why not; then the connection must be closed after the answer.
  */
-export function admit(x: Exchange, line: RequestLine): Refusal | null {
+export function admit(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
   x.method = line.method;
   if (!METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
   if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
@@ -70,7 +72,9 @@ export function admit(x: Exchange, line: RequestLine): Refusal | null {
   if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
   if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > limits.uriBytes)
     return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
-  return scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line) ?? admitForwarding(x);
+  return (
+    scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line, rules) ?? admitForwarding(x)
+  );
 }
 
 function scanHeaders(x: Exchange): Refusal | null {
@@ -211,10 +215,11 @@ function admitConnection(x: Exchange): Refusal | null {
   return null;
 }
 
-function admitTarget(x: Exchange, line: RequestLine): Refusal | null {
-  const path = normalisePath(line.path);
+function admitTarget(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
+  const path = rules === null ? normalisePath(line.path) : rules.normalise(line.path);
   if (path === null)
     return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
+  if (rules !== null) x.spellings = rules.spellings;
   if (!isQuery(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
   x.path = path;
   x.query = line.query;

@@ -1,6 +1,7 @@
 // Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
 import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange.ts";
+import type { PathRules } from "../route/path-rules.ts";
 import type { Runtime } from "../runtime.ts";
 
 /** What a listener needs from its worker. */
@@ -9,6 +10,8 @@ export interface ListenerHost {
   current(): Runtime;
   /** Takes a request that passed admission. Never throws. */
   handle(x: Exchange): void;
+  /** The listener's own for request paths; null for the strict ones. */
+  readonly paths: PathRules | null;
   /** True while the worker drains: responses carry `Connection: close`. */
   readonly draining: boolean;
   /** Whether a connection that was just counted may stay: else it is to be closed at once. @param peer canonical address; '' on a Unix socket, or when it is not to be counted */

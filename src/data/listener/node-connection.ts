@@ -152,7 +152,7 @@ export class NodeConnection implements ExchangeConnection {
     const http10 = req.httpVersion === "1.0";
     if (!http10 && req.httpVersion !== "1.1") return { code: "http_version", detail: "only HTTP/1.1 and HTTP/1.0 are spoken here" };
     if (method === "CONNECT" || serverOptions) {
-      const refusal = admit(x, { method, path: "/", query: "", http10 });
+      const refusal = admit(x, { method, path: "/", query: "", http10 }, this.host.paths);
       if (serverOptions) x.path = "*";
       return refusal;
     }
@@ -163,7 +163,8 @@ export class NodeConnection implements ExchangeConnection {
         detail: "the request target is neither a path nor an absolute URI of this scheme (RFC 9112 section 3.2)",
       };
     const { path, query, authority } = target;
-    return admit(x, authority === null ? { method, path, query, http10 } : { method, path, query, http10, authority });
+    const line = authority === null ? { method, path, query, http10 } : { method, path, query, http10, authority };
+    return admit(x, line, this.host.paths);
   }
 
   /** node's server made no response object, or its own must not be used any more. */

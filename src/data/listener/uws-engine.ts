@@ -148,7 +148,8 @@ class UwsListener implements Listener, WebSocketWatcher {
       x.secure = this.plan.tls !== null;
       headerList = x.headers;
       req.forEach(collectHeader);
-      const refusal = headersBroken ?? admit(x, { method: req.getCaseSensitiveMethod(), path: req.getUrl(), query: req.getQuery() ?? "" });
+      const line = { method: req.getCaseSensitiveMethod(), path: req.getUrl(), query: req.getQuery() ?? "" };
+      const refusal = headersBroken ?? admit(x, line, this.host.paths);
       headersBroken = null;
       x.attachBody();
       // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.

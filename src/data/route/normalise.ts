@@ -1,5 +1,6 @@
 // Owns the one normal form of a request path (RFC 3986 section 6.2.2) and what is refused on the way there.
 // The result is what is matched, authorised and forwarded, so nothing can be matched as one thing and forwarded as another.
+// What a listener lets through beyond it is made of the same parts in path-rules.ts.
 import { encodeByte, hexValue } from "../../base/hex.ts";
 
 const PLAIN = 1; // stands for itself, in every position
@@ -24,6 +25,17 @@ const ONE = 49;
 const UPPER_C = 67;
 const UPPER_E = 69;
 const UPPER_F = 70;
+const BACKSLASH = 92;
+
+/** What encoded slashes, and backslashes raw or encoded, become; '' refuses them. */
+export interface Separators {
+  readonly slash: "" | "%2F" | "/";
+  readonly backslash: "" | "%5C" | "/";
+}
+const REFUSED: Separators = { slash: "", backslash: "" };
+
+/** What becomes of an empty segment that is not the last. */
+export type EmptySegments = "refuse" | "keep" | "merge";
 
 /**
  * The normal form of an origin-form path (without query).
@@ -62,7 +74,8 @@ function normaliseSlowly(raw: string): string | null {
   return removeDotSegments(decoded);
 }
 
-function decodeUnreserved(raw: string): string | null {
+/** Decodes what means the same decoded, encodes what may not stand raw. @returns null for what is refused */
+export function decodeUnreserved(raw: string, separators: Separators = REFUSED): string | null {
   let out = "";
   let copied = 0;
   for (let i = 0; i < raw.length; i++) {
@@ -74,17 +87,23 @@ function decodeUnreserved(raw: string): string | null {
       const low = i + 2 < raw.length ? hexValue(raw.charCodeAt(i + 2)) : -1;
       if (high < 0 || low < 0) return null;
       const byte = high * 16 + low;
-      if (byte < 32 || byte === 127 || byte === SLASH || byte === 92) return null;
-      out += byte < 128 && (CLASS[byte]! & UNRESERVED) !== 0 ? String.fromCharCode(byte) : encodeByte(byte);
+      if (byte < 32 || byte === 127) return null;
+      if (byte === SLASH || byte === BACKSLASH) {
+        const instead = byte === SLASH ? separators.slash : separators.backslash;
+        if (instead === "") return null;
+        out += instead;
+      } else out += byte < 128 && (CLASS[byte]! & UNRESERVED) !== 0 ? String.fromCharCode(byte) : encodeByte(byte);
       i += 2;
     } else if (c < 128 && (CLASS[c]! & ENCODE) !== 0) out += encodeByte(c);
+    else if (c === BACKSLASH && separators.backslash !== "") out += separators.backslash;
     else return null;
     copied = i + 1;
   }
   return out + raw.slice(copied);
 }
 
-function hasDoubleEncoding(path: string): boolean {
+/** `%25` and two hex digits: what is left to decode after a decoding. */
+export function hasDoubleEncoding(path: string): boolean {
   for (let i = path.indexOf("%25"); i >= 0; i = path.indexOf("%25", i + 3)) {
     if (hexValue(path.charCodeAt(i + 3)) >= 0 && hexValue(path.charCodeAt(i + 4)) >= 0) return true;
   }
@@ -92,7 +111,7 @@ function hasDoubleEncoding(path: string): boolean {
 }
 
 /** RFC 3629 section 3: C0, C1, E0 80..9F and F0 80..8F can only begin an overlong form, which lax decoders read as another character. */
-function hasOverlongUtf8(path: string): boolean {
+export function hasOverlongUtf8(path: string): boolean {
   for (let i = 0; i < path.length; i++) {
     if (path.charCodeAt(i) !== PERCENT) continue;
     const high = path.charCodeAt(i + 1);
@@ -105,16 +124,20 @@ function hasOverlongUtf8(path: string): boolean {
   return false;
 }
 
-/** RFC 3986 section 5.2.4, for absolute paths; refuses to leave the root. */
-function removeDotSegments(path: string): string | null {
+/** RFC 3986 section 5.2.4, for absolute paths; refuses to leave the root, and `..` behind an empty segment that is kept: readers differ on what that leaves. */
+export function removeDotSegments(path: string, empty: EmptySegments = "refuse"): string | null {
   const segments = path.split("/");
   const kept: string[] = [];
   const last = segments.length - 1;
   for (let i = 1; i <= last; i++) {
     const segment = segments[i]!; // i <= last
-    if (segment === "" && i !== last) return null;
+    if (segment === "" && i !== last) {
+      if (empty === "refuse") return null;
+      if (empty === "keep") kept.push("");
+      continue;
+    }
     if (segment === "." || segment === "..") {
-      if (segment === ".." && kept.pop() === undefined) return null;
+      if (segment === ".." && (kept.pop() ?? "") === "") return null;
       if (i === last) kept.push("");
       continue;
     }

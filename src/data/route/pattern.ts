@@ -79,7 +79,10 @@ function parseSegment(part: string, last: boolean): Segment | { readonly error: 
   if (part === "") return last ? { kind: "literal", text: "", key: "" } : { error: "an empty segment ('//') never matches" };
   if (part === "." || part === "..") return { error: "dot segments never match: paths are normalised first" };
   const literal = normalisePath(`/${encodeNonAscii(part)}`);
-  if (literal === null) return { error: `'${part}' never matches: a request with it is refused as unsafe` };
+  if (literal === null)
+    return {
+      error: `'${part}' never matches: a request with it is refused as unsafe; where \`paths\` let it through, a {parameter} takes it`,
+    };
   const normal = literal.slice(1);
   return { kind: "literal", text: normal, key: segmentKey(normal) };
 }

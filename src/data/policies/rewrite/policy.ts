@@ -1,7 +1,8 @@
 // Owns the path that the upstream sees. What it makes is normalised again: nothing unsafe leaves here.
 import type { Exchange } from "../../exchange.ts";
 import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
-import { normalisePath, segmentKey, splitTarget } from "../../route/normalise.ts";
+import { segmentKey, splitTarget } from "../../route/normalise.ts";
+import { normaliseMade } from "../../route/path-rules.ts";
 import { compiledAddress } from "../templates.ts";
 import type { RewriteConfig } from "./config.ts";
 
@@ -17,7 +18,7 @@ export const createRewrite: PolicyFactory = (config, route): Policy => {
       const rewritten = rewrite(x);
       const target = rewritten === null ? null : splitTarget(rewritten);
       // Values may have made a dot segment where the template has none: resolving it would leave the place the operator chose.
-      const path = target === null || DOT_SEGMENT.test(target.path) ? null : normalisePath(target.path);
+      const path = target === null || DOT_SEGMENT.test(target.path) ? null : normaliseMade(target.path, x.spellings);
       if (target === null || path === null) return UNSAFE;
       const query = target.query === "" ? x.query : x.query === "" ? target.query : `${target.query}&${x.query}`;
       x.upstreamPath = query === "" ? path : `${path}?${query}`;

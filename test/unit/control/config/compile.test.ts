@@ -66,6 +66,7 @@ it("the example of the design compiles, units resolved", () => {
         engineReason: "the default: fastest",
         tls: null,
         proxyProtocol: false,
+        paths: null,
       },
     ],
     limits: {

@@ -16,6 +16,7 @@ const listener = (host: string, port: number, unixPath: string | null = null): L
   engineReason: "",
   tls: null,
   proxyProtocol: false,
+  paths: null,
 });
 const NONE: readonly string[] = [];
 

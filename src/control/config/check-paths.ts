@@ -1,0 +1,54 @@
+// Owns the checks of `paths` between listeners and routes: what one lets through and no other takes, what no request can match.
+import { type Pattern, parsePattern } from "../../data/route/pattern.ts";
+import type { PathSpelling } from "../../plan/paths.ts";
+import type { Findings } from "./check-references.ts";
+import { STRICT_PATHS } from "./schema-paths.ts";
+import type { Draft } from "./sections.ts";
+
+/** Those that routes refuse unless they are told. */
+const PERMITTED: readonly Exclude<PathSpelling, "matrixParameters">[] = [
+  "encodedSlashes",
+  "doubleEncodings",
+  "emptySegments",
+  "backslashes",
+];
+
+export function checkPaths(draft: Draft, findings: Findings): void {
+  if (draft.sections.listeners === undefined) return;
+  checkCase(draft, findings);
+  if (findings.isLost(["routes"]) || findings.isLost(["listeners"])) return; // what could not be read might allow it
+  for (const name of PERMITTED) checkPermission(name, draft, findings);
+}
+
+/** A permission without anybody who lets such paths in, or the other way round. */
+function checkPermission(name: (typeof PERMITTED)[number], { listeners, routes }: Draft, { warn }: Findings): void {
+  const loose = listeners.findIndex(({ paths }) => isTold((paths ?? STRICT_PATHS)[name]));
+  const allowing = routes.findIndex((route) => route.paths?.[name] === "allow");
+  if (loose >= 0 && allowing < 0)
+    warn(
+      ["listeners", loose, "paths", name],
+      "no route allows it: such paths are still refused",
+      `write \`paths: { ${name}: allow }\` in the routes that are to take them`,
+    );
+  if (loose < 0 && allowing >= 0)
+    warn(["routes", allowing, "paths", name], "no listener lets such paths through", `write \`paths: { ${name}: keep }\` in a listener`);
+}
+
+const isTold = (action: string): boolean => action === "keep" || action === "decode";
+
+/** A literal in upper case never matches a path in lower case. */
+function checkCase({ listeners, routes }: Draft, findings: Findings): void {
+  const folding = listeners.findIndex(({ paths }) => paths?.case === "fold");
+  if (folding < 0) return;
+  const everywhere = listeners.every(({ paths }) => paths?.case === "fold") && !findings.isLost(["listeners"]);
+  const say = everywhere ? findings.report : findings.warn;
+  const where = everywhere ? "every listener folds" : `${findings.format(["listeners", folding])} folds`;
+  for (const [i, route] of routes.entries()) {
+    const pattern = parsePattern(route.match.path);
+    if ("error" in pattern || !hasUpperCase(pattern)) continue;
+    say(["routes", i, "match", "path"], `${where} paths to lower case: this never matches there`, "write the path in lower case");
+  }
+}
+
+const hasUpperCase = ({ segments }: Pattern): boolean =>
+  segments.some((segment) => segment.kind === "literal" && /[A-Z]/.test(segment.text.replace(/%[0-9A-F]{2}/g, "")));
