@@ -67,6 +67,7 @@ async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo)
   const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../../start/nursery.ts");
   const threads = new ThreadNursery(workerEntry(), { supervisor: launchOrders() === null ? null : process.ppid });
   threads.more(threadsAtOnce() - 1);
+  if (launchOrders() !== null) (await import("../../start/standard-streams.ts")).useHandedStreams();
   outliveReaders();
   const { primaryProcess } = await import("../primary/process.ts");
   return await primaryProcess({

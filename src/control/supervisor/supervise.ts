@@ -6,6 +6,7 @@ import { heapFlags } from "../../base/heap.ts";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
+import { filterNativeOutput } from "./native-output.ts";
 import { RestartBackoff } from "./restart-backoff.ts";
 import { StopSignals } from "./stop-signals.ts";
 
@@ -121,9 +122,11 @@ class Supervisor {
 
   #spawn(orders: LaunchOrders): Primary {
     const child = spawn(process.execPath, [...process.execArgv, ...heapFlags(), ...this.#options.args], {
-      stdio: ["inherit", "inherit", "inherit", "pipe"],
+      stdio: ["inherit", "pipe", "pipe", "pipe", 1, 2], // standard-streams.ts says which is which
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
     });
+    for (const printed of [child.stdout, child.stderr])
+      if (printed !== null) filterNativeOutput(printed, (text) => process.stderr.write(text));
     const end = child.stdio[CHANNEL_FD];
     const heard = (message: ToSupervisor): void => this.#heard(primary, message);
     // A pipe beyond the standard streams goes both ways. That it closes is no news: the process's end is.
