@@ -23,7 +23,7 @@ import { notTextProblem, readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { layFiles } from "./layers.ts";
-import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, sortProblems } from "./problem.ts";
+import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, PROBLEMS_MAX, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config, LeftOutListener } from "./schema.ts";
 import { resolveFiles } from "./secrets.ts";
@@ -114,6 +114,10 @@ export function parseConfig(options: {
   for (const { problems: more } of [layered, gathered, resolved, remote]) addAll(problems, more);
   for (const { names: more } of [gathered, remote]) addAll(names, more);
   const { root, draft, problems: found } = readSections(remote.root, files);
+  if (problems.length + found.length > PROBLEMS_MAX) {
+    addAll(problems, found);
+    return refuse(); // those are more than are told
+  }
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);

@@ -166,6 +166,8 @@ class Reading {
     const parsed = parseAt(schema, this.root, path);
     if ("value" in parsed) return parsed.value;
     addAll(this.problems, parsed.problems);
+    // No more than that are told: what else is wrong with it, and the checks of the rest, would be work for nobody.
+    if (this.crowded) return undefined;
     const { rest, lost, hidden } = parsed.node === undefined ? NOTHING : salvage(schema, parsed.node, fill);
     addAll(this.problems, problemsOf(hidden, this.root, path));
     if (rest === null) {
@@ -179,8 +181,14 @@ class Reading {
     return rest.value;
   }
 
+  /** There are more problems than are told: then nothing is checked any further. */
+  get crowded(): boolean {
+    return this.problems.length > PROBLEMS_MAX;
+  }
+
   /** Takes the items of a list of which nothing is left out of the tree. */
   dropLost(list: readonly PathPart[]): void {
+    if (this.crowded) return;
     for (const path of this.#gone.filter((path) => path.length > list.length && areRelated(path, list)).reverse()) {
       const rest = without(this.rest, path);
       if (rest.kind === "map") this.rest = rest;
