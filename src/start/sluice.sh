@@ -1,6 +1,6 @@
 #!/bin/sh
-# The program `sluice` (dist/sluice): finds a Node that is new enough and becomes dist/main.js in it. Nothing else: it must leave no process behind, and
-# must read no argument.
+# The program `sluice` (dist/sluice is a copy): finds a Node that is new enough and becomes dist/main.js in it. Nothing else: it must leave no process
+# behind, and must read no argument. package.json names this file, so that a checkout that npm has only linked says what it lacks.
 needs=24.12
 program=$0
 if [ -L "$program" ]; then program=$(readlink -f "$program"); fi
@@ -8,6 +8,15 @@ case $program in
   */*) here=${program%/*} ;;
   *) here=. ;;
 esac
+
+if [ ! -f "$here/main.js" ]; then
+  root=$(cd "$here/../.." && pwd)
+  here=$root/dist
+  if [ ! -f "$here/main.js" ]; then
+    echo "sluice: not built: run \`npm ci && npm run build\` in $root" >&2
+    exit 1
+  fi
+fi
 
 if [ -n "$SLUICE_NODE" ]; then exec "$SLUICE_NODE" "$here/main.js" "$@"; fi
 

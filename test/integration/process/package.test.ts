@@ -26,10 +26,18 @@ beforeAll(() => {
   fs.mkdirSync(installed, { recursive: true });
   execFileSync("tar", ["-xzf", path.join(home, packed.filename), "-C", installed, "--strip-components=1"]);
   fs.mkdirSync(path.dirname(program));
-  fs.symlinkSync("../sluice/dist/sluice", program);
+  fs.symlinkSync(path.join("../sluice", packageBin()), program);
   fs.symlinkSync(process.execPath, path.join(path.dirname(program), "node"));
 }, 60_000);
 afterAll(() => fs.rmSync(home, { recursive: true, force: true }));
+
+/** What npm makes the command `sluice` of. */
+function packageBin(): string {
+  const { bin } = JSON.parse(fs.readFileSync(path.join(installed, "package.json"), "utf8")) as {
+    readonly bin: { readonly sluice: string };
+  };
+  return bin.sluice;
+}
 
 /** Neither this checkout's packages nor its Node can be found from there. */
 const env = { PATH: "/usr/bin:/bin", HOME: home, SLUICE_RUN_DIR: path.join(home, "run") };

@@ -28,6 +28,7 @@ function install(directory: string): string {
   const file = path.join(home, directory, "sluice");
   fs.mkdirSync(path.dirname(file), { recursive: true });
   fs.copyFileSync(SCRIPT, file);
+  if (path.basename(directory) === "dist") fs.writeFileSync(path.join(path.dirname(file), "main.js"), "");
   fs.chmodSync(file, 0o755);
   return file;
 }
@@ -58,6 +59,22 @@ test("in a checkout or a release it is the one beside, whatever is on the PATH",
   node("old", "v20.19.2");
   expect(call(program, ["old"])).toEqual(ran("release/node_modules/.bin", path.join(home, "release/dist")));
   expect(call("./sluice", ["old"], {}, path.dirname(program))).toEqual(ran("release/node_modules/.bin", "."));
+});
+
+test("a checkout that npm has only linked runs what was built in it, and says what to do when nothing was", () => {
+  const program = install("checkout/src/start");
+  node("checkout/node_modules/.bin", "v24.21.0");
+  fs.mkdirSync(path.join(home, "bin"));
+  fs.symlinkSync(program, path.join(home, "bin/sluice"));
+  const unbuilt = call("sluice", ["bin"]);
+  expect(unbuilt).toEqual({
+    status: 1,
+    stdout: "",
+    stderr: `sluice: not built: run \`npm ci && npm run build\` in ${path.join(home, "checkout")}\n`,
+  });
+  fs.mkdirSync(path.join(home, "checkout/dist"));
+  fs.writeFileSync(path.join(home, "checkout/dist/main.js"), "");
+  expect(call("sluice", ["bin"])).toEqual(ran("checkout/node_modules/.bin", path.join(home, "checkout/dist")));
 });
 
 test("installed by npm it is the one that npm put beside the package, also through the link in .bin and by the PATH", () => {
