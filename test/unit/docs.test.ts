@@ -1,20 +1,26 @@
-// Holds the documents to the code: the error table, the commands, the npm scripts, every relative link with its anchor, and every document that a source file names.
+// Holds the documents to the code: the error table, the commands, the npm scripts, every relative link with its anchor, every file that a document or
+// a comment names, and every test that an invariant or a defence names.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
+import schema from "../../config/sluice.schema.json" with { type: "json" };
 import manifest from "../../package.json" with { type: "json" };
 import { ERRORS } from "../../src/base/errors.ts";
 import { loadConfig } from "../../src/control/config/load.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
 import { PHASES } from "../../src/data/policy.ts";
+import { dottedKeysIn, isKeyPath, keyPairs } from "../support/configuration-keys.ts";
 import { anchorsOf, brokenLinks, withoutCode } from "../support/markdown.ts";
+import { danglingNames, hasTest, testsNamedIn } from "../support/named-files.ts";
 
 const root = path.join(import.meta.dirname, "../..");
 /** What a reader sees first must stay short: two screens. */
 const README_LINES_MAX = 110;
 /** Not ours (packages), or made by the build. */
 const SKIPPED = new Set(["node_modules", "dist", ".git"]);
+/** Names files that do not exist, on purpose. */
+const OWN_NAME = "test/unit/docs.test.ts";
 const SOURCE_NAME = /\.(ts|mjs|sh|ya?ml|service)$|^Dockerfile$/;
 
 const files = filesUnder(root);
@@ -126,13 +132,115 @@ describe.each(documents)("%s", (document) => {
   });
 });
 
-describe("sources and examples", () => {
-  it("name only documents that exist", () => {
-    const named = files
-      .filter((file) => SOURCE_NAME.test(path.basename(file)))
-      .flatMap((file) => [...read(file).matchAll(/(?<![\w./-])docs\/[a-z-]+\.md/g)].map((match) => ({ file, page: match[0] })));
-    expect(named.length).toBeGreaterThan(0);
-    expect(named.filter(({ page }) => !pages.includes(page))).toEqual([]);
+/** Neither its text nor its names are ours: made by npm, or measured. */
+const NOT_WRITTEN = /^package-lock\.json$|^native-bench\/results\//;
+
+describe("documents, and comments of sources and examples", () => {
+  const written = files.filter(
+    (file) => (SOURCE_NAME.test(path.basename(file)) || file.endsWith(".md")) && !NOT_WRITTEN.test(file) && file !== OWN_NAME,
+  );
+
+  it("name only files that exist", () => {
+    expect(written.length).toBeGreaterThan(500);
+    expect(written.flatMap((file) => danglingNames(file, read(file), files).map((name) => `${file}: ${name}`))).toEqual([]);
+  });
+});
+
+describe("the keys of the configuration", () => {
+  const pairs = keyPairs(schema);
+
+  it.each(["README.md", "SECURITY.md", ...pages])("that %s names exist", (document) => {
+    expect(dottedKeysIn(read(document), pairs).filter((name) => !isKeyPath(pairs, name))).toEqual([]);
+  });
+
+  it("that remedies of errors name exist", () => {
+    const remedies = Object.values(ERRORS).map(({ remedy }) => remedy.replace(/[a-z][A-Za-z]*(?:\.[A-Za-z]+)+/g, "`$&`"));
+    const named = dottedKeysIn(remedies.join("\n"), pairs);
+    expect(named.length).toBeGreaterThan(5);
+    expect(named.filter((name) => !isKeyPath(pairs, name))).toEqual([]);
+  });
+
+  it("are told from other names, through maps with names of the user's", () => {
+    const text =
+      "`limits.webSocket.bufferBytes`, `upstreams.NAME.breaker`, `limits.webSocketBufferBytes: 1KiB`, `retry.bodyBytes`, `claims-identity.ts`, `a.b`";
+    const named = dottedKeysIn(text, pairs);
+    expect(named).toEqual(["limits.webSocket.bufferBytes", "upstreams.NAME.breaker", "limits.webSocketBufferBytes", "retry.bodyBytes"]);
+    expect(named.filter((name) => !isKeyPath(pairs, name))).toEqual(["limits.webSocketBufferBytes", "retry.bodyBytes"]);
+  });
+});
+
+describe("metrics", () => {
+  it("that documents and examples name exist", () => {
+    const exposed = new Set(read("src/observe/prometheus.ts").match(/sluice_[a-z_]+/g));
+    const named = ["README.md", "SECURITY.md", "CONTRIBUTING.md", ...pages].flatMap(
+      (document) => read(document).match(/sluice_[a-z_]+/g) ?? [],
+    );
+    expect(named.length).toBeGreaterThan(10);
+    expect(named.filter((name) => !exposed.has(name))).toEqual([]);
+    // In lists the beginning is left out: `_sync_failures_total`.
+    const lines = pages.flatMap((page) => read(page).split("\n")).filter((line) => line.includes("sluice_"));
+    const ends = lines.flatMap((line) => [...line.matchAll(/`(_[a-z_]+)`/g)].map((match) => match[1] ?? ""));
+    expect(ends.filter((end) => ![...exposed].some((name) => name.endsWith(end)))).toEqual([]);
+  });
+});
+
+/** The entries of a list at the top level under a heading of level 2, and the rows of tables. */
+function entriesUnder(document: string, heading: string): string[] {
+  const section = read(document).split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+  return section.split(/\n(?=- |\| )/).filter((entry) => /^(- |\| (?!---))/.test(entry));
+}
+
+describe.each(["ARCHITECTURE.md", "SECURITY.md"])("%s", (document) => {
+  it("names only tests that exist", () => {
+    const named = testsNamedIn(read(document));
+    expect(named.length).toBeGreaterThan(20);
+    expect(named.filter(({ file, name }) => !(files.includes(file) && hasTest(read(file), name)))).toEqual([]);
+  });
+});
+
+describe("every invariant of ARCHITECTURE.md and every defence of SECURITY.md", () => {
+  const invariants = entriesUnder("ARCHITECTURE.md", "Invariants");
+  const defences = entriesUnder("SECURITY.md", "What is defended").filter((row) => !row.startsWith("| Against "));
+
+  it.each([
+    ["invariant", invariants],
+    ["defence", defences],
+  ])("%s: names its test, or says that none holds it", (_, entries) => {
+    expect(entries.length).toBeGreaterThan(20);
+    expect(entries.filter((entry) => testsNamedIn(entry).length === 0 && !entry.includes("No test holds "))).toEqual([]);
+  });
+
+  it("names no test file without a name that the check of names sees", () => {
+    const text = [...invariants, ...defences].join("\n");
+    const seen = new Set(testsNamedIn(text).map(({ file }) => file));
+    const mentioned = [...text.matchAll(/`(test\/[\w./-]+\.test\.ts)`/g)].map((match) => match[1] ?? "");
+    expect(mentioned.filter((file) => !seen.has(file) && file !== "test/unit/docs.test.ts")).toEqual([]);
+  });
+});
+
+describe("the check of named files", () => {
+  const known = ["src/data/pool.ts", "docs/a.md", "start/sluice.sh"];
+
+  it("finds names that no file has, in comments and prose only, and takes the end of a path for its file", () => {
+    expect(danglingNames("x.ts", 'import "./gone.ts"; // see data/pool.ts, pool.ts and ool.ts\n/** See gone.md. */', known)).toEqual([
+      "ool.ts",
+      "gone.md",
+    ]);
+    expect(danglingNames("x.yaml", "a: b.sh # see sluice.sh, c.sh", known)).toEqual(["c.sh"]);
+    expect(danglingNames("x.md", "`docs/a.md`, [a](docs/a.md), `other/pool.ts`\n```sh\nrm gone.ts\n```\n", known)).toEqual([
+      "other/pool.ts",
+    ]);
+  });
+
+  it("reads the tests of an entry, and finds each by the text of its name alone", () => {
+    const entry = 'Held by `test/a.test.ts`: "one", "two of %s"; `test/b.test.ts`: "three".';
+    expect(testsNamedIn(entry)).toEqual([
+      { file: "test/a.test.ts", name: "one" },
+      { file: "test/a.test.ts", name: "two of %s" },
+      { file: "test/b.test.ts", name: "three" },
+    ]);
+    expect(hasTest('it("one", () => {});', "one")).toBe(true);
+    expect(hasTest('it("one more", () => {});', "one")).toBe(false);
   });
 });
 

@@ -111,18 +111,4 @@ describe("files", () => {
   ])("%s", (_, holds) => {
     expect(everything.filter((file) => !holds(file))).toEqual([]);
   });
-
-  it("name only files that are there in their comments", () => {
-    const known = new Set([...everything, ...listed("bench"), ...listed("native-bench")].map((file) => path.basename(file)));
-    for (const directory of [".", "docs", "config"])
-      for (const name of fs.existsSync(path.join(root, directory)) ? fs.readdirSync(path.join(root, directory)) : []) known.add(name);
-    const named = everything.flatMap((file) =>
-      read(file)
-        .split("\n")
-        .filter((line) => /^\s*(\/\/|\/?\*)/.test(line))
-        .flatMap((line) => [...line.matchAll(/(?<![\w.*-])[\w-]+\.(?:ts|md)\b/g)].map(([name]) => ({ file, name }))),
-    );
-    expect(named.length).toBeGreaterThan(50);
-    expect(named.filter(({ name }) => !known.has(name))).toEqual([]);
-  });
 });
