@@ -136,7 +136,8 @@ function checkAddresses(draft: Draft, findings: Findings): void {
   const taken = seen.get(admin.address.address);
   if (taken !== undefined)
     report(path, `the address ${admin.address.address} is taken by ${findings.format(taken)}`, "give the admin listener its own");
-  if (admin.token === null && !isLoopback(admin.address)) {
+  // One that is written and cannot be used has a mistake of its own.
+  if (admin.token === null && !findings.isLost(["admin", "token"]) && !isLoopback(admin.address)) {
     report(path, "without a token the admin listener must stay on this machine", "set admin.token, or use 127.0.0.1");
   }
   if (admin.token !== null && admin.token.length < TOKEN_CHARS_MIN)

@@ -12,6 +12,7 @@ listeners:
   - { address: 127.0.0.1:8080, «unknown key of a listener||adress: a» }
   - { address: «address taken|127.0.0.1:8081|127.0.0.1:8080» }
   - { address: «address without port|127.0.0.1:8082|10.0.0.9» }
+admin: { address: 0.0.0.0:9901, token: "«admin token|0123456789abcdef|file:nowhere/token»" }
 limits: { bodyBytes: «size|1MiB|big», headerCount: «count|50|0» }
 auth:
   keys: { apiKey: { in: header, name: «name of a header|x-api-key|x api key» } }
