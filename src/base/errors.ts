@@ -112,13 +112,7 @@ export const ERRORS = {
   uri_too_long: row(414, "client", true, "The request target is too long", "Shorten the URL, or raise limits.uriBytes."),
   expectation_failed: row(417, "client", true, "Only Expect: 100-continue is supported", "Remove the Expect header."),
   upgrade_unsupported: row(426, "client", false, "This upgrade is not supported", "Use WebSocket version 13, or no Upgrade header."),
-  rate_limited: row(
-    429,
-    "client",
-    false,
-    "Too many requests",
-    "Wait as long as Retry-After says; the RateLimit header tells what is left.",
-  ),
+  rate_limited: row(429, "client", false, "Too many requests", "Wait for the time in Retry-After; the RateLimit header has what is left."),
   quota_exceeded: row(
     429,
     "client",
@@ -148,7 +142,7 @@ export const ERRORS = {
     "gateway",
     false,
     "The gateway has no room for this request at present",
-    "Retry later. The reason says what to raise: pool: the upstream's pool.connections or pool.queue; bodies: limits.bufferedBodyBytes.",
+    "Retry later. The reason names what to raise: pool: the upstream's pool.connections or pool.queue; bodies: limits.bufferedBodyBytes.",
   ),
   auth_overloaded: row(
     503,

@@ -15,7 +15,7 @@ const VARIABLES: readonly (readonly [name: string, value: string])[] = [
   ["host", "the request's host, lowercase, without port"],
   ["method", "the request's method"],
   ["scheme", "`http` or `https`, as the client came"],
-  ["request.id", "the request's id, as `x-request-id` tells it"],
+  ["request.id", "the request's id, as in `x-request-id`"],
   ["request.path", "the request's path in its normal form"],
   ["route", "the route's name"],
 ];
@@ -47,7 +47,7 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | template | text with the variables below; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
-Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML asks for quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other
+Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML needs quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other
 YAML parsers.
 
 ## Variables in templates

@@ -56,7 +56,7 @@ export const breaker = once(() =>
     z.strictObject({
       scope: z.enum(["target", "upstream", "both"]).prefault("target").meta({
         description:
-          "What has a breaker: each `target` (one that is open is not chosen), the `upstream` as a whole (open: nobody is asked), or `both`.",
+          "What has a breaker: each `target` (one that is open is not chosen), the `upstream` as a whole (open: no target is chosen), or `both`.",
       }),
       errorRate: fraction()
         .refine((v) => v > 0, "expected more than 0%")

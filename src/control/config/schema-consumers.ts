@@ -56,7 +56,7 @@ const signingSecret = once(() =>
     keyId: z
       .string()
       .regex(/^[\x21\x23-\x5b\x5d-\x7e]{1,256}$/, "expected 1 to 256 visible ASCII characters without quotes and backslashes")
-      .meta({ description: "What the signature's `keyid` says; unique among all consumers.", examples: ["acme-2026"] }),
+      .meta({ description: "The signature's `keyid`; unique among all consumers.", examples: ["acme-2026"] }),
     secret: z
       .string()
       .refine((text) => secretBytes(text) !== null, "expected a secret of 32 to 1024 bytes, as text or as `base64:` and base64")
@@ -131,7 +131,7 @@ const fromRedis = once(() =>
         z.boolean(),
         z.strictObject({
           every: period({ min: EVERY_MS_MIN, max: EVERY_MS_MAX }).prefault(formatDurationMs(EVERY_MS_DEFAULT)).meta({
-            description: "How often Redis is asked for changes, and so how long a key that was withdrawn may still be good.",
+            description: "How often Redis is polled for changes, and so how long a key that was withdrawn may still be good.",
           }),
         }),
       ],

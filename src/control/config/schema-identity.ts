@@ -140,8 +140,7 @@ export const identity = once(() =>
           examples: [["x-remote-user", "x-auth-request-user"]],
         }),
       internalToken: internalToken().optional().meta({
-        description:
-          "A short-lived signed token (JWT) that says who is calling, for services that want proof that it was the gateway who said so.",
+        description: "A short-lived signed token (JWT) that names the caller, for services that need proof that it comes from the gateway.",
       }),
     })
     .transform((value, ctx): IdentityPlan => {
@@ -166,6 +165,6 @@ export const identity = once(() =>
     .prefault({})
     .meta({
       description:
-        "What services are told about the caller. These headers, by their default and by their configured names, are removed from every incoming request, on public routes too; spellings that services could take for them are refused.",
+        "What services receive about the caller. These headers, by their default and by their configured names, are removed from every incoming request, on public routes too; spellings that services could take for them are refused.",
     }),
 );

@@ -65,7 +65,7 @@ export const workers = once(() =>
             .optional()
             .meta({
               description:
-                "Pins worker N to the Nth of these CPUs (again from the first when there are more workers); `auto` takes those that this process may use. Without it the kernel chooses. Needs Linux and taskset (util-linux); where pinning fails the gateway serves on and says so.",
+                "Pins worker N to the Nth of these CPUs (again from the first when there are more workers); `auto` takes those that this process may use. Without it the kernel chooses. Needs Linux and taskset (util-linux); where pinning fails the gateway serves on and logs it.",
             }),
         }),
       ],
@@ -105,7 +105,7 @@ export const admin = once(() =>
             .refine((text) => /^[\x21-\x7e]*$/.test(text), "expected visible ASCII characters without spaces")
             .prefault("")
             .meta({
-              description: "Bearer token; empty: none, and only loopback may ask. `file:path` reads it from a file.",
+              description: "Bearer token; empty: none, and only loopback peers are served. `file:path` reads it from a file.",
               examples: [`\${ADMIN_TOKEN:-}`, "file:/run/secrets/admin-token"],
             }),
         }),
@@ -238,7 +238,7 @@ export const dns = once(() =>
   )
     .transform((v) => ({ servers: v.servers, ttlMinMs: v.ttlMin, ttlMaxMs: v.ttlMax }))
     .prefault({})
-    .meta({ description: "How names of targets are looked up. A change needs a restart." }),
+    .meta({ description: "How names of targets are resolved. A change needs a restart." }),
 );
 
 export const log = once(() =>

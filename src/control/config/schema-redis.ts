@@ -97,7 +97,7 @@ const sentinel = once(() =>
   z
     .strictObject({
       name: z.string().min(1).max(256).meta({ description: "Name of the master that the sentinels watch." }),
-      nodes: nodes(SENTINEL_PORT).meta({ description: "Some of the sentinels; they tell of the others." }),
+      nodes: nodes(SENTINEL_PORT).meta({ description: "Some of the sentinels; the others are discovered from them." }),
       username: credential().optional().meta({ description: "For the sentinels themselves." }),
       password: credential().optional().meta({ description: "For the sentinels themselves. `file:path` reads it from a file." }),
     })
@@ -146,7 +146,7 @@ export const redis = once(() =>
     z.strictObject({
       url: url().optional(),
       sentinel: sentinel().optional(),
-      cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; they tell of the others." }),
+      cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; the others are discovered from them." }),
       tls: tls().optional(),
       username: credential().optional().meta({ description: "User of the ACL; may stand in the URL instead." }),
       password: credential().optional().meta({ description: "Password; may stand in the URL instead. `file:path` reads it from a file." }),
@@ -158,13 +158,12 @@ export const redis = once(() =>
       }),
       syncInterval: period({ min: SYNC_INTERVAL_MS_MIN, max: SYNC_INTERVAL_MS_MAX })
         .prefault("100ms")
-        .meta({ description: "How often an instance tells what was spent here and learns what the fleet has spent." }),
+        .meta({ description: "How often an instance reports what was spent here and reads what the fleet has spent." }),
       commandTimeout: period({ max: 60_000 })
         .prefault("500ms")
         .meta({ description: "How long Redis may take to answer before the connection is given up. Requests never wait for it." }),
       fleetSize: count(1, FLEET_SIZE_MAX).optional().meta({
-        description:
-          "Instances to expect: what `validate` computes with, and what an instance assumes until Redis has told it how many there are.",
+        description: "Instances to expect: what `validate` computes with, and what an instance assumes until Redis has counted them.",
       }),
     }),
     ({ url, sentinel, cluster }, object) => {

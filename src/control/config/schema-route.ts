@@ -106,7 +106,7 @@ const webSocket = once(() =>
     .transform((value) =>
       typeof value === "boolean" ? { allowed: value, closeAtExpiry: false } : { allowed: true, closeAtExpiry: value.closeAtExpiry },
     )
-    .meta({ description: "Allow upgrades to WebSocket; a map allows them and says more.", examples: [false, { closeAtExpiry: true }] }),
+    .meta({ description: "Allow upgrades to WebSocket; a map allows them and has settings.", examples: [false, { closeAtExpiry: true }] }),
 );
 
 const METHOD_OVERRIDE =

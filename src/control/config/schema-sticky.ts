@@ -31,7 +31,7 @@ export const sticky = once(() =>
         .max(4096)
         .meta({
           description:
-            "What the cookie's value is made with: a keyed hash of the target, which tells nothing of it and can't be made up. Equal in all instances; with another secret every client is assigned anew.",
+            "What the cookie's value is made with: a keyed hash of the target, which reveals nothing of it and can't be made up. Equal in all instances; with another secret every client is assigned anew.",
           examples: ["file:secrets/sticky"],
         }),
       lifetime: z

@@ -59,7 +59,7 @@ const pool = once(() =>
   z
     .strictObject({
       client: z.enum(["http1", "undici"]).prefault("http1").meta({
-        description: "Who speaks to the target: the gateway's own `http1` client (default), or `undici`.",
+        description: "The HTTP client: the gateway's own `http1` (default), or `undici`.",
       }),
       connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
       pipelining: count(1, 64).prefault(1).meta({
@@ -289,7 +289,7 @@ export const upstream = once(() =>
         .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
         .transform((v) => (v === false ? null : v))
         .prefault("x-request-deadline-ms")
-        .meta({ description: "Header that tells the service how many milliseconds are left; `false` for none." }),
+        .meta({ description: "Header with the milliseconds that are left for the service; `false` for none." }),
     })
     .transform(({ timeouts, ...rest }) => ({ ...rest, writtenTimeouts: timeouts, timeouts: upstreamTimeouts(timeouts, rest.retry) })),
 );

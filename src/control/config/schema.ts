@@ -22,7 +22,7 @@ const version = once(() => z.literal(1, { error: "expected version: 1" }).meta({
 const trustedProxies = once(() =>
   z.array(trustedProxy()).max(TRUSTED_PROXIES_MAX).prefault([]).meta({
     description:
-      "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed; `unix` stands for whoever connects over a Unix socket. `X-Forwarded-For` wins over a `Forwarded` that says otherwise; what cannot be read of either is 400.",
+      "Addresses and CIDR blocks whose `Forwarded` and `X-Forwarded-*` headers are believed; `unix` stands for whoever connects over a Unix socket. `X-Forwarded-For` wins over a `Forwarded` that differs; what cannot be read of either is 400.",
   }),
 );
 

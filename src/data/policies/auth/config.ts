@@ -25,7 +25,7 @@ export interface AuthConfig {
 const branches = (of: z.ZodType<AuthTree>) => ({
   any: z.array(of).min(1).max(AUTH_LEAVES_MAX).optional().meta({
     description:
-      "One of these must prove who is calling; the first in this order that does, wins. When none does, a credential that was refused is told, else that there is none.",
+      "One of these must prove who is calling; the first in this order that does, wins. When none does, the response names a credential that was refused, else that there is none.",
   }),
   all: z.array(of).min(1).max(AUTH_LEAVES_MAX).optional().meta({
     description:
@@ -73,7 +73,7 @@ const root = once(() =>
       ...branches(node()),
       forwardCredentials: z.boolean().prefault(false).meta({
         description:
-          "Services get the credentials too that have proven the caller; what else the route asks for is taken out of what is forwarded, for nobody has looked at it: header, cookie or query parameter. By default all is taken out.",
+          "Services get the credentials too that have proven the caller; other credentials that the route takes are removed from what is forwarded, as nothing has verified them: header, cookie or query parameter. By default all are removed.",
       }),
     })
     .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials })),

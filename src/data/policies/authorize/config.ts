@@ -130,7 +130,7 @@ export const authorizeSchema = once(() =>
     .refine((value) => Object.values(value).some((part) => part !== undefined), "expected at least one condition")
     .meta({
       description:
-        "What the caller must be or have, all of it; everybody else gets 403 `access_denied`. Nobody (`auth: { optional: ... }`) gets 401 where anything is asked of the caller.",
+        "What the caller must be or have, all of it; everybody else gets 403 `access_denied`. Nobody (`auth: { optional: ... }`) gets 401 where anything is demanded of the caller.",
     }),
 );
 

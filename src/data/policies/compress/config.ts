@@ -53,7 +53,7 @@ export const compressSchema = once(() =>
     })
     .meta({
       description:
-        "Compress responses (zstd, brotli, gzip) as the client's Accept-Encoding asks. Off unless present. Do not use it for pages that hold a secret beside text an attacker can choose (BREACH).",
+        "Compress responses (zstd, brotli, gzip) as the client's Accept-Encoding permits. Off unless present. Do not use it for pages that hold a secret beside text an attacker can choose (BREACH).",
     }),
 );
 

@@ -45,13 +45,13 @@ export const corsSchema = once(() =>
         }),
       methods: z.array(method()).max(NAMES_MAX).optional().meta({
         description:
-          "Methods a preflight is told. Default: the route's own methods; GET, HEAD, POST, PUT, PATCH and DELETE if it names none.",
+          "Methods that a preflight lists. Default: the route's own methods; GET, HEAD, POST, PUT, PATCH and DELETE if it names none.",
       }),
       headers: z
         .array(z.union([z.literal("*"), headerName()]))
         .max(NAMES_MAX)
         .prefault(["authorization", "content-type", "x-requested-with", "x-request-id"])
-        .meta({ description: "Request headers pages may set. `*` allows whatever the preflight asks for (its names are echoed)." }),
+        .meta({ description: "Request headers pages may set. `*` allows whatever the preflight requests (its names are echoed)." }),
       exposeHeaders: z
         .array(headerName())
         .max(NAMES_MAX)

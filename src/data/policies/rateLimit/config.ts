@@ -54,16 +54,16 @@ const cost = once(() =>
       [
         units(COST_MAX),
         z.strictObject({
-          header: headerName().meta({ description: "Request header that says how many units the request costs." }),
+          header: headerName().meta({ description: "Request header with the units that the request costs." }),
           default: units(COST_MAX).prefault(1).meta({ description: "When it is absent, sent twice or no whole number of at least 1." }),
-          max: units(COST_MAX).meta({ description: "Most that it can say." }),
+          max: units(COST_MAX).meta({ description: "Largest value taken from it." }),
         }),
         z.strictObject({
           responseHeader: headerName().meta({
             description:
-              "Header of the upstream's answer that says how many units it cost; it is not passed on. The request costs 1 when it comes, the rest afterwards: a bucket may so go into debt.",
+              "Header of the upstream's response with the units that it cost; it is not passed on. The request costs 1 when it comes, the rest afterwards: a bucket may so go into debt.",
           }),
-          max: units(COST_MAX).meta({ description: "Most that it can say." }),
+          max: units(COST_MAX).meta({ description: "Largest value taken from it." }),
         }),
       ],
       { error: "expected a whole number, {header, max} or {responseHeader, max}" },
@@ -94,7 +94,7 @@ const limit = once(() =>
       ipv6Prefix: z.int().min(16).max(128).prefault(64).meta({ description: "The same for IPv6: a caller usually has a whole /64." }),
       tier: z.boolean().prefault(false).meta({
         description:
-          "Sizes come from the consumer's tier, over all routes that say so. `rate`, `quota` and `concurrency` beside it are for callers without a tier; without them those are not limited.",
+          "Sizes come from the consumer's tier, over all routes with `tier: true`. `rate`, `quota` and `concurrency` beside it are for callers without a tier; without them those are not limited.",
       }),
       rate: z
         .union([rate(), fromClaim(rate(), "a number, or a text such as 100/s")])
@@ -107,7 +107,7 @@ const limit = once(() =>
         .union([quota(), fromClaim(quota(), "a number, or a text such as 10000/day")])
         .optional()
         .meta({
-          description: "Units in one period: second, minute, hour, day, week or month; `window` says when it begins.",
+          description: "Units in one period: second, minute, hour, day, week or month; `window` sets when it begins.",
           examples: ["10000/day", "1000000/month"],
         }),
       window: z.enum(["calendar", "rolling"]).prefault("calendar").meta({
@@ -123,7 +123,7 @@ const limit = once(() =>
         .meta({ description: "Units that a request costs; concurrency always counts 1.", examples: [5, { header: "x-cost", max: 100 }] }),
       mode: z.enum(["local", "fleet", "strict"]).prefault("local").meta({
         description:
-          "`local`: each instance for itself. `fleet`: instances tell each other through Redis what they have let pass, each goes on with a share of what is left, and a request waits only when that share is spent. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
+          "`local`: each instance for itself. `fleet`: instances report to each other through Redis what they have let pass, each goes on with a share of what is left, and a request waits only when that share is spent. `strict`: an instance lets pass only what Redis has granted it, and may wait.",
       }),
       wait: duration()
         .refine((ms) => ms <= WAIT_MS_MAX, `expected at most ${formatDurationMs(WAIT_MS_MAX)}`)

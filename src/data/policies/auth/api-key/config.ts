@@ -35,7 +35,7 @@ export const apiKeyConfig = once(() =>
         .optional()
         .meta({
           description:
-            "Secret that `hmac-sha256:` hashes of keys were made with (`sluice key create --pepper`): without it a stolen configuration says nothing about keys.",
+            "Secret that `hmac-sha256:` hashes of keys were made with (`sluice key create --pepper`): without it a stolen configuration is of no use for guessing keys.",
           examples: ["file:secrets/pepper"],
         }),
     })

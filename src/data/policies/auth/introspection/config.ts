@@ -96,7 +96,11 @@ export const introspectionConfig = once(() =>
   z
     .strictObject({
       endpoint: endpoint(),
-      clientId: z.string().min(1).max(1024).meta({ description: "As which the gateway asks (HTTP Basic, RFC 6749 section 2.3.1)." }),
+      clientId: z
+        .string()
+        .min(1)
+        .max(1024)
+        .meta({ description: "The gateway's own user name at the endpoint (HTTP Basic, RFC 6749 section 2.3.1)." }),
       clientSecret: z
         .string()
         .min(1)
@@ -117,7 +121,7 @@ export const introspectionConfig = once(() =>
         .optional()
         .meta({
           description:
-            "The `aud` that the answer must have: one of these. Not looked at by default, as the provider decides for whom a token is active.",
+            "The `aud` that the answer must have: one of these. Not checked by default, as the provider decides for whom a token is active.",
         }),
       claims: claims(),
       ...consumerFields(),
@@ -126,7 +130,7 @@ export const introspectionConfig = once(() =>
         .prefault("30s")
         .meta({
           description:
-            "How long a worker believes an answer, never beyond the token's `exp`: a token withdrawn at the provider is good so long. 0 asks each time.",
+            "How long a worker keeps a response, never beyond the token's `exp`: a token withdrawn at the provider is good so long. 0 introspects each time.",
         }),
       timeout: period(1, 60_000).prefault("2s").meta({ description: "For one question, connecting included." }),
       concurrency: z.int().min(1).max(1000).prefault(32).meta({ description: "Questions under way at once in each worker." }),
@@ -162,5 +166,5 @@ export const introspectionConfig = once(() =>
         openForMs: guard.openFor,
       };
     })
-    .meta({ description: "Opaque tokens that a provider is asked about (RFC 7662)." }),
+    .meta({ description: "Opaque tokens, introspected by a provider (RFC 7662)." }),
 );

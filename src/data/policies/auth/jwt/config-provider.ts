@@ -67,7 +67,7 @@ const keyFetch = once(() =>
   z
     .strictObject({
       timeout: period(1, 60_000).prefault("5s").meta({ description: "For one fetch." }),
-      refreshMin: period(1, DAY_MS).prefault("1m").meta({ description: "Refreshed no more often, whatever Cache-Control says." }),
+      refreshMin: period(1, DAY_MS).prefault("1m").meta({ description: "Refreshed no more often, whatever Cache-Control allows." }),
       refreshMax: period(1, 7 * DAY_MS)
         .prefault("1h")
         .meta({ description: "Refreshed at least this often." }),
@@ -127,7 +127,7 @@ export const providerFields = once(() => ({
   discovery: z
     .union([z.literal(true), z.string()])
     .optional()
-    .meta({ description: "Find the key set by OpenID Connect discovery: `true` asks the issuer, a URL names the document." }),
+    .meta({ description: "Find the key set by OpenID Connect discovery: `true` takes the issuer's document, a URL another one." }),
   keys: z
     .union([z.string().min(1), z.array(z.record(z.string(), z.unknown())), z.record(z.string(), z.unknown())])
     .optional()

@@ -77,7 +77,7 @@ export const jwtSchema = once(() =>
         failuresForMs: given.failuresFor,
       };
     })
-    .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless said otherwise." }),
+    .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless `in` names another place." }),
 );
 
 function resolveProviders(
