@@ -23,7 +23,7 @@ const DRAIN_POLL_MS = 10;
 /** A draining worker keeps idle connections this long (ms) after the last request, so that a request on its way is answered, not cut. */
 const DRAIN_QUIET_MS = 500;
 /** Open WebSockets are told 1001 this long (ms) before the time for draining is up, so that both ends can say goodbye. */
-const WEB_SOCKET_FAREWELL_MS = 1000;
+const WS_CLOSE_GRACE_MS = 1000;
 /** How long (ms) a worker with an uncaught error finishes what is under way. */
 const FAILED_DRAIN_MS = 5000;
 
@@ -97,7 +97,7 @@ class WorkerThread {
     return over;
   }
 
-  hear(message: ToWorker): void {
+  onMessage(message: ToWorker): void {
     switch (message.kind) {
       case "drain":
         void this.#drain(message.timeoutMs, "draining", 0);
@@ -116,11 +116,11 @@ class WorkerThread {
         if (this.#init.testHooks) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, message.ms);
         break;
       default:
-        this.#queue = this.#queue.then(() => this.#obey(message));
+        this.#queue = this.#queue.then(() => this.#handle(message));
     }
   }
 
-  async #obey(message: Extract<ToWorker, { kind: "init" | "prepare" | "activate" | "discard" | "endpoints" }>): Promise<void> {
+  async #handle(message: Extract<ToWorker, { kind: "init" | "prepare" | "activate" | "discard" | "endpoints" }>): Promise<void> {
     switch (message.kind) {
       case "init":
         if (await this.#prepare(message.bundle)) this.#activate(message.bundle.plan.version, "ready");
@@ -258,7 +258,7 @@ class WorkerThread {
     for (const each of this.#closing) {
       if (!each.closing) continue;
       const leftMs = each.closeAtMs - performance.now();
-      if (leftMs <= WEB_SOCKET_FAREWELL_MS) each.listener?.endWebSockets();
+      if (leftMs <= WS_CLOSE_GRACE_MS) each.listener?.endWebSockets();
       if ((each.listener?.connections ?? 0) > 0 && leftMs > 0) continue;
       this.#closing.delete(each);
       each.listener?.close();
@@ -291,7 +291,7 @@ class WorkerThread {
   /** @returns when nothing is under way and no connection is left (or none has asked for anything for a while), or time is up. */
   async #quiet(timeoutMs: number): Promise<void> {
     const endMs = performance.now() + timeoutMs;
-    const farewellAtMs = endMs - Math.min(WEB_SOCKET_FAREWELL_MS, timeoutMs / 2);
+    const farewellAtMs = endMs - Math.min(WS_CLOSE_GRACE_MS, timeoutMs / 2);
     let busyMs = performance.now();
     for (;;) {
       const now = performance.now();
@@ -358,6 +358,6 @@ let worker: WorkerThread | null = null;
 port.on("message", (message: ToWorker) => {
   if (message.kind === "drain") orphanWatch.rest();
   if (message.kind === "init") worker = new WorkerThread(message, (answer) => port.postMessage(answer));
-  if (worker !== null) worker.hear(message);
+  if (worker !== null) worker.onMessage(message);
   else if (message.kind === "drain") process.exit(0); // never listened
 });

@@ -158,7 +158,7 @@ export class BreakerTable {
   }
 
   /** A request whose good outcome was settled went wrong after all: its answer broke off. @returns as settle() */
-  turnedBad(slot: number, ticket: number, rules: BreakerRules, nowMs: number): boolean {
+  failAfterHead(slot: number, ticket: number, rules: BreakerRules, nowMs: number): boolean {
     const record = this.record(slot);
     const word = Atomics.load(this.words, record);
     if (!isCurrent(ticket, word)) return false;

@@ -15,7 +15,7 @@ import { type LimitAsk, MODE_STRICT } from "./limit-size.ts";
  *   7 PERIOD_END float64, epoch ms                                             writers as 4
  * A slot with something UNSENT, WANTED or granted is reserved: it is not taken from its tag even when it is idle. Words 4 to 7 are written before
  * the dirty bit is set (atomic or), and read after it was cleared (atomic and). A thread that ends between the bucket's compare-and-swap and
- * the one of UNSENT leaves one spending untold (or told and not spent): that much the fleet's count is off, once.
+ * the one of UNSENT leaves one spending unreported (or reported and not spent): that much the fleet's count is off, once.
  */
 const UNSENT = 0;
 const GRANT = 1;
@@ -51,38 +51,38 @@ export class FleetRecords {
 
   /** Whether {@link reserve} would let `amount` pass. */
   covers(slot: number, amount: number, allowance: number): boolean {
-    const untold = this.unsent(slot);
-    return untold === 0 || untold + amount <= allowance;
+    const unreported = this.unsent(slot);
+    return unreported === 0 || unreported + amount <= allowance;
   }
 
   /**
-   * Notes that `amount` will be spent, if what is untold then stays within `allowance`; the first untold amount always may.
+   * Notes that `amount` will be spent, if what is unreported then stays within `allowance`; the first unreported amount always may.
    * @returns false when it must wait for the next reconciliation
    */
   reserve(slot: number, ask: LimitAsk, amount: number, allowance: number): boolean {
     const word = this.#at(slot) + UNSENT;
     for (;;) {
       const before = Atomics.load(this.#bigs, word);
-      const untold = Number(before);
-      if (untold > 0 && untold + amount > allowance) return false;
+      const unreported = Number(before);
+      if (unreported > 0 && unreported + amount > allowance) return false;
       if (Atomics.compareExchange(this.#bigs, word, before, before + BigInt(amount)) !== before) continue;
-      if (untold <= 0) this.#describe(slot, ask);
+      if (unreported <= 0) this.#describe(slot, ask);
       return true;
     }
   }
 
-  /** Adds to what is untold, whatever it is; negative takes back. */
+  /** Adds to what is unreported, whatever it is; negative takes back. */
   add(slot: number, ask: LimitAsk, amount: number): void {
     const before = Atomics.add(this.#bigs, this.#at(slot) + UNSENT, BigInt(amount));
     if (before <= 0n && amount > 0) this.#describe(slot, ask);
   }
 
-  /** What is untold, at least 0. */
+  /** What is unreported, at least 0. */
   unsent(slot: number): number {
     return Math.max(0, Number(Atomics.load(this.#bigs, this.#at(slot) + UNSENT)));
   }
 
-  /** The primary takes what is untold. */
+  /** The primary takes what is unreported. */
   takeUnsent(slot: number): number {
     const word = this.#at(slot) + UNSENT;
     for (;;) {
@@ -112,7 +112,7 @@ export class FleetRecords {
    * Strict: the request did not pass after all. What was told stays spent: Redis counts it from then on, and to spend it once more, later, would
    * not be told.
    */
-  giveBack(slot: number, amount: number): void {
+  releaseGrant(slot: number, amount: number): void {
     const at = this.#at(slot);
     for (;;) {
       const before = Atomics.load(this.#bigs, at + UNSENT);

@@ -294,7 +294,7 @@ export class LimitTable extends LimitBuckets {
 
   #leaveFleet(ask: LimitAsk, amount: number): void {
     const { slot, size } = ask;
-    if (size.mode === MODE_STRICT) this.fleet.giveBack(slot, amount);
+    if (size.mode === MODE_STRICT) this.fleet.releaseGrant(slot, amount);
     else if (this.words[HEAD.fleetSize] !== 0) this.fleet.add(slot, ask, -ask.cost * size.unit);
   }
 }

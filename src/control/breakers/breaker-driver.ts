@@ -1,4 +1,4 @@
-// Owns one breaker's way back, in the primary: opossum's state machine, driven by what the shared table says and heard by it.
+// Owns the half-open scheduling of one breaker, in the primary: opossum's state machine, driven by the shared table, which follows its events.
 // Must never open a breaker because of outcomes (workers do, at once), and never count a request.
 import { EventEmitter } from "node:events";
 import type CircuitBreaker from "opossum";

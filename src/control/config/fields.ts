@@ -135,7 +135,7 @@ export const statusRange = once(() =>
 );
 
 /** The answer to a key or value that a later version will know. */
-export const notYet = (what: string): string => `${what} is not in this version yet`;
+export const unsupportedMessage = (what: string): string => `${what} is not in this version yet`;
 
 /** An address, a CIDR block, or the word for peers on Unix sockets; as text. */
 export const trustedProxy = once(() =>

@@ -1,7 +1,7 @@
 // Owns turning what the schema finds wrong into problems with position, path and remedy.
 import type { z } from "zod";
-import { notYet } from "./fields.ts";
-import { isLater } from "./later.ts";
+import { unsupportedMessage } from "./fields.ts";
+import { isReservedKey } from "./later.ts";
 import { keyPositionAt, type Located, nodeAt, positionAt } from "./located.ts";
 import { type ConfigProblem, formatPath, nearest, type PathPart, PROBLEMS_MAX, suggest } from "./problem.ts";
 import { keyElsewhere, remedyFor } from "./remedies.ts";
@@ -164,7 +164,7 @@ const UNION_DEFAULT = "Invalid input";
 function unknownKey(key: string, message: string, root: Located, path: readonly PathPart[]): ConfigProblem {
   const full = [...path, key];
   const place = { at: keyPositionAt(root, full), path: formatPath(full) };
-  if (isLater(path, key)) return { ...place, message: notYet(`\`${key}\``), remedy: "remove it" };
+  if (isReservedKey(path, key)) return { ...place, message: unsupportedMessage(`\`${key}\``), remedy: "remove it" };
   return {
     ...place,
     message: "unknown key",

@@ -12,7 +12,7 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** Whether a key at this place belongs to a later version. */
-export function isLater(place: readonly PathPart[], key: string): boolean {
+export function isReservedKey(place: readonly PathPart[], key: string): boolean {
   const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && place[0] === "upstreams") ? "*" : part)).join(".");
   return LATER[pattern]?.includes(key) ?? false;
 }

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
 import { once, whenWritten } from "../../base/schema.ts";
-import { filePath, hostPattern, listenAddress, notYet } from "./fields.ts";
+import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
 import { listenerPaths } from "./schema-paths.ts";
 
 /** Listeners of one instance. */
@@ -51,7 +51,7 @@ export const listener = once(() =>
       }),
       tls: whenWritten(tls).meta({ description: "Serve HTTPS." }),
       http2: z
-        .literal(false, { error: (issue) => (issue.input === true ? `${notYet("http2")}; remove it` : undefined) })
+        .literal(false, { error: (issue) => (issue.input === true ? `${unsupportedMessage("http2")}; remove it` : undefined) })
         .prefault(false)
         .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
       strict: z.boolean().prefault(false).meta({

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
 import { fraction, headerName, once, size, whenWritten } from "../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../plan/plan.ts";
-import { count, notYet, pemFile, period, statusRange, targetUrl } from "./fields.ts";
+import { count, pemFile, period, statusRange, targetUrl, unsupportedMessage } from "./fields.ts";
 import { breaker } from "./schema-breaker.ts";
 import { sticky } from "./schema-sticky.ts";
 import { upstreamTimeouts } from "./timeouts.ts";
@@ -255,7 +255,7 @@ export const upstream = once(() =>
   z
     .strictObject({
       protocol: z
-        .literal("http", { error: (issue) => (issue.input === "grpc" ? notYet("protocol: grpc") : undefined) })
+        .literal("http", { error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : undefined) })
         .prefault("http")
         .meta({ description: "Reserved: other protocols come in a later version." }),
       targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),

@@ -112,7 +112,7 @@ export class FleetSync {
     if (!this.#stopped) this.#part(store.trouble ?? "the connection was closed", true);
   }
 
-  /** Tells what is untold, gives back what is held and leaves the fleet. Only when no worker spends any more. */
+  /** Reports what is unreported, gives back what is held and leaves the fleet. Only when no worker spends any more. */
   async stop(): Promise<void> {
     const { beside, log, store } = this.#options;
     this.#stopped = true;

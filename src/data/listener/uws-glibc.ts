@@ -54,9 +54,9 @@ interface VersionNeed {
  * @returns a repaired copy; equal bytes when there is nothing (left) to repair, so applying it twice changes nothing more.
  * @throws ElfError when the file is not such an ELF, or asks for something else of GLIBC_2.38 than the three known symbols.
  */
-export function mendGlibc(file: Buffer, arch: string): Buffer {
+export function patchGlibc(file: Buffer, arch: string): Buffer {
   try {
-    return mend(Buffer.from(file), arch);
+    return patch(Buffer.from(file), arch);
   } catch (error) {
     // A read beyond the end is how a cut or corrupt file shows itself.
     if (error instanceof RangeError) throw new ElfError("the file is cut short or its tables point outside it");
@@ -64,7 +64,7 @@ export function mendGlibc(file: Buffer, arch: string): Buffer {
   }
 }
 
-function mend(elf: Buffer, arch: string): Buffer {
+function patch(elf: Buffer, arch: string): Buffer {
   const sections = readSections(elf, arch);
   const symbols = only(sections, SHT_DYNSYM, ".dynsym");
   const versym = only(sections, SHT_GNU_VERSYM, ".gnu.version");

@@ -6,16 +6,16 @@ import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import { hash32 } from "../upstream/balance/hash32.ts";
-import { ElfError, GLIBC_WANTED, mendGlibc } from "./uws-glibc.ts";
+import { ElfError, GLIBC_WANTED, patchGlibc } from "./uws-glibc.ts";
 
 /** The module as its own types describe it. */
 export type Uws = typeof import("uWebSockets.js");
 
 const MODULE_NAME = "uWebSockets.js";
 const MAIN_FILE = "uws.js";
-const MENDED_NAME = /^uws-[0-9a-f]{32}\.node$/;
-/** Mended copies kept in the cache directory (7 MB each): one for each build in use; the least recently made goes first. */
-const MENDED_FILES_MAX = 4;
+const PATCHED_NAME = /^uws-[0-9a-f]{32}\.node$/;
+/** Patched copies kept in the cache directory (7 MB each): one for each build in use; the least recently made goes first. */
+const PATCHED_FILES_MAX = 4;
 const OTHERS_MAY_WRITE = 0o022;
 const REMEDY = "Use Debian 13 or another system with glibc 2.38 or newer, or the upstream uWebSockets.js release (docs/start.md).";
 
@@ -35,7 +35,7 @@ export function loadUws(): Uws {
     } catch (error) {
       if (!lacksGlibc(error)) throw error;
     }
-    loadMended(entry, cacheDirectories(process.env, os.homedir(), os.tmpdir()));
+    loadPatched(entry, cacheDirectories(process.env, os.homedir(), os.tmpdir()));
     return requireCjs(entry) as Uws; // an untyped require
   } catch (error) {
     throw error instanceof OperatorError ? error : new OperatorError(`uWebSockets.js does not load: ${reason(error)}`);
@@ -64,22 +64,22 @@ export function lacksGlibc(error: unknown): boolean {
   return process.platform === "linux" && reason(error).includes(`version \`${GLIBC_WANTED}' not found`);
 }
 
-/** @returns where a mended copy may be kept, in order of preference. A relative XDG_CACHE_HOME is ignored, as its specification says. */
+/** @returns where a patched copy may be kept, in order of preference. A relative XDG_CACHE_HOME is ignored, as its specification says. */
 export function cacheDirectories(env: Readonly<Record<string, string | undefined>>, home: string, tmp: string): readonly string[] {
   const xdg = env["XDG_CACHE_HOME"];
   const caches = xdg !== undefined && path.isAbsolute(xdg) ? xdg : path.join(home, ".cache");
   return [path.join(caches, "sluice"), path.join(tmp, `sluice-cache-${process.getuid?.() ?? 0}`)];
 }
 
-/** Loads a mended copy and lets it stand for the original in this thread's module cache, so that the package's own code finds it. */
-function loadMended(entry: string, directories: readonly string[]): void {
+/** Loads a patched copy and lets it stand for the original in this thread's module cache, so that the package's own code finds it. */
+function loadPatched(entry: string, directories: readonly string[]): void {
   const original = path.join(path.dirname(entry), BINARY);
   const failures: string[] = [];
   for (const directory of directories) {
     try {
-      const mended = ensureMended(original, process.arch, directory);
-      requireCjs(mended);
-      requireCjs.cache[original] = requireCjs.cache[mended];
+      const patched = ensurePatched(original, process.arch, directory);
+      requireCjs(patched);
+      requireCjs.cache[original] = requireCjs.cache[patched];
       return;
     } catch (error) {
       if (error instanceof ElfError)
@@ -89,28 +89,28 @@ function loadMended(entry: string, directories: readonly string[]): void {
     }
   }
   throw new OperatorError(
-    `uWebSockets.js needs ${GLIBC_WANTED} and no directory would take a mended copy (${failures.join("; ")}). ` +
+    `uWebSockets.js needs ${GLIBC_WANTED} and no directory would take a patched copy (${failures.join("; ")}). ` +
       `Set XDG_CACHE_HOME to a directory that this user owns and may execute from. ${REMEDY}`,
   );
 }
 
 /**
- * Puts the mended form of the file `original` into `directory`, or finds it there. Safe to call in several threads and processes at once.
+ * Puts the patched form of the file `original` into `directory`, or finds it there. Safe to call in several threads and processes at once.
  * Every worker asks at its start, so a copy that is there is checked without reading its 7 MB: its name says which build it was made from,
  * and its modification time is the one it was given then, which any later change would move.
- * @returns the path of the mended copy.
- * @throws ElfError when the file cannot be mended; a file system error or Error when the directory will not do.
+ * @returns the path of the patched copy.
+ * @throws ElfError when the file cannot be patched; a file system error or Error when the directory will not do.
  */
-export function ensureMended(original: string, arch: string, directory: string): string {
+export function ensurePatched(original: string, arch: string, directory: string): string {
   claimDirectory(directory);
   const identity = identityOf(original);
   const target = path.join(directory, `uws-${identity}.node`);
   if (isIntact(target, fs.statSync(original).size, identity)) return target;
 
-  const mended = mendGlibc(fs.readFileSync(original), arch);
+  const patched = patchGlibc(fs.readFileSync(original), arch);
   const temporary = `${target}.${process.pid}-${randomBytes(6).toString("hex")}`;
   try {
-    fs.writeFileSync(temporary, mended, { mode: 0o600, flag: "wx" });
+    fs.writeFileSync(temporary, patched, { mode: 0o600, flag: "wx" });
     const seconds = stampSeconds(identity);
     fs.utimesSync(temporary, seconds, seconds);
     fs.renameSync(temporary, target);
@@ -153,10 +153,10 @@ function isIntact(file: string, size: number, identity: string): boolean {
 
 /** Removing a copy that a running process has mapped is harmless; one that needs it again writes it again. */
 function prune(directory: string, keep: string): void {
-  const others = fs.readdirSync(directory).filter((name) => MENDED_NAME.test(name) && path.join(directory, name) !== keep);
+  const others = fs.readdirSync(directory).filter((name) => PATCHED_NAME.test(name) && path.join(directory, name) !== keep);
   const aged = others.map((name) => ({ name, madeMs: fs.statSync(path.join(directory, name), { throwIfNoEntry: false })?.ctimeMs ?? 0 }));
   aged.sort((a, b) => b.madeMs - a.madeMs);
-  for (const { name } of aged.slice(MENDED_FILES_MAX - 1)) fs.rmSync(path.join(directory, name), { force: true });
+  for (const { name } of aged.slice(PATCHED_FILES_MAX - 1)) fs.rmSync(path.join(directory, name), { force: true });
 }
 
 const reason = (error: unknown): string => (error instanceof Error ? error.message : String(error));

@@ -98,7 +98,7 @@ export class UpstreamBreaker {
   ended(tickets: Tickets, slot: number, outcome: Outcome, code: ErrorCode | null, tookMs: number): void {
     const failed = outcome === "failure" && this.#codes[errorNumber(code)] === 1;
     if (tickets.answered) {
-      if (failed) this.#turnedBad(tickets, slot);
+      if (failed) this.#failAfterHead(tickets, slot);
     } else if (outcome === "neutral" || outcome === "unasked") {
       this.#table.giveBack(this.plan.slot, tickets.upstreamTicket);
       this.#table.giveBack(slot, tickets.targetTicket);
@@ -136,10 +136,10 @@ export class UpstreamBreaker {
     tickets.targetTicket = failed || targetTicket < 0 ? NO_TICKET : targetTicket & ~1;
   }
 
-  #turnedBad(tickets: Tickets, slot: number): void {
+  #failAfterHead(tickets: Tickets, slot: number): void {
     const nowMs = this.#now();
     const { upstreamTicket, targetTicket } = tickets;
-    if (this.#judgesUpstream && upstreamTicket >= 0) this.#table.turnedBad(this.plan.slot, upstreamTicket, this.plan, nowMs);
-    if (this.#judgesTargets && targetTicket >= 0) this.#table.turnedBad(slot, targetTicket, this.plan, nowMs);
+    if (this.#judgesUpstream && upstreamTicket >= 0) this.#table.failAfterHead(this.plan.slot, upstreamTicket, this.plan, nowMs);
+    if (this.#judgesTargets && targetTicket >= 0) this.#table.failAfterHead(slot, targetTicket, this.plan, nowMs);
   }
 }

@@ -25,7 +25,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   private readonly body: RequestBody;
   private call: WireCall | null = null;
   /** Of a response that is over, while the client has not taken its end. */
-  private untaken: WireCall | null = null;
+  private undelivered: WireCall | null = null;
   private transform: BodyTransform | null = null;
   /** performance.now() ms when the target last took some of the request; of the attempt under way. */
   private bodyMovedMs = 0;
@@ -117,7 +117,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (this.waiting === WAIT_DATA) {
       const quietMs = this.paused ? 0 : performance.now() - this.lastDataMs;
       if (quietMs < this.timeouts.idleMs) return this.wait(WAIT_DATA, this.timeouts.idleMs - quietMs);
-      return this.breakOff("upstream_idle_timeout", "timeout");
+      return this.abortResponse("upstream_idle_timeout", "timeout");
     }
     const inLine = !this.sent && this.call?.inLine === true;
     this.call?.cancel();
@@ -202,7 +202,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
       transformed: (chunk) => this.relayTransformed(chunk),
       transformEnded: () => x.end(),
       transformDrained: () => this.resume(),
-      transformFailed: () => this.breakOff("internal_error"),
+      transformFailed: () => this.abortResponse("internal_error"),
     });
     x.start(head.status, head.headers, head.length);
   }
@@ -218,7 +218,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   }
 
   wireEnd(trailers: WireTrailers | null): void {
-    if (this.paused) this.untaken = this.call;
+    if (this.paused) this.undelivered = this.call;
     this.call = null;
     if (trailers !== null) this.x.responseTrailers = copyTrailers(trailers);
     this.x.runtime.services.wheel.disarm(this);
@@ -241,7 +241,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     x.errorDetail = error.reason;
     if (x.started) {
       if (!x.isWithdrawable) this.settle("failure", "upstream_aborted");
-      return this.breakOff("upstream_aborted", error.code === "upstream_invalid" ? "" : "reset");
+      return this.abortResponse("upstream_aborted", error.code === "upstream_invalid" ? "" : "reset");
     }
     const condition =
       error.code === "upstream_reset" && !error.unsent ? "reset" : error.code === "upstream_invalid" ? "" : "connect-failure";
@@ -281,8 +281,8 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     if (!this.paused) return;
     this.paused = false;
     this.lastDataMs = performance.now();
-    (this.call ?? this.untaken)?.resume();
-    this.untaken = null;
+    (this.call ?? this.undelivered)?.resume();
+    this.undelivered = null;
   }
 
   clientAborted(x: Exchange): void {
@@ -321,7 +321,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
     const said = code === "overloaded" ? overloaded(x, "bodies", detail).detail : detail;
     if (!x.started) return this.fail(code, said);
     x.errorDetail = said;
-    this.breakOff(code);
+    this.abortResponse(code);
   }
 
   // --- Ends ---
@@ -330,7 +330,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
    * The response was begun and cannot be completed: cut the connection. While nothing of it went out, another attempt or an error takes its place.
    * @param condition of a retry; '' for none
    */
-  private breakOff(code: ErrorCode, condition = ""): void {
+  private abortResponse(code: ErrorCode, condition = ""): void {
     if (this.over) return;
     if (this.x.isWithdrawable) return this.answerAnew(code, condition);
     this.over = true;
@@ -357,9 +357,9 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
   /** Free what is held: timer, attempt, transform. Idempotent. */
   protected stop(outcome: Outcome): void {
     this.x.runtime.services.wheel.disarm(this);
-    (this.call ?? this.untaken)?.cancel();
+    (this.call ?? this.undelivered)?.cancel();
     this.call = null;
-    this.untaken = null;
+    this.undelivered = null;
     this.settle(outcome, outcome === "failure" ? this.x.errorCode : null);
     this.transform?.destroy();
   }
@@ -374,7 +374,7 @@ export class Forward extends Attempts implements WireHandler, ClientEvents, Requ
 
   private crashed(error: unknown): void {
     this.x.runtime.services.reportFault("forwarding failed", error, this.x.requestId);
-    if (this.x.started) this.breakOff("internal_error");
+    if (this.x.started) this.abortResponse("internal_error");
     else this.fail("internal_error", "");
   }
 }

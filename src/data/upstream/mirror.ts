@@ -14,7 +14,7 @@ import type { Endpoint, Outcome, Upstream, WireCall, WireError, WireHandler } fr
 /** Mirrored requests under way in one worker; beyond it they are not sent. */
 const MIRRORED_MAX = 256;
 
-/** Sends a copy when the dice say so. Never throws, never delays the exchange. @param body as it went to the first attempt; streams are not mirrored */
+/** Sends a copy with probability `fraction`. Never throws, never delays the exchange. @param body as it went to the first attempt; streams are not mirrored */
 export function mirror(x: Exchange, route: Route, body: Buffer | Readable | null): void {
   const plan = route.mirror;
   if (plan === null || Math.random() >= plan.fraction || (body !== null && !Buffer.isBuffer(body))) return;

@@ -81,7 +81,7 @@ describe("against the model", () => {
         } else if (dice < 0.9 && entry !== undefined) {
           const table = worker(at, entry.worker);
           if (entry.good) {
-            table.turnedBad(SLOT, entry.ticket & ~1, rules, at.nowMs);
+            table.failAfterHead(SLOT, entry.ticket & ~1, rules, at.nowMs);
             model.turnedBad(entry.pass, at.nowMs);
           } else if (random() < 0.1) {
             table.giveBack(SLOT, entry.ticket);

@@ -1,4 +1,4 @@
-// Owns the door of a route: who is calling, proven by the authenticators that the route names. Must never let a request through that was not decided,
+// Authenticates the caller of a route, by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { Challenges, Exchange, HeaderList } from "../../exchange.ts";

@@ -1,4 +1,4 @@
-// Owns the second door of a route: whether the caller may. Denies by default: every condition must hold, and one that cannot be told does not.
+// Authorizes the caller of a route. Denies by default: every condition must hold, and one that cannot be evaluated counts as false.
 import { CidrSet } from "../../../base/ip.ts";
 import { claimAt } from "../../claim.ts";
 import type { Exchange } from "../../exchange.ts";

@@ -3,7 +3,7 @@ import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../upstream.ts";
 import type { H1Connection } from "./connection.ts";
-import type { LongRead } from "./read-size.ts";
+import type { LargeReadPermit } from "./read-size.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
 export const DISCARD_BYTES_MAX = 64 * 1024;
@@ -31,7 +31,7 @@ export class H1Call extends WheelEntry implements WireCall {
   private connection: H1Connection | null = null;
   private discarded = -1;
   /** Of a response that is over: its end, read at once, that the client has not taken. */
-  private untaken: LongRead | null = null;
+  private untaken: LargeReadPermit | null = null;
 
   constructor(request: WireRequest, handler: WireHandler, owner: CallOwner) {
     super();
@@ -107,13 +107,13 @@ export class H1Call extends WheelEntry implements WireCall {
   }
 
   /** Before end(): for as long as the handler does not resume or cancel. */
-  holds(untaken: LongRead): void {
-    if (this.over) untaken.leave();
+  holds(untaken: LargeReadPermit): void {
+    if (this.over) untaken.release();
     else this.untaken = untaken;
   }
 
   private leave(): void {
-    this.untaken?.leave();
+    this.untaken?.release();
     this.untaken = null;
   }
 

@@ -1,4 +1,4 @@
-// One connection to an endpoint: writes a request, or several at once (sharing.ts), feeds the parser, tells the calls in turn. Owns the socket.
+// One connection to an endpoint: writes a request, or several at once (pipelining-policy.ts), feeds the parser, tells the calls in turn. Owns the socket.
 // What is left of a connection after anything unexpected is never used again.
 import type net from "node:net";
 import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
@@ -6,10 +6,10 @@ import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { WireTrailers } from "../upstream.ts";
 import type { H1Call } from "./call.ts";
+import { HEAD_OF_LINE_MS } from "./pipelining-policy.ts";
 import { ReadSize } from "./read-size.ts";
 import { BodyPump, requestHead } from "./request-head.ts";
 import { ResponseParser, type ResponseReader } from "./response-parser.ts";
-import { PATIENCE_MS } from "./sharing.ts";
 
 /**
  * How long (ms) a connection rests after HEAD. Some servers send a body all the same; it comes at once, and must not become the answer to
@@ -27,11 +27,11 @@ export interface ConnectionOwner {
   /** It is gone; a call it had has been told. */
   connectionClosed(connection: H1Connection): void;
   /** These waited behind another on a connection and will get no answer there. Nothing of one has come. */
-  callsStranded(calls: readonly H1Call[]): void;
+  requeue(calls: readonly H1Call[]): void;
   /** They did because the one before them takes its time. */
-  callsHeldUp(): void;
+  headOfLineBlocked(): void;
   /** The server does not answer each request once, or not in HTTP: whose answer came to whom is not certain. */
-  answersInDoubt(): void;
+  responseDesync(): void;
 }
 
 const NONE: readonly H1Call[] = [];
@@ -53,11 +53,11 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   private pump: BodyPump | null = null;
   private paused = false;
   /** Answers to requests that have been sent elsewhere meanwhile are still to come. */
-  private spoilt = false;
+  private doNotReuse = false;
   /** Of no more use. */
   closed = false;
   /** It has answered, and stayed open: more than one request may be sent at once. */
-  proven = false;
+  keepAliveConfirmed = false;
 
   constructor(owner: ConnectionOwner) {
     super();
@@ -117,7 +117,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     this.call = first;
     this.parser.expect(first.request.method);
     for (const call of calls) call.sent(this);
-    if (calls.length > 1) this.owner.wheel.arm(this, PATIENCE_MS);
+    if (calls.length > 1) this.owner.wheel.arm(this, HEAD_OF_LINE_MS);
     (this.socket as net.Socket).write(heads, "latin1"); // opened() came first
   }
 
@@ -129,14 +129,14 @@ export class H1Connection extends WheelEntry implements ResponseReader {
   pause(): void {
     if (this.shared) this.strandOthers();
     this.paused = true;
-    this.readSize.heldUp();
+    this.readSize.clientPaused();
     this.socket?.pause();
   }
 
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.readSize.wentOn();
+    this.readSize.clientResumed();
     this.socket?.resume();
   }
 
@@ -148,7 +148,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     this.parser.stop();
     this.pump?.stop();
     this.owner.wheel.disarm(this);
-    this.readSize.over();
+    this.readSize.reset();
     this.socket?.destroy();
     this.owner.connectionClosed(this);
     if (this.shared) this.strand();
@@ -156,17 +156,17 @@ export class H1Connection extends WheelEntry implements ResponseReader {
 
   /** Whoever reads slowly, or gets a long answer, must not hold up others. */
   private strandOthers(): void {
-    this.spoilt = true;
+    this.doNotReuse = true;
     this.owner.wheel.disarm(this);
     this.strand();
-    this.owner.callsHeldUp();
+    this.owner.headOfLineBlocked();
   }
 
   private strand(): void {
     const calls = this.batch.slice(this.begun);
     this.batch = NONE;
     this.begun = 0;
-    this.owner.callsStranded(calls);
+    this.owner.requeue(calls);
   }
 
   // --- ResponseReader ---
@@ -188,18 +188,18 @@ export class H1Connection extends WheelEntry implements ResponseReader {
     this.pump = null;
     const untaken = this.readSize.ended();
     if (untaken !== null) {
-      if (call === null) untaken.leave();
+      if (call === null) untaken.release();
       else call.holds(untaken);
     }
     this.resume(); // a pause for a slow client must not outlive the response: nobody would end it
     if (parser.keepAlive !== "") this.serverKeepAliveMs = keepAliveMs(parser.keepAlive);
-    if (!parser.reusable || !sentAll || this.spoilt) this.destroy();
+    if (!parser.reusable || !sentAll || this.doNotReuse) this.destroy();
     else if (this.shared) this.expectNext();
     else if (parser.surplus) {
-      if (this.batch.length > 1) this.owner.answersInDoubt();
+      if (this.batch.length > 1) this.owner.responseDesync();
       this.destroy();
     } else {
-      this.proven = true;
+      this.keepAliveConfirmed = true;
       if (this.batch !== NONE) this.batchDone();
       if (call?.request.method === "HEAD") this.owner.wheel.arm(this, REST_AFTER_HEAD_MS);
       else this.owner.connectionFree(this);
@@ -253,7 +253,7 @@ export class H1Connection extends WheelEntry implements ResponseReader {
       this.begun--;
       return this.destroy();
     }
-    if (code === "upstream_invalid" && this.batch.length > 1) this.owner.answersInDoubt();
+    if (code === "upstream_invalid" && this.batch.length > 1) this.owner.responseDesync();
     const { call } = this;
     this.destroy();
     call?.failed({ code, unsent: false, reason });

@@ -1,5 +1,5 @@
 // Keep-alive connections of one worker to one endpoint, over the own HTTP/1.1 client: who gets which connection, who waits.
-// One request at a time on a connection, or those of one turn of the event loop together when `pipelining` allows it (sharing.ts);
+// One request at a time on a connection, or those of one turn of the event loop together when `pipelining` allows it (pipelining-policy.ts);
 // the most recently used idle connection first; a bounded queue when all are taken.
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { UpstreamPlan } from "../../../plan/plan.ts";
@@ -8,8 +8,8 @@ import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } f
 import { connectFailure, queueFull } from "../wire-error.ts";
 import { type CallOwner, H1Call } from "./call.ts";
 import { type ConnectionOwner, H1Connection } from "./connection.ts";
+import { PipeliningPolicy } from "./pipelining-policy.ts";
 import { requestHead } from "./request-head.ts";
-import { Sharing } from "./sharing.ts";
 
 /** How often idle connections are looked at, ms: how late one may be closed. */
 const SWEEP_MS = 500;
@@ -27,7 +27,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   /** Waiting for a connection, those given up included until their turn comes. */
   private readonly queue: H1Call[] = [];
   private queueHead = 0;
-  private readonly sharing: Sharing;
+  private readonly sharing: PipeliningPolicy;
   /** Calls of this turn of the event loop that may share connections. */
   private turn: H1Call[] = [];
   /** Waiting and still wanted. */
@@ -42,7 +42,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   constructor(endpoint: Address, plan: PoolSettings, wheel: TimerWheel) {
     this.wheel = wheel;
     this.plan = plan;
-    this.sharing = new Sharing(plan.pool.pipelining);
+    this.sharing = new PipeliningPolicy(plan.pool.pipelining);
     this.plain = !endpoint.tls;
     this.connect = createConnector(endpoint, plan);
   }
@@ -69,7 +69,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     if (connection.closed) return;
     const next = this.nextWaiting();
     if (next !== null)
-      return connection.proven && this.mayShare(next) ? this.startTogether(connection, next) : this.start(connection, next);
+      return connection.keepAliveConfirmed && this.mayShare(next) ? this.startTogether(connection, next) : this.start(connection, next);
     if (this.closing) return connection.destroy();
     connection.idleSinceMs = performance.now();
     this.idle.push(connection);
@@ -103,15 +103,15 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     return true;
   }
 
-  callsStranded(calls: readonly H1Call[]): void {
+  requeue(calls: readonly H1Call[]): void {
     for (const call of calls) if (call.again()) this.place(call);
   }
 
-  callsHeldUp(): void {
+  headOfLineBlocked(): void {
     this.sharing.stalled(performance.now());
   }
 
-  answersInDoubt(): void {
+  responseDesync(): void {
     this.sharing.end();
   }
 
@@ -146,7 +146,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     for (let at = 0; at < calls.length; ) {
       const connection = this.idle.pop();
       if (connection === undefined) return this.placeAll(calls, at);
-      const end = at + this.sharing.portion(calls.length - at);
+      const end = at + this.sharing.batchSize(calls.length - at);
       this.startAll(connection, calls.slice(at, end));
       at = end;
     }

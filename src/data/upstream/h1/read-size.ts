@@ -14,7 +14,7 @@ let longBuffer: Buffer | null = null;
 let longReaders = 0;
 
 /** One of the {@link LONG_READERS_MAX}. Whoever holds it must leave it. */
-export class LongRead {
+export class LargeReadPermit {
   private held = true;
 
   constructor() {
@@ -22,7 +22,7 @@ export class LongRead {
   }
 
   /** Idempotent. */
-  leave(): void {
+  release(): void {
     if (this.held) longReaders--;
     this.held = false;
   }
@@ -30,7 +30,7 @@ export class LongRead {
 
 /** Of one connection. Each response begins with small reads. */
 export class ReadSize {
-  private long: LongRead | null = null;
+  private long: LargeReadPermit | null = null;
   /** Of this response. */
   private known = false;
   /** This response's client has been too slow. */
@@ -51,39 +51,39 @@ export class ReadSize {
   /** @param bytes that have come in one read */
   read(bytes: number): void {
     if (bytes !== READ_BYTES || !this.known || this.long !== null || this.slow || longReaders >= LONG_READERS_MAX) return;
-    this.long = new LongRead();
+    this.long = new LargeReadPermit();
   }
 
   /** The client does not take what has been read. */
-  heldUp(): void {
+  clientPaused(): void {
     this.slow = true;
     this.waits = true;
   }
 
   /** It has taken it. */
-  wentOn(): void {
+  clientResumed(): void {
     this.waits = false;
-    this.leave();
+    this.release();
   }
 
   /** The response is over. @returns what is to be left when the client has taken the last read; null when nothing is */
-  ended(): LongRead | null {
+  ended(): LargeReadPermit | null {
     const untaken = this.waits ? this.long : null;
     if (untaken !== null) this.long = null;
-    this.over();
+    this.reset();
     return untaken;
   }
 
   /** The response is over, or the connection, and nobody waits for it. */
-  over(): void {
+  reset(): void {
     this.known = false;
     this.slow = false;
     this.waits = false;
-    this.leave();
+    this.release();
   }
 
-  private leave(): void {
-    this.long?.leave();
+  private release(): void {
+    this.long?.release();
     this.long = null;
   }
 }

@@ -170,7 +170,7 @@ describe("the way back", () => {
     rig.end(second, OUTCOME.good);
     rig.driver.look();
     // opossum's promise has not settled yet.
-    rig.worker.turnedBad(SLOT, first & ~1, rig.plan, monotonicMs());
+    rig.worker.failAfterHead(SLOT, first & ~1, rig.plan, monotonicMs());
     await rig.look();
     expect(rig.state).toBe("open");
     await later(2000);

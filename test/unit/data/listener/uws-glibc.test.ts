@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { ElfError, GLIBC_WANTED, mendGlibc } from "../../../../src/data/listener/uws-glibc.ts";
+import { ElfError, GLIBC_WANTED, patchGlibc } from "../../../../src/data/listener/uws-glibc.ts";
 
 const packageDirectory = path.dirname(createRequire(import.meta.url).resolve("uWebSockets.js"));
 const build = (arch: string): Buffer => fs.readFileSync(path.join(packageDirectory, `uws_linux_${arch}_137.node`));
@@ -25,11 +25,11 @@ describe.each([
   { arch: "arm64", symbols: 2 }, // does not use sscanf
 ])("the $arch build", ({ arch, symbols }) => {
   const original = build(arch);
-  const mended = mendGlibc(original, arch);
+  const patched = patchGlibc(original, arch);
 
   it("changes a name and a version for each symbol, one flag, and nothing else", () => {
-    expect(mended.length).toBe(original.length);
-    expect(changedRanges(original, mended)).toBe(2 * symbols + 1);
+    expect(patched.length).toBe(original.length);
+    expect(changedRanges(original, patched)).toBe(2 * symbols + 1);
   });
 
   it("leaves its input alone", () => {
@@ -37,23 +37,23 @@ describe.each([
   });
 
   it("is idempotent", () => {
-    expect(mendGlibc(mended, arch).equals(mended)).toBe(true);
+    expect(patchGlibc(patched, arch).equals(patched)).toBe(true);
   });
 
   it("refuses a symbol of that version that it does not know", () => {
     const name = original.indexOf("__isoc23_strtoul\0");
     const other = Buffer.from(original);
     other.write("__isoc42", name, "latin1");
-    expect(() => mendGlibc(other, arch)).toThrow(new RegExp(`__isoc42_strtoul of ${GLIBC_WANTED}`));
+    expect(() => patchGlibc(other, arch)).toThrow(new RegExp(`__isoc42_strtoul of ${GLIBC_WANTED}`));
   });
 
   it("refuses the build of another architecture", () => {
-    expect(() => mendGlibc(original, arch === "x64" ? "arm64" : "x64")).toThrow(ElfError);
+    expect(() => patchGlibc(original, arch === "x64" ? "arm64" : "x64")).toThrow(ElfError);
   });
 
   it("refuses every cut of the file", () => {
     for (const length of [0, 3, 63, 64, 4096, 200_000, original.length - 64]) {
-      expect(() => mendGlibc(original.subarray(0, length), arch), `${length} bytes`).toThrow(ElfError);
+      expect(() => patchGlibc(original.subarray(0, length), arch), `${length} bytes`).toThrow(ElfError);
     }
   });
 });
@@ -74,7 +74,7 @@ describe("garbage", () => {
     ["no sections", () => changed(60, 0, 0), /section/],
     ["headers of another size", () => changed(58, 40, 0), /section/],
   ])("%s", (_, make, message) => {
-    expect(() => mendGlibc(make(), "x64")).toThrow(message);
-    expect(() => mendGlibc(make(), "x64")).toThrow(ElfError);
+    expect(() => patchGlibc(make(), "x64")).toThrow(message);
+    expect(() => patchGlibc(make(), "x64")).toThrow(ElfError);
   });
 });

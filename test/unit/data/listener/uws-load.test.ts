@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cacheDirectories, ensureMended, lacksGlibc } from "../../../../src/data/listener/uws-load.ts";
+import { cacheDirectories, ensurePatched, lacksGlibc } from "../../../../src/data/listener/uws-load.ts";
 
 const loader = new URL("../../../../src/data/listener/uws-load.ts", import.meta.url);
 const original = path.join(path.dirname(createRequire(import.meta.url).resolve("uWebSockets.js")), "uws_linux_x64_137.node");
@@ -46,14 +46,14 @@ describe("lacksGlibc", () => {
   });
 });
 
-describe("ensureMended", () => {
+describe("ensurePatched", () => {
   it("makes a private copy in a private directory, and finds it again", () => {
     const directory = fresh("private");
-    const file = ensureMended(original, "x64", directory);
+    const file = ensurePatched(original, "x64", directory);
     expect(fs.statSync(directory).mode & 0o777).toBe(0o700);
     expect(fs.statSync(file).mode & 0o777).toBe(0o600);
     const made = fs.statSync(file).ino;
-    expect(ensureMended(original, "x64", directory)).toBe(file);
+    expect(ensurePatched(original, "x64", directory)).toBe(file);
     expect(fs.statSync(file).ino).toBe(made);
     expect(fs.readdirSync(directory)).toEqual([path.basename(file)]);
   });
@@ -65,10 +65,10 @@ describe("ensureMended", () => {
     ["a link to somewhere else", replaceByLink],
   ])("replaces a copy that is %s", (name, spoil) => {
     const directory = fresh(name.replaceAll(" ", "-"));
-    const file = ensureMended(original, "x64", directory);
+    const file = ensurePatched(original, "x64", directory);
     const good = fs.readFileSync(file);
     spoil(file);
-    expect(ensureMended(original, "x64", directory)).toBe(file);
+    expect(ensurePatched(original, "x64", directory)).toBe(file);
     expect(fs.readFileSync(file).equals(good)).toBe(true);
     expect(fs.lstatSync(file).isFile()).toBe(true);
     expect(fs.statSync(file).mode & 0o777).toBe(0o600);
@@ -78,13 +78,13 @@ describe("ensureMended", () => {
     const open = fresh("open");
     fs.mkdirSync(open);
     fs.chmodSync(open, 0o777);
-    expect(() => ensureMended(original, "x64", open)).toThrow(/writable by other users/);
+    expect(() => ensurePatched(original, "x64", open)).toThrow(/writable by other users/);
     const link = fresh("link");
     fs.symlinkSync(root, link);
-    expect(() => ensureMended(original, "x64", link)).toThrow(/not a directory/);
+    expect(() => ensurePatched(original, "x64", link)).toThrow(/not a directory/);
     const file = fresh("file");
     fs.writeFileSync(file, "");
-    expect(() => ensureMended(original, "x64", file)).toThrow();
+    expect(() => ensurePatched(original, "x64", file)).toThrow();
   });
 
   it("keeps a bounded number of copies", () => {
@@ -94,7 +94,7 @@ describe("ensureMended", () => {
       const file = path.join(directory, `uws-${String(i).repeat(32)}.node`);
       fs.writeFileSync(file, "");
     }
-    const file = path.basename(ensureMended(original, "x64", directory));
+    const file = path.basename(ensurePatched(original, "x64", directory));
     const kept = fs.readdirSync(directory);
     expect(kept).toHaveLength(4);
     expect(kept).toContain(file);

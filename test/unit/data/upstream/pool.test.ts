@@ -167,7 +167,7 @@ describe("what a client has not taken of a response that is over", () => {
       reader.read(READ_BYTES);
       return reader.next().length > READ_BYTES;
     });
-    for (const reader of readers) reader.over();
+    for (const reader of readers) reader.reset();
     return left.length;
   }
 

@@ -2,8 +2,8 @@
 // to the connection meanwhile.
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { TimerWheel } from "../../../../../src/base/timer-wheel.ts";
+import { PipeliningPolicy } from "../../../../../src/data/upstream/h1/pipelining-policy.ts";
 import { H1Pool } from "../../../../../src/data/upstream/h1/pool.ts";
-import { Sharing } from "../../../../../src/data/upstream/h1/sharing.ts";
 import type { WireCall, WireHandler, WireRequest } from "../../../../../src/data/upstream/upstream.ts";
 import { RawUpstream, type UpstreamConnection } from "../../../../support/raw-upstream.ts";
 import { until } from "../../../../support/until.ts";
@@ -289,7 +289,7 @@ describe("sharing rests", () => {
   const get: WireRequest = { method: "GET", path: "/", headers: [], body: null, contentLength: 0 };
 
   it("longer each time somebody waits in vain soon after, up to a minute; a quiet time forgives", () => {
-    const sharing = new Sharing(8);
+    const sharing = new PipeliningPolicy(8);
     const restsAt = (nowMs: number): number => {
       sharing.stalled(nowMs);
       let until = nowMs;
@@ -307,7 +307,7 @@ describe("sharing rests", () => {
   });
 
   it("and what was sent before it began does not lengthen it", () => {
-    const sharing = new Sharing(8);
+    const sharing = new PipeliningPolicy(8);
     for (const nowMs of [0, 1, 2, 999]) sharing.stalled(nowMs);
     expect(sharing.allows(get, 1000)).toBe(true);
   });

@@ -27,7 +27,7 @@ it("reads little until a read was full, much from then on, and little again in t
   expect(reader.reads(READ_BYTES - 1)).toBe(READ_BYTES);
   expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
   expect(reader.reads(1000)).toBe(LONG_READ_BYTES);
-  reader.over();
+  reader.reset();
   reader.begins(true);
   expect(reader.reads(100)).toBe(READ_BYTES);
 });
@@ -40,48 +40,48 @@ it("reads little of a body whose length is not known", () => {
 
 it("reads little when the client has been too slow, until the next response", () => {
   const reader = longReader();
-  reader.heldUp();
-  reader.wentOn();
+  reader.clientPaused();
+  reader.clientResumed();
   expect(reader.reads(READ_BYTES)).toBe(READ_BYTES);
-  reader.over();
+  reader.reset();
   reader.begins(true);
   expect(reader.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
-  reader.over();
+  reader.reset();
 });
 
 it("lets a bounded number read much; who holds unread data counts, who is done does not", () => {
   const readers = Array.from({ length: LONG_READERS_MAX }, longReader);
   const late = new Reader();
   expect(late.reads(READ_BYTES)).toBe(READ_BYTES);
-  readers[0]?.heldUp();
+  readers[0]?.clientPaused();
   expect(late.reads(READ_BYTES)).toBe(READ_BYTES);
-  readers[0]?.wentOn();
+  readers[0]?.clientResumed();
   expect(late.reads(READ_BYTES)).toBe(LONG_READ_BYTES);
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
-  for (const reader of [...readers, late]) reader.over();
-  for (const reader of readers) reader.over(); // counted once
+  for (const reader of [...readers, late]) reader.reset();
+  for (const reader of readers) reader.reset(); // counted once
   const again = Array.from({ length: LONG_READERS_MAX }, longReader);
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
-  for (const reader of again) reader.over();
+  for (const reader of again) reader.reset();
 });
 
 it("a response that is over counts until its client has taken the last read", () => {
   const readers = Array.from({ length: LONG_READERS_MAX }, longReader);
   const untaken = readers.map((reader, i) => {
-    if (i > 0) reader.heldUp();
+    if (i > 0) reader.clientPaused();
     return reader.ended();
   });
   expect(untaken[0]).toBeNull(); // its client keeps up
   const late = longReader();
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
-  untaken[1]?.leave();
-  untaken[1]?.leave(); // counted once
+  untaken[1]?.release();
+  untaken[1]?.release(); // counted once
   const later = longReader();
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
-  for (const each of untaken) each?.leave();
-  late.over();
-  later.over();
+  for (const each of untaken) each?.release();
+  late.reset();
+  later.reset();
   const again = Array.from({ length: LONG_READERS_MAX }, longReader);
   expect(new Reader().reads(READ_BYTES)).toBe(READ_BYTES);
-  for (const reader of again) reader.over();
+  for (const reader of again) reader.reset();
 });

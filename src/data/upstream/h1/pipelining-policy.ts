@@ -3,12 +3,12 @@
 import type { WireRequest } from "../upstream.ts";
 
 /** How long (ms) requests wait behind others on their connection before they are sent again elsewhere. */
-export const PATIENCE_MS = 50;
+export const HEAD_OF_LINE_MS = 50;
 /** No sharing for this long (ms) after somebody had to wait; twice as long each time it happens again soon after. */
 const SUSPEND_MS_MIN = 1000;
 const SUSPEND_MS_MAX = 60_000;
 
-export class Sharing {
+export class PipeliningPolicy {
   /** Most requests on a connection at a time. */
   readonly most: number;
   private suspendedUntilMs = 0;
@@ -41,7 +41,7 @@ export class Sharing {
   }
 
   /** How many connections `count` requests take, each as full as the others. @returns how many of them the next one carries */
-  portion(count: number): number {
+  batchSize(count: number): number {
     return Math.ceil(count / Math.ceil(count / this.most));
   }
 }
