@@ -67,9 +67,16 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     connectionRules: new ConnectionRules(plan),
     inFlight: 0,
     trustsPeer: (peer) => client.trusts(peer),
+    logQuery: plan.logQuery ? withoutCredentials([...resources.authenticators.values()]) : null,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
   };
+}
+
+/** Of all authenticators, whatever the route: a client may show a credential where nobody looks for it. */
+function withoutCredentials(authenticators: readonly Authenticator[]): (query: string) => string {
+  const strips = authenticators.flatMap(({ stripPath }) => (stripPath === null ? [] : [stripPath]));
+  return (query) => strips.reduce((path, strip) => strip(path), `/?${query}`).slice(2);
 }
 
 function missing(upstream: string): never {

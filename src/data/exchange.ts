@@ -57,6 +57,13 @@ export interface Challenges {
   readonly detail: string;
 }
 
+/** The target of a request line (RFC 9112 section 3.2) as the client sent it: for the log alone. */
+export interface SentTarget {
+  readonly path: string;
+  /** Without `?`. */
+  readonly query: string;
+}
+
 /** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
 export interface ClientInfo {
   /** IP of the caller in canonical text; '' when it came over a Unix socket. */
@@ -74,6 +81,8 @@ export abstract class Exchange {
 
   // --- Set by the listener (admit.ts) ---
   method = "";
+  /** What was sent, while the request is not admitted: {@link path} and {@link query} say nothing then. */
+  unadmitted: SentTarget | null = null;
   /** Normalised path, the only form that is matched and forwarded; starts with `/`. */
   path = "/";
   /** What the listener let through in the path: bits of route/path-rules.ts. */
@@ -140,7 +149,9 @@ export abstract class Exchange {
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
-  /** Key of the endpoint last tried; '' for none. */
+  /** Name of the upstream that was to answer, the last one of several; '' for none. Set whether or not one of its targets could be tried. */
+  upstream = "";
+  /** Key of the target last tried; '' for none. */
   target = "";
   /** Time of the last attempt from dispatch to the request being on the wire / to the first response byte, ms; -1 unknown. */
   upstreamConnectMs = -1;

@@ -104,6 +104,8 @@ export interface Runtime {
   inFlight: number;
   /** Whether a peer is in trustedProxies. @param peer canonical address; '' on a Unix socket */
   trustsPeer(peer: string): boolean;
+  /** The query as the access log gets it: without anybody's credentials; null when it gets none. */
+  readonly logQuery: ((query: string) => string) | null;
   /** Computes {@link Exchange.clientInfo}. */
   resolveClient(x: Exchange): ClientInfo;
   /** Appends X-Forwarded-*, Forwarded and Via to the headers that go upstream. */

@@ -5,9 +5,11 @@
 //   time        arrival, RFC 3339 UTC with milliseconds    requestId  X-Request-Id, as sent upstream and to the client
 //   client      address of the caller, trusted proxies taken into account; "" over a Unix socket
 //   consumer    id of the proven caller, null for nobody
-//   method, scheme, host, path (normalised)                query      without the credentials that the route asks for
-//   protocol    http/1.1, websocket, ...                   route      name, null when none matched
-//   target      endpoint last tried, null for none         attempts   requests sent upstream
+//   method, scheme, host                                   path       normalised; as sent when the request was not admitted
+//   query       without credentials, as `path` otherwise   protocol   http/1.1, websocket, ...
+//   route       name; with code route_not_found or method_not_allowed the one that came nearest; null for none
+//   upstream    that was to answer, null for none          target     of it, last tried; null when none could be
+//   attempts    requests sent upstream
 //   status      sent to the client, 0 when none could be   code       of the error table, null for none
 //   detail      why, one sentence, "" for none             bytesIn, bytesOut  body bytes from and to the client
 //   totalMs     whole exchange                             connectMs, firstByteMs  last attempt: to request on the wire, to
@@ -24,7 +26,7 @@ const BUSY_FILL = 0.25;
 /** Most records taken from one ring before the others and the primary's other work get a turn: some 2 ms. */
 const DRAIN_RECORDS_MAX = 2000;
 /** Longest line: a record with every string at its bound and every character escaped to six. */
-const LINE_BYTES_MAX = 24 * 1024;
+const LINE_BYTES_MAX = 28 * 1024;
 const CHUNK_BYTES = 256 * 1024;
 
 export class AccessLog {
@@ -111,7 +113,7 @@ export class AccessLog {
 export function formatAccessRecord(r: AccessRecord): string {
   const query = r.query === "" ? "" : `"query":"${escapeJson(r.query)}",`;
   // One flat template: nested ones make ropes, which cost more than all else here.
-  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"target":${orNull(r.target)},"attempts":${r.attempts},"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
 }
 
 const NEEDS_ESCAPE = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;

@@ -21,6 +21,8 @@ export interface Plan {
   /** In match order (see data/route/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
+  /** The access log holds queries. */
+  readonly logQuery: boolean;
 }
 
 export type Engine = "uws" | "node";

@@ -12,7 +12,7 @@
 //   word 3       plan version
 //   word 4, 5    Float32 connect ms, Float32 first byte ms
 //   word 6..13   Float64 time (epoch ms), total ms, bytes in, bytes out
-//   word 14..19  lengths of the strings in FIELDS order, one Uint16 each
+//   word 14..19  lengths of the strings in FIELDS order, one Uint16 each: 12 of them
 //   then         the strings, one byte a character (latin1), padded to a whole word
 // Cost, typical GET: 0.35-0.45 us a write; in the primary 0.35 us to decode, 1.7 us more to format (bench/micro/log-ring.ts).
 import { RingBuffer } from "ringbuf.js";
@@ -20,7 +20,7 @@ import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
 import type { Exchange } from "../data/exchange.ts";
 import { CELL, type MetricCells } from "./metric-cells.ts";
 
-const RECORD_VERSION = 2;
+const RECORD_VERSION = 3;
 
 /** The string fields of a record with the most characters kept of each; what is longer is cut. */
 const FIELDS = {
@@ -31,6 +31,7 @@ const FIELDS = {
   path: 1024,
   query: 1024,
   route: 128,
+  upstream: 128,
   target: 256,
   detail: 256,
   userAgent: 256,
@@ -89,16 +90,10 @@ export function createLogRing(bytes = LOG_RING_BYTES): SharedArrayBuffer {
   return RingBuffer.getStorageForCapacity(Math.floor(bytes / 4), Uint32Array);
 }
 
-export interface LogRingOptions {
-  /** Record the query string. Off by default: queries carry tokens and personal data. */
-  readonly query?: boolean;
-}
-
 /** The worker's end. */
 export class LogRingWriter {
   private readonly ring: RingBuffer;
   private readonly cells: MetricCells;
-  private readonly withQuery: boolean;
   private readonly words = new Uint32Array(FRAME_WORDS_MAX);
   private readonly bytes = Buffer.from(this.words.buffer);
   private readonly floats = new Float32Array(this.words.buffer);
@@ -106,10 +101,9 @@ export class LogRingWriter {
   private readonly lengths = new Uint16Array(this.words.buffer, LENGTHS_BYTE, FIELD_NAMES.length);
   private at = STRINGS_BYTE;
 
-  constructor(shared: SharedArrayBuffer, cells: MetricCells, options: LogRingOptions = {}) {
+  constructor(shared: SharedArrayBuffer, cells: MetricCells) {
     this.ring = new RingBuffer(shared, Uint32Array);
     this.cells = cells;
-    this.withQuery = options.query ?? false;
   }
 
   /**
@@ -137,14 +131,18 @@ export class LogRingWriter {
     this.put(1, client.ip, FIELDS.client);
     this.put(2, x.method, FIELDS.method);
     this.put(3, x.host, FIELDS.host);
-    this.put(4, x.path, FIELDS.path);
-    this.put(5, this.withQuery ? (x.shownQuery ?? x.query) : "", FIELDS.query);
-    this.put(6, route === null ? "" : route.name, FIELDS.route);
-    this.put(7, x.target, FIELDS.target);
+    const { unadmitted } = x;
+    const { logQuery } = x.runtime;
+    // An engine may have decoded what was sent, and admission not have looked at it yet.
+    this.put(4, unadmitted === null ? x.path : asBytes(unadmitted.path), FIELDS.path);
+    this.put(5, logQuery === null ? "" : asBytes(logQuery(unadmitted === null ? x.query : unadmitted.query)), FIELDS.query);
+    this.put(6, route === null ? nearestMiss(x) : route.name, FIELDS.route);
+    this.put(7, x.upstream, FIELDS.upstream);
+    this.put(8, x.target, FIELDS.target);
     // The gateway itself writes this one: all others but the last are byte strings already.
-    this.put(8, x.errorDetail === "" ? "" : x.errorDetail.replace(NOT_LATIN1, "?"), FIELDS.detail);
-    this.put(9, x.header("user-agent") ?? "", FIELDS.userAgent);
-    this.put(10, x.identity === null ? "" : asBytes(x.identity.consumer), FIELDS.consumer);
+    this.put(9, x.errorDetail === "" ? "" : x.errorDetail.replace(NOT_LATIN1, "?"), FIELDS.detail);
+    this.put(10, x.header("user-agent") ?? "", FIELDS.userAgent);
+    this.put(11, x.identity === null ? "" : asBytes(x.identity.consumer), FIELDS.consumer);
     const length = (this.at + 3) >> 2;
     words[0] = length | (RECORD_VERSION << 24);
     // push() writes what fits: ask first, so that a frame goes in whole or not at all.
@@ -163,6 +161,13 @@ export class LogRingWriter {
     }
     for (let i = 0; i < length; i++) this.bytes[at + i] = text.charCodeAt(i);
   }
+}
+
+/** @returns the route that came nearest to a request that none serves; '' for none */
+function nearestMiss(x: Exchange): string {
+  const { errorCode, runtime } = x;
+  if (errorCode !== "route_not_found" && errorCode !== "method_not_allowed") return "";
+  return runtime.routes[runtime.router.nearest(x)]?.name ?? "";
 }
 
 /** The primary's end. */
@@ -237,10 +242,11 @@ export class LogRingReader {
       path: take(4),
       query: take(5),
       route: take(6),
-      target: take(7),
-      detail: take(8),
-      userAgent: take(9),
-      consumer: take(10),
+      upstream: take(7),
+      target: take(8),
+      detail: take(9),
+      userAgent: take(10),
+      consumer: take(11),
     };
   }
 }

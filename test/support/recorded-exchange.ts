@@ -4,8 +4,8 @@ import type { Route, Runtime } from "../../src/data/runtime.ts";
 
 /** What log and metrics read of a runtime. */
 export function recordedRuntime(ip = "203.0.113.7", scheme: "http" | "https" = "http", version = 1): Runtime {
-  // The record's readers use only these two members; building a whole runtime would need a worker.
-  return { plan: { version }, resolveClient: () => ({ ip, scheme }) } as unknown as Runtime;
+  // The record's readers use only these members; building a whole runtime would need a worker.
+  return { plan: { version }, logQuery: null, resolveClient: () => ({ ip, scheme }) } as unknown as Runtime;
 }
 
 export function recordedRoute(name: string, accessLog = true): Route {
@@ -36,6 +36,7 @@ export function typicalExchange(runtime = recordedRuntime()): Exchange {
   x.status = 200;
   x.bytesOut = 512;
   x.attempts = 1;
+  x.upstream = "users";
   x.target = "http://10.0.0.1:9001";
   x.upstreamConnectMs = 0.25;
   x.upstreamFirstByteMs = 1.5;

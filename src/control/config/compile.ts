@@ -44,6 +44,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
       return route === undefined ? [] : compileRoute(route, names, { config, context });
     }),
     drainTimeoutMs: config.drainTimeout,
+    logQuery: config.log.query,
   };
 }
 

@@ -250,6 +250,10 @@ export const log = once(() =>
           description: "Where the access log goes: `stdout` or a file, which is appended to. A change needs a restart.",
           examples: ["stdout", "/var/log/sluice/access.log"],
         }),
+      query: z.boolean().prefault(false).meta({
+        description:
+          "Whether the lines hold the query of each request, which may carry personal data. Never in it: credentials that an authenticator reads from queries.",
+      }),
     })
     .prefault({})
     .meta({ description: "The access log: one JSON line for each request." }),

@@ -182,7 +182,7 @@ export class Discovery {
   #withSlot(upstream: string, candidate: Candidate): EndpointPlan[] {
     const held = this.#options.slots.acquire(upstream, candidate.key, monotonicMs());
     if (held !== null) return [{ ...candidate, slot: held.slot, sinceMs: held.sinceMs }];
-    this.#options.onWarning(`${upstream}: ${candidate.key} is unused: more endpoints than the health table has slots`);
+    this.#options.onWarning(`${upstream}: ${candidate.key} is unused: more targets than the health table has slots`);
     return [];
   }
 

@@ -14,7 +14,7 @@ const JITTER = 0.1;
 export interface HealthEvent {
   readonly upstream: string;
   /** {@link EndpointPlan.key} */
-  readonly endpoint: string;
+  readonly target: string;
   readonly healthy: boolean;
   /** What the deciding probe saw: `status 503`, `timeout after 1s`, `ECONNREFUSED`. */
   readonly reason: string;
@@ -138,7 +138,7 @@ export class HealthProbe {
     watched.contrary = 0;
     watched.healthy = result.ok;
     this.#deps.health.setDown(watched.endpoint.slot, !result.ok, monotonicMs());
-    this.#deps.onChange({ upstream: watched.upstream, endpoint: watched.endpoint.key, healthy: result.ok, reason: result.reason });
+    this.#deps.onChange({ upstream: watched.upstream, target: watched.endpoint.key, healthy: result.ok, reason: result.reason });
   }
 }
 

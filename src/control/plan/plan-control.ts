@@ -222,7 +222,7 @@ function restartSettings(atStart: Config, now: Config): Readonly<Record<string, 
     "admin.address": [atStart.admin?.address, now.admin?.address],
     dns: [atStart.dns, now.dns],
     redis: [atStart.redis, now.redis],
-    log: [atStart.log, now.log],
+    "log.file": [atStart.log.file, now.log.file],
   };
 }
 

@@ -10,7 +10,7 @@ import {
   plainName,
   withoutEmptyPort,
 } from "../../base/http.ts";
-import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange.ts";
+import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange, type SentTarget } from "../exchange.ts";
 import { removeHeaders } from "../policies/header-list.ts";
 import { isQuery, normalisePath } from "../route/normalise.ts";
 import type { PathRules } from "../route/path-rules.ts";
@@ -34,11 +34,8 @@ const refuse = (code: ErrorCode, detail: string): Refusal => ({ code, detail });
 const bad = (detail: string): Refusal => refuse("bad_request", detail);
 
 /** What the request line says, as the engine read it. */
-export interface RequestLine {
+export interface RequestLine extends SentTarget {
   readonly method: string;
-  readonly path: string;
-  /** Without `?`. */
-  readonly query: string;
   /** Of an absolute-form target: it wins over the Host header (RFC 9112 section 3.2.2). */
   readonly authority?: string;
   /** HTTP/1.0: there may be no Host, and no Transfer-Encoding (RFC 9112 sections 3.2 and 6.1). */
@@ -66,6 +63,13 @@ const seen = {
  */
 export function admit(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
   x.method = line.method;
+  x.unadmitted = line;
+  const refusal = judge(x, line, rules);
+  if (refusal === null) x.unadmitted = null;
+  return refusal;
+}
+
+function judge(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
   if (!METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
   if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
   const limits = x.runtime.plan.limits;

@@ -10,7 +10,7 @@ import { answerServerOptions, refuseExchange } from "../pipeline.ts";
 import { admit, type Refusal } from "./admit.ts";
 import type { Listener, ListenerHost } from "./listener.ts";
 import { type ExchangeConnection, NodeExchange } from "./node-exchange.ts";
-import { parseNodeTarget } from "./node-target.ts";
+import { parseNodeTarget, sentTarget } from "./node-target.ts";
 import { Tunnel } from "./node-tunnel.ts";
 
 /** Pipelined requests that wait for their turn; after the last of them the connection is closed (RFC 9112 section 9.3.2). */
@@ -135,20 +135,21 @@ export class NodeConnection implements ExchangeConnection {
     x.headers = lowercaseNames(req.rawHeaders);
     if (req.httpVersion === "1.0") x.protocol = "http/1.0";
     const serverOptions = req.method === "OPTIONS" && req.url === "*";
+    x.method = req.method ?? "";
     const refusal = turn.refusal ?? this.admit(x, req, serverOptions);
     if (!turn.upgrade) x.wantsWebSocket = false;
     const reusable = turn.res !== null && !ignoredUpgrade(req) && (x.protocol === "http/1.1" || saysKeepAlive(x));
     if (!reusable || this.draining || (this.closing && this.waiting.length === 0)) x.closeAfter = true;
     if (refusal !== null || x.closeAfter) this.closing = true;
     x.awaitsContinue = !x.bodyDone && x.protocol === "http/1.1" && x.header("expect") !== undefined;
+    if (refusal !== null) x.unadmitted = sentTarget(req.url ?? "");
     if (refusal !== null) refuseExchange(x, refusal);
     else if (serverOptions) answerServerOptions(x);
     else this.host.handle(x);
   }
 
   private admit(x: NodeExchange, req: IncomingMessage, serverOptions: boolean): Refusal | null {
-    const method = req.method ?? "";
-    x.method = method;
+    const { method } = x;
     const http10 = req.httpVersion === "1.0";
     if (!http10 && req.httpVersion !== "1.1") return { code: "http_version", detail: "only HTTP/1.1 and HTTP/1.0 are spoken here" };
     if (method === "CONNECT" || serverOptions) {

@@ -1,10 +1,9 @@
 // Takes a request target apart in all the forms the node engine accepts (RFC 9112 section 3.2). Judges nothing else:
 // path, query and authority go through admission like those of any request.
 
-export interface NodeTarget {
-  readonly path: string;
-  /** Without `?`; '' for none. */
-  readonly query: string;
+import type { SentTarget } from "../exchange.ts";
+
+export interface NodeTarget extends SentTarget {
   /** Of an absolute-form target; null for origin-form. */
   readonly authority: string | null;
 }
@@ -24,7 +23,16 @@ export function parseNodeTarget(target: string, secure: boolean): NodeTarget | n
   return { ...splitQuery(rest.startsWith("/") ? rest : `/${rest}`), authority: absolute[2] ?? "" };
 }
 
-function splitQuery(target: string): { readonly path: string; readonly query: string } {
+/** A name and a password before the host of a target that is no path. */
+const USERINFO = /^([a-z][a-z0-9+.-]*:\/\/)?[^/]*@/i;
+
+/** @returns any target, for the log: without the password that may stand in front of a host (RFC 3986 section 3.2.1) */
+export function sentTarget(target: string): SentTarget {
+  const { path, query } = splitQuery(target);
+  return { path: path.startsWith("/") ? path : path.replace(USERINFO, "$1***@"), query };
+}
+
+function splitQuery(target: string): SentTarget {
   const mark = target.indexOf("?");
   return mark < 0 ? { path: target, query: "" } : { path: target.slice(0, mark), query: target.slice(mark + 1) };
 }

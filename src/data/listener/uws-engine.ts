@@ -5,7 +5,7 @@ import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_sock
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import { refuseExchange } from "../pipeline.ts";
-import { admit } from "./admit.ts";
+import { admit, type Refusal, type RequestLine } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { withCertificateFiles } from "./uws-certificate.ts";
@@ -149,8 +149,9 @@ class UwsListener implements Listener, WebSocketWatcher {
       headerList = x.headers;
       req.forEach(collectHeader);
       const line = { method: req.getCaseSensitiveMethod(), path: req.getUrl(), query: req.getQuery() ?? "" };
-      const refusal = headersBroken ?? admit(x, line, this.host.paths);
+      const broken = headersBroken;
       headersBroken = null;
+      const refusal = broken === null ? admit(x, line, this.host.paths) : turnedAway(x, line, broken);
       x.attachBody();
       // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.
       if (x.contentLength < 0 || this.host.draining) x.closeAfter = true;
@@ -162,9 +163,16 @@ class UwsListener implements Listener, WebSocketWatcher {
   }
 }
 
+/** For what this engine itself finds wrong. */
+function turnedAway(x: UwsExchange, line: RequestLine, refusal: Refusal): Refusal {
+  x.method = line.method;
+  x.unadmitted = line;
+  return refusal;
+}
+
 // req.forEach takes a callback: static state instead of a closure for each request (forEach is synchronous).
 let headerList: string[] = [];
-let headersBroken: { code: "bad_request"; detail: string } | null = null;
+let headersBroken: Refusal | null = null;
 const NOT_ASCII = /[^\x00-\x7f]/;
 
 function collectHeader(name: string, value: string): void {

@@ -124,8 +124,8 @@ class TrieRouter implements Router {
   #bestRank = NO_RANK;
   #sawPath = false;
   #sawMethod = false;
-  /** Not null while allowedMethods() collects. */
-  #methods: Set<string> | null = null;
+  /** Told of each route that has the host and the path; null for the usual match. */
+  #passing: ((entry: Entry) => void) | null = null;
 
   constructor(matches: readonly MatchPlan[]) {
     const builder = new TrieBuilder();
@@ -164,10 +164,27 @@ class TrieRouter implements Router {
 
   allowedMethods(x: Exchange): readonly string[] {
     const methods = new Set<string>();
-    this.#methods = methods;
-    const found = this.match(x);
-    this.#methods = null;
+    const found = this.#matchTelling(x, (entry) => {
+      for (const method of entry.conditions.methods ?? NO_METHODS) methods.add(method);
+    });
     return found === MATCH_METHOD ? [...methods].sort() : NO_METHODS;
+  }
+
+  nearest(x: Exchange): number {
+    let byPath = MATCH_NONE;
+    let byMethod = MATCH_NONE;
+    const found = this.#matchTelling(x, ({ conditions, id }) => {
+      if (byPath < 0) byPath = id;
+      if (byMethod < 0 && acceptsMethod(conditions, x.method)) byMethod = id;
+    });
+    return found >= 0 ? found : byMethod >= 0 ? byMethod : byPath;
+  }
+
+  #matchTelling(x: Exchange, passing: (entry: Entry) => void): number {
+    this.#passing = passing;
+    const found = this.match(x);
+    this.#passing = null;
+    return found;
   }
 
   /** From the most specific host set to the least, until one has a match. */
@@ -220,7 +237,7 @@ class TrieRouter implements Router {
     this.#sawPath = true;
     for (let entry: Entry | null = first; entry !== null; entry = entry.next) {
       if (entry.rank >= this.#bestRank) return;
-      if (this.#methods !== null) for (const method of entry.conditions.methods ?? NO_METHODS) this.#methods.add(method);
+      if (this.#passing !== null) this.#passing(entry);
       if (!acceptsMethod(entry.conditions, x.method)) continue;
       this.#sawMethod = true;
       if (!conditionsHold(entry.conditions, x)) continue;

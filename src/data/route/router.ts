@@ -13,4 +13,9 @@ export interface Router {
   match(x: Exchange): number;
   /** Methods that routes with this host and path accept, sorted, for the Allow header. Only after MATCH_METHOD. */
   allowedMethods(x: Exchange): readonly string[];
+  /**
+   * The route that came nearest, for the log: the first with this host and path, one that accepts the method before others. Not for the hot path.
+   * @returns -1 when no route has the path
+   */
+  nearest(x: Exchange): number;
 }

@@ -47,6 +47,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     this.route = route;
     this.upstream = upstream;
     this.timeouts = timeoutsOf(route, upstream);
+    x.upstream = upstream.name;
   }
 
   /** Free what is held: timer, attempt. Idempotent. */
@@ -154,6 +155,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
       return false;
     }
     this.upstream = stand;
+    this.x.upstream = stand.name;
     this.timeouts = timeoutsOf(this.route, stand);
     this.tried = null;
     return this.mayBegin();

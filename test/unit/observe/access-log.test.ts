@@ -21,6 +21,7 @@ const RECORD: AccessRecord = {
   query: "",
   protocol: "http/1.1",
   route: "users-read",
+  upstream: "users",
   target: "http://10.0.0.1:9001",
   attempts: 1,
   status: 200,
@@ -39,16 +40,18 @@ describe("a line", () => {
   test("has every key, in order", () => {
     expect(formatAccessRecord(RECORD)).toBe(
       '{"time":"2026-01-02T03:04:05.067Z","requestId":"id-1","client":"203.0.113.7","consumer":"acme","method":"GET","scheme":"https",' +
-        '"host":"api.example.com","path":"/users/1","protocol":"http/1.1","route":"users-read","target":"http://10.0.0.1:9001",' +
+        '"host":"api.example.com","path":"/users/1","protocol":"http/1.1","route":"users-read","upstream":"users","target":"http://10.0.0.1:9001",' +
         '"attempts":1,"status":200,"code":null,"detail":"","bytesIn":0,"bytesOut":512,"totalMs":2.587,"connectMs":null,' +
         '"firstByteMs":1.5,"userAgent":"curl/8","plan":3}\n',
     );
   });
 
-  test("has the query when the record has one, and null for no route and no target", () => {
+  test("has the query when the record has one, and null for no route, upstream and target", () => {
     expect(JSON.parse(formatAccessRecord({ ...RECORD, consumer: "B\xc3\xbcro" }))).toMatchObject({ consumer: "Büro" });
-    const line = JSON.parse(formatAccessRecord({ ...RECORD, consumer: "", query: "a=1", route: "", target: "", code: "route_not_found" }));
-    expect(line).toMatchObject({ consumer: null, query: "a=1", route: null, target: null, code: "route_not_found" });
+    const line = JSON.parse(
+      formatAccessRecord({ ...RECORD, consumer: "", query: "a=1", route: "", upstream: "", target: "", code: "route_not_found" }),
+    );
+    expect(line).toMatchObject({ consumer: null, query: "a=1", route: null, upstream: null, target: null, code: "route_not_found" });
   });
 
   test.each([0, 1, 999, 1000, 59_999, 86_399_999.9, 1_700_000_000_123.7])("writes %d ms as the time it is", (timeMs) => {

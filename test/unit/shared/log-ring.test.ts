@@ -2,16 +2,20 @@ import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { benchLogRing } from "../../../bench/micro/log-ring.ts";
 import type { Exchange } from "../../../src/data/exchange.ts";
-import { type AccessRecord, createLogRing, type LogRingOptions, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
+import type { Runtime } from "../../../src/data/runtime.ts";
+import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
 import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
 import { identityOf } from "../../support/authenticator.ts";
 import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
 
-function rig(bytes?: number, options?: LogRingOptions) {
+function rig(bytes?: number) {
   const cells = new MetricCells(new SharedArrayBuffer(metricBytes()));
   const ring = createLogRing(bytes);
-  return { cells, ring, writer: new LogRingWriter(ring, cells, options), reader: new LogRingReader(ring) };
+  return { cells, ring, writer: new LogRingWriter(ring, cells), reader: new LogRingReader(ring) };
 }
+
+/** The plan has the query logged; what hides credentials in it is told by the capitals. */
+const askingForQueries = (): Runtime => Object.assign(recordedRuntime(), { logQuery: (query: string) => query.toUpperCase() });
 
 function drained(reader: LogRingReader, max?: number): AccessRecord[] {
   const records: AccessRecord[] = [];
@@ -19,8 +23,8 @@ function drained(reader: LogRingReader, max?: number): AccessRecord[] {
   return records;
 }
 
-function roundTrip(x: Exchange, options?: LogRingOptions): AccessRecord | undefined {
-  const { writer, reader } = rig(undefined, options);
+function roundTrip(x: Exchange): AccessRecord | undefined {
+  const { writer, reader } = rig();
   writer.write(x, 12.5);
   return drained(reader)[0];
 }
@@ -41,6 +45,7 @@ describe("a record", () => {
       query: "",
       protocol: "http/1.1",
       route: "users-read",
+      upstream: "users",
       target: "http://10.0.0.1:9001",
       detail: "",
       userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
@@ -61,6 +66,9 @@ describe("a record", () => {
     ["a caller", (x) => (x.identity = identityOf("acme")), { consumer: "acme" }],
     ["a caller beyond ASCII, as UTF-8 bytes", (x) => (x.identity = identityOf("caf\u00e9")), { consumer: "caf\xc3\xa9" }],
     ["no route", (x) => (x.route = null), { route: "" }],
+    ["a path that was not admitted, as sent", (x) => (x.unadmitted = { path: "//v1/%2e%2e", query: "" }), { path: "//v1/%2e%2e" }],
+    ["a path decoded by the engine, as bytes", (x) => (x.unadmitted = { path: "/caf\u00e9", query: "" }), { path: "/caf\xc3\xa9" }],
+    ["an upstream none of whose targets could be tried", (x) => (x.target = ""), { upstream: "users", target: "" }],
     ["an error code", (x) => Object.assign(x, { status: 502, errorCode: "upstream_tls" }), { status: 502, code: "upstream_tls" }],
     ["nothing sent", (x) => Object.assign(x, { status: 0, errorCode: "client_aborted" }), { status: 0, code: "client_aborted" }],
     ["a WebSocket", (x) => Object.assign(x, { status: 101, wantsWebSocket: true }), { protocol: "websocket" }],
@@ -89,7 +97,28 @@ describe("a record", () => {
 
   test("holds the query only when asked to", () => {
     expect(roundTrip(typicalExchange())?.query).toBe("");
-    expect(roundTrip(typicalExchange(), { query: true })?.query).toBe("token=secret");
+    expect(roundTrip(typicalExchange(askingForQueries()))?.query).toBe("TOKEN=SECRET");
+  });
+
+  test("holds the query as sent when the request was not admitted", () => {
+    const x = typicalExchange(askingForQueries());
+    x.unadmitted = { path: "//", query: "a=\u20ac" };
+    expect(roundTrip(x)?.query).toBe("A=\xe2\x82\xac");
+  });
+
+  test.each(["route_not_found", "method_not_allowed"] as const)("with code %s has the route that came nearest", (errorCode) => {
+    const nearest = { router: { nearest: () => 1 }, routes: [recordedRoute("far"), recordedRoute("near")] };
+    const x = Object.assign(typicalExchange(Object.assign(recordedRuntime(), nearest)), { route: null, errorCode });
+    expect(roundTrip(x)?.route).toBe("near");
+  });
+
+  test.each([
+    ["no route has the path", "route_not_found", -1],
+    ["the request was refused before it could match", "bad_path", 1],
+  ] as const)("has no route when %s", (_when, errorCode, id) => {
+    const nearest = { router: { nearest: () => id }, routes: [recordedRoute("far"), recordedRoute("near")] };
+    const x = Object.assign(typicalExchange(Object.assign(recordedRuntime(), nearest)), { route: null, errorCode });
+    expect(roundTrip(x)?.route).toBe("");
   });
 
   test("is not made for a route without access log", () => {
@@ -99,10 +128,19 @@ describe("a record", () => {
   });
 
   test("with every string at its bound fits a frame, and so does the next", () => {
-    const { writer, reader } = rig(undefined, { query: true });
-    const x = typicalExchange();
+    const { writer, reader } = rig();
+    const x = typicalExchange(askingForQueries());
     const long = "x".repeat(9000);
-    Object.assign(x, { requestId: long, method: long, host: long, path: long, query: long, target: long, errorDetail: long });
+    Object.assign(x, {
+      requestId: long,
+      method: long,
+      host: long,
+      path: long,
+      query: long,
+      upstream: long,
+      target: long,
+      errorDetail: long,
+    });
     x.headers = ["user-agent", long];
     x.route = recordedRoute(long);
     writer.write(x, 1);

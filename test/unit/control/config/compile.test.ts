@@ -90,6 +90,7 @@ it("the example of the design compiles, units resolved", () => {
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
     drainTimeoutMs: 30_000,
+    logQuery: false,
   });
   expect(upstreams[0]).toEqual({
     name: "users",

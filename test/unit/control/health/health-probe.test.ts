@@ -83,8 +83,8 @@ describe("thresholds", () => {
     expect(server.seen.length - failed).toBeGreaterThanOrEqual(2);
     expect(health.recoveredAtMs(1)).toBeGreaterThan(0);
     expect(events).toEqual([
-      { upstream: "users", endpoint: "a", healthy: false, reason: "status 503" },
-      { upstream: "users", endpoint: "a", healthy: true, reason: "status 204" },
+      { upstream: "users", target: "a", healthy: false, reason: "status 503" },
+      { upstream: "users", target: "a", healthy: true, reason: "status 204" },
     ]);
   });
 

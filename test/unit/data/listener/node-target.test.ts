@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { parseNodeTarget } from "../../../../src/data/listener/node-target.ts";
+import { parseNodeTarget, sentTarget } from "../../../../src/data/listener/node-target.ts";
 
 const target = (path: string, query = "", authority: string | null = null) => ({ path, query, authority });
 
@@ -35,4 +35,16 @@ describe("parseNodeTarget", () => {
     expect(parseNodeTarget("https://b/x", true)).toEqual(target("/x", "", "b"));
     expect(parseNodeTarget("http://b/x", true)).toBeNull();
   });
+});
+
+it.each([
+  ["//a/%2e?b=1", "//a/%2e", "b=1"],
+  ["/a@b", "/a@b", ""],
+  ["http://user:secret@a.test/x@y?z", "http://***@a.test/x@y", "z"],
+  ["user:secret@a.test:443", "***@a.test:443", ""],
+  ["a.test:443", "a.test:443", ""],
+  ["*", "*", ""],
+  ["", "", ""],
+])("a target as it was sent goes into the log without a password: %s", (target, path, query) => {
+  expect(sentTarget(target)).toEqual({ path, query });
 });

@@ -269,6 +269,24 @@ test("agrees with the reference on thousands of random tables and requests", () 
   for (const [outcome, count] of Object.entries(outcomes)) expect(count, outcome).toBeGreaterThan(300);
 });
 
+describe("the route that came nearest", () => {
+  const matches = [
+    match("/users/{id}", { methods: ["PUT"] }),
+    match("/users/**", { methods: ["GET"], headers: [exact("x-stage", "beta")] }),
+    match("/users/{id}", { hosts: ["a.test"], methods: ["DELETE"] }),
+  ];
+  test.each<[string, Sketch, number]>([
+    ["accepts the method and lacks a condition, before one that does not accept it", { path: "/users/1", method: "GET" }, 1],
+    ["is the first in order when none accepts the method", { path: "/users/1", method: "PATCH" }, 0],
+    ["is the most specific host's when none accepts the method", { path: "/users/1", method: "PATCH", host: "a.test" }, 2],
+    ["is none when no route has the path", { path: "/orders", method: "GET" }, -1],
+  ])("%s", (_name, sketch, expected) => {
+    const router = routerOf(matches);
+    const x = new ReadExchange(sketch);
+    expect([router.match(x) < 0, router.nearest(x)]).toEqual([true, expected]);
+  });
+});
+
 test("the order in which routes stand never counts", () => {
   const random = seeded(2);
   for (let table = 0; table < 50; table++) {
