@@ -75,6 +75,10 @@ export interface LaunchOrders {
   readonly restart: boolean;
   /** Ports that were picked for addresses with port 0: a restart keeps them. */
   readonly ports: Readonly<Record<string, number>>;
+  /** Of the configuration, as -c names them. */
+  readonly files: readonly string[];
+  /** Some of them came through a pipe: the supervisor has read them, and is asked for them. */
+  readonly piped: boolean;
 }
 
 export const LAUNCH_ENV = "SLUICE_LAUNCH";
@@ -85,6 +89,7 @@ export type ToSupervisor =
   /** The configuration now in force, packed: given back on request to a restarted primary that finds a broken file. */
   | { readonly kind: "good-config"; readonly config: string; readonly drainTimeoutMs: number }
   | { readonly kind: "last-good?" }
+  | { readonly kind: "piped?" }
   /** Start another primary beside me, by takeover: I cannot mend myself. */
   | { readonly kind: "replace-me"; readonly reason: string };
 
@@ -93,4 +98,6 @@ export type FromSupervisor =
   /** First: drain. Second: cut what is left. By message and not by signal, as a signal to the process group reaches both. */
   | { readonly kind: "stop" }
   | { readonly kind: "last-good"; readonly config: string | null }
+  /** @property texts by file, in base64 */
+  | { readonly kind: "piped"; readonly texts: Readonly<Record<string, string>> }
   | { readonly kind: "replace-failed"; readonly reason: string };

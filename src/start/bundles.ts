@@ -16,6 +16,9 @@ const CONTROL: Readonly<Record<string, string>> = {
   routes: "src/control/commands/routes.ts",
   key: "src/control/commands/key.ts",
   password: "src/control/commands/password.ts",
+  remote: "src/control/commands/remote.ts",
+  completion: "src/control/commands/completion.ts",
+  help: "src/control/commands/help.ts",
   bench: "src/control/commands/bench.ts",
   demo: "src/control/demo/demo.ts",
 };

@@ -1,7 +1,7 @@
 // Owns the arguments of `sluice bench`, and the bounds that a load has unless its operator raises them.
-import { parseArgs } from "node:util";
-import { OperatorError } from "../../base/errors.ts";
+import type { OperatorError } from "../../base/errors.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
+import { CONFIG_OPTIONS, readArguments, wrongUsage } from "../commands/arguments.ts";
 
 export interface BenchArguments {
   readonly files: readonly string[];
@@ -29,25 +29,39 @@ const CONNECTIONS = 64;
 const DURATION_SECONDS = 10;
 const HEADERS_MAX = 50;
 
-export const BENCH_OPTIONS = `  -c, --config FILE     the configuration; several are laid over each other (default config/sluice.yaml)
-  --url [METHOD ]URL    a path, or a URL whose host becomes the Host header; several. Without it: one request a route that can be guessed
-  --rate R              requests a second at fixed times (open loop, at most ${RATE_MAX}); without it as many as are answered (closed loop)
-  --connections N       1 to ${CONNECTIONS_MAX}, default ${CONNECTIONS}
-  --duration S          seconds, 1 to ${DURATION_SECONDS_MAX}, default ${DURATION_SECONDS}
-  --header "NAME: VALUE"  on every request; several
-  --body TEXT           of every request whose method takes one
-  --target URL          drive a gateway that runs already, instead of starting one
-  --pid PID             its process, to measure its CPU time
-  --allow-remote        let the load leave this machine
-  --json                the result as JSON`;
+const TEXT = { type: "string" } as const;
+const LIST = { type: "string", multiple: true } as const;
+const FLAG = { type: "boolean" } as const;
+export const OPTIONS = {
+  ...CONFIG_OPTIONS,
+  url: LIST,
+  header: LIST,
+  target: TEXT,
+  pid: TEXT,
+  rate: TEXT,
+  connections: TEXT,
+  duration: TEXT,
+  body: TEXT,
+  "allow-remote": FLAG,
+  json: FLAG,
+} as const;
+
+/** For the help. */
+export const BENCH_BOUNDS = {
+  rate: RATE_MAX,
+  connections: CONNECTIONS_MAX,
+  connectionsDefault: CONNECTIONS,
+  durationSeconds: DURATION_SECONDS_MAX,
+  durationSecondsDefault: DURATION_SECONDS,
+} as const;
 
 /** @throws OperatorError (exit status 2) that says what is wrong. */
 export function parseBenchArguments(argv: readonly string[]): BenchArguments {
-  const values = read(argv);
+  const { values, files } = readArguments(argv, { command: "bench", options: OPTIONS, positional: "file" });
   const target = values.target === undefined ? null : targetOf(values.target);
   if (values.pid !== undefined && target === null) throw usage("--pid goes with --target: a gateway that bench starts is measured anyway");
   return {
-    files: values.config ?? ["config/sluice.yaml"],
+    files,
     urls: values.url ?? [],
     target,
     pid: values.pid === undefined ? null : whole("--pid", values.pid, 2 ** 31),
@@ -62,34 +76,7 @@ export function parseBenchArguments(argv: readonly string[]): BenchArguments {
   };
 }
 
-function read(argv: readonly string[]) {
-  const text = { type: "string" } as const;
-  const list = { type: "string", multiple: true } as const;
-  const flag = { type: "boolean" } as const;
-  try {
-    return parseArgs({
-      args: [...argv],
-      strict: true,
-      options: {
-        config: { ...list, short: "c" },
-        url: list,
-        header: list,
-        target: text,
-        pid: text,
-        rate: text,
-        connections: text,
-        duration: text,
-        body: text,
-        "allow-remote": flag,
-        json: flag,
-      },
-    }).values;
-  } catch (error) {
-    throw usage(error instanceof Error ? (error.message.split(". ")[0] ?? "") : String(error));
-  }
-}
-
-const usage = (problem: string): OperatorError => new OperatorError(`${problem}\noptions of sluice bench:\n${BENCH_OPTIONS}`, 2);
+const usage = (problem: string): OperatorError => wrongUsage("bench", problem);
 
 function whole(option: string, text: string, max: number): number {
   const value = Number(text);

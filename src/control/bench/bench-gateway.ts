@@ -6,11 +6,18 @@ import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan, Plan } from "../../plan/plan.ts";
+import { type PipedTexts, STDIN } from "../config/piped.ts";
 import { processTree } from "./process-cost.ts";
 
 const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 10_000;
 const LAST_WORDS_BYTES = 4000;
+
+export interface BenchFiles {
+  readonly files: readonly string[];
+  /** Those that came through a pipe: the gateway gets what came by its standard input. */
+  readonly piped: PipedTexts;
+}
 
 export class BenchGateway implements AsyncDisposable {
   readonly url: URL;
@@ -26,17 +33,24 @@ export class BenchGateway implements AsyncDisposable {
   }
 
   /** @param entry the program to run: main.js or main.ts. @throws OperatorError with the gateway's last words when it does not start */
-  static async start(plan: Plan, files: readonly string[], entry: string): Promise<BenchGateway> {
+  static async start(plan: Plan, { files, piped }: BenchFiles, entry: string): Promise<BenchGateway> {
+    if (piped.size > 1) throw new OperatorError("bench takes one configuration through a pipe: write the others to files");
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-bench-"));
     const overlay = path.join(directory, "bench.yaml");
     fs.writeFileSync(overlay, JSON.stringify(overlayFor(plan)));
     const log = path.join(directory, "gateway.log");
     const errors = fs.openSync(log, "w");
-    const child = spawn(process.execPath, [entry, "start", ...files.flatMap((file) => ["-c", file]), "-c", overlay], {
-      stdio: ["ignore", "pipe", errors],
-      env: { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") },
-    });
+    const child = spawn(
+      process.execPath,
+      [entry, "start", ...files.flatMap((file) => ["-c", piped.has(file) ? STDIN : file]), "-c", overlay],
+      {
+        stdio: ["pipe", "pipe", errors],
+        env: { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") },
+      },
+    );
     fs.closeSync(errors);
+    child.stdin?.on("error", () => {}); // it has ended, and says why
+    child.stdin?.end([...piped.values()][0]);
     process.once("exit", () => {
       killTree(child);
       fs.rmSync(directory, { recursive: true, force: true });

@@ -7,10 +7,9 @@ import { benchRequests } from "../bench/bench-requests.ts";
 import { runLoad } from "../bench/load.ts";
 import { refuseRemote, remoteHosts } from "../bench/loopback.ts";
 import { cpuMicros, processTree, residentBytes } from "../bench/process-cost.ts";
-import { compilePlan } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
 import type { CommandIo } from "./command.ts";
+import { commandConfig, planOf } from "./command-config.ts";
 
 /** Connections are made and code is compiled before anything is counted. */
 const WARM_SECONDS = 1;
@@ -18,12 +17,12 @@ const WARM_SECONDS = 1;
 /** @returns 0, or 1 when the configuration is wrong or requests failed. @throws OperatorError for wrong arguments and for a load that may not be. */
 export async function benchCommand(argv: readonly string[], io: CommandIo): Promise<number> {
   const options = parseBenchArguments(argv);
-  const result = loadConfig({ files: options.files, env: io.env });
+  const { result, piped } = await commandConfig(options.files, io);
   if (!result.ok) {
     for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
     return 1;
   }
-  const plan = compilePlan(result.config, { version: 1, metricSlot: () => 0 });
+  const plan = planOf(result.config);
   const { requests, skipped } = benchRequests(plan, options);
   if (!options.allowRemote) refuseRemote(remoteHosts(plan, new Set(requests.map(({ route }) => route)), options.target));
   if (requests.length === 0) {
@@ -31,7 +30,8 @@ export async function benchCommand(argv: readonly string[], io: CommandIo): Prom
   }
   // Ended by a signal, the exit handler of the gateway ends it.
   for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => process.exit(130));
-  await using gateway = options.target === null ? await BenchGateway.start(plan, options.files, process.argv[1] ?? "") : null;
+  await using gateway =
+    options.target === null ? await BenchGateway.start(plan, { files: options.files, piped }, process.argv[1] ?? "") : null;
   const url = gateway?.url ?? options.target ?? new URL("http://127.0.0.1");
   const pid = gateway?.pid ?? options.pid;
   const { connections, durationSeconds, rate } = options;

@@ -1,11 +1,11 @@
 // Owns `sluice key`: makes API keys and hashes them for the configuration. A key is printed once and stands in no argument, file or log of ours.
 import { createHmac, hash, randomBytes } from "node:crypto";
-import { parseArgs } from "node:util";
 import { callerName } from "../../base/caller-name.ts";
 import { OperatorError } from "../../base/errors.ts";
 import { readRegularFile } from "../../base/read-file.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
 import { secretOf } from "../config/secret-file.ts";
+import { readArguments, wrongUsage } from "./arguments.ts";
 import type { CommandIo } from "./command.ts";
 import { readSecret } from "./standard-input.ts";
 
@@ -14,11 +14,15 @@ const KEY_PREFIX = "slk_";
 const KEY_BYTES = 32;
 const KEY_CHARS_MAX = 512;
 const PEPPER_CHARS_MIN = 16;
-const USAGE = "usage: sluice key create [--consumer ID [--redis PREFIX]] [--pepper file:PATH]\n       sluice key hash [--pepper file:PATH]";
+const WORDS = {
+  known: ["create", "hash"],
+  otherwise: "expected create or hash; a key is never an argument: other users of this machine could read it",
+} as const;
+export const OPTIONS = { consumer: { type: "string" }, redis: { type: "string" }, pepper: { type: "string" } } as const;
 
 /** @returns 0. @throws OperatorError for wrong arguments or input. */
 export async function keyCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const { action, consumer, redis, pepper } = readArguments(argv);
+  const { action, consumer, redis, pepper } = keyArguments(argv);
   if (action === "create") {
     const key = KEY_PREFIX + randomBytes(KEY_BYTES).toString("base64url");
     const hashed = hashKey(key, pepper);
@@ -43,24 +47,13 @@ interface KeyArguments {
   readonly pepper: string | null;
 }
 
-function readArguments(argv: readonly string[]): KeyArguments {
-  const parsed = ((): {
-    readonly values: { readonly consumer?: string; readonly redis?: string; readonly pepper?: string };
-    readonly positionals: readonly string[];
-  } => {
-    try {
-      const options = { consumer: { type: "string" }, redis: { type: "string" }, pepper: { type: "string" } } as const;
-      return parseArgs({ args: [...argv], options, allowPositionals: true, strict: true });
-    } catch (error) {
-      throw new OperatorError(`${error instanceof Error ? error.message.split(". ")[0] : String(error)}\n${USAGE}`, 2);
-    }
-  })();
-  const [action, ...more] = parsed.positionals;
-  const { consumer = null, redis = null, pepper = null } = parsed.values;
-  if ((action !== "create" && action !== "hash") || more.length > 0 || (action === "hash" && consumer !== null))
-    throw new OperatorError(`expected create or hash; a key is never an argument: other users of this machine could read it\n${USAGE}`, 2);
+function keyArguments(argv: readonly string[]): KeyArguments {
+  const { values, word } = readArguments(argv, { command: "key", options: OPTIONS, positional: WORDS });
+  const { consumer = null, redis = null, pepper = null } = values;
+  const action = word === "create" ? "create" : "hash";
+  if (action === "hash" && consumer !== null) throw wrongUsage("key", "--consumer goes with create");
   if (redis !== null && (!/^[\w.-]+$/.test(redis) || callerName(consumer ?? "") === null))
-    throw new OperatorError(`--redis takes the prefix of the configuration's \`redis\` section, and needs a --consumer\n${USAGE}`, 2);
+    throw wrongUsage("key", "--redis takes the prefix of the configuration's `redis` section, and needs a --consumer");
   return { action, consumer, redis, pepper: pepper === null ? null : readPepper(pepper) };
 }
 
@@ -74,7 +67,7 @@ function redisCommand(consumer: string, prefix: string, hashed: string): string 
 
 /** As the configuration reads it. */
 function readPepper(written: string): string {
-  if (!written.startsWith("file:")) throw new OperatorError(`--pepper takes file:PATH: arguments can be read by other users\n${USAGE}`, 2);
+  if (!written.startsWith("file:")) throw wrongUsage("key", "--pepper takes file:PATH: arguments can be read by other users");
   const path = written.slice("file:".length);
   const found = readRegularFile(path);
   const text = found instanceof Error ? found : secretOf(found.bytes, "text");

@@ -1,19 +1,19 @@
 // Owns `sluice routes`: the compiled table, in match order.
 import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
-import { compilePlan } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
 import { formatProblem } from "../config/problem.ts";
+import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
 import type { CommandIo } from "./command.ts";
-import { configFiles } from "./config-arguments.ts";
+import { commandConfig, planOf } from "./command-config.ts";
 
 /** @returns 0, or 1 when the configuration is wrong. @throws OperatorError for wrong arguments. */
 export async function routesCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const result = loadConfig({ files: configFiles(argv, "routes"), env: io.env });
+  const { files } = readArguments(argv, { command: "routes", options: CONFIG_OPTIONS, positional: "file" });
+  const { result } = await commandConfig(files, io);
   if (!result.ok) {
     for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
     return 1;
   }
-  io.stdout(routeTable(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 })));
+  io.stdout(routeTable(planOf(result.config)));
   return 0;
 }
 

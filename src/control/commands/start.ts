@@ -1,9 +1,10 @@
 // Owns the `start` command: reads its arguments and becomes the supervisor or, when told so, the primary.
 // Must stay light, and load no more than what is said here: both sides of every start begin with this file.
-import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
 import { endWithStdin } from "../../start/end-with-stdin.ts";
+import { isPiped, packPiped } from "../config/piped.ts";
 import { launchOrders } from "../supervisor/channel.ts";
+import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
 import type { CommandIo } from "./command.ts";
 
 export interface StartArguments {
@@ -12,25 +13,12 @@ export interface StartArguments {
   readonly supervisor: boolean;
 }
 
-const DEFAULT_FILE = "config/sluice.yaml";
+export const OPTIONS = { ...CONFIG_OPTIONS, takeover: { type: "boolean" }, "no-supervisor": { type: "boolean" } } as const;
 
 /** @throws OperatorError (exit status 2) for anything but the known options. */
 export function parseStartArguments(argv: readonly string[]): StartArguments {
-  const files: string[] = [];
-  let takeover = false;
-  let supervisor = true;
-  for (let i = 0; i < argv.length; i++) {
-    const arg = argv[i] ?? "";
-    if (arg === "-c" || arg === "--config") {
-      const file = argv[++i];
-      if (file === undefined) throw new OperatorError(`${arg} needs a file`, 2);
-      files.push(file);
-    } else if (arg.startsWith("--config=")) files.push(arg.slice("--config=".length));
-    else if (arg === "--takeover") takeover = true;
-    else if (arg === "--no-supervisor") supervisor = false;
-    else throw new OperatorError(`unknown argument "${arg}"; usage: sluice start [-c FILE]... [--takeover] [--no-supervisor]`, 2);
-  }
-  return { files: files.length === 0 ? [DEFAULT_FILE] : files, takeover, supervisor };
+  const { values, files } = readArguments(argv, { command: "start", options: OPTIONS, positional: "file" });
+  return { files, takeover: values.takeover === true, supervisor: values["no-supervisor"] !== true };
 }
 
 /** The line that says the gateway serves. @param pid the process to signal */
@@ -39,8 +27,10 @@ export function readyLine(urls: readonly string[], pid: number, version: number)
 }
 
 export async function startCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const options = parseStartArguments(argv);
-  const code = launchOrders() !== null || !options.supervisor ? await becomePrimary(options, io) : await becomeSupervisor(options, io);
+  const orders = launchOrders();
+  // A primary is told by its supervisor, which has read the arguments.
+  const options = orders === null ? parseStartArguments(argv) : { files: orders.files, takeover: false, supervisor: false };
+  const code = options.supervisor ? await becomeSupervisor(options, io) : await becomePrimary(options, io);
   // Timers, signal handlers and channels would keep the process: it is over.
   process.exit(code);
 }
@@ -50,17 +40,26 @@ export function outliveReaders(): void {
   for (const stream of [process.stdout, process.stderr]) stream.on("error", () => {});
 }
 
-async function becomeSupervisor(options: StartArguments, io: CommandIo): Promise<number> {
+async function becomeSupervisor({ files, takeover }: StartArguments, io: CommandIo): Promise<number> {
+  const piped = files.some(isPiped) ? await readPipes(files, io) : {};
   const { supervise } = await import("../supervisor/supervise.ts");
   const ended = supervise({
     args: process.argv.slice(1),
-    takeover: options.takeover,
+    takeover,
+    files,
+    piped,
     log: createLog(),
     onReady: (urls, version) => io.stdout(readyLine(urls, process.pid, version)),
   });
   outliveReaders();
   endWithStdin(io.env);
   return await ended;
+}
+
+/** The next primary cannot read them again. */
+async function readPipes(files: readonly string[], io: CommandIo): Promise<Readonly<Record<string, string>>> {
+  const { readPiped } = await import("./read-piped.ts");
+  return packPiped(await readPiped(files, io));
 }
 
 async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo): Promise<number> {

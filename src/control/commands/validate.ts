@@ -3,28 +3,50 @@
 import { formatDurationMs } from "../../base/units.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
-import { compilePlan } from "../config/compile.ts";
-import { loadConfig } from "../config/load.ts";
-import { formatProblem } from "../config/problem.ts";
+import type { LoadResult } from "../config/load.ts";
+import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import { describeFleetLimits } from "../fleet/describe-limits.ts";
+import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
 import type { CommandIo } from "./command.ts";
-import { configFiles } from "./config-arguments.ts";
+import { commandConfig, planOf } from "./command-config.ts";
+
+export const OPTIONS = { ...CONFIG_OPTIONS, json: { type: "boolean" } } as const;
 
 /** @returns 0 when the configuration may be started, 1 when not. @throws OperatorError for wrong arguments. */
 export async function validateCommand(argv: readonly string[], io: CommandIo): Promise<number> {
-  const files = configFiles(argv, "validate");
-  const result = loadConfig({ files, env: io.env });
+  const { values, files } = readArguments(argv, { command: "validate", options: OPTIONS, positional: "file" });
+  const { result, names } = await commandConfig(files, io);
+  if (values.json === true) {
+    io.stdout(`${JSON.stringify(asJson(result, names), null, 2)}\n`);
+    return result.ok ? 0 : 1;
+  }
   if (!result.ok) {
     for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
-    io.stderr(`${result.problems.length} ${result.problems.length === 1 ? "error" : "errors"} in ${files.join(", ")}\n`);
+    io.stderr(`${plural(result.problems.length, "error")} in ${names.join(", ")}\n`);
     return 1;
   }
   for (const warning of result.warnings) io.stderr(`warning: ${formatProblem(warning)}\n`);
-  io.stdout(summary(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }), files));
+  io.stdout(summary(planOf(result.config), names));
   io.stdout(describeFleetLimits(result.config));
   io.stdout(describeRedisConsumers(result.config));
   return 0;
+}
+
+/** For programs: keys are stable. */
+function asJson(result: LoadResult, files: readonly string[]): object {
+  const flat = ({ at, ...rest }: ConfigProblem): object => ({ ...at, ...rest });
+  if (!result.ok) return { valid: false, files, errors: result.problems.map(flat), warnings: [] };
+  const { listeners, routes, upstreams } = planOf(result.config);
+  return {
+    valid: true,
+    files,
+    errors: [],
+    warnings: result.warnings.map(flat),
+    listeners: listeners.map(({ address, engine, tls }) => ({ address, engine, tls: tls !== null })),
+    routes: routes.length,
+    upstreams: upstreams.map(({ name, targets }) => ({ name, targets: targets.length })),
+  };
 }
 
 function summary(plan: Plan, files: readonly string[]): string {

@@ -23,6 +23,7 @@ import { notTextProblem, readDocument } from "./document.ts";
 import { ConfigFiles } from "./files.ts";
 import type { Env } from "./interpolate.ts";
 import { layFiles } from "./layers.ts";
+import { type PipedTexts, pipeName } from "./piped.ts";
 import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, PROBLEMS_MAX, sortProblems } from "./problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
 import type { Config, LeftOutListener } from "./schema.ts";
@@ -51,6 +52,7 @@ const NONE: MayLeaveOut = [];
  * Never throws; reads nothing but these files and those they name.
  * @param options.content what was read before stays as it was then
  * @param options.redisConsumers what Redis holds, for a configuration that asks for it
+ * @param options.piped those of the files that came through a pipe: they are not read
  * @param options.leaveOut which listeners may be left out when their certificates cannot be used, as long as others are left
  */
 export function loadConfig(options: {
@@ -59,14 +61,17 @@ export function loadConfig(options: {
   readonly content?: ConfigFiles;
   readonly redisConsumers?: RedisConsumerSet | null;
   readonly leaveOut?: MayLeaveOut;
+  readonly piped?: PipedTexts;
 }): LoadResult {
   const files = options.content ?? new ConfigFiles();
   const texts: { file: string; text: string }[] = [];
   const unreadable: ConfigProblem[] = [];
   for (const file of options.files) {
-    const content = files.read(files.resolve(`${process.cwd()}/.`, file));
+    const piped = options.piped?.get(file);
+    const content = piped === undefined ? files.read(files.resolve(`${process.cwd()}/.`, file)) : asBuffer(piped);
+    const name = piped === undefined ? file : pipeName(file);
     const text = content instanceof Error ? content : decodeUtf8(content);
-    if (typeof text === "string") texts.push({ file, text });
+    if (typeof text === "string") texts.push({ file: name, text });
     else if (text instanceof Error)
       unreadable.push({
         at: start(file),
@@ -74,7 +79,7 @@ export function loadConfig(options: {
         message: `can't read the configuration: ${text.message}`,
         remedy: "check the path after -c",
       });
-    else unreadable.push(notTextProblem(file, text));
+    else unreadable.push(notTextProblem(name, text));
   }
   if (unreadable.length > 0) return { ok: false, problems: unreadable, files: files.paths };
   return parseConfig({
@@ -85,6 +90,8 @@ export function loadConfig(options: {
     leaveOut: options.leaveOut ?? NONE,
   });
 }
+
+const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer => Buffer.from(buffer, byteOffset, byteLength);
 
 /** As {@link loadConfig}, from texts. File names serve for positions and as the base of relative paths. */
 export function parseConfig(options: {

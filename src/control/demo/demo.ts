@@ -6,8 +6,8 @@ import fs from "node:fs";
 import net from "node:net";
 import os from "node:os";
 import path from "node:path";
-import { OperatorError } from "../../base/errors.ts";
 import { END_WITH_STDIN, endWithStdin } from "../../start/end-with-stdin.ts";
+import { readArguments, wrongUsage } from "../commands/arguments.ts";
 import type { Command, CommandIo } from "../commands/command.ts";
 import { packageDirectory } from "../commands/package-directory.ts";
 import { outliveReaders } from "../commands/start.ts";
@@ -15,7 +15,7 @@ import { HOST, type Ports } from "./ports.ts";
 import { setStage } from "./stage.ts";
 import { type Leg, tour } from "./tour.ts";
 
-const USAGE = "usage: sluice demo [--port N] [--admin-port N]";
+export const OPTIONS = { port: { type: "string" }, "admin-port": { type: "string" } } as const;
 const PORT_DEFAULT = 8080;
 const ADMIN_PORT_DEFAULT = 9901;
 
@@ -41,16 +41,14 @@ export const demoCommand: Command = async (argv, io) => {
 
 /** @throws OperatorError (exit status 2) for anything but the known options; 0 picks a free port. */
 export function parsePorts(argv: readonly string[]): Ports {
-  const ports = { listener: PORT_DEFAULT, admin: ADMIN_PORT_DEFAULT };
-  for (let i = 0; i < argv.length; i++) {
-    const [option = "", inline] = (argv[i] ?? "").split("=", 2);
-    if (option !== "--port" && option !== "--admin-port") throw new OperatorError(`unknown argument "${argv[i]}"; ${USAGE}`, 2);
-    const text = inline ?? argv[++i] ?? "";
-    const port = /^\d{1,5}$/.test(text) ? Number(text) : Number.NaN;
-    if (!(port <= 65_535)) throw new OperatorError(`${option} needs a port number from 0 to 65535; ${USAGE}`, 2);
-    ports[option === "--port" ? "listener" : "admin"] = port;
-  }
-  return ports;
+  const { values } = readArguments(argv, { command: "demo", options: OPTIONS });
+  const portOf = (option: keyof typeof OPTIONS, usual: number): number => {
+    const text = values[option] ?? String(usual);
+    if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+      throw wrongUsage("demo", `--${option} needs a port number from 0 to 65535, not "${text}"`);
+    return Number(text);
+  };
+  return { listener: portOf("port", PORT_DEFAULT), admin: portOf("admin-port", ADMIN_PORT_DEFAULT) };
 }
 
 /** Runs the gateway, and prints the tour once it has answered. @returns its exit status */

@@ -81,6 +81,11 @@ export class InstanceDir {
     return this.#others().filter((record) => record.addresses.some((held) => addresses.some((wanted) => overlaps(held, wanted))));
   }
 
+  /** @returns the other living instances. Records of dead ones are removed. */
+  instances(): readonly InstanceRecord[] {
+    return this.#others();
+  }
+
   #others(): readonly InstanceRecord[] {
     const records: InstanceRecord[] = [];
     for (const name of readdirSync(this.path).slice(0, RECORDS_MAX)) {

@@ -1,12 +1,15 @@
 // Owns one load of the configuration as a job that any thread can do: plain data in, plain data out. Must never put anything into force.
 import { ConfigFiles, type ConfigFilesSnapshot, type WatchedFile } from "../config/files.ts";
 import { loadConfig, type MayLeaveOut } from "../config/load.ts";
+import { NOT_PIPED, type PipedTexts } from "../config/piped.ts";
 import { type ConfigProblem, formatProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
 
 export interface LoadJob {
   readonly files: readonly string[];
+  /** Those of the files that came through a pipe. */
+  readonly piped?: PipedTexts;
   readonly env: Readonly<Record<string, string | undefined>>;
   /** Consumers of Redis to make it with: the first that gives a configuration without mistakes. */
   readonly sets: readonly (RedisConsumerSet | null)[];
@@ -27,11 +30,11 @@ export type LoadOutcome =
   | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 /** @param content what was read before stays as it was then. Never throws for a wrong configuration. */
-export function runLoadJob({ files, env, sets, leaveOut = [] }: LoadJob, content: ConfigFiles): LoadOutcome {
+export function runLoadJob({ files, piped = NOT_PIPED, env, sets, leaveOut = [] }: LoadJob, content: ConfigFiles): LoadOutcome {
   let refused: { set: number; problems: readonly ConfigProblem[] } | null = null;
   let problems: readonly ConfigProblem[] = [];
   for (const [set, redisConsumers] of sets.entries()) {
-    const result = loadConfig({ files, env, content, redisConsumers, leaveOut });
+    const result = loadConfig({ files, piped, env, content, redisConsumers, leaveOut });
     if (result.ok) return { ok: true, config: result.config, warnings: result.warnings.map(formatProblem), refused, set };
     problems = result.problems;
     if (redisConsumers !== null) refused ??= { set, problems };

@@ -6,6 +6,7 @@ import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem, ReloadResult } from "../admin/deps.ts";
 import type { BreakerControl } from "../breakers/breaker-control.ts";
 import type { ConfigFiles } from "../config/files.ts";
+import { nothingToRead } from "../config/piped.ts";
 import { formatProblem } from "../config/problem.ts";
 import type { Config } from "../config/schema.ts";
 import type { RedisConsumers } from "../consumers/redis-consumers.ts";
@@ -155,7 +156,7 @@ export class PlanControl {
     prepared.commit();
     this.#enforce({ plan, config: loading.config, content: loading.content });
     this.waiting = waitingSettings(restartSettings(this.#atStart ?? before.config, loading.config));
-    const warnings = [...loading.warnings, ...describeRestarts(this.waiting)];
+    const warnings = [...loading.warnings, ...nothingToRead(source.piped), ...describeRestarts(this.waiting)];
     return { ok: true, version: plan.version, changes: describeChanges(before.plan, plan), warnings };
   }
 

@@ -4,6 +4,7 @@ import type { ReloadProblem } from "../admin/deps.ts";
 import { type CompileContext, compilePlan } from "../config/compile.ts";
 import { ConfigFiles, type WatchedFile } from "../config/files.ts";
 import type { MayLeaveOut } from "../config/load.ts";
+import type { PipedTexts } from "../config/piped.ts";
 import type { ConfigProblem } from "../config/problem.ts";
 import type { RedisConsumerSet } from "../config/redis-consumers.ts";
 import type { Config } from "../config/schema.ts";
@@ -29,6 +30,7 @@ export type MetricSlots = Required<Pick<CompileContext, "metricSlot" | "limitSlo
 
 export class PlanSource {
   readonly #files: readonly string[];
+  readonly piped: PipedTexts;
   readonly #env: Readonly<Record<string, string | undefined>>;
   readonly #slots: MetricSlots;
   readonly #warn: (message: string) => void;
@@ -42,6 +44,8 @@ export class PlanSource {
   /** @param picked ports that an earlier life of this instance picked for addresses with port 0 */
   constructor(options: {
     readonly files: readonly string[];
+    /** Those of the files that came through a pipe, as they did. */
+    readonly piped: PipedTexts;
     readonly env: Readonly<Record<string, string | undefined>>;
     readonly picked: PickedPorts;
     /** Asked when a plan is compiled; may depend on the first configuration. */
@@ -50,6 +54,7 @@ export class PlanSource {
     readonly warn: (message: string) => void;
   }) {
     this.#files = options.files;
+    this.piped = options.piped;
     this.#env = options.env;
     this.#picked = options.picked;
     this.#slots = options.slots;
@@ -72,14 +77,14 @@ export class PlanSource {
     leaveOut: MayLeaveOut = [],
   ): Promise<Loading> {
     const content = before ?? new ConfigFiles();
-    const outcome = runLoadJob({ files: this.#files, env: this.#env, sets, leaveOut }, content);
+    const outcome = runLoadJob({ files: this.#files, piped: this.piped, env: this.#env, sets, leaveOut }, content);
     if (before === null) this.#watched = () => content.watched();
     return outcome.ok ? loaded(outcome, sets, content) : outcome;
   }
 
   /** As {@link load}, in a thread of its own: this one goes on meanwhile. Never rejects: what goes wrong with the thread is a problem like others. */
   async loadApart(sets: readonly (RedisConsumerSet | null)[], before: ConfigFiles | null, leaveOut: MayLeaveOut = []): Promise<Loading> {
-    const job = { files: this.#files, env: { ...this.#env }, sets, leaveOut, before: before?.snapshot() ?? null };
+    const job = { files: this.#files, piped: this.piped, env: { ...this.#env }, sets, leaveOut, before: before?.snapshot() ?? null };
     try {
       const { outcome, watched, content } = await this.#thread.load(job);
       if (before === null) this.#watched = () => watched;

@@ -9,6 +9,7 @@ import type { Totals } from "../../observe/totals.ts";
 import type { ThreadNursery } from "../../start/nursery.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import type { CommandIo } from "../commands/command.ts";
+import type { PipedTexts } from "../config/piped.ts";
 import { redactConfig } from "../config/redact.ts";
 import type { Config } from "../config/schema.ts";
 import type { Fleet } from "../fleet/fleet.ts";
@@ -44,6 +45,8 @@ const CONSUMERS_CHANGED = "the consumers in Redis changed";
 
 export interface PrimaryOptions {
   readonly files: readonly string[];
+  /** Those of the files that came through a pipe. */
+  readonly piped: PipedTexts;
   readonly io: CommandIo;
   readonly link: SupervisorLink;
   readonly threads: ThreadNursery;
@@ -56,6 +59,7 @@ export interface PrimaryOptions {
 export async function runPrimary(options: PrimaryOptions): Promise<number> {
   const source = new PlanSource({
     files: options.files,
+    piped: options.piped,
     env: options.io.env,
     picked: options.link.orders.ports,
     warn: (message) => options.log.warn(message),

@@ -1,19 +1,27 @@
 // Owns the process of a primary around its life: the link to its supervisor, and what it says when it cannot start. Must never run anything else.
 import { OperatorError } from "../../base/errors.ts";
 import { createLog } from "../../observe/log.ts";
-import { connectSupervisor } from "../supervisor/supervisor-link.ts";
+import { NOT_PIPED, type PipedTexts, unpackPiped } from "../config/piped.ts";
+import { connectSupervisor, type SupervisorLink } from "../supervisor/supervisor-link.ts";
 import { type PrimaryOptions, runPrimary } from "./primary.ts";
 
-export interface PrimaryProcessOptions extends Omit<PrimaryOptions, "link" | "log"> {
+export interface PrimaryProcessOptions extends Omit<PrimaryOptions, "link" | "log" | "piped"> {
   /** What the command line says, used when no supervisor gave orders. */
   readonly takeover: boolean;
+}
+
+/** The supervisor has read them, if there is one: this process does not have its pipes. */
+async function pipedTexts(link: SupervisorLink, { files, io }: Pick<PrimaryOptions, "files" | "io">): Promise<PipedTexts> {
+  if (link.supervised) return link.orders.piped ? unpackPiped(await link.piped()) : NOT_PIPED;
+  const { readPiped } = await import("../commands/read-piped.ts");
+  return await readPiped(files, io);
 }
 
 /** @returns the exit status */
 export async function primaryProcess({ takeover, ...options }: PrimaryProcessOptions): Promise<number> {
   const link = connectSupervisor(takeover);
   try {
-    return await runPrimary({ ...options, link, log: createLog() });
+    return await runPrimary({ ...options, link, piped: await pipedTexts(link, options), log: createLog() });
   } catch (error) {
     const { stderr } = options.io;
     if (error instanceof OperatorError) stderr(`sluice: ${error.message}\n`);

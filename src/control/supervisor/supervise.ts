@@ -26,6 +26,9 @@ export interface SuperviseOptions {
   /** Program and arguments after the node binary: the same entry that runs now. */
   readonly args: readonly string[];
   readonly takeover: boolean;
+  readonly files: readonly string[];
+  /** Those that came through a pipe, packed: kept for each primary to come, in memory only. */
+  readonly piped: Readonly<Record<string, string>>;
   readonly log: Log;
   /** Called once, when the first primary is ready. */
   readonly onReady: (urls: readonly string[], version: number) => void;
@@ -120,7 +123,9 @@ class Supervisor {
     return [this.#current, this.#successor, ...this.#retiring].filter((primary) => primary !== null);
   }
 
-  #spawn(orders: LaunchOrders): Primary {
+  #spawn(how: Pick<LaunchOrders, "takeover" | "restart" | "ports">): Primary {
+    const { files, piped } = this.#options;
+    const orders: LaunchOrders = { ...how, files, piped: Object.keys(piped).length > 0 };
     const child = spawn(process.execPath, [...process.execArgv, ...heapFlags(), ...this.#options.args], {
       stdio: ["inherit", "pipe", "pipe", "pipe", 1, 2], // standard-streams.ts says which is which
       env: { ...process.env, [LAUNCH_ENV]: JSON.stringify(orders) },
@@ -151,6 +156,9 @@ class Supervisor {
         break;
       case "last-good?":
         this.#tell(primary, { kind: "last-good", config: this.#lastGood });
+        break;
+      case "piped?":
+        this.#tell(primary, { kind: "piped", texts: this.#options.piped });
         break;
       case "replace-me":
         if (primary === this.#current) this.#replace(message.reason);

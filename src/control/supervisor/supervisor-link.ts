@@ -1,11 +1,14 @@
 // Owns the primary's end of the channel to its supervisor (or the lack of one). Must never decide anything, and must lose nothing that
 // arrives before somebody asks for it.
 import { Socket } from "node:net";
+import { OperatorError } from "../../base/errors.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
 
 /** How long (ms) a restarted primary waits for the supervisor's copy of the last good configuration. */
 const LAST_GOOD_TIMEOUT_MS = 2000;
+/** How long (ms) a primary waits for the configuration that its supervisor has read from a pipe. */
+const PIPED_TIMEOUT_MS = 10_000;
 
 export interface SupervisorLink {
   readonly supervised: boolean;
@@ -15,6 +18,8 @@ export interface SupervisorLink {
   send(message: ToSupervisor): void;
   /** @returns the configuration that was last in force, packed; null when there is none. */
   lastGood(): Promise<string | null>;
+  /** @returns what the supervisor has read from pipes, packed. @throws OperatorError when it does not answer */
+  piped(): Promise<Readonly<Record<string, string>>>;
   /** The supervisor was told to stop: once for each wish, also for those before this call. */
   onStop(callback: () => void): void;
   onReplaceFailed(callback: (reason: string) => void): void;
@@ -36,6 +41,7 @@ class Link implements SupervisorLink {
   readonly pid = process.ppid;
   readonly #channel: Channel<FromSupervisor, ToSupervisor>;
   #lastGood: (config: string | null) => void = () => {};
+  #piped: (texts: Readonly<Record<string, string>>) => void = () => {};
   #replaceFailed: (reason: string) => void = () => {};
   /** Wishes to stop that nobody has heard yet. */
   #stops = 0;
@@ -65,6 +71,18 @@ class Link implements SupervisorLink {
     });
   }
 
+  piped(): Promise<Readonly<Record<string, string>>> {
+    return new Promise((resolve, reject) => {
+      const late = (): void => reject(new OperatorError("the supervisor does not hand over the configuration that came through a pipe"));
+      const timer = setTimeout(late, PIPED_TIMEOUT_MS);
+      this.#piped = (texts) => {
+        clearTimeout(timer);
+        resolve(texts);
+      };
+      this.send({ kind: "piped?" });
+    });
+  }
+
   onStop(callback: () => void): void {
     this.#stop = callback;
     for (; this.#stops > 0; this.#stops--) callback();
@@ -84,6 +102,9 @@ class Link implements SupervisorLink {
       case "last-good":
         this.#lastGood(message.config);
         break;
+      case "piped":
+        this.#piped(message.texts);
+        break;
       case "replace-failed":
         this.#replaceFailed(message.reason);
         break;
@@ -98,10 +119,11 @@ class Link implements SupervisorLink {
 function unsupervised(takeover: boolean): SupervisorLink {
   return {
     supervised: false,
-    orders: { takeover, restart: false, ports: {} },
+    orders: { takeover, restart: false, ports: {}, files: [], piped: false },
     pid: process.pid,
     send: () => {},
     lastGood: async () => null,
+    piped: async () => ({}),
     onStop: () => {},
     onReplaceFailed: () => {},
     onLost: () => {},

@@ -165,8 +165,8 @@ test.each([0, 20, 60, 120, 200])("told to stop %i ms after the start, neither st
 });
 
 test.each<[string, readonly string[], number, RegExp]>([
-  ["an unknown option", ["start", "--takeovr"], 2, /unknown argument "--takeovr"/g],
-  ["an unknown option of the demo", ["demo", "--prt"], 2, /unknown argument "--prt"/g],
+  ["an unknown option", ["start", "--takeovr"], 2, /unknown option '--takeovr'/g],
+  ["an unknown option of the demo", ["demo", "--prt"], 2, /unknown option '--prt'/g],
   ["a file that is not there", ["start", "-c", "/nowhere.yaml"], 1, /nowhere\.yaml/g],
   ["a wrong configuration", ["start", "-c", written("bad.yaml", "version: 1\nlisteners: []\nroute: []\n")], 1, /route: unknown key/g],
   ["an unknown command", ["strat"], 2, /did you mean "start"/g],

@@ -97,12 +97,12 @@ describe("refuses", () => {
   const asArgument = "2: expected create or hash; a key is never an argument: other users of this machine could read it";
   check("nothing to do", keyCommand, [], [], asArgument);
   check("a key as an argument", keyCommand, ["hash", "my-key"], [], asArgument);
-  check("a consumer for a hash", keyCommand, ["hash", "--consumer", "a"], [], asArgument);
+  check("a consumer for a hash", keyCommand, ["hash", "--consumer", "a"], [], "2: --consumer goes with create");
   const forRedis = "2: --redis takes the prefix of the configuration's `redis` section, and needs a --consumer";
   check("a key for Redis of nobody", keyCommand, ["create", "--redis", "sluice"], [], forRedis);
   check("a consumer for Redis that is no id", keyCommand, ["create", "--redis", "sluice", "--consumer", "a "], [], forRedis);
   check("a prefix that is none", keyCommand, ["create", "--redis", "a b", "--consumer", "a"], [], forRedis);
-  check("an unknown option", keyCommand, ["create", "--key=1"], [], "2: Unknown option '--key'");
+  check("an unknown option", keyCommand, ["create", "--key=1"], [], "2: unknown option '--key'");
   check(
     "a pepper as an argument",
     keyCommand,

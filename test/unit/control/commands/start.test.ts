@@ -10,8 +10,14 @@ test("arguments of start", () => {
     supervisor: true,
   });
   check(["--takeover", "--no-supervisor"], { files: ["config/sluice.yaml"], takeover: true, supervisor: false });
-  for (const wrong of [["-c"], ["--nonsense"], ["a.yaml"]])
-    expect(() => parseStartArguments(wrong)).toThrow(/needs a file|unknown argument/);
+  check(["b.yaml", "-c", "a.yaml", "--takeover", "--", "-c.yaml"], {
+    files: ["b.yaml", "a.yaml", "-c.yaml"],
+    takeover: true,
+    supervisor: true,
+  });
+  check(["-c", "-"], { files: ["-"], takeover: false, supervisor: true });
+  for (const wrong of [["-c"], ["--nonsense"], ["-c", ""], [""], ["--takeover=yes"], ["-c", "--takeover"]])
+    expect(() => parseStartArguments(wrong)).toThrow(/`sluice start --help` explains the arguments$/);
 });
 
 test("the ready line", () => {

@@ -13,11 +13,13 @@ describe("parsePorts", () => {
   });
 
   it.each<[string[], RegExp]>([
-    [["--port"], /needs a port number/],
+    [["--port"], /option '--port' needs a value/],
     [["--port", "x"], /needs a port number/],
-    [["--port", "-1"], /needs a port number/],
+    [["--port", "-1"], /option '--port' needs a value/],
+    [["--port=-1"], /needs a port number/],
+    [["8080"], /unexpected argument "8080"/],
     [["--port", "65536"], /needs a port number/],
-    [["--prot", "1"], /unknown argument "--prot"/],
+    [["--prot", "1"], /unknown option '--prot'/],
   ])("refuses %j", (argv, message) => {
     expect(() => parsePorts(argv)).toThrow(message);
   });
