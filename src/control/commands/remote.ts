@@ -74,10 +74,10 @@ interface Status {
 }
 
 function statusText({ status, planVersion, concerns }: Readiness, { instance, workers, upstreams }: Status): string {
-  const ready = workers.filter(({ state }) => state === "healthy").length;
+  const ready = workers.filter(({ state }) => state === "serving").length;
   const since = new Date(instance.startedAtMs).toISOString();
   const lines = [`${status}, plan ${planVersion}, since ${since}, pid ${instance.pid}, release ${instance.release}`];
-  lines.push(`workers: ${ready} of ${workers.length} healthy`);
+  lines.push(`workers: ${ready} of ${workers.length} serving`);
   for (const { name, targets } of upstreams) {
     lines.push(`upstream ${name}: ${targets.filter(({ healthy }) => healthy).length} of ${targets.length} targets healthy`);
     for (const { key, healthy, reason } of targets) if (!healthy) lines.push(`  ${key}: ${reason}`);

@@ -23,6 +23,7 @@ import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader } from "../plan/reload.ts";
 import { StopSignals } from "../supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../supervisor/supervisor-link.ts";
+import { AccessLogWatch } from "./access-log-watch.ts";
 import { AdminDoor } from "./admin-door.ts";
 import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
@@ -94,8 +95,7 @@ class Primary {
   readonly #startedAtMs = Date.now();
   #accessLog: AccessLog | null = null;
   #fleet: Fleet | null = null;
-  /** As last said in the gateway's log. */
-  #accessLogFailure: string | null = null;
+  readonly #accessLogWatch = new AccessLogWatch();
   #watchTimer: NodeJS.Timeout | null = null;
   #stopRetrying = (): void => {};
   #phase: Phase = "starting";
@@ -221,7 +221,7 @@ class Primary {
     );
     this.#watchTimer = setInterval(() => {
       this.#lookAtWorkers();
-      this.#lookAtAccessLog();
+      this.#accessLogWatch.look(this.#accessLog, this.#log);
       this.#parts.cells.limitWatch.look(this.#log);
       this.#parts.pins?.look(this.#parts.workers.status());
     }, WATCH_MS);
@@ -304,15 +304,6 @@ class Primary {
       this.#log.error("draining, so that whoever started this process starts it again", { reason });
       this.#drain(1);
     }
-  }
-
-  /** The gateway's log says once when the access log fails, and once when it goes on. */
-  #lookAtAccessLog(): void {
-    const failure = this.#accessLog?.failure ?? null;
-    if (failure === this.#accessLogFailure) return;
-    this.#accessLogFailure = failure;
-    if (failure === null) this.#log.info("the access log can be written again", { dropped: this.#accessLog?.dropped ?? 0 });
-    else this.#log.error("the access log cannot be written: lines are dropped", { reason: failure });
   }
 
   #lookAtWorkers(): void {

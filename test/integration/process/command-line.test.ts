@@ -206,7 +206,7 @@ describe("a running gateway", () => {
     const status = await call(["status", name], { env });
     expect(status).toMatchObject({ code: 0, stderr: "" });
     expect(status.stdout).toMatch(/^serving|^ready/);
-    expect(status.stdout).toMatch(/\nworkers: (\d+) of \1 ready\nupstream u: 1 of 1 targets healthy\n/);
+    expect(status.stdout).toMatch(/\nworkers: (\d+) of \1 serving\nupstream u: 1 of 1 targets healthy\n/);
     fs.writeFileSync(name, config("two"));
     expect(await call(["reload", name], { env })).toMatchObject({
       code: 0,
