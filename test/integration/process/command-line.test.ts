@@ -93,7 +93,7 @@ describe("a configuration through a pipe", () => {
     });
     const { code, stderr } = await call(["validate", "-"], { input: BROKEN });
     expect([code, stderr.trim().split("\n").at(-1)]).toEqual([1, "2 errors in stdin"]);
-    expect(stderr).toContain("stdin:2:27: listeners[0].address: ");
+    expect(stderr).toContain("stdin:2:25: listeners[0].address: ");
   });
 
   test("is laid over files, and they over it, in the order of the arguments", async () => {
@@ -131,6 +131,15 @@ describe("a configuration through a pipe", () => {
     expect(await body(url)).toBe("piped");
   });
 
+  test("from a shell's process substitution serves, also under the next primary", async () => {
+    const run = launch(["-c", 'exec "$1" start -c <(cat "$2")', "bash", SLUICE, file(config("substituted"))], { program: "bash" });
+    const url = await ready(run);
+    expect(await body(url)).toBe("substituted");
+    process.kill(primaryOf(run), "SIGKILL");
+    await until("another primary serves", () => run.stderr.includes('"ready again"'), 30_000);
+    expect(await body(url)).toBe("substituted");
+  });
+
   test("serves without a supervisor too", async () => {
     const run = launch(["start", "--no-supervisor", "-c", "-"], { input: config("alone") });
     expect(await body(await ready(run))).toBe("alone");
@@ -145,10 +154,10 @@ describe("a configuration through a pipe", () => {
   });
 });
 
-/** @returns its child's pid */
+/** @returns the pid of its child that runs: of what a shell has left, only the record is there */
 function primaryOf(run: Run): number {
   const children = fs.readFileSync(`/proc/${run.process.pid}/task/${run.process.pid}/children`, "utf8").trim();
-  return Number(children.split(" ")[0]);
+  return Number(children.split(" ").find((pid) => fs.readFileSync(`/proc/${pid}/cmdline`, "utf8") !== ""));
 }
 
 describe("output", () => {
@@ -189,7 +198,7 @@ describe("output", () => {
     expect(errors[0]).toEqual({
       file: name,
       line: 2,
-      column: 27,
+      column: 25,
       path: "listeners[0].address",
       message: expect.any(String),
       remedy: expect.any(String),
@@ -217,7 +226,7 @@ describe("a running gateway", () => {
     const refused = await call(["reload", name], { env });
     expect([refused.code, refused.stdout]).toEqual([1, ""]);
     expect(refused.stderr).toMatch(
-      /:2:27: listeners\[0\]\.address: .*\n.*\nthe reload was refused: 2 errors; the old configuration stays in force\n/,
+      /:2:25: listeners\[0\]\.address: .*\n.*\nthe reload was refused: 2 errors; the old configuration stays in force\n/,
     );
     expect(JSON.parse((await call(["status", "--json", name], { env })).stdout)).toMatchObject({ instance: { pid: run.process.pid } });
     expect(await call(["drain", name], { env })).toMatchObject({ code: 0, stdout: expect.stringMatching(/^draining: /) });
