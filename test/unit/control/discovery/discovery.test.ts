@@ -249,7 +249,7 @@ describe("plans", () => {
   test("more endpoints than slots: the rest is unused, with a warning", async () => {
     const found = await discover({ slots: 2 }).start(plan(upstream("users", "http://10.0.0.1", "http://10.0.0.2", "http://10.0.0.3")));
     expect(found.get("users")).toHaveLength(2);
-    expect(warnings).toEqual(["users: http://10.0.0.3:80 is unused: more endpoints than the health table has slots"]);
+    expect(warnings).toEqual(["users: http://10.0.0.3:80 is unused: more targets than the health table has slots"]);
   });
 
   test("a DNS server that is no address is refused", () => {
