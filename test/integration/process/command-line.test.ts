@@ -140,6 +140,13 @@ describe("a configuration through a pipe", () => {
     expect(await body(url)).toBe("substituted");
   });
 
+  test("is what bench drives", async () => {
+    const args = ["bench", "-c", "-", "--rate", "20", "--duration", "1", "--url", "/", "--json"];
+    const { code, stdout, stderr } = await call(args, { input: config() });
+    expect([code, stderr]).toEqual([0, ""]);
+    expect(JSON.parse(stdout)).toMatchObject({ failed: 0 });
+  });
+
   test("serves without a supervisor too", async () => {
     const run = launch(["start", "--no-supervisor", "-c", "-"], { input: config("alone") });
     expect(await body(await ready(run))).toBe("alone");
