@@ -37,7 +37,7 @@ const env = { ...process.env, PATH: `${path.join(root, "node_modules/.bin")}${pa
 
 async function main(argv: readonly string[]): Promise<number> {
   const quick = argv.includes("--quick");
-  installNeeds(NEEDS.filter((need) => (!quick || need.unit === true) && !isOnPath(need.program)));
+  installNeeds(NEEDS.filter((need) => (!quick || need.unit === true) && !isInstalled(need)));
   const counts = (await Promise.all([readOnlyChecks(), quick ? vitest(["--project", "unit"]) : buildAndTest()])).flat();
   const passed = counts.reduce((sum, count) => sum + count.passed, 0);
   const failed = counts.reduce((sum, count) => sum + count.failed, 0);
@@ -115,6 +115,10 @@ function run(
   });
 }
 
+function isInstalled({ program, file }: Need): boolean {
+  return file === undefined ? isOnPath(program) : fs.existsSync(file);
+}
+
 function isOnPath(program: string): boolean {
   // Debian keeps servers in sbin, which is not on every user's PATH.
   const directories = [...env.PATH.split(path.delimiter), "/usr/sbin", "/sbin"];
@@ -132,7 +136,7 @@ function installNeeds(missing: readonly Need[]): void {
       spawnSync("apt-get", ["-q", ...args], { env: quiet, stdio: "inherit" });
     }
   }
-  const still = missing.filter((need) => !isOnPath(need.program));
+  const still = missing.filter((need) => !isInstalled(need));
   if (still.length === 0) return;
   console.error(`Install what the tests need, then run them again:\n  apt-get update && apt-get install -y ${packages.join(" ")}`);
   console.log(`0 passed, ${still.length} failed`);

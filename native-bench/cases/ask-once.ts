@@ -12,9 +12,11 @@ export function askOnce(
     readonly method?: string;
     readonly bodyBytes?: number;
     readonly headers?: Readonly<Record<string, string>>;
+    /** 200 unless given; of any other the body is not looked at. */
+    readonly status?: number;
   },
 ): Promise<string | null> {
-  const { answerBytes, method = "GET", bodyBytes, headers } = expected;
+  const { answerBytes, method = "GET", bodyBytes, headers, status = 200 } = expected;
   return new Promise((resolve) => {
     const ask = url.protocol === "https:" ? https.request : http.request;
     const length = bodyBytes === undefined ? {} : { "Content-Length": String(bodyBytes) };
@@ -27,12 +29,26 @@ export function askOnce(
       });
       response.on("error", (error) => resolve(error.message));
       response.on("end", () => {
-        if (response.statusCode !== 200) resolve(`status ${response.statusCode}`);
-        else resolve(bytes === answerBytes ? null : `${bytes} bytes of body where ${answerBytes} were expected`);
+        if (response.statusCode !== status) resolve(`status ${response.statusCode}`);
+        else resolve(bytes === answerBytes || status !== 200 ? null : `${bytes} bytes of body where ${answerBytes} were expected`);
       });
     });
     request.on("timeout", () => request.destroy(new Error(`no answer in ${TIMEOUT_MS} ms`)));
     request.on("error", (error) => resolve(error.message));
     request.end(bodyBytes === undefined ? undefined : "x".repeat(bodyBytes));
   });
+}
+
+/**
+ * Asks a guarded server with the token and with one whose signature is another: whoever lets that through is measured doing nothing.
+ * @param token of three parts (RFC 7515 section 3.1). @returns what is wrong, or null
+ */
+export async function askGuarded(url: URL, token: string, expected: Parameters<typeof askOnce>[1]): Promise<string | null> {
+  const ask = (bearer: string, status: number): Promise<string | null> =>
+    askOnce(url, { ...expected, status, headers: { ...expected.headers, Authorization: `Bearer ${bearer}` } });
+  const signature = token.lastIndexOf(".") + 1;
+  // Not the last character: not all of its bits count.
+  const forged = token.slice(0, signature) + (token[signature] === "A" ? "B" : "A") + token.slice(signature + 1);
+  const wrong = (await ask(token, 200)) ?? (await ask(forged, 401));
+  return wrong === "status 200" ? "it lets a forged token through" : wrong;
 }

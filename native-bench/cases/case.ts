@@ -2,7 +2,7 @@
 import type { Setup } from "../peers/peer.ts";
 
 /** How one server is loaded. */
-export type Load = WrkLoad | IdleLoad | OpenLoad;
+export type Load = WrkLoad | IdleLoad | OpenLoad | WebSocketLoad;
 
 /** As many requests as it answers, closed loop. */
 export interface WrkLoad {
@@ -34,9 +34,18 @@ export interface OpenLoad {
   readonly fraction: number;
 }
 
+/** Messages that the origin sends back, on each connection the next when the one before has come; as many as that makes. */
+export interface WebSocketLoad {
+  readonly kind: "webSocket";
+  readonly connections: number;
+  readonly messageBytes: number;
+}
+
 /** A number a sample can have. */
 export type Metric =
   | "micros"
+  | "perMessage"
+  | "messages"
   | "rate"
   | "p50"
   | "p99"
@@ -64,6 +73,18 @@ export const METRICS: Readonly<Record<Metric, MetricWords>> = {
     unit: "µs",
     digits: 1,
     meaning: "user and system time of all of the server's processes, divided by the requests answered",
+  },
+  perMessage: {
+    title: "CPU a message",
+    unit: "µs",
+    digits: 1,
+    meaning: "user and system time of all of the server's processes, divided by the messages that came back: each passes twice",
+  },
+  messages: {
+    title: "messages",
+    unit: "/s",
+    digits: 0,
+    meaning: "messages that came back a second; it says as little as requests a second",
   },
   rate: {
     title: "requests",

@@ -23,6 +23,15 @@ const toNginx = (ratioMax: number): Case["aims"][number] => ({
   text: `at most ${ratioMax} x nginx`,
 });
 
+/** The floor under gateways written in Lua: it checks this signature only. */
+const IN_LUA: Case["aims"][number] = {
+  metric: "micros",
+  label: "sluice",
+  against: "nginx-lua",
+  ratioMax: 0.9,
+  text: "at most 0.9 x nginx with the same in Lua",
+};
+
 /** The same server twice: `name` and the setup that is compared with it. */
 const twice = (peer: string, first: readonly [string, Partial<Setup>], second: readonly [string, Partial<Setup>]): readonly Contender[] =>
   [first, second].map(([suffix, setup]) => ({
@@ -45,7 +54,17 @@ export const CASES: readonly Case[] = [
       "GET, an answer of 256 bytes, keep-alive on both sides, 64 connections. Forwarding headers and a request id are added; no access log.",
     load: wrk({}),
     contenders: all(
-      ["sluice", "sluice-pipelining", ...GATEWAYS.slice(1), "uws-hello", "uws-undici", "uws-net", "fastify-http-proxy", "http-proxy-3"],
+      [
+        "sluice",
+        "sluice-pipelining",
+        ...GATEWAYS.slice(1),
+        "uws-hello",
+        "uws-undici",
+        "uws-net",
+        "net-floor",
+        "fastify-http-proxy",
+        "http-proxy-3",
+      ],
       {},
       "nginx",
     ),
@@ -104,10 +123,17 @@ export const CASES: readonly Case[] = [
       title: `JWT (${signature}), limit, breaker, metrics and log`,
       about: `Every request carries a JWT (${signature}) whose signature, issuer, audience and time are checked; its subject is counted against a limit that is never reached; a breaker watches the origin; metrics are kept and an access log is written to a file.`,
       load: wrk({}),
-      contenders: all(["sluice", "sluice-pipelining", "haproxy", "nginx", "caddy", "varnish"], { guarded: signature }, "haproxy"),
+      contenders: all(
+        ["sluice", "sluice-pipelining", "haproxy", "nginx", "caddy", "varnish", ...(signature === "HS256" ? ["nginx-lua"] : [])],
+        { guarded: signature },
+        "haproxy",
+      ),
       primary: "micros",
       columns: COLUMNS,
-      aims: [{ metric: "micros", label: "sluice", against: "haproxy", ratioMax: 0.9, text: "at most 0.9 x HAProxy doing the same" }],
+      aims: [
+        { metric: "micros", label: "sluice", against: "haproxy", ratioMax: 0.9, text: "at most 0.9 x HAProxy doing the same" },
+        ...(signature === "HS256" ? [IN_LUA] : []),
+      ],
       rounds: ROUNDS,
     }),
   ),
@@ -171,6 +197,18 @@ export const CASES: readonly Case[] = [
         text: "two workers do at least 1.9 x for each CPU second of one",
       },
     ],
+    rounds: ROUNDS,
+  },
+  {
+    name: "websocket-echo",
+    title: "WebSocket, messages of 256 bytes",
+    about:
+      "64 WebSockets to an origin that sends each message of 256 bytes back; each client sends the next when the one before has come. Handshakes are not counted.",
+    load: { kind: "webSocket", connections: CONNECTIONS, messageBytes: 256 },
+    contenders: all(["sluice", "nginx", "haproxy"], { webSocket: true }, "nginx"),
+    primary: "perMessage",
+    columns: ["perMessage", "messages", "p50", "p99", "p999", "errors", "rss"],
+    aims: [],
     rounds: ROUNDS,
   },
   {

@@ -3,6 +3,7 @@ import type { Load, Sample } from "./case.ts";
 import { idleDriver } from "./idle-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import type { Running, RunOptions } from "./run-case.ts";
+import { webSocketDriver } from "./websocket-driver.ts";
 import { wrkDriver } from "./wrk-driver.ts";
 
 export interface Driver {
@@ -21,5 +22,7 @@ export function driverOf(load: Load, options: RunOptions): Driver {
       return idleDriver(load);
     case "open":
       return openDriver(load, options);
+    case "webSocket":
+      return webSocketDriver(load, options);
   }
 }

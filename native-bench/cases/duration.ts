@@ -8,6 +8,8 @@ const START_SECONDS = { ours: 1.2, floor: 0.8, peer: 0.8 } as const;
 const WRK_SECONDS = 0.15;
 /** What the open-loop generator needs around its time. */
 const OPEN_SECONDS = 0.6;
+/** What the WebSocket load needs around its time. */
+const WEBSOCKET_SECONDS = 0.4;
 /** To make ten thousand connections, settle, and let them go. */
 const IDLE_SECONDS = 4;
 
@@ -31,6 +33,8 @@ function roundSeconds({ load }: Case, seconds: number): number {
   switch (load.kind) {
     case "wrk":
       return seconds + WRK_SECONDS;
+    case "webSocket":
+      return seconds + WEBSOCKET_SECONDS;
     case "open":
       return 2 * (seconds + OPEN_SECONDS);
     case "idle":

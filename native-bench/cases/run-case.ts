@@ -80,7 +80,7 @@ async function tryStart(contender: Contender, driver: Driver, options: RunOption
   const missing = kind.needs.filter((program) => !isInstalled(program));
   if (missing.length > 0) return `not installed; ${howToInstall(missing)}`;
   try {
-    const running = { contender, kind, peer: await kind.start(options.stage, contender.setup) };
+    const running = { contender, kind, peer: await kind.start(await options.stage.for(contender.setup), contender.setup) };
     const wrong = await driver.check(running);
     if (wrong === null) return running;
     await running.peer.stop();

@@ -1,13 +1,13 @@
 // Drives a server with wrk, closed loop, and reads what that cost it.
 import { cpuMicros, processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
 import { errorsOf, runWrk, type WrkOptions } from "../measure/wrk.ts";
-import { askOnce } from "./ask-once.ts";
+import { askGuarded, askOnce } from "./ask-once.ts";
 import type { WrkLoad } from "./case.ts";
 import type { Driver } from "./driver.ts";
 import type { Running, RunOptions } from "./run-case.ts";
 
 /** Just-in-time compilers need a while; the others only need their connections. */
-const WARM_SECONDS = { ours: 2, floor: 2, peer: 1 } as const;
+export const WARM_SECONDS = { ours: 2, floor: 2, peer: 1 } as const;
 const MIB = 1024 ** 2;
 
 export function wrkDriver(load: WrkLoad, { stage, seconds }: RunOptions): Driver {
@@ -30,7 +30,10 @@ export function wrkDriver(load: WrkLoad, { stage, seconds }: RunOptions): Driver
     } satisfies WrkOptions);
   };
   return {
-    check: (running) => askOnce(new URL(load.path, running.peer.url), { ...load, headers: headersFor(running) }),
+    check: ({ peer, contender: { setup } }) => {
+      const url = new URL(load.path, peer.url);
+      return setup.guarded === "" ? askOnce(url, load) : askGuarded(url, stage.token.bearer[setup.guarded], load);
+    },
     warmUp: async (running) => void (await drive(running, Math.min(WARM_SECONDS[running.kind.role], seconds))),
     measure: async (running) => {
       const pids = processTree(running.peer.pid);

@@ -51,7 +51,7 @@ ${setup.tls ? "  ssl-default-bind-options ssl-min-ver TLSv1.3\n" : ""}${setup.gu
   timeout client 600s
   timeout http-keep-alive 600s
   timeout server 60s
-  option forwardfor
+${setup.webSocket ? "  timeout tunnel 600s\n" : ""}  option forwardfor
   http-reuse always
 ${setup.cache ? "cache hits\n  total-max-size 16\n  max-object-size 100000\n  max-age 3600\n" : ""}frontend in
   bind 127.0.0.1:${port}${setup.tls ? ` ssl crt ${pem}` : ""} backlog 8192

@@ -12,29 +12,48 @@ export const nginx: PeerKind = {
   needs: [PROGRAMS.nginx],
   note: "",
   refuses: (setup) => refusal(setup, { guarded: "open-source nginx has no JWT and no breaker that can be set alike" }),
-  start: startNginx,
-  version: () => askVersion("nginx", ["-v"], /nginx\/(\S+)/),
+  start: (stage, setup) => startNginx(stage, setup),
+  version: nginxVersion,
 };
 
-function startNginx(stage: Stage, setup: Setup): Promise<Peer> {
-  return stage.freePort().then((port) => {
-    const name = `nginx-${port}`;
-    const { file, text } = writeNginx({
-      name,
-      directory: stage.directory,
-      workers: setup.workers,
-      http: proxy(stage, setup, port),
-    });
-    const configuration = setup.routes > 100 ? `${text.slice(0, 3000)}\n... (${setup.routes} locations alike)\n` : text;
-    return launch({
-      name: "nginx",
-      directory: stage.directory,
-      port,
-      tls: setup.tls,
-      command: "nginx",
-      arguments: ["-c", file],
-      configuration,
-    });
+export function nginxVersion(): string {
+  return askVersion("nginx", ["-v"], /nginx\/(\S+)/);
+}
+
+/** What a kind that is nginx with something more adds to its configuration. */
+export interface NginxParts {
+  readonly name: string;
+  /** Directives of the main context: modules. */
+  readonly main: string;
+  /** Directives of `http`. */
+  readonly http: string;
+  /** Directives of the server that proxies. */
+  readonly server: string;
+  /** What the configuration reads from elsewhere, for the report. */
+  readonly appendix: string;
+}
+
+const ALONE: NginxParts = { name: "nginx", main: "", http: "", server: "", appendix: "" };
+
+export async function startNginx(stage: Stage, setup: Setup, parts: NginxParts = ALONE): Promise<Peer> {
+  const port = await stage.freePort();
+  const { name } = parts;
+  const { file, text } = writeNginx({
+    name: `${name}-${port}`,
+    directory: stage.directory,
+    workers: setup.workers,
+    main: parts.main,
+    http: proxy(stage, { setup, port, parts }),
+  });
+  const configuration = setup.routes > 100 ? `${text.slice(0, 3000)}\n... (${setup.routes} locations alike)\n` : text;
+  return launch({
+    name,
+    directory: stage.directory,
+    port,
+    tls: setup.tls,
+    command: "nginx",
+    arguments: ["-c", file],
+    configuration: configuration + parts.appendix,
   });
 }
 
@@ -44,7 +63,7 @@ function startNginx(stage: Stage, setup: Setup): Promise<Peer> {
  */
 const RELAY = "proxy_max_temp_file_size 0; proxy_buffer_size 16k; proxy_buffers 4 16k; proxy_busy_buffers_size 32k;";
 
-function proxy(stage: Stage, setup: Setup, port: number): string {
+function proxy(stage: Stage, { setup, port, parts }: { readonly setup: Setup; readonly port: number; readonly parts: NginxParts }): string {
   const { cert, key } = stage.certificate;
   // One accept queue a worker: else whoever wakes first takes most connections.
   const listen = `listen 127.0.0.1:${port}${setup.tls ? " ssl" : ""} backlog=8192${setup.workers > 1 ? " reuseport" : ""};`;
@@ -52,15 +71,18 @@ function proxy(stage: Stage, setup: Setup, port: number): string {
     setup.routes === 0
       ? "    location / { proxy_pass http://origin; }"
       : Array.from({ length: setup.routes }, (_, n) => `    location /v1/svc-${n}/ { proxy_pass http://origin; }`).join("\n");
+  const connection = setup.webSocket
+    ? 'proxy_set_header Connection "upgrade"; proxy_set_header Upgrade $http_upgrade'
+    : 'proxy_set_header Connection ""';
   return `
   upstream origin { server 127.0.0.1:${stage.originPort}; keepalive 128; keepalive_requests 1000000000; }
   ${RELAY}
-${setup.cache ? `  proxy_cache_path ${stage.directory}/nginx-cache-${port} keys_zone=hits:10m; proxy_cache hits;\n` : ""}  server {
+${parts.http}${setup.cache ? `  proxy_cache_path ${stage.directory}/nginx-cache-${port} keys_zone=hits:10m; proxy_cache hits;\n` : ""}  server {
     ${listen}
-${setup.tls ? `    ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3; ssl_session_cache shared:tls:1m;\n` : ""}    proxy_http_version 1.1; proxy_set_header Connection ""; proxy_set_header Host $host;
+${setup.tls ? `    ssl_certificate ${cert}; ssl_certificate_key ${key}; ssl_protocols TLSv1.3; ssl_session_cache shared:tls:1m;\n` : ""}    proxy_http_version 1.1; ${connection}; proxy_set_header Host $host;
     proxy_set_header X-Forwarded-For $proxy_add_x_forwarded_for; proxy_set_header X-Forwarded-Proto $scheme;
     proxy_set_header X-Forwarded-Host $host; proxy_set_header X-Request-Id $request_id; add_header X-Request-Id $request_id;
-${locations}
+${parts.server}${locations}
   }`;
 }
 
@@ -69,12 +91,14 @@ export function writeNginx(options: {
   readonly name: string;
   readonly directory: string;
   readonly workers: number;
+  /** Directives of the main context. */
+  readonly main?: string;
   readonly http: string;
 }): { readonly file: string; readonly text: string } {
-  const { name, directory, workers, http } = options;
+  const { name, directory, workers, main = "", http } = options;
   const base = path.join(directory, name);
   const temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"].map((kind) => `${kind}_temp_path ${base}-${kind};`).join(" ");
-  const text = `worker_processes ${workers}; worker_rlimit_nofile 20000; daemon off; pid ${base}.pid; error_log ${base}.log;
+  const text = `${main}worker_processes ${workers}; worker_rlimit_nofile 20000; daemon off; pid ${base}.pid; error_log ${base}.log;
 events { worker_connections 16384; }
 http {
   access_log off; keepalive_requests 1000000000; keepalive_timeout 600s; client_header_timeout 600s;

@@ -10,7 +10,7 @@ const ONE_PROGRAM = "a program of a few lines that only does the plain cases";
 
 function program(
   name: string,
-  rest: Pick<PeerKind, "title" | "role" | "note"> & { readonly cache?: boolean; readonly packageName: string },
+  rest: Pick<PeerKind, "title" | "role" | "note"> & { readonly cache?: boolean; readonly packageName: string | null },
 ): PeerKind {
   const { cache = false, packageName, ...words } = rest;
   const file = path.join(DIRECTORY, `${name}.ts`);
@@ -24,6 +24,7 @@ function program(
         guarded: ONE_PROGRAM,
         routes: ONE_PROGRAM,
         workers: ONE_PROGRAM,
+        webSocket: ONE_PROGRAM,
         ...(cache ? {} : { cache: "it has no cache" }),
       }),
     start: async ({ directory, freePort, originPort }) => {
@@ -40,7 +41,7 @@ function program(
         configuration: fs.readFileSync(file, "utf8"),
       });
     },
-    version: () => versionOf(packageName),
+    version: () => (packageName === null ? process.versions.node : versionOf(packageName)),
   };
 }
 
@@ -63,6 +64,12 @@ export const NODE_PROGRAMS: readonly PeerKind[] = [
     role: "floor",
     note: "forwards over plain sockets and copies the headers; believes every answer, checks nothing, bounds nothing, counts nothing",
     packageName: "uWebSockets.js",
+  }),
+  program("net-floor", {
+    title: "node:net both ways",
+    role: "floor",
+    note: "plain sockets on both sides, each side reading into one shared buffer; believes every request and answer, checks nothing, bounds nothing, counts nothing",
+    packageName: null,
   }),
   program("fastify-http-proxy", { title: "@fastify/http-proxy", role: "peer", note: "", packageName: "@fastify/http-proxy" }),
   program("http-proxy-3", { title: "http-proxy-3", role: "peer", note: "", packageName: "http-proxy-3" }),

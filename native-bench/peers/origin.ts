@@ -1,5 +1,5 @@
 // Owns the origin that every server proxies to: nginx answering from its configuration or from the page cache, so that what it
-// costs is small, and the same for all. Its CPU time is never counted.
+// costs is small, and the same for all; and the one that sends WebSocket messages back. Their CPU time is never counted.
 import fs from "node:fs";
 import path from "node:path";
 import { launch } from "./launch.ts";
@@ -35,4 +35,9 @@ export function startOrigin(directory: string, port: number, name = "origin"): P
   }`,
   });
   return launch({ name, directory, port, command: "nginx", arguments: ["-c", configuration.file], configuration: configuration.text });
+}
+
+export function startEchoOrigin(directory: string, port: number): Promise<Peer> {
+  const file = path.join(import.meta.dirname, "programs/uws-echo.ts");
+  return launch({ name: "echo", directory, port, command: process.execPath, arguments: [file, String(port)], configuration: "" });
 }

@@ -12,9 +12,11 @@ export interface Setup {
   readonly cache: boolean;
   /** Checks a JWT signed like this, limits by its subject, breaks the circuit, counts, and writes an access log; "" for none of it. */
   readonly guarded: "" | Signature;
+  /** Every request is an opening handshake of a WebSocket (RFC 6455), and the origin sends each message back. */
+  readonly webSocket: boolean;
 }
 
-export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "" };
+export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "", webSocket: false };
 
 /** RFC 7518: by a shared secret, or by an RSA key of 2048 bits. */
 export type Signature = "HS256" | "RS256";
@@ -73,11 +75,15 @@ export interface PeerKind {
 }
 
 /** What a kind says of a setup of which it can do these parts. */
-export function refusal(setup: Setup, reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded", string>>): string | null {
+export function refusal(
+  setup: Setup,
+  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket", string>>,
+): string | null {
   if (setup.guarded !== "" && reasons.guarded !== undefined) return reasons.guarded;
   if (setup.cache && reasons.cache !== undefined) return reasons.cache;
   if (setup.tls && reasons.tls !== undefined) return reasons.tls;
   if (setup.routes > 0 && reasons.routes !== undefined) return reasons.routes;
+  if (setup.webSocket && reasons.webSocket !== undefined) return reasons.webSocket;
   if (setup.workers > 1 && reasons.workers !== undefined) return reasons.workers;
   return null;
 }

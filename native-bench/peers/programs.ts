@@ -7,6 +7,8 @@ import path from "node:path";
 export interface Program {
   readonly program: string;
   readonly debian: string;
+  /** Of what is no program but a part of one: the file that is there when it is installed. */
+  readonly file?: string;
 }
 
 export const PROGRAMS = {
@@ -16,6 +18,9 @@ export const PROGRAMS = {
   haproxy: { program: "haproxy", debian: "haproxy" },
   caddy: { program: "caddy", debian: "caddy" },
   varnish: { program: "varnishd", debian: "varnish" },
+  nginxNdk: { program: "nginx's development kit", debian: "libnginx-mod-http-ndk", file: "/usr/lib/nginx/modules/ndk_http_module.so" },
+  nginxLua: { program: "nginx's Lua module", debian: "libnginx-mod-http-lua", file: "/usr/lib/nginx/modules/ngx_http_lua_module.so" },
+  luaCjson: { program: "Lua's cjson", debian: "lua-cjson", file: "/usr/share/lua/5.1/cjson/util.lua" },
 } as const satisfies Record<string, Program>;
 
 /** Debian keeps servers in sbin, which is not on every user's PATH. */
@@ -27,8 +32,9 @@ export function widenPath(): void {
   process.env["PATH"] = [...known, ...SERVER_DIRECTORIES.filter((directory) => !known.includes(directory))].join(path.delimiter);
 }
 
-/** @returns whether it is on the PATH. */
-export function isInstalled({ program }: Program): boolean {
+/** @returns whether it is on the PATH, or its file is there. */
+export function isInstalled({ program, file }: Program): boolean {
+  if (file !== undefined) return fs.existsSync(file);
   return (process.env["PATH"] ?? "").split(path.delimiter).some((directory) => fs.existsSync(path.join(directory, program)));
 }
 

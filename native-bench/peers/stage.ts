@@ -5,8 +5,8 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { portsFrom } from "./launch.ts";
-import { startOrigin } from "./origin.ts";
-import type { Peer, Signature, Stage, Token } from "./peer.ts";
+import { startEchoOrigin, startOrigin } from "./origin.ts";
+import type { Peer, Setup, Signature, Stage, Token } from "./peer.ts";
 
 /** Below the ports that the kernel gives to clients. */
 const PORT_FIRST = 19_200;
@@ -23,6 +23,8 @@ export class RunningStage implements Stage, AsyncDisposable {
   readonly certificate: Stage["certificate"];
   readonly token: Token;
   readonly origin: Peer;
+  /** The origin of WebSocket cases, once one has asked for it. */
+  #echo: Promise<Peer> | null = null;
 
   private constructor(directory: string, freePort: () => Promise<number>, origin: Peer) {
     this.directory = directory;
@@ -44,8 +46,16 @@ export class RunningStage implements Stage, AsyncDisposable {
     return this.origin.port;
   }
 
+  /** What a server in this setup gets to see: where messages are to come back, the origin does that. */
+  async for(setup: Setup): Promise<Stage> {
+    if (!setup.webSocket) return this;
+    this.#echo ??= this.freePort().then((port) => startEchoOrigin(this.directory, port));
+    const { directory, freePort, certificate, token } = this;
+    return { directory, freePort, certificate, token, originPort: (await this.#echo).port };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.origin.stop();
+    await Promise.all([this.origin.stop(), this.#echo?.then((echo) => echo.stop())]);
     fs.rmSync(this.directory, { recursive: true, force: true });
   }
 }

@@ -9,7 +9,7 @@ import { PEERS } from "../../../native-bench/peers/catalog.ts";
 import { type PeerKind, PLAIN } from "../../../native-bench/peers/peer.ts";
 
 /** Whole, on a quiet machine. */
-const MINUTES_MAX = 12;
+const MINUTES_MAX = 13;
 
 describe.each(CASES)("$name", (each) => {
   const labels = each.contenders.map(({ label }) => label);
@@ -52,6 +52,21 @@ describe("the catalog", () => {
     const total = CASES.reduce((sum, each) => sum + estimatedSeconds(each, { rounds: each.rounds, seconds, peers }), 0);
     expect(total / 60).toBeLessThan(MINUTES_MAX);
     expect(total / 60).toBeGreaterThan(3); // an estimate that forgets the rounds would pass the bound
+  });
+});
+
+describe("the guarded cases", () => {
+  it("compare with a script in Lua only where it can check the signature", () => {
+    const inLua = PEERS.find(({ name }) => name === "nginx-lua");
+    const named = (name: string) => CASES.find((each) => each.name === name);
+    for (const [name, guarded, takesPart] of [
+      ["guarded-hs256", "HS256", true],
+      ["guarded-rs256", "RS256", false],
+    ] as const) {
+      expect(named(name)?.contenders.some(({ peer }) => peer === "nginx-lua")).toBe(takesPart);
+      expect(named(name)?.aims.some(({ against }) => against === "nginx-lua")).toBe(takesPart);
+      expect(inLua?.refuses({ ...PLAIN, guarded }) === null).toBe(takesPart);
+    }
   });
 });
 
