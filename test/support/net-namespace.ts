@@ -30,7 +30,11 @@ export class NetNamespace implements AsyncDisposable {
   static async start(addresses: readonly string[]): Promise<NetNamespace> {
     const set = addresses.map((address) => `ip address add ${address} dev lo${address.includes(":") ? " nodad" : ""}`);
     const script = ["ip link set lo up", ...set, "echo ready", "exec sleep 1000"].join(" && ");
-    const keeper = spawn("unshare", ["--map-root-user", "--net", "sh", "-c", script], { stdio: ["ignore", "pipe", "pipe"] });
+    // Root needs no user namespace, and inside a chroot may have none.
+    const isRoot = process.getuid?.() === 0;
+    const keeper = spawn("unshare", [...(isRoot ? [] : ["--map-root-user"]), "--net", "sh", "-c", script], {
+      stdio: ["ignore", "pipe", "pipe"],
+    });
     let output = "";
     for (const stream of [keeper.stdout, keeper.stderr]) stream.setEncoding("utf8").on("data", (text: string) => void (output += text));
     try {
@@ -39,7 +43,8 @@ export class NetNamespace implements AsyncDisposable {
       keeper.kill();
       throw new Error(`no network of its own: ${output}`, { cause: error });
     }
-    return new NetNamespace(keeper, ["nsenter", "--target", String(keeper.pid), "--user", "--preserve-credentials", "--net"]);
+    const user = isRoot ? [] : ["--user", "--preserve-credentials"];
+    return new NetNamespace(keeper, ["nsenter", "--target", String(keeper.pid), ...user, "--net"]);
   }
 
   /** Connects so often, one after the other. @returns how many were answered; the others were closed */

@@ -184,7 +184,7 @@ routes: [ ${cases.map((_, i) => `{ name: r${i}, match: { path: /u${i} }, to: u${
 it("slow start: a target that comes back gets its share little by little", async () => {
   const [a, b] = await fleet("a", "b");
   if (a === undefined || b === undefined) throw new Error("not started");
-  const settings = `balance: random, slowStart: 3s, health: { ${ACTIVE}, passive: false }`;
+  const settings = `balance: random, slowStart: 6s, health: { ${ACTIVE}, passive: false }`;
   await using gateway = await Gateway.start({ config: config([a, b], settings) });
   onTestFailed(() => console.error(gateway.report()));
   a.health = 503;
@@ -198,7 +198,7 @@ it("slow start: a target that comes back gets its share little by little", async
     await more(client, answers);
     return (a.requests - before.a) / (a.requests - before.a + b.requests - before.b);
   };
-  // Weight begins at a tenth, which is a share of 9 %; this first stretch takes a small part of the 3 s.
+  // Weight begins at a tenth, which is a share of 9 %; this first stretch takes a small part of the 6 s.
   const first = await shareOf(100);
   expect(first).toBeLessThan(0.35);
   await expect.poll(() => shareOf(200), { timeout: 20_000 }).toBeGreaterThan(0.42);

@@ -66,12 +66,12 @@ function randomPattern(roll: (below: number) => number, depth = 0): string {
   return roll(4) === 0 ? `${text}|${randomPattern(roll, depth + 1)}` : text;
 }
 
-it("answers as JavaScript's own engine does, for 5,000 random patterns and 20 texts each", () => {
+it("answers as JavaScript's own engine does, for 2,000 random patterns and 20 texts each", () => {
   const roll = dice(20261129);
   const alphabet = ["a", "b", "/", "0", "é", "\n", "😀"];
   let tooLarge = 0;
   const wrong: string[][] = [];
-  for (let i = 0; i < 5000; i++) {
+  for (let i = 0; i < 2000; i++) {
     const pattern = randomPattern(roll);
     const search = compileRegex(pattern, "search");
     const whole = compileRegex(pattern, "whole");
@@ -84,12 +84,12 @@ it("answers as JavaScript's own engine does, for 5,000 random patterns and 20 te
     const wholeOracle = new RegExp(`^(?:${pattern})$`, "u");
     for (let k = 0; k < 20; k++) {
       const text = Array.from({ length: roll(7) }, () => alphabet[roll(alphabet.length)] as string).join("");
-      // An assertion for each of 100,000 would take most of the time.
+      // An assertion for each of 40,000 would take most of the time.
       if (search.matches(text) !== oracle.test(text) || whole.matches(text) !== wholeOracle.test(text)) wrong.push([pattern, text]);
     }
   }
   expect(wrong).toEqual([]);
-  expect(tooLarge).toBeLessThan(50);
+  expect(tooLarge).toBeLessThan(20);
 });
 
 describe("refused at load, with a place and a remedy", () => {

@@ -57,11 +57,11 @@ describe("the interval of a median", () => {
   it("covers the true median of skewed values about 95 times of 100", () => {
     let state = 7;
     const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
-    const covered = Array.from({ length: 200 }, () => {
+    const covered = Array.from({ length: 60 }, () => {
       const { low, high } = medianInterval(Array.from({ length: 31 }, () => -Math.log(random())));
       return low <= Math.LN2 && Math.LN2 <= high;
     }).filter(Boolean).length;
-    expect(covered).toBeGreaterThan(176);
-    expect(covered).toBeLessThan(200);
+    expect(covered).toBeGreaterThan(50);
+    expect(covered).toBeLessThan(60);
   });
 });
