@@ -62,14 +62,14 @@ describe("active probes", () => {
     await more(client);
     expect(client.bodies.get("a")).toBeGreaterThan(10);
     a.health = 503;
-    expect(await gateway.said("target is unhealthy")).toMatchObject({ upstream: "fleet", endpoint: a.url, reason: "status 503" });
+    expect(await gateway.said("target is unhealthy")).toMatchObject({ upstream: "fleet", target: a.url, reason: "status 503" });
     const asked = a.requests;
     await more(client, 100);
     // Those that were on their way when it was told.
     expect(a.requests - asked).toBeLessThanOrEqual(6);
     expect(await targets(gateway)).toMatchObject([{ healthy: false, reason: "active check failed" }, { healthy: true }]);
     a.health = 200;
-    expect(await gateway.said("target is healthy")).toMatchObject({ endpoint: a.url });
+    expect(await gateway.said("target is healthy")).toMatchObject({ target: a.url });
     const back = a.requests;
     await more(client, 100);
     expect(a.requests - back).toBeGreaterThan(25);
@@ -100,7 +100,7 @@ describe("active probes", () => {
     const client = traffic(gateway);
     await more(client);
     await a.stop();
-    expect(await gateway.said("target is unhealthy")).toMatchObject({ endpoint: a.url, reason: "ECONNREFUSED" });
+    expect(await gateway.said("target is unhealthy")).toMatchObject({ target: a.url, reason: "ECONNREFUSED" });
     await more(client);
     await a.listen();
     await gateway.said("target is healthy");
@@ -184,9 +184,13 @@ routes: [ ${cases.map((_, i) => `{ name: r${i}, match: { path: /u${i} }, to: u${
 it("slow start: a target that comes back gets its share little by little", async () => {
   const [a, b] = await fleet("a", "b");
   if (a === undefined || b === undefined) throw new Error("not started");
-  const settings = `balance: random, slowStart: 6s, health: { ${ACTIVE}, passive: false }`;
+  const slowStartMs = 4000;
+  const settings = `balance: random, slowStart: ${slowStartMs}ms, health: { ${ACTIVE}, passive: false }`;
   await using gateway = await Gateway.start({ config: config([a, b], settings) });
   onTestFailed(() => console.error(gateway.report()));
+  const readyMs = performance.now();
+  // With the gateway all targets are new: only afterwards b has its whole weight.
+  await until("the targets' own start is over", () => performance.now() - readyMs > slowStartMs, 2 * slowStartMs);
   a.health = 503;
   await gateway.said("target is unhealthy");
   a.health = 200;
@@ -198,7 +202,7 @@ it("slow start: a target that comes back gets its share little by little", async
     await more(client, answers);
     return (a.requests - before.a) / (a.requests - before.a + b.requests - before.b);
   };
-  // Weight begins at a tenth, which is a share of 9 %; this first stretch takes a small part of the 6 s.
+  // Weight begins at a tenth, which is a share of 9 %; this first stretch takes a small part of the 4 s.
   const first = await shareOf(100);
   expect(first).toBeLessThan(0.35);
   await expect.poll(() => shareOf(200), { timeout: 20_000 }).toBeGreaterThan(0.42);
