@@ -5,7 +5,6 @@ import type { ErrorCode } from "../base/errors.ts";
 import type { Admission } from "./admission.ts";
 import type { BodyWatch } from "./body-watch.ts";
 import type { Identity } from "./identity.ts";
-import { MATRIX_PARAMETERS } from "./route/path-rules.ts";
 import type { Route, Runtime } from "./runtime.ts";
 import type { OverloadReason } from "./upstream/overload.ts";
 
@@ -86,7 +85,7 @@ export abstract class Exchange {
   /** Normalised path, the only form that is matched and forwarded; starts with `/`. */
   path = "/";
   /** What the listener let through in the path: bits of route/path-rules.ts. */
-  spellings = MATRIX_PARAMETERS;
+  spellings = 0;
   /** Query without `?`; '' for none. */
   query = "";
   /** Lowercase host without port, '' when the request has none. */

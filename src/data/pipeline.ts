@@ -24,10 +24,8 @@ export function handle(x: Exchange): void {
     identify(x);
     const route = findRoute(x);
     if (route === null) return;
-    if ((x.spellings & route.refusedSpellings) !== 0) {
-      const refused = refusedSpelling(x.path, x.spellings & route.refusedSpellings);
-      if (refused !== null) return fail(x, "bad_path", refused);
-    }
+    const refused = x.spellings & route.refusedSpellings;
+    if (refused !== 0) return fail(x, "bad_path", refusedSpelling(refused));
     x.upstreamPath = x.query === "" ? x.path : `${x.path}?${x.query}`;
     if (x.contentLength > route.bodyBytes) return fail(x, "body_too_large", `the limit is ${route.bodyBytes} bytes`);
     runRequestPolicies(x, route, 0);

@@ -1,4 +1,5 @@
 // Owns the checks of `paths` between listeners and routes: what one lets through and no other takes, what no request can match.
+import { hasMatrixParameter } from "../../data/route/normalise.ts";
 import { type Pattern, parsePattern } from "../../data/route/pattern.ts";
 import type { PathSpelling } from "../../plan/paths.ts";
 import type { Findings } from "./check-references.ts";
@@ -6,22 +7,18 @@ import { STRICT_PATHS } from "./schema-paths.ts";
 import type { Draft } from "./sections.ts";
 
 /** Those that routes refuse unless they are told. */
-const PERMITTED: readonly Exclude<PathSpelling, "matrixParameters">[] = [
-  "encodedSlashes",
-  "doubleEncodings",
-  "emptySegments",
-  "backslashes",
-];
+const PERMITTED: readonly PathSpelling[] = ["encodedSlashes", "doubleEncodings", "emptySegments", "backslashes", "matrixParameters"];
 
 export function checkPaths(draft: Draft, findings: Findings): void {
   if (draft.sections.listeners === undefined) return;
   checkCase(draft, findings);
   if (findings.isLost(["routes"]) || findings.isLost(["listeners"])) return; // what could not be read might allow it
   for (const name of PERMITTED) checkPermission(name, draft, findings);
+  checkLiterals(draft, findings);
 }
 
 /** A permission without anybody who lets such paths in, or the other way round. */
-function checkPermission(name: (typeof PERMITTED)[number], { listeners, routes }: Draft, { warn }: Findings): void {
+function checkPermission(name: PathSpelling, { listeners, routes }: Draft, { warn }: Findings): void {
   const loose = listeners.findIndex(({ paths }) => isTold((paths ?? STRICT_PATHS)[name]));
   const allowing = routes.findIndex((route) => route.paths?.[name] === "allow");
   if (loose >= 0 && allowing < 0)
@@ -32,6 +29,21 @@ function checkPermission(name: (typeof PERMITTED)[number], { listeners, routes }
     );
   if (loose < 0 && allowing >= 0)
     warn(["routes", allowing, "paths", name], "no listener lets such paths through", `write \`paths: { ${name}: keep }\` in a listener`);
+}
+
+/** A literal with a matrix parameter is met by no path unless listener and route let it through. */
+function checkLiterals({ listeners, routes }: Draft, { warn }: Findings): void {
+  const kept = listeners.some(({ paths }) => paths?.matrixParameters === "keep");
+  for (const [i, route] of routes.entries()) {
+    const pattern = parsePattern(route.match.path);
+    if ("error" in pattern || !hasLiteral(pattern, hasMatrixParameter)) continue;
+    if (kept && route.paths?.matrixParameters === "allow") continue;
+    warn(
+      ["routes", i, "match", "path"],
+      "paths with `;` are refused: this never matches",
+      "write `paths: { matrixParameters: keep }` in a listener and `paths: { matrixParameters: allow }` in the route",
+    );
+  }
 }
 
 const isTold = (action: string): boolean => action === "keep" || action === "decode";
@@ -45,10 +57,12 @@ function checkCase({ listeners, routes }: Draft, findings: Findings): void {
   const where = everywhere ? "every listener folds" : `${findings.format(["listeners", folding])} folds`;
   for (const [i, route] of routes.entries()) {
     const pattern = parsePattern(route.match.path);
-    if ("error" in pattern || !hasUpperCase(pattern)) continue;
+    if ("error" in pattern || !hasLiteral(pattern, hasUpperCase)) continue;
     say(["routes", i, "match", "path"], `${where} paths to lower case: this never matches there`, "write the path in lower case");
   }
 }
 
-const hasUpperCase = ({ segments }: Pattern): boolean =>
-  segments.some((segment) => segment.kind === "literal" && /[A-Z]/.test(segment.text.replace(/%[0-9A-F]{2}/g, "")));
+const hasLiteral = ({ segments }: Pattern, has: (text: string) => boolean): boolean =>
+  segments.some((segment) => segment.kind === "literal" && has(segment.text));
+
+const hasUpperCase = (text: string): boolean => /[A-Z]/.test(text.replace(/%[0-9A-F]{2}/g, ""));

@@ -8,7 +8,7 @@ export const STRICT_PATHS: PathsPlan = {
   doubleEncodings: "refuse",
   emptySegments: "refuse",
   backslashes: "refuse",
-  matrixParameters: "keep",
+  matrixParameters: "refuse",
   case: "keep",
 };
 
@@ -30,7 +30,8 @@ export const listenerPaths = once(() =>
         description: "`\\` and `%5C`. `keep`: both are `%5C`, a part of their segment. `decode`: both are a `/`.",
       }),
       matrixParameters: z.enum(["refuse", "keep"]).prefault(STRICT_PATHS.matrixParameters).meta({
-        description: "`;` and what follows it in a segment (`/a;v=1`), `%3B` too. `keep`: a part of the segment, also for matching.",
+        description:
+          "`;` and what follows it in a segment (`/a;v=1`), `%3B` too. `keep`: they stay a part of their segment, also for matching.",
       }),
       case: z.enum(["keep", "fold"]).prefault(STRICT_PATHS.case).meta({
         description: "`fold`: A to Z become lower case, for matching and for the service. Paths of routes are then written in lower case.",
@@ -55,15 +56,15 @@ export const routePaths = once(() =>
     doubleEncodings: permission("Paths that came with double encodings."),
     emptySegments: permission("Paths with `//`; where the listener merges them there are none."),
     backslashes: permission("Paths that came with `\\` or `%5C`."),
-    matrixParameters: z.enum(["refuse", "allow"]).prefault("allow").meta({ description: "Paths with `;` or `%3B`." }),
+    matrixParameters: permission("Paths with `;` or `%3B`."),
   }),
 );
 
 export type RoutePaths = z.output<ReturnType<typeof routePaths>>;
 
-/** By default: what the strict form refuses. */
-const STRICT_REFUSALS: readonly PathSpelling[] = ["encodedSlashes", "doubleEncodings", "emptySegments", "backslashes"];
+/** By default: all that listeners refuse. */
+const STRICT_REFUSALS: readonly PathSpelling[] = ["encodedSlashes", "doubleEncodings", "emptySegments", "backslashes", "matrixParameters"];
 
 /** @param paths undefined: not written */
 export const refusedSpellings = (paths: RoutePaths | undefined): readonly PathSpelling[] =>
-  paths === undefined ? STRICT_REFUSALS : [...STRICT_REFUSALS, "matrixParameters" as const].filter((name) => paths[name] === "refuse");
+  paths === undefined ? STRICT_REFUSALS : STRICT_REFUSALS.filter((name) => paths[name] === "refuse");

@@ -220,9 +220,12 @@ function admitConnection(x: Exchange): Refusal | null {
 }
 
 function admitTarget(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
-  const path = rules === null ? normalisePath(line.path) : rules.normalise(line.path);
+  const path = rules === null ? normalisePath(line.path, "refuse") : rules.normalise(line.path);
   if (path === null)
-    return refuse("bad_path", "the path has an empty segment, encoded slashes, backslashes, NUL, a double encoding, or leaves the root");
+    return refuse(
+      "bad_path",
+      "the path has an empty segment, an encoded slash, a backslash, a matrix parameter (;), NUL, a double encoding, or leaves the root",
+    );
   if (rules !== null) x.spellings = rules.spellings;
   if (!isQuery(line.query)) return bad("the query has a character that must be percent-encoded (RFC 3986 section 3.4)");
   x.path = path;

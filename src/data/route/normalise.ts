@@ -7,6 +7,7 @@ const PLAIN = 1; // stands for itself, in every position
 const UNRESERVED = 2; // RFC 3986 section 2.3: the same with and without percent-encoding
 const ENCODE = 4; // not allowed raw by RFC 3986, but browsers and tools send it: encoded, which changes no reader's view
 const QUERY = 8; // allowed in a query, kept byte for byte
+const USUAL = 16; // PLAIN, and nobody cuts a segment off there
 
 const CLASS = new Uint8Array(128);
 for (let c = 0x21; c < 0x7f; c++) {
@@ -14,6 +15,7 @@ for (let c = 0x21; c < 0x7f; c++) {
   if (/[A-Za-z0-9\-._~]/.test(char)) CLASS[c]! |= UNRESERVED;
   if (/[A-Za-z0-9\-_~!$&'()*+,;=:@]/.test(char)) CLASS[c]! |= PLAIN;
   if ('"<>[]^`{|}'.includes(char)) CLASS[c]! |= ENCODE;
+  if ((CLASS[c]! & PLAIN) !== 0 && char !== ";") CLASS[c]! |= USUAL;
   if (char !== "#") CLASS[c]! |= QUERY;
 }
 
@@ -47,25 +49,32 @@ export type EmptySegments = "refuse" | "keep" | "merge";
  * encoded `/`, `\`, and control bytes, NUL included; raw `\`, `#`, `?`, space, control and non-ASCII; malformed percent; `%25` followed by two hex digits,
  * also when these were encoded themselves (double encoding); overlong UTF-8 (`%C0%AF`).
  * @param raw as received
+ * @param matrix whether `;` and `%3B` are refused too (RFC 3986 section 3.3): they are where the listener does not let them through
  * @returns null when refused: answer `bad_path`. Cost: one scan when nothing needs doing, and then the result is `raw` itself.
  */
-export function normalisePath(raw: string): string | null {
+export function normalisePath(raw: string, matrix: "keep" | "refuse" = "keep"): string | null {
   const length = raw.length;
   if (length === 0 || raw.charCodeAt(0) !== SLASH) return null;
   let previous = SLASH;
   for (let i = 1; i < length; i++) {
     const c = raw.charCodeAt(i);
-    if (c < 128 && (CLASS[c]! & PLAIN) !== 0) {
+    if (c < 128 && (CLASS[c]! & USUAL) !== 0) {
       previous = c;
       continue;
     }
     if (c === SLASH) {
       if (previous === SLASH) return null;
-    } else if (c !== DOT || previous === SLASH) return normaliseSlowly(raw);
+    } else if (c !== DOT || previous === SLASH) {
+      const path = normaliseSlowly(raw);
+      return path !== null && matrix === "refuse" && hasMatrixParameter(path) ? null : path;
+    }
     previous = c;
   }
   return raw;
 }
+
+/** What follows `;` in a segment (RFC 3986 section 3.3); encoded too, as readers differ. @param path in normal form */
+export const hasMatrixParameter = (path: string): boolean => path.includes(";") || path.includes("%3B");
 
 /** Everything: decode first, then judge and remove segments, so that encoded and plain spellings meet the same rules. */
 function normaliseSlowly(raw: string): string | null {

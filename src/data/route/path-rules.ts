@@ -1,7 +1,15 @@
 // Owns what a listener lets through beyond the strict normal form of paths, and how that is told to the route.
 // The form is still computed once and stays the only one. Must never change what the strict form takes, but for folding of case.
 import type { PathSpelling, PathsPlan } from "../../plan/paths.ts";
-import { decodeUnreserved, hasDoubleEncoding, hasOverlongUtf8, normalisePath, removeDotSegments, type Separators } from "./normalise.ts";
+import {
+  decodeUnreserved,
+  hasDoubleEncoding,
+  hasMatrixParameter,
+  hasOverlongUtf8,
+  normalisePath,
+  removeDotSegments,
+  type Separators,
+} from "./normalise.ts";
 
 /** A bit for each spelling that routes permit or refuse: the spelling stands in the path. */
 export const SPELLINGS: Readonly<Record<PathSpelling, number>> = {
@@ -11,9 +19,7 @@ export const SPELLINGS: Readonly<Record<PathSpelling, number>> = {
   backslashes: 8,
   matrixParameters: 16,
 };
-/** What a path is taken to have until somebody looks: only routes that refuse matrix parameters do. */
-export const MATRIX_PARAMETERS = SPELLINGS.matrixParameters;
-/** What may stand in the form itself. */
+/** What is looked for while a path is loosened; may stand in the form itself. */
 const KEPT = 15;
 /** Shift of the bits for what was there and was decoded: a route permits it or not, but the form has none of it. */
 const DECODED = 8;
@@ -32,23 +38,18 @@ export const refusedBits = (refused: readonly PathSpelling[]): number =>
   refused.reduce((bits, name) => bits | SPELLINGS[name] | (SPELLINGS[name] << DECODED), 0);
 
 /**
- * What a route has against a path of which some spellings are refused.
+ * What a route has against a path, for client and log.
  * @param spellings those of {@link PathRules} that the route refuses; not 0
- * @returns for client and log; null for nothing
  */
-export function refusedSpelling(path: string, spellings: number): string | null {
-  for (const name of NAMES) {
-    const bit = SPELLINGS[name];
-    if ((spellings & (bit | (bit << DECODED))) === 0 || (bit === MATRIX_PARAMETERS && !hasMatrixParameter(path))) continue;
-    return `the path has ${HOW[name]}, which this route does not allow`;
-  }
-  return null;
+export function refusedSpelling(spellings: number): string {
+  const name = NAMES.find((each) => (spellings & refusedBits([each])) !== 0);
+  return `the path has ${name === undefined ? "a spelling" : HOW[name]}, which this route does not allow`;
 }
 
 /** Paths of one listener. */
 export class PathRules {
   /** Of the path that was normalised last: bits of {@link SPELLINGS}, and those of what was decoded. */
-  spellings = MATRIX_PARAMETERS;
+  spellings = 0;
   readonly #plan: PathsPlan;
   readonly #separators: Separators;
 
@@ -61,9 +62,13 @@ export class PathRules {
 
   /** As normalisePath, by this listener's rules. What that accepts costs no more here. */
   normalise(raw: string): string | null {
-    this.spellings = MATRIX_PARAMETERS;
+    this.spellings = 0;
     const path = normalisePath(raw) ?? this.#loosened(raw);
-    if (path === null || (this.#plan.matrixParameters === "refuse" && hasMatrixParameter(path))) return null;
+    if (path === null) return null;
+    if (hasMatrixParameter(path)) {
+      if (this.#plan.matrixParameters === "refuse") return null;
+      this.spellings |= SPELLINGS.matrixParameters;
+    }
     return this.#plan.case === "fold" ? foldCase(path) : path;
   }
 
@@ -122,9 +127,6 @@ export function normaliseMade(path: string, spellings: number): string | null {
   }));
   return rules.normalise(path);
 }
-
-/** RFC 3986 section 3.3: what follows `;` in a segment. Encoded too: readers differ. */
-const hasMatrixParameter = (path: string): boolean => path.includes(";") || path.includes("%3B");
 
 /** ASCII only; percent-encoded bytes stay as they are. @param path in normal form */
 const foldCase = (path: string): string => path.replace(/(?<!%[0-9A-F]?)[A-Z]+/g, (letters) => letters.toLowerCase());

@@ -17,17 +17,17 @@ const warnings = (config: string): readonly string[] => good([config]).warnings.
 
 const { encodedSlashes, doubleEncodings, emptySegments, backslashes, matrixParameters } = SPELLINGS;
 const both = (bits: number): number => bits | (bits << 8);
-const STRICT = both(encodedSlashes | doubleEncodings | emptySegments | backslashes);
+const STRICT = both(encodedSlashes | doubleEncodings | emptySegments | backslashes | matrixParameters);
 
 it("listeners are strict by default, and pay nothing for defaults that are written out", () => {
-  for (const listener of [PLAIN, on("{}"), on("{ encodedSlashes: refuse, emptySegments: refuse, matrixParameters: keep, case: keep }")])
+  for (const listener of [PLAIN, on("{}"), on("{ encodedSlashes: refuse, emptySegments: refuse, matrixParameters: refuse, case: keep }")])
     expect(plan(text(listener)).listeners[0]?.paths).toBeNull();
   expect(plan(text(on("{ emptySegments: merge }"))).listeners[0]?.paths).toEqual({
     encodedSlashes: "refuse",
     doubleEncodings: "refuse",
     emptySegments: "merge",
     backslashes: "refuse",
-    matrixParameters: "keep",
+    matrixParameters: "refuse",
     case: "keep",
   });
 });
@@ -37,14 +37,20 @@ it("routes refuse what the strict form refuses, until they allow it", () => {
   expect(refused("")).toBe(STRICT);
   expect(refused(", paths: {}")).toBe(STRICT);
   expect(refused(", paths: { encodedSlashes: allow }")).toBe(STRICT & ~both(encodedSlashes));
-  expect(refused(", paths: { matrixParameters: refuse }")).toBe(STRICT | both(matrixParameters));
-  const all = "{ encodedSlashes: allow, doubleEncodings: allow, emptySegments: allow, backslashes: allow }";
+  expect(refused(", paths: { matrixParameters: allow }")).toBe(STRICT & ~both(matrixParameters));
+  const all = "{ encodedSlashes: allow, doubleEncodings: allow, emptySegments: allow, backslashes: allow, matrixParameters: allow }";
   expect(refused(`, paths: ${all}`)).toBe(0);
 });
 
 it("defaults permit for every route, and a route may take that back", () => {
-  const config = `${text(on("{ encodedSlashes: keep }"), ", paths: { encodedSlashes: refuse }")}defaults: { paths: { encodedSlashes: allow, matrixParameters: refuse } }\n`;
-  expect(plan(config).routes[0]?.refusedSpellings).toBe(STRICT | both(matrixParameters));
+  const config = `${text(on("{ encodedSlashes: keep }"), ", paths: { encodedSlashes: refuse }")}defaults: { paths: { encodedSlashes: allow, matrixParameters: allow } }\n`;
+  expect(plan(config).routes[0]?.refusedSpellings).toBe(STRICT & ~both(matrixParameters));
+});
+
+it("a path of a route with a matrix parameter that is refused before it could match is warned about", () => {
+  const never =
+    "routes[0].match.path: paths with `;` are refused: this never matches; write `paths: { matrixParameters: keep }` in a listener and `paths: { matrixParameters: allow }` in the route";
+  for (const path of ["/a;v=1", "/a%3Bb/{id}"]) expect(warnings(text(PLAIN, "", path))).toEqual([expect.stringContaining(never)]);
 });
 
 describe("what makes no sense is refused", () => {
@@ -76,7 +82,11 @@ it("a listener and routes that do not meet are warned about", () => {
   expect(warnings(text(PLAIN, ", paths: { backslashes: allow }"))).toEqual([
     "c.yaml:4:72: routes[0].paths.backslashes: no listener lets such paths through; write `paths: { backslashes: keep }` in a listener",
   ]);
+  expect(warnings(text(on("{ matrixParameters: keep }")))).toEqual([
+    expect.stringContaining("listeners[0].paths.matrixParameters: no route"),
+  ]);
   for (const quiet of [
+    text(on("{ matrixParameters: keep }"), ", paths: { matrixParameters: allow }", "/a;v=1"),
     text(on("{ encodedSlashes: decode }"), ", paths: { encodedSlashes: allow }"),
     text(on("{ emptySegments: merge, case: fold, matrixParameters: refuse }")),
     text(PLAIN, ", paths: { matrixParameters: refuse }"),
