@@ -27,6 +27,9 @@ function allOf(text: string, start: number, end: number, bit: number): boolean {
 /** RFC 9110 section 5.6.2: one or more tchar. Field names and methods are tokens. */
 export const isToken = (text: string): boolean => text.length > 0 && allOf(text, 0, text.length, TOKEN);
 
+/** Whether a character, by its code, is a tchar. @param c NaN behind the end */
+export const isTokenCode = (c: number): boolean => c < 128 && (CLASS[c]! & TOKEN) !== 0; // CLASS has 256 entries
+
 /** Longest method accepted: every registered one is shorter than 20. */
 const METHOD_LENGTH_MAX = 32;
 

@@ -139,7 +139,8 @@ function elementsOf(lines: readonly string[]): readonly string[] | null {
     let end = line.length;
     for (let k = commas.length - 1; k >= 0 && elements.length <= FORWARDED_HOPS_MAX; k--) {
       const comma = commas[k] as number; // k is an index
-      elements.push(line.slice(comma + 1, end));
+      const element = trimWhitespace(line.slice(comma + 1, end));
+      if (element !== "") elements.push(element); // RFC 9110 section 5.6.1.2: lists may have empty elements, which say nothing
       end = comma;
     }
   }

@@ -8,6 +8,8 @@
 const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   // The client's address, as content delivery networks, clouds and older proxies call it.
   "akamai-client-ip",
+  "ali-cdn-real-ip",
+  "cdn-src-ip",
   "cf-connecting-ip",
   "cf-connecting-ipv6",
   "cf-pseudo-ipv4",
@@ -17,7 +19,15 @@ const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "fastly-client-ip",
   "fly-client-ip",
   "forwarded-for",
+  "http-client-ip", // these four as code for CGI looks for them, which is copied to where they are names of fields
+  "http-forwarded",
+  "http-forwarded-for",
+  "http-x-forwarded-for",
+  "incap-client-ip",
+  "proxy-client-ip",
+  "remote-addr",
   "true-client-ip",
+  "wl-proxy-client-ip",
   "x-azure-clientip",
   "x-azure-socketip",
   "x-client-ip",
@@ -29,7 +39,9 @@ const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "x-originating-ip",
   "x-proxyuser-ip",
   "x-remote-addr",
+  "x-real-port",
   "x-remote-ip",
+  "x-sucuri-clientip",
   "x-vercel-forwarded-for",
   // The scheme.
   "cf-visitor",
@@ -40,6 +52,7 @@ const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "fly-forwarded-ssl",
   "front-end-https",
   "x-arr-ssl",
+  "x-https",
   "x-scheme",
   "x-url-scheme",
   // Host, path and prefix.
@@ -47,6 +60,7 @@ const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "x-http-host-override",
   "x-original-host",
   "x-original-method",
+  "x-original-path",
   "x-original-uri",
   "x-original-url", // routes by it: IIS, Symfony, Zend
   "x-rewrite-url",
@@ -61,13 +75,16 @@ const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "ssl-client-verify",
   "x-arr-clientcert",
   "x-client-cert",
+  "x-client-cert-dn",
   "x-client-dn",
   "x-client-verify",
   "x-ssl-cert",
   "x-ssl-client-cert",
+  "x-ssl-client-cn",
   "x-ssl-client-dn",
   "x-ssl-client-s-dn",
   "x-ssl-client-verify",
+  "x-tls-client-cert",
   // That it came through a certain edge.
   "x-azure-fdid",
   // Where on the disk a file lies, to Rack (CVE-2025-61780).

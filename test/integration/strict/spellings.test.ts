@@ -25,6 +25,7 @@ const PROXIES_ONLY = [
   ...["X-AppEngine-User-IP", "Fly-Client-IP", "X-Scheme", "X-Original-URI", "X-Envoy-Original-Path", "X-Envoy-Upstream-Rq-Timeout-Ms"],
   ...["CF-Connecting-IP", "X-Original-Forwarded-For", "X-Script-Name", "Client-Cert", "SSL-Client-Verify", "X-Amzn-Mtls-Clientcert"],
   ...["X-Accel-Mapping", "X-Original-Method", "X-Forwarded", "Forwarded-For"],
+  ...["Proxy-Client-IP", "WL-Proxy-Client-IP", "HTTP_CLIENT_IP", "HTTP_X_FORWARDED_FOR", "Remote-Addr", "X-Real-Port", "X-Original-Path"],
 ];
 const METHOD_OVERRIDES = ["X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override"];
 

@@ -49,6 +49,8 @@ describe("client address", () => {
     ["an open quote that would swallow the proxy's word", "10.0.0.1", fwd('for=1.1.1.1;x=", for=198.51.100.1'), "10.0.0.1"],
     ["the same against a proxy that quotes", "10.0.0.1", fwd('for=1.1.1.1;x="a, for="[2001:db8::1]"'), "10.0.0.1"],
     ["the same with an escape", "10.0.0.1", fwd('for=1.1.1.1;x="\\', 'for="[2001:db8::1]"'), "10.0.0.1"],
+    ["empty elements are no hops", "10.0.0.1", fwd("for=198.51.100.1, ,", ","), "198.51.100.1"],
+    ["a list of nothing says nothing", "10.0.0.1", fwd(", ,"), "10.0.0.1"],
     ["an element without for", "10.0.0.1", fwd("proto=https"), "10.0.0.1"],
     [
       "X-Forwarded-For wins: many proxies pass Forwarded through",

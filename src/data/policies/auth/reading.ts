@@ -1,6 +1,6 @@
 // Owns finding a credential in a request and taking it out again: header, `Authorization` scheme, cookie, query parameter.
 // Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
-import { isOddName, plainName } from "../../../base/http.ts";
+import { isOddName, isTokenCode, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange.ts";
 import { CookieWalk } from "../../request/cookie-walk.ts";
 import { decodeQuery, QueryWalk } from "../../request/query-walk.ts";
@@ -36,16 +36,19 @@ export function hasLookAlike(headers: HeaderList, name: string): boolean {
 }
 
 /**
- * What follows a scheme in `Authorization` (RFC 9110 section 11.4). Another scheme's credential is {@link NONE}: it is somebody else's.
+ * What follows a scheme in `Authorization` (RFC 9110 section 11.4). Another scheme's credential is {@link NONE}: it is somebody else's. Between
+ * the two only blanks may stand; services that take something else for one (a tab, `str.split()` of Python) are told nothing.
  * @param scheme lowercase
  */
 export function readAuthorization(x: Exchange, scheme: string): Reading {
   const value = readHeader(x, "authorization");
   if (typeof value !== "string") return value;
   const { length } = scheme;
+  if (value !== "" && !isTokenCode(value.charCodeAt(0))) return SEVERAL;
   if (value.length < length || value.slice(0, length).toLowerCase() !== scheme) return NONE;
   if (value.length === length) return "";
-  if (value.charCodeAt(length) !== 32) return NONE; // a longer scheme's name
+  const next = value.charCodeAt(length);
+  if (next !== 32) return isTokenCode(next) ? NONE : SEVERAL; // a longer scheme's name
   let start = length + 1;
   while (value.charCodeAt(start) === 32) start++;
   return value.slice(start);
@@ -99,10 +102,16 @@ export function stripHeader(headers: HeaderList, name: string): void {
 export function stripAuthorization(headers: HeaderList, scheme: string): void {
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== "authorization") continue;
-    const value = headers[i + 1] as string; // i is inside a list of pairs
-    const end = value.indexOf(" ");
-    if ((end < 0 ? value : value.slice(0, end)).toLowerCase() === scheme) return stripHeader(headers, "authorization");
+    if (carriesScheme(headers[i + 1] as string, scheme)) return stripHeader(headers, "authorization"); // i is inside a list of pairs
   }
+}
+
+/** Also for readers to whom other characters than blanks stand before and behind a scheme's name. */
+function carriesScheme(value: string, scheme: string): boolean {
+  let start = 0;
+  while (start < value.length && !isTokenCode(value.charCodeAt(start))) start++;
+  const end = start + scheme.length;
+  return value.slice(start, end).toLowerCase() === scheme && !isTokenCode(value.charCodeAt(end));
 }
 
 /** Takes every cookie of this name out; a `Cookie` line that held nothing else goes whole. */

@@ -40,7 +40,12 @@ describe("Authorization", () => {
   check("Basic ", "");
   check("Basically abc", NONE);
   check("Bearer abc", NONE);
-  check("Basic\tabc", NONE);
+  check("Basic\tabc", SEVERAL);
+  check("Basic\xa0abc", SEVERAL);
+  check("Basic,abc", SEVERAL);
+  check("\xa0Basic abc", SEVERAL);
+  check("\tBearer abc", SEVERAL);
+  check("Bearer\tabc", NONE);
   check("", NONE);
   check(["Basic abc", "Bearer x"], SEVERAL);
 });
@@ -92,6 +97,19 @@ describe("taking out", () => {
   check("an odd name's look-alikes", (h) => reading.stripHeader(h, "api_key"), { api_key: "1", "api-key": "2", "api.key": "3" }, {});
   check("Basic", (h) => reading.stripAuthorization(h, "basic"), { authorization: "BASIC abc", a: "1" }, { a: "1" });
   check("Bearer stays", (h) => reading.stripAuthorization(h, "basic"), { authorization: "Bearer abc" }, { authorization: "Bearer abc" });
+  for (const value of ["Basic", "Basic\tabc", "basic\xa0abc", "Basic,abc", "\xa0Basic abc", '"Basic abc"'])
+    check(
+      `Basic as some services read it: ${value}`,
+      (h) => reading.stripAuthorization(h, "basic"),
+      { authorization: value, a: "1" },
+      { a: "1" },
+    );
+  check(
+    "a longer scheme's name",
+    (h) => reading.stripAuthorization(h, "basic"),
+    { authorization: "Basics abc" },
+    { authorization: "Basics abc" },
+  );
   const key = (h: string[]) => reading.stripCookie(h, "key");
   check("a cookie alone", key, { cookie: "key=abc", a: "1" }, { a: "1" });
   check("a cookie among others", key, { cookie: "a=1; key=abc; b=2" }, { cookie: "a=1; b=2" });
