@@ -61,7 +61,8 @@ export class Places {
     const all = [...this.#places.values()].filter(({ socket }) => !socket.destroyed);
     const strangers = all.filter(({ proven }) => !proven);
     const idle = (places: readonly Place[]): Place[] => places.filter(({ answeringSinceMs }) => answeringSinceMs === null);
-    return oldestOfMostCrowded(idle(strangers)) ?? oldestOfMostCrowded(strangers) ?? idle(all)[0] ?? all[0];
+    // Of strangers the oldest, whether it is being answered or not: a probe is young, and may not have come to its head.
+    return oldestOfMostCrowded(strangers) ?? idle(all)[0] ?? all[0];
   }
 
   #look(): void {

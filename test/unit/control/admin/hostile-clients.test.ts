@@ -86,6 +86,18 @@ test("probes are answered beside clients that do not read their answers, and ope
   expect(String(await again)).toMatch(/^HTTP\/1.1 200/);
 });
 
+test("a probe keeps its place until its head has come, also beside clients that are being answered and others that come", async () => {
+  const port = await listen(PATIENT);
+  const upload = "POST /reload HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"; // refused, and given time to read that
+  for (let i = 0; i < 10; i++) await client(port, upload);
+  await probe(port); // by now all their heads have been read
+  const late = await client(port, "GET /healthz HTTP/1.1\r\n");
+  for (let i = 0; i < 5; i++) await client(port, upload);
+  const answer = new Promise((resolve, reject) => late.once("data", resolve).once("close", () => reject(new Error("no answer"))));
+  late.write("Host: x\r\n\r\n");
+  expect(String(await answer)).toMatch(/^HTTP\/1.1 200/);
+});
+
 test("operators who hold all places leave one to a probe", async () => {
   const port = await listen(PATIENT);
   for (let i = 0; i < 10; i++)
