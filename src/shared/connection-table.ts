@@ -19,7 +19,7 @@ const EPOCH = 2;
 const LISTED = 16;
 const SINCE = [LISTED + ADDRESS_BUCKETS, LISTED + 2 * ADDRESS_BUCKETS] as const;
 /** A census is due when somebody has this part of the limit. */
-const NEAR = 0.5;
+export const NEAR = 0.5;
 
 /** Only what is written to takes memory. */
 export const CONNECTION_TABLE_BYTES = (LISTED + 3 * ADDRESS_BUCKETS) * Int32Array.BYTES_PER_ELEMENT;
@@ -62,6 +62,11 @@ export class ConnectionTable {
   /** @param works there is a census to rely on */
   set works(works: boolean) {
     Atomics.store(this.#words, WORKS, works ? 1 : 0);
+  }
+
+  /** What the last census found in a bucket. */
+  listed(bucket: number): number {
+    return Atomics.load(this.#words, LISTED + bucket);
   }
 
   /** Before the kernel's list is read. */

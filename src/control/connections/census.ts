@@ -5,11 +5,13 @@ import { ClientTrust } from "../../data/client-trust.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { ADDRESS_BUCKETS, type AddressBucket } from "../../shared/address-bucket.ts";
-import type { ConnectionTable } from "../../shared/connection-table.ts";
+import { type ConnectionTable, NEAR } from "../../shared/connection-table.ts";
 import { canListPeers, listPeers } from "./socket-list.ts";
 
 /** How often it is looked whether a census is due, ms; so long a closed connection may count on. */
 const LOOK_MS = 100;
+/** While somebody has many connections the list is renewed so often, ms: nothing tells of those that are closed until the next one is opened. */
+const RENEW_MS = 1000;
 /** After a census it rests for this many times as long as it took. */
 const REST_FACTOR = 9;
 /** At least so long (ms) between two lines of the log. */
@@ -19,6 +21,8 @@ export interface CensusOptions {
   readonly table: ConnectionTable;
   readonly buckets: AddressBucket;
   readonly log: Log;
+  /** Instead of the kernel's lists, in their form. */
+  readonly files?: readonly string[];
 }
 
 export class ConnectionCensus {
@@ -27,12 +31,13 @@ export class ConnectionCensus {
   #timer: NodeJS.Timeout | null = null;
   #running = false;
   #restUntilMs = 0;
+  #renewAtMs = Number.POSITIVE_INFINITY;
   #saidMs = Number.NEGATIVE_INFINITY;
 
   /** Before any worker listens: whoever connects from then on is counted. */
   constructor(options: CensusOptions) {
     this.#options = options;
-    options.table.works = canListPeers();
+    options.table.works = canListPeers(options.files);
   }
 
   /** The plan in force. */
@@ -52,7 +57,9 @@ export class ConnectionCensus {
   }
 
   #look(): void {
-    if (!this.#running && this.#options.table.wanted && performance.now() >= this.#restUntilMs) void this.#count();
+    const nowMs = performance.now();
+    const due = this.#options.table.wanted || nowMs >= this.#renewAtMs;
+    if (due && !this.#running && nowMs >= this.#restUntilMs) void this.#count();
   }
 
   /** @returns false when the kernel does not tell */
@@ -83,13 +90,19 @@ export class ConnectionCensus {
     const listed = new Int32Array(ADDRESS_BUCKETS);
     const busiest = { peer: "", connections: 0 };
     table.beginCensus();
-    await listPeers(new Set(plan.listeners.filter(isCounted).map(({ port }) => port)), (peer) => {
-      if (isLoopback(peer) || trust.trusts(peer)) return;
-      const bucket = buckets.of(peer);
-      const connections = (listed[bucket] = (listed[bucket] ?? 0) + 1);
-      if (connections > busiest.connections) Object.assign(busiest, { peer, connections });
-    });
+    await listPeers(
+      new Set(plan.listeners.filter(isCounted).map(({ port }) => port)),
+      (peer) => {
+        if (isLoopback(peer) || trust.trusts(peer)) return;
+        const bucket = buckets.of(peer);
+        const connections = (listed[bucket] = (listed[bucket] ?? 0) + 1);
+        if (connections > busiest.connections) Object.assign(busiest, { peer, connections });
+      },
+      this.#options.files,
+    );
     table.endCensus(listed);
+    const many = (plan.limits.connectionsPerAddress ?? Number.POSITIVE_INFINITY) * NEAR;
+    this.#renewAtMs = busiest.connections >= many ? performance.now() + RENEW_MS : Number.POSITIVE_INFINITY;
     this.#tell(plan, busiest);
   }
 

@@ -3,7 +3,8 @@ import { existsSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { formatIpBytes } from "../../base/ip.ts";
 
-const FILES = ["/proc/net/tcp", "/proc/net/tcp6"] as const;
+/** Of IPv4, then of IPv6. */
+const FILES: readonly string[] = ["/proc/net/tcp", "/proc/net/tcp6"];
 const CHUNK_BYTES = 64 * 1024;
 /** `sl: local:port remote:port state`, numbers in hex. */
 const LINE = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{8}(?:[0-9A-F]{24})?):[0-9A-F]{4} ([0-9A-F]{2}) /;
@@ -11,15 +12,16 @@ const LINE = /^ *\d+: [0-9A-F]+:([0-9A-F]{4}) ([0-9A-F]{8}(?:[0-9A-F]{24})?):[0-
 const OPEN_STATES: ReadonlySet<string> = new Set(["01", "08"]);
 
 /** Whether this system has the lists. */
-export const canListPeers = (): boolean => existsSync(FILES[0]);
+export const canListPeers = (files = FILES): boolean => existsSync(files[0] ?? "");
 
 /**
  * Calls back for each open connection to one of the ports, whoever holds it, with the peer's address in canonical text.
+ * @param files of the kernel's form; the first must be there
  * @throws Error when the lists cannot be read
  */
-export async function listPeers(ports: ReadonlySet<number>, visit: (peer: string) => void): Promise<void> {
-  for (const file of FILES) {
-    const handle = await openList(file);
+export async function listPeers(ports: ReadonlySet<number>, visit: (peer: string) => void, files = FILES): Promise<void> {
+  for (const [i, file] of files.entries()) {
+    const handle = await openList(file, i > 0);
     if (handle === null) continue;
     try {
       await readLines(handle, (line) => {
@@ -33,11 +35,11 @@ export async function listPeers(ports: ReadonlySet<number>, visit: (peer: string
 }
 
 /** @returns null for a system without IPv6 */
-async function openList(file: (typeof FILES)[number]): Promise<FileHandle | null> {
+async function openList(file: string, mayBeMissing: boolean): Promise<FileHandle | null> {
   try {
     return await open(file);
   } catch (error) {
-    if (file === FILES[0] || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error; // node's own errors carry a code
+    if (!mayBeMissing || (error as NodeJS.ErrnoException).code !== "ENOENT") throw error; // node's own errors carry a code
     return null;
   }
 }
