@@ -15,6 +15,9 @@ export interface WatchedBody {
   bodyRefused(code: ErrorCode, detail: string): void;
 }
 
+/** A deadline that is seen so much too late (ms): this thread stood still, and what came meanwhile is still to be read. */
+const STALL_MS = 500;
+
 export class BodyWatch extends WheelEntry {
   /** Where the body is counted for its address; -1 for nowhere. */
   readonly bucket: number;
@@ -28,6 +31,8 @@ export class BodyWatch extends WheelEntry {
   /** In willing time, ms: when the last byte came, and when the present stretch of the rate ends. */
   #lastMs = 0;
   #stretchEndMs: number;
+  /** When the timer is due, in willing time, ms. */
+  #dueMs = 0;
   /** Bytes received before it. */
   #stretchBytes = 0;
 
@@ -72,6 +77,10 @@ export class BodyWatch extends WheelEntry {
     const { x } = this.#body;
     if (!this.#reading || x.finished || x.closed) return;
     const nowMs = this.#willing();
+    if (nowMs - this.#dueMs > STALL_MS) {
+      this.#sinceMs += nowMs - this.#dueMs; // nobody was willing to read
+      return this.#arm(STALL_MS);
+    }
     if (nowMs - this.#lastMs >= this.#silenceMs)
       return this.#body.bodyRefused(
         "request_timeout",
@@ -94,8 +103,10 @@ export class BodyWatch extends WheelEntry {
     return this.#reading ? this.#willingMs + performance.now() - this.#sinceMs : this.#willingMs;
   }
 
-  #arm(): void {
-    const dueMs = Math.min(this.#lastMs + this.#silenceMs, this.#stretchEndMs);
-    this.#body.x.runtime.services.wheel.arm(this, Math.max(0, dueMs - this.#willing()));
+  /** @param leastMs time in which to read what has come */
+  #arm(leastMs = 0): void {
+    const nowMs = this.#willing();
+    this.#dueMs = Math.max(nowMs + leastMs, Math.min(this.#lastMs + this.#silenceMs, this.#stretchEndMs));
+    this.#body.x.runtime.services.wheel.arm(this, this.#dueMs - nowMs);
   }
 }
