@@ -76,6 +76,8 @@ async function baseRoot({ suite, node }: Machine): Promise<string> {
   fs.rmSync(making, { recursive: true, force: true });
   fs.mkdirSync(ROOTS, { recursive: true });
   await run("debootstrap", ["--variant=minbase", suite, making]);
+  // An installer writes it; without it nobody knows localhost.
+  fs.writeFileSync(path.join(making, "etc/hosts"), "127.0.0.1\tlocalhost\n::1\tlocalhost ip6-localhost\n");
   const log = path.join(ROOTS, `${suite}-base.log`);
   for (const commands of [["apt-get update -q", "apt-get install -y -q --no-install-recommends nodejs npm git ca-certificates"], node]) {
     copySettings(making); // again after the packages, which write certificates of their own
