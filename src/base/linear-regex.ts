@@ -4,10 +4,8 @@
 // Thompson's construction, then subset construction (Aho, Sethi, Ullman, "Compilers", section 3.7). No captures, no look-around, no back references.
 import { parseRegex, type Ranges, type RegexNode, type RegexProblem, RegexRefused } from "./regex-syntax.ts";
 
-export { PATTERN_CHARS_MAX, type RegexProblem } from "./regex-syntax.ts";
-
 /** States of one automaton. */
-export const REGEX_STATES_MAX = 1000;
+const REGEX_STATES_MAX = 1000;
 /** Instructions before it is made deterministic. */
 const INSTRUCTIONS_MAX = 4000;
 /** Steps of the construction: some 10 ms. */

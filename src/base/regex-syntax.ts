@@ -2,7 +2,7 @@
 // Must never build an automaton (linear-regex.ts) and never see traffic.
 
 /** Longest pattern, in UTF-16 units. */
-export const PATTERN_CHARS_MAX = 1024;
+const PATTERN_CHARS_MAX = 1024;
 const DEPTH_MAX = 50;
 /** As in RE2. */
 const REPEATS_MAX = 1000;

@@ -21,9 +21,9 @@ export function checkGrants(draft: Draft, findings: Findings): void {
   const facts = new CallerFacts(auth, consumersFrom.redis === null ? consumers : null);
   const unfilled = consumersFrom.directory === null ? findings.report : findings.warn;
   for (const [index, route] of draft.routes.entries()) {
-    const config = route?.policies.find((policy) => policy.name === "authorize")?.config as AuthorizeConfig | undefined; // parsed by authorizeSchema
-    const tree = route === null ? null : (authOf(route)?.tree ?? null);
-    if (route === null || config === undefined || tree === null) continue;
+    const config = route.policies.find((policy) => policy.name === "authorize")?.config as AuthorizeConfig | undefined; // parsed by authorizeSchema
+    const tree = authOf(route)?.tree ?? null;
+    if (config === undefined || tree === null) continue;
     const check = new RouteCheck(facts, namesIn(tree), { path: ["routes", index, "authorize"], unfilled, warn: findings.warn });
     for (const grant of GRANTS) check.grant(grant, config[grant]);
     check.claims(route, config, findings.report);

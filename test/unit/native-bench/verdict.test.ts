@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Sample } from "../../../native-bench/cases/case.ts";
 import { CASES } from "../../../native-bench/cases/catalog.ts";
 import { isSettled, medianInterval, pairOf, ROUNDS_MIN, verdictsOf, verdictText } from "../../../native-bench/compare/verdict.ts";
+import { seededRandom } from "../../support/upstreams.ts";
 
 const pair = pairOf({ ...CASES[0]!, contenders: CASES[0]!.contenders.filter(({ label }) => label === "sluice") }); // the list is not empty
 
@@ -55,10 +56,9 @@ describe("a comparison", () => {
 
 describe("the interval of a median", () => {
   it("covers the true median of skewed values about 95 times of 100", () => {
-    let state = 7;
-    const random = (): number => (state = (state * 48_271) % 2_147_483_647) / 2_147_483_647;
+    const random = seededRandom(7);
     const covered = Array.from({ length: 60 }, () => {
-      const { low, high } = medianInterval(Array.from({ length: 31 }, () => -Math.log(random())));
+      const { low, high } = medianInterval(Array.from({ length: 31 }, () => -Math.log(1 - random())));
       return low <= Math.LN2 && Math.LN2 <= high;
     }).filter(Boolean).length;
     expect(covered).toBeGreaterThan(50);
