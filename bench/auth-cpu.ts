@@ -8,7 +8,7 @@ import { runWrk } from "../native-bench/measure/wrk.ts";
 import { startOrigin } from "../native-bench/peers/origin.ts";
 import type { Peer } from "../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../native-bench/peers/sluice.ts";
-import { cpuMicros, processTree } from "../src/control/bench/process-cost.ts";
+import { cpuMicros, processTree } from "../src/cli/bench/process-cost.ts";
 import { ISSUER, signingKey, token } from "../test/support/jwt.ts";
 
 const ROUNDS = Number(process.env["ROUNDS"] ?? 15);

@@ -7,7 +7,7 @@ import { errorsOf, runWrk } from "../native-bench/measure/wrk.ts";
 import { startOrigin } from "../native-bench/peers/origin.ts";
 import type { Peer } from "../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../native-bench/peers/sluice.ts";
-import { cpuMicros, processTree } from "../src/control/bench/process-cost.ts";
+import { cpuMicros, processTree } from "../src/cli/bench/process-cost.ts";
 
 const ROUNDS = Number(process.argv[2] ?? 5);
 const SECONDS = Number(process.argv[3] ?? 3);

@@ -1,19 +1,19 @@
 #!/usr/bin/env node
 // argv -> command; nothing else. Every command is imported only when it is asked for, help texts too: start-up time counts.
-import type { Command, CommandIo } from "./control/commands/command.ts";
+import type { Command, CommandIo } from "./cli/commands/command.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
-  start: async () => (await import("./control/commands/start.ts")).startCommand,
-  validate: async () => (await import("./control/commands/validate.ts")).validateCommand,
-  routes: async () => (await import("./control/commands/routes.ts")).routesCommand,
-  status: async () => (await import("./control/commands/remote.ts")).statusCommand,
-  reload: async () => (await import("./control/commands/remote.ts")).reloadCommand,
-  drain: async () => (await import("./control/commands/remote.ts")).drainCommand,
-  key: async () => (await import("./control/commands/key.ts")).keyCommand,
-  password: async () => (await import("./control/commands/password.ts")).passwordCommand,
-  bench: async () => (await import("./control/commands/bench.ts")).benchCommand,
-  demo: async () => (await import("./control/demo/demo.ts")).demoCommand,
-  completion: async () => (await import("./control/commands/completion.ts")).completionCommand,
+  start: async () => (await import("./cli/commands/start.ts")).startCommand,
+  validate: async () => (await import("./cli/commands/validate.ts")).validateCommand,
+  routes: async () => (await import("./cli/commands/routes.ts")).routesCommand,
+  status: async () => (await import("./cli/commands/remote.ts")).statusCommand,
+  reload: async () => (await import("./cli/commands/remote.ts")).reloadCommand,
+  drain: async () => (await import("./cli/commands/remote.ts")).drainCommand,
+  key: async () => (await import("./cli/commands/key.ts")).keyCommand,
+  password: async () => (await import("./cli/commands/password.ts")).passwordCommand,
+  bench: async () => (await import("./cli/commands/bench.ts")).benchCommand,
+  demo: async () => (await import("./cli/demo/demo.ts")).demoCommand,
+  completion: async () => (await import("./cli/commands/completion.ts")).completionCommand,
 };
 
 const VERSION_FLAGS = new Set(["--version", "-V", "version"]);
@@ -25,25 +25,25 @@ async function main(argv: readonly string[], io: CommandIo): Promise<number> {
   if (load === undefined) return await withoutCommand(name, rest, io);
   const options = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
   if (!options.includes("--help") && !options.includes("-h")) return await (await load())(rest, io);
-  const { commandHelp } = await import("./control/commands/help.ts");
+  const { commandHelp } = await import("./cli/commands/help.ts");
   io.stdout(commandHelp(name ?? ""));
   return 0;
 }
 
 async function withoutCommand(name: string | undefined, rest: readonly string[], io: CommandIo): Promise<number> {
   if (name !== undefined && VERSION_FLAGS.has(name)) {
-    const { VERSION } = await import("./control/commands/version.ts");
+    const { VERSION } = await import("./cli/commands/version.ts");
     io.stdout(`sluice ${VERSION}\n`);
     return 0;
   }
-  const { commandHelp, overview } = await import("./control/commands/help.ts");
+  const { commandHelp, overview } = await import("./cli/commands/help.ts");
   if (name !== undefined && HELP_FLAGS.has(name)) {
     io.stdout(rest[0] !== undefined && Object.hasOwn(COMMANDS, rest[0]) ? commandHelp(rest[0]) : overview());
     return 0;
   }
   if (name === undefined) io.stderr(overview());
   else {
-    const { nearest } = await import("./control/config/problem.ts");
+    const { nearest } = await import("./control/config/source/problem.ts");
     const guess = nearest(name, Object.keys(COMMANDS));
     io.stderr(`sluice: unknown command "${name}"${guess === null ? "" : `; did you mean "${guess}"?`}\n\n${overview()}`);
   }

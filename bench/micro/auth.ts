@@ -1,9 +1,9 @@
 // Measures what it costs a request to know the caller once an authenticator has answered: the tree, authorize, and what services are told.
 // The kinds of authenticator have measurements of their own. A test runs it with few rounds, so that it cannot rot.
 // Run: node bench/micro/auth.ts [rounds].
-import { identity as identitySchema } from "../../src/control/config/schema-identity.ts";
-import { IdentityHeaders } from "../../src/data/identity-headers.ts";
-import type { Policy } from "../../src/data/policy.ts";
+import { identity as identitySchema } from "../../src/control/config/schema/identity.ts";
+import { IdentityHeaders } from "../../src/data/exchange/identity/identity-headers.ts";
+import type { Policy } from "../../src/data/exchange/policy.ts";
 import { HeaderAuthenticator } from "../../test/support/authenticator.ts";
 import { buildPolicy, policyRoute, TestExchange } from "../../test/support/exchange.ts";
 import type { Micro } from "./measure.ts";

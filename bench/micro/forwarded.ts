@@ -1,5 +1,5 @@
 // What finding out who asks costs: nobody in front, and behind one trusted proxy.
-import { createClientResolver } from "../../src/data/forwarded.ts";
+import { createClientResolver } from "../../src/data/exchange/client/forwarded.ts";
 import { ReadExchange } from "../../test/support/read-exchange.ts";
 import type { Micro } from "./measure.ts";
 

@@ -1,10 +1,11 @@
 // What copying headers costs, in both directions: what goes upstream with the forwarding headers, and what undici's raw list becomes.
-import type { Exchange, HeaderList } from "../../src/data/exchange.ts";
-import { createClientResolver } from "../../src/data/forwarded.ts";
-import type { Runtime } from "../../src/data/runtime.ts";
-import { upstreamHeaders } from "../../src/data/upstream/request-headers.ts";
-import { copyResponseHeaders } from "../../src/data/upstream/response-headers.ts";
+
+import { createClientResolver } from "../../src/data/exchange/client/forwarded.ts";
+import type { Exchange, HeaderList } from "../../src/data/exchange/exchange.ts";
+import type { Runtime } from "../../src/data/exchange/runtime.ts";
+import { upstreamHeaders } from "../../src/data/exchange/upstream-headers.ts";
 import { createUpstream } from "../../src/data/upstream/select.ts";
+import { copyResponseHeaders } from "../../src/data/upstream/transport/response-headers.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 import { ReadExchange } from "../../test/support/read-exchange.ts";
 import { endpoints, inertPool, upstreamPlan } from "../../test/support/upstreams.ts";

@@ -1,9 +1,9 @@
 // Measures what finding a route costs, with ten routes and with ten thousand: the same requests must cost about the same.
 // Run: node bench/micro/match.ts [rounds]. A test runs it with few rounds, so that it cannot rot.
 
-import { compileRouter } from "../../src/data/route/compile.ts";
-import { normalisePath } from "../../src/data/route/normalise.ts";
-import type { Router } from "../../src/data/route/router.ts";
+import { compileRouter } from "../../src/data/routing/compile.ts";
+import { normalisePath } from "../../src/data/routing/normalise.ts";
+import type { Router } from "../../src/data/routing/router.ts";
 import type { MatchPlan } from "../../src/plan/plan.ts";
 import { ReadExchange } from "../../test/support/read-exchange.ts";
 import type { Micro } from "./measure.ts";

@@ -1,6 +1,6 @@
 // Measures what policies cost a request: headers in both directions, and cors. A test runs it with few rounds, so that it cannot rot.
 // Run: node bench/micro/policy.ts [rounds].
-import type { ResponseHead } from "../../src/data/policy.ts";
+import type { ResponseHead } from "../../src/data/exchange/policy.ts";
 import { buildPolicy, flat, TestExchange } from "../../test/support/exchange.ts";
 import type { Micro } from "./measure.ts";
 

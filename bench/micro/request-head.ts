@@ -1,5 +1,5 @@
 // What writing a request's head for the upstream costs, with its check of every byte.
-import { requestHead } from "../../src/data/upstream/h1/request-head.ts";
+import { requestHead } from "../../src/data/upstream/transport/http1/request-head.ts";
 import type { WireRequest } from "../../src/data/upstream/upstream.ts";
 import type { Micro } from "./measure.ts";
 

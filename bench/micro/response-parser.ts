@@ -1,5 +1,5 @@
 // What reading a response costs: a small one whole, one in chunks, one that arrives in pieces.
-import { ResponseParser } from "../../src/data/upstream/h1/response-parser.ts";
+import { ResponseParser } from "../../src/data/upstream/transport/http1/response-parser.ts";
 import type { Micro } from "./measure.ts";
 
 const HEAD = `HTTP/1.1 200 OK\r\nServer: nginx/1.22.1\r\nDate: Mon, 01 Jan 2029 00:00:00 GMT\r\nContent-Type: application/json\r\nConnection: keep-alive\r\n`;

@@ -1,7 +1,7 @@
 // Owns the list of settings for which docs/tuning.md gives numbers: each as settings of one gateway that differ in nothing else.
 // The first setting is what the others are compared with.
 import type { BodyBytes } from "../../native-bench/peers/origin.ts";
-import { allowedCpus } from "../../src/control/config/check-workers.ts";
+import { allowedCpus } from "../../src/control/config/check/workers.ts";
 
 /** One way to set a knob. */
 export interface Setting {

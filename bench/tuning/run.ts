@@ -11,7 +11,7 @@ import { portsFrom } from "../../native-bench/peers/launch.ts";
 import { startOrigin } from "../../native-bench/peers/origin.ts";
 import type { Peer } from "../../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
-import { cpuMicros, processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { cpuMicros, processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import { configuration, KNOBS, type Knob, type Setting } from "./knobs.ts";
 
 const FIRST_PORT = 19_500;

@@ -1,7 +1,7 @@
 // Drives a server with connections that are idle, and reads how much memory they hold.
 import fs from "node:fs";
 import { setTimeout as pause } from "node:timers/promises";
-import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import { startChild } from "../measure/child.ts";
 import { askOnce } from "./ask-once.ts";
 import type { IdleLoad } from "./case.ts";

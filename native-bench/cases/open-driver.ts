@@ -1,5 +1,5 @@
 // Drives a server at a fixed part of what it can do, open loop, and subtracts what the origin takes when asked directly at that rate.
-import { cpuMicros, processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { cpuMicros, processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import { startChild } from "../measure/child.ts";
 import { runWrk } from "../measure/wrk.ts";
 import { askOnce } from "./ask-once.ts";

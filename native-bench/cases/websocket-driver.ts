@@ -1,5 +1,5 @@
 // Drives a server with WebSocket messages that the origin sends back, closed loop, and reads what each cost it.
-import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import { startChild } from "../measure/child.ts";
 import type { WebSocketResult } from "../measure/websocket-load.ts";
 import type { WebSocketLoad } from "./case.ts";

@@ -1,5 +1,5 @@
 // Drives a server with wrk, closed loop, and reads what that cost it.
-import { cpuMicros, processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { cpuMicros, processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import { errorsOf, runWrk, type WrkOptions } from "../measure/wrk.ts";
 import { askGuarded, askOnce } from "./ask-once.ts";
 import type { WrkLoad } from "./case.ts";

@@ -1,5 +1,5 @@
 // Runs the open-loop generator in a process of its own. Run: node open-load.ts URL RATE SECONDS CONNECTIONS; prints one line of JSON.
-import { OpenLoop } from "../../src/control/bench/open-loop.ts";
+import { OpenLoop } from "../../src/cli/bench/open-loop.ts";
 
 const [url = "", rate, seconds, connections] = [process.argv[2], Number(process.argv[3]), Number(process.argv[4]), Number(process.argv[5])];
 const target = new URL(url);

@@ -2,8 +2,8 @@
 // server: only the time with messages counts, not the handshakes. Bounded in time.
 // Run: node websocket-load.ts PORT CONNECTIONS BYTES SECONDS PID,...; prints one line of JSON.
 
-import { latencyHistogram, toRecord } from "../../src/control/bench/open-loop.ts";
-import { cpuMicros } from "../../src/control/bench/process-cost.ts";
+import { latencyHistogram, toRecord } from "../../src/cli/bench/open-loop.ts";
+import { cpuMicros } from "../../src/cli/bench/process-cost.ts";
 import { EchoConnection, echoMessage } from "./echo-connection.ts";
 
 /** What websocket-load.ts prints. */

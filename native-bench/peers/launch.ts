@@ -3,7 +3,7 @@ import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import net from "node:net";
 import path from "node:path";
-import { processTree } from "../../src/control/bench/process-cost.ts";
+import { processTree } from "../../src/cli/bench/process-cost.ts";
 import type { Peer } from "./peer.ts";
 
 export interface Launch {

@@ -18,7 +18,7 @@ export interface Plan {
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
-  /** In match order (see data/route/order.ts): index is the route id within this plan. */
+  /** In match order (see data/routing/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
   /** The access log holds queries. */
@@ -263,7 +263,7 @@ export interface RoutePlan {
   readonly keepMethodOverride: boolean;
   /** A WebSocket ends (1008) when the credential ends that opened it. */
   readonly webSocketClosesAtExpiry: boolean;
-  /** Spellings of the path that are refused, whatever the listener lets through: bits of data/route/path-rules.ts. */
+  /** Spellings of the path that are refused, whatever the listener lets through: bits of data/routing/path-rules.ts. */
   readonly refusedSpellings: number;
   /** Policies in phase order: the registry's order, not the file's. */
   readonly policies: readonly PolicyPlan[];

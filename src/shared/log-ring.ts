@@ -17,7 +17,7 @@
 // Cost, typical GET: 0.35-0.45 us a write; in the primary 0.35 us to decode, 1.7 us more to format (bench/micro/log-ring.ts).
 import { RingBuffer } from "ringbuf.js";
 import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
-import type { Exchange } from "../data/exchange.ts";
+import type { Exchange } from "../data/exchange/exchange.ts";
 import { CELL, type MetricCells } from "./metric-cells.ts";
 
 const RECORD_VERSION = 3;

@@ -3,7 +3,7 @@
 import fs from "node:fs";
 import path from "node:path";
 import { type BuildOptions, build, type Plugin } from "esbuild";
-import { sectionPresets } from "../control/config/sections.ts";
+import { sectionPresets } from "../control/config/schema/sections.ts";
 import { lazyBuiltins } from "./lazy-builtins.ts";
 import { NATIVE, writeLicences, writeNative } from "./packaged.ts";
 
@@ -12,19 +12,19 @@ const CONTROL: Readonly<Record<string, string>> = {
   "command-line": "src/main.ts",
   primary: "src/control/primary/process.ts",
   "load-task": "src/control/plan/load-task.ts",
-  validate: "src/control/commands/validate.ts",
-  routes: "src/control/commands/routes.ts",
-  key: "src/control/commands/key.ts",
-  password: "src/control/commands/password.ts",
-  remote: "src/control/commands/remote.ts",
-  completion: "src/control/commands/completion.ts",
-  help: "src/control/commands/help.ts",
-  bench: "src/control/commands/bench.ts",
-  demo: "src/control/demo/demo.ts",
+  validate: "src/cli/commands/validate.ts",
+  routes: "src/cli/commands/routes.ts",
+  key: "src/cli/commands/key.ts",
+  password: "src/cli/commands/password.ts",
+  remote: "src/cli/commands/remote.ts",
+  completion: "src/cli/commands/completion.ts",
+  help: "src/cli/commands/help.ts",
+  bench: "src/cli/commands/bench.ts",
+  demo: "src/cli/demo/demo.ts",
 };
 /** The data plane, and further threads. Workers and the primary load `expression` by its name when a configuration has one. */
 const DATA: Readonly<Record<string, string>> = {
-  "data-plane": "src/data/worker.ts",
+  "data-plane": "src/data/worker/worker.ts",
   "verify-task": "src/offload/verify-task.ts",
   expression: "src/data/policies/authorize/expression.ts",
 };

@@ -7,7 +7,7 @@ import os from "node:os";
 import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
-import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 
 const BYTES = Number(process.env["BYTES"] ?? 1024 ** 3);
 const SLOW_SECONDS = Number(process.env["SLOW_SECONDS"] ?? 15);

@@ -11,7 +11,7 @@ import { runWrk } from "../../native-bench/measure/wrk.ts";
 import { startOrigin } from "../../native-bench/peers/origin.ts";
 import type { Peer } from "../../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
-import { processTree } from "../../src/control/bench/process-cost.ts";
+import { processTree } from "../../src/cli/bench/process-cost.ts";
 import { BreakerKeeper } from "../../src/shared/breaker-keeper.ts";
 import { BreakerTable, OUTCOME } from "../../src/shared/breaker-table.ts";
 import { PHASE } from "../../src/shared/breaker-word.ts";

@@ -8,7 +8,7 @@ import { errorsOf, runWrk } from "../../native-bench/measure/wrk.ts";
 import { startOrigin } from "../../native-bench/peers/origin.ts";
 import type { Peer } from "../../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
-import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 
 const SECONDS = Number(process.env["SECONDS"] ?? 60);
 const RELOADS = Number(process.env["RELOADS"] ?? 100);

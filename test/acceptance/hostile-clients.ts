@@ -9,7 +9,7 @@ import path from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import { Worker } from "node:worker_threads";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
-import { processTree, residentBytes } from "../../src/control/bench/process-cost.ts";
+import { processTree, residentBytes } from "../../src/cli/bench/process-cost.ts";
 import type { CrowdPlan, CrowdReport } from "./hostile-crowd.ts";
 
 const SECONDS = Number(process.env["SECONDS"] ?? 60);

@@ -4,7 +4,7 @@ import { once } from "node:events";
 import net, { type AddressInfo } from "node:net";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { tour } from "../../src/control/demo/tour.ts";
+import { tour } from "../../src/cli/demo/tour.ts";
 import { commandLine, LAUNCHER_ENV } from "../support/gateway.ts";
 
 const [program = "", ...before] = commandLine();

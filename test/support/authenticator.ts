@@ -1,9 +1,9 @@
 // Owns authenticators that say what a test wants: real objects of the contract, driven by one request header each.
 
-import type { Exchange } from "../../src/data/exchange.ts";
-import type { Identity } from "../../src/data/identity.ts";
+import type { Exchange } from "../../src/data/exchange/exchange.ts";
+import { removeHeader } from "../../src/data/exchange/header-list.ts";
+import type { Identity } from "../../src/data/exchange/identity/identity.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
-import { removeHeader } from "../../src/data/policies/header-list.ts";
 
 export function identityOf(consumer: string, more: Partial<Identity> = {}): Identity {
   return {

@@ -1,5 +1,5 @@
 // Owns the limits on bodies of a worker that is alone.
-import { BodyLimits } from "../../src/data/body-limits.ts";
+import { BodyLimits } from "../../src/data/exchange/body/body-limits.ts";
 import { AddressBucket } from "../../src/shared/address-bucket.ts";
 import { AddressCounts, addressCountsBytes } from "../../src/shared/address-counts.ts";
 import { BodyBudget, bodyBudgetBytes } from "../../src/shared/body-budget.ts";

@@ -1,7 +1,7 @@
 // Owns what tests of the configuration share: a text that loads, and expectations whose positions are marked in the text itself.
 import { expect, it } from "vitest";
 import { type LoadResult, parseConfig } from "../../src/control/config/load.ts";
-import { formatProblem } from "../../src/control/config/problem.ts";
+import { formatProblem } from "../../src/control/config/source/problem.ts";
 
 type Env = Readonly<Record<string, string | undefined>>;
 

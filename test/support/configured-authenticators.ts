@@ -1,11 +1,11 @@
 // Owns the way from a written configuration to running authenticators, as a worker would have them, without a worker.
 
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
-import { compilePlan } from "../../src/control/config/compile.ts";
+import { compilePlan } from "../../src/control/config/compile/compile.ts";
+import type { Services } from "../../src/data/exchange/runtime.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 import { idSpaceOf } from "../../src/data/policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
-import type { Services } from "../../src/data/runtime.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { testBodies } from "./bodies.ts";
 import { BASE, good } from "./config-text.ts";

@@ -3,13 +3,13 @@
 
 import type { X509Certificate } from "node:crypto";
 import { isOddName } from "../../src/base/http.ts";
-import { identity } from "../../src/control/config/schema-identity.ts";
-import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange.ts";
-import { IdentityHeaders } from "../../src/data/identity-headers.ts";
+import { identity } from "../../src/control/config/schema/identity.ts";
+import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import { IdentityHeaders } from "../../src/data/exchange/identity/identity-headers.ts";
+import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
+import type { Route, Runtime, Services } from "../../src/data/exchange/runtime.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
 import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
-import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/policy.ts";
-import type { Route, Runtime, Services } from "../../src/data/runtime.ts";
 
 export interface RequestSketch {
   readonly method?: string;

@@ -1,6 +1,6 @@
 // Owns instances of a fleet inside the test's own process: the real table, the real reconciliation and the real client, on a real Redis.
 import { monotonicMs } from "../../src/base/clock.ts";
-import type { RedisConfig } from "../../src/control/config/schema-redis.ts";
+import type { RedisConfig } from "../../src/control/config/schema/redis.ts";
 import type { ReportedBreaker } from "../../src/control/fleet/breaker-report.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
 import { createLog } from "../../src/observe/log.ts";

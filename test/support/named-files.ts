@@ -1,6 +1,6 @@
 // Owns what tests know of files that texts name: in the comments of sources, and in the prose and inline code of documents.
 
-/** A file name in running text: `pool.ts`, `upstream/pool.ts`, `src/data/upstream/pool.ts`. Not part of a longer name, a pattern or a URL. */
+/** A file name in running text: `pool.ts`, `undici/pool.ts`, `src/data/upstream/transport/undici/pool.ts`. Not part of a longer name, a pattern or a URL. */
 const FILE_NAME = /(?<![\w./*<>$-])(?:[\w-][\w.-]*\/)*[\w-][\w.-]*\.(?:ts|mjs|sh|md|service)\b(?![\w*/-])/g;
 const FENCED = /^(```|~~~)[^\n]*\n[\s\S]*?^\1[^\n]*$/gm;
 /** A path in inline code, then a colon and one or more names in quotes: "name of a test", "another one". */

@@ -1,9 +1,9 @@
 // Owns an Exchange that is only read: for tests and benchmarks of what looks at a request (routing, templates, client address).
 // It imports nothing but the record itself. The writing side is the engine's and is never reached here.
 import { isOddName } from "../../src/base/http.ts";
-import { Exchange, type HeaderList } from "../../src/data/exchange.ts";
-import { type ClientResolver, createClientResolver } from "../../src/data/forwarded.ts";
-import type { Runtime } from "../../src/data/runtime.ts";
+import { type ClientResolver, createClientResolver } from "../../src/data/exchange/client/forwarded.ts";
+import { Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import type { Runtime } from "../../src/data/exchange/runtime.ts";
 
 export interface Sketch {
   readonly method?: string;

@@ -1,6 +1,6 @@
 // Owns an Exchange that has no client: for tests and benchmarks of what only reads the finished record.
-import { Exchange } from "../../src/data/exchange.ts";
-import type { Route, Runtime } from "../../src/data/runtime.ts";
+import { Exchange } from "../../src/data/exchange/exchange.ts";
+import type { Route, Runtime } from "../../src/data/exchange/runtime.ts";
 
 /** What log and metrics read of a runtime. */
 export function recordedRuntime(ip = "203.0.113.7", scheme: "http" | "https" = "http", version = 1): Runtime {

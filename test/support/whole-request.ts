@@ -1,16 +1,16 @@
 // Owns a worker's whole way of a request in this thread, but for sockets: admission, routing, policies, choice of a target, the head that goes up, the
 // answer and its record. Plan, runtime and services are real; only the connections of client and service are played.
-import { compilePlan } from "../../src/control/config/compile.ts";
-import { buildRuntime } from "../../src/data/build-runtime.ts";
-import { Exchange, type HeaderList } from "../../src/data/exchange.ts";
+import { compilePlan } from "../../src/control/config/compile/compile.ts";
+import { Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { admit } from "../../src/data/listener/admit.ts";
-import { handle, refuseExchange } from "../../src/data/pipeline.ts";
-import { PathRules } from "../../src/data/route/path-rules.ts";
-import type { Runtime } from "../../src/data/runtime.ts";
-import { WorkerServices } from "../../src/data/services.ts";
-import { requestHead } from "../../src/data/upstream/h1/request-head.ts";
-import { ResponseHeaders } from "../../src/data/upstream/response-headers.ts";
+import { PathRules } from "../../src/data/routing/path-rules.ts";
+import { requestHead } from "../../src/data/upstream/transport/http1/request-head.ts";
+import { ResponseHeaders } from "../../src/data/upstream/transport/response-headers.ts";
 import type { Pool, WireCall, WireHandler, WireRequest } from "../../src/data/upstream/upstream.ts";
+import { buildRuntime } from "../../src/data/worker/build-runtime.ts";
+import { handle, refuseExchange } from "../../src/data/worker/pipeline.ts";
+import { WorkerServices } from "../../src/data/worker/services.ts";
 import { addressCountsBytes } from "../../src/shared/address-counts.ts";
 import { bodyBudgetBytes } from "../../src/shared/body-budget.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";

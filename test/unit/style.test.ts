@@ -69,12 +69,7 @@ describe("walls", () => {
     ["only the store imports ioredis", /^src\//, /^ioredis(\/|$)/, /^src\/store\//],
     ["the store imports no control plane", /^src\/store\//, /^src\/control\//, /^$/],
     ["only the listener imports uWebSockets.js", /^src\//, /^uWebSockets\.js$/, /^src\/data\/listener\//],
-    [
-      "on the data plane only the pool imports undici",
-      /^src\/data\//,
-      /^undici(\/|$)/,
-      /^src\/data\/upstream\/(pool|undici-client\.d)\.ts$/,
-    ],
+    ["on the data plane only the pool imports undici", /^src\/data\//, /^undici(\/|$)/, /^src\/data\/upstream\/transport\/undici\//],
     ["what a fleet tells never reaches a breaker", /^src\/control\/fleet\//, /breaker-(table|keeper|layout|control)\.ts$/, /^$/],
     ["policies never import each other", /^src\/data\/policies\/[^/]+\//, /^src\/data\/policies\/[^/]+\/policy\.ts$/, /^$/],
   ])("%s", (_, from, to, allowed) => {
@@ -82,16 +77,16 @@ describe("walls", () => {
   });
 
   it.each<readonly [entry: string, unwanted: string]>([
-    ["src/data/worker.ts", "zod"],
-    ["src/data/worker.ts", "yaml"],
+    ["src/data/worker/worker.ts", "zod"],
+    ["src/data/worker/worker.ts", "yaml"],
     ["src/main.ts", "undici"],
     ["src/main.ts", "ioredis"],
-    ["src/control/supervisor/supervise.ts", "zod"],
-    ["src/control/supervisor/supervise.ts", "yaml"],
+    ["src/start/supervisor/supervise.ts", "zod"],
+    ["src/start/supervisor/supervise.ts", "yaml"],
     ["src/control/primary/primary.ts", "ioredis"],
-    ["src/start/nursery.ts", "node:net"],
+    ["src/control/workers/nursery.ts", "node:net"],
     // What Node itself takes long to load comes with whoever needs it, after the first answer.
-    ...["node:http2", "node:zlib"].map((each) => ["src/data/worker.ts", each] as const),
+    ...["node:http2", "node:zlib"].map((each) => ["src/data/worker/worker.ts", each] as const),
     ...["node:tls", "node:https", "node:http2", "node:zlib"].map((each) => ["src/control/primary/primary.ts", each] as const),
     ...["node:tls", "node:https", "node:http"].map((each) => ["src/control/config/load.ts", each] as const),
   ])("%s does not load %s", (entry, unwanted) => {

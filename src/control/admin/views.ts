@@ -5,8 +5,8 @@ import type { Totals } from "../../observe/totals.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
-import { publicJwk } from "../config/public-jwk.ts";
-import { redactMatch } from "../config/redact.ts";
+import { redactMatch } from "../config/output/redact.ts";
+import { publicJwk } from "../config/schema/public-jwk.ts";
 import { placeKey } from "../fleet/breaker-report.ts";
 
 export function workersView(state: InstanceState, totals: Totals): object[] {

@@ -2,34 +2,34 @@
 // A configuration with any mistake is refused whole: there is no partial result.
 
 import { decodeUtf8 } from "../../base/utf8.ts";
-import { withPresentNames } from "./aliases.ts";
-import { checkAuth } from "./check-auth.ts";
-import { checkAuthorize } from "./check-authorize.ts";
-import { checkConsumers } from "./check-consumers.ts";
-import { checkFallThrough } from "./check-fall-through.ts";
-import { checkGrants } from "./check-grants.ts";
-import { checkIdentity } from "./check-identity.ts";
-import { checkLimits } from "./check-limits.ts";
-import { checkLog } from "./check-log.ts";
-import { checkPaths } from "./check-paths.ts";
-import { checkRedis } from "./check-redis.ts";
-import { checkReferences, Findings } from "./check-references.ts";
-import { checkRoutes } from "./check-routes.ts";
-import { checkThreads } from "./check-threads.ts";
-import { checkTls } from "./check-tls.ts";
-import { allowedCpus, checkWorkers } from "./check-workers.ts";
-import { withConsumerFiles } from "./consumer-files.ts";
-import { notTextProblem, readDocument } from "./document.ts";
-import { ConfigFiles } from "./files.ts";
-import type { Env } from "./interpolate.ts";
-import { layFiles } from "./layers.ts";
-import { type PipedTexts, pipeName } from "./piped.ts";
-import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, PROBLEMS_MAX, sortProblems } from "./problem.ts";
-import { type RedisConsumerSet, withRedisConsumers } from "./redis-consumers.ts";
-import type { Config, LeftOutListener } from "./schema.ts";
-import { resolveFiles } from "./secrets.ts";
-import { readSections } from "./sections.ts";
-import { checkTimeouts } from "./timeouts.ts";
+import { checkAuth } from "./check/auth.ts";
+import { checkAuthorize } from "./check/authorize.ts";
+import { checkConsumers } from "./check/consumers.ts";
+import { checkFallThrough } from "./check/fall-through.ts";
+import { checkGrants } from "./check/grants.ts";
+import { checkIdentity } from "./check/identity.ts";
+import { checkLimits } from "./check/limits.ts";
+import { checkLog } from "./check/log.ts";
+import { checkPaths } from "./check/paths.ts";
+import { checkRedis } from "./check/redis.ts";
+import { checkReferences, Findings } from "./check/references.ts";
+import { checkRoutes } from "./check/routes.ts";
+import { checkThreads } from "./check/threads.ts";
+import { checkTimeouts } from "./check/timeouts.ts";
+import { checkTls } from "./check/tls.ts";
+import { allowedCpus, checkWorkers } from "./check/workers.ts";
+import type { Config, LeftOutListener } from "./schema/schema.ts";
+import { readSections } from "./schema/sections.ts";
+import { withPresentNames } from "./source/aliases.ts";
+import { withConsumerFiles } from "./source/consumer-files.ts";
+import { notTextProblem, readDocument } from "./source/document.ts";
+import { ConfigFiles } from "./source/files.ts";
+import type { Env } from "./source/interpolate.ts";
+import { layFiles } from "./source/layers.ts";
+import { type PipedTexts, pipeName } from "./source/piped.ts";
+import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, PROBLEMS_MAX, sortProblems } from "./source/problem.ts";
+import { type RedisConsumerSet, withRedisConsumers } from "./source/redis-consumers.ts";
+import { resolveFiles } from "./source/secrets.ts";
 
 /**
  * @property files everything the configuration was made of: what to watch for a reload (also when it failed)

@@ -3,7 +3,7 @@
 import { consumersKey, markerKey, READ_CONSUMERS } from "../../store/consumer-script.ts";
 import { RedisClient, type ScriptStore } from "../../store/redis-client.ts";
 import type { RedisSettings } from "../../store/redis-settings.ts";
-import { type RedisConsumerSet, redisConsumerSet } from "../config/redis-consumers.ts";
+import { type RedisConsumerSet, redisConsumerSet } from "../config/source/redis-consumers.ts";
 
 /** Consumers in Redis; more belong in a directory. Redis does nothing else while it hands them out: some 50 ms for so many. */
 export const REDIS_CONSUMERS_MAX = 20_000;

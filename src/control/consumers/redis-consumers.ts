@@ -4,9 +4,9 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { RedisConsumersState } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
-import { type ConfigProblem, formatProblem } from "../config/problem.ts";
-import type { RedisConsumerSet } from "../config/redis-consumers.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
+import { type ConfigProblem, formatProblem } from "../config/source/problem.ts";
+import type { RedisConsumerSet } from "../config/source/redis-consumers.ts";
 import type { ConsumerFeed } from "./consumer-feed.ts";
 
 /** The first look at Redis may hold up a start or a reload this long (ms); what comes later follows by itself. */

@@ -1,6 +1,6 @@
 // Owns what one name means over time: asks again when the TTL is over, keeps the last good answer when asking fails.
 // Must never know who uses the name.
-import { backoffMs } from "../../data/upstream/backoff.ts";
+import { backoffMs } from "../../base/backoff.ts";
 import type { Answer, NameResolver, NameSource } from "./resolve-name.ts";
 
 /** A name that fails is asked again after this, doubling, with jitter. */

@@ -3,7 +3,7 @@ import { formatDurationMs } from "../../base/units.ts";
 import { type Cost, isFromClaim, type LimitConfig, limitIdentities, limitNames } from "../../data/policies/rateLimit/limit.ts";
 import type { QuotaPlan, RatePlan, TierPlan } from "../../plan/plan.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
 import { worstOvershoot } from "./overshoot.ts";
 
 /** Fleets that are computed when the configuration does not say how large it is. */

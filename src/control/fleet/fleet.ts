@@ -7,7 +7,7 @@ import type { Log } from "../../observe/log.ts";
 import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
-import type { RedisConfig } from "../config/schema-redis.ts";
+import type { RedisConfig } from "../config/schema/redis.ts";
 import { BreakerExchange } from "./breaker-exchange.ts";
 import { instanceName, type ReportedBreaker } from "./breaker-report.ts";
 import { FleetSync } from "./fleet-sync.ts";

@@ -5,7 +5,7 @@
 import { type FSWatcher, stat, watch } from "node:fs";
 import { join } from "node:path";
 import { stampOf } from "../../base/read-file.ts";
-import { currentDigest, isYamlName, type WatchedFile } from "../config/files.ts";
+import { currentDigest, isYamlName, type WatchedFile } from "../config/source/files.ts";
 
 /** Quiet time (ms) after the last event before a file is looked at: one save is many events. */
 const SETTLE_MS = 100;

@@ -1,10 +1,11 @@
 // Owns one load of the configuration as a job that any thread can do: plain data in, plain data out. Must never put anything into force.
-import { ConfigFiles, type ConfigFilesSnapshot, type WatchedFile } from "../config/files.ts";
+
 import { loadConfig, type MayLeaveOut } from "../config/load.ts";
-import { NOT_PIPED, type PipedTexts } from "../config/piped.ts";
-import { type ConfigProblem, formatProblem } from "../config/problem.ts";
-import type { RedisConsumerSet } from "../config/redis-consumers.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
+import { ConfigFiles, type ConfigFilesSnapshot, type WatchedFile } from "../config/source/files.ts";
+import { NOT_PIPED, type PipedTexts } from "../config/source/piped.ts";
+import { type ConfigProblem, formatProblem } from "../config/source/problem.ts";
+import type { RedisConsumerSet } from "../config/source/redis-consumers.ts";
 
 export interface LoadJob {
   readonly files: readonly string[];

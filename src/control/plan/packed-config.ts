@@ -1,5 +1,5 @@
 // Owns the form in which a configuration travels between processes of one instance. Never kept on disk, so that it needs no version.
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
 
 /** Marks bytes, which JSON does not have: an object with this key alone. No name in a configuration holds a NUL. */
 const BYTES = "\0bytes";

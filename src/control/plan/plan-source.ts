@@ -1,13 +1,13 @@
 // Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
-import { type CompileContext, compilePlan } from "../config/compile.ts";
-import { ConfigFiles, type WatchedFile } from "../config/files.ts";
+import { type CompileContext, compilePlan } from "../config/compile/compile.ts";
 import type { MayLeaveOut } from "../config/load.ts";
-import type { PipedTexts } from "../config/piped.ts";
-import type { ConfigProblem } from "../config/problem.ts";
-import type { RedisConsumerSet } from "../config/redis-consumers.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
+import { ConfigFiles, type WatchedFile } from "../config/source/files.ts";
+import type { PipedTexts } from "../config/source/piped.ts";
+import type { ConfigProblem } from "../config/source/problem.ts";
+import type { RedisConsumerSet } from "../config/source/redis-consumers.ts";
 import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 import { workersHere } from "../workers/worker-count.ts";

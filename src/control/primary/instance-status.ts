@@ -1,6 +1,7 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import { shownUrl } from "../../base/shown-url.ts";
+import { VERSION } from "../../cli/commands/version.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
 import type {
   FleetState,
@@ -14,7 +15,6 @@ import type {
 } from "../../observe/instance-state.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
-import { VERSION } from "../commands/version.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";

@@ -1,6 +1,6 @@
 // Owns trying again to listen where a start did without, as the certificate could not be used. Must never touch a listener that serves.
-import { isUsable } from "../config/check-tls.ts";
-import type { LeftOutListener } from "../config/schema.ts";
+import { isUsable } from "../config/check/tls.ts";
+import type { LeftOutListener } from "../config/schema/schema.ts";
 
 /** Time between two looks at the files, ms. */
 const RETRY_MS = 5000;

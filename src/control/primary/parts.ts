@@ -1,8 +1,7 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
 import type { Log } from "../../observe/log.ts";
-import { type ThreadNursery, threadsAtOnce } from "../../start/nursery.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
-import type { Config } from "../config/schema.ts";
+import type { Config } from "../config/schema/schema.ts";
 import { ConnectionCensus } from "../connections/census.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
@@ -12,6 +11,7 @@ import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
+import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
 import { workersHere } from "../workers/worker-count.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { SharedCells } from "./shared-cells.ts";

@@ -7,7 +7,7 @@ import type { KeySetMap } from "../../plan/keys.ts";
 import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
-import { RestartBackoff } from "../supervisor/restart-backoff.ts";
+import { RestartBackoff } from "../../start/supervisor/restart-backoff.ts";
 import { type Answer, WorkerThreadHandle } from "./worker-thread.ts";
 
 /** Longest wait (ms) for a thread to build a plan and open its listeners. */
@@ -20,7 +20,7 @@ const EXIT_GRACE_MS = 2000;
 export const SPARE_CELLS = 4;
 
 export interface WorkerSetOptions {
-  /** Starts a thread that runs src/data/worker.ts. */
+  /** Starts a thread that runs src/data/worker/worker.ts. */
   readonly thread: (name: string) => Worker;
   readonly workers: number;
   /** How many of them start at once; the rest when the first one serves. */

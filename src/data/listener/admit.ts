@@ -10,10 +10,10 @@ import {
   plainName,
   withoutEmptyPort,
 } from "../../base/http.ts";
-import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange, type SentTarget } from "../exchange.ts";
-import { removeHeaders } from "../policies/header-list.ts";
-import { isQuery, normalisePath } from "../route/normalise.ts";
-import type { PathRules } from "../route/path-rules.ts";
+import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange, type SentTarget } from "../exchange/exchange.ts";
+import { removeHeaders } from "../exchange/header-list.ts";
+import { isQuery, normalisePath } from "../routing/normalise.ts";
+import type { PathRules } from "../routing/path-rules.ts";
 
 /** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
 const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);

@@ -4,7 +4,7 @@ import { isLoopback } from "../../base/ip.ts";
 import type { AddressBucket } from "../../shared/address-bucket.ts";
 import type { AddressCounts } from "../../shared/address-counts.ts";
 import type { ConnectionTable } from "../../shared/connection-table.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Runtime } from "../exchange/runtime.ts";
 
 /** Why a connection was closed at once. */
 export type ConnectionRefusal = "total" | "address";

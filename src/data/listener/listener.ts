@@ -1,8 +1,8 @@
 // Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
 import type { ListenerPlan } from "../../plan/plan.ts";
-import type { Exchange } from "../exchange.ts";
-import type { PathRules } from "../route/path-rules.ts";
-import type { Runtime } from "../runtime.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Runtime } from "../exchange/runtime.ts";
+import type { PathRules } from "../routing/path-rules.ts";
 
 /** What a listener needs from its worker. */
 export interface ListenerHost {

@@ -4,7 +4,7 @@ import type { X509Certificate } from "node:crypto";
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import { isHopByHop } from "../../base/http.ts";
-import { type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange.ts";
+import { type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange/exchange.ts";
 import { reasonPhrase } from "./status-line.ts";
 
 const EMPTY = Buffer.alloc(0);

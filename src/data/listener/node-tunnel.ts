@@ -4,8 +4,8 @@ import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
 import { isFieldValue, isToken } from "../../base/http.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { HeaderList, UpgradedUpstream } from "../exchange.ts";
-import { acceptKey } from "../upstream/websocket-handshake.ts";
+import type { HeaderList, UpgradedUpstream } from "../exchange/exchange.ts";
+import { acceptKey } from "../handlers/websocket/handshake.ts";
 import { closeFrame, FrameScanner } from "./frame-scanner.ts";
 import type { NodeExchange } from "./node-exchange.ts";
 

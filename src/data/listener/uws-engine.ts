@@ -4,7 +4,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
-import { refuseExchange } from "../pipeline.ts";
+import { refuseExchange } from "../worker/pipeline.ts";
 import { admit, type Refusal, type RequestLine } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { canonicalIp } from "./peer-address.ts";

@@ -7,8 +7,8 @@
 import type { WebSocket, WebSocketBehavior } from "uWebSockets.js";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
-import type { UpgradedUpstream } from "../exchange.ts";
-import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket-link.ts";
+import type { UpgradedUpstream } from "../exchange/exchange.ts";
+import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket/link.ts";
 import type { UwsExchange } from "./uws-exchange.ts";
 
 /** Bytes waiting for a slow client at which the upstream is paused (or limits.webSocketBufferBytes if that is less). */

@@ -1,15 +1,15 @@
 // THE ordered list of policies: phase by phase, the order here is the order of their steps before the upstream (and the reverse of onResponse).
 // Data plane side: name -> factory. The schemas stand in schemas.ts, which only the primary loads.
-import type { Phase, PolicyFactory } from "../policy.ts";
+import type { Phase, PolicyFactory } from "../exchange/policy.ts";
+import { createCompress } from "../filters/compress/policy.ts";
+import { createRespond } from "../handlers/respond/policy.ts";
 import { createAuth } from "./auth/policy.ts";
 import { createAuthorize } from "./authorize/policy.ts";
-import { createCompress } from "./compress/policy.ts";
 import { createCors } from "./cors/policy.ts";
 import { createHeaders } from "./headers/policy.ts";
 import { createIp } from "./ip/policy.ts";
 import { createRateLimit } from "./rateLimit/policy.ts";
 import { createRedirect } from "./redirect/policy.ts";
-import { createRespond } from "./respond/policy.ts";
 import { createRewrite } from "./rewrite/policy.ts";
 
 /** A policy as it is registered. */

@@ -1,14 +1,14 @@
 // Owns the list of policy schemas, in the registry's order. For the primary only: a worker must never load zod.
 import type { z } from "zod";
+import { compressSchema } from "../filters/compress/config.ts";
+import { resolveRespond, respondSchema } from "../handlers/respond/config.ts";
 import { authSchema } from "./auth/config.ts";
 import { authorizeSchema } from "./authorize/config.ts";
-import { compressSchema } from "./compress/config.ts";
 import { corsSchema } from "./cors/config.ts";
 import { headersSchema } from "./headers/config.ts";
 import { ipSchema } from "./ip/config.ts";
 import { rateLimitSchema } from "./rateLimit/config.ts";
 import { redirectSchema } from "./redirect/config.ts";
-import { resolveRespond, respondSchema } from "./respond/config.ts";
 import { rewriteSchema } from "./rewrite/config.ts";
 
 /** A template inside a parsed policy configuration. */

@@ -1,16 +1,17 @@
 // Owns what every way to an upstream has in common: choosing a target, counting, retries, breakers and their fallbacks, one deadline.
 // Must never speak to a target; to the client only to turn it away.
+
+import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
-import type { Exchange, HeaderList } from "../exchange.ts";
-import type { Reply } from "../policy.ts";
-import { fail, reply } from "../response/reply.ts";
-import type { Route } from "../runtime.ts";
-import { backoffMs } from "./backoff.ts";
+import type { Exchange, HeaderList } from "../exchange/exchange.ts";
+import type { Reply } from "../exchange/policy.ts";
+import { fail, reply } from "../exchange/reply.ts";
+import type { Route } from "../exchange/runtime.ts";
+import { timeoutsOf } from "../handlers/proxy/destination.ts";
 import type { Tickets } from "./breaker.ts";
-import { timeoutsOf } from "./destination.ts";
 import { overloaded } from "./overload.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 

@@ -4,9 +4,9 @@ import { ERROR_CODES, type ErrorCode, errorNumber } from "../../base/errors.ts";
 import type { BreakerCondition, BreakerPlan } from "../../plan/plan.ts";
 import { type BreakerOutcome, type BreakerTable, OUTCOME } from "../../shared/breaker-table.ts";
 import { NO_TICKET, PHASE, REFUSED } from "../../shared/breaker-word.ts";
-import type { RespondConfig } from "../policies/respond/config.ts";
-import { fixedReply } from "../policies/respond/fixed-reply.ts";
-import type { Reply } from "../policy.ts";
+import type { Reply } from "../exchange/policy.ts";
+import type { RespondConfig } from "../handlers/respond/config.ts";
+import { fixedReply } from "../handlers/respond/fixed-reply.ts";
 import type { Outcome, Upstream } from "./upstream.ts";
 
 /** Statuses that a response can have. */

@@ -5,7 +5,7 @@ import type { EndpointPlan, PassiveHealthPlan, UpstreamPlan } from "../../plan/p
 import type { BreakerTable } from "../../shared/breaker-table.ts";
 import { REFUSED } from "../../shared/breaker-word.ts";
 import { ejectionLock, type TargetHealth } from "../../shared/target-health.ts";
-import type { Exchange } from "../exchange.ts";
+import type { Exchange } from "../exchange/exchange.ts";
 import { type Balancer, isTried } from "./balance/balancer.ts";
 import { ConsistentHash } from "./balance/hash.ts";
 import { LeastRequest } from "./balance/least-request.ts";

@@ -2,7 +2,7 @@
 // Must never show a target's address, nor believe a value that this secret did not make.
 import { createHmac } from "node:crypto";
 import type { StickyPlan } from "../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../exchange.ts";
+import type { Exchange, HeaderList } from "../exchange/exchange.ts";
 import { cookieValue } from "./balance/hash-key.ts";
 import type { Member } from "./endpoint-set.ts";
 import type { Endpoint } from "./upstream.ts";

@@ -1,10 +1,10 @@
 // Interfaces of an upstream in a worker: choose an endpoint, speak to it. pool.ts is the only importer of undici.
 import type { ErrorCode } from "../../base/errors.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../exchange.ts";
+import type { Exchange, HeaderList } from "../exchange/exchange.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
-import type { ResponseHeaders } from "./response-headers.ts";
 import type { Sticky } from "./sticky.ts";
+import type { ResponseHeaders } from "./transport/response-headers.ts";
 
 /** A connectable address with its pool, in one worker. */
 export interface Endpoint {

@@ -3,7 +3,7 @@ import { execFileSync } from "node:child_process";
 import { hash } from "node:crypto";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { monotonicMs } from "../../../src/base/clock.ts";
-import { keyCommand } from "../../../src/control/commands/key.ts";
+import { keyCommand } from "../../../src/cli/commands/key.ts";
 import { ConsumerFeed, REDIS_CONSUMER_BYTES_MAX, REDIS_CONSUMERS_MAX } from "../../../src/control/consumers/consumer-feed.ts";
 import type { RedisSettings } from "../../../src/store/redis-settings.ts";
 import { redisAt, redisConfig } from "../../support/fleet.ts";

@@ -4,7 +4,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { BenchReport } from "../../../src/control/bench/bench-report.ts";
+import type { BenchReport } from "../../../src/cli/bench/bench-report.ts";
 import { makeCertificate } from "../../support/certificates.ts";
 import { entry } from "../../support/gateway.ts";
 import { Origin } from "../../support/origin.ts";

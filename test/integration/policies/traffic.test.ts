@@ -11,7 +11,7 @@ import { Service } from "../../support/service.ts";
 import { SteadyClient } from "../../support/steady-client.ts";
 import { until } from "../../support/until.ts";
 
-/** MIRRORED_MAX of upstream/mirror.ts. */
+/** MIRRORED_MAX of proxy/mirror.ts. */
 const MIRRORED_MAX = 256;
 
 const config = (upstreams: string, routes: string): string => `version: 1

@@ -2,7 +2,7 @@
 import { describe, expect, it } from "vitest";
 import { configuration, KNOBS } from "../../../bench/tuning/knobs.ts";
 import { parseConfig } from "../../../src/control/config/load.ts";
-import { formatProblem } from "../../../src/control/config/problem.ts";
+import { formatProblem } from "../../../src/control/config/source/problem.ts";
 
 const PORTS = { own: 1, origin: 2 };
 

@@ -2,7 +2,7 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import type { Exchange } from "../../../src/data/exchange.ts";
+import type { Exchange } from "../../../src/data/exchange/exchange.ts";
 import { AccessLog, formatAccessRecord } from "../../../src/observe/access-log.ts";
 import { FileSink } from "../../../src/observe/log-sink.ts";
 import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";

@@ -1,8 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { benchLogRing } from "../../../bench/micro/log-ring.ts";
-import type { Exchange } from "../../../src/data/exchange.ts";
-import type { Runtime } from "../../../src/data/runtime.ts";
+import type { Exchange } from "../../../src/data/exchange/exchange.ts";
+import type { Runtime } from "../../../src/data/exchange/runtime.ts";
 import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
 import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
 import { identityOf } from "../../support/authenticator.ts";

@@ -1,7 +1,7 @@
 // Owns what authenticators keep from one plan to the next in a worker (verified credentials, connections to a provider), so that a reload is no stampede.
 // Must never keep what depends on the consumers: they may have changed.
 import type { AuthenticatorPlan } from "../../../plan/plan.ts";
-import type { Services } from "../../runtime.ts";
+import type { Services } from "../../exchange/runtime.ts";
 
 /** Kept for each worker: the plans in force, and those that reloads lately brought. The longest kept goes first. */
 const KEPT_MAX = 256;

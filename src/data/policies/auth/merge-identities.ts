@@ -1,5 +1,5 @@
 // Owns what two proven identities of one consumer amount to together (`all`). Must never join two different consumers.
-import type { Identity } from "../../identity.ts";
+import type { Identity } from "../../exchange/identity/identity.ts";
 
 /** Authenticators remember identities, so the same two meet again and again; both ends are held weakly. */
 const merged = new WeakMap<Identity, WeakMap<Identity, Identity>>();

@@ -2,7 +2,7 @@
 // Must never put a part of a credential into a detail.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { ConsumerPlan } from "../../../plan/plan.ts";
-import type { Identity } from "../../identity.ts";
+import type { Identity } from "../../exchange/identity/identity.ts";
 import type { AuthOutcome, BearerError } from "./authenticator.ts";
 
 /** An outcome that is no promise. */

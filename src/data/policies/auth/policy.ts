@@ -1,9 +1,9 @@
 // Authenticates the caller of a route, by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { Challenges, Exchange, HeaderList } from "../../exchange.ts";
-import type { IdentityHeaders } from "../../identity-headers.ts";
-import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../policy.ts";
+import type { Challenges, Exchange, HeaderList } from "../../exchange/exchange.ts";
+import type { IdentityHeaders } from "../../exchange/identity/identity-headers.ts";
+import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../exchange/policy.ts";
 import { challengeFor } from "../challenge.ts";
 import type { Authenticator } from "./authenticator.ts";
 import type { AuthConfig } from "./config.ts";

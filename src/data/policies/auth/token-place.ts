@@ -1,5 +1,5 @@
 // Owns where a bearer token stands in a request, by configuration (jwt, introspection): finding it, and taking it out of what goes upstream. Must never change the request itself.
-import type { Exchange, HeaderList } from "../../exchange.ts";
+import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
 import {
   type Reading,
   readAuthorization,

@@ -1,8 +1,8 @@
 // Owns the meaning of `any`, `all` and `optional`: from what authenticators say to one verdict. In any doubt the verdict is no identity.
 // Must answer synchronously whenever the authenticators do: a promise costs the hot path more than all else here.
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { Exchange } from "../../exchange.ts";
-import type { Identity } from "../../identity.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Identity } from "../../exchange/identity/identity.ts";
 import type { Authenticator, AuthOutcome, BearerError } from "./authenticator.ts";
 import type { AuthTree } from "./config.ts";
 import { mergeIdentities } from "./merge-identities.ts";

@@ -6,9 +6,9 @@
 // no more than NODES_MAX x LIST_MAX nodes, and NESTED_LOOKUPS_MAX x LIST_MAX x LIST_MAX entries.
 import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-js";
 import { compileRegex, LinearRegex } from "../../../base/linear-regex.ts";
-import type { Exchange } from "../../exchange.ts";
-import type { Identity } from "../../identity.ts";
-import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "../../request/sent-once.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Identity } from "../../exchange/identity/identity.ts";
+import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "../../routing/request/sent-once.ts";
 
 const NODES_MAX = 200;
 const DEPTH_MAX = 24;

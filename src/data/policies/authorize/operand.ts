@@ -1,7 +1,7 @@
 // Owns the comparison of a claim with what a route demands of it. Exact: no coercion but that a text from a request equals the same whole number.
-import type { Exchange } from "../../exchange.ts";
-import { headerSentOnce, querySentOnce } from "../../request/sent-once.ts";
-import { compiled } from "../templates.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import { compiled } from "../../exchange/templates.ts";
+import { headerSentOnce, querySentOnce } from "../../routing/request/sent-once.ts";
 import type { AuthorizeConfig } from "./config.ts";
 
 type Scalar = string | number | boolean;

@@ -1,9 +1,9 @@
 // Authorizes the caller of a route. Denies by default: every condition must hold, and one that cannot be evaluated counts as false.
 import { CidrSet } from "../../../base/ip.ts";
-import { claimAt } from "../../claim.ts";
-import type { Exchange } from "../../exchange.ts";
-import type { Identity } from "../../identity.ts";
-import type { Policy, PolicyFactory, PolicyRoute, Reply } from "../../policy.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Identity } from "../../exchange/identity/identity.ts";
+import type { Policy, PolicyFactory, PolicyRoute, Reply } from "../../exchange/policy.ts";
+import { claimAt } from "../../routing/claim.ts";
 import { challengeFor } from "../challenge.ts";
 import type { AuthorizeConfig } from "./config.ts";
 import { compileExpression } from "./load-expression.ts";

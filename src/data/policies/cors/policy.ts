@@ -1,9 +1,9 @@
 // Owns the CORS protocol of the Fetch standard (section 3.3) for one route: preflights, response headers, WebSocket origins.
 import { isToken, trimWhitespace } from "../../../base/http.ts";
-import type { Exchange } from "../../exchange.ts";
-import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../policy.ts";
-import { headerSentOnce, readOnce, TWICE } from "../../request/sent-once.ts";
-import { addVary, getList, removeHeaders, setHeader } from "../header-list.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import { addVary, getList, removeHeaders, setHeader } from "../../exchange/header-list.ts";
+import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../exchange/policy.ts";
+import { headerSentOnce, readOnce, TWICE } from "../../routing/request/sent-once.ts";
 import type { CorsConfig } from "./config.ts";
 import { compileOrigins } from "./origins.ts";
 

@@ -1,10 +1,10 @@
 // Owns headers that operators set, add and remove, towards the upstream and towards the client.
 import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
-import type { Exchange, HeaderList } from "../../exchange.ts";
-import type { Policy, PolicyFactory } from "../../policy.ts";
-import { removeHeader, removeHeaders, setHeader } from "../header-list.ts";
+import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
+import { removeHeader, removeHeaders, setHeader } from "../../exchange/header-list.ts";
+import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
+import { compiled } from "../../exchange/templates.ts";
 import { isProtected } from "../protected-headers.ts";
-import { compiled } from "../templates.ts";
 import type { HeadersConfig } from "./config.ts";
 
 type Side = HeadersConfig["request"];

@@ -1,6 +1,6 @@
 // Owns the check of the caller's address against allow and deny lists.
 import { CidrSet } from "../../../base/ip.ts";
-import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
+import type { Policy, PolicyFactory, Reply } from "../../exchange/policy.ts";
 import type { IpConfig } from "./config.ts";
 
 const DENIED: Reply = { kind: "problem", code: "ip_denied", detail: "" };

@@ -3,7 +3,7 @@
 import type { LimitAsk, Verdict } from "../../../shared/limit-size.ts";
 import { NO_SHARE, REFUSED } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
-import type { Reply } from "../../policy.ts";
+import type { Reply } from "../../exchange/policy.ts";
 import { type Bucket, PART_CODES } from "./buckets.ts";
 
 /** Seconds that are said when nobody can know: places come free when other requests end. */

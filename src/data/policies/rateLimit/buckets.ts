@@ -15,8 +15,8 @@ import {
   rateSize,
 } from "../../../shared/limit-size.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
-import type { Exchange } from "../../exchange.ts";
-import type { PolicyRoute } from "../../policy.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { PolicyRoute } from "../../exchange/policy.ts";
 import { claimConcurrency, claimQuota, claimRate, claimValue } from "./claim.ts";
 import { compileKey, type KeyOf } from "./key.ts";
 import {

@@ -1,7 +1,7 @@
 // Owns the redirect of a route: where to, and that the place is one the operator chose. Must never put a credential into a Location.
-import type { Exchange } from "../../exchange.ts";
-import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
-import { compiledAddress } from "../templates.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Policy, PolicyFactory, Reply } from "../../exchange/policy.ts";
+import { compiledAddress } from "../../exchange/templates.ts";
 import type { RedirectConfig } from "./config.ts";
 import { parseTarget, singleSlash, withQuery } from "./location.ts";
 

@@ -1,9 +1,9 @@
 // Owns the path that the upstream sees. What it makes is normalised again: nothing unsafe leaves here.
-import type { Exchange } from "../../exchange.ts";
-import type { Policy, PolicyFactory, Reply } from "../../policy.ts";
-import { segmentKey, splitTarget } from "../../route/normalise.ts";
-import { normaliseMade } from "../../route/path-rules.ts";
-import { compiledAddress } from "../templates.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Policy, PolicyFactory, Reply } from "../../exchange/policy.ts";
+import { compiledAddress } from "../../exchange/templates.ts";
+import { segmentKey, splitTarget } from "../../routing/normalise.ts";
+import { normaliseMade } from "../../routing/path-rules.ts";
 import type { RewriteConfig } from "./config.ts";
 
 const DOT_SEGMENT = /\/\.\.?(?:\/|$)/;

@@ -1,5 +1,5 @@
 // Owns the interface of a balancer and the rules that all of them share. Must never look at health: members that come here are available.
-import type { Exchange } from "../../exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 

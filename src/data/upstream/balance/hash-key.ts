@@ -1,9 +1,9 @@
 // Owns reading the hash key of an exchange, as `hashOn` says. Must never change the exchange.
 import type { HashOn } from "../../../plan/plan.ts";
-import type { Exchange } from "../../exchange.ts";
-import { CookieWalk } from "../../request/cookie-walk.ts";
-import { QueryWalk } from "../../request/query-walk.ts";
-import { headerSentOnce } from "../../request/sent-once.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import { CookieWalk } from "../../routing/request/cookie-walk.ts";
+import { QueryWalk } from "../../routing/request/query-walk.ts";
+import { headerSentOnce } from "../../routing/request/sent-once.ts";
 
 /** @returns the key, undecoded; '' when the exchange has none (an empty value counts as none). */
 export function hashKey(x: Exchange, on: HashOn): string {

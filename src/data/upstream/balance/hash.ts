@@ -1,7 +1,7 @@
 // Owns consistent hashing, with bounded loads when asked for. Must never send a key anywhere but along its ring walk.
 import type { HashOn } from "../../../plan/plan.ts";
 import type { TargetHealth } from "../../../shared/target-health.ts";
-import type { Exchange } from "../../exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, isTried, memberAt } from "./balancer.ts";

@@ -1,6 +1,6 @@
 // Owns least-request by the power of two choices. Must never scan all members on a first attempt.
 import type { TargetHealth } from "../../../shared/target-health.ts";
-import type { Exchange } from "../../exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, isTried, memberAt } from "./balancer.ts";

@@ -1,5 +1,5 @@
 // Owns weighted random choice, also the fallback of hashing for exchanges without a key. Stateless between picks.
-import type { Exchange } from "../../exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";

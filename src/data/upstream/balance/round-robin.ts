@@ -1,5 +1,5 @@
 // Owns smooth weighted round-robin. Must never remember exchanges: only credits, kept in the members.
-import type { Exchange } from "../../exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";

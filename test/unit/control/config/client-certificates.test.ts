@@ -3,9 +3,9 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { compilePlan } from "../../../../src/control/config/compile/compile.ts";
 import { loadConfig } from "../../../../src/control/config/load.ts";
-import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { formatProblem } from "../../../../src/control/config/source/problem.ts";
 import { Authority } from "../../../support/authority.ts";
 
 let folder = "";

@@ -1,7 +1,7 @@
 // Texts that would cost more than they are worth: nested for ever, wrong a hundred thousand times.
 import { expect, it } from "vitest";
 import { parseConfig } from "../../../../src/control/config/load.ts";
-import { addAll, formatProblem, PROBLEMS_MAX } from "../../../../src/control/config/problem.ts";
+import { addAll, formatProblem, PROBLEMS_MAX } from "../../../../src/control/config/source/problem.ts";
 
 const problems = (text: string): string[] => {
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });

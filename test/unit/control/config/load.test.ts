@@ -2,7 +2,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
 import { describe, expect, it } from "vitest";
 import { UNREADABLE } from "../../../../src/base/schema.ts";
-import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { formatProblem } from "../../../../src/control/config/source/problem.ts";
 import { BASE, check, good, problemsOf, unmark, withRoutes } from "../../../support/config-text.ts";
 
 const LATER = "is not in this version yet";

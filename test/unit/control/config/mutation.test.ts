@@ -3,9 +3,9 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { expect, it } from "vitest";
-import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { compilePlan } from "../../../../src/control/config/compile/compile.ts";
 import { parseConfig } from "../../../../src/control/config/load.ts";
-import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { formatProblem } from "../../../../src/control/config/source/problem.ts";
 
 const CONFIG = resolve(import.meta.dirname, "../../../../config");
 const TEXTS = ["load-balancing.yaml", "demo.yaml", "websocket-sse.yaml", "maintenance.yaml"].map((name) =>

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { loadConfig } from "../../../../src/control/config/load.ts";
-import { formatProblem } from "../../../../src/control/config/problem.ts";
+import { formatProblem } from "../../../../src/control/config/source/problem.ts";
 
 let folder = "";
 beforeEach(() => {

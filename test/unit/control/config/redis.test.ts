@@ -4,9 +4,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig, parseConfig } from "../../../../src/control/config/load.ts";
-import { formatProblem } from "../../../../src/control/config/problem.ts";
-import { redactConfig } from "../../../../src/control/config/redact.ts";
-import { parseRedisUrl } from "../../../../src/control/config/schema-redis.ts";
+import { redactConfig } from "../../../../src/control/config/output/redact.ts";
+import { parseRedisUrl } from "../../../../src/control/config/schema/redis.ts";
+import { formatProblem } from "../../../../src/control/config/source/problem.ts";
 import { describeRedis } from "../../../../src/store/redis-settings.ts";
 import { makeCertificate } from "../../../support/certificates.ts";
 

@@ -2,7 +2,7 @@ import { appendFileSync, mkdirSync, mkdtempSync, renameSync, rmSync, symlinkSync
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
-import { ConfigFiles } from "../../../../src/control/config/files.ts";
+import { ConfigFiles } from "../../../../src/control/config/source/files.ts";
 import { FileWatch } from "../../../../src/control/plan/file-watch.ts";
 
 let folder = "";

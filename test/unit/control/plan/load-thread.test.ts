@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, test } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
-import { ConfigFiles } from "../../../../src/control/config/files.ts";
+import { ConfigFiles } from "../../../../src/control/config/source/files.ts";
 import { runLoadJob, type ThreadJob } from "../../../../src/control/plan/load-job.ts";
 import { LoadThread } from "../../../../src/control/plan/load-thread.ts";
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { compilePlan } from "../../../../src/control/config/compile/compile.ts";
 import { fitOpenFiles, openFilesMax } from "../../../../src/control/plan/open-files.ts";
 import { good } from "../../../support/config-text.ts";
 

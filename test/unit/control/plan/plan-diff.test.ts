@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { compilePlan } from "../../../../src/control/config/compile.ts";
+import { compilePlan } from "../../../../src/control/config/compile/compile.ts";
 import { parseConfig } from "../../../../src/control/config/load.ts";
 import { describeChanges, describeRestarts, waitingSettings } from "../../../../src/control/plan/plan-diff.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";

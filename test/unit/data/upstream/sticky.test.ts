@@ -1,7 +1,7 @@
 // Owns tests of session affinity: which target a cookie names, when it is set, what it tells, and what the configuration makes of it.
 import { describe, expect, test } from "vitest";
 import * as z from "zod";
-import { sticky } from "../../../../src/control/config/schema-sticky.ts";
+import { sticky } from "../../../../src/control/config/schema/sticky.ts";
 import type { StickyPlan } from "../../../../src/plan/plan.ts";
 import { type RequestSketch, TestExchange } from "../../../support/exchange.ts";
 import { endpoint, endpoints, Rig, upstreamPlan } from "../../../support/upstreams.ts";

@@ -2,7 +2,7 @@
 // Must never keep a key: what stays in memory is what the configuration stores, hashes.
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { consumersByKey, consumersByPepperedKey } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused } from "../outcome.ts";

@@ -2,7 +2,7 @@
 // Must never tell an unknown user from a wrong password, neither in words nor in time.
 import { isUtf8 } from "node:buffer";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { consumersByUsername } from "../consumer-index.ts";
 import { keptState } from "../kept-state.ts";

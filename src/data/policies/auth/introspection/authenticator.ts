@@ -1,6 +1,6 @@
 // Owns the kind `introspection` (RFC 7662): what the provider says of an opaque token, believed for a while. Fails closed.
 // Must never believe an answer beyond the token's `exp`.
-import type { Exchange, HeaderList } from "../../../exchange.ts";
+import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
 import { keptState } from "../kept-state.ts";

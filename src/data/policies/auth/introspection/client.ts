@@ -2,8 +2,8 @@
 // Must never take an answer that is in any doubt for a yes; must never log a token.
 import { parseStrictObject, strictUtf8 } from "../../../../base/strict-json.ts";
 import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
-import { H1Pool } from "../../../upstream/h1/pool.ts";
-import type { ResponseHeaders } from "../../../upstream/response-headers.ts";
+import { H1Pool } from "../../../upstream/transport/http1/pool.ts";
+import type { ResponseHeaders } from "../../../upstream/transport/response-headers.ts";
 import type { Pool, WireCall, WireError, WireHandler, WireRequest } from "../../../upstream/upstream.ts";
 import type { IntrospectionConfig } from "./config.ts";
 

@@ -1,8 +1,8 @@
 // Owns the `jwt` authenticator: what was verified is remembered, what was not is read strictly here and verified in the pool thread.
 // Must never let a token through that was not verified, and never check a signature on this thread.
 import type { Verdict } from "../../../../offload/verify-pool.ts";
-import type { Exchange, HeaderList } from "../../../exchange.ts";
-import type { LiveKey } from "../../../key-store.ts";
+import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
+import type { LiveKey } from "../../../exchange/identity/key-store.ts";
 import type { Authenticator, AuthenticatorFactory, AuthOutcome } from "../authenticator.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
 import { NONE } from "../reading.ts";

@@ -1,7 +1,7 @@
 // Owns turning proven claims into an identity, joined with what the configuration knows of the consumer. Pure.
 import { callerName } from "../../../../base/caller-name.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
-import type { Identity } from "../../../identity.ts";
+import type { Identity } from "../../../exchange/identity/identity.ts";
 import type { IdSpace } from "../id-space.ts";
 import { claimAt } from "./claims.ts";
 import type { ClaimPath } from "./config-claims.ts";

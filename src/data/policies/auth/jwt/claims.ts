@@ -1,5 +1,5 @@
 // Owns the rules about a token's registered claims (RFC 7519 section 4.1). Pure; time is handed in.
-import { claimAt as claimNamed } from "../../../claim.ts";
+import { claimAt as claimNamed } from "../../../routing/claim.ts";
 import type { ClaimPath } from "./config-claims.ts";
 import type { JwtProviderConfig } from "./config-provider.ts";
 import type { UnprovenToken } from "./token.ts";

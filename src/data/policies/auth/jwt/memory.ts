@@ -3,8 +3,8 @@
 import type { Verdict } from "../../../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../../../plan/keys.ts";
 import type { AuthenticatorPlan } from "../../../../plan/plan.ts";
-import { type LiveKey, LiveKeySet } from "../../../key-store.ts";
-import type { Services } from "../../../runtime.ts";
+import { type LiveKey, LiveKeySet } from "../../../exchange/identity/key-store.ts";
+import type { Services } from "../../../exchange/runtime.ts";
 import type { AuthOutcome } from "../authenticator.ts";
 import type { Known } from "./claims-identity.ts";
 import type { JwtConfig } from "./config.ts";

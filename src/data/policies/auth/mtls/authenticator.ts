@@ -3,7 +3,7 @@
 import type { X509Certificate } from "node:crypto";
 import { callerName } from "../../../../base/caller-name.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
-import type { Exchange } from "../../../exchange.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { consumersByCertificate } from "../consumer-index.ts";
 import { ABSENT, consumerIdentity, proven, refused } from "../outcome.ts";

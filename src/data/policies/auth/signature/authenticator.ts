@@ -1,7 +1,7 @@
 // Owns the kind `signature`: HTTP message signatures (RFC 9421) with shared secrets. Order matters: nothing is remembered or buffered for a request
 // whose signature is not right. Must never take two readings of one signature.
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
-import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange.ts";
+import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { type SigningKey, signingKeysById } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";

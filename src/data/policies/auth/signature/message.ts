@@ -1,7 +1,7 @@
 // Owns the text that is signed (RFC 9421 section 2.5): from a request and the covered components to the signature base. Pure.
 // Must never take a component that is missing, or that services might read another way, for signed.
 import { isOddName, parseAuthority, trimWhitespace } from "../../../../base/http.ts";
-import type { Exchange } from "../../../exchange.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
 import { hasLookAlike } from "../reading.ts";
 import { type SignatureInput, serialiseInput } from "./structured-fields.ts";
 

@@ -3,9 +3,9 @@
 import { hash, timingSafeEqual } from "node:crypto";
 import type { ErrorCode } from "../../../../base/errors.ts";
 import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
-import { NO_ROOM } from "../../../body-limits.ts";
-import type { WatchedBody } from "../../../body-watch.ts";
-import type { BodySink, Exchange } from "../../../exchange.ts";
+import { NO_ROOM } from "../../../exchange/body/body-limits.ts";
+import type { WatchedBody } from "../../../exchange/body/body-watch.ts";
+import type { BodySink, Exchange } from "../../../exchange/exchange.ts";
 import type { Refusal } from "../../../listener/admit.ts";
 import { overloaded } from "../../../upstream/overload.ts";
 import { parseByteSequences } from "./structured-fields.ts";

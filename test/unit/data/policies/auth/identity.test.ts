@@ -1,9 +1,9 @@
 // What authenticators say of a caller is shared by caches and exchanges: it holds nothing of the credential, and nobody who reads it changes it.
 import { hash } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { identity as identitySchema } from "../../../../../src/control/config/schema-identity.ts";
-import type { Identity } from "../../../../../src/data/identity.ts";
-import { IdentityHeaders } from "../../../../../src/data/identity-headers.ts";
+import { identity as identitySchema } from "../../../../../src/control/config/schema/identity.ts";
+import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
+import { IdentityHeaders } from "../../../../../src/data/exchange/identity/identity-headers.ts";
 import { hashPassword } from "../../../../../src/data/policies/auth/basic/password-hash.ts";
 import { mergeIdentities } from "../../../../../src/data/policies/auth/merge-identities.ts";
 import { identityOf } from "../../../../support/authenticator.ts";

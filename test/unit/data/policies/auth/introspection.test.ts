@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import type { Services } from "../../../../../src/data/runtime.ts";
+import type { Services } from "../../../../../src/data/exchange/runtime.ts";
 import { Authority } from "../../../../support/authority.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
 import { authenticatorOf, outcomeText, testServices } from "../../../../support/configured-authenticators.ts";

@@ -1,7 +1,7 @@
 // The truth table of the tree, with authenticators that answer at once and later; challenges; what is stripped.
 import { describe, expect, it } from "vitest";
 import { benchAuth } from "../../../../../bench/micro/auth.ts";
-import type { UpstreamRequest } from "../../../../../src/data/policy.ts";
+import type { UpstreamRequest } from "../../../../../src/data/exchange/policy.ts";
 import { HeaderAuthenticator } from "../../../../support/authenticator.ts";
 import { buildPolicy, policyRoute, TestExchange } from "../../../../support/exchange.ts";
 

@@ -1,6 +1,6 @@
 import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
-import { BODY_CHUNKED, BODY_FIXED } from "../../../../../src/data/exchange.ts";
+import { BODY_CHUNKED, BODY_FIXED } from "../../../../../src/data/exchange/exchange.ts";
 import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
 import { signatureBase } from "../../../../../src/data/policies/auth/signature/message.ts";
 import { secretBytes } from "../../../../../src/data/policies/auth/signature/secret.ts";

@@ -1,6 +1,6 @@
 // The part of CEL that routes may use: what is refused at load and where, what holds, and that doubt is never a yes.
 import { describe, expect, it } from "vitest";
-import type { Identity } from "../../../../../src/data/identity.ts";
+import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
 import { compileExpression, type Expression } from "../../../../../src/data/policies/authorize/expression.ts";
 import { identityOf } from "../../../../support/authenticator.ts";
 import { type RequestSketch, TestExchange } from "../../../../support/exchange.ts";

@@ -1,6 +1,6 @@
 // The truth table of `authorize`: every condition must hold, nobody is asked for credentials, everybody else is denied.
 import { describe, expect, it } from "vitest";
-import type { Identity } from "../../../../../src/data/identity.ts";
+import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
 import { HeaderAuthenticator, identityOf } from "../../../../support/authenticator.ts";
 import { ask, buildPolicy, policyRoute, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 

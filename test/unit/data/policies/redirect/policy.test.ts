@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Route } from "../../../../../src/data/runtime.ts";
+import type { Route } from "../../../../../src/data/exchange/runtime.ts";
 import { ask, buildPolicy, parsePolicy, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
 function check(config: unknown, sketch: RequestSketch, expected: string | undefined): void {

@@ -5,8 +5,8 @@ import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { loadConfig } from "../../../../../../src/control/config/load.ts";
-import { formatProblem } from "../../../../../../src/control/config/problem.ts";
-import { redactConfig } from "../../../../../../src/control/config/redact.ts";
+import { redactConfig } from "../../../../../../src/control/config/output/redact.ts";
+import { formatProblem } from "../../../../../../src/control/config/source/problem.ts";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
 import { signingKey } from "../../../../../support/jwt.ts";
 

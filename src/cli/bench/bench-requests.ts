@@ -1,0 +1,125 @@
+// Owns which requests a bench sends: those its operator names, or one guessed for each route. A guess must take the route it is made
+// for, and must be safe: only GET and HEAD are guessed, because the services behind the gateway are real.
+import { OperatorError } from "../../base/errors.ts";
+import { isMethod, parseAuthority } from "../../base/http.ts";
+import { type ProbedRequest, RouteProbe } from "../../control/config/check/route-probe.ts";
+import { isQuery, normalisePath } from "../../data/routing/normalise.ts";
+import { parsePattern } from "../../data/routing/pattern.ts";
+import type { ClientType, Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import type { BenchArguments } from "./bench-arguments.ts";
+
+/** One request to send again and again. */
+export interface BenchRequest extends ProbedRequest {
+  /** Name of the route it takes. */
+  readonly route: string;
+  /** Host header; '' for the target's own. */
+  readonly authority: string;
+  readonly body: string;
+}
+
+/** A route that is not driven, and why. */
+export interface Skipped {
+  readonly route: string;
+  readonly reason: string;
+}
+
+/** Routes driven in one run: more would get too few requests each. */
+export const REQUESTS_MAX = 100;
+const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
+
+const USER_AGENTS: Readonly<Record<ClientType, string>> = {
+  mobile: "sluice-bench Mobi",
+  desktop: "sluice-bench-desktop",
+  bot: "sluice-bench bot",
+};
+
+/** @throws OperatorError for a --url that is none, or that no route takes. */
+export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArguments, "urls" | "headers" | "body">) {
+  const probe = new RouteProbe(plan.routes);
+  if (urls.length > REQUESTS_MAX) throw new OperatorError(`--url: at most ${REQUESTS_MAX} at once`, 2);
+  if (urls.length > 0) return { requests: urls.map((url) => named(url, probe, { headers, body })), skipped: [] };
+  const requests: BenchRequest[] = [];
+  const skipped: Skipped[] = [];
+  for (const route of plan.routes) {
+    const guess =
+      requests.length < REQUESTS_MAX
+        ? guessed(route, probe, headers)
+        : `only ${REQUESTS_MAX} routes are driven at once; name it with --url`;
+    if (typeof guess === "string") skipped.push({ route: route.name, reason: guess });
+    else requests.push(guess);
+  }
+  return { requests, skipped };
+}
+
+/** `POST https://api.example.com/orders?x=1` or any end of it. */
+function named(
+  text: string,
+  probe: RouteProbe<RoutePlan>,
+  given: { readonly headers: readonly string[]; readonly body: string },
+): BenchRequest {
+  const [, method = "GET", url = ""] = /^(?:([A-Za-z]+) +)?(\S+)$/.exec(text) ?? [];
+  const whole = url.startsWith("/") ? `http://host${url}` : url;
+  if (!URL.canParse(whole) || !isMethod(method))
+    throw new OperatorError(`--url: expected "[METHOD ]/path" or "[METHOD ]http://host/path", not "${text}"`, 2);
+  const written = whole.slice(whole.indexOf("/", whole.indexOf("//") + 2));
+  const target = written.startsWith("/") ? written : "/";
+  const [path = "/", query = ""] = [target.split("?")[0], target.split("?").slice(1).join("?")];
+  const normal = normalisePath(path);
+  if (normal === null || !isQuery(query)) throw new OperatorError(`--url: the gateway refuses the path of "${text}"`, 2);
+  const authority = url.startsWith("/") ? "" : new URL(whole).host;
+  const host = hostOf(given.headers, authority);
+  const request = { method: method.toUpperCase(), host, path: normal, query, headers: given.headers };
+  const route = probe.routeOf(request);
+  if (route === null)
+    throw new OperatorError(
+      `--url: no route takes "${text}"${host === "" ? "; a route with hosts needs a whole URL" : ""}; see \`sluice routes\``,
+      2,
+    );
+  return { ...request, route: route.name, authority, body: METHODS_WITHOUT_BODY.has(request.method) ? "" : given.body };
+}
+
+/** A Host header of the operator's stands above all. */
+function hostOf(headers: readonly string[], authority: string): string {
+  const at = headers.indexOf("host");
+  const text = at >= 0 && at % 2 === 0 ? (headers[at + 1] ?? "") : authority;
+  return text === "" ? "" : (parseAuthority(text)?.host ?? text);
+}
+
+/** @returns a request that takes the route, or why none can be guessed */
+function guessed(route: RoutePlan, probe: RouteProbe<RoutePlan>, given: readonly string[]): BenchRequest | string {
+  const { match } = route;
+  const method = ["GET", "HEAD"].find((each) => match.methods.length === 0 || match.methods.includes(each));
+  if (method === undefined)
+    return `it takes only ${match.methods.join(", ")}, which may change something; name a request with --url "${match.methods[0]} ..."`;
+  const query = values(match.query);
+  const fields = values(match.headers);
+  if (query === null || fields === null) return "it asks for a value that matches a pattern; name a request with --url and --header";
+  const headers = [...given, ...fields.flat()];
+  if (match.client !== null) headers.push("user-agent", USER_AGENTS[match.client]);
+  const authority = hostOf(given, "") === "" ? (match.hosts[0] ?? "").replace(/^\*\./, "sluice-bench.") : "";
+  const request = {
+    method,
+    host: hostOf(given, authority),
+    path: samplePath(match.path),
+    query: query.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
+    headers,
+  };
+  const taken = probe.routeOf(request);
+  if (taken?.name !== route.name) return `${method} ${request.path} goes to ${taken?.name ?? "no route"}; name a request with --url`;
+  return { ...request, route: route.name, authority, body: "" };
+}
+
+/** @returns a name and value for each condition, or null when one cannot be guessed */
+function values(conditions: readonly ValueMatch[]): (readonly [string, string])[] | null {
+  if (conditions.some(({ kind }) => kind === "regex")) return null;
+  return conditions.map((condition) => [condition.name, condition.kind === "present" ? "1" : condition.value]);
+}
+
+/** A path that a pattern matches: `1` for a parameter, `x` for `*` and below `**`. */
+export function samplePath(pattern: string): string {
+  const parsed = parsePattern(pattern);
+  if ("error" in parsed) return pattern; // a plan has none
+  const segments = parsed.segments.map((segment) => (segment.kind === "literal" ? segment.text : segment.name === null ? "x" : "1"));
+  if (parsed.rest && segments.length > 0) segments.push("x");
+  return `/${segments.join("/")}`;
+}

@@ -1,0 +1,63 @@
+// Owns `sluice routes`: the compiled table, in match order.
+
+import { formatProblem } from "../../control/config/source/problem.ts";
+import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
+import type { CommandIo } from "./command.ts";
+import { commandConfig, planOf } from "./command-config.ts";
+
+/** @returns 0, or 1 when the configuration is wrong. @throws OperatorError for wrong arguments. */
+export async function routesCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const { files } = readArguments(argv, { command: "routes", options: CONFIG_OPTIONS, positional: "file" });
+  const { result } = await commandConfig(files, io);
+  if (!result.ok) {
+    for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
+    return 1;
+  }
+  io.stdout(routeTable(planOf(result.config)));
+  return 0;
+}
+
+const HEADINGS = ["#", "NAME", "HOST", "PATH", "METHODS", "CONDITIONS", "TO", "POLICIES"] as const;
+
+/** Aligned columns, one line a route, in match order. */
+export function routeTable(plan: Plan): string {
+  const rows = [HEADINGS, ...plan.routes.map((route, i) => [String(i), ...cells(route, plan)])];
+  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  return rows
+    .map(
+      (row) =>
+        `${row
+          .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+          .join("  ")
+          .trimEnd()}\n`,
+    )
+    .join("");
+}
+
+function cells({ name, match, to, mirror, policies }: RoutePlan, plan: Plan): string[] {
+  const upstream = (index: number): string => plan.upstreams[index]?.name ?? "?";
+  const conditions = [
+    ...match.headers.map(conditionText),
+    ...match.query.map((q) => `?${conditionText(q)}`),
+    ...(match.client === null ? [] : [`client ${match.client}`]),
+  ];
+  const total = to?.reduce((sum, part) => sum + part.weight, 0) ?? 0;
+  const parts = to?.map((part) =>
+    to.length === 1 ? upstream(part.upstream) : `${upstream(part.upstream)} ${Math.round((part.weight / total) * 1000) / 10}%`,
+  );
+  return [
+    name,
+    match.hosts.join(",") || "*",
+    match.path,
+    match.methods.join(",") || "*",
+    conditions.join(" ") || "-",
+    (parts?.join(", ") ?? "-") + (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
+    policies.map((policy) => policy.name).join(",") || "-",
+  ];
+}
+
+function conditionText(condition: ValueMatch): string {
+  if (condition.kind === "present") return condition.name;
+  return `${condition.name}${{ exact: "=", prefix: "^=", regex: "~" }[condition.kind]}${condition.value}`;
+}

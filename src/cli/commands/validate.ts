@@ -1,0 +1,68 @@
+// Owns `sluice validate`: every mistake at once, or what the configuration amounts to.
+
+import { formatDurationMs } from "../../base/units.ts";
+import type { LoadResult } from "../../control/config/load.ts";
+import type { Config } from "../../control/config/schema/schema.ts";
+import { type ConfigProblem, formatProblem } from "../../control/config/source/problem.ts";
+import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
+import type { Plan } from "../../plan/plan.ts";
+import { consumersKey, markerKey } from "../../store/consumer-script.ts";
+import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
+import type { CommandIo } from "./command.ts";
+import { commandConfig, planOf } from "./command-config.ts";
+
+export const OPTIONS = { ...CONFIG_OPTIONS, json: { type: "boolean" } } as const;
+
+/** @returns 0 when the configuration may be started, 1 when not. @throws OperatorError for wrong arguments. */
+export async function validateCommand(argv: readonly string[], io: CommandIo): Promise<number> {
+  const { values, files } = readArguments(argv, { command: "validate", options: OPTIONS, positional: "file" });
+  const { result, names } = await commandConfig(files, io);
+  if (values.json === true) {
+    io.stdout(`${JSON.stringify(asJson(result, names), null, 2)}\n`);
+    return result.ok ? 0 : 1;
+  }
+  if (!result.ok) {
+    for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
+    io.stderr(`${plural(result.problems.length, "error")} in ${names.join(", ")}\n`);
+    return 1;
+  }
+  for (const warning of result.warnings) io.stderr(`warning: ${formatProblem(warning)}\n`);
+  io.stdout(summary(planOf(result.config), names));
+  io.stdout(describeFleetLimits(result.config));
+  io.stdout(describeRedisConsumers(result.config));
+  return 0;
+}
+
+/** For programs: keys are stable. */
+function asJson(result: LoadResult, files: readonly string[]): object {
+  const flat = ({ at, ...rest }: ConfigProblem): object => ({ ...at, ...rest });
+  if (!result.ok) return { valid: false, files, errors: result.problems.map(flat), warnings: [] };
+  const { listeners, routes, upstreams } = planOf(result.config);
+  return {
+    valid: true,
+    files,
+    errors: [],
+    warnings: result.warnings.map(flat),
+    listeners: listeners.map(({ address, engine, tls }) => ({ address, engine, tls: tls !== null })),
+    routes: routes.length,
+    upstreams: upstreams.map(({ name, targets }) => ({ name, targets: targets.length })),
+  };
+}
+
+function summary(plan: Plan, files: readonly string[]): string {
+  const targets = plan.upstreams.reduce((sum, upstream) => sum + upstream.targets.length, 0);
+  const listeners = plan.listeners.map(
+    (l) =>
+      `  ${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}\n`,
+  );
+  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n`;
+}
+
+/** @returns a line with its end; none when no consumers come from Redis */
+function describeRedisConsumers({ redis, consumersFrom }: Config): string {
+  if (redis === null || consumersFrom.redis === null) return "";
+  const [key, marker, every] = [consumersKey(redis.prefix), markerKey(redis.prefix), formatDurationMs(consumersFrom.redis.everyMs)];
+  return `consumers from Redis: ${key}, looked at every ${every}; they count once ${marker} is there, and are checked by the running gateway, not here\n`;
+}
+
+const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;

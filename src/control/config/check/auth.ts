@@ -1,0 +1,84 @@
+// Owns the checks between routes and the `auth` section: authenticators that are named must exist, and no route may be public by oversight.
+
+import { type AuthTree, namesOf, PUBLIC } from "../../../data/policies/auth/config.ts";
+import { prefixesOf, territoryOf } from "../../../data/policies/auth/id-space.ts";
+import type { JwtConfig } from "../../../data/policies/auth/jwt/config.ts";
+import type { Draft } from "../schema/sections.ts";
+import { type PathPart, suggest } from "../source/problem.ts";
+import { authOf } from "./auth-of.ts";
+import type { Findings, Report } from "./references.ts";
+
+export function checkAuth(draft: Draft, findings: Findings): void {
+  const { report, warn } = findings;
+  const known = findings.namesIn("auth");
+  if (known.includes(PUBLIC))
+    report(["auth", PUBLIC], `\`${PUBLIC}\` is the word for public routes`, "give the authenticator another name");
+  checkPrefixes(draft.sections.auth ?? [], report);
+  checkProviders(draft.sections.auth ?? [], warn);
+  const used = new Set<string>();
+  for (const [index, route] of draft.routes.entries()) {
+    const path: PathPart[] = ["routes", index];
+    if (findings.isLost([...path, "auth"])) continue;
+    const auth = authOf(route);
+    if (auth === undefined && known.length > 0)
+      report(
+        path,
+        `the route ${route.name} does not say who may call it`,
+        `add \`auth: ${known[0]}\`, or \`auth: ${PUBLIC}\` to make it public; \`defaults.auth\` says it for all routes`,
+      );
+    if (auth === undefined || auth.tree === null) continue;
+    for (const name of namesOf(auth.tree)) used.add(name);
+    checkNames(auth.tree, [...path, "auth"], known, report);
+  }
+  if (draft.complete === null) return; // what could not be read might use it
+  for (const name of known)
+    if (!used.has(name)) warn(["auth", name], "no route uses this authenticator", "remove it, or name it under a route's `auth`");
+}
+
+type Authenticators = NonNullable<Draft["sections"]["auth"]>;
+
+/** Two prefixes that begin alike up to a tenant's place would share ids that they were written to keep apart. */
+function checkPrefixes(authenticators: Authenticators, report: Report): void {
+  const seen = new Map<string, { readonly prefix: string; readonly name: string }>();
+  for (const { name, kind, config } of authenticators)
+    for (const prefix of prefixesOf(config)) {
+      const before = seen.get(territoryOf(prefix));
+      if (before === undefined) seen.set(territoryOf(prefix), { prefix, name });
+      else if (before.prefix !== prefix)
+        report(
+          ["auth", name, kind],
+          `the consumerPrefix ${prefix} begins as ${before.prefix} of ${before.name} does, so both could name the same consumer`,
+          "begin one of them with another text",
+        );
+    }
+}
+
+function checkProviders(authenticators: Authenticators, warn: Report): void {
+  for (const { name, kind, config } of authenticators) {
+    if (kind !== "jwt") continue;
+    for (const { pattern, tenantClaim, issuer, skippedKeys } of (config as JwtConfig).providers) {
+      if (pattern !== null && tenantClaim === null && pattern.tenants?.length !== 1)
+        warn(
+          ["auth", name, kind],
+          `the tenants of ${issuer} share one name space: each could name a consumer of another`,
+          `put the tenant into the id: \`consumerPrefix: "NAME:{${pattern.claim}}:"\``,
+        );
+      if (pattern !== null && pattern.tenants === null)
+        warn(["auth", name, kind], `everybody who becomes a tenant of ${issuer} can issue tokens`, "list your tenants under `tenants`");
+      for (const problem of skippedKeys) warn(["auth", name, kind, "keys"], `a key is left out: ${problem}`, "remove it if that is right");
+    }
+  }
+}
+
+function checkNames(tree: AuthTree, path: readonly PathPart[], known: readonly string[], report: Report): void {
+  if (tree.kind === "optional") return checkNames(tree.of, [...path, "optional"], known, report);
+  if (tree.kind !== "one") {
+    const { kind, of } = tree;
+    for (const [i, each] of of.entries()) checkNames(each, [...path, kind, i], known, report);
+    return;
+  }
+  if (known.includes(tree.name)) return;
+  if (tree.name === PUBLIC)
+    report(path, `\`${PUBLIC}\` stands alone: \`auth: ${PUBLIC}\``, "write `optional` for callers who may be nobody");
+  else report(path, `there is no authenticator named ${tree.name}`, suggest(tree.name, known, "authenticators"));
+}

@@ -1,0 +1,46 @@
+// Owns the checks of `authorize` against the rest of the configuration: somebody must prove who is calling before anything can be asked of them.
+import type { AuthorizeConfig } from "../../../data/policies/authorize/config.ts";
+import { compileExpression } from "../../../data/policies/authorize/load-expression.ts";
+import { parsePattern } from "../../../data/routing/pattern.ts";
+import type { RouteConfig } from "../schema/route.ts";
+import type { Draft } from "../schema/sections.ts";
+import { type PathPart, suggest } from "../source/problem.ts";
+import { authOf } from "./auth-of.ts";
+import type { Findings, Report } from "./references.ts";
+
+/** What can only be asked of a caller who is known. */
+const OF_THE_CALLER = ["scopes", "roles", "groups", "consumers", "tiers", "claims"] as const;
+
+export function checkAuthorize(draft: Draft, findings: Findings): void {
+  const { report } = findings;
+  const tiers = draft.sections.tiers === undefined ? undefined : findings.namesIn("tiers");
+  for (const [index, route] of draft.routes.entries()) {
+    const config = route.policies.find((policy) => policy.name === "authorize")?.config as AuthorizeConfig | undefined; // parsed by authorizeSchema
+    if (config === undefined) continue;
+    const path: PathPart[] = ["routes", index, "authorize"];
+    const authIsLost = findings.isLost(["routes", index, "auth"]);
+    for (const key of OF_THE_CALLER) if (config[key] !== undefined && !authIsLost) checkCaller(route, [...path, key], report);
+    if (config.when !== undefined && !authIsLost && !findings.isLost(["routes", index, "match", "path"]))
+      checkCondition(route, config.when, [...path, "when"], report);
+    for (const [i, tier] of (config.tiers ?? []).entries())
+      if (tiers?.includes(tier) === false) report([...path, "tiers", i], `there is no tier named ${tier}`, suggest(tier, tiers, "tiers"));
+  }
+}
+
+function checkCaller(route: RouteConfig, path: readonly PathPart[], report: Report): void {
+  if ((authOf(route)?.tree ?? null) === null)
+    report(path, `nobody proves who is calling the route ${route.name}, so nobody could ever use it`, "name an authenticator under `auth`");
+}
+
+function checkCondition(route: RouteConfig, text: string, path: readonly PathPart[], report: Report): void {
+  const expression = compileExpression(text);
+  if ("error" in expression) {
+    report(path, expression.at === 0 ? expression.error : `at character ${expression.at}: ${expression.error}`, "");
+    return;
+  }
+  if (expression.needsIdentity) checkCaller(route, path, report);
+  const pattern = parsePattern(route.match.path);
+  const known = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
+  for (const name of expression.pathNames)
+    if (!known.includes(name)) report(path, `the route's path has no parameter ${name}`, suggest(name, known, "parameters"));
+}

@@ -1,0 +1,133 @@
+// Owns the warning that requests which a protected route does not match would reach a service through a public one. Asks the compiled table, as
+// workers do. Must only warn: a public route may be meant.
+import type { AuthTree } from "../../../data/policies/auth/config.ts";
+import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
+import { compareBelowHost } from "../../../data/routing/order.ts";
+import { parsePattern } from "../../../data/routing/pattern.ts";
+import type { MatchPlan } from "../../../plan/plan.ts";
+import type { RouteConfig } from "../schema/route.ts";
+import type { Draft } from "../schema/sections.ts";
+import { authOf } from "./auth-of.ts";
+import type { Findings } from "./references.ts";
+import { RouteProbe } from "./route-probe.ts";
+
+/** Stands where a pattern takes anything; no route should name it. */
+const SAMPLE = "sluice-sample";
+/** What a `**` is tried with: deeper than most patterns that could be more specific. */
+const SAMPLE_REST = [SAMPLE, SAMPLE, SAMPLE];
+/** Without HEAD, which comes with GET, and OPTIONS, which changes nothing. */
+const METHODS = ["GET", "POST", "PUT", "PATCH", "DELETE"];
+/** Protected routes that one warning names. */
+const NAMES_MAX = 3;
+
+interface Indexed {
+  readonly index: number;
+  readonly route: RouteConfig;
+  readonly match: MatchPlan;
+}
+
+/** A request for a protected route's host and path that the route does not match. */
+interface Leftover {
+  readonly method: string;
+  readonly headers: readonly string[];
+  /** What it lacks; '' when it is the method that differs. */
+  readonly lacks: string;
+}
+
+export function checkFallThrough(draft: Draft, findings: Findings): void {
+  if (draft.complete === null) return; // what could not be read might take what falls
+  const all: Indexed[] = [];
+  for (const [index, route] of draft.routes.entries()) {
+    all.push({ index, route, match: route.match });
+  }
+  const conditional = all.filter(({ route, match }) => isProtected(route) && leftovers(match).length > 0);
+  if (conditional.length === 0 || !all.some(({ route }) => isOpen(route))) return;
+  const probe = new RouteProbe(all);
+  const fallen = new Map<number, { readonly names: string[]; readonly example: string }>();
+  for (const from of conditional) {
+    const fall = fallOf(from, probe);
+    if (fall === null) continue;
+    const before = fallen.get(fall.to.index);
+    if (before === undefined) fallen.set(fall.to.index, { names: [from.route.name], example: fall.example });
+    else before.names.push(from.route.name);
+  }
+  for (const [index, { names, example }] of fallen)
+    findings.warn(
+      ["routes", index, "auth"],
+      `takes requests without credentials that ${listed(names)}, which ${names.length === 1 ? "is" : "are"} protected, would not match: ${example}`,
+      "match less here, or add a protected route for whatever else comes to those paths",
+    );
+}
+
+const listed = (names: readonly string[]): string =>
+  names.length <= NAMES_MAX ? names.join(", ") : `${names.slice(0, NAMES_MAX).join(", ")} and ${names.length - NAMES_MAX} more`;
+
+/** Nobody unknown passes. */
+const isProtected = (route: RouteConfig): boolean => {
+  const tree = authOf(route)?.tree ?? null;
+  return tree !== null && (demands(tree) || route.policies.some(({ name }) => name === "authorize"));
+};
+
+function demands(tree: AuthTree): boolean {
+  if (tree.kind === "one") return true;
+  if (tree.kind === "optional") return false;
+  return tree.kind === "any" ? tree.of.every(demands) : tree.of.some(demands);
+}
+
+/** Public, and leads to a service. */
+const isOpen = (route: RouteConfig): boolean =>
+  authOf(route)?.tree === null &&
+  !route.policies.some(({ name, config }) => POLICY_SCHEMAS.find(({ key }) => key === name)?.answers(config) ?? false);
+
+function leftovers({ methods, headers, query, client }: MatchPlan): readonly Leftover[] {
+  const lacks = [
+    ...headers.map(({ name }) => `the header ${name}`),
+    ...query.map(({ name }) => `the query parameter ${name}`),
+    ...(client === null ? [] : [`a client of type ${client}`]),
+  ].join(", ");
+  const agent = client === "desktop" ? ["user-agent", "bot"] : []; // who sends none counts as desktop
+  const bare =
+    lacks === "" ? [] : (methods.length === 0 ? METHODS.slice(0, 1) : methods).map((method) => ({ method, headers: agent, lacks }));
+  const others = methods.length === 0 ? [] : METHODS.filter((method) => !methods.includes(method));
+  return [...bare, ...others.map((method) => ({ method, headers: agent, lacks: "" }))];
+}
+
+/** The first public route that takes what this one leaves, and by which request. */
+function fallOf(from: Indexed, probe: RouteProbe<Indexed>): { readonly to: Indexed; readonly example: string } | null {
+  const path = samplePath(from.match.path);
+  // `*.suffix`, read as a host, is one that it stands for.
+  for (const host of from.match.hosts.length === 0 ? [""] : from.match.hosts) {
+    for (const { method, headers, lacks } of leftovers(from.match)) {
+      const to = probe.routeOf({ method, host, path, query: "", headers });
+      if (to === null || !isOpen(to.route) || !outranks(from.match, to.match, host) || isSite(from, to)) continue;
+      // A public route that names the method was written for it.
+      if (lacks === "" && to.match.methods.length > 0) continue;
+      return { to, example: `${method} ${host}${from.match.path}${lacks === "" ? "" : ` without ${lacks}`}` };
+    }
+  }
+  return null;
+}
+
+/** Else the public one would take its requests in any case. @param host of both, or of the first alone: then that is the more specific one */
+function outranks(match: MatchPlan, other: MatchPlan, host: string): boolean {
+  const sameHost = host === "" ? other.hosts.length === 0 : other.hosts.includes(host);
+  return !sameHost || compareBelowHost(match, other) < 0;
+}
+
+/** A route for everything that leads to other services: a web site beside an API. */
+function isSite(from: Indexed, to: Indexed): boolean {
+  const pattern = parsePattern(to.match.path);
+  if ("error" in pattern || pattern.literalLength > 0) return false;
+  const services = servicesOf(from.route);
+  return !servicesOf(to.route).some((name) => services.includes(name));
+}
+
+const servicesOf = ({ to, weighted }: RouteConfig): readonly string[] =>
+  weighted?.map(({ upstream }) => upstream) ?? (to === undefined ? [] : [to]);
+
+function samplePath(text: string): string {
+  const pattern = parsePattern(text);
+  if ("error" in pattern) return text; // the schema has refused it
+  const parts = pattern.segments.map((segment) => (segment.kind === "literal" ? segment.text : SAMPLE));
+  return `/${[...parts, ...(pattern.rest ? SAMPLE_REST : [])].join("/")}`;
+}

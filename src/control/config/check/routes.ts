@@ -1,0 +1,132 @@
+// Owns the checks of routes against each other and against what they name: unique names, existing upstreams, patterns, templates, ties.
+import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
+import { findTies } from "../../../data/routing/order.ts";
+import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
+import { compileTemplate } from "../../../data/routing/template.ts";
+import type { PolicyPlan } from "../../../plan/plan.ts";
+import type { RouteConfig } from "../schema/route.ts";
+import type { Draft } from "../schema/sections.ts";
+import { type LocatedMap, nodeAt } from "../source/located.ts";
+import { type PathPart, suggest } from "../source/problem.ts";
+import type { Findings, Report } from "./references.ts";
+
+export function checkRoutes(draft: Draft, findings: Findings): void {
+  const { root, report } = findings;
+  checkNames(root, report);
+  const good: IndexedRoute[] = [];
+  const upstreams = nodeAt(findings.written, ["upstreams"]);
+  const areNamed = upstreams === undefined || upstreams.kind === "map";
+  for (const [index, route] of draft.routes.entries()) {
+    if (areNamed) checkUpstreamNames(root, ["routes", index], draft.upstreamNames, report);
+    checkDestination(route, ["routes", index], findings);
+    if (findings.isLost(["routes", index, "match"])) continue;
+    good.push({ index, route });
+    const pattern = parsePattern(route.match.path);
+    const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
+    const meant = meantPattern(route.match.path);
+    if (meant !== null)
+      findings.warn(["routes", index, "match", "path"], literalMessage(route.match.path, meant), `did you mean \`${meant}\`?`);
+    for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
+  }
+  checkTies(root, good, report);
+}
+
+interface IndexedRoute {
+  readonly index: number;
+  readonly route: RouteConfig;
+}
+
+function checkNames(root: LocatedMap, report: Report): void {
+  const routes = nodeAt(root, ["routes"]);
+  const seen = new Map<string, number>();
+  for (const [i] of routes?.kind === "list" ? routes.items.entries() : []) {
+    const node = nodeAt(root, ["routes", i, "name"]);
+    if (node?.kind !== "scalar" || typeof node.value !== "string") continue;
+    const before = seen.get(node.value);
+    if (before === undefined) seen.set(node.value, i);
+    else report(["routes", i, "name"], `the name ${node.value} is taken by ${placeOf(root, before)}`, "give each route its own");
+  }
+}
+
+function checkUpstreamNames(root: LocatedMap, path: readonly PathPart[], upstreams: readonly string[], report: Report): void {
+  const weighted = nodeAt(root, [...path, "weighted"]);
+  const parts = weighted?.kind === "list" ? weighted.items.map((_, i) => ["weighted", i, "upstream"]) : [];
+  for (const rest of [["to"], ["mirror", "upstream"], ...parts]) {
+    const node = nodeAt(root, [...path, ...rest]);
+    if (node?.kind !== "scalar" || typeof node.value !== "string" || upstreams.includes(node.value)) continue;
+    report([...path, ...rest], `there is no upstream named ${node.value}`, suggest(node.value, upstreams, "upstreams"));
+  }
+}
+
+function checkDestination(route: RouteConfig, path: readonly PathPart[], { report, warn }: Findings): void {
+  const { to, weighted, mirror } = route;
+  if (to !== undefined && weighted !== undefined)
+    report([...path, "weighted"], "`to` and `weighted` exclude each other", "keep one of them");
+  const names = (weighted ?? []).map((part) => part.upstream);
+  for (const [i, name] of names.entries()) {
+    if (names.indexOf(name) < i) report([...path, "weighted", i, "upstream"], `${name} is listed twice`, "list it once and use its weight");
+  }
+  if (weighted?.every((part) => part.weight === 0)) report([...path, "weighted"], "every weight is 0", "give one of them a weight");
+  const answering = route.policies.find(answers);
+  if (to !== undefined || weighted !== undefined) {
+    if (answering !== undefined)
+      warn(
+        [...path, answering.name],
+        "this answers every request: the upstream is never reached",
+        "remove one of them, unless this is maintenance",
+      );
+    return;
+  }
+  if (mirror !== undefined) report([...path, "mirror"], "a mirror needs `to` or `weighted` beside it", "say where the answer comes from");
+  else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond` or `redirect`");
+}
+
+/** Whether a policy makes an upstream unnecessary. */
+const answers = (policy: PolicyPlan): boolean => POLICY_SCHEMAS.find(({ key }) => key === policy.name)?.answers(policy.config) ?? false;
+
+function checkTemplates(policy: PolicyPlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
+  const schema = POLICY_SCHEMAS.find(({ key }) => key === policy.name);
+  for (const use of schema?.templates(policy.config) ?? []) {
+    const template = compileTemplate(use.text, paramNames);
+    const place = asWritten(findings.root, [...path, policy.name, ...use.path]);
+    if ("error" in template) findings.report(place, template.error, "");
+    else if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
+  }
+}
+
+function literalMessage(written: string, meant: string): string {
+  const parts = meant.split("/");
+  const segment = written.split("/").find((part, i) => part !== parts[i]) ?? written;
+  return `\`${segment}\` is no parameter here: it matches only itself`;
+}
+
+/** `:id` in a path is text, also where the route has a parameter of that name. */
+function warnOfLiteral(text: string, paramNames: readonly string[], place: readonly PathPart[], { warn }: Findings): void {
+  const meant = meantPattern(text);
+  const name = paramNames.find((name) => meant?.includes(`{${name}}`) === true && !text.includes(`{${name}}`));
+  if (name !== undefined) warn(place, `the parameter ${name} is not used: this stands as it is written`, `did you mean \`${meant}\`?`);
+}
+
+/** The path in the case the user wrote it: header names are lowercased by the schema. */
+export function asWritten(root: LocatedMap, path: readonly PathPart[]): readonly PathPart[] {
+  return path.map((part, i) => {
+    const parent = nodeAt(root, path.slice(0, i));
+    if (typeof part !== "string" || parent?.kind !== "map" || parent.entries.has(part)) return part;
+    return [...parent.entries.keys()].find((key) => key.toLowerCase() === part) ?? part;
+  });
+}
+
+function checkTies(root: LocatedMap, routes: readonly IndexedRoute[], report: Report): void {
+  for (const { a, b } of findTies(routes.map(({ route }) => route.match))) {
+    const first = routes[a];
+    const second = routes[b];
+    if (first === undefined || second === undefined) continue;
+    const message = `matches the same requests as ${first.route.name} (${placeOf(root, first.index)}), and neither is more specific`;
+    report(["routes", second.index, "match"], message, "give one of them a longer path or a further condition");
+  }
+}
+
+function placeOf(root: LocatedMap, index: number): string {
+  const at = nodeAt(root, ["routes", index])?.at;
+  return at === undefined ? `routes[${index}]` : `${at.file}:${at.line}`;
+}

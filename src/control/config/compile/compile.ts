@@ -1,0 +1,164 @@
+// Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
+import { createHash } from "node:crypto";
+import { type LimitConfig, limitLabels } from "../../../data/policies/rateLimit/limit.ts";
+import { sortMatches } from "../../../data/routing/order.ts";
+import { refusedBits } from "../../../data/routing/path-rules.ts";
+import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../../plan/plan.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
+import { authOf } from "../check/auth-of.ts";
+import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";
+import { refusedSpellings } from "../schema/paths.ts";
+import type { RouteConfig } from "../schema/route.ts";
+import type { Config, NamedUpstream } from "../schema/schema.ts";
+
+/** What the primary adds. */
+export interface CompileContext {
+  readonly version: number;
+  /** Slot of a route's metric cells, stable while the name lives. */
+  metricSlot(routeName: string): number;
+  /** Slot of an upstream's breaker, stable while the name lives. Without it all share one: for plans that nobody runs. */
+  breakerSlot?(upstreamName: string): number;
+  /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
+  limitSlot?(name: string): number;
+}
+
+export function compilePlan(config: Config, context: CompileContext): Plan {
+  const names: Names = {
+    indexes: new Map(config.upstreams.map((upstream, i) => [upstream.name, i])),
+    upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, upstream])),
+  };
+  const order = sortMatches(config.routes.map((route) => route.match));
+  return {
+    version: context.version,
+    listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
+    limits: config.limits,
+    trustedProxies: config.trustedProxies,
+    upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
+    authenticators: config.auth.map((each) => ({ ...each, fingerprint: digest(JSON.stringify(each)) })),
+    consumers: config.consumers,
+    tiers: config.tiers,
+    limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
+    identity: config.identity,
+    routes: order.flatMap((i) => {
+      const route = config.routes[i];
+      return route === undefined ? [] : compileRoute(route, names, { config, context });
+    }),
+    drainTimeoutMs: config.drainTimeout,
+    logQuery: config.log.query,
+  };
+}
+
+function compileListener(listener: Config["listeners"][number], files: Config["certificateFiles"]): ListenerPlan {
+  const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth } = listener;
+  const tls = {
+    certificates: (certificates ?? []).map((c) => ({
+      certPath: c.cert,
+      keyPath: c.key,
+      cert: files[c.cert] ?? "",
+      key: files[c.key] ?? "",
+      hosts: c.hosts,
+    })),
+    clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, ca: files[clientAuth.ca] ?? "", required: clientAuth.required },
+  };
+  return {
+    address,
+    host,
+    port,
+    unixPath,
+    ...engineOf(listener),
+    tls: certificates === null ? null : { ...tls, fingerprint: digest(JSON.stringify(tls)) },
+    proxyProtocol,
+    paths: listener.paths,
+  };
+}
+
+/** uws unless the listener asks for something that only node has. */
+function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+  // uws asks for certificates, but neither insists on one nor says whose it is.
+  if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
+  if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
+  // uws takes a further header before each request, so that a client could name itself anew.
+  if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
+  return { engine: "uws", engineReason: "the default: fastest" };
+}
+
+function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
+  const {
+    targets,
+    hashOn,
+    hashBalanceFactor,
+    slowStart,
+    protocol: _reserved,
+    writtenTimeouts: _read,
+    tls,
+    breaker,
+    sticky,
+    ...rest
+  } = upstream;
+  const settings = {
+    ...rest,
+    hashOn: hashOn ?? { kind: "ip" as const },
+    hashLoadFactor: hashBalanceFactor === 0 ? null : hashBalanceFactor / 100,
+    slowStartMs: slowStart,
+    tls: tls ?? null,
+  };
+  const text = JSON.stringify(settings);
+  return {
+    ...settings,
+    fingerprint: settings.tls === null ? text : digest(text),
+    targets: targets.filter((target) => target.weight > 0),
+    sticky: sticky ?? null,
+    breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
+  };
+}
+
+/** What upstreams' names stand for. */
+interface Names {
+  readonly indexes: ReadonlyMap<string, number>;
+  readonly upstreams: ReadonlyMap<string, NamedUpstream>;
+}
+
+function compileRoute(
+  route: RouteConfig,
+  { indexes, upstreams }: Names,
+  { config, context }: { readonly config: Config; readonly context: CompileContext },
+): RoutePlan {
+  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, webSocketClosesAtExpiry, methodOverride, policies } =
+    route;
+  const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
+  const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
+    .filter((part) => part.weight > 0)
+    .map((part) => ({ upstream: index(part.upstream), weight: part.weight }));
+  return {
+    name,
+    metricSlot: context.metricSlot(name),
+    match,
+    to: parts.length === 0 ? null : parts,
+    mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
+    timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
+    bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
+    bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
+    accessLog,
+    webSocket,
+    keepMethodOverride: methodOverride === "keep",
+    webSocketClosesAtExpiry,
+    refusedSpellings: refusedBits(refusedSpellings(route.paths)),
+    policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
+  };
+}
+
+function missing(upstream: string): never {
+  throw new Error(`upstream ${upstream} was not checked`);
+}
+
+/** Stands for a text that may hold keys. Keys of objects come in schema order, so that equal settings have equal texts. */
+const digest = (text: string): string => createHash("sha256").update(text).digest("base64url").slice(0, 22);
+
+/** Every part of every limit, as metrics name it: `ROUTE LABEL`. */
+function limitMetrics({ routes }: Config): readonly string[] {
+  return routes.flatMap((route) => {
+    const limits = route.policies.find((policy) => policy.name === "rateLimit");
+    if (limits === undefined) return [];
+    return limitLabels(limits.config as readonly LimitConfig[]).map((label) => `${route.name} ${label}`); // parsed by rateLimitSchema
+  });
+}

@@ -1,0 +1,18 @@
+// Owns the list of keys that later versions will know and this one does not: they are refused by name, never ignored and never "unknown".
+import type { PathPart } from "../source/problem.ts";
+
+const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];
+
+/** Place (with `*` for any name or index) -> keys that come in a later version. */
+const LATER: Readonly<Record<string, readonly string[]>> = {
+  "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
+  "upstreams.*.breaker.fallback": ["cache"],
+  "routes.*": ROUTE_KEYS,
+  defaults: ROUTE_KEYS,
+};
+
+/** Whether a key at this place belongs to a later version. */
+export function isReservedKey(place: readonly PathPart[], key: string): boolean {
+  const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && place[0] === "upstreams") ? "*" : part)).join(".");
+  return LATER[pattern]?.includes(key) ?? false;
+}

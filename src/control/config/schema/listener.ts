@@ -1,0 +1,86 @@
+// Owns the schema of listeners: address, TLS by SNI, engine choice.
+import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
+import { once, whenWritten } from "../../../base/schema.ts";
+import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
+import { listenerPaths } from "./paths.ts";
+
+/** Listeners of one instance. */
+export const LISTENERS_MAX = 64;
+/** Certificates of one listener. */
+export const CERTIFICATES_MAX = 1000;
+const NAMES_MAX = 200;
+
+const certificate = once(() =>
+  z.strictObject({
+    cert: filePath().meta({ description: "PEM file: the certificate, then its intermediates. Read again when it changes." }),
+    key: filePath().meta({ description: "PEM file: the private key, not encrypted." }),
+    hosts: z
+      .array(hostPattern())
+      .max(NAMES_MAX)
+      .prefault([])
+      .meta({ description: "Server names (SNI) it is for, `*.` allowed; may be left out for the first, which is the default." }),
+  }),
+);
+
+const tls = once(() =>
+  withRules(
+    z.strictObject({
+      certificates: z.array(certificate()).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
+      clientCa: filePath().optional().meta({
+        description:
+          "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `node` engine.",
+      }),
+      clientCertificates: z.enum(["required", "optional"]).optional().meta({
+        description:
+          "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
+      }),
+    }),
+    ({ clientCertificates, clientCa }, object) => {
+      if (clientCertificates !== undefined && clientCa === undefined) object("clientCertificates needs clientCa", ["clientCertificates"]);
+    },
+  ),
+);
+
+export const listener = once(() =>
+  withRules(
+    z.strictObject({
+      address: listenAddress().meta({
+        description:
+          "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
+      }),
+      tls: whenWritten(tls).meta({ description: "Serve HTTPS." }),
+      http2: z
+        .literal(false, { error: (issue) => (issue.input === true ? `${unsupportedMessage("http2")}; remove it` : undefined) })
+        .prefault(false)
+        .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
+      strict: z.boolean().prefault(false).meta({
+        description:
+          "Use the `node` engine: strictest parsing, HTTP/1.0, absolute-form targets, `OPTIONS *`. Slower than the default `uws` engine.",
+      }),
+      proxyProtocol: z.boolean().prefault(false).meta({
+        description:
+          "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
+      }),
+      paths: whenWritten(listenerPaths).meta({
+        description:
+          "What the paths of requests may hold beyond the strict normal form, here and where a route allows it: else 400 `bad_path`. The form is made once: it is matched, judged, signed and forwarded.",
+      }),
+    }),
+    ({ proxyProtocol, tls, address }, object) => {
+      if (proxyProtocol && tls !== undefined && address.unixPath !== null)
+        object("proxyProtocol and tls do not go together on a Unix socket", ["proxyProtocol"], "remove one of them");
+    },
+  ).transform((v) => ({
+    ...v.address,
+    strict: v.strict,
+    proxyProtocol: v.proxyProtocol,
+    paths: v.paths ?? null,
+    certificates: v.tls === undefined ? null : v.tls.certificates,
+    clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
+  })),
+);
+
+export type ListenerConfig = z.output<ReturnType<typeof listener>>;
+
+export const listeners = once(() => z.array(listener()).min(1).max(LISTENERS_MAX).meta({ description: "Where clients connect." }));

@@ -1,0 +1,222 @@
+// Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
+import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
+import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
+import { patternProblem } from "../../../data/policies/rewrite/safe-pattern.ts";
+import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
+import type { PolicyPlan, ValueMatch } from "../../../plan/plan.ts";
+import { bodyRate } from "./body.ts";
+import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
+import { routePaths } from "./paths.ts";
+import { routeTimeouts, weight } from "./upstream.ts";
+
+const HOSTS_MAX = 1000;
+const CONDITIONS_MAX = 32;
+const SPLIT_MAX = 32;
+
+type Condition = { kind: "exact" | "prefix" | "regex"; value: string } | { kind: "present" };
+
+/** A plain text is exact; else exactly one of prefix, regex, present. */
+const condition = once(() =>
+  z
+    .union([
+      z.string().max(1024),
+      withRules(
+        z.strictObject({
+          prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
+          regex: z.string().min(1).max(1024).optional().meta({
+            description:
+              "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
+          }),
+          present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
+        }),
+        ({ prefix, regex, present }, object) => {
+          if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1)
+            object("expected a text, or exactly one of prefix, regex and present");
+        },
+        ({ regex }, object) => {
+          const problem = regex === undefined ? null : patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
+          if (problem !== null) object(problem, ["regex"]);
+        },
+      ),
+    ])
+    .transform((value): Condition => {
+      if (typeof value === "string") return { kind: "exact", value };
+      const { prefix, regex } = value;
+      if (prefix !== undefined) return { kind: "prefix", value: prefix };
+      return regex === undefined ? { kind: "present" } : { kind: "regex", value: regex };
+    }),
+);
+
+const conditions = (key: z.ZodType<string, string>) =>
+  z
+    .record(key, condition())
+    .refine((record) => Object.keys(record).length <= CONDITIONS_MAX, `expected at most ${CONDITIONS_MAX} conditions`)
+    .transform((record): ValueMatch[] => Object.entries(record).map(([key, value]) => ({ name: key, ...value })))
+    .prefault({});
+
+const match = once(() =>
+  z
+    .strictObject({
+      hosts: z
+        .array(hostPattern())
+        .max(HOSTS_MAX)
+        .prefault([])
+        .meta({ description: "Any of these hosts; `*.example.com` is any name below. Empty: any host." }),
+      path: pathPattern()
+        .prefault("/**")
+        .meta({
+          description:
+            "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest, also none: `/static/**` matches `/static` too.",
+          examples: ["/users/{id}", "/static/**"],
+        }),
+      methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
+      headers: conditions(headerName()).meta({
+        description: "All of these request headers: name to text (exact), `{prefix}`, `{regex}` or `{present: true}`.",
+      }),
+      query: conditions(z.string().min(1).max(256)).meta({ description: "All of these query parameters, in the same forms." }),
+      client: z
+        .enum(["mobile", "desktop", "bot"])
+        .optional()
+        .meta({ description: "Type of client, by User-Agent and Sec-CH-UA-Mobile: a hint, never a permission." }),
+    })
+    .transform((v) => ({
+      hosts: [...new Set(v.hosts)],
+      path: v.path,
+      methods: [...new Set(v.methods)].sort(),
+      headers: v.headers,
+      query: v.query,
+      client: v.client ?? null,
+    })),
+);
+
+const ACCESS_LOG = "Write a line to the access log for each request.";
+
+const webSocket = once(() =>
+  z
+    .union([
+      z.boolean(),
+      z.strictObject({
+        closeAtExpiry: z.boolean().prefault(false).meta({
+          description:
+            "Close it with code 1008 (policy violation) when the credential ends that opened it: `exp` and `maxAge` of a token with the tolerance of `clockSkew`, `exp` of an introspection answer, the end of a client certificate. By default it goes on, as behind other proxies, since clients with short tokens would have to connect anew each few minutes. Credentials without an end (API keys, passwords, request signatures) close nothing.",
+        }),
+      }),
+    ])
+    .transform((value) =>
+      typeof value === "boolean" ? { allowed: value, closeAtExpiry: false } : { allowed: true, closeAtExpiry: value.closeAtExpiry },
+    )
+    .meta({ description: "Allow upgrades to WebSocket; a map allows them and has settings.", examples: [false, { closeAtExpiry: true }] }),
+);
+
+const METHOD_OVERRIDE =
+  "`X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`: by them services take a request for one of another method than the route has matched. `remove`: they do not go upstream. `keep`: they do; then nothing that the gateway decides by method holds.";
+const methodOverride = () => z.enum(["remove", "keep"]);
+
+const routeLimits = once(() =>
+  z.strictObject({
+    bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }),
+    bodyRate: bodyRate()
+      .optional()
+      .meta({ description: "Least pace of this route's request bodies; `none` for clients that stream slowly." }),
+  }),
+);
+
+const settings = once(() => ({
+  timeouts: whenWritten(routeTimeouts).meta({ description: "Overrides of the upstream's timeouts." }),
+  limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
+  paths: whenWritten(routePaths).meta({
+    description: "What request paths may hold here, of what the listener lets through. Refused: 400 `bad_path`.",
+  }),
+  accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
+  webSocket: webSocket().prefault(true),
+  methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
+}));
+
+const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
+
+const weighted = once(() =>
+  z
+    .array(
+      z.strictObject({ upstream: upstreamName(), weight: weight().meta({ description: "Share relative to the others; 0 for none." }) }),
+    )
+    .min(1)
+    .max(SPLIT_MAX),
+);
+
+const mirror = once(() =>
+  z.strictObject({
+    upstream: upstreamName(),
+    percent: z.number().min(0).max(100).prefault(100).meta({ description: "Share of the requests, 0 to 100." }),
+  }),
+);
+
+const ownKeys = once(() => ({
+  name: name().meta({ description: "Unique; stands in logs and metrics." }),
+  match: match().prefault({}).meta({
+    description: "Which requests it is for; left out: all. Order in the file never matters: the more specific route wins.",
+  }),
+  to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
+  weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
+  mirror: whenWritten(mirror).meta({
+    description:
+      "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
+  }),
+}));
+
+const policies = once(() => Object.fromEntries(POLICY_SCHEMAS.map(({ key, schema }) => [key, whenWritten(schema)])));
+
+const fixed = once(() => z.strictObject({ ...ownKeys(), ...settings() }));
+
+/** One route, as written with the defaults merged in. Read its output with {@link routeOf}. */
+export const route = once(() => z.strictObject({ ...ownKeys(), ...settings(), ...policies() }));
+
+/** What may stand under `defaults`: everything but what makes a route itself. Nothing is filled in here: the route's own defaults come after. */
+export const defaults = once(() =>
+  z
+    .strictObject({
+      ...settings(),
+      accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
+      webSocket: webSocket().optional(),
+      methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
+      ...policies(),
+    })
+    .optional()
+    .meta({
+      description: "Merged under every route: maps key by key, the route wins; `key: null` in a route takes a default away.",
+    }),
+);
+
+export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket"> {
+  readonly webSocket: boolean;
+  readonly webSocketClosesAtExpiry: boolean;
+  /** In the registry's order. */
+  readonly policies: readonly PolicyPlan[];
+}
+
+/** Splits the schema's flat output into the route proper and its policies. */
+export function routeOf(output: unknown): RouteConfig {
+  const flat = output as z.output<ReturnType<typeof fixed>> & Record<string, unknown>; // output of `route`, whose policy keys have no static type
+  const plans: PolicyPlan[] = [];
+  for (const { key } of POLICY_SCHEMAS) if (flat[key] !== undefined) plans.push({ name: key, config: flat[key] });
+  return {
+    name: flat.name,
+    match: flat.match,
+    to: flat.to,
+    weighted: flat.weighted,
+    mirror: flat.mirror,
+    timeouts: flat.timeouts,
+    limits: flat.limits,
+    paths: flat.paths,
+    accessLog: flat.accessLog,
+    webSocket: flat.webSocket.allowed,
+    webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,
+    methodOverride: flat.methodOverride,
+    policies: plans,
+  };
+}
+
+/** Routes of one instance. */
+export const ROUTES_MAX = 100_000;
+
+export const routes = once(() => z.array(route()).min(1).max(ROUTES_MAX).meta({ description: "What is served." }));

@@ -1,0 +1,297 @@
+// Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
+import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
+import { fraction, headerName, once, size, whenWritten } from "../../../base/schema.ts";
+import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
+import { upstreamTimeouts } from "../check/timeouts.ts";
+import { breaker } from "./breaker.ts";
+import { count, pemFile, period, statusRange, targetUrl, unsupportedMessage } from "./fields.ts";
+import { sticky } from "./sticky.ts";
+
+/** Targets of one upstream. */
+export const TARGETS_MAX = 1000;
+/** Weights are relative within a list. */
+export const WEIGHT_MAX = 10_000;
+
+/** Percent; as Envoy and HAProxy have it under that name. */
+const HASH_BALANCE_FACTOR_MAX = 100_000;
+
+export const weight = () => count(0, WEIGHT_MAX).prefault(1);
+
+const target = once(() =>
+  z.strictObject({
+    url: targetUrl().meta({
+      description: "Scheme, host and port; a name is looked up again when its TTL ends; `+srv` looks up SRV records.",
+    }),
+    weight: weight().meta({ description: "Share of the traffic relative to the other targets; 0 takes it out." }),
+  }),
+);
+
+const hashOn = once(() =>
+  z
+    .union([
+      z.enum(["ip", "path"]),
+      withRules(
+        z.strictObject({
+          header: headerName().optional().meta({ description: "The value of this request header." }),
+          cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
+          query: z.string().min(1).max(256).optional().meta({ description: "The value of this query parameter." }),
+        }),
+        ({ header, cookie, query }, object) => {
+          if ([header, cookie, query].filter((v) => v !== undefined).length !== 1)
+            object("expected exactly one of header, cookie and query");
+        },
+      ),
+    ])
+    .transform((value): HashOn => {
+      if (typeof value === "string") return { kind: value };
+      const { header, cookie, query = "" } = value;
+      if (header !== undefined) return { kind: "header", name: header };
+      return cookie !== undefined ? { kind: "cookie", name: cookie } : { kind: "query", name: query };
+    })
+    .meta({
+      description:
+        "What requests with the same target have in common (balance: hash): `ip`, `path`, `{header: name}`, `{cookie: name}` or `{query: name}`.",
+    }),
+);
+
+const pool = once(() =>
+  z
+    .strictObject({
+      client: z.enum(["http1", "undici"]).prefault("http1").meta({
+        description: "The HTTP client: the gateway's own `http1` (default), or `undici`.",
+      }),
+      connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
+      pipelining: count(1, 64).prefault(1).meta({
+        description:
+          "GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
+      }),
+      keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
+      queue: count(0, 1_000_000)
+        .prefault(1024)
+        .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
+    })
+    .transform(
+      (v): PoolPlan => ({
+        client: v.client,
+        connections: v.connections,
+        pipelining: v.pipelining,
+        keepAliveMs: v.keepAlive,
+        queue: v.queue,
+      }),
+    )
+    .prefault({})
+    .meta({ description: "Connections to the targets." }),
+);
+
+/** What somebody wrote, ms: the rest follows from it, see timeouts.ts. */
+export interface WrittenTimeouts {
+  readonly connectMs?: number;
+  readonly attemptMs?: number;
+  readonly idleMs?: number;
+  readonly totalMs?: number;
+}
+
+/** @param presets whether the reference is to name the defaults: a route's follow from its upstream */
+const writtenTimeouts = (presets: boolean) => {
+  const key = (min: number, preset: string, description: string) =>
+    period({ min })
+      .optional()
+      .meta({ description, ...(presets && preset !== "" ? { default: preset } : {}) });
+  return z
+    .strictObject({
+      connect: key(1, "1s", "To establish a connection, TLS included."),
+      attempt: key(1, "5s", "Of each attempt: from the request being sent to the head of its response. Connecting is not included."),
+      response: key(1, "", "Former name of `attempt`.").meta({ description: "Former name of `attempt`.", deprecated: true }),
+      idle: key(1, "30s", "Between two pieces of the response body, or of a WebSocket's handshake."),
+      total: key(
+        0,
+        "",
+        "From the request's last byte to the head of the response, retries, connecting and waiting included; bodies are bounded by `idle` and limits.bodyTimeout. `0` for none. By default `15s`, and never less than the attempts that `attempt`, `connect` and `retry.attempts` allow for.",
+      ),
+    })
+    .transform(
+      ({ connect, attempt, response = attempt, idle, total }): WrittenTimeouts => ({
+        ...(connect === undefined ? {} : { connectMs: connect }),
+        ...(response === undefined ? {} : { attemptMs: response }),
+        ...(idle === undefined ? {} : { idleMs: idle }),
+        ...(total === undefined ? {} : { totalMs: total }),
+      }),
+    );
+};
+
+const timeouts = once(() => writtenTimeouts(true).prefault({}).meta({ description: "How long to wait for the upstream." }));
+
+/** A route's overrides: only what is written. */
+export const routeTimeouts = once(() => writtenTimeouts(false));
+
+const retryCondition = once(() =>
+  z
+    .union([z.enum(["connect-failure", "reset", "timeout"]), count(400, 599)], {
+      error: "expected connect-failure, reset, timeout or a status from 400 to 599",
+    })
+    .transform((value): RetryCondition => value),
+);
+
+const retry = once(() =>
+  z
+    .strictObject({
+      attempts: count(0, 10).prefault(2).meta({ description: "Further attempts after the first; 0 for none." }),
+      on: z.array(retryCondition()).max(50).prefault(["connect-failure", "reset"]).meta({
+        description:
+          "What is tried again: `connect-failure`, `reset` (the connection broke before a response), `timeout` (connect or response), or a status. As in nginx, an answer of the service is passed on unless its status is listed.",
+      }),
+      backoff: z
+        .strictObject({
+          base: period({ min: 0 }).prefault("25ms").meta({ description: "Upper bound of the first pause; it doubles each time." }),
+          max: period({ min: 0 }).prefault("250ms").meta({ description: "Upper bound of any pause." }),
+        })
+        .prefault({})
+        .meta({ description: "Exponential, with full jitter." }),
+      budget: fraction().prefault("20%").meta({ description: "Retries as a share of requests, so that retries never multiply an outage." }),
+      nonIdempotent: z
+        .boolean()
+        .prefault(false)
+        .meta({ description: "Retry POST and PATCH too, even when something may have been sent: only for services that tolerate it." }),
+      bufferBytes: size()
+        .prefault("64KiB")
+        .meta({ description: "Largest request body kept for another attempt; a larger one is sent once." }),
+    })
+    .transform(
+      (v): RetryPlan => ({
+        attempts: v.attempts,
+        on: [...new Set(v.on)],
+        backoffBaseMs: v.backoff.base,
+        backoffMaxMs: v.backoff.max,
+        budget: v.budget,
+        nonIdempotent: v.nonIdempotent,
+        bufferBytes: v.bufferBytes,
+      }),
+    )
+    .prefault({})
+    .meta({
+      description:
+        "Further attempts: for idempotent requests, or where nothing was sent. Never to the same target while another is healthy.",
+    }),
+);
+
+const activeHealth = once(() =>
+  z
+    .strictObject({
+      path: z
+        .string()
+        .regex(/^\/[\x21-\x22\x24-\x7e]*$/, "expected a path that starts with /")
+        .prefault("/healthz")
+        .meta({ description: "Asked with GET." }),
+      interval: period().prefault("5s").meta({ description: "Between two probes of a target." }),
+      timeout: period().prefault("1s").meta({ description: "A probe that takes longer failed." }),
+      healthyAfter: count(1, 100).prefault(2).meta({ description: "Successes in a row after which a target is used again." }),
+      unhealthyAfter: count(1, 100).prefault(3).meta({ description: "Failures in a row after which a target is no longer used." }),
+      expect: statusRange().prefault("200-299").meta({ description: "Status of a healthy target." }),
+    })
+    .transform((v) => ({
+      path: v.path,
+      intervalMs: v.interval,
+      timeoutMs: v.timeout,
+      healthyAfter: v.healthyAfter,
+      unhealthyAfter: v.unhealthyAfter,
+      statusMin: v.expect.min,
+      statusMax: v.expect.max,
+    })),
+);
+
+const passiveHealth = once(() =>
+  z
+    .strictObject({
+      consecutiveFailures: count(1, 10_000).prefault(5).meta({ description: "Failed requests in a row after which a target is ejected." }),
+      ejectFor: period().prefault("30s").meta({ description: "How long; longer each time it happens again." }),
+      maxEjected: fraction().prefault("50%").meta({ description: "Largest share of the targets that may be ejected at once." }),
+    })
+    .transform((v) => ({ consecutiveFailures: v.consecutiveFailures, ejectForMs: v.ejectFor, maxEjected: v.maxEjected })),
+);
+
+const health = once(() =>
+  z
+    .strictObject({
+      active: whenWritten(activeHealth).meta({ description: "Probes sent by the primary; off unless present." }),
+      passive: z
+        .union([z.literal(false), passiveHealth()], { error: "expected a map, or false" })
+        .prefault({})
+        .transform((v) => (v === false ? null : v))
+        .meta({ description: "Watching real traffic; on unless `false`." }),
+    })
+    .transform((v) => ({ active: v.active ?? null, passive: v.passive }))
+    .prefault({})
+    .meta({ description: "How unhealthy targets are found." }),
+);
+
+const tls = once(() =>
+  withRules(
+    z.strictObject({
+      ca: pemFile().optional().meta({ description: "PEM file of the authorities to trust instead of the system's." }),
+      cert: pemFile().optional().meta({ description: "PEM file: the client certificate (mTLS)." }),
+      key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
+      serverName: z
+        .string()
+        .min(1)
+        .max(253)
+        .optional()
+        .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
+      insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
+    }),
+    ({ cert, key }, object) => {
+      if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
+    },
+  ).transform((v) => ({
+    ca: v.ca ?? null,
+    cert: v.cert ?? null,
+    key: v.key ?? null,
+    serverName: v.serverName ?? null,
+    verify: !v.insecureSkipVerify,
+  })),
+);
+
+export const upstream = once(() =>
+  z
+    .strictObject({
+      protocol: z
+        .literal("http", { error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : undefined) })
+        .prefault("http")
+        .meta({ description: "Reserved: other protocols come in a later version." }),
+      targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
+      balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
+        description:
+          "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",
+      }),
+      hashOn: whenWritten(hashOn),
+      hashBalanceFactor: z
+        .union([z.literal(0), count(101, HASH_BALANCE_FACTOR_MAX)], {
+          error: `expected 0 or a percentage from 101 to ${HASH_BALANCE_FACTOR_MAX}`,
+        })
+        .prefault(0)
+        .meta({
+          description:
+            "Of `balance: hash`: a target takes at most this percentage of the mean number of requests under way, and what is beyond goes to the next on the ring, so a hot key is spread and affinity is lost while it is. `0`: no bound.",
+          examples: [150],
+        }),
+      sticky: whenWritten(sticky),
+      slowStart: period({ min: 0 })
+        .prefault("0")
+        .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
+      pool: pool(),
+      timeouts: timeouts(),
+      retry: retry(),
+      health: health(),
+      breaker: whenWritten(breaker),
+      tls: whenWritten(tls).meta({ description: "For https targets." }),
+      preserveHost: z.boolean().prefault(false).meta({ description: "Send the client's Host upstream instead of the target's." }),
+      deadlineHeader: z
+        .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
+        .transform((v) => (v === false ? null : v))
+        .prefault("x-request-deadline-ms")
+        .meta({ description: "Header with the milliseconds that are left for the service; `false` for none." }),
+    })
+    .transform(({ timeouts, ...rest }) => ({ ...rest, writtenTimeouts: timeouts, timeouts: upstreamTimeouts(timeouts, rest.retry) })),
+);
+
+export type UpstreamConfig = z.output<ReturnType<typeof upstream>>;

@@ -1,0 +1,102 @@
+// Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
+import { UNREADABLE } from "../../../base/schema.ts";
+import { decodeUtf8 } from "../../../base/utf8.ts";
+import type { ConfigFiles } from "./files.ts";
+import { type Located, type LocatedMap, type LocatedScalar, replaceAt } from "./located.ts";
+import { type ConfigProblem, formatPath, type PathPart, type Position } from "./problem.ts";
+import { type SecretKind, secretOf } from "./secret-file.ts";
+
+/** Fields whose value is a secret: `file:path` reads it from a file. */
+const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>> = {
+  text: [
+    ["admin", "token"],
+    ["upstreams", "*", "sticky", "secret"],
+    ["redis", "url"],
+    ["redis", "password"],
+    ["redis", "secret"],
+    ["redis", "sentinel", "password"],
+    ["auth", "*", "apiKey", "pepper"],
+    ["auth", "*", "introspection", "clientSecret"],
+    ["consumers", "*", "password"],
+  ],
+  key: [
+    ["identity", "internalToken", "key"],
+    ["auth", "*", "jwt", "secret"],
+    ["auth", "*", "jwt", "providers", "*", "secret"],
+    ["consumers", "*", "signingSecrets", "*", "secret"],
+  ],
+};
+
+/** Fields that name a file: made absolute, relative to the configuration file they stand in. A `file:` in front is accepted. */
+const PATH_FIELDS: readonly (readonly string[])[] = [
+  ["listeners", "*", "tls", "certificates", "*", "cert"],
+  ["listeners", "*", "tls", "certificates", "*", "key"],
+  ["listeners", "*", "tls", "clientCa"],
+  ["consumersFrom", "directory"],
+];
+
+/** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
+const PEM_FIELDS: readonly (readonly string[])[] = [
+  ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ...["ca", "cert", "key"].map((field) => ["redis", "tls", field]),
+  ["auth", "*", "introspection", "ca"],
+  ["auth", "*", "jwt", "keyFetch", "ca"],
+  ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
+];
+
+/** Fields that hold a text, or name the file that does with a `file:` in front. */
+const TEXT_FIELDS: readonly (readonly string[])[] = [
+  ["auth", "*", "jwt", "keys"],
+  ["auth", "*", "jwt", "providers", "*", "keys"],
+];
+
+/** @returns the tree with files read; what can't be read is reported where it is named, and `unread` says where: nothing else need be said of it. */
+export function resolveFiles(
+  root: LocatedMap,
+  files: ConfigFiles,
+): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[]; readonly unread: readonly Position[] } {
+  const problems: ConfigProblem[] = [];
+  const content = (node: LocatedScalar, written: string, path: readonly PathPart[], read: (bytes: Buffer) => string | Error): Located => {
+    const found = files.read(files.resolve(node.at.file, written));
+    const value = found instanceof Error ? found : read(found);
+    if (typeof value === "string") return { ...node, value, fromEnv: true };
+    const [message, remedy] =
+      found instanceof Error
+        ? [`can't read ${written}: ${found.message}`, "paths are relative to the configuration file"]
+        : [`can't use ${written}: ${value.message}`, ""];
+    problems.push({ at: node.at, path: formatPath(path), message, remedy });
+    return { ...node, value: UNREADABLE };
+  };
+  const change = (
+    fields: readonly (readonly string[])[],
+    how: (node: LocatedScalar, text: string, path: readonly PathPart[]) => Located,
+  ): void => {
+    for (const field of fields) {
+      result = replaceAt(result, field, (node, path) =>
+        node.kind === "scalar" && typeof node.value === "string" && node.value !== "" ? how(node, node.value, path) : node,
+      );
+    }
+  };
+  let result: Located = root;
+  for (const kind of ["text", "key"] as const)
+    change(SECRET_FIELDS[kind], (node, text, path) =>
+      text.startsWith("file:") ? content(node, text.slice(5), path, (bytes) => secretOf(bytes, kind)) : node,
+    );
+  change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path, plainText) : node));
+  change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
+  change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
+  change(PEM_FIELDS, (node, text, path) =>
+    text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path, plainText),
+  );
+  return { root: result.kind === "map" ? result : root, problems, unread: problems.map((problem) => problem.at) };
+}
+
+/** PEM or JSON. */
+function plainText(bytes: Buffer): string | Error {
+  const text = decodeUtf8(bytes);
+  if (typeof text === "string") return text;
+  const { what, line, column } = text;
+  // ASN.1 DER: a SEQUENCE with its length in two bytes
+  if (bytes[0] === 0x30 && bytes[1] === 0x82) return new Error("it is binary (DER), and PEM is wanted; convert it with openssl");
+  return new Error(`${what} (line ${line}, column ${column}); save it as UTF-8`);
+}

@@ -1,0 +1,45 @@
+// Owns what a request's Connection header may name. What it names does not go upstream (RFC 9110 section 7.6.1), so that it could take away a field
+// by which the gateway decides, or one that the gateway itself answers for: those it may not name, all others are gone before anything is decided.
+import { plainName } from "../../../base/http.ts";
+import type { Plan } from "../../../plan/plan.ts";
+import { isOriginClaim } from "./origin-claims.ts";
+
+/** Framing, addressing, credentials, and what the gateway writes itself. */
+const FIXED: readonly string[] = [
+  "authorization",
+  "content-length",
+  "cookie",
+  "expect",
+  "forwarded",
+  "host",
+  "transfer-encoding",
+  "x-real-ip",
+  "x-request-id",
+];
+
+/** What signatures stand in, and hold bodies to (RFC 9421 section 4, RFC 9530). */
+const SIGNATURE_FIELDS: readonly string[] = ["content-digest", "signature", "signature-input"];
+
+export class ConnectionRules {
+  readonly #kept: ReadonlySet<string>;
+
+  constructor(plan: Pick<Plan, "identity" | "authenticators">) {
+    this.#kept = new Set([...FIXED, ...plan.identity.protectedNames, ...plan.authenticators.flatMap(fieldsOf)].map(plainName));
+  }
+
+  /** @param option lowercase, neither close, keep-alive nor upgrade. @returns false: the request is refused */
+  mayName(option: string): boolean {
+    const plain = plainName(option);
+    return !this.#kept.has(plain) && !isOriginClaim(plain);
+  }
+}
+
+/** Header fields that an authenticator reads. */
+function fieldsOf({ kind, config }: Plan["authenticators"][number]): readonly string[] {
+  // As the kinds that read a header, and signatures, spell it.
+  const { in: place, name, components } = config as { readonly in?: unknown; readonly name?: unknown; readonly components?: unknown };
+  const fields: string[] = kind === "signature" ? [...SIGNATURE_FIELDS] : [];
+  if (place === "header" && typeof name === "string") fields.push(name);
+  if (Array.isArray(components)) for (const each of components) if (typeof each === "string" && !each.startsWith("@")) fields.push(each);
+  return fields;
+}

@@ -1,0 +1,103 @@
+// The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
+import type { ErrorCode } from "../../base/errors.ts";
+import type { Plan } from "../../plan/plan.ts";
+import type { Authenticator } from "../policies/auth/authenticator.ts";
+import type { Exchange, HeaderList } from "./exchange.ts";
+import type { IdentityHeaders } from "./identity/identity-headers.ts";
+import type { Services } from "./runtime.ts";
+
+/** An answer made by the gateway itself. */
+export type Reply =
+  | {
+      readonly kind: "response";
+      readonly status: number;
+      /** Lowercase names, flat. */
+      readonly headers: HeaderList;
+      readonly body: Uint8Array | string | null;
+    }
+  | {
+      readonly kind: "problem";
+      readonly code: ErrorCode;
+      /** One sentence for this occurrence; '' for none. Must not carry upstream details. */
+      readonly detail: string;
+      readonly headers?: HeaderList;
+    };
+
+/** The request as it goes to the upstream; policies may change it in place. */
+export interface UpstreamRequest {
+  method: string;
+  /** Path and query, origin-form. */
+  path: string;
+  /** Flat, lowercase; hop-by-hop headers are gone, forwarding headers are set. */
+  headers: HeaderList;
+}
+
+/** The upstream's (or the gateway's own) response head; policies may change it in place. */
+export interface ResponseHead {
+  status: number;
+  /** Flat, lowercase; hop-by-hop headers are gone. */
+  headers: HeaderList;
+  /** Body length in bytes; -1 unknown. A policy that sets {@link Exchange.bodyTransform} sets it to -1. */
+  length: number;
+  /** false when the response can have no body (HEAD, 204, 304). */
+  readonly hasBody: boolean;
+  /** true when an upstream made it, false when the gateway did. */
+  readonly fromUpstream: boolean;
+}
+
+/**
+ * The phases before anything is sent upstream, in order; within one, policies run in the registry's order.
+ * `edge`: what needs no caller (addresses, https, preflights, limits that do not depend on the caller), so that nothing refused or redirected there was asked
+ * for credentials. `identify`: who calls, and whether that caller may. `identified`: what counts or decides by caller. `origin`: what is asked of whom, and the
+ * answers that the gateway has itself.
+ */
+export const PHASES = ["edge", "identify", "identified", "origin"] as const;
+export type Phase = (typeof PHASES)[number];
+
+/**
+ * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
+ * Order: the phases (onRequest in the policy's own, see registry.ts) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
+ * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
+ */
+export interface Policy {
+  readonly name: string;
+  /** As onRequest, in the phase `edge`: for a policy of a later phase of which a part needs no caller. */
+  onEdge?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  /**
+   * In the policy's phase, before anything is sent upstream. May change `x.upstreamPath`, add response headers.
+   * @returns undefined to go on; a Reply to answer now (later policies' onRequest do not run, onResponse does).
+   * Return a promise only when the work really is asynchronous.
+   */
+  onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  /** As onRequest, in the phase `identified`: for a policy of another phase of which a part counts or decides by caller. */
+  onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
+  /** Once for each attempt, with the headers that will be sent. Synchronous. */
+  onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
+  /** When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous. */
+  onResponse?(x: Exchange, head: ResponseHead): void;
+  /** Exactly once, when the exchange is over, whatever happened. Synchronous. */
+  onFinish?(x: Exchange): void;
+  /** Takes the credentials that the policy looks for out of a query: what is left may be shown, however the request ends. Pure. */
+  readonly hideQuery?: (query: string) => string;
+}
+
+/** Builds a policy for a route; runs in the worker when a plan arrives. Must not throw for a configuration the primary accepted. */
+export type PolicyFactory = (config: unknown, route: PolicyRoute) => Policy;
+
+/** What a policy may know about the route it is built for. */
+export interface PolicyRoute {
+  readonly name: string;
+  readonly paramNames: readonly string[];
+  /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
+  readonly methods: readonly string[];
+  readonly resources: PolicyResources;
+}
+
+/** What the policies of one plan share in this worker. */
+export interface PolicyResources {
+  readonly plan: Plan;
+  readonly services: Services;
+  /** By name. */
+  readonly authenticators: ReadonlyMap<string, Authenticator>;
+  readonly identityHeaders: IdentityHeaders;
+}

@@ -1,0 +1,50 @@
+// What goes upstream: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1) and those the gateway sets itself.
+// Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
+import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
+import type { Endpoint, Upstream } from "../upstream/upstream.ts";
+import { isOriginClaim, METHOD_OVERRIDES } from "./client/origin-claims.ts";
+import type { Exchange, HeaderList } from "./exchange.ts";
+
+/** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */
+const NOT_FORWARDED: ReadonlySet<string> = new Set([
+  ...HOP_BY_HOP,
+  "expect",
+  "host",
+  "content-length",
+  "forwarded",
+  "via",
+  "x-forwarded-for",
+  "x-forwarded-proto",
+  "x-forwarded-host",
+  "x-forwarded-port",
+  "x-real-ip", // services behind other proxies believe it
+  "x-request-id",
+  ...METHOD_OVERRIDES,
+  "proxy", // CGI programs find it as HTTP_PROXY, which many take for the proxy to use (CVE-2016-5385)
+]);
+
+/** A name that services may read as one that is never copied, or that only a trusted proxy may send. */
+function isForgery(name: string, deadlineHeader: string | null): boolean {
+  if (!isOddName(name)) return false;
+  const plain = plainName(name);
+  return NOT_FORWARDED.has(plain) || plain === deadlineHeader || isOriginClaim(plain);
+}
+
+/** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited */
+export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): HeaderList {
+  const { preserveHost, deadlineHeader } = upstream.plan;
+  const out: HeaderList = ["host", preserveHost && x.authority !== "" ? x.authority : endpoint.plan.authority];
+  const headers = x.headers;
+  const keepsOverride = x.route?.keepMethodOverride === true;
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string; // i is inside a list of pairs
+    if (name === deadlineHeader || isOriginClaim(name)) continue;
+    if (NOT_FORWARDED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
+    if (x.oddNames && isForgery(name, deadlineHeader)) continue;
+    out.push(name, headers[i + 1] as string);
+  }
+  x.runtime.appendForwarding(x, out);
+  out.push("x-request-id", x.requestId);
+  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
+  return out;
+}

@@ -1,0 +1,74 @@
+// Owns the decision whether and how a response is compressed, and what that changes in its head (RFC 9110 sections 8.4, 12.5.3).
+import { negotiateEncoding } from "../../../base/http.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
+import { addVary, getHeader, getList, removeHeaders, setHeader } from "../../exchange/header-list.ts";
+import type { Policy, PolicyFactory, ResponseHead } from "../../exchange/policy.ts";
+import type { CompressConfig, Encoding } from "./config.ts";
+import { compileMediaTypes } from "./media-types.ts";
+import { type Slots, ZlibTransform } from "./zlib-transform.ts";
+
+/** Headers that stop being true when the bytes change: length, ranges (their offsets), digests (RFC 9530). */
+const STALE: ReadonlySet<string> = new Set(["accept-ranges", "content-digest", "content-length", "content-md5", "digest", "repr-digest"]);
+const isStale = (name: string): boolean => STALE.has(name);
+
+/** Compresses what the client accepts and the operator finds worth it; leaves everything else untouched. */
+export const createCompress: PolicyFactory = (config): Policy => new Compress(config as CompressConfig); // parsed by compressSchema in the primary
+
+class Compress implements Policy {
+  readonly name = "compress";
+  readonly #config: CompressConfig;
+  readonly #worthIt: (contentType: string) => boolean;
+  readonly #slots: Slots;
+
+  constructor(config: CompressConfig) {
+    this.#config = config;
+    this.#worthIt = compileMediaTypes(config.types);
+    this.#slots = { used: 0, max: config.concurrent };
+  }
+
+  onResponse(x: Exchange, head: ResponseHead): void {
+    if (head.status === 304) weakenNotModified(x, head);
+    if (!this.#eligible(x, head)) return;
+    // The choice depends on Accept-Encoding from here on, also when it falls on identity.
+    addVary(head.headers, "accept-encoding");
+    const encoding = negotiateEncoding(getList(x.headers, "accept-encoding"), this.#config.encodings) as Encoding | null; // one of those offered
+    if (encoding === null || (head.hasBody && this.#slots.used >= this.#slots.max)) return;
+    removeHeaders(head.headers, isStale);
+    setHeader(head.headers, "content-encoding", encoding);
+    weakenEtag(head);
+    head.length = -1;
+    // HEAD gets the head that GET would have.
+    if (head.hasBody) x.bodyTransform = new ZlibTransform(encoding, this.#config.level[encoding], this.#slots);
+  }
+
+  onFinish(x: Exchange): void {
+    if (x.bodyTransform instanceof ZlibTransform) x.bodyTransform.destroy();
+  }
+
+  #eligible(x: Exchange, head: ResponseHead): boolean {
+    if (x.bodyTransform !== null || !(head.hasBody || x.method === "HEAD")) return false;
+    if (!mayEncode(head.status) || (head.length >= 0 && head.length < this.#config.minBytes)) return false;
+    const type = getHeader(head.headers, "content-type");
+    if (type === undefined || !this.#worthIt(type)) return false;
+    if (getHeader(head.headers, "content-encoding") !== undefined || getHeader(head.headers, "content-range") !== undefined) return false;
+    // RFC 9111 section 5.2.2.6
+    return !/(?:^|[,\s])no-transform(?:$|[,\s])/i.test(getList(head.headers, "cache-control") ?? "");
+  }
+}
+
+/** Final statuses with a whole body: not 204, 205, 206 (a part) and not redirects. */
+const mayEncode = (status: number): boolean => status === 200 || status === 201 || status === 202 || status === 203 || status >= 400;
+
+/** RFC 9110 section 8.8.1: a strong validator names exact bytes, and these are others now. */
+function weakenEtag(head: ResponseHead): void {
+  const etag = getHeader(head.headers, "etag");
+  if (etag?.startsWith('"')) setHeader(head.headers, "etag", `W/${etag}`);
+}
+
+/** The client revalidates what it got compressed: RFC 9110 section 15.4.5 wants the ETag and Vary that the 200 had. */
+function weakenNotModified(x: Exchange, head: ResponseHead): void {
+  const etag = getHeader(head.headers, "etag");
+  if (!etag?.startsWith('"') || !getList(x.headers, "if-none-match")?.includes(`W/${etag}`)) return;
+  weakenEtag(head);
+  addVary(head.headers, "accept-encoding");
+}

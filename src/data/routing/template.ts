@@ -1,0 +1,253 @@
+// Owns the templates of the configuration (`/v2/{id}`, `{header.x-tenant}`): compiled at load, rendered per request.
+// Each rendering knows where its text goes and makes client-sent values harmless there.
+
+import { encodeByte, hexValue } from "../../base/hex.ts";
+import { isFieldValue, isToken } from "../../base/http.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { claimAt } from "./claim.ts";
+import { REST_PARAM } from "./pattern.ts";
+import { headerSentOnce, querySentOnce } from "./request/sent-once.ts";
+
+/** Longest template, in characters. */
+export const TEMPLATE_LENGTH_MAX = 64 * 1024;
+
+/** How a variable's value is spelt when it comes from the exchange. */
+type Spelling =
+  /** Percent-encoded already, as part of the normalised path. */
+  | "path"
+  /** Safe as it is: made or checked by the gateway. */
+  | "safe"
+  /** Whatever the client sent: Unicode text. */
+  | "text"
+  /** Whatever the client sent: a byte string (one char a byte). */
+  | "bytes"
+  /** What is known of the caller, nothing for nobody: Unicode text. A path without it is another path, so it must be there. */
+  | "identity";
+
+interface Variable {
+  readonly spelling: Spelling;
+  /** @returns '' when the exchange has no such value */
+  value(x: Exchange): string;
+}
+
+/** Text with variables, ready to render. */
+export interface Template {
+  /** As written. */
+  readonly text: string;
+  /** The whole output when there are no variables; null when there are. */
+  readonly constant: string | null;
+  /** As Unicode text: path parameters are percent-decoded, headers read as UTF-8. For bodies; safe nowhere else. */
+  render(x: Exchange): string;
+  /**
+   * As part of a path or URL: values are percent-encoded (`/` in them too), path parameters stay encoded as they came, `**` keeps its slashes.
+   * What comes out still needs normalisePath before it goes upstream.
+   * @returns null when a value consists of dots only and could become a dot segment, or is to come from the caller's identity and is not there: refuse
+   * the request with `bad_path`
+   */
+  renderPath(x: Exchange): string | null;
+  /** As part of a query or fragment: every value, path parameters too, is percent-encoded, so that none can add or end a query parameter. */
+  renderQuery(x: Exchange): string;
+  /** As a field value, a byte string: Unicode as UTF-8 bytes, path parameters percent-decoded. A value with CR, LF or another control character renders as ''. */
+  renderHeader(x: Exchange): string;
+}
+
+/**
+ * `{name}` or `{path.name}` (`{**}` for the rest) give path parameters; `{query.name}`, `{header.name}`, `{host}`, `{method}`, `{request.id}`, `{request.path}`,
+ * `{client.ip}`, `{scheme}` and `{route}` the rest; `{consumer.id}`, `{consumer.tier}` and `{claims.NAME}` (dotted) what is proven of the caller, '' for nobody. A parameter's own name wins over these. `{{` and `}}` stand for braces.
+ * @param paramNames those of the route's pattern
+ */
+export function compileTemplate(text: string, paramNames: readonly string[]): Template | { readonly error: string } {
+  if (text.length > TEMPLATE_LENGTH_MAX) return { error: `a template has at most ${TEMPLATE_LENGTH_MAX} characters` };
+  const parts: (string | Variable)[] = [];
+  let literal = "";
+  for (let i = 0; i < text.length; ) {
+    const char = text[i];
+    if ((char === "{" || char === "}") && text[i + 1] === char) {
+      literal += char;
+      i += 2;
+    } else if (char === "}") {
+      return { error: "'}' without '{'; write '}}' for the character" };
+    } else if (char === "{") {
+      const end = text.indexOf("}", i);
+      if (end < 0) return { error: "'{' without '}'; write '{{' for the character" };
+      const variable = variableOf(text.slice(i + 1, end), paramNames);
+      if ("error" in variable) return variable;
+      parts.push(literal, variable);
+      literal = "";
+      i = end + 1;
+    } else {
+      literal += char;
+      i++;
+    }
+  }
+  parts.push(literal);
+  return new CompiledTemplate(
+    text,
+    parts.filter((part) => part !== ""),
+  );
+}
+
+function variableOf(name: string, paramNames: readonly string[]): Variable | { readonly error: string } {
+  const bare = paramNames.indexOf(name);
+  if (bare >= 0) return parameter(bare);
+  if (name.startsWith("path.")) {
+    const index = paramNames.indexOf(name.slice("path.".length));
+    return index >= 0 ? parameter(index) : { error: `{${name}}: the route's path has no such parameter${known(paramNames)}` };
+  }
+  if (name.startsWith("query.") && name.length > 6) {
+    const key = name.slice(6);
+    return { spelling: "text", value: (x) => querySentOnce(x, key) ?? "" };
+  }
+  if (name.startsWith("header.")) {
+    const key = name.slice(7).toLowerCase();
+    return isToken(key)
+      ? { spelling: "bytes", value: (x) => headerSentOnce(x, key) ?? "" }
+      : { error: `{${name}}: '${key}' is no header name` };
+  }
+  if (name.startsWith("claims.") && name.length > 7) {
+    const claim = name.slice(7);
+    return { spelling: "identity", value: (x) => claimText(claimAt(x.identity?.claims, claim)) };
+  }
+  const builtIn = Object.hasOwn(BUILT_IN, name) ? BUILT_IN[name] : undefined;
+  return builtIn ?? { error: `{${name}} is unknown${known(paramNames)}; write '{{' for a brace` };
+}
+
+/** Lists and maps have no one text: ''. */
+const claimText = (value: unknown): string =>
+  typeof value === "string" || typeof value === "number" || typeof value === "boolean" ? String(value) : "";
+
+/** The value by index: routes hold params in pattern order. */
+const parameter = (index: number): Variable => ({ spelling: "path", value: (x) => x.params[index] ?? "" });
+
+function known(paramNames: readonly string[]): string {
+  const names = [
+    ...paramNames.map((name) => (name === REST_PARAM ? "**" : name)),
+    "query.NAME",
+    "header.NAME",
+    "claims.NAME",
+    ...Object.keys(BUILT_IN),
+  ];
+  return ` (known: ${names.join(", ")})`;
+}
+
+const BUILT_IN: Readonly<Record<string, Variable>> = {
+  host: { spelling: "safe", value: (x) => x.host },
+  method: { spelling: "safe", value: (x) => x.method },
+  scheme: { spelling: "safe", value: (x) => x.clientInfo().scheme },
+  route: { spelling: "safe", value: (x) => x.route?.name ?? "" },
+  "request.id": { spelling: "text", value: (x) => x.requestId },
+  "request.path": { spelling: "path", value: (x) => x.path },
+  "consumer.id": { spelling: "identity", value: (x) => x.identity?.consumer ?? "" },
+  "consumer.tier": { spelling: "identity", value: (x) => x.identity?.tier ?? "" },
+  "client.ip": { spelling: "safe", value: (x) => x.clientInfo().ip },
+};
+
+/** What templates know besides path parameters and `query.`, `header.` and `claims.` with a name behind. */
+export const TEMPLATE_VARIABLES: readonly string[] = Object.keys(BUILT_IN);
+
+class CompiledTemplate implements Template {
+  readonly text: string;
+  readonly constant: string | null;
+  readonly #parts: readonly (string | Variable)[];
+
+  constructor(text: string, parts: readonly (string | Variable)[]) {
+    this.text = text;
+    this.#parts = parts;
+    const constant = parts.every((part) => typeof part === "string") ? parts.join("") : null;
+    this.constant = constant;
+  }
+
+  render(x: Exchange): string {
+    if (this.constant !== null) return this.constant;
+    let out = "";
+    for (const part of this.#parts) out += typeof part === "string" ? part : asText(part.value(x), part.spelling);
+    return out;
+  }
+
+  renderPath(x: Exchange): string | null {
+    if (this.constant !== null) return this.constant;
+    let out = "";
+    for (const part of this.#parts) {
+      if (typeof part === "string") out += part;
+      else {
+        const value = asPath(part.value(x), part.spelling);
+        if (value === null) return null;
+        out += value;
+      }
+    }
+    return out;
+  }
+
+  renderQuery(x: Exchange): string {
+    if (this.constant !== null) return this.constant;
+    let out = "";
+    for (const part of this.#parts) out += typeof part === "string" ? part : asQuery(part.value(x), part.spelling);
+    return out;
+  }
+
+  renderHeader(x: Exchange): string {
+    if (this.constant !== null) return asHeader(this.constant, "text");
+    let out = "";
+    for (const part of this.#parts) out += typeof part === "string" ? asHeader(part, "text") : asHeader(part.value(x), part.spelling);
+    return out;
+  }
+}
+
+function asText(value: string, spelling: Spelling): string {
+  if (spelling === "path") return utf8ToText(percentDecode(value));
+  return spelling === "bytes" ? utf8ToText(value) : value;
+}
+
+/** Dots only: next to others or alone they might make `.` or `..`, which percent-encoding does not prevent. */
+const DOTS = /^\.+$/;
+
+function asPath(value: string, spelling: Spelling): string | null {
+  if (spelling === "path" || spelling === "safe") return value;
+  if (spelling === "identity" && value === "") return null;
+  return DOTS.test(value) ? null : encodeBytes(spelling === "bytes" ? value : textToUtf8(value));
+}
+
+function asQuery(value: string, spelling: Spelling): string {
+  if (spelling === "path") return encodeBytes(percentDecode(value));
+  return encodeBytes(spelling === "text" || spelling === "identity" ? textToUtf8(value) : value);
+}
+
+function asHeader(value: string, spelling: Spelling): string {
+  let bytes = value;
+  if (spelling === "path") bytes = percentDecode(value);
+  else if (spelling === "text" || spelling === "identity") bytes = textToUtf8(value);
+  return isFieldValue(bytes) ? bytes : "";
+}
+
+/** Percent-encodes every byte but the unreserved (RFC 3986 section 2.3). @param bytes byte string */
+function encodeBytes(bytes: string): string {
+  if (/^[A-Za-z0-9\-._~]*$/.test(bytes)) return bytes;
+  let out = "";
+  for (const char of bytes) out += /[A-Za-z0-9\-._~]/.test(char) ? char : encodeByte(char.charCodeAt(0) & 255);
+  return out;
+}
+
+/** @param text normalised: each `%` is followed by two hex digits. @returns byte string */
+function percentDecode(text: string): string {
+  let at = text.indexOf("%");
+  if (at < 0) return text;
+  let out = "";
+  let copied = 0;
+  for (; at >= 0; at = text.indexOf("%", at)) {
+    const byte = hexValue(text.charCodeAt(at + 1)) * 16 + hexValue(text.charCodeAt(at + 2));
+    out += text.slice(copied, at) + String.fromCharCode(byte);
+    at = copied = at + 3;
+  }
+  return out + text.slice(copied);
+}
+
+/** Byte string (latin1) to text; malformed UTF-8 becomes U+FFFD. */
+const utf8ToText = (bytes: string): string => (isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8"));
+
+/** Text to byte string (latin1) of its UTF-8. */
+const textToUtf8 = (text: string): string => (isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1"));
+
+function isAscii(text: string): boolean {
+  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
+  return true;
+}

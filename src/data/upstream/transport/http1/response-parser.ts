@@ -1,0 +1,328 @@
+// Reads HTTP/1.1 responses as strictly as llhttp does (RFC 9112): CRLF only, no obsolete folding, no bytes that could be read
+// in two ways. Knows nothing of sockets. What it is not sure of is a fault, and then nothing of the connection may be used again.
+import { trimWhitespace } from "../../../../base/http.ts";
+import type { WireTrailers } from "../../upstream.ts";
+import { ResponseHeaders } from "../response-headers.ts";
+import { FieldPlaces } from "./field-names.ts";
+
+/** Largest response head, and largest trailer section, bytes. */
+export const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
+/** Most heads are no longer: so much is made a text at once, and then searched for its end. */
+const HEAD_BYTES_MOSTLY = 1024;
+/** Interim (1xx) responses before a final one. */
+const INTERIM_MAX = 16;
+/** Largest line that gives a chunk's size, extensions included, bytes. */
+const CHUNK_LINE_BYTES_MAX = 4096;
+
+const NAME = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
+const VALUE = "[\\t\\x20-\\x7e\\x80-\\xff]*";
+/** Status line and fields, each with its CRLF. Anchored and unambiguous, so it runs in linear time. */
+const HEAD = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${VALUE})?\\r\\n(?:${NAME}:${VALUE}\\r\\n)*$`);
+const FIELDS = new RegExp(`^(?:${NAME}:${VALUE}\\r\\n)*$`);
+/** RFC 9112 section 7.1: a size below 2^52, and extensions `;name`, `;name=token` or `;name="quoted"`, without white space. */
+const QUOTED = '"[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]*"';
+const CHUNK_LINE = new RegExp(`^([0-9A-Fa-f]{1,13})(?:;${NAME}(?:=(?:${NAME}|${QUOTED}))?)*$`);
+
+const HEAD_END = Buffer.from("\r\n\r\n");
+const LINE_END = Buffer.from("\r\n");
+const NOTHING = Buffer.alloc(0);
+
+const STATE_HEAD = 0;
+const STATE_FIXED = 1;
+const STATE_UNTIL_CLOSE = 2;
+const STATE_CHUNK_LINE = 3;
+const STATE_CHUNK_DATA = 4;
+const STATE_CHUNK_END = 5;
+const STATE_TRAILERS = 6;
+const STATE_DONE = 7;
+const STATE_STOPPED = 8;
+
+interface Block {
+  /** Bytes as characters. */
+  readonly text: string;
+  /** Where the bytes behind it begin. */
+  readonly next: number;
+}
+
+/** Told what was read, in order. */
+export interface ResponseReader {
+  head(status: number, headers: ResponseHeaders): void;
+  /** @param chunk valid only during the call */
+  body(chunk: Buffer): void;
+  end(trailers: WireTrailers | null): void;
+}
+
+export class ResponseParser {
+  /** The connection may carry another request once the response is complete. */
+  reusable = false;
+  /** More bytes came with its end. When no other request was sent they must not become the answer to the next one. */
+  surplus = false;
+  /** Keep-Alive of the last response as sent; '' for none. */
+  keepAlive = "";
+  private readonly reader: ResponseReader;
+  private readonly places = new FieldPlaces();
+  private state = STATE_DONE as number; // one of the STATE_ constants
+  private toHead = false;
+  private interim = 0;
+  /** Body or chunk bytes still to come. */
+  private remaining = 0;
+  /** The beginning of a head, line or trailer section whose end has not arrived. */
+  private partial: Buffer = NOTHING;
+  private partialLength = 0;
+  private fault = "";
+  /** The response is complete and the reader has not been told. */
+  private ended = false;
+  private trailers: WireTrailers | null = null;
+
+  constructor(reader: ResponseReader) {
+    this.reader = reader;
+  }
+
+  /** Expect the response to a request. @param method HEAD has no body, whatever its headers say */
+  expect(method: string): void {
+    this.state = STATE_HEAD;
+    this.toHead = method === "HEAD";
+    this.interim = 0;
+    this.partialLength = 0;
+    this.reusable = false;
+    this.surplus = false;
+  }
+
+  /** A response is awaited or under way. */
+  get busy(): boolean {
+    return this.state < STATE_DONE;
+  }
+
+  /** A response is awaited, and nothing of it has come. */
+  get untouched(): boolean {
+    return this.state === STATE_HEAD && this.partialLength === 0 && this.interim === 0;
+  }
+
+  /** Read no more: what follows belongs to nobody. */
+  stop(): void {
+    this.state = STATE_STOPPED;
+    this.ended = false;
+    this.partialLength = 0;
+    this.partial = NOTHING;
+  }
+
+  /** @returns '' or why nothing that was read may be believed and the connection must be destroyed */
+  push(bytes: Buffer): string {
+    if (this.state === STATE_STOPPED) return "";
+    if (this.state === STATE_DONE) return "bytes that no request asked for";
+    let at = 0;
+    this.fault = "";
+    do {
+      while (at < bytes.length && this.fault === "" && this.state < STATE_DONE) at = this.step(bytes, at);
+      if (!this.ended || this.fault !== "") break;
+      this.surplus = at < bytes.length;
+      this.tellEnd();
+    } while (at < bytes.length && this.busy); // the answer to the next request of the connection
+    return this.fault;
+  }
+
+  private step(bytes: Buffer, at: number): number {
+    switch (this.state) {
+      case STATE_HEAD:
+        return this.readHead(bytes, at);
+      case STATE_FIXED:
+      case STATE_CHUNK_DATA:
+        return this.readCounted(bytes, at);
+      case STATE_UNTIL_CLOSE:
+        this.reader.body(at === 0 ? bytes : bytes.subarray(at));
+        return bytes.length;
+      case STATE_TRAILERS:
+        return this.readTrailers(bytes, at);
+      default:
+        return this.readLine(bytes, at);
+    }
+  }
+
+  /** The other side has finished sending. @returns '' when the response is complete now, else why it is not */
+  eof(): string {
+    if (this.state === STATE_UNTIL_CLOSE) {
+      this.finish(null);
+      this.tellEnd();
+      return "";
+    }
+    return this.busy ? "closed before the end of the response" : "";
+  }
+
+  private readHead(bytes: Buffer, at: number): number {
+    const block = (this.partialLength === 0 ? shortHead(bytes, at) : null) ?? this.block(bytes, at, HEAD_END);
+    if (block === null) return bytes.length;
+    const { text, next } = block;
+    if (!HEAD.test(text)) return this.refuse("the response head is not valid HTTP/1.1", next);
+    const status = Number(text.slice(9, 12));
+    if (status < 200) {
+      if (status === 101) return this.refuse("101 without an upgrade", next);
+      if (++this.interim > INTERIM_MAX) this.refuse("too many interim responses", next);
+      return next;
+    }
+    const headers = readFields(text, this.places).complete();
+    this.keepAlive = headers.keepAlive;
+    this.reusable = text[7] === "1" ? !headers.connectionHas("close") : headers.connectionHas("keep-alive");
+    if (headers.fault !== "") return this.refuse(headers.fault, next);
+    this.frame(status, headers);
+    return next;
+  }
+
+  /** RFC 9112 section 6.3: how the body ends. */
+  private frame(status: number, headers: ResponseHeaders): void {
+    const bodiless = this.toHead || status === 204 || status === 304;
+    if (bodiless || (headers.length === 0 && !headers.chunked)) this.finish(null);
+    else if (headers.chunked) this.state = STATE_CHUNK_LINE;
+    else if (headers.length > 0) {
+      this.state = STATE_FIXED;
+      this.remaining = headers.length;
+    } else {
+      this.state = STATE_UNTIL_CLOSE;
+      this.reusable = false;
+    }
+    this.reader.head(status, headers);
+  }
+
+  private readCounted(bytes: Buffer, at: number): number {
+    const take = Math.min(bytes.length - at, this.remaining);
+    const chunk = at === 0 && take === bytes.length ? bytes : bytes.subarray(at, at + take);
+    this.remaining -= take;
+    if (this.remaining === 0) {
+      if (this.state === STATE_FIXED) this.finish(null);
+      else this.state = STATE_CHUNK_END;
+    }
+    this.reader.body(chunk);
+    return at + take;
+  }
+
+  private readLine(bytes: Buffer, at: number): number {
+    const block = this.block(bytes, at, LINE_END);
+    if (block === null) return bytes.length;
+    const line = block.text.slice(0, -2);
+    if (this.state === STATE_CHUNK_END) {
+      if (line !== "") return this.refuse("a chunk is longer than its size", block.next);
+      this.state = STATE_CHUNK_LINE;
+      return block.next;
+    }
+    const size = CHUNK_LINE.exec(line)?.[1];
+    if (size === undefined) return this.refuse("a chunk size is not valid", block.next);
+    this.remaining = Number.parseInt(size, 16);
+    this.state = this.remaining === 0 ? STATE_TRAILERS : STATE_CHUNK_DATA;
+    return block.next;
+  }
+
+  /** The trailer section ends with an empty line, which may be all of it. */
+  private readTrailers(bytes: Buffer, at: number): number {
+    if (this.partialLength === 0 && bytes[at] === 13 && bytes[at + 1] === 10) {
+      this.finish(null);
+      return at + 2;
+    }
+    if (this.partialLength === 1 && this.partial[0] === 13 && bytes[at] === 10) {
+      this.partialLength = 0;
+      this.finish(null);
+      return at + 1;
+    }
+    const block = this.block(bytes, at, HEAD_END);
+    if (block === null) return bytes.length;
+    if (!FIELDS.test(block.text)) return this.refuse("a trailer is not valid", block.next);
+    this.finish(readTrailerFields(block.text));
+    return block.next;
+  }
+
+  private finish(trailers: WireTrailers | null): void {
+    this.state = STATE_DONE;
+    this.ended = true;
+    this.trailers = trailers;
+  }
+
+  /** After the last byte was handled: the reader may expect the next response right away. */
+  private tellEnd(): void {
+    const { trailers } = this;
+    this.ended = false;
+    this.trailers = null;
+    this.reader.end(trailers);
+  }
+
+  private refuse(fault: string, next: number): number {
+    this.fault = fault;
+    return next;
+  }
+
+  /** @returns text up to `end` (of a head: without the empty line, but with the last field's CRLF) and where the rest begins; null when it has not all arrived */
+  private block(bytes: Buffer, at: number, end: Buffer): Block | null {
+    const max = end === LINE_END ? CHUNK_LINE_BYTES_MAX : RESPONSE_HEAD_BYTES_MAX;
+    const before = this.partialLength;
+    if (before === 0) {
+      const found = bytes.indexOf(end, at);
+      if (found >= 0 && found - at <= max) return { text: bytes.toString("latin1", at, found + 2), next: found + end.length };
+      if (found >= 0 || bytes.length - at > max) this.tooLarge(end, max);
+      else this.keepPartial(bytes, at);
+      return null;
+    }
+    // Only as much as may still belong to it: pieces of one byte must not cost more than one byte each.
+    const taken = bytes.subarray(at, at + max + end.length - before);
+    this.keepPartial(taken, 0);
+    const partial = this.partial.subarray(0, this.partialLength);
+    const found = partial.indexOf(end, Math.max(0, before - end.length + 1));
+    if (found < 0) {
+      if (partial.length > max) this.tooLarge(end, max);
+      return null;
+    }
+    this.partialLength = 0;
+    this.fault = ""; // what follows the end is none of its business
+    return { text: partial.toString("latin1", 0, found + 2), next: at + found + end.length - before };
+  }
+
+  private tooLarge(end: Buffer, max: number): void {
+    this.fault = `${end === LINE_END ? "a chunk line" : "the response head"} is larger than ${max} bytes`;
+  }
+
+  /** Appends to what waits for its end. A line that ends in LF alone would be waited for in vain: that is said now. */
+  private keepPartial(bytes: Buffer, from: number): void {
+    const length = this.partialLength + bytes.length - from;
+    if (length > this.partial.length) {
+      const grown = Buffer.allocUnsafe(Math.max(1024, 2 * length));
+      this.partial.copy(grown, 0, 0, this.partialLength);
+      this.partial = grown;
+    }
+    bytes.copy(this.partial, this.partialLength, from);
+    for (let lf = bytes.indexOf(10, from); lf >= 0; lf = bytes.indexOf(10, lf + 1)) {
+      const previous = this.partialLength + lf - from - 1;
+      if (previous < 0 || this.partial[previous] !== 13) this.fault = "a line ends in LF without CR";
+    }
+    this.partialLength = length;
+  }
+}
+
+/** As {@link ResponseParser.block}. @returns null when it is long, or has not all arrived */
+function shortHead(bytes: Buffer, at: number): Block | null {
+  const text = bytes.toString("latin1", at, Math.min(bytes.length, at + HEAD_BYTES_MOSTLY));
+  const found = text.indexOf("\r\n\r\n");
+  return found < 0 ? null : { text: text.slice(0, found + 2), next: at + found + HEAD_END.length };
+}
+
+/** @param text a valid head */
+function readFields(text: string, places: FieldPlaces): ResponseHeaders {
+  const headers = new ResponseHeaders();
+  let at = text.indexOf("\r\n") + 2;
+  for (let place = 0; at < text.length; place++) {
+    const end = text.indexOf("\r\n", at);
+    const field = places.at(place, text, at);
+    headers.add(field.name, trimWhitespace(text.slice(at + field.written.length, end)), field.relayed);
+    at = end + 2;
+  }
+  return headers;
+}
+
+function readTrailerFields(text: string): WireTrailers {
+  const trailers: Record<string, string | string[]> = Object.create(null);
+  for (let at = 0; at < text.length; ) {
+    const end = text.indexOf("\r\n", at);
+    const colon = text.indexOf(":", at);
+    const name = text.slice(at, colon).toLowerCase();
+    const value = trimWhitespace(text.slice(colon + 1, end));
+    const known = trailers[name];
+    trailers[name] = known === undefined ? value : Array.isArray(known) ? [...known, value] : [known, value];
+    at = end + 2;
+  }
+  return trailers;
+}

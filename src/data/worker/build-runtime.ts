@@ -1,0 +1,159 @@
+// Brings a plan to life in this worker: routes with their policy chains, upstreams with their pools. Pure construction:
+// nothing here serves a request, and building a runtime changes nothing about the one in force.
+
+import { monotonicMs } from "../../base/clock.ts";
+import type { EndpointMap } from "../../plan/messages.ts";
+import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
+import { ConnectionRules } from "../exchange/client/connection-rules.ts";
+import { createClientResolver } from "../exchange/client/forwarded.ts";
+import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
+import type { Policy, PolicyResources } from "../exchange/policy.ts";
+import type { Route, Runtime } from "../exchange/runtime.ts";
+import type { Authenticator } from "../policies/auth/authenticator.ts";
+import { idSpaceOf } from "../policies/auth/id-space.ts";
+import { AUTHENTICATORS } from "../policies/auth/registry.ts";
+import { POLICIES } from "../policies/registry.ts";
+import { compileRouter } from "../routing/compile.ts";
+import { parsePattern } from "../routing/pattern.ts";
+import { createUpstream, type LiveUpstream } from "../upstream/select.ts";
+import type { Endpoint } from "../upstream/upstream.ts";
+import { requestSteps } from "./request-steps.ts";
+import type { WorkerServices } from "./services.ts";
+
+export interface RuntimeOptions {
+  readonly plan: Plan;
+  readonly endpoints: EndpointMap;
+  readonly services: WorkerServices;
+}
+
+/** A runtime as its owner (worker.ts) sees it: with what must be updated and given back. */
+export interface OwnedRuntime extends Runtime {
+  readonly services: WorkerServices;
+  readonly upstreams: readonly LiveUpstream[];
+}
+
+/** @throws Error when the plan needs something this build does not have (an unknown policy): the plan is then refused whole. */
+export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
+  const { plan, services } = options;
+  const client = createClientResolver(plan.trustedProxies);
+  const identityHeaders = new IdentityHeaders(plan.identity);
+  const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
+  const shared = new SharedParts();
+  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources, shared)); // before anything that must be given back
+  const router = compileRouter(plan.routes);
+  const upstreams = plan.upstreams.map((upstream) =>
+    createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
+      health: services.health,
+      breakers: services.breakers,
+      poolFor: (endpoint, of) => services.poolFor(endpoint, of),
+      retire: (endpoint: Endpoint) => services.releasePool(endpoint.plan, upstream),
+      now: monotonicMs,
+      random: Math.random,
+    }),
+  );
+  for (const { breaker } of upstreams) {
+    const fallback = breaker?.plan.fallback ?? null;
+    if (breaker === null || fallback?.kind !== "upstream") continue;
+    breaker.standIn = upstreams.find((each) => each.name === fallback.name) ?? missing(fallback.name);
+  }
+  return {
+    plan,
+    limits: plan.limits,
+    router,
+    routes,
+    upstreams,
+    services,
+    identityHeaders,
+    connectionRules: new ConnectionRules(plan),
+    inFlight: 0,
+    trustsPeer: (peer) => client.trusts(peer),
+    logQuery: plan.logQuery ? withoutCredentials([...resources.authenticators.values()]) : null,
+    resolveClient: (x) => client.resolve(x),
+    appendForwarding: (x, out) => client.appendForwarding(x, out),
+  };
+}
+
+/** Of all authenticators, whatever the route: a client may show a credential where nobody looks for it. */
+function withoutCredentials(authenticators: readonly Authenticator[]): (query: string) => string {
+  const strips = authenticators.flatMap(({ stripPath }) => (stripPath === null ? [] : [stripPath]));
+  return (query) => strips.reduce((path, strip) => strip(path), `/?${query}`).slice(2);
+}
+
+function missing(upstream: string): never {
+  throw new Error(`there is no upstream ${upstream} to stand in`);
+}
+
+/** Discovery found other addresses for an upstream. Unknown names are ignored: the plan moved on. */
+export function applyEndpoints(runtime: OwnedRuntime, upstreamName: string, endpoints: readonly EndpointPlan[]): void {
+  for (const upstream of runtime.upstreams) if (upstream.name === upstreamName) upstream.setEndpoints(endpoints);
+}
+
+/** Gives back what the runtime held. Only when it has nothing in flight and serves no more. */
+export function retireRuntime(runtime: OwnedRuntime): void {
+  for (const upstream of runtime.upstreams) upstream.setEndpoints([]);
+}
+
+function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<string, Authenticator> {
+  const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
+  const tiers = new Set(plan.tiers.map((tier) => tier.name));
+  const ids = idSpaceOf(plan.authenticators);
+  return new Map(
+    plan.authenticators.map((each) => {
+      const create = AUTHENTICATORS[each.kind];
+      if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
+      return [each.name, create({ plan: each, consumers, tiers, ids, services })];
+    }),
+  );
+}
+
+/** Of the parts of routes that are alike, the first stands for all. */
+class SharedParts {
+  readonly #parts = new Map<string, object>();
+
+  /** @param part JSON */
+  one<T extends object | null>(part: T): T {
+    if (part === null) return part;
+    const key = JSON.stringify(part);
+    const known = this.#parts.get(key);
+    if (known === undefined) this.#parts.set(key, part);
+    return (known as T | undefined) ?? part; // equal JSON
+  }
+}
+
+function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, shared: SharedParts): Route {
+  const pattern = parsePattern(plan.match.path);
+  if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
+  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };
+  const policies = plan.policies.map(({ name, config }): Policy => {
+    const entry = POLICIES.find((each) => each.name === name);
+    if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);
+    return entry.create(config, context);
+  });
+  const having = (hook: "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
+    const list = policies.filter((policy) => policy[hook] !== undefined);
+    return list.length === 0 ? null : list;
+  };
+  return {
+    id,
+    name: plan.name,
+    metricSlot: plan.metricSlot,
+    to: shared.one(plan.to),
+    mirror: plan.mirror,
+    timeouts: shared.one(plan.timeouts),
+    bodyBytes: plan.bodyBytes,
+    bodyRate: shared.one(plan.bodyRate),
+    accessLog: plan.accessLog,
+    webSocket: plan.webSocket,
+    keepMethodOverride: plan.keepMethodOverride,
+    webSocketClosesAtExpiry: plan.webSocketClosesAtExpiry,
+    paramNames: shared.one(pattern.paramNames),
+    refusedSpellings: plan.refusedSpellings,
+    onRequest: requestSteps(policies),
+    onUpstreamRequest: having("onUpstreamRequest"),
+    onResponse: having("onResponse")?.toReversed() ?? null,
+    onFinish: having("onFinish"),
+    hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
+    answersPreflight: policies.some((policy) => policy.name === "cors"),
+    weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
+  };
+}

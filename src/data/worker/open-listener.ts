@@ -1,0 +1,69 @@
+// Owns one listener of a worker from opening to its last connection, and what its engine may ask of the worker. Must never decide anything itself.
+import type { ListenerPlan } from "../../plan/plan.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Listener, ListenerHost } from "../listener/listener.ts";
+import { PathRules } from "../routing/path-rules.ts";
+import type { OwnedRuntime } from "./build-runtime.ts";
+import { handle } from "./pipeline.ts";
+
+/** The worker, as its listeners see it. */
+export interface ListenerOwner {
+  /** The runtime that new requests belong to. */
+  readonly runtime: OwnedRuntime;
+  /** Responses say `Connection: close`. */
+  readonly closesConnections: boolean;
+  /** See {@link ListenerHost}; over all listeners. */
+  admitsPeer(peer: string): boolean;
+  admitProxied(client: string): (() => void) | null;
+}
+
+/** A listener with the host it talks to; `closing` makes its responses say `Connection: close`. */
+export class OpenListener implements ListenerHost {
+  readonly #worker: ListenerOwner;
+  /** Of the plan in force for this address, also when another listener has taken it over. */
+  paths: PathRules | null;
+  listener: Listener | null = null;
+  /**
+   * Where a Unix socket is bound until its plan is in force: only then it takes the place of the one before, in one step. Node removes
+   * the name it has bound when it closes, so that this name must never be used again.
+   */
+  unixTemporary: string | null = null;
+  /** While the engine opens: the plan it is opened for, whose limits it takes. Requests belong to the plan in force. */
+  opening: OwnedRuntime | null = null;
+  closing = false;
+  /** performance.now() ms after which its connections are cut. */
+  closeAtMs = 0;
+
+  constructor(worker: ListenerOwner, plan: ListenerPlan) {
+    this.#worker = worker;
+    this.paths = rulesOf(plan);
+  }
+
+  /** @param plan of the listener that has the address now: what it says holds for open connections too; null for none */
+  succeededBy(plan: ListenerPlan | null): void {
+    if (plan !== null) this.paths = rulesOf(plan);
+    this.listener?.succeededBy(plan);
+  }
+
+  current(): OwnedRuntime {
+    return this.opening ?? this.#worker.runtime;
+  }
+
+  handle(x: Exchange): void {
+    handle(x);
+  }
+
+  get draining(): boolean {
+    return this.closing || this.#worker.closesConnections;
+  }
+
+  admitsPeer(peer: string): boolean {
+    return this.#worker.admitsPeer(peer);
+  }
+
+  admitProxied(client: string): (() => void) | null {
+    return this.#worker.admitProxied(client);
+  }
+}
+
+const rulesOf = ({ paths }: ListenerPlan): PathRules | null => (paths === null ? null : new PathRules(paths));

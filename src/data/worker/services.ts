@@ -1,0 +1,192 @@
+// What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
+import { type ErrorCode, errorNumber } from "../../base/errors.ts";
+import { TimerWheel } from "../../base/timer-wheel.ts";
+import type { Verdict, VerifyPool } from "../../offload/verify-pool.ts";
+import type { VerificationKeyPlan } from "../../plan/keys.ts";
+import type { EndpointPlan, Plan, UpstreamPlan } from "../../plan/plan.ts";
+import type { SharedMemory } from "../../plan/shared-memory.ts";
+import { AddressBucket } from "../../shared/address-bucket.ts";
+import { AddressCounts } from "../../shared/address-counts.ts";
+import { BodyBudget } from "../../shared/body-budget.ts";
+import { BreakerTable } from "../../shared/breaker-table.ts";
+import { ConnectionTable } from "../../shared/connection-table.ts";
+import { LimitTable } from "../../shared/limit-table.ts";
+import { LogRingWriter } from "../../shared/log-ring.ts";
+import { CELL, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import { ReplaySet } from "../../shared/replay-set.ts";
+import { TargetHealth } from "../../shared/target-health.ts";
+import { BodyLimits } from "../exchange/body/body-limits.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { KeyStore } from "../exchange/identity/key-store.ts";
+import type { Services } from "../exchange/runtime.ts";
+import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
+import { H1Pool } from "../upstream/transport/http1/pool.ts";
+import type { Pool } from "../upstream/upstream.ts";
+
+/** How often gauges are written to the metric cells, ms. */
+const GAUGE_MS = 250;
+
+/** prepare() was not called: nothing can be verified. */
+const FAILED: Promise<Verdict> = Promise.resolve("failed");
+
+interface SharedPool {
+  readonly pool: Pool;
+  users: number;
+}
+
+export class WorkerServices implements Services {
+  readonly wheel = new TimerWheel();
+  readonly health: TargetHealth;
+  readonly breakers: BreakerTable;
+  readonly limits: LimitTable;
+  readonly limitHashKey: Uint8Array;
+  readonly replay: ReplaySet;
+  readonly bodies: BodyLimits;
+  readonly connections: ConnectionLimits;
+  inFlight = 0;
+  webSockets = 0;
+  draining = false;
+  mirrored = 0;
+  readonly keys: KeyStore;
+  /** Open client connections, set by the worker. */
+  countConnections: () => number = () => 0;
+  private readonly cells: MetricCells;
+  private readonly log: LogRingWriter;
+  private readonly warn: (message: string) => void;
+  private verifier: VerifyPool | null = null;
+  private undici: typeof import("../upstream/transport/undici/pool.ts").UndiciPool | null = null;
+  private readonly pools = new Map<string, SharedPool>();
+  // Random enough to be told from every other thread's, which is all it is for: node:crypto takes a new thread 5 ms to load.
+  private readonly idPrefix = `${Math.floor(Math.random() * 2 ** 48)
+    .toString(16)
+    .padStart(12, "0")}-`;
+  private idCounter = 0;
+  private loop = performance.eventLoopUtilization();
+
+  /** @param askForKeys asks the primary to look for new keys of a source */
+  constructor(shared: SharedMemory, warn: (message: string) => void, askForKeys: (source: string) => void) {
+    this.keys = new KeyStore(askForKeys);
+    this.health = new TargetHealth(shared.health, shared.workerIndex);
+    this.breakers = new BreakerTable(shared.breakers, shared.workerIndex);
+    this.limits = new LimitTable(shared.limits, shared.workerIndex);
+    this.limitHashKey = shared.limitHashKey;
+    this.replay = new ReplaySet(shared.replay);
+    const buckets = new AddressBucket(shared.limitHashKey);
+    this.bodies = new BodyLimits(
+      new BodyBudget(shared.bodyBudget, shared.workerIndex),
+      new AddressCounts(shared.bodyCounts, shared.workerIndex),
+      buckets,
+    );
+    this.connections = new ConnectionLimits({
+      table: new ConnectionTable(shared.connections),
+      proxied: new AddressCounts(shared.proxiedCounts, shared.workerIndex),
+      buckets,
+    });
+    this.cells = new MetricCells(shared.metrics);
+    this.cells.resetGauges();
+    this.log = new LogRingWriter(shared.logRing, this.cells);
+    this.warn = warn;
+    setInterval(() => this.writeGauges(), GAUGE_MS).unref();
+  }
+
+  /** Unique in the fleet: 48 random bits for the thread, then a counter. */
+  nextRequestId(): string {
+    return this.idPrefix + (++this.idCounter).toString(36);
+  }
+
+  record(x: Exchange): void {
+    const totalMs = performance.now() - x.startedMs;
+    this.cells.request(x.route?.metricSlot ?? 0, x.status, errorNumber(x.errorCode), totalMs, x.bytesIn, x.bytesOut);
+    this.log.write(x, totalMs);
+  }
+
+  recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void {
+    this.cells.attempt(slot, errorNumber(code), firstByteMs, status);
+  }
+
+  recordRetry(slot: number): void {
+    this.cells.retry(slot);
+  }
+
+  recordLimit(slot: number, outcome: LimitOutcome): void {
+    this.cells.limit(slot, outcome);
+  }
+
+  /** A client was closed as soon as it had connected. */
+  recordRefusedConnection(why: ConnectionRefusal): void {
+    this.cells.add(why === "total" ? CELL.connectionsOverTotal : CELL.connectionsOverAddressTotal, 1);
+  }
+
+  recordMirror(sent: boolean): void {
+    this.cells.add(sent ? CELL.mirroredTotal : CELL.mirrorDroppedTotal, 1);
+  }
+
+  reportFault(message: string, error: unknown, requestId: string): void {
+    const what = error instanceof Error ? (error.stack ?? error.message) : String(error);
+    this.warn(`${message} (request ${requestId}): ${what}`);
+  }
+
+  verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null {
+    return this.verifier === null ? FAILED : this.verifier.verify(token, alg, key);
+  }
+
+  /** Loads what a plan needs and most do not: undici, the thread that verifies tokens. Before a runtime is built from it. */
+  async prepare(plan: Plan): Promise<void> {
+    if (plan.upstreams.some((upstream) => upstream.pool.client === "undici"))
+      this.undici ??= (await import("../upstream/transport/undici/pool.ts")).UndiciPool;
+    if (this.verifier === null && plan.authenticators.some((each) => each.kind === "jwt")) {
+      const { VerifyPool } = await import("../../offload/verify-pool.ts");
+      this.verifier ??= new VerifyPool(this.warn);
+    }
+  }
+
+  /** The pool for an endpoint: shared by all plans that describe the upstream alike, so that a reload keeps warm connections. */
+  poolFor(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
+    const key = poolKey(endpoint, upstream);
+    let shared = this.pools.get(key);
+    if (shared === undefined) {
+      const pool = this.createPool(endpoint, upstream);
+      shared = { pool, users: 0 };
+      this.pools.set(key, shared);
+    }
+    shared.users++;
+    return shared.pool;
+  }
+
+  private createPool(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
+    if (upstream.pool.client === "http1") return new H1Pool(endpoint, upstream, this.wheel);
+    if (this.undici === null) throw new Error("prepare() was not called for this plan");
+    return new this.undici(endpoint, upstream, this.wheel);
+  }
+
+  /** Ends one use of {@link poolFor}; the last one closes the pool when its requests are done. */
+  releasePool(endpoint: EndpointPlan, upstream: UpstreamPlan): void {
+    const key = poolKey(endpoint, upstream);
+    const shared = this.pools.get(key);
+    if (shared === undefined || --shared.users > 0) return;
+    this.pools.delete(key);
+    shared.pool.close();
+  }
+
+  private writeGauges(): void {
+    let connected = 0;
+    let queued = 0;
+    for (const { pool } of this.pools.values()) {
+      const { stats } = pool;
+      connected += stats.connected;
+      queued += stats.queued;
+    }
+    const loop = performance.eventLoopUtilization();
+    this.cells.set(CELL.loopUtilisation, performance.eventLoopUtilization(loop, this.loop).utilization);
+    this.loop = loop;
+    this.cells.set(CELL.inFlight, this.inFlight);
+    this.cells.set(CELL.connections, this.countConnections());
+    this.cells.set(CELL.webSockets, this.webSockets);
+    this.cells.set(CELL.bodyBytes, this.bodies.heldBytes);
+    this.cells.set(CELL.poolConnections, connected);
+    this.cells.set(CELL.poolQueued, queued);
+  }
+}
+
+const poolKey = (endpoint: EndpointPlan, upstream: UpstreamPlan): string =>
+  `${upstream.name} ${upstream.fingerprint} ${endpoint.key} ${endpoint.slot}`;

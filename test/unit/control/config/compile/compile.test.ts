@@ -1,0 +1,258 @@
+import { describe, expect, it } from "vitest";
+import { compilePlan } from "../../../../../src/control/config/compile/compile.ts";
+import { parseConfig } from "../../../../../src/control/config/load.ts";
+import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
+import type { Plan } from "../../../../../src/plan/plan.ts";
+
+function plan(text: string): Plan {
+  const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
+  if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
+  const names = result.config.routes.map((route) => route.name);
+  return compilePlan(result.config, { version: 7, metricSlot: (name) => names.indexOf(name) + 1, breakerSlot: () => 5 });
+}
+
+/** A configuration that says something of everything, without files. */
+const CONTRACT = `
+version: 1
+workers: auto
+listeners:
+  - address: 0.0.0.0:8080
+admin: { address: 127.0.0.1:9901, token: "\${ADMIN_TOKEN:-}" }
+trustedProxies: [10.0.0.0/8]
+limits: { headerBytes: 16KiB, headerCount: 100, bodyBytes: 10MiB, headerTimeout: 10s, bodyTimeout: 30s, idleTimeout: 60s, connections: 50000 }
+upstreams:
+  users:
+    targets: [ { url: "http://10.0.0.1:9001", weight: 2 }, { url: "http://10.0.0.2:9001" } ]
+    balance: hash
+    hashOn: { header: x-session }
+    pool: { connections: 128, pipelining: 1, keepAlive: 60s }
+    timeouts: { connect: 1s, response: 5s, idle: 30s, total: 15s }
+    retry: { attempts: 2, on: [connect-failure, reset, 502, 503, 504], backoff: { base: 25ms, max: 250ms }, budget: 20%, nonIdempotent: false }
+    health:
+      active: { path: /healthz, interval: 5s, timeout: 1s, healthyAfter: 2, unhealthyAfter: 3, expect: 200-299 }
+      passive: { consecutiveFailures: 5, ejectFor: 30s, maxEjected: 50% }
+    breaker: { errorRate: 50%, minimumRequests: 20, window: 10s, openFor: 5s, halfOpenRequests: 3 }
+  users-shadow: { targets: [{ url: "http://10.0.0.3:9001" }] }
+defaults: { headers: { request: { remove: [x-internal-*] } }, accessLog: true }
+routes:
+  - name: users-read
+    match: { hosts: [api.example.com], path: /users/{id}, methods: [GET, HEAD], headers: { x-api-version: "2" }, query: { beta: "true" } }
+    rewrite: { path: /v2/users/{id} }
+    headers: { request: { set: { x-tenant: "{path.id}" } }, response: { remove: [server] } }
+    cors: { origins: ["https://app.example.com"], credentials: true, maxAge: 10m }
+    to: users
+    mirror: { upstream: users-shadow, percent: 1 }
+  - name: mobile
+    match: { path: /home, client: mobile }
+    auth: none
+    weighted: [ { upstream: users, weight: 95 }, { upstream: users-shadow, weight: 5 } ]
+`;
+
+it("the example of the design compiles, units resolved", () => {
+  const { upstreams, routes, ...rest } = plan(CONTRACT);
+  expect(rest).toEqual({
+    version: 7,
+    authenticators: [],
+    consumers: [],
+    tiers: [],
+    identity: expect.objectContaining({ claims: [], token: null }),
+    listeners: [
+      {
+        address: "0.0.0.0:8080",
+        host: "0.0.0.0",
+        port: 8080,
+        unixPath: null,
+        engine: "uws",
+        engineReason: "the default: fastest",
+        tls: null,
+        proxyProtocol: false,
+        paths: null,
+      },
+    ],
+    limits: {
+      headerBytes: 16_384,
+      headerCount: 100,
+      uriBytes: 8192,
+      bodyBytes: 10_485_760,
+      headerTimeoutMs: 10_000,
+      bodyTimeoutMs: 30_000,
+      bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
+      bufferedBodyBytes: 268_435_456,
+      connectionsPerAddress: 2000,
+      bodiesPerAddress: 100,
+      idleTimeoutMs: 60_000,
+      connections: 50_000,
+      webSocketMessageBytes: 1_048_576,
+      webSocketBufferBytes: 1_048_576,
+      webSocketIdleTimeoutMs: 120_000,
+      rateLimitBuckets: 262_144,
+    },
+    trustedProxies: ["10.0.0.0/8"],
+    limitSlots: {},
+    drainTimeoutMs: 30_000,
+    logQuery: false,
+  });
+  expect(upstreams[0]).toEqual({
+    name: "users",
+    fingerprint: expect.any(String),
+    targets: [
+      { url: "http://10.0.0.1:9001", weight: 2 },
+      { url: "http://10.0.0.2:9001", weight: 1 },
+    ],
+    balance: "hash",
+    hashOn: { kind: "header", name: "x-session" },
+    hashLoadFactor: null,
+    sticky: null,
+    slowStartMs: 0,
+    pool: { client: "http1", connections: 128, pipelining: 1, keepAliveMs: 60_000, queue: 1024 },
+    timeouts: { connectMs: 1000, attemptMs: 5000, idleMs: 30_000, totalMs: 15_000 },
+    retry: {
+      attempts: 2,
+      on: ["connect-failure", "reset", 502, 503, 504],
+      backoffBaseMs: 25,
+      backoffMaxMs: 250,
+      budget: 0.2,
+      nonIdempotent: false,
+      bufferBytes: 65_536,
+    },
+    health: {
+      active: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, healthyAfter: 2, unhealthyAfter: 3, statusMin: 200, statusMax: 299 },
+      passive: { consecutiveFailures: 5, ejectForMs: 30_000, maxEjected: 0.5 },
+    },
+    breaker: {
+      slot: 5,
+      scope: "target",
+      errorRate: 0.5,
+      minimumRequests: 20,
+      windowMs: 10_000,
+      slowCallMs: 0,
+      slowCallRate: 0,
+      openForMs: 5000,
+      maxOpenForMs: 60_000,
+      halfOpenRequests: 3,
+      trialTimeoutMs: 10_000,
+      recoveryMs: 10_000,
+      failures: { statuses: [{ min: 500, max: 599 }], conditions: ["connect-failure", "reset", "timeout", "invalid"] },
+      fallback: null,
+    },
+    tls: null,
+    deadlineHeader: "x-request-deadline-ms",
+    preserveHost: false,
+  });
+  expect(routes[0]).toMatchObject({
+    name: "users-read",
+    metricSlot: 1,
+    match: {
+      hosts: ["api.example.com"],
+      path: "/users/{id}",
+      methods: ["GET", "HEAD"],
+      headers: [{ name: "x-api-version", kind: "exact", value: "2" }],
+      query: [{ name: "beta", kind: "exact", value: "true" }],
+      client: null,
+    },
+    to: [{ upstream: 0, weight: 1 }],
+    mirror: { upstream: 1, fraction: 0.01 },
+    timeouts: null,
+    bodyBytes: 10_485_760,
+    bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
+    accessLog: true,
+    webSocket: true,
+    webSocketClosesAtExpiry: false,
+  });
+  // The registry's order, not the file's.
+  expect(routes[0]?.policies.map((policy) => policy.name)).toEqual(["cors", "rewrite", "headers"]);
+  expect(routes[1]).toMatchObject({
+    match: { client: "mobile" },
+    to: [
+      { upstream: 0, weight: 95 },
+      { upstream: 1, weight: 5 },
+    ],
+    mirror: null,
+  });
+});
+
+it("a plan crosses to a worker whole", () => {
+  const compiled = plan(CONTRACT);
+  expect(structuredClone(compiled)).toEqual(compiled);
+});
+
+/** A file with one upstream and these routes. */
+const withRoutes = (...routes: string[]): string =>
+  `version: 1\nlisteners: [{ address: 127.0.0.1:0 }]\nupstreams: { a: { targets: [{ url: http://a }] }, b: { targets: [{ url: http://b }] } }\nroutes:\n${routes.map((route) => `- ${route}\n`).join("")}`;
+
+it("routes stand in match order, whatever the file says", () => {
+  const routes = [
+    "{ name: any, match: {}, to: a }",
+    "{ name: rest, match: { path: /u/** }, to: a }",
+    "{ name: param, match: { path: /u/{id} }, to: a }",
+    "{ name: exact, match: { path: /u/me }, to: a }",
+    "{ name: method, match: { path: /u/me, methods: [GET] }, to: a }",
+    "{ name: header, match: { path: /u/me, methods: [GET], headers: { x: { present: true } } }, to: a }",
+    "{ name: wildcard, match: { hosts: ['*.example.com'] }, to: a }",
+    "{ name: host, match: { hosts: [api.example.com] }, to: a }",
+  ];
+  const expected = ["host", "wildcard", "header", "method", "exact", "param", "rest", "any"];
+  for (const order of [routes, routes.toReversed()]) expect(plan(withRoutes(...order)).routes.map((route) => route.name)).toEqual(expected);
+});
+
+describe("destinations", () => {
+  const check = (route: string, expected: object) =>
+    it(route, () => expect(plan(withRoutes(`{ name: r, match: {}, ${route} }`)).routes[0]).toMatchObject(expected));
+  check("to: b", { to: [{ upstream: 1, weight: 1 }] });
+  check("weighted: [{ upstream: a, weight: 3 }, { upstream: b }]", {
+    to: [
+      { upstream: 0, weight: 3 },
+      { upstream: 1, weight: 1 },
+    ],
+  });
+  check("weighted: [{ upstream: a, weight: 0 }, { upstream: b }]", { to: [{ upstream: 1, weight: 1 }] });
+  check("respond: { status: 503 }", { to: null });
+  check("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
+  check("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
+  check("to: a, limits: { bodyRate: none }", { bodyRate: null });
+  check("to: a, limits: { bodyRate: { bytes: 1KiB, grace: 1m } }", {
+    bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 },
+  });
+  check("to: a, limits: { bodyBytes: 1KiB }, timeouts: { total: 0 }", { bodyBytes: 1024, timeouts: { totalMs: 0 } });
+});
+
+it("targets with weight 0 are left out", () => {
+  const text = withRoutes("{ name: r, match: {}, to: a }").replace(
+    "[{ url: http://a }]",
+    "[{ url: http://a, weight: 0 }, { url: http://c }]",
+  );
+  expect(plan(text).upstreams[0]?.targets).toEqual([{ url: "http://c:80", weight: 1 }]);
+});
+
+describe("an upstream's fingerprint", () => {
+  const fingerprint = (settings: string): string =>
+    plan(withRoutes("{ name: r, match: {}, to: a }").replace("targets: [{ url: http://a }]", settings)).upstreams[0]?.fingerprint ?? "";
+  const usual = fingerprint("targets: [{ url: http://a }]");
+  it("ignores the targets", () => expect(fingerprint("targets: [{ url: http://z, weight: 3 }]")).toBe(usual));
+  it("ignores the breaker: warm connections outlive its settings", () =>
+    expect(fingerprint("targets: [{ url: http://a }], breaker: { openFor: 1s }")).toBe(usual));
+  it("ignores what is written but is the default", () =>
+    expect(fingerprint("targets: [{ url: http://a }], pool: { connections: 128 }")).toBe(usual));
+  it("changes with any setting", () => {
+    const others = [
+      "pool: { connections: 1 }",
+      "timeouts: { idle: 1s }",
+      "health: { passive: false }",
+      "preserveHost: true",
+      "slowStart: 1s",
+    ].map((setting) => fingerprint(`targets: [{ url: http://a }], ${setting}`));
+    expect(new Set([usual, ...others]).size).toBe(others.length + 1);
+  });
+});
+
+describe("engine", () => {
+  const check = (listener: string, engine: string) =>
+    it(listener, () =>
+      expect(
+        plan(withRoutes("{ name: r, match: {}, to: a }").replace("{ address: 127.0.0.1:0 }", `{ ${listener} }`)).listeners[0]?.engine,
+      ).toBe(engine),
+    );
+  check("address: 127.0.0.1:0", "uws");
+  check("address: 127.0.0.1:0, strict: true", "node");
+  check("address: unix:/run/sluice.sock", "uws");
+});

@@ -1,0 +1,12 @@
+import { expect, test } from "vitest";
+import { StopSignals } from "../../../../src/start/supervisor/stop-signals.ts";
+
+test("signals that come together are one wish", () => {
+  const check = (timesMs: readonly number[], expected: readonly boolean[]) => {
+    const signals = new StopSignals();
+    expect(timesMs.map((nowMs) => signals.counts(nowMs))).toEqual(expected);
+  };
+  check([0], [true]);
+  check([1000, 1001, 1002], [true, false, false]);
+  check([1000, 1500, 1600, 2100], [true, true, false, true]);
+});
