@@ -1,7 +1,7 @@
 // Owns authenticators that say what a test wants: real objects of the contract, driven by one request header each.
 
+import { removeHeader } from "../../src/base/header-list.ts";
 import type { Exchange } from "../../src/data/exchange/exchange.ts";
-import { removeHeader } from "../../src/data/exchange/header-list.ts";
 import type { Identity } from "../../src/data/exchange/identity/identity.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 

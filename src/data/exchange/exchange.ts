@@ -2,7 +2,10 @@
 // Engines subclass it with the writing side, so that one request is one object. Must never import control/ or an engine.
 import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
+import type { LogRecord, SentTarget } from "../../shared/log-ring.ts";
 import type { Admission } from "../policies/rateLimit/admission.ts";
+import type { ClientInfo, RequestView } from "../routing/request-view.ts";
 import type { OverloadReason } from "../upstream/overload.ts";
 import type { BodyWatch } from "./body/body-watch.ts";
 import type { Identity } from "./identity/identity.ts";
@@ -14,8 +17,7 @@ export const BODY_FIXED = 1;
 export const BODY_CHUNKED = 2;
 export type BodyKind = typeof BODY_NONE | typeof BODY_FIXED | typeof BODY_CHUNKED;
 
-/** Flat header list `[name, value, name, value, ...]`: names lowercase, values as byte strings (one char a byte, latin1). */
-export type HeaderList = string[];
+export type { ClientInfo, HeaderList };
 
 /** Receives the request body. */
 export interface BodySink {
@@ -56,23 +58,7 @@ export interface Challenges {
   readonly detail: string;
 }
 
-/** The target of a request line (RFC 9112 section 3.2) as the client sent it: for the log alone. */
-export interface SentTarget {
-  readonly path: string;
-  /** Without `?`. */
-  readonly query: string;
-}
-
-/** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
-export interface ClientInfo {
-  /** IP of the caller in canonical text; '' when it came over a Unix socket. */
-  readonly ip: string;
-  readonly scheme: "http" | "https";
-  /** Why a trusted proxy's word about the client can't be read: then the request is refused. '' or absent when it can. */
-  readonly fault?: string;
-}
-
-export abstract class Exchange {
+export abstract class Exchange implements RequestView, LogRecord {
   /** The runtime (plan) in force when the request arrived; it stays with the exchange to its end. */
   readonly runtime: Runtime;
   /** performance.now() at arrival, ms. */
@@ -222,6 +208,12 @@ export abstract class Exchange {
   get shownQuery(): string | null {
     const hide = this.route?.hideQuery ?? null;
     return hide === null || this.query === "" ? null : hide(this.query);
+  }
+
+  /** Name of the route that came nearest to a request that none serves, for the log; '' for none. Not for the hot path. */
+  nearestRoute(): string {
+    const { runtime } = this;
+    return runtime.routes[runtime.router.nearest(this)]?.name ?? "";
   }
 
   /** Who asked, believing Forwarded / X-Forwarded-* only from trusted proxies. Computed once, on first use. */

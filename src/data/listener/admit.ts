@@ -1,6 +1,7 @@
 // Admission: everything that must be true of a request before it is routed, whatever engine read it.
 // A request in any doubt is refused (RFC 9112 section 11: request smuggling); nothing here changes what it means.
 import type { ErrorCode } from "../../base/errors.ts";
+import { removeHeaders } from "../../base/header-list.ts";
 import {
   CONNECTION_OPTIONS_MAX,
   isHopByHop,
@@ -10,8 +11,8 @@ import {
   plainName,
   withoutEmptyPort,
 } from "../../base/http.ts";
-import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange, type SentTarget } from "../exchange/exchange.ts";
-import { removeHeaders } from "../exchange/header-list.ts";
+import type { SentTarget } from "../../shared/log-ring.ts";
+import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { isQuery, normalisePath } from "../routing/normalise.ts";
 import type { PathRules } from "../routing/path-rules.ts";
 

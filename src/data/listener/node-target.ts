@@ -1,7 +1,7 @@
 // Takes a request target apart in all the forms the node engine accepts (RFC 9112 section 3.2). Judges nothing else:
 // path, query and authority go through admission like those of any request.
 
-import type { SentTarget } from "../exchange/exchange.ts";
+import type { SentTarget } from "../../shared/log-ring.ts";
 
 export interface NodeTarget extends SentTarget {
   /** Of an absolute-form target; null for origin-form. */

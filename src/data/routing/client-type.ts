@@ -1,7 +1,7 @@
 // Owns the guess of what kind of client is asking. A hint for routing to a fitting backend, never a basis for access: clients say what they like.
 import type { ClientType } from "../../plan/plan.ts";
-import type { Exchange } from "../exchange/exchange.ts";
 import { headerSentOnce } from "./request/sent-once.ts";
+import type { RequestView } from "./request-view.ts";
 
 /** Only this much of a User-Agent is looked at. */
 const USER_AGENT_LENGTH_MAX = 512;
@@ -14,7 +14,7 @@ const BOT_WORDS = ["bot", "crawl", "spider", "slurp", "facebookexternalhit", "me
  * without that hint, when the User-Agent holds `Mobi` (what browsers agreed on), `iPhone` or `okhttp/` and `CFNetwork/` (the stock HTTP clients
  * of Android and iOS apps); else `desktop`, also for tablets and when nothing is sent.
  */
-export function clientType(x: Exchange): ClientType {
+export function clientType(x: RequestView): ClientType {
   const userAgent = (headerSentOnce(x, "user-agent") ?? "").slice(0, USER_AGENT_LENGTH_MAX);
   const lower = userAgent.toLowerCase();
   for (const word of BOT_WORDS) if (lower.includes(word)) return "bot";

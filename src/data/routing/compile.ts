@@ -1,13 +1,13 @@
 // Owns the compiled route table: host -> segment trie -> first route in the total order. Built when a plan arrives, immutable afterwards.
 // match() must allocate nothing but params, and must cost the same for ten routes and ten thousand.
 import type { MatchPlan } from "../../plan/plan.ts";
-import type { Exchange } from "../exchange/exchange.ts";
 import { acceptsMethod, type Conditions, compileConditions, conditionsHold } from "./conditions.ts";
 import { type Edge, EdgeTable, HASH_SEED, hashStep, hashText } from "./edge-table.ts";
 import { HostTable } from "./host-table.ts";
 import { segmentKey } from "./normalise.ts";
 import { sortMatches } from "./order.ts";
 import { type Pattern, parsePattern } from "./pattern.ts";
+import type { RequestView, RoutableRequest } from "./request-view.ts";
 import { MATCH_METHOD, MATCH_NONE, type Router } from "./router.ts";
 
 /** A route at the node where its pattern ends. */
@@ -118,7 +118,7 @@ class TrieRouter implements Router {
   readonly #hosts: HostTable<Node>;
 
   // State of the match under way. One thread, never re-entered, so fields do instead of a context object.
-  #x: Exchange | null = null;
+  #x: RequestView | null = null;
   #path = "";
   #best: Entry | null = null;
   #bestRank = NO_RANK;
@@ -146,7 +146,7 @@ class TrieRouter implements Router {
     this.#hosts = new HostTable(roots);
   }
 
-  match(x: Exchange): number {
+  match(x: RoutableRequest): number {
     this.#x = x;
     this.#path = x.path;
     this.#best = null;
@@ -162,7 +162,7 @@ class TrieRouter implements Router {
     return best.id;
   }
 
-  allowedMethods(x: Exchange): readonly string[] {
+  allowedMethods(x: RoutableRequest): readonly string[] {
     const methods = new Set<string>();
     const found = this.#matchTelling(x, (entry) => {
       for (const method of entry.conditions.methods ?? NO_METHODS) methods.add(method);
@@ -170,7 +170,7 @@ class TrieRouter implements Router {
     return found === MATCH_METHOD ? [...methods].sort() : NO_METHODS;
   }
 
-  nearest(x: Exchange): number {
+  nearest(x: RoutableRequest): number {
     let byPath = MATCH_NONE;
     let byMethod = MATCH_NONE;
     const found = this.#matchTelling(x, ({ conditions, id }) => {
@@ -180,7 +180,7 @@ class TrieRouter implements Router {
     return found >= 0 ? found : byMethod >= 0 ? byMethod : byPath;
   }
 
-  #matchTelling(x: Exchange, passing: (entry: Entry) => void): number {
+  #matchTelling(x: RoutableRequest, passing: (entry: Entry) => void): number {
     this.#passing = passing;
     const found = this.match(x);
     this.#passing = null;

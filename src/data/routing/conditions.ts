@@ -1,11 +1,11 @@
 // Owns what a route asks besides host and path: method, headers, query, client type. Compiled once, tested per request.
 // Must not allocate unless a query value really is encoded or has a `;` in it.
 import type { ClientType, MatchPlan, ValueMatch } from "../../plan/plan.ts";
-import type { Exchange } from "../exchange/exchange.ts";
 import { clientType } from "./client-type.ts";
 import { compileValueRegex } from "./order.ts";
 import { decodeQuery, QueryWalk } from "./request/query-walk.ts";
 import { isLookAlike } from "./request/sent-once.ts";
+import type { RequestView } from "./request-view.ts";
 
 /** A {@link ValueMatch} ready to test. */
 export interface ValueTest {
@@ -60,14 +60,14 @@ export function acceptsMethod(conditions: Conditions, method: string): boolean {
 }
 
 /** Headers, query and client type; the method is {@link acceptsMethod}'s. */
-export function conditionsHold(conditions: Conditions, x: Exchange): boolean {
+export function conditionsHold(conditions: Conditions, x: RequestView): boolean {
   if (conditions.headers !== null) for (const test of conditions.headers) if (!headerHolds(test, x)) return false;
   if (conditions.query !== null) for (const test of conditions.query) if (!queryHolds(test, x.query)) return false;
   return conditions.client === null || clientType(x) === conditions.client;
 }
 
 /** A repeated header must hold on every line, its look-alikes too: the upstream may read any of them. */
-function headerHolds(test: ValueTest, x: Exchange): boolean {
+function headerHolds(test: ValueTest, x: RequestView): boolean {
   const { headers, oddNames } = x;
   let found = false;
   for (let i = 0; i < headers.length; i += 2) {

@@ -3,10 +3,10 @@
 
 import { encodeByte, hexValue } from "../../base/hex.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
-import type { Exchange } from "../exchange/exchange.ts";
 import { claimAt } from "./claim.ts";
 import { REST_PARAM } from "./pattern.ts";
 import { headerSentOnce, querySentOnce } from "./request/sent-once.ts";
+import type { RequestView } from "./request-view.ts";
 
 /** Longest template, in characters. */
 export const TEMPLATE_LENGTH_MAX = 64 * 1024;
@@ -27,7 +27,7 @@ type Spelling =
 interface Variable {
   readonly spelling: Spelling;
   /** @returns '' when the exchange has no such value */
-  value(x: Exchange): string;
+  value(x: RequestView): string;
 }
 
 /** Text with variables, ready to render. */
@@ -37,18 +37,18 @@ export interface Template {
   /** The whole output when there are no variables; null when there are. */
   readonly constant: string | null;
   /** As Unicode text: path parameters are percent-decoded, headers read as UTF-8. For bodies; safe nowhere else. */
-  render(x: Exchange): string;
+  render(x: RequestView): string;
   /**
    * As part of a path or URL: values are percent-encoded (`/` in them too), path parameters stay encoded as they came, `**` keeps its slashes.
    * What comes out still needs normalisePath before it goes upstream.
    * @returns null when a value consists of dots only and could become a dot segment, or is to come from the caller's identity and is not there: refuse
    * the request with `bad_path`
    */
-  renderPath(x: Exchange): string | null;
+  renderPath(x: RequestView): string | null;
   /** As part of a query or fragment: every value, path parameters too, is percent-encoded, so that none can add or end a query parameter. */
-  renderQuery(x: Exchange): string;
+  renderQuery(x: RequestView): string;
   /** As a field value, a byte string: Unicode as UTF-8 bytes, path parameters percent-decoded. A value with CR, LF or another control character renders as ''. */
-  renderHeader(x: Exchange): string;
+  renderHeader(x: RequestView): string;
 }
 
 /**
@@ -157,14 +157,14 @@ class CompiledTemplate implements Template {
     this.constant = constant;
   }
 
-  render(x: Exchange): string {
+  render(x: RequestView): string {
     if (this.constant !== null) return this.constant;
     let out = "";
     for (const part of this.#parts) out += typeof part === "string" ? part : asText(part.value(x), part.spelling);
     return out;
   }
 
-  renderPath(x: Exchange): string | null {
+  renderPath(x: RequestView): string | null {
     if (this.constant !== null) return this.constant;
     let out = "";
     for (const part of this.#parts) {
@@ -178,14 +178,14 @@ class CompiledTemplate implements Template {
     return out;
   }
 
-  renderQuery(x: Exchange): string {
+  renderQuery(x: RequestView): string {
     if (this.constant !== null) return this.constant;
     let out = "";
     for (const part of this.#parts) out += typeof part === "string" ? part : asQuery(part.value(x), part.spelling);
     return out;
   }
 
-  renderHeader(x: Exchange): string {
+  renderHeader(x: RequestView): string {
     if (this.constant !== null) return asHeader(this.constant, "text");
     let out = "";
     for (const part of this.#parts) out += typeof part === "string" ? asHeader(part, "text") : asHeader(part.value(x), part.spelling);

@@ -5,7 +5,7 @@ import type { EndpointPlan, PassiveHealthPlan, UpstreamPlan } from "../../plan/p
 import type { BreakerTable } from "../../shared/breaker-table.ts";
 import { REFUSED } from "../../shared/breaker-word.ts";
 import { ejectionLock, type TargetHealth } from "../../shared/target-health.ts";
-import type { Exchange } from "../exchange/exchange.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import { type Balancer, isTried } from "./balance/balancer.ts";
 import { ConsistentHash } from "./balance/hash.ts";
 import { LeastRequest } from "./balance/least-request.ts";
@@ -81,7 +81,7 @@ class BalancedUpstream implements LiveUpstream {
     this.sticky?.setMembers(this.#set.all);
   }
 
-  select(x: Exchange, tried: readonly Endpoint[] | null): Endpoint | null {
+  select(x: RequestView, tried: readonly Endpoint[] | null): Endpoint | null {
     const set = this.#set;
     const rebuilt = set.refresh();
     if (set.available.length === 0) return null;
@@ -93,7 +93,7 @@ class BalancedUpstream implements LiveUpstream {
     return this.#balancer.pick(x, tried);
   }
 
-  take(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null {
+  take(x: RequestView, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null {
     const { breaker } = this;
     if (breaker !== null && !breaker.enter(tickets)) return null;
     let chosen = this.select(x, tried);
@@ -142,7 +142,13 @@ class BalancedUpstream implements LiveUpstream {
   }
 
   /** The first choice's breaker refused, having no trial left or recovering: rare, so looking again may cost something. */
-  #another(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets, breaker: UpstreamBreaker, first: Endpoint): Endpoint | null {
+  #another(
+    x: RequestView,
+    tried: readonly Endpoint[] | null,
+    tickets: Tickets,
+    breaker: UpstreamBreaker,
+    first: Endpoint,
+  ): Endpoint | null {
     const over = this.#passedOver;
     over.length = 0;
     if (tried !== null) for (const each of tried) if (each !== first) over.push(each);

@@ -1,8 +1,9 @@
 // Owns session affinity in one worker: which target a client's cookie names, and the cookie that names a target.
 // Must never show a target's address, nor believe a value that this secret did not make.
 import { createHmac } from "node:crypto";
+import type { HeaderList } from "../../base/header-list.ts";
 import type { StickyPlan } from "../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../exchange/exchange.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import { cookieValue } from "./balance/hash-key.ts";
 import type { Member } from "./endpoint-set.ts";
 import type { Endpoint } from "./upstream.ts";
@@ -36,7 +37,7 @@ export class Sticky {
   }
 
   /** @returns the target that the client's cookie names, if it may be used; else null */
-  find(x: Exchange): Member | null {
+  find(x: RequestView): Member | null {
     const value = cookieValue(x, this.#plan.cookie);
     if (value === "") return null;
     const member = this.#members.get(value);
@@ -44,7 +45,7 @@ export class Sticky {
   }
 
   /** The response comes from this target: sets the cookie in its headers, unless the client's names it already. */
-  remember(x: Exchange, endpoint: Endpoint, headers: HeaderList): void {
+  remember(x: RequestView, endpoint: Endpoint, headers: HeaderList): void {
     const { cookie, attributes, secure } = this.#plan;
     const value = this.#values.get(endpoint);
     if (value === undefined || cookieValue(x, cookie) === value) return;

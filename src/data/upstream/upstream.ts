@@ -1,7 +1,8 @@
 // Interfaces of an upstream in a worker: choose an endpoint, speak to it. pool.ts is the only importer of undici.
 import type { ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../exchange/exchange.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
 import type { Sticky } from "./sticky.ts";
 import type { ResponseHeaders } from "./transport/response-headers.ts";
@@ -26,13 +27,13 @@ export interface Upstream {
    * @param tried endpoints already used by this exchange: avoided while another healthy one exists.
    * @returns null when there is none to use. Does not count the request: see begin().
    */
-  select(x: Exchange, tried: readonly Endpoint[] | null): Endpoint | null;
+  select(x: RequestView, tried: readonly Endpoint[] | null): Endpoint | null;
   /**
    * Chooses an endpoint, with its breaker's and the upstream's consent, and counts the request: begin() included.
    * @param tickets of the attempt; it tells `breaker` what becomes of it
    * @returns null when there is none to use; closedForMs() tells why.
    */
-  take(x: Exchange, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null;
+  take(x: RequestView, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null;
   /** After take() found none. @returns ms until a breaker lets somebody pass; -1 when breakers are not the reason. */
   closedForMs(tickets: Tickets): number;
   /** Counts a request towards the endpoint (in-flight, shared by all workers). Every begin() has exactly one done(). */

@@ -1,7 +1,8 @@
 // Owns the decision whether and how a response is compressed, and what that changes in its head (RFC 9110 sections 8.4, 12.5.3).
+
+import { addVary, getHeader, getList, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { negotiateEncoding } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import { addVary, getHeader, getList, removeHeaders, setHeader } from "../../exchange/header-list.ts";
 import type { Policy, PolicyFactory, ResponseHead } from "../../exchange/policy.ts";
 import type { CompressConfig, Encoding } from "./config.ts";
 import { compileMediaTypes } from "./media-types.ts";

@@ -1,6 +1,7 @@
 // Owns Max-Forwards (RFC 9110 section 7.6.2) on OPTIONS, where every hop must count it; on other methods it passes as it came, as the RFC allows.
+
+import { setHeader } from "../../../base/header-list.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import { setHeader } from "../../exchange/header-list.ts";
 import type { Reply } from "../../exchange/policy.ts";
 import { readOnce, TWICE } from "../../routing/request/sent-once.ts";
 

@@ -1,8 +1,9 @@
 // Owns finding a credential in a request and taking it out again: header, `Authorization` scheme, cookie, query parameter.
 // Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
+
+import { removeHeader, removeHeaders } from "../../../base/header-list.ts";
 import { isOddName, isTokenCode, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
-import { removeHeader, removeHeaders } from "../../exchange/header-list.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
 import { decodeQuery, QueryWalk } from "../../routing/request/query-walk.ts";
 import { isLookAlike } from "../../routing/request/sent-once.ts";

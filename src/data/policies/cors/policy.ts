@@ -1,7 +1,8 @@
 // Owns the CORS protocol of the Fetch standard (section 3.3) for one route: preflights, response headers, WebSocket origins.
+
+import { addVary, getList, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { isToken, trimWhitespace } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import { addVary, getList, removeHeaders, setHeader } from "../../exchange/header-list.ts";
 import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../exchange/policy.ts";
 import { headerSentOnce, readOnce, TWICE } from "../../routing/request/sent-once.ts";
 import type { CorsConfig } from "./config.ts";

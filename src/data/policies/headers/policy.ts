@@ -1,7 +1,8 @@
 // Owns headers that operators set, add and remove, towards the upstream and towards the client.
+
+import { removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
-import { removeHeader, removeHeaders, setHeader } from "../../exchange/header-list.ts";
 import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
 import { isProtected } from "../protected-headers.ts";

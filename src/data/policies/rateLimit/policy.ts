@@ -1,11 +1,11 @@
 // Owns the limits of one route: what each request asks the table for, in two stages, what a refusal gives back, what the answer says.
 // Must never let a request through because a limit could not be decided.
 import { monotonicMs } from "../../../base/clock.ts";
+import { getHeader, removeHeaders } from "../../../base/header-list.ts";
 import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
 import { LimitAsk, NO_GRANT, NO_SHARE } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import { getHeader, removeHeaders } from "../../exchange/header-list.ts";
 import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../exchange/policy.ts";
 import type { Services } from "../../exchange/runtime.ts";
 import { headerSentOnce } from "../../routing/request/sent-once.ts";

@@ -3,7 +3,7 @@
 //
 // Who reads otherwise, and why that is safe: `auth` refuses what is there twice (policies/auth/reading.ts); a route's conditions must hold for each value
 // (routing/conditions.ts); lists (Accept-Encoding, Via, Cookie for affinity) are read whole; Exchange.header() serves what decides nothing, as the access log.
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../request-view.ts";
 import { QueryWalk } from "./query-walk.ts";
 
 /** What {@link readOnce} finds of a header that is there more than once. */
@@ -23,7 +23,7 @@ export function isLookAlike(name: string, other: string): boolean {
 const isAlphanumeric = (c: number): boolean => (c >= 97 && c <= 122) || (c >= 48 && c <= 57);
 
 /** @param name lowercase. @returns the byte string; undefined when there is none; {@link TWICE} when nobody can say which of several a service would read */
-export function readOnce(x: Exchange, name: string): string | typeof TWICE | undefined {
+export function readOnce(x: RequestView, name: string): string | typeof TWICE | undefined {
   const { headers, oddNames } = x;
   let found: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
@@ -39,7 +39,7 @@ export function readOnce(x: Exchange, name: string): string | typeof TWICE | und
 }
 
 /** @param name lowercase. @returns the byte string; undefined unless it is there exactly once */
-export function headerSentOnce(x: Exchange, name: string): string | undefined {
+export function headerSentOnce(x: RequestView, name: string): string | undefined {
   const found = readOnce(x, name);
   return found === TWICE ? undefined : found;
 }
@@ -47,7 +47,7 @@ export function headerSentOnce(x: Exchange, name: string): string | undefined {
 const walk = new QueryWalk();
 
 /** @returns decoded text; undefined unless it is there exactly once and well encoded, also for readers to whom `;` separates as `&` does */
-export function querySentOnce(x: Exchange, name: string): string | undefined {
+export function querySentOnce(x: RequestView, name: string): string | undefined {
   const { query } = x;
   if (query === "") return undefined;
   let found: string | undefined;

@@ -1,5 +1,5 @@
 // Owns the interface of a balancer and the rules that all of them share. Must never look at health: members that come here are available.
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 
@@ -15,7 +15,7 @@ export interface Balancer {
    * Chooses. Allocates nothing.
    * @param tried avoided while another available member exists; null or empty for a first attempt.
    */
-  pick(x: Exchange, tried: readonly Endpoint[] | null): Member;
+  pick(x: RequestView, tried: readonly Endpoint[] | null): Member;
 }
 
 /** @returns true when the exchange used this endpoint already. */

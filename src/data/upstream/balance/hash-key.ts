@@ -1,12 +1,12 @@
 // Owns reading the hash key of an exchange, as `hashOn` says. Must never change the exchange.
 import type { HashOn } from "../../../plan/plan.ts";
-import type { Exchange } from "../../exchange/exchange.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
 import { QueryWalk } from "../../routing/request/query-walk.ts";
 import { headerSentOnce } from "../../routing/request/sent-once.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 
 /** @returns the key, undecoded; '' when the exchange has none (an empty value counts as none). */
-export function hashKey(x: Exchange, on: HashOn): string {
+export function hashKey(x: RequestView, on: HashOn): string {
   switch (on.kind) {
     case "ip":
       return x.clientInfo().ip;
@@ -25,7 +25,7 @@ const cookies = new CookieWalk();
 const parameters = new QueryWalk();
 
 /** First cookie of that name that has a value, else '' (RFC 6265 section 4.2.1). HTTP/2 clients may send several Cookie lines (RFC 9113 section 8.2.3). */
-export function cookieValue(x: Exchange, name: string): string {
+export function cookieValue(x: RequestView, name: string): string {
   for (let i = 0; i < x.headers.length; i += 2) {
     if (x.headers[i] !== "cookie") continue;
     cookies.begin(x.headers[i + 1] ?? "", name);

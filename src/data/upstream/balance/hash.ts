@@ -1,7 +1,7 @@
 // Owns consistent hashing, with bounded loads when asked for. Must never send a key anywhere but along its ring walk.
 import type { HashOn } from "../../../plan/plan.ts";
 import type { TargetHealth } from "../../../shared/target-health.ts";
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, isTried, memberAt } from "./balancer.ts";
@@ -68,7 +68,7 @@ export class ConsistentHash implements Balancer {
     this.#underWay += change;
   }
 
-  pick(x: Exchange, tried: readonly Endpoint[] | null): Member {
+  pick(x: RequestView, tried: readonly Endpoint[] | null): Member {
     const key = hashKey(x, this.#options.hashOn);
     return key === "" ? this.#keyless.pick(x, tried) : this.#walk(hash32(key), tried);
   }

@@ -1,6 +1,6 @@
 // Owns least-request by the power of two choices. Must never scan all members on a first attempt.
 import type { TargetHealth } from "../../../shared/target-health.ts";
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, isTried, memberAt } from "./balancer.ts";
@@ -28,7 +28,7 @@ export class LeastRequest implements Balancer {
     this.#draws.rebuild(available);
   }
 
-  pick(_x: Exchange, tried: readonly Endpoint[] | null): Member {
+  pick(_x: RequestView, tried: readonly Endpoint[] | null): Member {
     const available = this.#available;
     const firstIndex = this.#draws.drawIndex();
     const first = memberAt(available, firstIndex);

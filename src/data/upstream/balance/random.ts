@@ -1,5 +1,5 @@
 // Owns weighted random choice, also the fallback of hashing for exchanges without a key. Stateless between picks.
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";
@@ -26,7 +26,7 @@ export class WeightedRandom implements Balancer {
     return this.#sampler === null ? Math.floor(this.#random() * this.#available.length) : this.#sampler.draw(this.#random());
   }
 
-  pick(_x: Exchange, tried: readonly Endpoint[] | null): Member {
+  pick(_x: RequestView, tried: readonly Endpoint[] | null): Member {
     const index = this.drawIndex();
     const chosen = memberAt(this.#available, index);
     return isTried(chosen, tried) ? firstUntried(this.#available, index + 1, tried ?? [], chosen) : chosen;

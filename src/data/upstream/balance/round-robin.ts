@@ -1,5 +1,5 @@
 // Owns smooth weighted round-robin. Must never remember exchanges: only credits, kept in the members.
-import type { Exchange } from "../../exchange/exchange.ts";
+import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
 import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";
@@ -27,7 +27,7 @@ export class RoundRobin implements Balancer {
     for (const member of available) this.#weightSum += member.weight;
   }
 
-  pick(_x: Exchange, tried: readonly Endpoint[] | null): Member {
+  pick(_x: RequestView, tried: readonly Endpoint[] | null): Member {
     const chosen = this.#equal ? this.#nextInTurn() : this.#richest();
     if (!isTried(chosen, tried)) return chosen;
     return firstUntried(this.#available, this.#available.indexOf(chosen) + 1, tried ?? [], chosen);

@@ -1,7 +1,8 @@
 // What an upstream's response head becomes: end-to-end headers copied, hop-by-hop ones dropped (RFC 9110 section 7.6.1),
 // and the framing judged (RFC 9112 section 6.3). Hot path: one pass, no intermediate objects.
+
+import type { HeaderList } from "../../../base/header-list.ts";
 import { HOP_BY_HOP, trimWhitespace } from "../../../base/http.ts";
-import type { HeaderList } from "../../exchange/exchange.ts";
 import type { WireTrailers } from "../upstream.ts";
 
 const NOT_RELAYED: ReadonlySet<string> = new Set([

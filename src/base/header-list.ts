@@ -1,5 +1,7 @@
-// Owns changes to flat header lists in place. Names are lowercase already; must never look at meaning beyond `Vary`.
-import type { HeaderList } from "./exchange.ts";
+// Owns flat header lists and changes to them in place. Names are lowercase already; must never look at meaning beyond `Vary`.
+
+/** Flat header list `[name, value, name, value, ...]`: names lowercase, values as byte strings (one char a byte, latin1). */
+export type HeaderList = string[];
 
 /** @returns the first value of a header, or undefined. @param name lowercase */
 export function getHeader(headers: HeaderList, name: string): string | undefined {

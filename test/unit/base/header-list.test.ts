@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addVary, getHeader, getList, removeHeader, removeHeaders, setHeader } from "../../../../src/data/exchange/header-list.ts";
+import { addVary, getHeader, getList, removeHeader, removeHeaders, setHeader } from "../../../src/base/header-list.ts";
 
 /** Applies a change to `a: 1, b: 2, ...` and reads the list back. */
 function check(change: (headers: string[]) => void, before: string[], after: string[]): void {

@@ -1,0 +1,48 @@
+// Owns what may be known of a request below the exchange: by routing, conditions, templates, hash keys and balancers. An exchange is one.
+// Must never tell how a request is answered.
+import type { HeaderList } from "../../base/header-list.ts";
+
+/** What the log, metrics and policies know about who asked, after trusted proxies were taken into account. */
+export interface ClientInfo {
+  /** IP of the caller in canonical text; '' when it came over a Unix socket. */
+  readonly ip: string;
+  readonly scheme: "http" | "https";
+  /** Why a trusted proxy's word about the client can't be read: then the request is refused. '' or absent when it can. */
+  readonly fault?: string;
+}
+
+/** What a template may show of a proven caller. */
+export interface CallerView {
+  readonly consumer: string;
+  /** null for none. */
+  readonly tier: string | null;
+  /** Plain JSON; null when the credential carries none. */
+  readonly claims: Readonly<Record<string, unknown>> | null;
+}
+
+export interface RequestView {
+  readonly method: string;
+  /** Normalised; starts with `/`. */
+  readonly path: string;
+  /** Without `?`; '' for none. */
+  readonly query: string;
+  /** Lowercase host without port, '' when the request has none. */
+  readonly host: string;
+  readonly headers: HeaderList;
+  /** Some header's name isOddName() (base/http.ts): services may read it as another one. */
+  readonly oddNames: boolean;
+  readonly requestId: string;
+  /** null until a route is found. */
+  readonly route: { readonly name: string } | null;
+  /** Values of the route's path parameters, in pattern order (`**` included), still percent-encoded. */
+  readonly params: readonly string[];
+  /** null on public routes and until the caller is proven. */
+  readonly identity: CallerView | null;
+  /** Who asked, as far as trusted proxies are believed. */
+  clientInfo(): ClientInfo;
+}
+
+/** A request whose route is still to be found. */
+export interface RoutableRequest extends RequestView {
+  params: readonly string[];
+}
