@@ -9,7 +9,7 @@ import os from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { compactVerify, importJWK } from "jose";
-import { keyOfSecret, keysOfJwks } from "../src/data/policies/auth/jwt/key-material.ts";
+import { keyOfSecret, keysOfJwks } from "../src/data/credentials/key-material.ts";
 import { VerifyPool } from "../src/offload/verify-pool.ts";
 import { verifyBatch } from "../src/offload/verify-task.ts";
 import type { VerificationKeyPlan } from "../src/plan/keys.ts";

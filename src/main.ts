@@ -32,7 +32,7 @@ async function main(argv: readonly string[], io: CommandIo): Promise<number> {
 
 async function withoutCommand(name: string | undefined, rest: readonly string[], io: CommandIo): Promise<number> {
   if (name !== undefined && VERSION_FLAGS.has(name)) {
-    const { VERSION } = await import("./cli/commands/version.ts");
+    const { VERSION } = await import("./base/version.ts");
     io.stdout(`sluice ${VERSION}\n`);
     return 0;
   }

@@ -1,8 +1,8 @@
 // Measures what it costs a request to have its credential recognised, by kind, once the caller is known; and what a cache of raw API keys would save.
 // A test runs it with few rounds, so that it cannot rot. Run: node bench/micro/credentials.ts [rounds].
 import { createHmac, hash } from "node:crypto";
+import { hashPassword } from "../../src/data/credentials/password-hash.ts";
 import type { Authenticator } from "../../src/data/policies/auth/authenticator.ts";
-import { hashPassword } from "../../src/data/policies/auth/basic/password-hash.ts";
 import { authenticatorsOf, testServices } from "../../test/support/configured-authenticators.ts";
 import { TestExchange } from "../../test/support/exchange.ts";
 import { signMessage } from "../../test/support/message-signer.ts";

@@ -1,11 +1,11 @@
 // The zod building blocks that every part of the configuration schema uses: units, names, header names.
 // Imported by config schemas only (primary); workers import the inferred types, never this file.
 import * as z from "zod";
-import { once } from "../start/lazy-schema.ts";
 import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
+import { once } from "./lazy-schema.ts";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
 
-export { once, standsFor, whenWritten } from "../start/lazy-schema.ts";
+export { once, standsFor, whenWritten } from "./lazy-schema.ts";
 
 /**
  * Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. No secret,

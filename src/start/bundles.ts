@@ -10,7 +10,7 @@ import { NATIVE, writeLicences, writeNative } from "./packaged.ts";
 /** Bundle (a file in dist/) -> source. The control plane; a lazy import of one of these by another loads its file. */
 const CONTROL: Readonly<Record<string, string>> = {
   "command-line": "src/main.ts",
-  primary: "src/control/primary/process.ts",
+  primary: "src/start/primary-process.ts",
   "load-task": "src/control/plan/load-task.ts",
   validate: "src/cli/commands/validate.ts",
   routes: "src/cli/commands/routes.ts",

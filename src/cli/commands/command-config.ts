@@ -4,9 +4,9 @@ import { compilePlan } from "../../control/config/compile/compile.ts";
 import { type LoadResult, loadConfig } from "../../control/config/load.ts";
 import type { Config } from "../../control/config/schema/schema.ts";
 import { type PipedTexts, pipeName } from "../../control/config/source/piped.ts";
+import { readPiped } from "../../control/config/source/read-piped.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { CommandIo } from "./command.ts";
-import { readPiped } from "./read-piped.ts";
 
 export interface CommandConfig {
   readonly result: LoadResult;

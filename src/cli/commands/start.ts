@@ -59,7 +59,7 @@ async function becomeSupervisor({ files, takeover }: StartArguments, io: Command
 
 /** The next primary cannot read them again. */
 async function readPipes(files: readonly string[], io: CommandIo): Promise<Readonly<Record<string, string>>> {
-  const { readPiped } = await import("./read-piped.ts");
+  const { readPiped } = await import("../../control/config/source/read-piped.ts");
   return packPiped(await readPiped(files, io));
 }
 
@@ -69,7 +69,7 @@ async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo)
   threads.more(threadsAtOnce() - 1);
   if (launchOrders() !== null) (await import("../../start/standard-streams.ts")).useHandedStreams();
   outliveReaders();
-  const { primaryProcess } = await import("../../control/primary/process.ts");
+  const { primaryProcess } = await import("../../start/primary-process.ts");
   return await primaryProcess({
     files,
     takeover,

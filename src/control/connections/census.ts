@@ -1,7 +1,8 @@
 // Owns counting the connections of each peer address for limits.connectionsPerAddress: asks the kernel when a worker finds that somebody comes near
 // the limit, and says who has reached it. Must never keep the primary busy: a census takes a tenth of its time at most.
+
+import { ClientTrust } from "../../base/client-trust.ts";
 import { isLoopback } from "../../base/ip.ts";
-import { ClientTrust } from "../../data/exchange/client/client-trust.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { ADDRESS_BUCKETS, type AddressBucket } from "../../shared/address-bucket.ts";

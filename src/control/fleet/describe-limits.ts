@@ -1,7 +1,7 @@
 // Owns what `sluice validate` says of limits that a fleet shares: what each may admit too much at worst. Pure.
 import { formatDurationMs } from "../../base/units.ts";
-import { type Cost, isFromClaim, type LimitConfig, limitIdentities, limitNames } from "../../data/policies/rateLimit/limit.ts";
 import type { QuotaPlan, RatePlan, TierPlan } from "../../plan/plan.ts";
+import { type Cost, isFromClaim, type LimitConfig, limitIdentities, limitNames } from "../../plan/rate-limit.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
 import type { Config } from "../config/schema/schema.ts";
 import { worstOvershoot } from "./overshoot.ts";

@@ -1,9 +1,9 @@
 // Owns the life of one key source in the primary: fetched at once, refreshed in time, asked again when tokens name an unknown key,
 // kept while the provider is down. Must never fetch twice at the same time, and never give up a key because a fetch failed.
 
-import { sameIssuer } from "../../data/policies/auth/jwt/issuer-pattern.ts";
-import { keysOfJwks } from "../../data/policies/auth/jwt/key-material.ts";
-import { keyUrlProblem } from "../../data/policies/auth/jwt/key-url.ts";
+import { sameIssuer } from "../../data/credentials/issuer-pattern.ts";
+import { keysOfJwks } from "../../data/credentials/key-material.ts";
+import { keyUrlProblem } from "../../data/credentials/key-url.ts";
 import type { KeySourceStatus } from "../../observe/instance-state.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../plan/keys.ts";
 import { fetchJson } from "./fetch-json.ts";

@@ -14,7 +14,7 @@ import type { Discovery } from "../discovery/discovery.ts";
 import type { HealthProbe } from "../health/health-probe.ts";
 import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresses.ts";
 import type { KeySources } from "../keys/key-sources.ts";
-import type { SharedCells } from "../primary/shared-cells.ts";
+import type { SharedCells } from "../workers/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { describeChanges, describeRestarts, waitingSettings } from "./plan-diff.ts";
 import { type LoadedConfig, type Loading, type PlanSource, reloadProblems } from "./plan-source.ts";

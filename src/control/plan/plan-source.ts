@@ -1,6 +1,7 @@
 // Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
 import type { Plan } from "../../plan/plan.ts";
 import type { ReloadProblem } from "../admin/deps.ts";
+import { workersHere } from "../config/check/worker-count.ts";
 import { type CompileContext, compilePlan } from "../config/compile/compile.ts";
 import type { MayLeaveOut } from "../config/load.ts";
 import type { Config } from "../config/schema/schema.ts";
@@ -10,7 +11,6 @@ import type { ConfigProblem } from "../config/source/problem.ts";
 import type { RedisConsumerSet } from "../config/source/redis-consumers.ts";
 import type { RefusedSet } from "../consumers/redis-consumers.ts";
 import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
-import { workersHere } from "../workers/worker-count.ts";
 import { type LoadOutcome, runLoadJob } from "./load-job.ts";
 import { LoadThread } from "./load-thread.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";

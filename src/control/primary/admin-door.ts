@@ -3,7 +3,7 @@
 import type { Log } from "../../observe/log.ts";
 import type { AdminDeps } from "../admin/deps.ts";
 import type { Admin } from "../admin/server.ts";
-import type { ListenAddress } from "../config/schema/address.ts";
+import type { ListenAddress } from "../config/source/address.ts";
 
 /** Time (ms) between two tries to bind an address that the old instance is about to let go; and longest such wait. */
 const HANDOVER_MS = 50;

@@ -1,7 +1,7 @@
 // Owns the picture of the instance that metrics and admin listener show, put together from those who know. Must change nothing.
 import { monotonicMs } from "../../base/clock.ts";
 import { shownUrl } from "../../base/shown-url.ts";
-import { VERSION } from "../../cli/commands/version.ts";
+import { VERSION } from "../../base/version.ts";
 import type { AccessLog } from "../../observe/access-log.ts";
 import type {
   FleetState,
@@ -18,9 +18,9 @@ import { breakerStatus } from "../breakers/breaker-control.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";
+import type { SharedCells } from "../workers/shared-cells.ts";
 import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
 import { concerns } from "./concerns.ts";
-import type { SharedCells } from "./shared-cells.ts";
 
 export interface StatusSources {
   readonly phase: Phase;

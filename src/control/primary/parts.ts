@@ -1,6 +1,7 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
+import { workersHere } from "../config/check/worker-count.ts";
 import type { Config } from "../config/schema/schema.ts";
 import { ConnectionCensus } from "../connections/census.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
@@ -12,9 +13,8 @@ import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
 import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
-import { workersHere } from "../workers/worker-count.ts";
+import { SharedCells } from "../workers/shared-cells.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
-import { SharedCells } from "./shared-cells.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export interface PartsOptions {

@@ -1,13 +1,13 @@
 // Owns the life of the primary: start-up in order, who is told what, drain and end. Each part knows its own business;
 // here they are only put together. Must never serve a request.
 import { OperatorError } from "../../base/errors.ts";
+import { StopSignals } from "../../base/stop-signals.ts";
 import type { CommandIo } from "../../cli/commands/command.ts";
 import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
-import { StopSignals } from "../../start/supervisor/stop-signals.ts";
 import type { SupervisorLink } from "../../start/supervisor/supervisor-link.ts";
 import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
 import { redactConfig } from "../config/output/redact.ts";

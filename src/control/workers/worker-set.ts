@@ -2,12 +2,12 @@
 // Must never terminate a thread from outside: a live uWebSockets.js app at thread end aborts the whole process.
 import type { Worker } from "node:worker_threads";
 import { OperatorError } from "../../base/errors.ts";
+import { RestartBackoff } from "../../base/restart-backoff.ts";
 import type { Log } from "../../observe/log.ts";
 import type { KeySetMap } from "../../plan/keys.ts";
 import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
-import { RestartBackoff } from "../../start/supervisor/restart-backoff.ts";
 import { type Answer, WorkerThreadHandle } from "./worker-thread.ts";
 
 /** Longest wait (ms) for a thread to build a plan and open its listeners. */

@@ -1,8 +1,8 @@
 // What goes upstream: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1) and those the gateway sets itself.
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
+import { isOriginClaim, METHOD_OVERRIDES } from "../../base/origin-claims.ts";
 import type { Endpoint, Upstream } from "../upstream/upstream.ts";
-import { isOriginClaim, METHOD_OVERRIDES } from "./client/origin-claims.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */

@@ -5,7 +5,7 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
-import { hash32 } from "../upstream/balance/hash32.ts";
+import { hash32 } from "../../base/hash32.ts";
 import { ElfError, GLIBC_WANTED, patchGlibc } from "./uws-glibc.ts";
 
 /** The module as its own types describe it. */

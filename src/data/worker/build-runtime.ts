@@ -4,13 +4,13 @@
 import { monotonicMs } from "../../base/clock.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
+import { idSpaceOf } from "../credentials/id-space.ts";
 import { ConnectionRules } from "../exchange/client/connection-rules.ts";
 import { createClientResolver } from "../exchange/client/forwarded.ts";
 import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
 import type { Policy, PolicyResources } from "../exchange/policy.ts";
 import type { Route, Runtime } from "../exchange/runtime.ts";
 import type { Authenticator } from "../policies/auth/authenticator.ts";
-import { idSpaceOf } from "../policies/auth/id-space.ts";
 import { AUTHENTICATORS } from "../policies/auth/registry.ts";
 import { POLICIES } from "../policies/registry.ts";
 import { compileRouter } from "../routing/compile.ts";

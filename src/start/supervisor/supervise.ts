@@ -3,12 +3,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { Duplex } from "node:stream";
 import { heapFlags } from "../../base/heap.ts";
+import { RestartBackoff } from "../../base/restart-backoff.ts";
+import { StopSignals } from "../../base/stop-signals.ts";
 import type { Log } from "../../observe/log.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel } from "./channel.ts";
 import { filterNativeOutput } from "./native-output.ts";
-import { RestartBackoff } from "./restart-backoff.ts";
-import { StopSignals } from "./stop-signals.ts";
 
 /** A replacement that is not ready after this long (ms) is given up. */
 const REPLACEMENT_TIMEOUT_MS = 60_000;

@@ -8,7 +8,7 @@ import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { hashPassword } from "../../../src/data/policies/auth/basic/password-hash.ts";
+import { hashPassword } from "../../../src/data/credentials/password-hash.ts";
 import { ENGINES, type Engine } from "../../support/both-engines.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { IntrospectionProvider } from "../../support/introspection-provider.ts";

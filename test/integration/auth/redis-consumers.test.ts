@@ -4,7 +4,7 @@ import { hash } from "node:crypto";
 import http from "node:http";
 import type { AddressInfo } from "node:net";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from "vitest";
-import { hashPassword } from "../../../src/data/policies/auth/basic/password-hash.ts";
+import { hashPassword } from "../../../src/data/credentials/password-hash.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { freePort, RedisServer } from "../../support/redis.ts";
 import { SteadyClient } from "../../support/steady-client.ts";

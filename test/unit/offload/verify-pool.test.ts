@@ -3,7 +3,7 @@ import { createSecretKey } from "node:crypto";
 import { Worker } from "node:worker_threads";
 import { compactVerify, importJWK } from "jose";
 import { afterAll, describe, expect, test } from "vitest";
-import { keyOfSecret, keysOfJwks } from "../../../src/data/policies/auth/jwt/key-material.ts";
+import { keyOfSecret, keysOfJwks } from "../../../src/data/credentials/key-material.ts";
 import { VerifyPool } from "../../../src/offload/verify-pool.ts";
 import { verifyBatch } from "../../../src/offload/verify-task.ts";
 import type { VerificationKeyPlan } from "../../../src/plan/keys.ts";

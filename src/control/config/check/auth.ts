@@ -1,7 +1,7 @@
 // Owns the checks between routes and the `auth` section: authenticators that are named must exist, and no route may be public by oversight.
 
+import { prefixesOf, territoryOf } from "../../../data/credentials/id-space.ts";
 import { type AuthTree, namesOf, PUBLIC } from "../../../data/policies/auth/config.ts";
-import { prefixesOf, territoryOf } from "../../../data/policies/auth/id-space.ts";
 import type { JwtConfig } from "../../../data/policies/auth/jwt/config.ts";
 import type { Draft } from "../schema/sections.ts";
 import { type PathPart, suggest } from "../source/problem.ts";

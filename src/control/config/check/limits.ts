@@ -1,7 +1,8 @@
 // Owns the checks of limits against what else the configuration says: who calls a route, which tiers there are, limits that routes share.
-import { isShared, type LimitConfig, limitIdentities, needsIdentity } from "../../../data/policies/rateLimit/limit.ts";
+
 import { parsePattern } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
+import { isShared, type LimitConfig, limitIdentities, needsIdentity } from "../../../plan/rate-limit.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { nodeAt } from "../source/located.ts";

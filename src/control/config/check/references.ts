@@ -1,9 +1,9 @@
 // Owns the checks between sections that are not routes: names that must exist or be unique, addresses that exclude each other.
 import { BREAKER_UPSTREAMS_MAX } from "../../../shared/breaker-layout.ts";
-import { isLoopback } from "../schema/address.ts";
 import { areRelated } from "../schema/salvage.ts";
 import type { NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
+import { isLoopback } from "../source/address.ts";
 import { type LocatedMap, nodeAt, positionAt, writtenPath } from "../source/located.ts";
 import { type ConfigProblem, formatPath, type PathPart, suggest } from "../source/problem.ts";
 

@@ -1,9 +1,9 @@
 // Owns the warning that passwords being checked could take all threads of the process's pool (libuv's), on which names are looked up and files are read too.
 import type { BasicConfig } from "../../../data/policies/auth/basic/config.ts";
-import { workersHere } from "../../workers/worker-count.ts";
 import type { Draft } from "../schema/sections.ts";
 import type { Env } from "../source/interpolate.ts";
 import type { Findings } from "./references.ts";
+import { workersHere } from "./worker-count.ts";
 
 /** libuv's own default and bounds. */
 const THREADS_DEFAULT = 4;

@@ -1,9 +1,9 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
-import { type LimitConfig, limitLabels } from "../../../data/policies/rateLimit/limit.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
 import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../../plan/plan.ts";
+import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import { authOf } from "../check/auth-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";

@@ -2,9 +2,9 @@
 import * as z from "zod";
 import { callerName, name, once, quota, rate, scope } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
-import { parsePasswordHash } from "../../../data/policies/auth/basic/password-hash.ts";
-import { certificateName } from "../../../data/policies/auth/mtls/certificate-names.ts";
-import { secretBytes } from "../../../data/policies/auth/signature/secret.ts";
+import { certificateName } from "../../../data/credentials/certificate-names.ts";
+import { parsePasswordHash } from "../../../data/credentials/password-hash.ts";
+import { secretBytes } from "../../../data/credentials/signing-secret.ts";
 import { count, filePath, period } from "./fields.ts";
 
 const TIERS_MAX = 1000;

@@ -1,12 +1,12 @@
 // Owns the field types that only the primary's schema uses, on top of base/schema.ts. Schema only: no reading of files here.
 import * as z from "zod";
+import { TRUST_UNIX } from "../../../base/client-trust.ts";
 import { parseAuthority } from "../../../base/http.ts";
 import { ipFamily, parseCidr } from "../../../base/ip.ts";
 import { duration, once, size } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
-import { TRUST_UNIX } from "../../../data/exchange/client/client-trust.ts";
 import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
-import { parseListenAddress, parseTargetUrl, UNIX_PATH_BYTES_MAX } from "./address.ts";
+import { parseListenAddress, parseTargetUrl, UNIX_PATH_BYTES_MAX } from "../source/address.ts";
 
 /** A whole number in a range. */
 export const count = (min: number, max: number) => z.int().min(min).max(max);

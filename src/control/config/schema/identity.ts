@@ -2,8 +2,8 @@
 import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
 import { keyBytes } from "../../../base/key-bytes.ts";
+import { isOriginClaim } from "../../../base/origin-claims.ts";
 import { once, UNREADABLE } from "../../../base/schema.ts";
-import { isOriginClaim } from "../../../data/exchange/client/origin-claims.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../../plan/plan.ts";
 import { period } from "./fields.ts";
 import { publicJwk } from "./public-jwk.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { name, once } from "../../../base/schema.ts";
 import type { RedisNode, RedisSettings, RedisTopology } from "../../../store/redis-settings.ts";
-import { parseListenAddress } from "./address.ts";
+import { parseListenAddress } from "../source/address.ts";
 import { count, pemFile, period } from "./fields.ts";
 
 const NODES_MAX = 100;

@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
-import { patternProblem } from "../../../data/policies/rewrite/safe-pattern.ts";
 import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
+import { patternProblem } from "../../../data/routing/safe-pattern.ts";
 import type { PolicyPlan, ValueMatch } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";

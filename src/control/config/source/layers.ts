@@ -1,5 +1,5 @@
 // Owns how files are laid over one another: as JSON Merge Patch does (RFC 7396), but that lists of named entries are changed entry by entry.
-import { parseTargetUrl } from "../schema/address.ts";
+import { parseTargetUrl } from "./address.ts";
 import type { Located, LocatedEntry, LocatedList, LocatedMap } from "./located.ts";
 import { type ConfigProblem, formatPath, type PathPart } from "./problem.ts";
 

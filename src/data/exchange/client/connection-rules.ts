@@ -1,8 +1,8 @@
 // Owns what a request's Connection header may name. What it names does not go upstream (RFC 9110 section 7.6.1), so that it could take away a field
 // by which the gateway decides, or one that the gateway itself answers for: those it may not name, all others are gone before anything is decided.
 import { plainName } from "../../../base/http.ts";
+import { isOriginClaim } from "../../../base/origin-claims.ts";
 import type { Plan } from "../../../plan/plan.ts";
-import { isOriginClaim } from "./origin-claims.ts";
 
 /** Framing, addressing, credentials, and what the gateway writes itself. */
 const FIXED: readonly string[] = [

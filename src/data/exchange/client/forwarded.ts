@@ -1,10 +1,11 @@
 // Owns who is believed about where a request came from, and what upstreams are told about it (RFC 7239, X-Forwarded-*, Via).
 // Only peers in trustedProxies are believed, hop by hop from the right; what is not believed is not passed on.
+
+import { ClientTrust } from "../../../base/client-trust.ts";
 import { isToken } from "../../../base/http.ts";
+import { isOriginClaim } from "../../../base/origin-claims.ts";
 import type { ClientInfo, Exchange, HeaderList } from "../exchange.ts";
-import { ClientTrust } from "./client-trust.ts";
 import { type Chain, FORWARDED_HOPS_MAX, joined, readChain, UNREADABLE } from "./forwarded-chain.ts";
-import { isOriginClaim } from "./origin-claims.ts";
 
 const VIA = "1.1 sluice";
 

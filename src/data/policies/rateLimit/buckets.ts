@@ -3,6 +3,16 @@ import { createHmac } from "node:crypto";
 import { SIP_KEY_BYTES, SipHash } from "../../../base/sip-hash.ts";
 import type { QuotaPlan, RatePlan, TierPlan } from "../../../plan/plan.ts";
 import {
+  type FromClaim,
+  isFromClaim,
+  type LimitConfig,
+  type LimitPart,
+  limitIdentities,
+  limitNames,
+  needsIdentity,
+  partLabels,
+} from "../../../plan/rate-limit.ts";
+import {
   concurrencySize,
   type LimitIdentity,
   type LimitMode,
@@ -19,16 +29,6 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import type { PolicyRoute } from "../../exchange/policy.ts";
 import { claimConcurrency, claimQuota, claimRate, claimValue } from "./claim.ts";
 import { compileKey, type KeyOf } from "./key.ts";
-import {
-  type FromClaim,
-  isFromClaim,
-  type LimitConfig,
-  type LimitPart,
-  limitIdentities,
-  limitNames,
-  needsIdentity,
-  partLabels,
-} from "./limit.ts";
 import { QuotaPeriod } from "./period.ts";
 
 /** Different sizes that claims have asked for and that are kept ready, for each limit. */

@@ -1,8 +1,8 @@
 // Owns reading a claim of the caller for limits: as a text to count by, as a size. Must never trust a claim beyond the bounds it is given.
 import { parseQuota, parseRate } from "../../../base/units.ts";
 import type { QuotaPlan, RatePlan } from "../../../plan/plan.ts";
+import type { FromClaim } from "../../../plan/rate-limit.ts";
 import type { Identity } from "../../exchange/identity/identity.ts";
-import type { FromClaim } from "./limit.ts";
 
 /** @param name a claim's own name, which wins, or names joined by dots. @returns undefined for none */
 export function claimValue(identity: Identity | null, name: string): unknown {

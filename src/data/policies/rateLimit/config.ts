@@ -4,8 +4,8 @@ import { withRules } from "../../../base/rules.ts";
 import { claimName, duration, headerName, name, once, quota, rate } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
 import type { QuotaPlan, RatePlan } from "../../../plan/plan.ts";
+import { type Cost, type FromClaim, isFromClaim, type LimitConfig, type PerPart } from "../../../plan/rate-limit.ts";
 import { TOLERANCE_MS_MAX, UNITS_PER_MS_MAX } from "../../../shared/limit-size.ts";
-import { type Cost, type FromClaim, isFromClaim, type LimitConfig, type PerPart } from "./limit.ts";
 
 /** Limits of one route. */
 export const LIMITS_MAX = 16;

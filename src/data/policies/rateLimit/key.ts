@@ -1,12 +1,12 @@
 // Owns which bucket of a limit a request belongs to: the tag of what the limit counts by. Must never be the same for two callers by design of theirs.
 import { maskIp } from "../../../base/ip.ts";
 import type { SipHash } from "../../../base/sip-hash.ts";
+import type { LimitConfig } from "../../../plan/rate-limit.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { PolicyRoute } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
 import { headerSentOnce } from "../../routing/request/sent-once.ts";
 import { claimText, claimValue } from "./claim.ts";
-import type { LimitConfig } from "./limit.ts";
 
 /** Sets the tag of an exchange's bucket: left in the hash's `high` and `low`. */
 export type KeyOf = (x: Exchange, hash: SipHash) => void;

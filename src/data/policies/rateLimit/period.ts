@@ -1,8 +1,8 @@
 // Owns the periods of quotas: when the present one began and ends, in UTC, and the tag of a bucket in it. Pure.
 import type { QuotaPlan } from "../../../plan/plan.ts";
+import type { Window } from "../../../plan/rate-limit.ts";
 import type { LimitAsk } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
-import type { Window } from "./limit.ts";
 
 const WEEK_MS = 604_800_000;
 /** 1970-01-01 was a Thursday; weeks begin on Monday (ISO 8601). */

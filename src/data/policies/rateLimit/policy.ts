@@ -2,6 +2,7 @@
 // Must never let a request through because a limit could not be decided.
 import { monotonicMs } from "../../../base/clock.ts";
 import { getHeader, removeHeaders } from "../../../base/header-list.ts";
+import type { LimitConfig } from "../../../plan/rate-limit.ts";
 import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
 import { LimitAsk, NO_GRANT, NO_SHARE } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
@@ -12,7 +13,6 @@ import { headerSentOnce } from "../../routing/request/sent-once.ts";
 import { Admission } from "./admission.ts";
 import { limitField, refusal, retryAfterS } from "./answer.ts";
 import { type Bucket, type CompiledLimit, compileLimits } from "./buckets.ts";
-import type { LimitConfig } from "./limit.ts";
 
 /** Admissions kept for reuse, for each route and worker: more exchanges under way make garbage. */
 const POOL_MAX = 1024;

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
-import { patternProblem, replacementProblem } from "./safe-pattern.ts";
+import { patternProblem, replacementProblem } from "../../routing/safe-pattern.ts";
 
 const PATH_CHARS_MAX = 2048;
 

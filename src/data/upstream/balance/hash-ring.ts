@@ -1,6 +1,7 @@
 // Owns the ring of consistent hashing: points, lookup, walk. Must never know load or health: the caller accepts or refuses members.
+
+import { hash32 } from "../../../base/hash32.ts";
 import type { Member } from "../endpoint-set.ts";
-import { hash32 } from "./hash32.ts";
 
 /** Points for each unit of weight: the share of an endpoint then varies by some 1/sqrt(160) = 8 % (one sigma). */
 const POINTS_PER_WEIGHT = 160;

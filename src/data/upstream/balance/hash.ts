@@ -1,4 +1,6 @@
 // Owns consistent hashing, with bounded loads when asked for. Must never send a key anywhere but along its ring walk.
+
+import { hash32 } from "../../../base/hash32.ts";
 import type { HashOn } from "../../../plan/plan.ts";
 import type { TargetHealth } from "../../../shared/target-health.ts";
 import type { RequestView } from "../../routing/request-view.ts";
@@ -7,7 +9,6 @@ import type { Endpoint } from "../upstream.ts";
 import { type Balancer, isTried, memberAt } from "./balancer.ts";
 import { hashKey } from "./hash-key.ts";
 import { HashRing } from "./hash-ring.ts";
-import { hash32 } from "./hash32.ts";
 import { WeightedRandom } from "./random.ts";
 
 /** What hashing needs to know. */

@@ -8,7 +8,7 @@ import { OperatorError } from "../../../../src/base/errors.ts";
 import type { Command } from "../../../../src/cli/commands/command.ts";
 import { keyCommand } from "../../../../src/cli/commands/key.ts";
 import { passwordCommand } from "../../../../src/cli/commands/password.ts";
-import { parsePasswordHash, passwordFits } from "../../../../src/data/policies/auth/basic/password-hash.ts";
+import { parsePasswordHash, passwordFits } from "../../../../src/data/credentials/password-hash.ts";
 
 const PEPPER = "a pepper of this test";
 let folder = "";

@@ -2,7 +2,7 @@ import { type AddressInfo, createServer } from "node:net";
 import { afterEach, expect, test } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
 import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
-import { parseListenAddress } from "../../../../src/control/config/schema/address.ts";
+import { parseListenAddress } from "../../../../src/control/config/source/address.ts";
 import { AdminDoor } from "../../../../src/control/primary/admin-door.ts";
 import { createLog } from "../../../../src/observe/log.ts";
 import { instanceState, instanceTotals } from "../../../support/instance.ts";

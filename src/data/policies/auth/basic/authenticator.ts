@@ -2,6 +2,14 @@
 // Must never tell an unknown user from a wrong password, neither in words nor in time.
 import { isUtf8 } from "node:buffer";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
+import {
+  ARGON2ID_DEFAULT,
+  hashOfNobody,
+  type PasswordHash,
+  type PasswordScheme,
+  parsePasswordHash,
+  passwordFits,
+} from "../../../credentials/password-hash.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { consumersByUsername } from "../consumer-index.ts";
@@ -10,14 +18,6 @@ import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } f
 import { NONE, readAuthorization, SEVERAL, stripAuthorization } from "../reading.ts";
 import { type Finding, Verdicts } from "../verdicts.ts";
 import type { BasicConfig } from "./config.ts";
-import {
-  ARGON2ID_DEFAULT,
-  hashOfNobody,
-  type PasswordHash,
-  type PasswordScheme,
-  parsePasswordHash,
-  passwordFits,
-} from "./password-hash.ts";
 
 /** Longest credential looked at, in characters of base64. */
 const CREDENTIAL_CHARS_MAX = 2048;

@@ -1,8 +1,8 @@
 // Owns turning proven claims into an identity, joined with what the configuration knows of the consumer. Pure.
 import { callerName } from "../../../../base/caller-name.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
+import type { IdSpace } from "../../../credentials/id-space.ts";
 import type { Identity } from "../../../exchange/identity/identity.ts";
-import type { IdSpace } from "../id-space.ts";
 import { claimAt } from "./claims.ts";
 import type { ClaimPath } from "./config-claims.ts";
 import type { JwtProviderConfig } from "./config-provider.ts";

@@ -1,7 +1,7 @@
 // Owns what the configuration may say of a provider with many tenants: a name in braces in its issuer, and what must then stand beside it. For the primary only.
 // Must never take everybody's tokens without the operator having written so.
-import { territoryOf } from "../id-space.ts";
-import { hasBraces, type IssuerPattern, splitPlaceholder } from "./issuer-pattern.ts";
+import { territoryOf } from "../../../credentials/id-space.ts";
+import { hasBraces, type IssuerPattern, splitPlaceholder } from "../../../credentials/issuer-pattern.ts";
 
 /** What the schema read. */
 interface Written {

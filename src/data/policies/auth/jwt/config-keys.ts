@@ -3,9 +3,9 @@
 import { createHash } from "node:crypto";
 import { UNREADABLE } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
-import { type AlgorithmName, algorithmOf } from "./algorithms.ts";
-import { IS_PRIVATE, keyOfSecret, keysOfJwks, keysOfText } from "./key-material.ts";
-import { keyUrlProblem } from "./key-url.ts";
+import { IS_PRIVATE, keyOfSecret, keysOfJwks, keysOfText } from "../../../credentials/key-material.ts";
+import { keyUrlProblem } from "../../../credentials/key-url.ts";
+import { type AlgorithmName, algorithmOf } from "../../../credentials/signature-algorithms.ts";
 
 /** What the schema read. */
 interface Origins {

@@ -2,11 +2,11 @@
 import * as z from "zod";
 import { duration, once } from "../../../../base/schema.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
-import { ALGORITHM_NAMES, type AlgorithmName } from "./algorithms.ts";
+import { hasBraces, type IssuerPattern, TENANT, TENANTS_MAX } from "../../../credentials/issuer-pattern.ts";
+import { ALGORITHM_NAMES, type AlgorithmName } from "../../../credentials/signature-algorithms.ts";
 import { type ClaimPath, claim, claims, consumerFields, PREFIX } from "./config-claims.ts";
 import { issuerPattern } from "./config-issuer.ts";
 import { keyOrigin } from "./config-keys.ts";
-import { hasBraces, type IssuerPattern, TENANT, TENANTS_MAX } from "./issuer-pattern.ts";
 
 const AUDIENCES_MAX = 50;
 const REQUIRED_MAX = 50;

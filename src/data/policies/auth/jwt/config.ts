@@ -1,9 +1,9 @@
 // Owns the configuration of the `jwt` authenticator: schema, defaults and docs. For the primary only; workers import types.
 import * as z from "zod";
 import { once, size } from "../../../../base/schema.ts";
+import { mayOverlap } from "../../../credentials/issuer-pattern.ts";
 import type { TokenPlaceConfig } from "../token-place.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
-import { mayOverlap } from "./issuer-pattern.ts";
 
 const PROVIDERS_MAX = 50;
 const DAY_MS = 86_400_000;

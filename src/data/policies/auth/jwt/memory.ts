@@ -3,13 +3,13 @@
 import type { Verdict } from "../../../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../../../plan/keys.ts";
 import type { AuthenticatorPlan } from "../../../../plan/plan.ts";
+import { type IssuerPattern, matchesIssuer } from "../../../credentials/issuer-pattern.ts";
 import { type LiveKey, LiveKeySet } from "../../../exchange/identity/key-store.ts";
 import type { Services } from "../../../exchange/runtime.ts";
 import type { AuthOutcome } from "../authenticator.ts";
 import type { Known } from "./claims-identity.ts";
 import type { JwtConfig } from "./config.ts";
 import type { JwtProviderConfig } from "./config-provider.ts";
-import { type IssuerPattern, matchesIssuer } from "./issuer-pattern.ts";
 import { TokenCache } from "./token-cache.ts";
 
 /** Refused tokens remembered; apart from the verified ones, so that no flood of the former pushes out the latter. */

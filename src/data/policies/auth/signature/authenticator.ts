@@ -1,6 +1,7 @@
 // Owns the kind `signature`: HTTP message signatures (RFC 9421) with shared secrets. Order matters: nothing is remembered or buffered for a request
 // whose signature is not right. Must never take two readings of one signature.
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
+import { secretBytes } from "../../../credentials/signing-secret.ts";
 import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
 import { type SigningKey, signingKeysById } from "../consumer-index.ts";
@@ -8,7 +9,6 @@ import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } f
 import { stripHeader } from "../reading.ts";
 import type { SignatureConfig } from "./config.ts";
 import { fieldValue, signatureBase } from "./message.ts";
-import { secretBytes } from "./secret.ts";
 import { bufferBody, type Digests, digestsFit, parseContentDigest } from "./signed-body.ts";
 import { parseByteSequences, parseSignatureInputs, type SignatureInput } from "./structured-fields.ts";
 

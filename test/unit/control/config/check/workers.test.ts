@@ -1,8 +1,8 @@
 // The `workers` key in all its forms, and CPUs that this process may not use.
 import { describe, expect, it } from "vitest";
+import { workersOf } from "../../../../../src/control/config/check/worker-count.ts";
 import { parseConfig } from "../../../../../src/control/config/load.ts";
 import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
-import { workersOf } from "../../../../../src/control/workers/worker-count.ts";
 import { BASE, check, good } from "../../../../support/config-text.ts";
 
 const load = (workers: string, allowed: readonly number[] | null) =>

@@ -2,9 +2,9 @@
 import { hash } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { identity as identitySchema } from "../../../../../src/control/config/schema/identity.ts";
+import { hashPassword } from "../../../../../src/data/credentials/password-hash.ts";
 import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
 import { IdentityHeaders } from "../../../../../src/data/exchange/identity/identity-headers.ts";
-import { hashPassword } from "../../../../../src/data/policies/auth/basic/password-hash.ts";
 import { mergeIdentities } from "../../../../../src/data/policies/auth/merge-identities.ts";
 import { identityOf } from "../../../../support/authenticator.ts";
 import { authenticatorOf } from "../../../../support/configured-authenticators.ts";

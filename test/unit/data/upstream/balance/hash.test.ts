@@ -1,8 +1,8 @@
 // Owns tests of consistent hashing: stability, movement, balance, bounded loads, keys.
 import { describe, expect, test } from "vitest";
+import { hash32 } from "../../../../../src/base/hash32.ts";
 import { hashKey } from "../../../../../src/data/upstream/balance/hash-key.ts";
 import { HashRing, RING_POINTS_MAX } from "../../../../../src/data/upstream/balance/hash-ring.ts";
-import { hash32 } from "../../../../../src/data/upstream/balance/hash32.ts";
 import { Member } from "../../../../../src/data/upstream/endpoint-set.ts";
 import type { EndpointPlan, HashOn } from "../../../../../src/plan/plan.ts";
 import { type RequestSketch, TestExchange } from "../../../../support/exchange.ts";

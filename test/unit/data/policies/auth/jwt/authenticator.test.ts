@@ -1,8 +1,8 @@
 // The jwt authenticator in its worker: what it accepts and makes of it, what it remembers and for how long, and what it does without keys.
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { isOddName } from "../../../../../../src/base/http.ts";
+import { keysOfJwks } from "../../../../../../src/data/credentials/key-material.ts";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
-import { keysOfJwks } from "../../../../../../src/data/policies/auth/jwt/key-material.ts";
 import { VerifyPool } from "../../../../../../src/offload/verify-pool.ts";
 import { TestExchange } from "../../../../../support/exchange.ts";
 import {

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { DELAY_MAX_MS, RestartBackoff } from "../../../../src/start/supervisor/restart-backoff.ts";
+import { DELAY_MAX_MS, RestartBackoff } from "../../../src/base/restart-backoff.ts";
 
 function check(livesMs: readonly number[], expected: readonly number[]): void {
   const backoff = new RestartBackoff();

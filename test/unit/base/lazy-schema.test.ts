@@ -1,7 +1,7 @@
 // Schemas that are made when somebody writes their key.
 import { expect, it } from "vitest";
 import * as z from "zod";
-import { standsFor, whenWritten } from "../../../src/start/lazy-schema.ts";
+import { standsFor, whenWritten } from "../../../src/base/lazy-schema.ts";
 
 function counted() {
   const made = { times: 0 };

@@ -1,8 +1,8 @@
 // Owns how many workers a configuration asks for and on which CPUs they belong.
 import { availableParallelism } from "node:os";
-import { WORKERS_MAX } from "../../shared/heartbeat.ts";
-import { allowedCpus } from "../config/check/workers.ts";
-import type { WorkersConfig } from "../config/schema/instance.ts";
+import { WORKERS_MAX } from "../../../shared/heartbeat.ts";
+import type { WorkersConfig } from "../schema/instance.ts";
+import { allowedCpus } from "./workers.ts";
 
 /** Where workers run, and how many. */
 export interface Workers {

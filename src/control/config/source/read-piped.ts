@@ -3,9 +3,9 @@
 import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
-import { OperatorError } from "../../base/errors.ts";
-import { isPiped, NOT_PIPED, type PipedTexts, STDIN } from "../../control/config/source/piped.ts";
-import type { CommandIo } from "./command.ts";
+import { OperatorError } from "../../../base/errors.ts";
+import type { CommandIo } from "../../../cli/commands/command.ts";
+import { isPiped, NOT_PIPED, type PipedTexts, STDIN } from "./piped.ts";
 
 /** Largest configuration, and longest time (ms) until its end. */
 const BYTES_MAX = 16 * 1024 ** 2;

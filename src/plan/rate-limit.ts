@@ -1,6 +1,6 @@
 // Owns what a parsed limit looks like, its labels and the identity of its buckets. Types and pure functions, for primary and workers.
 // Equal limits must have equal identities in every instance of a fleet and in every plan, and different limits different ones.
-import type { QuotaPlan, RatePlan } from "../../../plan/plan.ts";
+import type { QuotaPlan, RatePlan } from "./plan.ts";
 
 /** What a limit counts by. */
 export type PerPart =

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { patternProblem, replacementProblem } from "../../../../../src/data/policies/rewrite/safe-pattern.ts";
+import { patternProblem, replacementProblem } from "../../../../src/data/routing/safe-pattern.ts";
 
 test.each([
   "^/shop/([^/]+)/(.*)$",

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isLoopback, parseListenAddress, parseTargetUrl } from "../../../../../src/control/config/schema/address.ts";
+import { isLoopback, parseListenAddress, parseTargetUrl } from "../../../../../src/control/config/source/address.ts";
 
 describe("parseListenAddress", () => {
   const check = (text: string, expected: string | null) =>

@@ -1,6 +1,6 @@
 // Owns who may name which consumer: `consumerPrefix` divides the ids among those whose credentials name the consumer themselves (issuers, certificates).
 // Must never let two of different prefixes name the same id. Pure.
-import type { AuthenticatorPlan } from "../../../plan/plan.ts";
+import type { AuthenticatorPlan } from "../../plan/plan.ts";
 
 /** What stands before a placeholder: the ids that begin with it are those of this prefix. */
 export const territoryOf = (prefix: string): string => prefix.split("{", 1)[0] ?? "";

@@ -1,9 +1,9 @@
 // Owns turning key material that operators and providers give (JWKS, PEM, secrets) into keys to verify with, for the primary only.
 // Must never let a private key, a weak key or one of unknown purpose through, and never say a part of it.
 import { createHash, createPublicKey, type KeyObject } from "node:crypto";
-import { keyBytes } from "../../../../base/key-bytes.ts";
-import type { VerificationJwk, VerificationKeyPlan } from "../../../../plan/keys.ts";
-import { algorithmOf, algorithmsFor } from "./algorithms.ts";
+import { keyBytes } from "../../base/key-bytes.ts";
+import type { VerificationJwk, VerificationKeyPlan } from "../../plan/keys.ts";
+import { algorithmOf, algorithmsFor } from "./signature-algorithms.ts";
 
 /** Keys of one set. */
 export const KEYS_MAX = 100;

@@ -4,9 +4,9 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { expect, test } from "vitest";
-import { keysOfJwks, keysOfPem, keysOfText } from "../../../../../../src/data/policies/auth/jwt/key-material.ts";
-import { makeCertificate } from "../../../../../support/certificates.ts";
-import { signingKey } from "../../../../../support/jwt.ts";
+import { keysOfJwks, keysOfPem, keysOfText } from "../../../../src/data/credentials/key-material.ts";
+import { makeCertificate } from "../../../support/certificates.ts";
+import { signingKey } from "../../../support/jwt.ts";
 
 const rsa = signingKey("RS256", "a").jwk;
 const ec = signingKey("ES256", "b").jwk;

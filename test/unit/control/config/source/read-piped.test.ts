@@ -4,8 +4,8 @@ import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { readPiped } from "../../../../src/cli/commands/read-piped.ts";
-import { isPiped, nothingToRead, packPiped, pipeName, unpackPiped } from "../../../../src/control/config/source/piped.ts";
+import { isPiped, nothingToRead, packPiped, pipeName, unpackPiped } from "../../../../../src/control/config/source/piped.ts";
+import { readPiped } from "../../../../../src/control/config/source/read-piped.ts";
 
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-piped-"));
 afterAll(() => fs.rmSync(directory, { recursive: true }));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { StopSignals } from "../../../../src/start/supervisor/stop-signals.ts";
+import { StopSignals } from "../../../src/base/stop-signals.ts";
 
 test("signals that come together are one wish", () => {
   const check = (timesMs: readonly number[], expected: readonly boolean[]) => {

@@ -1,5 +1,5 @@
 // Owns the bounds of a signing secret. Pure.
-import { keyBytes } from "../../../../base/key-bytes.ts";
+import { keyBytes } from "../../base/key-bytes.ts";
 
 const BYTES_MIN = 32;
 const BYTES_MAX = 1024;

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { monotonicMs } from "../../../../src/base/clock.ts";
-import { LimitWatch } from "../../../../src/control/primary/limit-watch.ts";
+import { LimitWatch } from "../../../../src/control/workers/limit-watch.ts";
 import { createLog } from "../../../../src/observe/log.ts";
 import { LimitLedger } from "../../../../src/shared/limit-ledger.ts";
 import { MODE_LOCAL, rateSize } from "../../../../src/shared/limit-size.ts";

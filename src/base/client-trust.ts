@@ -1,5 +1,5 @@
 // Owns which peers are believed about the hops before them: the blocks of trustedProxies. Pure; what they say is forwarded.ts.
-import { CidrSet } from "../../../base/ip.ts";
+import { CidrSet } from "./ip.ts";
 
 /** Entry of trustedProxies that stands for peers on a Unix socket, which have no address. */
 export const TRUST_UNIX = "unix";

@@ -1,7 +1,7 @@
 // Owns what a client certificate is called: its names and its fingerprint, each in one spelling. Pure.
 // Must never take a part of a name for the name: what has a character that names do not have is no name.
 import type { X509Certificate } from "node:crypto";
-import { callerName } from "../../../../base/caller-name.ts";
+import { callerName } from "../../base/caller-name.ts";
 
 /** RFC 5280 section 4.2.1.6, as far as clients are named so. */
 export interface AlternativeNames {
