@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // argv -> command; nothing else. Every command is imported only when it is asked for, help texts too: start-up time counts.
-import type { Command, CommandIo } from "./cli/commands/command.ts";
+import type { Command, CommandIo } from "./cli/command.ts";
 
 const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   start: async () => (await import("./cli/commands/start.ts")).startCommand,

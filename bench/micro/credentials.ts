@@ -2,7 +2,7 @@
 // A test runs it with few rounds, so that it cannot rot. Run: node bench/micro/credentials.ts [rounds].
 import { createHmac, hash } from "node:crypto";
 import { hashPassword } from "../../src/data/credentials/password-hash.ts";
-import type { Authenticator } from "../../src/data/policies/auth/authenticator.ts";
+import type { Authenticator } from "../../src/data/exchange/identity/authenticator.ts";
 import { authenticatorsOf, testServices } from "../../test/support/configured-authenticators.ts";
 import { TestExchange } from "../../test/support/exchange.ts";
 import { signMessage } from "../../test/support/message-signer.ts";

@@ -1,6 +1,6 @@
 // Measures what a JWT costs once it is verified: the lookup that every further request pays. A test runs it with few rounds, so that it cannot rot.
 // Run: node bench/micro/jwt-cache.ts [rounds].
-import type { Authenticator } from "../../src/data/policies/auth/authenticator.ts";
+import type { Authenticator } from "../../src/data/exchange/identity/authenticator.ts";
 import { flat, TestExchange } from "../../test/support/exchange.ts";
 import { bearer, ISSUER, jwtAuthenticator, signingKey, testWorker, token } from "../../test/support/jwt.ts";
 import type { Micro } from "./measure.ts";

@@ -2,8 +2,8 @@
 
 import { removeHeader } from "../../src/base/header-list.ts";
 import type { Exchange } from "../../src/data/exchange/exchange.ts";
+import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Identity } from "../../src/data/exchange/identity/identity.ts";
-import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 
 export function identityOf(consumer: string, more: Partial<Identity> = {}): Identity {
   return {

@@ -3,8 +3,8 @@
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import { compilePlan } from "../../src/control/config/compile/compile.ts";
 import { idSpaceOf } from "../../src/data/credentials/id-space.ts";
+import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Services } from "../../src/data/exchange/runtime.ts";
-import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { testBodies } from "./bodies.ts";

@@ -2,9 +2,9 @@
 // with a real key store and a real pool thread.
 import { createHmac, generateKeyPairSync, type KeyObject, randomBytes, sign } from "node:crypto";
 import { idSpaceOf } from "../../src/data/credentials/id-space.ts";
+import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import { KeyStore } from "../../src/data/exchange/identity/key-store.ts";
 import type { Services } from "../../src/data/exchange/runtime.ts";
-import type { Authenticator, AuthOutcome } from "../../src/data/policies/auth/authenticator.ts";
 import { createJwt } from "../../src/data/policies/auth/jwt/authenticator.ts";
 import { jwtSchema } from "../../src/data/policies/auth/jwt/config.ts";
 import { type Verdict, VerifyPool } from "../../src/offload/verify-pool.ts";

@@ -1,7 +1,7 @@
 // Owns the arguments of `sluice bench`, and the bounds that a load has unless its operator raises them.
 import type { OperatorError } from "../../base/errors.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
-import { CONFIG_OPTIONS, readArguments, wrongUsage } from "../commands/arguments.ts";
+import { CONFIG_OPTIONS, readArguments, wrongUsage } from "../arguments.ts";
 
 export interface BenchArguments {
   readonly files: readonly string[];

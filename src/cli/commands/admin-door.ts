@@ -1,8 +1,8 @@
 // Owns how a command finds and asks the admin interface of a running gateway. Must never send a token anywhere but to the address that it belongs to.
 import { OperatorError } from "../../base/errors.ts";
 import { InstanceDir, instanceDirectory } from "../../control/instance/instance-dir.ts";
-import { wrongUsage } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { wrongUsage } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { commandConfig } from "./command-config.ts";
 
 /** A reload may wait for name servers, identity providers and Redis. */

@@ -8,7 +8,7 @@ import { benchRequests } from "../bench/bench-requests.ts";
 import { runLoad } from "../bench/load.ts";
 import { refuseRemote, remoteHosts } from "../bench/loopback.ts";
 import { cpuMicros, processTree, residentBytes } from "../bench/process-cost.ts";
-import type { CommandIo } from "./command.ts";
+import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";
 
 /** Connections are made and code is compiled before anything is counted. */

@@ -6,7 +6,7 @@ import type { Config } from "../../control/config/schema/schema.ts";
 import { type PipedTexts, pipeName } from "../../control/config/source/piped.ts";
 import { readPiped } from "../../control/config/source/read-piped.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { CommandIo } from "./command.ts";
+import type { CommandIo } from "../command.ts";
 
 export interface CommandConfig {
   readonly result: LoadResult;

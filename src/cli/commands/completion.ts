@@ -1,6 +1,6 @@
 // Owns `sluice completion`: the scripts with which shells complete commands, options and files. Made from the table of help, so that they know what it knows.
-import { readArguments } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { readArguments } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { HELP, type OptionHelp } from "./help.ts";
 
 const SHELLS = ["bash", "zsh", "fish"] as const;

@@ -1,6 +1,7 @@
 // Owns what every command and option means, for --help and for completion. Loaded only when somebody asks: start-up time counts.
+
+import { DEFAULT_CONFIG } from "../arguments.ts";
 import { BENCH_BOUNDS } from "../bench/bench-arguments.ts";
-import { DEFAULT_CONFIG } from "./arguments.ts";
 
 /** Widest line of help. */
 export const HELP_COLUMNS = 100;

@@ -5,8 +5,8 @@ import { OperatorError } from "../../base/errors.ts";
 import { readRegularFile } from "../../base/read-file.ts";
 import { secretOf } from "../../control/config/source/secret-file.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
-import { readArguments, wrongUsage } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { readArguments, wrongUsage } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { readSecret } from "./standard-input.ts";
 
 /** So that people and scanners of leaked secrets recognise one. */

@@ -1,8 +1,8 @@
 // Owns `sluice password`: hashes a password for the configuration. Must never take one as an argument.
 import { OperatorError } from "../../base/errors.ts";
 import { ARGON2ID_DEFAULT, hashPassword, SCRYPT_DEFAULT } from "../../data/credentials/password-hash.ts";
-import { readArguments } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { readArguments } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { readSecret } from "./standard-input.ts";
 
 const WORDS = { known: ["hash"], otherwise: "expected hash; the password is read from standard input, never from an argument" } as const;

@@ -1,9 +1,9 @@
 // Owns `sluice status`, `reload` and `drain`: what an operator asks of a running gateway through its admin interface, and how the answer reads.
 import { OperatorError } from "../../base/errors.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
+import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
+import type { Command, CommandIo } from "../command.ts";
 import { type AdminReply, askAdmin, type Door, findDoor } from "./admin-door.ts";
-import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
-import type { Command, CommandIo } from "./command.ts";
 
 export const OPTIONS = { ...CONFIG_OPTIONS, admin: { type: "string" }, json: { type: "boolean" } } as const;
 

@@ -2,8 +2,8 @@
 
 import { formatProblem } from "../../control/config/source/problem.ts";
 import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
-import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";
 
 /** @returns 0, or 1 when the configuration is wrong. @throws OperatorError for wrong arguments. */

@@ -1,6 +1,6 @@
 // Owns reading a secret from standard input: the one place where it is neither in the list of processes nor in a shell's history.
 import { OperatorError } from "../../base/errors.ts";
-import type { CommandIo } from "./command.ts";
+import type { CommandIo } from "../command.ts";
 
 const BYTES_MAX = 4096;
 

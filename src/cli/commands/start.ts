@@ -5,8 +5,8 @@ import { isPiped, packPiped } from "../../control/config/source/piped.ts";
 import { createLog } from "../../observe/log.ts";
 import { endWithStdin } from "../../start/end-with-stdin.ts";
 import { launchOrders } from "../../start/supervisor/channel.ts";
-import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 
 export interface StartArguments {
   readonly files: readonly string[];

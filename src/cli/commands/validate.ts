@@ -7,8 +7,8 @@ import { type ConfigProblem, formatProblem } from "../../control/config/source/p
 import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
-import { CONFIG_OPTIONS, readArguments } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
+import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";
 
 export const OPTIONS = { ...CONFIG_OPTIONS, json: { type: "boolean" } } as const;

@@ -4,6 +4,7 @@ import type { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
 import type { BreakerOrder } from "../breakers/breaker-driver.ts";
+import type { ReloadResult } from "../plan/reload.ts";
 
 export interface AdminDeps {
   /** Bearer token that callers over TCP must present; null or '' for none, then only loopback may call. May change on reload. */
@@ -27,23 +28,4 @@ export interface AdminDeps {
    * @returns null when there is no such action, else what to answer
    */
   debug?(action: string, query: URLSearchParams): Promise<unknown> | null;
-}
-
-export type ReloadResult =
-  | {
-      readonly ok: true;
-      readonly version: number;
-      /** What changed, for people: `route users-read changed`, `upstream orders added`. */
-      readonly changes: readonly string[];
-      /** What could not take effect (needs a restart) or deserves a look. */
-      readonly warnings: readonly string[];
-    }
-  | { readonly ok: false; readonly problems: readonly (ReloadProblem | string)[] };
-
-/** One reason why a configuration was refused. ConfigProblem is one; a worker's refusal has only a message. */
-export interface ReloadProblem {
-  readonly message: string;
-  readonly at?: { readonly file: string; readonly line: number; readonly column: number };
-  readonly path?: string;
-  readonly remedy?: string;
 }

@@ -12,8 +12,6 @@ import { type AdminAnswer, problem } from "./problem.ts";
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
 const http = () => process.getBuiltinModule("node:http");
 
-export type { AdminDeps, ReloadProblem, ReloadResult } from "./deps.ts";
-
 const HEADER_BYTES_MAX = 16 * 1024;
 /** How often Node looks which heads are late, ms. */
 const CHECK_MS = 1000;

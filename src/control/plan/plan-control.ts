@@ -3,7 +3,6 @@
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { ReloadProblem, ReloadResult } from "../admin/deps.ts";
 import type { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema/schema.ts";
 import type { ConfigFiles } from "../config/source/files.ts";
@@ -18,6 +17,7 @@ import type { SharedCells } from "../workers/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
 import { describeChanges, describeRestarts, waitingSettings } from "./plan-diff.ts";
 import { type LoadedConfig, type Loading, type PlanSource, reloadProblems } from "./plan-source.ts";
+import type { ReloadProblem, ReloadResult } from "./reload.ts";
 
 /** The plan that the workers serve, and what it was made of. */
 export interface InForce {

@@ -1,6 +1,5 @@
 // Owns where plans come from: files -> configuration -> plan with every port known. Must never put a plan into force.
 import type { Plan } from "../../plan/plan.ts";
-import type { ReloadProblem } from "../admin/deps.ts";
 import { workersHere } from "../config/check/worker-count.ts";
 import { type CompileContext, compilePlan } from "../config/compile/compile.ts";
 import type { MayLeaveOut } from "../config/load.ts";
@@ -14,6 +13,7 @@ import { type PickedPorts, resolvePorts } from "../instance/addresses.ts";
 import { type LoadOutcome, runLoadJob } from "./load-job.ts";
 import { LoadThread } from "./load-thread.ts";
 import { fitOpenFiles, openFilesMax } from "./open-files.ts";
+import type { ReloadProblem } from "./reload.ts";
 
 export interface LoadedConfig {
   readonly config: Config;

@@ -1,6 +1,24 @@
 // Owns the order of reloads: one at a time, and requests that arrive meanwhile share the next one.
 // What a reload does is handed in; this file must never know.
-import type { ReloadResult } from "../admin/deps.ts";
+
+export type ReloadResult =
+  | {
+      readonly ok: true;
+      readonly version: number;
+      /** What changed, for people: `route users-read changed`, `upstream orders added`. */
+      readonly changes: readonly string[];
+      /** What could not take effect (needs a restart) or deserves a look. */
+      readonly warnings: readonly string[];
+    }
+  | { readonly ok: false; readonly problems: readonly (ReloadProblem | string)[] };
+
+/** One reason why a configuration was refused. ConfigProblem is one; a worker's refusal has only a message. */
+export interface ReloadProblem {
+  readonly message: string;
+  readonly at?: { readonly file: string; readonly line: number; readonly column: number };
+  readonly path?: string;
+  readonly remedy?: string;
+}
 
 const SHUTTING_DOWN: ReloadResult = { ok: false, problems: [{ message: "the gateway is shutting down" }] };
 

@@ -1,16 +1,15 @@
 // Owns the configuration that a primary starts with: the files', or what was in force before a restart. Must never put anything in
 // force.
 
-import type { CommandIo } from "../../cli/commands/command.ts";
 import type { Log } from "../../observe/log.ts";
-import type { SupervisorLink } from "../../start/supervisor/supervisor-link.ts";
 import { formatProblem, formatRefusal } from "../config/source/problem.ts";
 import type { RedisConsumerSet } from "../config/source/redis-consumers.ts";
 import { unpackConfig } from "../plan/packed-config.ts";
 import type { LoadedConfig, PlanSource } from "../plan/plan-source.ts";
+import type { PrimaryIo, SupervisorLink } from "./surroundings.ts";
 
 export interface FirstConfigDeps {
-  readonly io: CommandIo;
+  readonly io: PrimaryIo;
   readonly link: SupervisorLink;
   readonly log: Log;
 }

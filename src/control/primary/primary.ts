@@ -2,14 +2,12 @@
 // here they are only put together. Must never serve a request.
 import { OperatorError } from "../../base/errors.ts";
 import { StopSignals } from "../../base/stop-signals.ts";
-import type { CommandIo } from "../../cli/commands/command.ts";
 import { AccessLog } from "../../observe/access-log.ts";
 import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
-import type { SupervisorLink } from "../../start/supervisor/supervisor-link.ts";
-import type { AdminDeps, ReloadResult } from "../admin/deps.ts";
+import type { AdminDeps } from "../admin/deps.ts";
 import { redactConfig } from "../config/output/redact.ts";
 import type { Config } from "../config/schema/schema.ts";
 import type { PipedTexts } from "../config/source/piped.ts";
@@ -21,7 +19,7 @@ import { takeOver } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
 import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
-import { Reloader } from "../plan/reload.ts";
+import { Reloader, type ReloadResult } from "../plan/reload.ts";
 import type { ThreadNursery } from "../workers/nursery.ts";
 import { AccessLogWatch } from "./access-log-watch.ts";
 import { AdminDoor } from "./admin-door.ts";
@@ -29,6 +27,7 @@ import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { retryLeftOut } from "./left-out.ts";
 import { assembleParts, type Parts } from "./parts.ts";
+import type { PrimaryIo, SupervisorLink } from "./surroundings.ts";
 import { testActions } from "./test-hooks.ts";
 
 /** Time between two looks at the heartbeats, ms. */
@@ -48,7 +47,7 @@ export interface PrimaryOptions {
   readonly files: readonly string[];
   /** Those of the files that came through a pipe. */
   readonly piped: PipedTexts;
-  readonly io: CommandIo;
+  readonly io: PrimaryIo;
   readonly link: SupervisorLink;
   readonly threads: ThreadNursery;
   readonly log: Log;

@@ -1,8 +1,8 @@
 // The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
 import type { ErrorCode } from "../../base/errors.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { Authenticator } from "../policies/auth/authenticator.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
+import type { Authenticator } from "./identity/authenticator.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
 import type { Services } from "./runtime.ts";
 

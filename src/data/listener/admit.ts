@@ -13,6 +13,7 @@ import {
 } from "../../base/http.ts";
 import type { SentTarget } from "../../shared/log-ring.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange/exchange.ts";
+import type { Refusal } from "../exchange/refusal.ts";
 import { isQuery, normalisePath } from "../routing/normalise.ts";
 import type { PathRules } from "../routing/path-rules.ts";
 
@@ -24,12 +25,6 @@ const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 const UNUSUAL_VALUE = /[^\t\x20-\x7e]/;
 const FORBIDDEN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
-
-/** Why a request was refused: the code and, for the client and the log, the rule it broke. */
-export interface Refusal {
-  readonly code: ErrorCode;
-  readonly detail: string;
-}
 
 const refuse = (code: ErrorCode, detail: string): Refusal => ({ code, detail });
 const bad = (detail: string): Refusal => refuse("bad_request", detail);

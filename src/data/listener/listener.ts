@@ -1,6 +1,7 @@
 // Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
 import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { Refusal } from "../exchange/refusal.ts";
 import type { Runtime } from "../exchange/runtime.ts";
 import type { PathRules } from "../routing/path-rules.ts";
 
@@ -10,6 +11,10 @@ export interface ListenerHost {
   current(): Runtime;
   /** Takes a request that passed admission. Never throws. */
   handle(x: Exchange): void;
+  /** Answers a request that was not admitted, or whose admission failed. Never throws. @param error why it failed */
+  refuse(x: Exchange, refusal: Refusal, error?: unknown): void;
+  /** Answers `OPTIONS *` (RFC 9110 section 9.3.7). Never throws. */
+  answerServerOptions(x: Exchange): void;
   /** The listener's own for request paths; null for the strict ones. */
   readonly paths: PathRules | null;
   /** True while the worker drains: responses carry `Connection: close`. */

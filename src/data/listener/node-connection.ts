@@ -6,8 +6,8 @@ import type { Socket } from "node:net";
 import { TLSSocket } from "node:tls";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { UpgradedUpstream } from "../exchange/exchange.ts";
-import { answerServerOptions, refuseExchange } from "../worker/pipeline.ts";
-import { admit, type Refusal } from "./admit.ts";
+import type { Refusal } from "../exchange/refusal.ts";
+import { admit } from "./admit.ts";
 import type { Listener, ListenerHost } from "./listener.ts";
 import { type ExchangeConnection, NodeExchange } from "./node-exchange.ts";
 import { parseNodeTarget, sentTarget } from "./node-target.ts";
@@ -125,7 +125,7 @@ export class NodeConnection implements ExchangeConnection {
       this.begin(x, turn);
     } catch (error) {
       this.closing = true;
-      refuseExchange(x, { code: "internal_error", detail: "" }, error);
+      this.host.refuse(x, { code: "internal_error", detail: "" }, error);
     }
   }
 
@@ -143,8 +143,8 @@ export class NodeConnection implements ExchangeConnection {
     if (refusal !== null || x.closeAfter) this.closing = true;
     x.awaitsContinue = !x.bodyDone && x.protocol === "http/1.1" && x.header("expect") !== undefined;
     if (refusal !== null) x.unadmitted = sentTarget(req.url ?? "");
-    if (refusal !== null) refuseExchange(x, refusal);
-    else if (serverOptions) answerServerOptions(x);
+    if (refusal !== null) this.host.refuse(x, refusal);
+    else if (serverOptions) this.host.answerServerOptions(x);
     else this.host.handle(x);
   }
 

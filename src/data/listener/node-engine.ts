@@ -8,7 +8,7 @@ import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
 import type { ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
-import type { Refusal } from "./admit.ts";
+import type { Refusal } from "../exchange/refusal.ts";
 import { authoritiesOf, isVouchedFor } from "./client-authority.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { NodeConnection } from "./node-connection.ts";

@@ -4,8 +4,8 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
-import { refuseExchange } from "../worker/pipeline.ts";
-import { admit, type Refusal, type RequestLine } from "./admit.ts";
+import type { Refusal } from "../exchange/refusal.ts";
+import { admit, type RequestLine } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { withCertificateFiles } from "./uws-certificate.ts";
@@ -155,10 +155,10 @@ class UwsListener implements Listener, WebSocketWatcher {
       x.attachBody();
       // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.
       if (x.contentLength < 0 || this.host.draining) x.closeAfter = true;
-      if (refusal !== null) refuseExchange(x, refusal);
+      if (refusal !== null) this.host.refuse(x, refusal);
       else this.host.handle(x);
     } catch (error) {
-      refuseExchange(x, { code: "internal_error", detail: "" }, error);
+      this.host.refuse(x, { code: "internal_error", detail: "" }, error);
     }
   }
 }

@@ -6,7 +6,7 @@ import { isEventStream } from "./event-stream.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { statusLine } from "./status-line.ts";
 import { LINGER_MS, UwsLinger } from "./uws-linger.ts";
-import { acceptUwsWebSocket } from "./uws-websocket.ts";
+import { acceptUwsWebSocket, type UpgradableExchange } from "./uws-websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
@@ -16,7 +16,7 @@ const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
 
-export class UwsExchange extends Exchange {
+export class UwsExchange extends Exchange implements UpgradableExchange {
   started = false;
   closed = false;
   private readonly res: HttpResponse;
@@ -58,7 +58,6 @@ export class UwsExchange extends Exchange {
     return this.peer;
   }
 
-  /** Hands the connection over to a WebSocket: nothing of `res` may be used afterwards. @internal uws-websocket.ts */
   takeForUpgrade(): HttpResponse {
     this.started = true;
     this.status = 101;

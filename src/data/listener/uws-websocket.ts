@@ -4,12 +4,11 @@
 // What this engine's parser decides before any of this runs: a client that breaks the protocol is cut without a Close frame, pings are
 // answered here (and passed on, so that the upstream sees life), the close codes 1012 to 1014 and 3000 to 3999 of a client are lost
 // (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
-import type { WebSocket, WebSocketBehavior } from "uWebSockets.js";
+import type { HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from "uWebSockets.js";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
-import type { UpgradedUpstream } from "../exchange/exchange.ts";
+import type { Exchange, UpgradedUpstream } from "../exchange/exchange.ts";
 import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket/link.ts";
-import type { UwsExchange } from "./uws-exchange.ts";
 
 /** Bytes waiting for a slow client at which the upstream is paused (or limits.webSocketBufferBytes if that is less). */
 const PAUSE_BYTES_MAX = 256 * 1024;
@@ -38,6 +37,14 @@ const ENGINE_REASONS: ReadonlyMap<string, number> = new Map([
   ["Received invalid close payload", NO_CLOSE_CODE],
   ["WebSocket timed out from inactivity", GOING_AWAY],
 ]);
+
+/** A request of this engine that may become a WebSocket. */
+export interface UpgradableExchange extends Exchange {
+  /** null when the client does not ask for a WebSocket. */
+  readonly upgradeContext: us_socket_context_t | null;
+  /** Hands the connection over to a WebSocket: nothing of the exchange's response may be used afterwards. */
+  takeForUpgrade(): HttpResponse;
+}
 
 interface UserData {
   readonly relay: UwsWebSocket;
@@ -91,7 +98,7 @@ export function webSocketBehavior(limits: LimitsPlan, watcher: WebSocketWatcher)
 const pauseBytesOf = (limits: LimitsPlan): number => Math.min(limits.webSocketBufferBytes, PAUSE_BYTES_MAX);
 
 /** Completes the upgrade and carries messages until both sides are closed; then the exchange is told. */
-export function acceptUwsWebSocket(x: UwsExchange, upstream: UpgradedUpstream): void {
+export function acceptUwsWebSocket(x: UpgradableExchange, upstream: UpgradedUpstream): void {
   const context = x.upgradeContext;
   if (x.closed || context === null) {
     upstream.socket.destroy();
@@ -113,7 +120,7 @@ export function acceptUwsWebSocket(x: UwsExchange, upstream: UpgradedUpstream): 
 
 /** One proxied WebSocket. Pairs a uWebSockets.js socket with the link to its upstream. */
 export class UwsWebSocket extends WheelEntry implements LinkOwner {
-  private readonly x: UwsExchange;
+  private readonly x: UpgradableExchange;
   private readonly head: Buffer;
   private readonly link: WebSocketLink;
   private readonly limits: LimitsPlan;
@@ -129,7 +136,7 @@ export class UwsWebSocket extends WheelEntry implements LinkOwner {
   private clientGone = false;
   private linkIsGone = false;
 
-  constructor(x: UwsExchange, upstream: UpgradedUpstream) {
+  constructor(x: UpgradableExchange, upstream: UpgradedUpstream) {
     super();
     this.x = x;
     this.head = upstream.head;

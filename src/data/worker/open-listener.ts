@@ -1,10 +1,11 @@
 // Owns one listener of a worker from opening to its last connection, and what its engine may ask of the worker. Must never decide anything itself.
 import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { Refusal } from "../exchange/refusal.ts";
 import type { Listener, ListenerHost } from "../listener/listener.ts";
 import { PathRules } from "../routing/path-rules.ts";
 import type { OwnedRuntime } from "./build-runtime.ts";
-import { handle } from "./pipeline.ts";
+import { answerServerOptions, handle, refuseExchange } from "./pipeline.ts";
 
 /** The worker, as its listeners see it. */
 export interface ListenerOwner {
@@ -51,6 +52,14 @@ export class OpenListener implements ListenerHost {
 
   handle(x: Exchange): void {
     handle(x);
+  }
+
+  refuse(x: Exchange, refusal: Refusal, error?: unknown): void {
+    refuseExchange(x, refusal, error);
+  }
+
+  answerServerOptions(x: Exchange): void {
+    answerServerOptions(x);
   }
 
   get draining(): boolean {

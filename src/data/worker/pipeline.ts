@@ -3,12 +3,12 @@
 import type { Exchange } from "../exchange/exchange.ts";
 import { begin, finish } from "../exchange/finish.ts";
 import type { Reply } from "../exchange/policy.ts";
+import type { Refusal } from "../exchange/refusal.ts";
 import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import { chooseUpstream } from "../handlers/proxy/destination.ts";
 import { Forward } from "../handlers/proxy/forward.ts";
 import { countForward, SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
-import type { Refusal } from "../listener/admit.ts";
 import { refusedSpelling } from "../routing/path-rules.ts";
 import { headerSentOnce } from "../routing/request/sent-once.ts";
 import { MATCH_METHOD } from "../routing/router.ts";

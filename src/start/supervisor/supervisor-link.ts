@@ -2,6 +2,7 @@
 // arrives before somebody asks for it.
 import { Socket } from "node:net";
 import { OperatorError } from "../../base/errors.ts";
+import type { SupervisorLink } from "../../control/primary/surroundings.ts";
 import { type FromSupervisor, LAUNCH_ENV, type LaunchOrders, type ToSupervisor } from "../../plan/messages.ts";
 import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
 
@@ -9,23 +10,6 @@ import { CHANNEL_FD, Channel, launchOrders } from "./channel.ts";
 const LAST_GOOD_TIMEOUT_MS = 2000;
 /** How long (ms) a primary waits for the configuration that its supervisor has read from a pipe. */
 const PIPED_TIMEOUT_MS = 10_000;
-
-export interface SupervisorLink {
-  readonly supervised: boolean;
-  readonly orders: LaunchOrders;
-  /** The process an operator signals: the supervisor, or this one when there is none. */
-  readonly pid: number;
-  send(message: ToSupervisor): void;
-  /** @returns the configuration that was last in force, packed; null when there is none. */
-  lastGood(): Promise<string | null>;
-  /** @returns what the supervisor has read from pipes, packed. @throws OperatorError when it does not answer */
-  piped(): Promise<Readonly<Record<string, string>>>;
-  /** The supervisor was told to stop: once for each wish, also for those before this call. */
-  onStop(callback: () => void): void;
-  onReplaceFailed(callback: (reason: string) => void): void;
-  /** The supervisor is gone: nobody will restart us. */
-  onLost(callback: () => void): void;
-}
 
 /** @param takeover what the command line says, used when nobody gave orders. */
 export function connectSupervisor(takeover: boolean): SupervisorLink {

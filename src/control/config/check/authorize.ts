@@ -1,6 +1,5 @@
 // Owns the checks of `authorize` against the rest of the configuration: somebody must prove who is calling before anything can be asked of them.
-import type { AuthorizeConfig } from "../../../data/policies/authorize/config.ts";
-import { compileExpression } from "../../../data/policies/authorize/load-expression.ts";
+import { type AuthorizeConfig, readCondition } from "../../../data/policies/authorize/config.ts";
 import { parsePattern } from "../../../data/routing/pattern.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
@@ -33,7 +32,7 @@ function checkCaller(route: RouteConfig, path: readonly PathPart[], report: Repo
 }
 
 function checkCondition(route: RouteConfig, text: string, path: readonly PathPart[], report: Report): void {
-  const expression = compileExpression(text);
+  const expression = readCondition(text);
   if ("error" in expression) {
     report(path, expression.at === 0 ? expression.error : `at character ${expression.at}: ${expression.error}`, "");
     return;

@@ -1,33 +1,13 @@
-// Owns what follows from the timeouts that somebody wrote: those that nobody wrote, and the check that a total leaves room for an attempt. Pure.
+// Owns what a route's timeouts change of those of its upstreams, and the check that a total leaves room for an attempt. Pure.
 import { formatDurationMs } from "../../../base/units.ts";
-import type { RetryPlan, TimeoutsPlan } from "../../../plan/plan.ts";
+import type { TimeoutsPlan } from "../../../plan/plan.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
-import type { WrittenTimeouts } from "../schema/upstream.ts";
+import { totalMsOf, type WrittenTimeouts } from "../schema/timeouts.ts";
 import { keyPositionAt, nodeAt } from "../source/located.ts";
 import { formatPosition, type PathPart } from "../source/problem.ts";
 import type { Findings } from "./references.ts";
-
-const CONNECT_MS = 1000;
-const ATTEMPT_MS = 5000;
-const IDLE_MS = 30_000;
-/** Least total that nobody wrote. */
-const TOTAL_MS_MIN = 15_000;
-/** Node's timers keep no longer. */
-const TOTAL_MS_MAX = 2 ** 31 - 1;
-
-/** Long enough for all attempts to be as long as they may. */
-function totalMsOf({ connectMs, attemptMs }: Pick<TimeoutsPlan, "connectMs" | "attemptMs">, retry: Pick<RetryPlan, "attempts">): number {
-  const needed = Math.max(connectMs + attemptMs, attemptMs * (1 + retry.attempts));
-  return Math.min(TOTAL_MS_MAX, Math.max(TOTAL_MS_MIN, needed));
-}
-
-/** An upstream's timeouts: what was written, and what follows from it. */
-export function upstreamTimeouts(written: WrittenTimeouts, retry: Pick<RetryPlan, "attempts">): TimeoutsPlan {
-  const { connectMs = CONNECT_MS, attemptMs = ATTEMPT_MS, idleMs = IDLE_MS } = written;
-  return { connectMs, attemptMs, idleMs, totalMs: written.totalMs ?? totalMsOf({ connectMs, attemptMs }, retry) };
-}
 
 /** What a route's timeouts change of those of its upstreams: with a longer attempt the total grows where nobody wrote one. */
 export function routeTimeoutsFor(written: WrittenTimeouts, upstreams: readonly NamedUpstream[]): Partial<TimeoutsPlan> {

@@ -4,7 +4,7 @@ import { type Located, nodeAt, plainWith, renameKey, replaceAt, toPlain } from "
 import type { ConfigProblem, PathPart } from "../source/problem.ts";
 import { issueMessage, leavesOf, problemsOf } from "./issues.ts";
 
-// For all schemas of the process, as those that are made when their key is written (start/lazy-schema.ts) parse by themselves.
+// For all schemas of the process, as those that are made when their key is written (base/lazy-schema.ts) parse by themselves.
 z.config({ customError: issueMessage });
 
 type Issue = z.core.$ZodIssue;

@@ -3,10 +3,10 @@ import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { fraction, headerName, once, size, whenWritten } from "../../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
-import { upstreamTimeouts } from "../check/timeouts.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, statusRange, targetUrl, unsupportedMessage } from "./fields.ts";
 import { sticky } from "./sticky.ts";
+import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
@@ -83,14 +83,6 @@ const pool = once(() =>
     .prefault({})
     .meta({ description: "Connections to the targets." }),
 );
-
-/** What somebody wrote, ms: the rest follows from it, see timeouts.ts. */
-export interface WrittenTimeouts {
-  readonly connectMs?: number;
-  readonly attemptMs?: number;
-  readonly idleMs?: number;
-  readonly totalMs?: number;
-}
 
 /** @param presets whether the reference is to name the defaults: a route's follow from its upstream */
 const writtenTimeouts = (presets: boolean) => {

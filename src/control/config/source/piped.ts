@@ -1,5 +1,5 @@
 // Owns what is known of configurations that came through a pipe (`-c -`, `-c <(...)`): their content and how they are named. They are read by
-// commands/read-piped.ts, once.
+// read-piped.ts, once.
 import { statSync } from "node:fs";
 import { basename } from "node:path";
 

@@ -4,18 +4,22 @@ import { constants, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { Readable } from "node:stream";
 import { OperatorError } from "../../../base/errors.ts";
-import type { CommandIo } from "../../../cli/commands/command.ts";
 import { isPiped, NOT_PIPED, type PipedTexts, STDIN } from "./piped.ts";
 
 /** Largest configuration, and longest time (ms) until its end. */
 const BYTES_MAX = 16 * 1024 ** 2;
 const READ_MS_MAX = 10_000;
 
+/** Where `-c -` comes from. */
+export interface StandardInput {
+  readonly stdin: () => AsyncIterable<Uint8Array>;
+}
+
 /**
  * Reads those of the files that are pipes.
  * @throws OperatorError for one that is named twice, empty, too long, or takes too long
  */
-export async function readPiped(files: readonly string[], io: Pick<CommandIo, "stdin">, readMsMax = READ_MS_MAX): Promise<PipedTexts> {
+export async function readPiped(files: readonly string[], io: StandardInput, readMsMax = READ_MS_MAX): Promise<PipedTexts> {
   const piped = files.filter(isPiped);
   if (piped.length === 0) return NOT_PIPED;
   const texts = new Map<string, Buffer>();

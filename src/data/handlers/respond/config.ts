@@ -1,8 +1,8 @@
 // Owns the `respond` key of a route: a fixed answer (static file, mock, maintenance page). Schema, type and docs only.
 import * as z from "zod";
+import { isProtected } from "../../../base/protected-headers.ts";
 import { withRules } from "../../../base/rules.ts";
 import { duration, headerName, headerText, once } from "../../../base/schema.ts";
-import { isProtected } from "../../policies/protected-headers.ts";
 
 /** A fixed answer lives in every worker's memory. */
 export const RESPOND_BODY_BYTES_MAX = 1024 * 1024;

@@ -2,8 +2,8 @@
 // Must never put a part of a credential into a detail.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { ConsumerPlan } from "../../../plan/plan.ts";
+import type { AuthOutcome, BearerError } from "../../exchange/identity/authenticator.ts";
 import type { Identity } from "../../exchange/identity/identity.ts";
-import type { AuthOutcome, BearerError } from "./authenticator.ts";
 
 /** An outcome that is no promise. */
 export type Refused = Extract<AuthOutcome, { readonly kind: "refused" }>;

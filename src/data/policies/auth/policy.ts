@@ -2,10 +2,10 @@
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { Challenges, Exchange, HeaderList } from "../../exchange/exchange.ts";
+import type { Authenticator } from "../../exchange/identity/authenticator.ts";
 import type { IdentityHeaders } from "../../exchange/identity/identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../exchange/policy.ts";
 import { challengeFor } from "../challenge.ts";
-import type { Authenticator } from "./authenticator.ts";
 import type { AuthConfig } from "./config.ts";
 import { type AuthNode, type AuthRefusal, compileTree, type Verdict } from "./tree.ts";
 

@@ -1,6 +1,7 @@
 // Owns the list of authenticator kinds on the data plane: kind -> factory. Their schemas stand in schemas.ts, which only the primary loads.
+
+import type { AuthenticatorFactory } from "../../exchange/identity/authenticator.ts";
 import { createApiKeyAuthenticator } from "./api-key/authenticator.ts";
-import type { AuthenticatorFactory } from "./authenticator.ts";
 import { createBasicAuthenticator } from "./basic/authenticator.ts";
 import { createIntrospectionAuthenticator } from "./introspection/authenticator.ts";
 import { createJwt } from "./jwt/authenticator.ts";

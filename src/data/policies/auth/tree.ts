@@ -2,8 +2,8 @@
 // Must answer synchronously whenever the authenticators do: a promise costs the hot path more than all else here.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
+import type { Authenticator, AuthOutcome, BearerError } from "../../exchange/identity/authenticator.ts";
 import type { Identity } from "../../exchange/identity/identity.ts";
-import type { Authenticator, AuthOutcome, BearerError } from "./authenticator.ts";
 import type { AuthTree } from "./config.ts";
 import { mergeIdentities } from "./merge-identities.ts";
 

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
 import { withRules } from "../../../base/rules.ts";
 import { callerName, name, once, scope } from "../../../base/schema.ts";
+import { compileExpression } from "./load-expression.ts";
 
 const GRANTS_MAX = 100;
 const CLAIMS_MAX = 32;
@@ -135,3 +136,11 @@ export const authorizeSchema = once(() =>
 );
 
 export type AuthorizeConfig = z.output<ReturnType<typeof authorizeSchema>>;
+
+/** What the configuration has to know of `when`: whether it needs a proven caller, and which path parameters it reads. @property at of the fault, from 1; 0 for none */
+export type Condition =
+  | { readonly needsIdentity: boolean; readonly pathNames: readonly string[] }
+  | { readonly error: string; readonly at: number };
+
+/** Compiles `when` as a worker does. */
+export const readCondition = (text: string): Condition => compileExpression(text);

@@ -1,7 +1,7 @@
 // Owns the `headers` key of a route: headers set, added and removed on the way up and down. Schema, type and docs only.
 import * as z from "zod";
+import { isProtected } from "../../../base/protected-headers.ts";
 import { headerName, headerText, once } from "../../../base/schema.ts";
-import { isProtected } from "../protected-headers.ts";
 
 const HEADERS_MAX = 100;
 

@@ -2,10 +2,10 @@
 
 import { removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
+import { isProtected } from "../../../base/protected-headers.ts";
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
-import { isProtected } from "../protected-headers.ts";
 import type { HeadersConfig } from "./config.ts";
 
 type Side = HeadersConfig["request"];

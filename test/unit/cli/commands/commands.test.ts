@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
-import type { Command } from "../../../../src/cli/commands/command.ts";
+import type { Command } from "../../../../src/cli/command.ts";
 import { routesCommand } from "../../../../src/cli/commands/routes.ts";
 import { validateCommand } from "../../../../src/cli/commands/validate.ts";
 

@@ -1,7 +1,7 @@
 // The help explains what the commands take: no more, no less, in lines that fit.
 import { expect, test } from "vitest";
+import { CONFIG_OPTIONS } from "../../../../src/cli/arguments.ts";
 import { OPTIONS as BENCH } from "../../../../src/cli/bench/bench-arguments.ts";
-import { CONFIG_OPTIONS } from "../../../../src/cli/commands/arguments.ts";
 import { commandHelp, HELP, HELP_COLUMNS, overview } from "../../../../src/cli/commands/help.ts";
 import { OPTIONS as KEY } from "../../../../src/cli/commands/key.ts";
 import { OPTIONS as PASSWORD } from "../../../../src/cli/commands/password.ts";

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
-import type { Command } from "../../../../src/cli/commands/command.ts";
+import type { Command } from "../../../../src/cli/command.ts";
 import { keyCommand } from "../../../../src/cli/commands/key.ts";
 import { passwordCommand } from "../../../../src/cli/commands/password.ts";
 import { parsePasswordHash, passwordFits } from "../../../../src/data/credentials/password-hash.ts";

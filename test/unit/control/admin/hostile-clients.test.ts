@@ -3,7 +3,8 @@ import { type IncomingHttpHeaders, request } from "node:http";
 import { connect, type Socket } from "node:net";
 import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
-import { type Admin, type AdminBounds, type AdminDeps, createAdmin } from "../../../../src/control/admin/server.ts";
+import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
+import { type Admin, type AdminBounds, createAdmin } from "../../../../src/control/admin/server.ts";
 import { instanceState, instanceTotals } from "../../../support/instance.ts";
 
 const TOKEN = "s3cret";

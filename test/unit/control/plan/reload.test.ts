@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import type { ReloadResult } from "../../../../src/control/admin/deps.ts";
-import { Reloader } from "../../../../src/control/plan/reload.ts";
+import { Reloader, type ReloadResult } from "../../../../src/control/plan/reload.ts";
 
 /** A reload that ends when told. */
 function controlled() {

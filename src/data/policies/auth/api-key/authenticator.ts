@@ -3,7 +3,7 @@
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { consumersByKey, consumersByPepperedKey } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused } from "../outcome.ts";
 import { NONE, type Reading, readCookie, readHeader, readQuery, SEVERAL, stripCookie, stripHeader, stripQuery } from "../reading.ts";

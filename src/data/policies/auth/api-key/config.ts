@@ -1,7 +1,7 @@
 // Owns the schema of `auth.NAME.apiKey`. Loaded by the primary only.
 import * as z from "zod";
+import { isProtected } from "../../../../base/protected-headers.ts";
 import { headerName, once } from "../../../../base/schema.ts";
-import { isProtected } from "../../protected-headers.ts";
 
 /** Also for other kinds: `file:` is read before the schema sees it. A shorter one could be guessed. */
 const PEPPER_CHARS_MIN = 16;

@@ -11,7 +11,7 @@ import {
   passwordFits,
 } from "../../../credentials/password-hash.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { consumersByUsername } from "../consumer-index.ts";
 import { keptState } from "../kept-state.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";

@@ -1,7 +1,7 @@
 // Owns the kind `introspection` (RFC 7662): what the provider says of an opaque token, believed for a while. Fails closed.
 // Must never believe an answer beyond the token's `exp`.
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
 import { keptState } from "../kept-state.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";

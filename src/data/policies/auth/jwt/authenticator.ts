@@ -2,8 +2,8 @@
 // Must never let a token through that was not verified, and never check a signature on this thread.
 import type { Verdict } from "../../../../offload/verify-pool.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
+import type { Authenticator, AuthenticatorFactory, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import type { LiveKey } from "../../../exchange/identity/key-store.ts";
-import type { Authenticator, AuthenticatorFactory, AuthOutcome } from "../authenticator.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
 import { NONE } from "../reading.ts";
 import { type TokenPlace, tokenPlace } from "../token-place.ts";

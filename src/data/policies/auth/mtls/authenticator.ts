@@ -5,7 +5,7 @@ import { callerName } from "../../../../base/caller-name.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
 import { alternativeNames, certificateName, commonName, fingerprintOf, spiffeId } from "../../../credentials/certificate-names.ts";
 import type { Exchange } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { consumersByCertificate } from "../consumer-index.ts";
 import { ABSENT, consumerIdentity, proven, refused } from "../outcome.ts";
 import type { MtlsConfig } from "./config.ts";

@@ -3,7 +3,7 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { secretBytes } from "../../../credentials/signing-secret.ts";
 import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { type SigningKey, signingKeysById } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
 import { stripHeader } from "../reading.ts";

@@ -6,7 +6,7 @@ import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
 import { NO_ROOM } from "../../../exchange/body/body-limits.ts";
 import type { WatchedBody } from "../../../exchange/body/body-watch.ts";
 import type { BodySink, Exchange } from "../../../exchange/exchange.ts";
-import type { Refusal } from "../../../listener/admit.ts";
+import type { Refusal } from "../../../exchange/refusal.ts";
 import { overloaded } from "../../../upstream/overload.ts";
 import { parseByteSequences } from "./structured-fields.ts";
 

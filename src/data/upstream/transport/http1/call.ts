@@ -2,13 +2,21 @@
 import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
 import type { WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../../upstream.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
-import type { H1Connection } from "./connection.ts";
 import type { LargeReadPermit } from "./read-size.ts";
 
 /** Bytes of an unwanted response that are read to save its connection; beyond it the connection is cut. */
 export const DISCARD_BYTES_MAX = 64 * 1024;
 /** How long (ms) it is waited for: an upstream that never ends its answer must not keep a connection from others. */
 export const DISCARD_MS_MAX = 1000;
+
+/** The connection that carries a call, as the call sees it. */
+export interface CarryingConnection {
+  /** Several calls share it: none may cut it. */
+  readonly shared: boolean;
+  pause(): void;
+  resume(): void;
+  destroy(): void;
+}
 
 /** What a call tells its pool while it has no connection. */
 export interface CallOwner {
@@ -28,7 +36,7 @@ export class H1Call extends WheelEntry implements WireCall {
   alone = false;
   private readonly handler: WireHandler;
   private readonly owner: CallOwner;
-  private connection: H1Connection | null = null;
+  private connection: CarryingConnection | null = null;
   private discarded = -1;
   /** Of a response that is over: its end, read at once, that the client has not taken. */
   private untaken: LargeReadPermit | null = null;
@@ -89,7 +97,7 @@ export class H1Call extends WheelEntry implements WireCall {
 
   // --- Connection ---
 
-  sent(connection: H1Connection): void {
+  sent(connection: CarryingConnection): void {
     this.connection = connection;
     this.handler.wireSent();
   }

@@ -5,7 +5,7 @@ import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
 import type { WireTrailers } from "../../upstream.ts";
 import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
-import type { H1Call } from "./call.ts";
+import type { CarryingConnection, H1Call } from "./call.ts";
 import { HEAD_OF_LINE_MS } from "./pipelining-policy.ts";
 import { ReadSize } from "./read-size.ts";
 import { BodyPump, requestHead } from "./request-head.ts";
@@ -36,7 +36,7 @@ export interface ConnectionOwner {
 
 const NONE: readonly H1Call[] = [];
 
-export class H1Connection extends WheelEntry implements ResponseReader {
+export class H1Connection extends WheelEntry implements ResponseReader, CarryingConnection {
   /** performance.now() ms at which it became idle. */
   idleSinceMs = 0;
   /** How long the server said it keeps idle connections, ms; Infinity when it did not. */

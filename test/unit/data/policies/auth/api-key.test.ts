@@ -1,7 +1,7 @@
 import { createHmac, hash } from "node:crypto";
 import { describe, expect, it, test } from "vitest";
 import { benchCredentials } from "../../../../../bench/micro/credentials.ts";
-import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
+import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
 import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
 import { flat, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";

@@ -1,7 +1,7 @@
 // Hashes of the least cost that is accepted; what is measured is never time, but how often a password is checked.
 import { describe, expect, it } from "vitest";
 import { hashPassword, parsePasswordHash } from "../../../../../src/data/credentials/password-hash.ts";
-import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
+import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
 import { authenticatorOf, outcomeText, testServices } from "../../../../support/configured-authenticators.ts";
 import { TestExchange } from "../../../../support/exchange.ts";
 

@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { alternativeNames, certificateName, fingerprintOf, isSpiffeId } from "../../../../../src/data/credentials/certificate-names.ts";
-import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
+import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
 import { Authority, type IssueOptions } from "../../../../support/authority.ts";
 import { authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
 import { TestExchange } from "../../../../support/exchange.ts";

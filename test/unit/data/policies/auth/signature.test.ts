@@ -2,7 +2,7 @@ import { createHmac } from "node:crypto";
 import { describe, expect, it } from "vitest";
 import { secretBytes } from "../../../../../src/data/credentials/signing-secret.ts";
 import { BODY_CHUNKED, BODY_FIXED } from "../../../../../src/data/exchange/exchange.ts";
-import type { AuthOutcome } from "../../../../../src/data/policies/auth/authenticator.ts";
+import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
 import { signatureBase } from "../../../../../src/data/policies/auth/signature/message.ts";
 import { parseSignatureInputs, serialiseInput } from "../../../../../src/data/policies/auth/signature/structured-fields.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";

@@ -1,6 +1,6 @@
 // Forged and malformed tokens against the real authenticator: all refused, each for its own reason, and nothing breaks. Then fuzz.
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Authenticator } from "../../../../../../src/data/policies/auth/authenticator.ts";
+import type { Authenticator } from "../../../../../../src/data/exchange/identity/authenticator.ts";
 import { ec, FORGED, good, rsa } from "../../../../../support/forged-tokens.ts";
 import {
   b64,

@@ -1,7 +1,7 @@
 // Owns reading the arguments of a command, of all commands alike: options, words, and configuration files in the order in which they are written.
 // Must stay light: a start begins with it. What options mean is explained in help.ts, which is loaded when somebody asks for it.
 import { type ParseArgsOptionsConfig, parseArgs } from "node:util";
-import { OperatorError } from "../../base/errors.ts";
+import { OperatorError } from "../base/errors.ts";
 
 /** Used when none is named. */
 export const DEFAULT_CONFIG = "config/sluice.yaml";

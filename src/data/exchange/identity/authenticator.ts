@@ -2,9 +2,9 @@
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { AuthenticatorPlan, ConsumerPlan } from "../../../plan/plan.ts";
 import type { IdSpace } from "../../credentials/id-space.ts";
-import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
-import type { Identity } from "../../exchange/identity/identity.ts";
-import type { Services } from "../../exchange/runtime.ts";
+import type { Exchange, HeaderList } from "../exchange.ts";
+import type { Services } from "../runtime.ts";
+import type { Identity } from "./identity.ts";
 
 /** RFC 6750 section 3.1. */
 export type BearerError = "invalid_request" | "invalid_token" | "insufficient_scope";
