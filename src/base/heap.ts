@@ -1,4 +1,4 @@
-// Owns the bound on V8's young objects, for every thread of the gateway. Must never bound old ones: see control/workers/nursery.ts.
+// Owns the bound on V8's young objects, for every thread of the gateway. Must never bound old ones: see control/workers/warm-worker-pool.ts.
 
 /** Largest semi-space of a thread, MiB, unless an operator chose another. V8's own is up to 32 where memory is there; a young generation is three of them. */
 const SEMI_SPACE_MB = 8;

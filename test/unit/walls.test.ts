@@ -204,7 +204,7 @@ describe("loading", () => {
     ["src/start/supervisor/supervise.ts", "zod"],
     ["src/start/supervisor/supervise.ts", "yaml"],
     ["src/control/primary/primary.ts", "ioredis"],
-    ["src/control/workers/nursery.ts", "node:net"],
+    ["src/control/workers/warm-worker-pool.ts", "node:net"],
     // What Node itself takes long to load comes with whoever needs it, after the first answer.
     ...["node:http2", "node:zlib"].map((each) => ["src/data/worker/worker.ts", each] as const),
     ...["node:tls", "node:https", "node:http2", "node:zlib"].map((each) => ["src/control/primary/primary.ts", each] as const),

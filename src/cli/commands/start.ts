@@ -64,9 +64,9 @@ async function readPipes(files: readonly string[], io: CommandIo): Promise<Reado
 }
 
 async function becomePrimary({ files, takeover }: StartArguments, io: CommandIo): Promise<number> {
-  const { ThreadNursery, threadsAtOnce, workerEntry } = await import("../../control/workers/nursery.ts");
-  const threads = new ThreadNursery(workerEntry(), { supervisor: launchOrders() === null ? null : process.ppid });
-  threads.more(threadsAtOnce() - 1);
+  const { WarmWorkerPool, initialWorkerCount, workerEntry } = await import("../../control/workers/warm-worker-pool.ts");
+  const threads = new WarmWorkerPool(workerEntry(), { supervisor: launchOrders() === null ? null : process.ppid });
+  threads.startMore(initialWorkerCount() - 1);
   if (launchOrders() !== null) (await import("../../start/standard-streams.ts")).useHandedStreams();
   outliveReaders();
   const { primaryProcess } = await import("../../start/primary-process.ts");

@@ -12,15 +12,15 @@ import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
 import type { PlanSource } from "../plan/plan-source.ts";
 import { CpuPins } from "../workers/cpu-pins.ts";
-import { type ThreadNursery, threadsAtOnce } from "../workers/nursery.ts";
 import { SharedCells } from "../workers/shared-cells.ts";
+import { initialWorkerCount, type WarmWorkerPool } from "../workers/warm-worker-pool.ts";
 import { SPARE_CELLS, WorkerSet } from "../workers/worker-set.ts";
 import { Watchdog } from "./watchdog.ts";
 
 export interface PartsOptions {
   readonly config: Config;
   readonly source: PlanSource;
-  readonly threads: ThreadNursery;
+  readonly threads: WarmWorkerPool;
   readonly log: Log;
   readonly testHooks: boolean;
   /** A worker serves its first plan: requests are answered, though others may still start. */
@@ -111,9 +111,9 @@ function createWorkers(
   unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
 ): WorkerSet {
   return new WorkerSet({
-    thread: (name) => threads.take(name),
+    thread: (name) => threads.acquire(name),
     workers: count,
-    atOnce: threadsAtOnce(),
+    atOnce: initialWorkerCount(),
     log,
     testHooks,
     listening: onListening,

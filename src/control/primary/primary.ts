@@ -20,7 +20,7 @@ import { FileWatch } from "../plan/file-watch.ts";
 import { packConfig } from "../plan/packed-config.ts";
 import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader, type ReloadResult } from "../plan/reload.ts";
-import type { ThreadNursery } from "../workers/nursery.ts";
+import type { WarmWorkerPool } from "../workers/warm-worker-pool.ts";
 import { AccessLogWatch } from "./access-log-watch.ts";
 import { AdminDoor } from "./admin-door.ts";
 import { type FirstConfig, firstConfig } from "./first-config.ts";
@@ -49,7 +49,7 @@ export interface PrimaryOptions {
   readonly piped: PipedTexts;
   readonly io: PrimaryIo;
   readonly link: SupervisorLink;
-  readonly threads: ThreadNursery;
+  readonly threads: WarmWorkerPool;
   readonly log: Log;
   /** Prints the ready line; only used without a supervisor. */
   readonly onReady: (urls: readonly string[], version: number) => void;
@@ -71,7 +71,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
   });
   const first = await firstConfig(source, options);
   if (first === null) {
-    options.threads.dismiss();
+    options.threads.discardIdle();
     return 1;
   }
   const { config } = first;
@@ -179,7 +179,7 @@ class Primary {
     try {
       await this.#start(first);
     } catch (error) {
-      this.#options.threads.dismiss();
+      this.#options.threads.discardIdle();
       this.#directory.withdraw();
       await this.#parts.workers.drain(0);
       await this.#door.close();
@@ -209,7 +209,7 @@ class Primary {
     const serving = this.#parts.control.first(loaded, plan);
     const around = this.#openAround(config, before.length > 0);
     await Promise.all([serving, around]);
-    threads.dismiss();
+    threads.discardIdle();
     this.#fleet?.start();
     for (const instance of before) await takeOver(instance, this.#log);
     if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "handover");

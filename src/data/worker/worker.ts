@@ -353,7 +353,7 @@ function crash(): never {
 
 const port = parentPort;
 if (port === null) throw new Error("worker.ts is the entry of a worker thread, not of a process");
-const orphanWatch = new OrphanWatch((workerData as WorkerData | null)?.supervisor ?? null); // by ThreadNursery
+const orphanWatch = new OrphanWatch((workerData as WorkerData | null)?.supervisor ?? null); // by WarmWorkerPool
 let worker: WorkerThread | null = null;
 port.on("message", (message: ToWorker) => {
   if (message.kind === "drain") orphanWatch.rest();

@@ -1,16 +1,20 @@
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Worker } from "node:worker_threads";
 import { expect, test } from "vitest";
 import { semiSpaceMb } from "../../../../src/base/heap.ts";
-import { ThreadNursery } from "../../../../src/control/workers/nursery.ts";
+import { WarmWorkerPool, workerEntry } from "../../../../src/control/workers/warm-worker-pool.ts";
+
+test("run from the sources, a worker's entry is a file that exists", () => {
+  expect(existsSync(workerEntry())).toBe(true);
+});
 
 test("a worker's young objects are bounded, and its old ones are not: reaching that bound would end the process", async () => {
   const folder = mkdtempSync(join(tmpdir(), "sluice-heap-"));
   const entry = join(folder, "entry.mjs");
   writeFileSync(entry, 'import { parentPort } from "node:worker_threads"; parentPort.on("message", () => {});\n');
-  const worker = new ThreadNursery(entry, { supervisor: null }).take("a");
+  const worker = new WarmWorkerPool(entry, { supervisor: null }).acquire("a");
   const plain = new Worker(entry);
   const online = [worker, plain].map((each) => new Promise((resolve) => each.once("online", resolve)));
   await Promise.all(online);

@@ -1,21 +1,21 @@
-// Owns worker threads that are started before anybody knows how many are needed: they load their code while the configuration is read and
-// the plan made. Must never give them anything to do.
+// Owns worker threads that are started before the number of workers is known: they load their code while the configuration is read and
+// the plan made. Must never send them a message.
 import { availableParallelism } from "node:os";
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { semiSpaceMb } from "../../base/heap.ts";
 import type { WorkerData } from "../../plan/messages.ts";
 
-/** @returns the worker's entry: worker.ts in source, worker.js beside the bundle. */
+/** @returns the worker's entry: data/worker/worker.ts in source, worker.js beside the bundle. */
 export function workerEntry(): string {
-  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../data/worker.ts" : "worker.js");
+  return path.join(import.meta.dirname, import.meta.filename.endsWith(".ts") ? "../../data/worker/worker.ts" : "worker.js");
 }
 
 /**
  * How many threads start at once: not more than there are cores left beside the primary, which is busy then too, but one. The others would only
  * keep that one from its core; they start when it serves.
  */
-export function threadsAtOnce(): number {
+export function initialWorkerCount(): number {
   return Math.max(1, availableParallelism() - 1);
 }
 
@@ -40,7 +40,7 @@ function startThread(entry: string, name: string, workerData: WorkerData): Worke
   return worker;
 }
 
-export class ThreadNursery {
+export class WarmWorkerPool {
   readonly #entry: string;
   readonly #data: WorkerData;
   readonly #ready: Worker[] = [];
@@ -53,21 +53,21 @@ export class ThreadNursery {
     this.#begin();
   }
 
-  /** Starts more. */
-  more(count: number): void {
+  /** Starts as many more. */
+  startMore(count: number): void {
     for (let i = 0; i < count; i++) this.#begin();
   }
 
   /** @returns a thread that loads or has loaded its code. */
-  take(name: string): Worker {
+  acquire(name: string): Worker {
     const worker = this.#ready.shift();
     if (worker === undefined) return startThread(this.#entry, name, this.#data);
     worker.removeAllListeners();
     return worker;
   }
 
-  /** No more are wanted: ends those left over. They have opened nothing, so ending them from outside is safe. */
-  dismiss(): void {
+  /** Ends those that nobody has acquired. They have opened nothing, so ending them from outside is safe. */
+  discardIdle(): void {
     for (const worker of this.#ready.splice(0)) void worker.terminate();
   }
 
