@@ -22,7 +22,7 @@ import { PlanSource } from "../plan/plan-source.ts";
 import { Reloader, type ReloadResult } from "../plan/reload.ts";
 import type { WarmWorkerPool } from "../workers/warm-worker-pool.ts";
 import { AccessLogWatch } from "./access-log-watch.ts";
-import { AdminDoor } from "./admin-door.ts";
+import { AdminEndpoint } from "./admin-endpoint.ts";
 import { type FirstConfig, firstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { retryLeftOut } from "./left-out.ts";
@@ -89,7 +89,7 @@ class Primary {
   readonly #reloader: Reloader;
   readonly #files: FileWatch;
   readonly #directory: InstanceDir;
-  readonly #door: AdminDoor;
+  readonly #adminEndpoint: AdminEndpoint;
   readonly #stopSignals = new StopSignals();
   readonly #startedAtMs = Date.now();
   #accessLog: AccessLog | null = null;
@@ -99,8 +99,8 @@ class Primary {
   #stopRetrying = (): void => {};
   #phase: Phase = "starting";
   #stopping = false;
-  /** How often we were told to stop: 1 drain, 2 at once. */
-  #wishes = 0;
+  /** 1: drain. 2: cut what is under way. */
+  #stopRequests = 0;
   #end: (code: number) => void = () => {};
   #beginServing: () => void = () => {};
   /** Resolves when the first plan is in force and everything around it stands. */
@@ -135,7 +135,7 @@ class Primary {
     this.#files = new FileWatch({
       changed: (changed) => void this.#reloader.request(`changed: ${changed.join(", ")}`),
     });
-    this.#door = new AdminDoor({ log, deps: this.#adminDeps(config, testHooks) });
+    this.#adminEndpoint = new AdminEndpoint({ log, deps: this.#adminDeps(config, testHooks) });
   }
 
   /** @param first the configuration until one is in force */
@@ -149,7 +149,7 @@ class Primary {
       plan: () => control.inForce?.plan ?? null,
       config: () => redactConfig(config()),
       reload: () => this.#reloader.request("POST /reload"),
-      drain: () => this.#leave("POST /drain"),
+      drain: () => this.#drainForTakeover("POST /drain"),
       breakers: () => breakers.states(),
       forceBreaker: (upstream, target, order) => breakers.force(upstream, target, order),
       ...(testHooks ? { debug: testActions(workers) } : {}),
@@ -182,7 +182,7 @@ class Primary {
       this.#options.threads.discardIdle();
       this.#directory.withdraw();
       await this.#parts.workers.drain(0);
-      await this.#door.close();
+      await this.#adminEndpoint.close();
       throw error;
     }
     return await this.#ended;
@@ -212,7 +212,7 @@ class Primary {
     threads.discardIdle();
     this.#fleet?.start();
     for (const instance of before) await takeOver(instance, this.#log);
-    if (before.length > 0) await this.#door.listen(config.admin?.address ?? null, "handover");
+    if (before.length > 0) await this.#adminEndpoint.listen(config.admin?.address ?? null, "handover");
     this.#announce();
     this.#stopRetrying = retryLeftOut(
       () => this.#parts.control.inForce?.config.leftOut ?? [],
@@ -242,9 +242,9 @@ class Primary {
     this.#accessLog = new AccessLog(this.#parts.cells.readers, sink);
     this.#accessLog.start();
     const how = restart ? "later" : "once";
-    await this.#door.listenUnix(this.#directory.socket, how);
+    await this.#adminEndpoint.listenUnix(this.#directory.socket, how);
     this.#files.update(this.#source.watched);
-    if (!taking) await this.#door.listen(config.admin?.address ?? null, how);
+    if (!taking) await this.#adminEndpoint.listen(config.admin?.address ?? null, how);
   }
 
   /** Whoever has no Redis loads nothing of it. */
@@ -275,7 +275,7 @@ class Primary {
   #obeySignals(): void {
     const { link } = this.#options;
     for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => this.#signalled(signal));
-    link.onStop(() => this.#wish("the supervisor was told to"));
+    link.onStop(() => this.#requestStop("the supervisor was told to"));
     process.on("SIGHUP", () => void this.#reloader.request("SIGHUP"));
     process.on("SIGUSR2", () => {
       this.#accessLog?.reopen().catch((error: unknown) => this.#log.error("the access log cannot be reopened", { error }));
@@ -323,7 +323,7 @@ class Primary {
       keySources: this.#parts.keys.states(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
-      adminTrouble: this.#door.trouble,
+      adminTrouble: this.#adminEndpoint.trouble,
       fleet: this.#fleet?.state() ?? null,
       redisConsumers: this.#parts.consumers.state(),
     });
@@ -332,13 +332,13 @@ class Primary {
   /** Under a supervisor a signal to the whole group says nothing that the supervisor will not say itself, but that we should drain. */
   #signalled(signal: string): void {
     if (this.#options.link.supervised) this.#stop(signal);
-    else if (this.#stopSignals.counts()) this.#wish(signal);
+    else if (this.#stopSignals.counts()) this.#requestStop(signal);
   }
 
-  /** Somebody wants us to end. First: drain. Second: cut what is left. */
-  #wish(reason: string): void {
-    this.#wishes++;
-    if (this.#wishes === 1) return this.#stop(reason);
+  /** The first request drains, the second cuts what is under way. */
+  #requestStop(reason: string): void {
+    this.#stopRequests++;
+    if (this.#stopRequests === 1) return this.#stop(reason);
     this.#log.warn("stopping at once", { reason });
     if (this.#phase === "draining") void this.#parts.workers.drain(0, this.#parts.watchdog.blocked);
   }
@@ -351,9 +351,9 @@ class Primary {
     if (this.#phase === "serving") this.#drain();
   }
 
-  /** Another instance takes our place: the admin address is the first thing it needs. */
-  #leave(reason: string): void {
-    void this.#door.close();
+  /** Another instance takes over: the admin address is the first thing it needs. */
+  #drainForTakeover(reason: string): void {
+    void this.#adminEndpoint.close();
     this.#stop(reason);
   }
 
@@ -373,14 +373,14 @@ class Primary {
     const drainMs = this.#parts.control.inForce?.plan.drainTimeoutMs ?? 0;
     // A blocked worker still owns a listening socket: new connections wait there in vain until this process ends.
     const timeoutMs = this.#parts.watchdog.blocked.length > 0 ? Math.min(drainMs, BLOCKED_DRAIN_MS) : drainMs;
-    void this.#finish(this.#wishes > 1 ? 0 : timeoutMs, exitCode);
+    void this.#finish(this.#stopRequests > 1 ? 0 : timeoutMs, exitCode);
   }
 
   async #finish(timeoutMs: number, exitCode: number): Promise<void> {
     const { cut, stuck } = await this.#parts.workers.drain(timeoutMs, this.#parts.watchdog.blocked);
     await this.#fleet?.stop();
     await this.#accessLog?.stop(LOG_CLOSE_MS);
-    await this.#door.close();
+    await this.#adminEndpoint.close();
     const ended = await this.#source.end();
     if (stuck.length > 0 || !ended) {
       // A thread with a live native app cannot be ended alone, and exiting with it aborts: this is the quiet way.

@@ -18,7 +18,7 @@ export interface SupervisorLink {
   lastGood(): Promise<string | null>;
   /** @returns what the supervisor has read from pipes, packed. @throws OperatorError when it does not answer */
   piped(): Promise<Readonly<Record<string, string>>>;
-  /** The supervisor was told to stop: once for each wish, also for those before this call. */
+  /** The supervisor was told to stop: once for each request, also for those before this call. */
   onStop(callback: () => void): void;
   onReplaceFailed(callback: (reason: string) => void): void;
   /** The supervisor is gone: nobody will restart us. */

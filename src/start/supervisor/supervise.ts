@@ -98,7 +98,7 @@ class Supervisor {
   #stop(): void {
     if (!this.#stopSignals.counts()) return;
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
-    // A third wish must not put off what the second has begun.
+    // A third request must not put off what the second has begun.
     this.#killLater(this.#stopping ? CUT_TIMEOUT_MS : this.#drainTimeoutMs + DRAIN_GRACE_MS);
     this.#stopping = true;
     for (const primary of this.#alive()) this.#tell(primary, { kind: "stop" });

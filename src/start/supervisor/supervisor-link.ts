@@ -27,7 +27,7 @@ class Link implements SupervisorLink {
   #lastGood: (config: string | null) => void = () => {};
   #piped: (texts: Readonly<Record<string, string>>) => void = () => {};
   #replaceFailed: (reason: string) => void = () => {};
-  /** Wishes to stop that nobody has heard yet. */
+  /** Requests to stop before onStop() was called. */
   #stops = 0;
   #stop: (() => void) | null = null;
   #lost: () => void = () => {};

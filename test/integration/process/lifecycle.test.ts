@@ -51,7 +51,7 @@ test("a keep-alive connection is told to close while draining", async () => {
   expect(await gateway.stop()).toBe(0);
 });
 
-test("a second wish to stop cuts what is under way", async () => {
+test("a second request to stop cuts what is under way", async () => {
   await using origin = await Origin.start("one");
   await using gateway = await Gateway.start({ config: config(origin.url) });
   const slow = fetch(`${gateway.url}/x?ms=30000`).then(
@@ -61,7 +61,7 @@ test("a second wish to stop cuts what is under way", async () => {
   await until("the slow request has arrived", () => origin.requests === 1);
   gateway.signal("SIGTERM");
   await gateway.said("stopping");
-  // Signals that come together are one wish: the second counts once some time has passed, so it is repeated until it does.
+  // Signals that come together are one request: the second counts once some time has passed, so it is repeated until it does.
   while (gateway.lines("stopping at once").length === 0 && !gateway.gone) {
     gateway.signal("SIGTERM");
     await Promise.race([gateway.exited, new Promise((resolve) => setTimeout(resolve, 500))]);

@@ -129,7 +129,7 @@ test("a gateway that is killed before it serves is started again, with the signa
   await allGone(run);
 });
 
-test("a wish to reload that comes before it serves is kept", async () => {
+test("a request to reload that comes before the gateway serves is kept", async () => {
   const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
   await begun(run);
   run.process.kill("SIGHUP");

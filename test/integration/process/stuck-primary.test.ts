@@ -20,13 +20,13 @@ async function blocked(gateway: Gateway): Promise<void> {
   );
 }
 
-test("a second wish to stop ends a stuck primary", async () => {
+test("a second request to stop ends a stuck primary", async () => {
   const gateway = await Gateway.start({ config: CONFIG });
   const primary = gateway.primaryPid;
   await blocked(gateway);
   expect((await fetch(gateway.url)).status).toBe(200); // workers serve on
   gateway.signal("SIGTERM");
-  // Signals that come together are one wish: the second counts once some time has passed, so it is repeated until it does.
+  // Signals that come together are one request: the second counts once some time has passed, so it is repeated until it does.
   while (!gateway.gone) {
     await Promise.race([gateway.exited, new Promise((resolve) => setTimeout(resolve, 500))]);
     if (!gateway.gone) gateway.signal("SIGTERM");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { StopSignals } from "../../../src/base/stop-signals.ts";
 
-test("signals that come together are one wish", () => {
+test("signals that come together are one request to stop", () => {
   const check = (timesMs: readonly number[], expected: readonly boolean[]) => {
     const signals = new StopSignals();
     expect(timesMs.map((nowMs) => signals.counts(nowMs))).toEqual(expected);

@@ -3,7 +3,7 @@ import { afterEach, expect, test } from "vitest";
 import { OperatorError } from "../../../../src/base/errors.ts";
 import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
 import { parseListenAddress } from "../../../../src/control/config/source/address.ts";
-import { AdminDoor } from "../../../../src/control/primary/admin-door.ts";
+import { AdminEndpoint } from "../../../../src/control/primary/admin-endpoint.ts";
 import { createLog } from "../../../../src/observe/log.ts";
 import { instanceState, instanceTotals } from "../../../support/instance.ts";
 import { until } from "../../../support/until.ts";
@@ -25,12 +25,12 @@ const DEPS: AdminDeps = {
   forceBreaker: async () => false,
 };
 
-function doorWithLog() {
+function endpointWithLog() {
   const lines: string[] = [];
   const log = createLog({ output: { write: (text) => lines.push(text) } });
-  const door = new AdminDoor({ log, deps: DEPS, retryMs: 10 });
-  ends.push(() => door.close());
-  return { door, said: (): string[] => lines.map((line) => JSON.parse(line).message) };
+  const endpoint = new AdminEndpoint({ log, deps: DEPS, retryMs: 10 });
+  ends.push(() => endpoint.close());
+  return { endpoint, said: (): string[] => lines.map((line) => JSON.parse(line).message) };
 }
 
 /** A port that somebody else listens on. */
@@ -47,33 +47,33 @@ async function held() {
 
 test("an address that somebody else holds is an error of a start", async () => {
   const { address } = await held();
-  const { door } = doorWithLog();
-  await expect(door.listen(address, "once")).rejects.toThrow(OperatorError);
+  const { endpoint } = endpointWithLog();
+  await expect(endpoint.listen(address, "once")).rejects.toThrow(OperatorError);
 });
 
 test("after a restart it is served without the admin address, which is told once, tried again, and taken when it is free", async () => {
   const { address, port, letGo } = await held();
-  const { door, said } = doorWithLog();
-  await door.listen(address, "later");
-  expect(door.trouble).toContain(`127.0.0.1:${port}`);
+  const { endpoint, said } = endpointWithLog();
+  await endpoint.listen(address, "later");
+  expect(endpoint.trouble).toContain(`127.0.0.1:${port}`);
   expect(said()).toEqual(["the admin listener is not reachable: serving without it and trying again"]);
   await letGo();
-  await until("the address is taken", () => door.trouble === null);
+  await until("the address is taken", () => endpoint.trouble === null);
   expect(said()).toEqual(["the admin listener is not reachable: serving without it and trying again", "admin listens"]);
   expect((await fetch(`http://127.0.0.1:${port}/healthz`)).status).toBe(200);
 });
 
 test("a control socket that cannot be made holds up a restart no more than the address does", async () => {
-  const { door } = doorWithLog();
-  await door.listenUnix("/proc/no/such.sock", "later");
-  expect(door.trouble).toContain("/proc/no/such.sock");
+  const { endpoint } = endpointWithLog();
+  await endpoint.listenUnix("/proc/no/such.sock", "later");
+  expect(endpoint.trouble).toContain("/proc/no/such.sock");
 });
 
 test("once closed it tries no more", async () => {
   const { address, port, letGo } = await held();
-  const { door, said } = doorWithLog();
-  await door.listen(address, "later");
-  await door.close();
+  const { endpoint, said } = endpointWithLog();
+  await endpoint.listen(address, "later");
+  await endpoint.close();
   await letGo();
   const again = createServer();
   await new Promise<void>((resolve) => again.listen(port, "127.0.0.1", resolve));

@@ -18,7 +18,7 @@ const RETRY_MS = 2000;
  */
 export type HowToListen = "once" | "handover" | "later";
 
-export class AdminDoor {
+export class AdminEndpoint {
   readonly #deps: AdminDeps;
   readonly #log: Log;
   readonly #retryMs: number;
