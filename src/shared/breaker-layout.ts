@@ -1,5 +1,5 @@
 // Owns the layout of the shared table of circuit breakers: which word is what, who writes it, and what a reader may rely on.
-// Must never hold code that changes it: breaker-table.ts (all threads) and breaker-keeper.ts (primary) do.
+// Must never hold code that changes it: breaker-table.ts (all threads) and breaker-admin.ts (primary) do.
 import { TARGET_SLOTS_MAX } from "./target-health.ts";
 
 /** Upstreams with a breaker in one plan. */

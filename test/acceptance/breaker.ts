@@ -12,7 +12,7 @@ import { startOrigin } from "../../native-bench/peers/origin.ts";
 import type { Peer } from "../../native-bench/peers/peer.ts";
 import { startSluiceWith } from "../../native-bench/peers/sluice.ts";
 import { processTree } from "../../src/cli/bench/process-cost.ts";
-import { BreakerKeeper } from "../../src/shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../src/shared/breaker-admin.ts";
 import { BreakerTable, OUTCOME } from "../../src/shared/breaker-table.ts";
 import { PHASE } from "../../src/shared/breaker-word.ts";
 import { breakerRules } from "../support/breaker-rig.ts";
@@ -154,7 +154,7 @@ function reportLog(killedMs: number, backMs: number): void {
 /** From the compare-and-swap that opens to the last of four busy threads having seen it. */
 async function measureSight(rounds: number): Promise<void> {
   const buffer = BreakerTable.allocate(8, 1);
-  const keeper = new BreakerKeeper(buffer);
+  const admin = new BreakerAdmin(buffer);
   const seen = new SharedArrayBuffer(4 * 8 + rounds * 8);
   const source = `
     const { workerData, parentPort } = require("node:worker_threads");
@@ -181,7 +181,7 @@ async function measureSight(rounds: number): Promise<void> {
   const opener = new BreakerTable(buffer, 0);
   const openedAt: number[] = [];
   for (let round = 1; round <= rounds; round++) {
-    keeper.force(0, PHASE.closed, 1);
+    admin.force(0, PHASE.closed, 1);
     Atomics.store(sync, 1, 0);
     Atomics.store(sync, 0, round);
     await sleep(1);

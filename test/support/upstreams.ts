@@ -3,7 +3,7 @@
 import { createUpstream, type LiveUpstream } from "../../src/data/upstream/select.ts";
 import type { Endpoint, Pool } from "../../src/data/upstream/upstream.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../src/plan/plan.ts";
-import { BreakerKeeper } from "../../src/shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../src/shared/breaker-admin.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 
@@ -67,7 +67,7 @@ export class Rig {
   /** The same table as another worker sees it. */
   readonly otherWorker: TargetHealth;
   /** As the primary and this worker see it; openings are never shortened. */
-  readonly breakers = new BreakerKeeper(BreakerTable.allocate(2), 0, () => 0);
+  readonly breakers = new BreakerAdmin(BreakerTable.allocate(2), 0, () => 0);
   readonly upstream: LiveUpstream;
   readonly pooled: string[] = [];
   readonly retired: string[] = [];

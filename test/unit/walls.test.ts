@@ -163,7 +163,7 @@ describe("doors", () => {
     ["on the data plane only a pool imports undici", /^undici(\/|$)/, /^src\/(control|cli)\/|^src\/data\/upstream\/transport\/undici\//],
     [
       "what other instances of a fleet say never reaches a breaker",
-      /breaker-(table|keeper|layout|control)\.ts$/,
+      /breaker-(table|admin|layout|control)\.ts$/,
       /^src\/(?!control\/fleet\/)/,
     ],
   ])("%s", (_, wanted, allowed) => {

@@ -6,7 +6,7 @@ import type { BreakerStatus } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
 import type { BreakerPlan, Plan } from "../../plan/plan.ts";
-import type { BreakerKeeper } from "../../shared/breaker-keeper.ts";
+import type { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { PHASE, PHASE_NAMES, type Phase } from "../../shared/breaker-word.ts";
 import { BreakerDriver, type BreakerOrder, type BreakerPlace } from "./breaker-driver.ts";
 
@@ -28,7 +28,7 @@ interface Wanted extends BreakerPlace {
 }
 
 export class BreakerControl {
-  readonly #keeper: BreakerKeeper;
+  readonly #admin: BreakerAdmin;
   readonly #log: Log;
   readonly #drivers = new Map<number, BreakerDriver>();
   #opossum: typeof CircuitBreaker | null = null;
@@ -38,8 +38,8 @@ export class BreakerControl {
   #timer: NodeJS.Timeout | null = null;
   #stopped = false;
 
-  constructor(options: { readonly keeper: BreakerKeeper; readonly log: Log }) {
-    this.#keeper = options.keeper;
+  constructor(options: { readonly admin: BreakerAdmin; readonly log: Log }) {
+    this.#admin = options.admin;
     this.#log = options.log;
   }
 
@@ -67,7 +67,7 @@ export class BreakerControl {
     return [...this.#wanted].map(([slot, { upstream, target, plan }]) => ({
       upstream,
       target,
-      status: breakerStatus(this.#keeper, slot, plan),
+      status: breakerStatus(this.#admin, slot, plan),
     }));
   }
 
@@ -75,7 +75,7 @@ export class BreakerControl {
   notClosed(): BreakerPhase[] {
     const found: BreakerPhase[] = [];
     for (const [slot, { upstream, target }] of this.#wanted) {
-      const phase = this.#keeper.phase(slot);
+      const phase = this.#admin.phase(slot);
       if (phase !== PHASE.closed) found.push({ upstream, target, phase });
     }
     return found;
@@ -86,7 +86,7 @@ export class BreakerControl {
     if (this.#timer !== null) clearInterval(this.#timer);
     for (const driver of this.#drivers.values()) driver.stop();
     this.#drivers.clear();
-    this.#keeper.ring();
+    this.#admin.wake();
   }
 
   /** Loaded with the first breaker: most gateways start without it. */
@@ -108,13 +108,13 @@ export class BreakerControl {
       if (wanted !== undefined && wanted.upstream === driver.place.upstream && wanted.target === driver.place.target) continue;
       driver.stop();
       this.#drivers.delete(slot);
-      if (wanted === undefined) this.#keeper.reset(slot);
+      if (wanted === undefined) this.#admin.reset(slot);
     }
     for (const [slot, { upstream, target, plan }] of this.#wanted) {
       const driver = this.#drivers.get(slot);
       if (driver !== undefined) driver.plan = plan;
       else {
-        const deps = { keeper: this.#keeper, log: this.#log, opossum, now: monotonicMs };
+        const deps = { admin: this.#admin, log: this.#log, opossum, now: monotonicMs };
         this.#drivers.set(slot, new BreakerDriver(slot, { upstream, target }, plan, deps));
       }
     }
@@ -122,10 +122,10 @@ export class BreakerControl {
 
   async #listen(): Promise<void> {
     while (!this.#stopped) {
-      const seen = this.#keeper.changes();
+      const seen = this.#admin.changes();
       this.#look();
       // Without a wait there is more to see already; other work has its turn first.
-      await (this.#keeper.changed(seen) ?? new Promise((resolve) => setImmediate(resolve)));
+      await (this.#admin.changed(seen) ?? new Promise((resolve) => setImmediate(resolve)));
     }
   }
 
@@ -135,17 +135,17 @@ export class BreakerControl {
 }
 
 /** How a breaker stands, for metrics, the admin listener and people. */
-export function breakerStatus(keeper: BreakerKeeper, slot: number, plan: BreakerPlan): BreakerStatus {
+export function breakerStatus(admin: BreakerAdmin, slot: number, plan: BreakerPlan): BreakerStatus {
   const nowMs = monotonicMs();
   const { phase, sinceMs, openUntilMs, openings, round, opened, halfOpened, recovered, closed, trials, rejected, fallbacks } =
-    keeper.read(slot);
+    admin.read(slot);
   return {
     state: PHASE_NAMES[phase],
     phase,
     forMs: sinceMs === 0 ? null : Math.round(Math.max(0, nowMs - sinceMs)),
     halfOpenInMs: phase === PHASE.open ? Math.round(Math.max(0, openUntilMs - nowMs)) : null,
     openings,
-    window: keeper.counts(slot, plan.windowMs, nowMs),
+    window: admin.counts(slot, plan.windowMs, nowMs),
     round: phase === PHASE.halfOpen ? round : null,
     totals: { opened, halfOpened, recovered, closed, trials, rejected, fallbacks },
   };

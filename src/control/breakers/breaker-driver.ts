@@ -4,7 +4,7 @@ import { EventEmitter } from "node:events";
 import type CircuitBreaker from "opossum";
 import type { Log } from "../../observe/log.ts";
 import type { BreakerPlan } from "../../plan/plan.ts";
-import type { BreakerKeeper } from "../../shared/breaker-keeper.ts";
+import type { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { epochOf, PHASE, phaseOf } from "../../shared/breaker-word.ts";
 
 /** Which breaker: an upstream's own, or a target's (the endpoint's key). */
@@ -14,7 +14,7 @@ export interface BreakerPlace {
 }
 
 export interface DriverDeps {
-  readonly keeper: BreakerKeeper;
+  readonly admin: BreakerAdmin;
   readonly log: Log;
   readonly opossum: typeof CircuitBreaker;
   /** monotonicMs() of base/clock.ts. */
@@ -75,33 +75,29 @@ export class BreakerDriver {
   }
 
   set plan(plan: BreakerPlan) {
-    if (plan.windowMs !== this.#plan.windowMs) this.#deps.keeper.forgetCounts(this.slot);
+    if (plan.windowMs !== this.#plan.windowMs) this.#deps.admin.forgetCounts(this.slot);
     this.#plan = plan;
   }
 
   /** Takes note of what workers did. */
   look(): void {
-    const { keeper } = this.#deps;
+    const { admin } = this.#deps;
     const before = this.#word;
-    const word = keeper.word(this.slot);
+    const word = admin.word(this.slot);
     if (word === before) return;
     this.#word = word;
     if (phaseOf(word) === PHASE.open && epochOf(word) !== epochOf(before)) this.#opened();
-    else if (this.#round !== null && keeper.isWon(this.slot)) this.#endRound().won();
+    else if (this.#round !== null && admin.isWon(this.slot)) this.#endRound().won();
   }
 
   /** An operator decides. */
   force(order: BreakerOrder): void {
-    const { keeper, now } = this.#deps;
-    const phase = keeper.phase(this.slot);
+    const { admin, now } = this.#deps;
+    const phase = admin.phase(this.slot);
     const isForced = phase === PHASE.forcedOpen || phase === PHASE.forcedClosed;
     if (order === "auto" && !isForced) return;
     this.#halt();
-    this.#word = keeper.force(
-      this.slot,
-      order === "open" ? PHASE.forcedOpen : order === "close" ? PHASE.forcedClosed : PHASE.closed,
-      now(),
-    );
+    this.#word = admin.force(this.slot, order === "open" ? PHASE.forcedOpen : order === "close" ? PHASE.forcedClosed : PHASE.closed, now());
     this.#say("warn", order === "auto" ? "breaker is automatic again" : order === "open" ? "breaker forced open" : "breaker forced closed");
   }
 
@@ -114,13 +110,13 @@ export class BreakerDriver {
   // --- Heard from the table ---
 
   #opened(): void {
-    const { keeper, now } = this.#deps;
+    const { admin, now } = this.#deps;
     this.#clearTimer();
     const nowMs = now();
-    const openForMs = Math.max(0, Math.round(keeper.openUntilMs(this.slot) - nowMs));
+    const openForMs = Math.max(0, Math.round(admin.openUntilMs(this.slot) - nowMs));
     this.#options.resetTimeout = openForMs;
-    const why = this.#round !== null ? { reason: "a trial failed" } : keeper.counts(this.slot, this.#plan.windowMs, nowMs);
-    this.#say("warn", "breaker opened", { openForMs, openings: keeper.read(this.slot).openings, ...why });
+    const why = this.#round !== null ? { reason: "a trial failed" } : admin.counts(this.slot, this.#plan.windowMs, nowMs);
+    this.#say("warn", "breaker opened", { openForMs, openings: admin.read(this.slot).openings, ...why });
     if (this.#round !== null) this.#endRound().lost(new Error("a trial failed"));
     else this.#circuit.open();
   }
@@ -135,9 +131,9 @@ export class BreakerDriver {
   }
 
   #halfOpen(): void {
-    const { keeper, now } = this.#deps;
+    const { admin, now } = this.#deps;
     const { halfOpenRequests, trialTimeoutMs } = this.#plan;
-    const word = keeper.beginRound(this.slot, halfOpenRequests, now());
+    const word = admin.beginRound(this.slot, halfOpenRequests, now());
     if (word === null) return this.look();
     this.#word = word;
     this.#circuit.fire().catch(ignore); // a lost round is no error
@@ -146,11 +142,11 @@ export class BreakerDriver {
   }
 
   #closed(): void {
-    const { keeper, now } = this.#deps;
+    const { admin, now } = this.#deps;
     this.#buckets.emit("rotate");
     if (this.#halting) return;
     this.#clearTimer();
-    const word = keeper.endRound(this.slot, this.#plan.recoveryMs, now());
+    const word = admin.endRound(this.slot, this.#plan.recoveryMs, now());
     if (word === null) return this.look(); // an answer broke off at the last moment
     this.#word = word;
     if (this.#plan.recoveryMs === 0) return this.#say("info", "breaker closed");
@@ -163,23 +159,23 @@ export class BreakerDriver {
   /** Trials that nobody decides (a client that sends its body for ever) must not keep the upstream from coming back. */
   #watchRound(trialTimeoutMs: number, seen: number): void {
     this.#timer = setTimeout(() => {
-      const { keeper } = this.#deps;
-      const word = keeper.word(this.slot);
+      const { admin } = this.#deps;
+      const word = admin.word(this.slot);
       if (word === seen) {
-        const renewed = keeper.renewRound(this.slot);
+        const renewed = admin.renewRound(this.slot);
         if (renewed > 0) this.#say("info", "breaker gives undecided trials to others", { trials: renewed });
       }
       this.look();
-      if (this.#round !== null) this.#watchRound(trialTimeoutMs, keeper.word(this.slot));
+      if (this.#round !== null) this.#watchRound(trialTimeoutMs, admin.word(this.slot));
     }, trialTimeoutMs);
   }
 
   #recover(): void {
-    const { keeper, now } = this.#deps;
-    const leftMs = keeper.sinceMs(this.slot) + this.#plan.recoveryMs - now();
+    const { admin, now } = this.#deps;
+    const leftMs = admin.sinceMs(this.slot) + this.#plan.recoveryMs - now();
     this.#timer = setTimeout(
       () => {
-        const word = keeper.close(this.slot, now());
+        const word = admin.close(this.slot, now());
         if (word === null) return this.look();
         this.#word = word;
         this.#say("info", "breaker closed");

@@ -56,13 +56,13 @@ export class LeaseBook {
     const late = lease.staleUntilMs > nowMs ? Math.min(lease.stale, entry.spent) : 0;
     lease.stale -= late;
     lease.held = Math.max(0, lease.held - (entry.spent - late));
-    const wanted = this.#amountToAsk(entry, lease);
+    const wanted = this.#amountToRequest(entry, lease);
     if (wanted > 0) lease.recorded = true;
     return { held: heldBy(lease, nowMs), wanted };
   }
 
   /** Somebody waits: all that is wanted. In advance: no more than recent use speaks for, so that rarely used leases do not keep others out. */
-  #amountToAsk({ wanted, spent, unit }: LedgerEntry, lease: Lease): number {
+  #amountToRequest({ wanted, spent, unit }: LedgerEntry, lease: Lease): number {
     if (wanted <= 0) return 0;
     const units = Math.ceil(wanted / unit - 1e-6);
     if (spent === 0) return units;

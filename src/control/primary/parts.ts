@@ -77,7 +77,7 @@ export function assembleParts(options: PartsOptions): Parts {
     onChange: ({ healthy, ...facts }) => (healthy ? log.info("target is healthy", facts) : log.warn("target is unhealthy", facts)),
   });
   const census = new ConnectionCensus({ table: cells.connections, buckets: cells.addressBuckets, log });
-  const breakers = new BreakerControl({ keeper: cells.breakers, log });
+  const breakers = new BreakerControl({ admin: cells.breakers, log });
   const control = new PlanControl({
     source,
     cells,

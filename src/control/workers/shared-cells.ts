@@ -7,7 +7,7 @@ import type { SharedMemory } from "../../plan/shared-memory.ts";
 import { AddressBucket } from "../../shared/address-bucket.ts";
 import { AddressCounts, addressCountsBytes } from "../../shared/address-counts.ts";
 import { BodyBudget, bodyBudgetBytes } from "../../shared/body-budget.ts";
-import { BreakerKeeper } from "../../shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
@@ -24,7 +24,7 @@ import { LimitWatch } from "./limit-watch.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
-  readonly breakers: BreakerKeeper;
+  readonly breakers: BreakerAdmin;
   readonly slots: SlotTable;
   readonly #breakerNames: SlotNames;
   readonly totals: Totals;
@@ -56,7 +56,7 @@ export class SharedCells {
     this.limitWatch = new LimitWatch(this.limits);
     this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));
-    this.breakers = new BreakerKeeper(BreakerTable.allocate(cells));
+    this.breakers = new BreakerAdmin(BreakerTable.allocate(cells));
     this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
     this.#breakerNames = new SlotNames((index) => this.breakers.reset(upstreamBreakerSlot(index)), UPSTREAM_SLOTS_MAX);
     this.addressBuckets = new AddressBucket(limits.hashKey);

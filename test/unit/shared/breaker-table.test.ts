@@ -1,7 +1,7 @@
 // Holds the shared table of breakers to its model, alone and with real threads that race.
 import { Worker } from "node:worker_threads";
 import { describe, expect, it } from "vitest";
-import { BreakerKeeper } from "../../../src/shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../../src/shared/breaker-admin.ts";
 import { type BreakerOutcome, type BreakerRules, BreakerTable, OUTCOME, openForMs } from "../../../src/shared/breaker-table.ts";
 import { epochOf, isTrial, nextWord, PHASE, REFUSED, TRIALS_MAX } from "../../../src/shared/breaker-word.ts";
 import type { BreakerReport, BreakerTask } from "../../support/breaker-hammer.ts";
@@ -11,7 +11,7 @@ import { seededRandom } from "../../support/upstreams.ts";
 const SLOT = 1;
 
 interface Rig {
-  readonly keeper: BreakerKeeper;
+  readonly admin: BreakerAdmin;
   readonly workers: readonly BreakerTable[];
   nowMs: number;
 }
@@ -19,7 +19,7 @@ interface Rig {
 function rig(random: () => number = () => 0, workers = 2): Rig {
   const buffer = BreakerTable.allocate(workers, 4);
   return {
-    keeper: new BreakerKeeper(buffer, -1, random),
+    admin: new BreakerAdmin(buffer, -1, random),
     workers: Array.from({ length: workers }, (_, i) => new BreakerTable(buffer, i, random)),
     nowMs: 1_000_000,
   };
@@ -99,35 +99,35 @@ describe("against the model", () => {
           }
           underWay.splice(underWay.indexOf(entry), 1);
         } else if (dice < 0.93 && at.nowMs >= model.openUntilMs) {
-          at.keeper.beginRound(SLOT, 3, at.nowMs);
+          at.admin.beginRound(SLOT, 3, at.nowMs);
           model.beginRound(3, at.nowMs);
         } else if (dice < 0.96) {
-          at.keeper.endRound(SLOT, rules.recoveryMs, at.nowMs);
+          at.admin.endRound(SLOT, rules.recoveryMs, at.nowMs);
           model.endRound(at.nowMs);
         } else if (dice < 0.97) {
-          at.keeper.renewRound(SLOT);
+          at.admin.renewRound(SLOT);
           model.renewRound();
         } else if (dice < 0.99 && at.nowMs >= model.sinceMs + rules.recoveryMs) {
-          at.keeper.close(SLOT, at.nowMs);
+          at.admin.close(SLOT, at.nowMs);
           model.close();
         } else if (dice > 0.998) {
           const phase = [PHASE.forcedOpen, PHASE.forcedClosed, PHASE.closed][Math.floor(random() * 3)] ?? PHASE.closed;
-          at.keeper.force(SLOT, phase, at.nowMs);
+          at.admin.force(SLOT, phase, at.nowMs);
           model.force(phase, at.nowMs);
         }
         phases.add(model.phase);
-        const reading = at.keeper.read(SLOT);
+        const reading = at.admin.read(SLOT);
         same(step, "phase", reading.phase, model.phase);
         same(step, "taken", reading.round.taken, model.taken);
         same(step, "succeeded", reading.round.succeeded, model.succeeded);
         same(step, "openUntilMs", reading.openUntilMs, model.openUntilMs);
-        const [counts, expected] = [at.keeper.counts(SLOT, rules.windowMs, at.nowMs), model.counts(at.nowMs)];
+        const [counts, expected] = [at.admin.counts(SLOT, rules.windowMs, at.nowMs), model.counts(at.nowMs)];
         for (const name of ["total", "failed", "slow"] as const) same(step, name, counts[name], expected[name]);
       }
       // The life must have had everything in it.
       const needed = [PHASE.open, PHASE.halfOpen, rules.recoveryMs > 0 ? PHASE.recovering : PHASE.closed];
       expect(needed.filter((phase) => !phases.has(phase))).toEqual([]);
-      expect(at.keeper.read(SLOT).trials).toBeGreaterThan(10);
+      expect(at.admin.read(SLOT).trials).toBeGreaterThan(10);
     },
   );
 });
@@ -138,10 +138,10 @@ describe("opening", () => {
     const at = rig();
     send(at, rules, OUTCOME.failed, 5);
     send(at, rules, OUTCOME.good, 4);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.closed);
     send(at, rules, OUTCOME.good, 1);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.open);
-    expect(at.keeper.read(SLOT)).toMatchObject({ opened: 1, openings: 1, openUntilMs: at.nowMs + 1000 });
+    expect(at.admin.phase(SLOT)).toBe(PHASE.open);
+    expect(at.admin.read(SLOT)).toMatchObject({ opened: 1, openings: 1, openUntilMs: at.nowMs + 1000 });
   });
 
   it.each([0.07, 0.29, 0.3, 0.57])("is not kept shut by arithmetic: %d of 100", (errorRate) => {
@@ -149,9 +149,9 @@ describe("opening", () => {
     const at = rig();
     send(at, rules, OUTCOME.good, 100 - Math.round(errorRate * 100));
     send(at, rules, OUTCOME.failed, Math.round(errorRate * 100) - 1);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.closed);
     send(at, rules, OUTCOME.failed, 1);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.open);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.open);
   });
 
   it("happens once, whoever asks, and outcomes of before do not reach beyond", () => {
@@ -160,18 +160,18 @@ describe("opening", () => {
     const late = pass(at, rules);
     send(at, rules, OUTCOME.failed, 20);
     worker(at).settle(SLOT, late, OUTCOME.failed, rules, at.nowMs);
-    expect(at.keeper.read(SLOT)).toMatchObject({ phase: PHASE.open, opened: 1 });
-    at.keeper.beginRound(SLOT, 1, at.nowMs);
+    expect(at.admin.read(SLOT)).toMatchObject({ phase: PHASE.open, opened: 1 });
+    at.admin.beginRound(SLOT, 1, at.nowMs);
     worker(at).settle(SLOT, late, OUTCOME.failed, rules, at.nowMs);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.halfOpen);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.halfOpen);
   });
 
   it("slow calls open when a rate for them is set, and only then", () => {
     const at = rig();
     send(at, breakerRules({ slowCallRate: 0 }), OUTCOME.slow, 50);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.closed);
     send(at, breakerRules({ slowCallRate: 0.9 }), OUTCOME.slow, 1);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.open);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.open);
   });
 
   it("lasts twice as long each time, with jitter, up to the cap, and begins anew after it was closed", () => {
@@ -181,16 +181,16 @@ describe("opening", () => {
     expect(openForMs(0, breakerRules({ openForMs: 9000, maxOpenForMs: 10 }), () => 0)).toBe(9000);
     const at = rig();
     for (const lasts of [1000, 2000, 4000, 6000, 6000]) {
-      send(at, rules, OUTCOME.failed, at.keeper.read(SLOT).opened === 0 ? 10 : 1);
-      expect(at.keeper.openUntilMs(SLOT) - at.nowMs).toBe(lasts);
+      send(at, rules, OUTCOME.failed, at.admin.read(SLOT).opened === 0 ? 10 : 1);
+      expect(at.admin.openUntilMs(SLOT) - at.nowMs).toBe(lasts);
       at.nowMs += lasts;
-      at.keeper.beginRound(SLOT, 2, at.nowMs);
+      at.admin.beginRound(SLOT, 2, at.nowMs);
     }
     send(at, rules, OUTCOME.good, 2);
-    at.keeper.endRound(SLOT, rules.recoveryMs, at.nowMs);
-    at.keeper.close(SLOT, at.nowMs);
+    at.admin.endRound(SLOT, rules.recoveryMs, at.nowMs);
+    at.admin.close(SLOT, at.nowMs);
     send(at, rules, OUTCOME.failed, 10);
-    expect(at.keeper.openUntilMs(SLOT) - at.nowMs).toBe(1000);
+    expect(at.admin.openUntilMs(SLOT) - at.nowMs).toBe(1000);
   });
 });
 
@@ -198,20 +198,20 @@ describe("a half-open round", () => {
   it("whose worker died has its places back, and no more than those", () => {
     const rules = breakerRules();
     const at = rig();
-    at.keeper.force(SLOT, PHASE.closed, at.nowMs);
+    at.admin.force(SLOT, PHASE.closed, at.nowMs);
     send(at, rules, OUTCOME.failed, 10);
-    at.keeper.beginRound(SLOT, 4, at.nowMs);
+    at.admin.beginRound(SLOT, 4, at.nowMs);
     worker(at, 0).settle(SLOT, pass(at, rules, 0), OUTCOME.good, rules, at.nowMs);
     const [dead1, dead2, living] = [pass(at, rules, 0), pass(at, rules, 0), pass(at, rules, 1)];
     expect(pass(at, rules, 1)).toBe(REFUSED);
-    at.keeper.clearWorker(0);
-    expect(at.keeper.read(SLOT).round).toEqual({ trials: 4, taken: 2, succeeded: 1 });
-    at.keeper.clearWorker(0);
+    at.admin.clearWorker(0);
+    expect(at.admin.read(SLOT).round).toEqual({ trials: 4, taken: 2, succeeded: 1 });
+    at.admin.clearWorker(0);
     const again = [pass(at, rules, 1), pass(at, rules, 1), pass(at, rules, 1)];
     expect(again.map((ticket) => ticket === REFUSED)).toEqual([false, false, true]);
     for (const ticket of [living, again[0] ?? REFUSED, again[1] ?? REFUSED])
       worker(at, 1).settle(SLOT, ticket, OUTCOME.good, rules, at.nowMs);
-    expect(at.keeper.isWon(SLOT)).toBe(true);
+    expect(at.admin.isWon(SLOT)).toBe(true);
     expect([dead1, dead2].every(isTrial)).toBe(true);
   });
 
@@ -219,35 +219,35 @@ describe("a half-open round", () => {
     const rules = breakerRules();
     const at = rig();
     send(at, rules, OUTCOME.failed, 10);
-    at.keeper.beginRound(SLOT, 3, at.nowMs);
+    at.admin.beginRound(SLOT, 3, at.nowMs);
     const stuck = pass(at, rules);
     send(at, rules, OUTCOME.good, 2);
-    expect(at.keeper.renewRound(SLOT)).toBe(1);
+    expect(at.admin.renewRound(SLOT)).toBe(1);
     worker(at).settle(SLOT, stuck, OUTCOME.failed, rules, at.nowMs);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.halfOpen);
-    expect(at.keeper.renewRound(SLOT)).toBe(0);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.halfOpen);
+    expect(at.admin.renewRound(SLOT)).toBe(0);
     expect(send(at, rules, OUTCOME.good, 5)).toBe(1);
-    expect(at.keeper.isWon(SLOT)).toBe(true);
+    expect(at.admin.isWon(SLOT)).toBe(true);
   });
 
   it("holds as many trials as the word has room for", () => {
     const rules = breakerRules();
     const at = rig();
     send(at, rules, OUTCOME.failed, 10);
-    at.keeper.beginRound(SLOT, TRIALS_MAX, at.nowMs);
+    at.admin.beginRound(SLOT, TRIALS_MAX, at.nowMs);
     expect(send(at, rules, OUTCOME.good, 2 * TRIALS_MAX)).toBe(TRIALS_MAX);
-    expect(at.keeper.read(SLOT)).toMatchObject({ phase: PHASE.halfOpen, round: { taken: TRIALS_MAX, succeeded: TRIALS_MAX } });
+    expect(at.admin.read(SLOT)).toMatchObject({ phase: PHASE.halfOpen, round: { taken: TRIALS_MAX, succeeded: TRIALS_MAX } });
   });
 });
 
 it("recovery lets a growing share pass", () => {
   const rules = breakerRules({ recoveryMs: 1000, minimumRequests: 1e6 });
   const at = rig(seededRandom(7));
-  at.keeper.force(SLOT, PHASE.closed, at.nowMs);
+  at.admin.force(SLOT, PHASE.closed, at.nowMs);
   send(at, breakerRules({ minimumRequests: 1 }), OUTCOME.failed, 1);
-  at.keeper.beginRound(SLOT, 1, at.nowMs);
+  at.admin.beginRound(SLOT, 1, at.nowMs);
   send(at, rules, OUTCOME.good, 1);
-  at.keeper.endRound(SLOT, rules.recoveryMs, at.nowMs);
+  at.admin.endRound(SLOT, rules.recoveryMs, at.nowMs);
   const start = at.nowMs;
   const shares = [0, 0.25, 0.5, 0.75, 1, 5].map((part) => {
     at.nowMs = start + part * rules.recoveryMs;
@@ -267,10 +267,10 @@ it("a slot that is given to another begins anew, and old tickets do not reach th
   const at = rig();
   const old = pass(at, rules);
   send(at, rules, OUTCOME.failed, 1);
-  at.keeper.reset(SLOT);
+  at.admin.reset(SLOT);
   worker(at).settle(SLOT, old, OUTCOME.failed, rules, at.nowMs);
-  expect(at.keeper.read(SLOT)).toMatchObject({ phase: PHASE.closed, opened: 0, openings: 0, sinceMs: 0 });
-  expect(at.keeper.counts(SLOT, rules.windowMs, at.nowMs).total).toBe(0);
+  expect(at.admin.read(SLOT)).toMatchObject({ phase: PHASE.closed, opened: 0, openings: 0, sinceMs: 0 });
+  expect(at.admin.counts(SLOT, rules.windowMs, at.nowMs).total).toBe(0);
 });
 
 describe("with real threads", () => {
@@ -307,9 +307,9 @@ describe("with real threads", () => {
     return Promise.all(reports);
   }
 
-  const open = (keeper: BreakerKeeper, trials: number): void => {
-    keeper.force(0, PHASE.closed, 1);
-    const table = new BreakerTable(keeper.buffer, THREADS);
+  const open = (admin: BreakerAdmin, trials: number): void => {
+    admin.force(0, PHASE.closed, 1);
+    const table = new BreakerTable(admin.buffer, THREADS);
     const rules = breakerRules({ minimumRequests: 1 });
     table.settle(
       0,
@@ -318,21 +318,21 @@ describe("with real threads", () => {
       rules,
       1e9,
     );
-    if (trials > 0) keeper.beginRound(0, trials, 2);
+    if (trials > 0) admin.beginRound(0, trials, 2);
   };
   const perRound = (reports: readonly BreakerReport[], field: "passed" | "succeeded" | "opened", rounds: number): number[] =>
     Array.from({ length: rounds }, (_, round) => reports.reduce((sum, report) => sum + (report[field][round] ?? 0), 0));
 
   it("exactly so many trials pass, whoever races for them", async () => {
     const buffer = BreakerTable.allocate(THREADS + 1, 1);
-    const keeper = new BreakerKeeper(buffer);
+    const admin = new BreakerAdmin(buffer);
     const won: boolean[] = [];
     const reports = await race(Array(THREADS).fill("race"), {
       buffer,
       rounds: 300,
       tries: 200,
-      prepare: () => open(keeper, 7),
-      after: () => won.push(keeper.isWon(0)),
+      prepare: () => open(admin, 7),
+      after: () => won.push(admin.isWon(0)),
     });
     expect(new Set(perRound(reports, "passed", 300))).toEqual(new Set([7]));
     expect(won).toEqual(Array(300).fill(true));
@@ -342,24 +342,24 @@ describe("with real threads", () => {
 
   it("trials that are given back are taken again, and exactly so many succeed", async () => {
     const buffer = BreakerTable.allocate(THREADS + 1, 1);
-    const keeper = new BreakerKeeper(buffer);
-    const reports = await race(Array(THREADS).fill("untidy"), { buffer, rounds: 100, tries: 2000, prepare: () => open(keeper, 7) });
+    const admin = new BreakerAdmin(buffer);
+    const reports = await race(Array(THREADS).fill("untidy"), { buffer, rounds: 100, tries: 2000, prepare: () => open(admin, 7) });
     expect(new Set(perRound(reports, "succeeded", 100))).toEqual(new Set([7]));
     expect(perRound(reports, "passed", 100).reduce((a, b) => a + b)).toBeGreaterThan(700);
   });
 
   it("what a dead thread held is free again, to the last one", async () => {
     const buffer = BreakerTable.allocate(THREADS + 1, 1);
-    const keeper = new BreakerKeeper(buffer);
+    const admin = new BreakerAdmin(buffer);
     const left: number[] = [];
     await race(["die", "die", "untidy", "untidy"], {
       buffer,
       rounds: 100,
       tries: 500,
-      prepare: () => open(keeper, 50),
+      prepare: () => open(admin, 50),
       after: () => {
-        for (let i = 0; i < 2; i++) keeper.clearWorker(i);
-        const { taken, succeeded } = keeper.read(0).round;
+        for (let i = 0; i < 2; i++) admin.clearWorker(i);
+        const { taken, succeeded } = admin.read(0).round;
         left.push(taken - succeeded);
       },
     });
@@ -368,13 +368,13 @@ describe("with real threads", () => {
 
   it("opens once for all, and nobody passes any more", async () => {
     const buffer = BreakerTable.allocate(THREADS + 1, 1);
-    const keeper = new BreakerKeeper(buffer);
+    const admin = new BreakerAdmin(buffer);
     const reports = await race(Array(THREADS).fill("fail"), {
       buffer,
       rounds: 200,
       tries: 500,
-      prepare: () => keeper.force(0, PHASE.closed, 1),
-      after: () => expect(keeper.phase(0)).toBe(PHASE.open),
+      prepare: () => admin.force(0, PHASE.closed, 1),
+      after: () => expect(admin.phase(0)).toBe(PHASE.open),
     });
     expect(new Set(perRound(reports, "opened", 200))).toEqual(new Set([1]));
     expect(reports.map((report) => report.passedAfterRefusal)).toEqual(Array(THREADS).fill(0));
@@ -387,8 +387,8 @@ describe("with real threads", () => {
 
   it("loses no count", async () => {
     const buffer = BreakerTable.allocate(THREADS + 1, 1);
-    const keeper = new BreakerKeeper(buffer);
+    const admin = new BreakerAdmin(buffer);
     await race(Array(THREADS).fill("count"), { buffer, rounds: 1, tries: 50_000, prepare: () => {} });
-    expect(keeper.counts(0, breakerRules().windowMs, 1e6)).toEqual({ total: THREADS * 50_000, failed: 0, slow: 0 });
+    expect(admin.counts(0, breakerRules().windowMs, 1e6)).toEqual({ total: THREADS * 50_000, failed: 0, slow: 0 });
   });
 });

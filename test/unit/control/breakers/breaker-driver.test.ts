@@ -6,7 +6,7 @@ import { BreakerControl } from "../../../../src/control/breakers/breaker-control
 import { BreakerDriver } from "../../../../src/control/breakers/breaker-driver.ts";
 import { createLog } from "../../../../src/observe/log.ts";
 import type { BreakerPlan } from "../../../../src/plan/plan.ts";
-import { BreakerKeeper } from "../../../../src/shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../../../src/shared/breaker-admin.ts";
 import { type BreakerOutcome, BreakerTable, OUTCOME } from "../../../../src/shared/breaker-table.ts";
 import { PHASE, PHASE_NAMES, REFUSED } from "../../../../src/shared/breaker-word.ts";
 import { breakerPlan } from "../../../support/breaker-rig.ts";
@@ -16,7 +16,7 @@ const SLOT = 1;
 
 class Rig {
   readonly plan: BreakerPlan;
-  readonly keeper: BreakerKeeper;
+  readonly admin: BreakerAdmin;
   readonly worker: BreakerTable;
   readonly driver: BreakerDriver;
   readonly lines: Record<string, unknown>[] = [];
@@ -24,11 +24,11 @@ class Rig {
   constructor(plan: Partial<BreakerPlan> = {}) {
     this.plan = breakerPlan({ openForMs: 1000, maxOpenForMs: 4000, halfOpenRequests: 2, trialTimeoutMs: 500, recoveryMs: 3000, ...plan });
     const buffer = BreakerTable.allocate(2, 4);
-    this.keeper = new BreakerKeeper(buffer, -1, () => 0);
+    this.admin = new BreakerAdmin(buffer, -1, () => 0);
     this.worker = new BreakerTable(buffer, 0, () => 0);
     const log = createLog({ output: { write: (text) => this.lines.push(JSON.parse(text)) } });
     this.driver = new BreakerDriver(SLOT, { upstream: "users", target: "a" }, this.plan, {
-      keeper: this.keeper,
+      admin: this.admin,
       log,
       opossum: CircuitBreaker,
       now: monotonicMs,
@@ -36,7 +36,7 @@ class Rig {
   }
 
   get state(): string {
-    return PHASE_NAMES[this.keeper.phase(SLOT)];
+    return PHASE_NAMES[this.admin.phase(SLOT)];
   }
 
   get said(): unknown[] {
@@ -127,8 +127,8 @@ describe("the way back", () => {
   it("a trial that fails before the primary has drawn breath is not missed", async () => {
     const rig = new Rig();
     await rig.send(OUTCOME.failed, 10);
-    const begin = rig.keeper.beginRound.bind(rig.keeper);
-    vi.spyOn(rig.keeper, "beginRound").mockImplementation((...args) => {
+    const begin = rig.admin.beginRound.bind(rig.admin);
+    vi.spyOn(rig.admin, "beginRound").mockImplementation((...args) => {
       const word = begin(...args);
       rig.end(rig.pass(), OUTCOME.failed);
       return word;
@@ -206,7 +206,7 @@ describe("the way back", () => {
       await later(1000);
       await rig.send(OUTCOME.good, 2);
     }
-    expect([rig.state, rig.keeper.read(SLOT).opened, vi.getTimerCount()]).toEqual(["closed", 50, 0]);
+    expect([rig.state, rig.admin.read(SLOT).opened, vi.getTimerCount()]).toEqual(["closed", 50, 0]);
     rig.driver.stop();
   });
 });
@@ -281,7 +281,7 @@ describe("over a long random life", () => {
       await later(500);
     }
     expect(rig.state).toBe("closed");
-    const { opened, halfOpened, recovered, closed } = rig.keeper.read(SLOT);
+    const { opened, halfOpened, recovered, closed } = rig.admin.read(SLOT);
     for (const count of [opened, halfOpened, recovered, closed]) expect(count).toBeGreaterThan(1);
   });
 });
@@ -303,7 +303,7 @@ describe("the breakers of a plan", () => {
     const worker = new BreakerTable(buffer, 0);
     const lines: string[] = [];
     const control = new BreakerControl({
-      keeper: new BreakerKeeper(buffer),
+      admin: new BreakerAdmin(buffer),
       log: createLog({ output: { write: (text) => lines.push(JSON.parse(text).message) } }),
     });
     control.update({ upstreams: upstreams() }, endpointsOf("a", "b"));

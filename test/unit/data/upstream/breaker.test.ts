@@ -6,7 +6,7 @@ import { UpstreamBreaker } from "../../../../src/data/upstream/breaker.ts";
 import { createUpstream } from "../../../../src/data/upstream/select.ts";
 import type { Endpoint } from "../../../../src/data/upstream/upstream.ts";
 import type { Balance, BreakerPlan } from "../../../../src/plan/plan.ts";
-import { BreakerKeeper } from "../../../../src/shared/breaker-keeper.ts";
+import { BreakerAdmin } from "../../../../src/shared/breaker-admin.ts";
 import { BreakerTable, OUTCOME } from "../../../../src/shared/breaker-table.ts";
 import { PHASE, REFUSED } from "../../../../src/shared/breaker-word.ts";
 import { breakerPlan } from "../../../support/breaker-rig.ts";
@@ -20,13 +20,13 @@ describe("what counts as a failure", () => {
   const TARGET = 3;
   /** Counts of the upstream's and the target's window after one attempt. */
   function countsOf(plan: Partial<BreakerPlan>, attempt: (breaker: UpstreamBreaker, tickets: ReturnType<typeof newTickets>) => void) {
-    const keeper = new BreakerKeeper(BreakerTable.allocate(2), 0);
+    const admin = new BreakerAdmin(BreakerTable.allocate(2), 0);
     const rules = breakerPlan({ scope: "both", ...plan });
-    const breaker = new UpstreamBreaker(rules, keeper, () => 1000);
+    const breaker = new UpstreamBreaker(rules, admin, () => 1000);
     const tickets = newTickets();
     if (!breaker.enter(tickets) || !breaker.enterTarget(TARGET, tickets)) throw new Error("refused");
     attempt(breaker, tickets);
-    const [whole, target] = [rules.slot, TARGET].map((slot) => keeper.counts(slot, rules.windowMs, 1000));
+    const [whole, target] = [rules.slot, TARGET].map((slot) => admin.counts(slot, rules.windowMs, 1000));
     return { whole, target };
   }
   const counts = (total: number, failed: number, slow = 0) => ({ whole: { total, failed, slow }, target: { total, failed, slow } });

@@ -43,7 +43,7 @@ export interface BreakerReading {
 }
 
 /** The primary's view of the table. */
-export class BreakerKeeper extends BreakerTable {
+export class BreakerAdmin extends BreakerTable {
   /** The whole state (breaker-word.ts): equal words mean that nothing changed. */
   word(slot: number): number {
     return Atomics.load(this.words, this.record(slot));
@@ -55,7 +55,7 @@ export class BreakerKeeper extends BreakerTable {
   }
 
   /** Wakes whoever waits for changed(). */
-  ring(): void {
+  wake(): void {
     this.announce();
   }
 
