@@ -1,5 +1,5 @@
 // Owns the contract between the table of limits (shared/limit-table.ts, all threads) and the reconciliation with Redis (control/fleet,
-// primary only): what was spent here and not told yet, what the fleet has spent. Types only.
+// primary only): what was spent here and not reported yet, what the fleet has spent. Types only.
 
 /** One bucket of a limit that the fleet shares, as the reconciliation sees it. */
 export interface LedgerEntry {

@@ -1,11 +1,11 @@
-// Owns the fleet records of the table of limits: what a bucket spent and Redis was not told, what Redis granted, what is wanted of it.
+// Owns the fleet records of the table of limits: what a bucket spent and was not reported to Redis, what Redis granted, what is requested of it.
 // Must never decide whether a request passes: limit-table.ts does, with what stands here.
 import { FLEET_WORDS64, HEAD, KIND_QUOTA, type LimitLayout } from "./limit-layout.ts";
 import { type LimitAsk, MODE_STRICT } from "./limit-size.ts";
 
 /*
  * A fleet record, 8 words of 64 bits (one cache line). Amounts are in the bucket's own measure: ticks (`rate`) or units (`quota`).
- *   0 UNSENT     spent and not told, int64. Below 0 after something told was given back: later spending is told that much less.   writers: all (compare-and-swap, atomic add); taken by the primary (exchange)
+ *   0 UNSENT     spent and not reported, int64. Below 0 after something reported was released: later spending is reported that much less.   writers: all (compare-and-swap, atomic add); taken by the primary (exchange)
  *   1 GRANT      strict: what may still be spent, int64                        writers: all (compare-and-swap), primary (adds)
  *                fleet: 1 once Redis has answered for this bucket, else 0     writer: primary
  *   2 EXPIRES    strict: float64, monotonicMs() at which GRANT is void; fleet: always 0      writer: primary, before it adds
@@ -109,8 +109,8 @@ export class FleetRecords {
   }
 
   /**
-   * Strict: the request did not pass after all. What was told stays spent: Redis counts it from then on, and to spend it once more, later, would
-   * not be told.
+   * Strict: the request did not pass after all. What was reported stays spent: Redis counts it from then on, and to spend it once more, later, would
+   * not be reported.
    */
   releaseGrant(slot: number, amount: number): void {
     const at = this.#at(slot);
@@ -122,7 +122,7 @@ export class FleetRecords {
     Atomics.add(this.#bigs, at + GRANT, BigInt(amount));
   }
 
-  /** Notes what was spent without asking. Of a strict bucket it goes from the grant, as far as there is one: what is told counts against it. */
+  /** Notes what was spent without asking. Of a strict bucket it goes from the grant, as far as there is one: what is reported counts against it. */
   charge(slot: number, ask: LimitAsk, amount: number): void {
     const word = this.#at(slot) + GRANT;
     for (let open = ask.size.mode === MODE_STRICT; open; ) {

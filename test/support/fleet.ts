@@ -4,9 +4,9 @@ import type { RedisConfig } from "../../src/control/config/schema/redis.ts";
 import type { ReportedBreaker } from "../../src/control/fleet/breaker-report.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
 import { createLog } from "../../src/observe/log.ts";
-import { LimitLedger } from "../../src/shared/limit-ledger.ts";
 import { type LimitAsk, type LimitSize, MODE_FLEET, PASSED, rateSize, type Verdict } from "../../src/shared/limit-size.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
+import { LimitTablePrimary } from "../../src/shared/limit-table-primary.ts";
 import { askFor, identity } from "./limit-table.ts";
 import { until } from "./until.ts";
 
@@ -36,7 +36,7 @@ export interface Admission {
 }
 
 export class FleetInstance implements AsyncDisposable {
-  readonly table = new LimitLedger(LimitTable.allocate(4096, 1, monotonicMs()), 0);
+  readonly table = new LimitTablePrimary(LimitTable.allocate(4096, 1, monotonicMs()), 0);
   readonly fleet: Fleet;
   readonly admissions: Admission[] = [];
   /** Messages of the log, in order. */

@@ -237,9 +237,9 @@ export class FleetSync {
     const nowMs = now();
     const items: Item[][] = this.#shards.map(() => []);
     // First: the same bucket may ask for a new lease in the same batch.
-    const giveBack = (name: BucketName) =>
+    const release = (name: BucketName) =>
       items[this.#shardOf(name)]?.push({ ...name, mode: "strict", spent: 0, before: 0, held: 0, wanted: 0 });
-    if (how !== "aside") this.#leases.takeEnded(nowMs, giveBack);
+    if (how !== "aside") this.#leases.takeEnded(nowMs, release);
     const more = ledger.take(ROUND_ENTRIES_MAX, (entry) => {
       const index = this.#shardOf(entry);
       const shard = this.#shards[index];

@@ -1,18 +1,18 @@
 // Owns what the primary does for the table of limits: it sweeps, and notices when the table is full. Must never change a decision.
 import type { Log } from "../../observe/log.ts";
-import type { LimitLedger } from "../../shared/limit-ledger.ts";
+import type { LimitTablePrimary } from "../../shared/limit-table-primary.ts";
 
 /** Looks without a full event after which it is over: half a minute. */
 const QUIET_LOOKS = 60;
 
 export class LimitWatch {
-  readonly #ledger: LimitLedger;
+  readonly #ledger: LimitTablePrimary;
   #events = 0;
   #refused = 0;
   #quietLooks = QUIET_LOOKS;
   #wasFull = false;
 
-  constructor(ledger: LimitLedger) {
+  constructor(ledger: LimitTablePrimary) {
     this.#ledger = ledger;
   }
 

@@ -12,8 +12,8 @@ import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-la
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
-import { LimitLedger } from "../../shared/limit-ledger.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
+import { LimitTablePrimary } from "../../shared/limit-table-primary.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
@@ -32,7 +32,7 @@ export class SharedCells {
   /** One for each set of cells. */
   readonly readers: readonly LogRingReader[];
   /** The primary's view of the table of limits. */
-  readonly limits: LimitLedger;
+  readonly limits: LimitTablePrimary;
   readonly limitWatch: LimitWatch;
   readonly #limitHashKey: Uint8Array;
   readonly #replay = ReplaySet.allocate();
@@ -52,7 +52,7 @@ export class SharedCells {
    * @param limits slots of the table of limits, and the key that names are hashed with for it
    */
   constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }) {
-    this.limits = new LimitLedger(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
+    this.limits = new LimitTablePrimary(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
     this.limitWatch = new LimitWatch(this.limits);
     this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));

@@ -2,18 +2,18 @@
 import { beforeEach, expect, it } from "vitest";
 import { monotonicMs } from "../../../src/base/clock.ts";
 import type { LedgerEntry } from "../../../src/shared/fleet-ledger.ts";
-import { LimitLedger } from "../../../src/shared/limit-ledger.ts";
 import { type LimitAsk, MODE_STRICT, NO_GRANT, PASSED, rateSize } from "../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../src/shared/limit-table.ts";
+import { LimitTablePrimary } from "../../../src/shared/limit-table-primary.ts";
 import { askFor, EPOCH_MS, identity } from "../../support/limit-table.ts";
 
 const SIZE = rateSize({ count: 10, periodMs: 1000 }, 10, MODE_STRICT);
 const UNIT_MS = 100;
-let table: LimitLedger;
+let table: LimitTablePrimary;
 let ask: LimitAsk;
 
 beforeEach(() => {
-  table = new LimitLedger(LimitTable.allocate(4096, 1, monotonicMs()), 0);
+  table = new LimitTablePrimary(LimitTable.allocate(4096, 1, monotonicMs()), 0);
   table.setFleet({ connected: true, size: 2, syncIntervalMs: 100 });
   ask = askFor(identity(), "k", SIZE);
 });

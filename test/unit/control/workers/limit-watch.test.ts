@@ -2,15 +2,15 @@ import { expect, test } from "vitest";
 import { monotonicMs } from "../../../../src/base/clock.ts";
 import { LimitWatch } from "../../../../src/control/workers/limit-watch.ts";
 import { createLog } from "../../../../src/observe/log.ts";
-import { LimitLedger } from "../../../../src/shared/limit-ledger.ts";
 import { MODE_LOCAL, rateSize } from "../../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../../src/shared/limit-table.ts";
+import { LimitTablePrimary } from "../../../../src/shared/limit-table-primary.ts";
 import { askFor, EPOCH_MS, identity } from "../../../support/limit-table.ts";
 
 test("a full table is said once, stays a concern while it lasts, and its end is said", () => {
   const buffer = LimitTable.allocate(4096, 1, 0);
   const worker = new LimitTable(buffer, 0);
-  const watch = new LimitWatch(new LimitLedger(buffer));
+  const watch = new LimitWatch(new LimitTablePrimary(buffer));
   const lines: string[] = [];
   const log = createLog({ output: { write: (text) => lines.push(text) } });
   const said = (): string[] => lines.map((line) => JSON.parse(line).message);

@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
-import { LimitLedger } from "../../../../../src/shared/limit-ledger.ts";
 import { LimitTable } from "../../../../../src/shared/limit-table.ts";
+import { LimitTablePrimary } from "../../../../../src/shared/limit-table-primary.ts";
 import { parsePolicy, TestExchange } from "../../../../support/exchange.ts";
 import { caller, routeWithLimits } from "../../../../support/limit-route.ts";
 
@@ -351,7 +351,7 @@ describe("concurrency", () => {
 describe("strict", () => {
   it("waits for its grant, and refuses when none comes", async () => {
     const table = new LimitTable(LimitTable.allocate(4096, 2, 0), 0);
-    const ledger = new LimitLedger(table.buffer);
+    const ledger = new LimitTablePrimary(table.buffer);
     const { policy } = routeWithLimits([{ per: "ip", rate: "1/s", burst: 4, mode: "strict", wait: "5s" }], { table });
     const x = new TestExchange();
     const reply = policy.onRequest?.(x);

@@ -41,7 +41,7 @@ export interface LimitFill {
   readonly refusedEvents: number;
 }
 
-export class LimitLedger extends LimitTable implements FleetLedger {
+export class LimitTablePrimary extends LimitTable implements FleetLedger {
   readonly #entry: Writable<LedgerEntry> = {
     slot: 0,
     tagHigh: 0,

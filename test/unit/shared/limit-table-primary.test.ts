@@ -2,7 +2,6 @@
 import { describe, expect, it } from "vitest";
 import { monotonicMs } from "../../../src/base/clock.ts";
 import type { LedgerEntry } from "../../../src/shared/fleet-ledger.ts";
-import { LimitLedger } from "../../../src/shared/limit-ledger.ts";
 import {
   type LimitSize,
   MODE_FLEET,
@@ -16,6 +15,7 @@ import {
   rateSize,
 } from "../../../src/shared/limit-size.ts";
 import { LimitTable } from "../../../src/shared/limit-table.ts";
+import { LimitTablePrimary } from "../../../src/shared/limit-table-primary.ts";
 import { askFor, identity } from "../../support/limit-table.ts";
 
 const limit = identity(1);
@@ -26,7 +26,7 @@ const rate = (count: number, burst: number, mode: typeof MODE_FLEET | typeof MOD
 function pair(size: number, connected = true) {
   const buffer = LimitTable.allocate(4096, 2, monotonicMs() - 1000);
   const worker = new LimitTable(buffer, 0);
-  const ledger = new LimitLedger(buffer);
+  const ledger = new LimitTablePrimary(buffer);
   ledger.setFleet({ connected, size, syncIntervalMs: 100 });
   worker.setNow(monotonicMs(), Date.now());
   return { worker, ledger };
@@ -37,7 +37,7 @@ const quotaOf = (key: string, units: number) => {
   return Object.assign(askFor(limit, key, quotaSize(units, MODE_FLEET)), { periodStartS: startS, periodEndMs: (startS + 86_400) * 1000 });
 };
 
-const taken = (ledger: LimitLedger, max = 100): LedgerEntry[] => {
+const taken = (ledger: LimitTablePrimary, max = 100): LedgerEntry[] => {
   const all: LedgerEntry[] = [];
   ledger.take(max, (entry) => all.push({ ...entry }));
   return all;
@@ -239,7 +239,7 @@ describe("the sweep", () => {
   it("counts, and frees what is idle", () => {
     const buffer = LimitTable.allocate(4096, 2, 0);
     const worker = new LimitTable(buffer, 0);
-    const ledger = new LimitLedger(buffer);
+    const ledger = new LimitTablePrimary(buffer);
     const nowMs = monotonicMs();
     const slow = rateSize({ count: 1, periodMs: 3_600_000 }, 1, MODE_LOCAL);
     worker.setNow(nowMs, Date.now());
