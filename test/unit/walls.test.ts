@@ -78,7 +78,6 @@ const UNTIL_UPSTREAM_CALL: ReadonlySet<string> = new Set([
   "src/data/upstream/breaker.ts -> src/data/handlers/respond/fixed-reply.ts",
   "src/data/upstream/overload.ts -> src/data/exchange/exchange.ts",
   "src/data/upstream/overload.ts -> src/data/exchange/policy.ts",
-  "src/data/upstream/websocket/dial.ts -> src/data/exchange/exchange.ts",
 ]);
 
 const names = Object.keys(ROOMS);

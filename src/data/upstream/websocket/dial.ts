@@ -3,7 +3,7 @@
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { HeaderList } from "../../exchange/exchange.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import { type ConnectCallback, ConnectError, isTlsFault } from "../transport/connector.ts";
 
 /** Largest response head accepted from an upstream, bytes. */
