@@ -102,9 +102,9 @@ function attempt(scope: BreakerPlan["scope"] | null, everyFails = 0): (calls: nu
       const endpoint = upstream.take(x, null, tickets);
       if (endpoint === null) throw new Error("nothing taken");
       const failed = everyFails > 0 && ++count % everyFails === 0;
-      if (upstream.breaker !== null) upstream.breaker.answered(tickets, endpoint.slot, failed ? 500 : 200, 1.5);
+      if (upstream.breaker !== null) upstream.breaker.onHead(tickets, endpoint.slot, failed ? 500 : 200, 1.5);
       upstream.done(endpoint, "success");
-      if (upstream.breaker !== null) upstream.breaker.ended(tickets, endpoint.slot, "success", null, 1.5);
+      if (upstream.breaker !== null) upstream.breaker.onComplete(tickets, endpoint.slot, "success", null, 1.5);
     }
   };
 }

@@ -3,7 +3,7 @@
 // compared byte for byte. Must never have more than one message under way.
 import { randomBytes } from "node:crypto";
 import net from "node:net";
-import { acceptKey } from "../../src/data/handlers/websocket/handshake.ts";
+import { acceptKey } from "../../src/data/handlers/proxy/websocket/handshake.ts";
 
 /** Of a message: its length takes 16 bits at most. */
 export const MESSAGE_BYTES_MAX = 65_535;

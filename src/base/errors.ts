@@ -136,6 +136,20 @@ export const ERRORS = {
   ),
   client_aborted: row(0, "client", true, "The client went away before the response was complete", "Nothing to do in the gateway."),
   internal_error: row(500, "gateway", true, "The gateway failed", "Report it with the request id; the gateway log has the stack."),
+  policy_failed: row(
+    500,
+    "gateway",
+    false,
+    "A policy of this route failed",
+    "Report it with the request id; the gateway log names the policy and has its stack.",
+  ),
+  policy_timeout: row(
+    504,
+    "gateway",
+    false,
+    "A policy of this route took too long",
+    "Retry later; the operator finds the policy's name in the log. The bound is limits.policyTimeout.",
+  ),
   method_not_implemented: row(501, "gateway", true, "This method is not supported", "CONNECT and TRACE are never proxied."),
   overloaded: row(
     503,

@@ -7,6 +7,8 @@ export interface LimitsPlan {
   readonly bodyBytes: number;
   readonly headerTimeoutMs: number;
   readonly bodyTimeoutMs: number;
+  /** Longest time of one policy's asynchronous work in one exchange. */
+  readonly policyTimeoutMs: number;
   /** null: none. */
   readonly bodyRate: BodyRatePlan | null;
   /** Bytes of request bodies that all workers together may hold. */

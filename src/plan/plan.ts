@@ -249,24 +249,28 @@ export interface RoutePlan {
   /** Slot in the metric cells, stable across reloads while the name lives. */
   readonly metricSlot: number;
   readonly match: MatchPlan;
-  /** Where it goes; null when a policy always answers (redirect, respond). Weights are relative. */
-  readonly to: readonly WeightedUpstream[] | null;
-  readonly mirror: { readonly upstream: number; readonly fraction: number } | null;
-  /** Overrides of the upstream's timeouts, the global body limit. */
+  readonly settings: RouteSettings;
+  /** Every upstream that a request of it may lead to, mirrors included, breakers' fallbacks not: indexes into {@link Plan.upstreams}. */
+  readonly upstreams: readonly number[];
+  /** How it answers. */
+  readonly handler: FeaturePlan;
+  /** In the registry's order, not the file's. */
+  readonly policies: readonly FeaturePlan[];
+  /** In the registry's order. */
+  readonly filters: readonly FeaturePlan[];
+}
+
+/** What holds for every request of a route, whatever answers it. Equal for most routes. */
+export interface RouteSettings {
+  /** Overrides of the upstream's timeouts. */
   readonly timeouts: Partial<TimeoutsPlan> | null;
   readonly bodyBytes: number;
   readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;
-  /** Allow protocol upgrades to WebSocket; true unless switched off. */
-  readonly webSocket: boolean;
   /** Fields that order another method (X-HTTP-Method-Override) go upstream. */
   readonly keepMethodOverride: boolean;
-  /** A WebSocket ends (1008) when the credential ends that opened it. */
-  readonly webSocketClosesAtExpiry: boolean;
   /** Spellings of the path that are refused, whatever the listener lets through: bits of data/routing/path-rules.ts. */
   readonly refusedSpellings: number;
-  /** Policies in phase order: the registry's order, not the file's. */
-  readonly policies: readonly PolicyPlan[];
 }
 
 export interface WeightedUpstream {
@@ -275,8 +279,8 @@ export interface WeightedUpstream {
   readonly weight: number;
 }
 
-/** One configured policy: its name in the registry and its validated, resolved configuration. */
-export interface PolicyPlan {
+/** One configured policy, filter or handler: its name in the registry and its validated, resolved configuration. */
+export interface FeaturePlan {
   readonly name: string;
   readonly config: unknown;
 }

@@ -3,13 +3,21 @@
 
 import type { X509Certificate } from "node:crypto";
 import { isOddName } from "../../src/base/http.ts";
+import { FEATURES } from "../../src/control/config/schema/features.ts";
 import { identity } from "../../src/control/config/schema/identity.ts";
 import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
 import { IdentityHeaders } from "../../src/data/exchange/identity/identity-headers.ts";
-import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
+import type { Policy, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
+import type { OpenFilter } from "../../src/data/exchange/response-filter.ts";
+import { ExchangeSlot, type PolicyRoute } from "../../src/data/exchange/route-context.ts";
 import type { Route, Runtime, Services } from "../../src/data/exchange/runtime.ts";
+import { FILTERS } from "../../src/data/filters/registry.ts";
+import { fixedReply } from "../../src/data/handlers/fixed-reply.ts";
+import { redirectTo } from "../../src/data/handlers/redirect/handler.ts";
+import type { RespondConfig } from "../../src/data/handlers/respond/config.ts";
+import type { RedirectConfig } from "../../src/data/policies/redirect/config.ts";
+import { createRedirect } from "../../src/data/policies/redirect/policy.ts";
 import { POLICIES } from "../../src/data/policies/registry.ts";
-import { POLICY_SCHEMAS } from "../../src/data/policies/schemas.ts";
 
 export interface RequestSketch {
   readonly method?: string;
@@ -62,7 +70,11 @@ export class TestExchange extends Exchange {
     const params = sketch.params ?? {};
     this.params = Object.values(params);
     // Templates and param() read only these members.
-    this.route = { name: "test", paramNames: Object.keys(params), bodyBytes: 10 * 1024 ** 2, bodyRate: null } as unknown as Route;
+    this.route = {
+      name: "test",
+      paramNames: Object.keys(params),
+      settings: { bodyBytes: 10 * 1024 ** 2, bodyRate: null },
+    } as unknown as Route;
   }
 
   override clientCertificate(): X509Certificate | null {
@@ -111,11 +123,32 @@ export function flat(headers: Readonly<Record<string, string | readonly string[]
 
 /** What the loader makes of a policy's configuration; a list of `path: message` when it is refused. */
 export function parsePolicy(key: string, written: unknown): { readonly config: unknown } | { readonly problems: readonly string[] } {
-  const entry = POLICY_SCHEMAS.find((each) => each.key === key);
+  const entry = FEATURES.find((each) => each.key === key);
   if (entry === undefined) throw new Error(`no policy schema ${key}`);
   const parsed = entry.schema().safeParse(written);
   if (parsed.success) return { config: parsed.data };
   return { problems: parsed.error.issues.map((issue) => `${issue.path.join(".")}: ${issue.message}`) };
+}
+
+/** What the handler `respond`, or the policy and the handler `redirect`, answers to an exchange. */
+export function buildAnswer(key: "respond" | "redirect", written: unknown, route: Partial<PolicyRoute> = {}): Policy {
+  const parsed = parsePolicy(key, written);
+  if ("problems" in parsed) throw new Error(parsed.problems.join("; "));
+  const config = structuredClone(parsed.config);
+  if (key === "respond") return { name: key, onRequest: fixedReply(config as RespondConfig) };
+  const { paramNames, ...rest } = policyRoute(route);
+  const policy = createRedirect(config, { ...rest, paramNames });
+  const moved = (config as RedirectConfig).to === undefined ? null : redirectTo(config as RedirectConfig, paramNames);
+  return { name: key, onRequest: (x) => policy.onRequest?.(x) ?? moved?.(x) };
+}
+
+/** From what the operator writes to the filter in a worker. */
+export function buildFilter(key: string, written: unknown): OpenFilter {
+  const parsed = parsePolicy(key, written);
+  if ("problems" in parsed) throw new Error(parsed.problems.join("; "));
+  const create = FILTERS.find((each) => each.name === key)?.create;
+  if (create === undefined) throw new Error(`no filter ${key}`);
+  return create(structuredClone(parsed.config), policyRoute());
 }
 
 /** From what the operator writes to the policy in a worker: parse, clone across the thread border, build. */
@@ -132,7 +165,8 @@ export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
   // Policies that need the plan or services are given real ones by their tests; the others never look.
   const identityHeaders = new IdentityHeaders(identity().parse({}));
   const resources = { plan: {}, services: {}, authenticators: new Map(), identityHeaders } as unknown as PolicyRoute["resources"];
-  return { name: "test", paramNames: [], methods: [], resources, ...route };
+  let slots = 0;
+  return { name: "test", paramNames: [], methods: [], resources, slot: () => new ExchangeSlot(slots++), ...route };
 }
 
 /** What a policy that answers at once makes of a request before it is known who calls, and in its own phase. */

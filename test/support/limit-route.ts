@@ -1,7 +1,8 @@
 // Owns a route with limits for tests: a real table on a clock that the test turns, real metric cells, and requests that go the whole way.
 
 import type { Identity } from "../../src/data/exchange/identity/identity.ts";
-import type { Policy, PolicyRoute, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
+import type { Policy, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
+import type { PolicyRoute } from "../../src/data/exchange/route-context.ts";
 import type { TierPlan } from "../../src/plan/plan.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
 import type { LimitOutcome } from "../../src/shared/metric-cells.ts";

@@ -56,6 +56,7 @@ export const inertPool = (): Pool => ({
   dispatch: () => {
     throw new Error("this test sends nothing");
   },
+  classify: () => "success",
   close: () => undefined,
   stats: { connected: 0, running: 0, queued: 0 },
 });

@@ -11,17 +11,8 @@ import type { Pool, WireCall, WireHandler, WireRequest } from "../../src/data/up
 import { buildRuntime } from "../../src/data/worker/build-runtime.ts";
 import { handle, refuseExchange } from "../../src/data/worker/pipeline.ts";
 import { WorkerServices } from "../../src/data/worker/services.ts";
-import { addressCountsBytes } from "../../src/shared/address-counts.ts";
-import { bodyBudgetBytes } from "../../src/shared/body-budget.ts";
-import { BreakerTable } from "../../src/shared/breaker-table.ts";
-import { CONNECTION_TABLE_BYTES } from "../../src/shared/connection-table.ts";
-import { heartbeatBytes } from "../../src/shared/heartbeat.ts";
-import { LimitTable } from "../../src/shared/limit-table.ts";
-import { createLogRing } from "../../src/shared/log-ring.ts";
-import { metricBytes } from "../../src/shared/metric-cells.ts";
-import { ReplaySet } from "../../src/shared/replay-set.ts";
-import { TargetHealth } from "../../src/shared/target-health.ts";
 import { good } from "./config-text.ts";
+import { workerMemory } from "./shared-memory.ts";
 import { endpoint } from "./upstreams.ts";
 
 export interface RequestText {
@@ -95,6 +86,10 @@ class PlayedPool implements Pool {
     waiting.wireEnd(null);
   }
 
+  classify(): "success" {
+    return "success";
+  }
+
   close(): void {}
 }
 
@@ -119,25 +114,10 @@ export class WholeRequest {
   /** @param config as written; its upstreams have one target each */
   constructor(config: string) {
     const plan = structuredClone(compilePlan(good([config]).config, { version: 1, metricSlot: () => 2 }));
-    const shared = {
-      workerIndex: 0,
-      health: TargetHealth.allocate(1),
-      breakers: BreakerTable.allocate(1),
-      limits: LimitTable.allocate(4096, 1, 0),
-      limitHashKey: new Uint8Array(16),
-      metrics: new SharedArrayBuffer(metricBytes()),
-      logRing: createLogRing(),
-      heartbeat: new SharedArrayBuffer(heartbeatBytes(1)),
-      replay: ReplaySet.allocate(2 ** 10),
-      bodyBudget: new SharedArrayBuffer(bodyBudgetBytes(1)),
-      bodyCounts: new SharedArrayBuffer(addressCountsBytes(1)),
-      connections: new SharedArrayBuffer(CONNECTION_TABLE_BYTES),
-      proxiedCounts: new SharedArrayBuffer(addressCountsBytes(1)),
-    };
     const fault = (message: string): never => {
       throw new Error(message);
     };
-    this.#services = new PlayedServices(shared, fault, () => {});
+    this.#services = new PlayedServices(workerMemory(), fault, () => {});
     const paths = plan.listeners[0]?.paths ?? null;
     this.#rules = paths === null ? null : new PathRules(paths);
     const endpoints = new Map(plan.upstreams.map(({ name }, slot) => [name, [endpoint(name, slot)]]));

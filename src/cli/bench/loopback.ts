@@ -1,6 +1,6 @@
 // Owns the rule that a load stays on this machine unless its operator says otherwise.
 import { OperatorError } from "../../base/errors.ts";
-import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 
 /** @param host as in a URL: a name, an IPv4 address, or an IPv6 address in brackets */
 export function isLoopback(host: string): boolean {
@@ -14,7 +14,7 @@ export function remoteHosts(plan: Plan, routes: ReadonlySet<string>, target: URL
   if (target !== null) hosts.add(target.hostname);
   for (const route of plan.routes) {
     if (!routes.has(route.name)) continue;
-    for (const index of upstreamsOf(route)) {
+    for (const index of route.upstreams) {
       for (const { url } of plan.upstreams[index]?.targets ?? []) hosts.add(hostIn(url));
     }
   }
@@ -27,10 +27,6 @@ export function refuseRemote(hosts: readonly string[]): void {
   throw new OperatorError(
     `the load would leave this machine: ${hosts.join(", ")}. A bench can bring a service down; point the configuration at local services, or say --allow-remote if all of them are yours to load`,
   );
-}
-
-function upstreamsOf({ to, mirror }: RoutePlan): readonly number[] {
-  return [...(to ?? []).map(({ upstream }) => upstream), ...(mirror === null ? [] : [mirror.upstream])];
 }
 
 /** Also of `http+srv://_http._tcp.name`, which is never local: a name server says where it leads. */

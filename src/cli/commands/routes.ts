@@ -1,6 +1,7 @@
 // Owns `sluice routes`: the compiled table, in match order.
 
 import { formatProblem } from "../../control/config/source/problem.ts";
+import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
 import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
 import type { CommandIo } from "../command.ts";
@@ -35,7 +36,10 @@ export function routeTable(plan: Plan): string {
     .join("");
 }
 
-function cells({ name, match, to, mirror, policies }: RoutePlan, plan: Plan): string[] {
+function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Plan): string[] {
+  const proxy = proxyOf(handler);
+  const to = proxy?.to;
+  const mirror = proxy?.mirror ?? null;
   const upstream = (index: number): string => plan.upstreams[index]?.name ?? "?";
   const conditions = [
     ...match.headers.map(conditionText),
@@ -52,8 +56,9 @@ function cells({ name, match, to, mirror, policies }: RoutePlan, plan: Plan): st
     match.path,
     match.methods.join(",") || "*",
     conditions.join(" ") || "-",
-    (parts?.join(", ") ?? "-") + (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
-    policies.map((policy) => policy.name).join(",") || "-",
+    (parts?.join(", ") ?? `(${handler.name})`) +
+      (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
+    [...policies, ...filters].map(({ name }) => name).join(",") || "-",
   ];
 }
 

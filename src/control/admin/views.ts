@@ -1,8 +1,9 @@
 // Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
 import { ERRORS } from "../../base/errors.ts";
+import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { InstanceState, OthersBreaker, OthersBreakers } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
-import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
 import { redactMatch } from "../config/output/redact.ts";
@@ -36,18 +37,27 @@ export function upstreamsView(state: InstanceState, totals: Totals): object[] {
 }
 
 export function routesView(plan: Plan | null): object[] {
-  return (plan?.routes ?? []).map((route) => ({
+  return (plan?.routes ?? []).map((route) => routeView(plan, route));
+}
+
+function routeView(plan: Plan | null, route: RoutePlan): object {
+  const { settings, handler } = route;
+  const proxy = proxyOf(handler);
+  const mirror = proxy?.mirror ?? null;
+  return {
     name: route.name,
     match: redactMatch(route.match),
     to: destinations(plan, route),
-    mirror: route.mirror === null ? null : { upstream: upstreamName(plan, route.mirror.upstream), fraction: route.mirror.fraction },
+    mirror: mirror === null ? null : { upstream: upstreamName(plan, mirror.upstream), fraction: mirror.fraction },
+    handler: handler.name,
     policies: route.policies.map((policy) => policy.name),
-    accessLog: route.accessLog,
-    webSocket: route.webSocket,
-    bodyBytes: route.bodyBytes,
-    bodyRate: route.bodyRate,
-    timeouts: route.timeouts,
-  }));
+    filters: route.filters.map((filter) => filter.name),
+    accessLog: settings.accessLog,
+    webSocket: proxy?.webSocket ?? false,
+    bodyBytes: settings.bodyBytes,
+    bodyRate: settings.bodyRate,
+    timeouts: settings.timeouts,
+  };
 }
 
 /** Every breaker, and what the other instances of a fleet say of theirs; null without Redis. */
@@ -109,8 +119,12 @@ export function statusView(state: InstanceState, totals: Totals, plan: Plan | nu
   };
 }
 
+const NO_HANDLER: FeaturePlan = { name: "", config: null };
+
 function destinations(plan: Plan | null, route: RoutePlan | undefined): object[] | null {
-  return route?.to?.map(({ upstream, weight }) => ({ upstream: upstreamName(plan, upstream), weight })) ?? null;
+  return (
+    proxyOf(route?.handler ?? NO_HANDLER)?.to.map(({ upstream, weight }) => ({ upstream: upstreamName(plan, upstream), weight })) ?? null
+  );
 }
 
 function upstreamName(plan: Plan | null, index: number): string {

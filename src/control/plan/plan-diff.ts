@@ -1,4 +1,5 @@
 // Owns the summary of what a reload changes, for the log and the answer to /reload. Pure.
+import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan } from "../../plan/plan.ts";
 
 /** Names listed in one sentence; the rest is counted. */
@@ -40,12 +41,14 @@ function byName<T extends { readonly name: string }>(
 /** A route without what reloads renumber: its metric slot, and upstreams by name instead of by index. */
 function routeIdentity(plan: Plan): (route: Plan["routes"][number]) => unknown {
   const upstreamName = (index: number) => plan.upstreams[index]?.name;
-  return (route) => ({
-    ...route,
-    metricSlot: 0,
-    to: route.to?.map((each) => [upstreamName(each.upstream), each.weight]),
-    mirror: route.mirror === null ? null : [upstreamName(route.mirror.upstream), route.mirror.fraction],
-  });
+  return (route) => {
+    const proxy = proxyOf(route.handler);
+    const upstreams = route.upstreams.map(upstreamName);
+    if (proxy === null) return { ...route, upstreams, metricSlot: 0 };
+    const to = proxy.to.map((each) => [upstreamName(each.upstream), each.weight]);
+    const mirror = proxy.mirror === null ? null : [upstreamName(proxy.mirror.upstream), proxy.mirror.fraction];
+    return { ...route, upstreams, metricSlot: 0, handler: { ...proxy, to, mirror } };
+  };
 }
 
 const withoutSlot = (upstream: Plan["upstreams"][number]): unknown => ({

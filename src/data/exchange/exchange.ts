@@ -4,11 +4,11 @@ import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { LogRecord, SentTarget } from "../../shared/log-ring.ts";
-import type { Admission } from "../policies/rateLimit/admission.ts";
 import type { ClientInfo, RequestView } from "../routing/request-view.ts";
-import type { OverloadReason } from "../upstream/overload.ts";
+import type { CallRecord, OverloadReason } from "../upstream/call-request.ts";
 import type { BodyWatch } from "./body/body-watch.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { FilterChain } from "./response-filter.ts";
 import type { Route, Runtime } from "./runtime.ts";
 
 /** How the request's body is framed. */
@@ -58,7 +58,7 @@ export interface Challenges {
   readonly detail: string;
 }
 
-export abstract class Exchange implements RequestView, LogRecord {
+export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   /** The runtime (plan) in force when the request arrived; it stays with the exchange to its end. */
   readonly runtime: Runtime;
   /** performance.now() at arrival, ms. */
@@ -111,23 +111,21 @@ export abstract class Exchange implements RequestView, LogRecord {
   upstreamPath = "";
   /** Who asks, proven by the auth policy; null on public routes and until then. */
   identity: Identity | null = null;
-  /** What was taken from limits: set by the policy rateLimit, given back when the exchange is over. */
-  admission: Admission | null = null;
+  /** What policies keep of the exchange: see ExchangeSlot (route-context.ts), the only reader and writer. */
+  slots: unknown[] | null = null;
   /** For a refusal that a credential might mend: set by the auth policy when nobody is calling and that is allowed. */
   challenges: Challenges | null = null;
   /** Header changes that policies want on the response, whoever makes it: appended to the final head. */
   responseHeaders: HeaderList | null = null;
   /** The upstream's response trailers, flat: set before end(). Sent only by an engine that can, to a client that said `TE: trailers`. */
   responseTrailers: HeaderList | null = null;
-  /** Set by a policy in onResponse to change the body on its way out (compression). */
-  bodyTransform: BodyTransform | null = null;
-  /** performance.now() ms by which the exchange must be done; 0 for none. */
-  deadlineMs = 0;
+  /** What the response passes on its way out; null for nothing. */
+  filters: FilterChain | null = null;
 
   // --- Outcome, for the log and metrics ---
   status = 0;
   errorCode: ErrorCode | null = null;
-  /** Of the code `overloaded`: upstream/overload.ts sets both. */
+  /** Of the code `overloaded`: overload.ts sets both. */
   overloadReason: OverloadReason | null = null;
   /** One sentence for operators (log) and, for client errors, the client: never upstream details. */
   errorDetail = "";
@@ -144,6 +142,7 @@ export abstract class Exchange implements RequestView, LogRecord {
   finished = false;
 
   events: ClientEvents | null = null;
+  private aborter: AbortController | null = null;
   protected client: ClientInfo | null = null;
 
   constructor(runtime: Runtime) {
@@ -229,6 +228,20 @@ export abstract class Exchange implements RequestView, LogRecord {
   /** Takes back what start() and write() were given: the exchange can be answered anew. Only while {@link isWithdrawable}. */
   withdraw(): void {}
 
+  /** For asynchronous work of policies: fires when the time for it is over, and at the latest when the exchange is. */
+  get signal(): AbortSignal {
+    if (this.aborter === null) {
+      this.aborter = new AbortController();
+      if (this.finished) this.aborter.abort();
+    }
+    return this.aborter.signal;
+  }
+
+  /** Nobody waits for asynchronous work any longer: {@link signal} fires. @internal pipeline.ts, finish.ts */
+  abandonWork(): void {
+    this.aborter?.abort();
+  }
+
   /** Add a header to the final response, whoever makes it. @param name lowercase */
   addResponseHeader(name: string, value: string): void {
     (this.responseHeaders ??= []).push(name, value);
@@ -236,21 +249,3 @@ export abstract class Exchange implements RequestView, LogRecord {
 }
 
 const NO_PARAMS: readonly string[] = [];
-
-/** Changes a response body chunk by chunk (compression). Output goes to the sink, possibly later. */
-export interface BodyTransform {
-  /** @param chunk lent for the call. @returns false to ask the producer to wait for `transformDrained`. */
-  write(chunk: Uint8Array): boolean;
-  end(): void;
-  /** The client went away or the upstream broke: free everything. */
-  destroy(): void;
-  attach(sink: {
-    transformed(chunk: Buffer): void;
-    transformEnded(): void;
-    transformDrained(): void;
-    transformFailed(error: Error): void;
-  }): void;
-  /** Stop / go on producing output (the client is slow). */
-  pause(): void;
-  resume(): void;
-}

@@ -1,10 +1,9 @@
 // The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
+import type { Readable } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
-import type { Plan } from "../../plan/plan.ts";
+import type { CallFailure } from "../upstream/call-request.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
-import type { Authenticator } from "./identity/authenticator.ts";
-import type { IdentityHeaders } from "./identity/identity-headers.ts";
-import type { Services } from "./runtime.ts";
+import type { PolicyRoute } from "./route-context.ts";
 
 /** An answer made by the gateway itself. */
 export type Reply =
@@ -21,6 +20,16 @@ export type Reply =
       /** One sentence for this occurrence; '' for none. Must not carry upstream details. */
       readonly detail: string;
       readonly headers?: HeaderList;
+    }
+  | {
+      readonly kind: "stream";
+      readonly status: number;
+      /** Lowercase names, flat. */
+      readonly headers: HeaderList;
+      /** Read as fast as the client takes it; destroyed when the client goes. An error of it cuts the response. */
+      readonly body: Readable;
+      /** Called when the body has ended: trailers for clients that take them. */
+      readonly trailers?: () => HeaderList | null;
     };
 
 /** The request as it goes to the upstream; policies may change it in place. */
@@ -37,7 +46,7 @@ export interface ResponseHead {
   status: number;
   /** Flat, lowercase; hop-by-hop headers are gone. */
   headers: HeaderList;
-  /** Body length in bytes; -1 unknown. A policy that sets {@link Exchange.bodyTransform} sets it to -1. */
+  /** Body length in bytes; -1 unknown. */
   length: number;
   /** false when the response can have no body (HEAD, 204, 304). */
   readonly hasBody: boolean;
@@ -56,25 +65,35 @@ export type Phase = (typeof PHASES)[number];
 
 /**
  * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
- * Order: the phases (onRequest in the policy's own, see registry.ts) -> target selected -> onUpstreamRequest (each attempt) -> onResponse (reverse order) -> onFinish.
+ * Order: the phases (onRequest in the policy's own, see registry.ts) -> handler -> target selected -> onUpstreamRequest (each attempt) -> onUpstreamFailure, where there is no response -> onResponse (reverse order) -> response filters -> onFinish.
  * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
  */
 export interface Policy {
   readonly name: string;
+  /** When onRequest runs; of a built-in policy the registry says it. */
+  readonly phase?: Phase;
   /** As onRequest, in the phase `edge`: for a policy of a later phase of which a part needs no caller. */
   onEdge?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /**
    * In the policy's phase, before anything is sent upstream. May change `x.upstreamPath`, add response headers.
    * @returns undefined to go on; a Reply to answer now (later policies' onRequest do not run, onResponse does).
-   * Return a promise only when the work really is asynchronous.
+   * Return a promise only when the work really is asynchronous. It has limits.policyTimeout (then 504 `policy_timeout`, whatever comes later), and
+   * `x.signal` fires when its time is over or the client has gone.
    */
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** As onRequest, in the phase `identified`: for a policy of another phase of which a part counts or decides by caller. */
   onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** Once for each attempt, with the headers that will be sent. Synchronous. */
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
-  /** When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous. */
-  onResponse?(x: Exchange, head: ResponseHead): void;
+  /**
+   * When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous.
+   * @returns a Reply that replaces the response: the body of this one is dropped, and the policies that have not seen it yet see the new one
+   */
+  onResponse?(x: Exchange, head: ResponseHead): Reply | undefined;
+  /**
+   * No response came, and none of its bytes has been sent. The first policy that answers does so instead of the error; in registry order. Synchronous.
+   */
+  onUpstreamFailure?(x: Exchange, failure: CallFailure): Reply | undefined;
   /** Exactly once, when the exchange is over, whatever happened. Synchronous. */
   onFinish?(x: Exchange): void;
   /** Takes the credentials that the policy looks for out of a query: what is left may be shown, however the request ends. Pure. */
@@ -83,21 +102,3 @@ export interface Policy {
 
 /** Builds a policy for a route; runs in the worker when a plan arrives. Must not throw for a configuration the primary accepted. */
 export type PolicyFactory = (config: unknown, route: PolicyRoute) => Policy;
-
-/** What a policy may know about the route it is built for. */
-export interface PolicyRoute {
-  readonly name: string;
-  readonly paramNames: readonly string[];
-  /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
-  readonly methods: readonly string[];
-  readonly resources: PolicyResources;
-}
-
-/** What the policies of one plan share in this worker. */
-export interface PolicyResources {
-  readonly plan: Plan;
-  readonly services: Services;
-  /** By name. */
-  readonly authenticators: ReadonlyMap<string, Authenticator>;
-  readonly identityHeaders: IdentityHeaders;
-}

@@ -1,10 +1,12 @@
-// Writes the answers that the gateway makes itself: policy replies and, as the only place, error responses (RFC 9457).
+// Writes the answers that the gateway makes itself: replies of policies and handlers and, as the only place, error responses (RFC 9457).
 // Must never put upstream details into a body.
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { BODY_NONE, type BodySink, type ClientEvents, type Exchange, type HeaderList } from "./exchange.ts";
-import { finish } from "./finish.ts";
+import { complete, finish } from "./finish.ts";
 import type { Reply, ResponseHead } from "./policy.ts";
+import { FilterChain } from "./response-filter.ts";
+import { StreamReply } from "./stream-reply.ts";
 
 /**
  * A refused request's body is still read, up to these bounds, before the answer and the close: closing on unread
@@ -15,8 +17,69 @@ const LINGER_MS_MAX = 1000;
 /** Seconds in Retry-After of the gateway's own 503 answers. */
 const RETRY_AFTER_S = "1";
 
+/** Of a stream the reply itself, with what it has beside the stream. */
+type Body = Uint8Array | Extract<Reply, { readonly kind: "stream" }> | null;
+
+/** A whole response, ready for the response policies. */
+interface Answer {
+  readonly head: ResponseHead;
+  readonly body: Body;
+}
+
 /** Answers with a problem document. Only before anything of a response was started. */
 export function fail(x: Exchange, code: ErrorCode, detail = "", headers?: HeaderList): void {
+  send(x, problem(x, code, detail, headers));
+}
+
+/** Answers with what a policy or handler decided. Only before anything of a response was started. */
+export function reply(x: Exchange, answer: Reply): void {
+  send(x, answerOf(x, answer));
+}
+
+/** Answers with a whole response, whoever made it: policies run, then it goes out. Only before anything of a response was started. */
+export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
+  send(x, { head, body });
+}
+
+/** A response policy has replaced what was there: the policies from `next` on see the new one. Only before anything of a response was started. */
+export function replaceBy(x: Exchange, { reply: answer, next }: Replacement): void {
+  send(x, answerOf(x, answer), next);
+}
+
+/** What a response policy answers instead. */
+export interface Replacement {
+  readonly reply: Reply;
+  /** The first policy that has not run. */
+  readonly next: number;
+}
+
+/**
+ * Runs the response policies over a head and adds what belongs on every response. Shared with the relay of upstream responses.
+ * @param from the first policy to run
+ * @returns what one of them answers instead; null when the head stands
+ */
+export function finalHead(x: Exchange, head: ResponseHead, from = 0): Replacement | null {
+  head.headers.push("x-request-id", x.requestId);
+  const policies = x.route?.onResponse ?? null;
+  if (policies !== null) {
+    for (let i = from; i < policies.length; i++) {
+      const instead = policies[i]?.onResponse?.(x, head);
+      if (instead !== undefined) return { reply: instead, next: i + 1 };
+    }
+  }
+  if (x.responseHeaders !== null) head.headers.push(...x.responseHeaders);
+  return null;
+}
+
+function answerOf(x: Exchange, answer: Reply): Answer {
+  if (answer.kind === "problem") return problem(x, answer.code, answer.detail, answer.headers);
+  if (answer.kind === "stream") return { head: headOf(x, answer.status, answer.headers.slice(), -1), body: answer };
+  const body = typeof answer.body === "string" ? Buffer.from(answer.body, "utf8") : answer.body;
+  // RFC 9110 section 8.6: the length in a 304 is that of the 200 it stands for, which nobody here knows.
+  return { head: headOf(x, answer.status, answer.headers.slice(), answer.status === 304 ? -1 : (body?.length ?? 0)), body };
+}
+
+function problem(x: Exchange, code: ErrorCode, detail: string, headers?: HeaderList): Answer {
   const info = ERRORS[code];
   x.errorCode = code;
   x.errorDetail = detail;
@@ -24,23 +87,17 @@ export function fail(x: Exchange, code: ErrorCode, detail = "", headers?: Header
   const list: HeaderList = ["content-type", "application/problem+json", "cache-control", "no-store"];
   if (info.status === 503 && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
   if (headers !== undefined) list.push(...headers);
-  send(x, info.status, list, problemBody(x, code, detail));
+  const body = problemBody(x, code, detail);
+  return { head: headOf(x, info.status, list, body.length), body };
 }
 
-/** Answers with what a policy decided. */
-export function reply(x: Exchange, answer: Reply): void {
-  if (answer.kind === "problem") return fail(x, answer.code, answer.detail, answer.headers);
-  const body = answer.body === null ? null : typeof answer.body === "string" ? Buffer.from(answer.body, "utf8") : answer.body;
-  send(x, answer.status, answer.headers.slice(), body);
-}
-
-/** Runs the response policies over a head and adds what belongs on every response. Shared with the relay of upstream responses. */
-export function finalHead(x: Exchange, head: ResponseHead): void {
-  head.headers.push("x-request-id", x.requestId);
-  const policies = x.route?.onResponse ?? null;
-  if (policies !== null) for (const policy of policies) policy.onResponse?.(x, head);
-  if (x.responseHeaders !== null) head.headers.push(...x.responseHeaders);
-}
+const headOf = (x: Exchange, status: number, headers: HeaderList, length: number): ResponseHead => ({
+  status,
+  headers,
+  length,
+  hasBody: hasBody(x.method, status),
+  fromUpstream: false,
+});
 
 function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
   const info = ERRORS[code];
@@ -59,33 +116,43 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
   return Buffer.from(JSON.stringify(problem), "utf8");
 }
 
-function send(x: Exchange, status: number, headers: HeaderList, body: Uint8Array | null): void {
-  // RFC 9110 section 8.6: the length in a 304 is that of the 200 it stands for, which nobody here knows.
-  const length = status === 304 ? -1 : (body?.length ?? 0);
-  respond(x, { status, headers, length, hasBody: hasBody(x.method, status), fromUpstream: false }, body);
-}
-
-/** Answers with a whole response, whoever made it: policies run, then it goes out. Only before anything of a response was started. */
-export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
+/** @param from the first response policy to run */
+function send(x: Exchange, answer: Answer, from = 0): void {
   x.events = REPLY_EVENTS;
-  if (x.closed) return finish(x);
+  if (x.closed) {
+    discardBody(answer.body);
+    return finish(x);
+  }
+  let final = answer;
   try {
     x.clientInfo(); // the access log wants it, and once the answer is out the address cannot be read any more
-    finalHead(x, head);
+    for (let next = from; ; ) {
+      const instead = finalHead(x, final.head, next);
+      if (instead === null) break;
+      discardBody(final.body);
+      final = answerOf(x, instead.reply);
+      next = instead.next;
+    }
   } catch (error) {
+    discardBody(final.body);
     return crashed(x, error); // no answer without its policies: they may be what makes it safe
   }
-  if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, head, body).begin();
+  if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, final).begin();
   // Closing answers wait a tick: uWebSockets.js would still run a second request that came in the same segment.
-  else if (x.closeAfter) setImmediate(() => writeGuarded(x, head, body));
-  else writeGuarded(x, head, body);
+  else if (x.closeAfter) setImmediate(() => writeGuarded(x, final));
+  else writeGuarded(x, final);
+}
+
+function discardBody(body: Body): void {
+  if (body !== null && !(body instanceof Uint8Array)) body.body.destroy();
 }
 
 /** Also called by timers, into which nothing may be thrown. */
-function writeGuarded(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
+function writeGuarded(x: Exchange, answer: Answer): void {
   try {
-    write(x, head, body);
+    write(x, answer);
   } catch (error) {
+    discardBody(answer.body);
     crashed(x, error);
   }
 }
@@ -97,24 +164,25 @@ function crashed(x: Exchange, error: unknown): void {
   finish(x);
 }
 
-function write(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
-  if (x.closed) return;
-  x.status = head.status;
-  const transform = x.bodyTransform;
-  x.start(head.status, head.headers, head.length);
-  if (transform === null || body === null) {
+function write(x: Exchange, { head, body }: Answer): void {
+  if (x.closed) return discardBody(body);
+  if (body !== null && !(body instanceof Uint8Array)) return new StreamReply(x, body).begin(head);
+  const filters = x.route?.filters ?? null;
+  if (filters === null) {
+    x.status = head.status;
+    x.start(head.status, head.headers, head.length);
     if (body !== null && head.hasBody) x.end(body);
     else x.end();
     return;
   }
-  transform.attach({
-    transformed: (chunk) => void x.write(chunk), // one bounded body: it fits the engine's buffer
-    transformEnded: () => x.end(),
-    transformDrained: () => {},
-    transformFailed: () => x.abort(),
-  });
-  transform.write(body);
-  transform.end();
+  const chain = new FilterChain(x, filters, { drained() {}, failed: (error) => crashed(x, error) }); // one bounded body: it fits the engine's buffer
+  x.filters = chain;
+  chain.head(head);
+  if (body !== null && head.hasBody) {
+    if (chain.isEmpty) return x.end(body);
+    chain.data(body);
+  }
+  chain.end(null);
 }
 
 /** RFC 9110 section 6.4.1: HEAD, 204 and 304 have no body, whatever their headers say. */
@@ -122,27 +190,26 @@ export const hasBody = (method: string, status: number): boolean => method !== "
 
 const REPLY_EVENTS: ClientEvents = {
   clientAborted(x) {
-    x.bodyTransform?.destroy();
     if (x.errorCode === null) x.errorCode = "client_aborted";
     finish(x);
   },
-  clientDrained() {},
-  clientCompleted: finish,
+  clientDrained(x) {
+    x.filters?.drained();
+  },
+  clientCompleted: complete,
 };
 
 /** Reads the rest of a refused body within bounds, then answers. */
 class Linger extends WheelEntry implements BodySink {
   private readonly x: Exchange;
-  private readonly head: ResponseHead;
-  private readonly body: Uint8Array | null;
+  private readonly answer: Answer;
   private bytes = 0;
   private over = false;
 
-  constructor(x: Exchange, head: ResponseHead, body: Uint8Array | null) {
+  constructor(x: Exchange, answer: Answer) {
     super();
     this.x = x;
-    this.head = head;
-    this.body = body;
+    this.answer = answer;
   }
 
   begin(): void {
@@ -152,17 +219,17 @@ class Linger extends WheelEntry implements BodySink {
 
   bodyChunk(chunk: Buffer, last: boolean): void {
     this.bytes += chunk.length;
-    if (last || this.bytes > LINGER_BYTES_MAX) this.answer();
+    if (last || this.bytes > LINGER_BYTES_MAX) this.write();
   }
 
   onDeadline(): void {
-    this.answer();
+    this.write();
   }
 
-  private answer(): void {
+  private write(): void {
     if (this.over) return;
     this.over = true;
     this.x.runtime.services.wheel.disarm(this);
-    setImmediate(() => writeGuarded(this.x, this.head, this.body));
+    setImmediate(() => writeGuarded(this.x, this.answer));
   }
 }

@@ -1,63 +1,58 @@
 // Types of a plan brought to life in one worker: routes with their policies, upstreams with their pools.
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
-import type { ErrorCode } from "../../base/errors.ts";
-import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
-import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { Plan, RouteSettings } from "../../plan/plan.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
 import type { LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
 import type { Router } from "../routing/router.ts";
+import type { CallServices } from "../upstream/call-request.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { BodyLimits } from "./body/body-limits.ts";
 import type { ConnectionRules } from "./client/connection-rules.ts";
 import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
+import type { Handler } from "./handler.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
 import type { KeyStore } from "./identity/key-store.ts";
 import type { Policy } from "./policy.ts";
+import type { OpenFilter } from "./response-filter.ts";
 
 /**
  * What every request looks at stands here itself, and lists that are alike are one: with thousands of routes, each further object is one more wait
  * for memory.
  */
-export interface Route
-  extends Pick<
-    RoutePlan,
-    | "name"
-    | "metricSlot"
-    | "to"
-    | "mirror"
-    | "timeouts"
-    | "bodyBytes"
-    | "bodyRate"
-    | "accessLog"
-    | "webSocket"
-    | "webSocketClosesAtExpiry"
-    | "keepMethodOverride"
-    | "refusedSpellings"
-  > {
+export interface Route {
   /** Index in {@link Plan.routes}. */
   readonly id: number;
+  readonly name: string;
+  readonly metricSlot: number;
+  readonly accessLog: boolean;
+  /** One object for all routes whose settings are alike. */
+  readonly settings: RouteSettings;
+  readonly handler: Handler;
   readonly paramNames: readonly string[];
   /** One array per hook, holding only the policies that implement it; null when there are none. This one has the steps of all phases (request-steps.ts). */
   readonly onRequest: readonly Policy[] | null;
   readonly onUpstreamRequest: readonly Policy[] | null;
   /** In reverse registry order: the first to see the request is the last to see the response. */
   readonly onResponse: readonly Policy[] | null;
+  /** In registry order, a breaker's fixed answer last. */
+  readonly onUpstreamFailure: readonly Policy[] | null;
   readonly onFinish: readonly Policy[] | null;
+  /** In the order in which a response passes them; null for none. */
+  readonly filters: readonly OpenFilter[] | null;
+  /** How long asynchronous work of one policy may take, ms. */
+  readonly policyTimeoutMs: number;
   /** See Policy.hideQuery; null when no credential can stand in the query. */
   readonly hideQuery: ((query: string) => string) | null;
   /** The route has a CORS policy: a preflight for it is answered here. */
   readonly answersPreflight: boolean;
-  /** Sum of the weights in `to`. */
-  readonly weightTotal: number;
 }
 
 /** What one worker has once, shared by all its runtimes. */
-export interface Services {
-  readonly wheel: TimerWheel;
+export interface Services extends CallServices {
   /** Exchanges not finished, over all runtimes of the worker. */
   inFlight: number;
   /** Proxied WebSockets open. */
@@ -82,13 +77,8 @@ export interface Services {
   readonly limitHashKey: Uint8Array;
   /** A limit's decision. @param slot of the metric cells */
   recordLimit(slot: number, outcome: LimitOutcome): void;
-  /** An upstream attempt is over. @param code why it failed, null when a response came. @param firstByteMs -1 when none came. */
-  recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void;
-  recordRetry(slot: number): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
-  /** A fault of ours: goes to the gateway's log through the primary. */
-  reportFault(message: string, error: unknown, requestId: string): void;
 }
 
 export interface Runtime {

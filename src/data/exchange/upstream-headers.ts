@@ -2,7 +2,7 @@
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
 import { isOriginClaim, METHOD_OVERRIDES } from "../../base/origin-claims.ts";
-import type { Endpoint, Upstream } from "../upstream/upstream.ts";
+import type { Endpoint, Upstream, WireRequest } from "../upstream/upstream.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */
@@ -35,7 +35,7 @@ export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpo
   const { preserveHost, deadlineHeader } = upstream.plan;
   const out: HeaderList = ["host", preserveHost && x.authority !== "" ? x.authority : endpoint.plan.authority];
   const headers = x.headers;
-  const keepsOverride = x.route?.keepMethodOverride === true;
+  const keepsOverride = x.route?.settings.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     if (name === deadlineHeader || isOriginClaim(name)) continue;
@@ -47,4 +47,18 @@ export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpo
   out.push("x-request-id", x.requestId);
   if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
   return out;
+}
+
+/** What one attempt sends, the changes of the route's policies included. @param remainingMs time left for the exchange; 0 for unlimited */
+export function upstreamRequest(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
+  const request: WireRequest = {
+    method: x.method,
+    path: x.upstreamPath,
+    headers: upstreamHeaders(x, upstream, endpoint, remainingMs),
+    body: null,
+    contentLength: 0,
+  };
+  const policies = x.route?.onUpstreamRequest ?? null;
+  if (policies !== null) for (const policy of policies) policy.onUpstreamRequest?.(x, request);
+  return request;
 }

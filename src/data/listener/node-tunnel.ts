@@ -5,7 +5,7 @@ import type { Duplex } from "node:stream";
 import { isFieldValue, isToken } from "../../base/http.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { HeaderList, UpgradedUpstream } from "../exchange/exchange.ts";
-import { acceptKey } from "../handlers/websocket/handshake.ts";
+import { acceptKey } from "../handlers/proxy/websocket/handshake.ts";
 import { closeFrame, FrameScanner } from "./frame-scanner.ts";
 import type { NodeExchange } from "./node-exchange.ts";
 

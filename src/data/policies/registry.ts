@@ -1,8 +1,6 @@
 // THE ordered list of policies: phase by phase, the order here is the order of their steps before the upstream (and the reverse of onResponse).
 // Data plane side: name -> factory. The schemas stand in schemas.ts, which only the primary loads.
 import type { Phase, PolicyFactory } from "../exchange/policy.ts";
-import { createCompress } from "../filters/compress/policy.ts";
-import { createRespond } from "../handlers/respond/policy.ts";
 import { createAuth } from "./auth/policy.ts";
 import { createAuthorize } from "./authorize/policy.ts";
 import { createCors } from "./cors/policy.ts";
@@ -24,13 +22,11 @@ export interface PolicyEntry {
 export const POLICIES: readonly PolicyEntry[] = [
   { name: "ip", phase: "edge", create: createIp },
   // Before cors: a preflight that is answered over plain HTTP would let a page send its credentials there.
-  { name: "redirect", phase: "origin", create: createRedirect },
+  { name: "redirect", phase: "edge", create: createRedirect },
   { name: "cors", phase: "edge", create: createCors },
   { name: "rateLimit", phase: "edge", create: createRateLimit },
   { name: "auth", phase: "identify", create: createAuth },
   { name: "authorize", phase: "identify", create: createAuthorize },
-  { name: "respond", phase: "origin", create: createRespond },
   { name: "rewrite", phase: "origin", create: createRewrite },
   { name: "headers", phase: "origin", create: createHeaders },
-  { name: "compress", phase: "origin", create: createCompress },
 ];

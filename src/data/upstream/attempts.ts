@@ -1,186 +1,196 @@
-// Owns what every way to an upstream has in common: choosing a target, counting, retries, breakers and their fallbacks, one deadline.
-// Must never speak to a target; to the client only to turn it away.
-
+// The attempts of one call to an upstream: which target, how many, after which failures, by which breaker's leave, until when.
+// Must never send anything or tell anybody of a response: UpstreamCall does.
 import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
-import type { Exchange, HeaderList } from "../exchange/exchange.ts";
-import type { Reply } from "../exchange/policy.ts";
-import { fail, reply } from "../exchange/reply.ts";
-import type { Route } from "../exchange/runtime.ts";
-import { timeoutsOf } from "../handlers/proxy/destination.ts";
 import type { Tickets } from "./breaker.ts";
-import { overloaded } from "./overload.ts";
-import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
+import type { CallFailure, CallRequest } from "./call-request.ts";
+import type { Endpoint, Outcome, Upstream, WireTrailers } from "./upstream.ts";
 
-/** A 503's Retry-After beyond this is relayed to the client rather than waited for. */
+/** A 503's Retry-After beyond this is relayed rather than waited for. */
 const RETRY_AFTER_WAIT_MS_MAX = 5000;
+/** RFC 9110 section 9.2.2. */
+const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
-/** What the single deadline timer is waiting for. */
-export const WAIT_BODY = 0;
-export const WAIT_RETRY = 1;
-export const WAIT_RESPONSE = 2;
-export const WAIT_DATA = 3;
+/**
+ * States of a call, each with what its one deadline means (ARCHITECTURE.md has the diagram):
+ * body -> response (<-> retry) -> data -> over, or response -> tunnel -> over; from anywhere to over.
+ */
+export const CALL_STATE = {
+  /** The first part of the request's body is awaited; its source says how long. */
+  body: 0,
+  /** Backing off before a further attempt. */
+  retry: 1,
+  /** An attempt is on its way: a connection, then the response head. */
+  response: 2,
+  /** The head was delivered, the body follows. */
+  data: 3,
+  /** The connection was handed over (101): it only counts as load. */
+  tunnel: 4,
+  /** Nothing more will be told. */
+  over: 5,
+} as const;
 
 export abstract class Attempts extends WheelEntry implements Tickets {
-  protected readonly x: Exchange;
-  protected readonly route: Route;
   /** Another one once a breaker's fallback stands in. */
-  protected upstream: Upstream;
+  upstream: Upstream;
+  protected readonly request: CallRequest;
+  protected state: number = CALL_STATE.body;
   protected timeouts: TimeoutsPlan;
   /** Of the attempt under way. */
   protected endpoint: Endpoint | null = null;
-  protected waiting = WAIT_BODY as number; // one of the WAIT_ constants
+  /** It is on the wire. */
+  protected sent = false;
+  /** Of the last attempt's response; 0 for none yet. */
+  protected status = 0;
+  /** performance.now() ms; 0 for none. */
+  protected deadlineMs = 0;
   protected attemptStartedMs = 0;
-  /** Answered, or given up. */
-  protected over = false;
-  private tried: Endpoint[] | null = null;
-  private fellBack = false;
+  /** When the target last took some of the request; of the attempt under way. */
+  protected bodyMovedMs = 0;
+  /** Targets that failed, in order. */
+  protected tried: Endpoint[] | null = null;
+  private fallbackUsed = false;
   upstreamTicket = NO_TICKET;
   targetTicket = NO_TICKET;
   answered = false;
 
-  constructor(x: Exchange, route: Route, upstream: Upstream) {
+  constructor(upstream: Upstream, request: CallRequest) {
     super();
-    this.x = x;
-    this.route = route;
     this.upstream = upstream;
-    this.timeouts = timeoutsOf(route, upstream);
-    x.upstream = upstream.name;
+    this.request = request;
+    this.timeouts = timeoutsFor(request, upstream);
+    request.record.upstream = upstream.name;
   }
 
-  /** Free what is held: timer, attempt. Idempotent. */
-  protected abstract stop(outcome: Outcome): void;
-  /** Since when the target has all it needs to answer: performance.now() ms. */
-  protected abstract askedMs(): number;
+  /** The sink learns that there is no response. */
+  protected abstract fail(code: ErrorCode, detail: string, more?: Partial<CallFailure>): void;
 
-  // --- An attempt ---
+  /** The call can still tell something. */
+  get active(): boolean {
+    return this.state !== CALL_STATE.over;
+  }
 
-  /** Before anything is read or sent. @returns false when a breaker turned the exchange away */
-  protected mayBegin(): boolean {
+  /** timeouts.total runs from the request's last byte to the response head, over all attempts; bodies have their own limits. */
+  protected startClock(): void {
+    if (this.timeouts.totalMs > 0) this.deadlineMs = performance.now() + this.timeouts.totalMs;
+  }
+
+  /** Before anything is read or sent. @returns false when a breaker turned the call away, and the sink knows */
+  protected breakerAdmits(): boolean {
     const { breaker } = this.upstream;
     if (breaker === null || !breaker.refuses()) return true;
     this.upstreamTicket = REFUSED;
-    return this.standIn();
+    return this.tryFallback();
   }
 
-  /** Chooses a target and counts the attempt; settle() ends it. @returns null when there is none: the exchange has been answered */
+  /** Chooses a target and counts the attempt; settle() ends it. @returns null when there is none: the sink has been told */
   protected take(): Endpoint | null {
+    const { request } = this;
     do {
-      const endpoint = this.upstream.take(this.x, this.tried, this);
+      const endpoint = this.upstream.take(request.view, this.tried, this);
       if (endpoint === null) continue;
-      this.x.attempts++;
-      this.x.target = endpoint.plan.key;
+      request.record.attempts++;
+      request.record.target = endpoint.plan.key;
       return (this.endpoint = endpoint);
-    } while (this.standIn());
+    } while (this.tryFallback());
     return null;
   }
 
-  /** The response head came. */
-  protected judge(status: number, nowMs: number): void {
-    const { breaker } = this.upstream;
-    if (breaker !== null && this.endpoint !== null) breaker.answered(this, this.endpoint.slot, status, nowMs - this.askedMs());
-  }
-
-  /** These headers came from the target and go to the client. */
-  protected remember(headers: HeaderList): void {
-    const { sticky } = this.upstream;
-    if (sticky !== null && this.endpoint !== null) sticky.remember(this.x, this.endpoint, headers);
-  }
-
-  /** The attempt is over: give the endpoint back. */
+  /** The attempt is over: give the endpoint back. Once. */
   protected settle(outcome: Outcome, code: ErrorCode | null): void {
-    const { endpoint, upstream, x } = this;
+    const { endpoint, upstream, request } = this;
     if (endpoint === null) return;
+    request.body.detach();
     this.endpoint = null;
     upstream.done(endpoint, outcome);
-    if (upstream.breaker !== null) upstream.breaker.ended(this, endpoint.slot, outcome, code, performance.now() - this.askedMs());
-    x.runtime.services.recordAttempt(endpoint.slot, code, x.status, x.upstreamFirstByteMs);
+    if (upstream.breaker !== null) upstream.breaker.onComplete(this, endpoint.slot, outcome, code, this.waitedMs(performance.now()));
+    request.services.recordAttempt(endpoint.slot, code, this.status, request.record.upstreamFirstByteMs);
   }
 
-  /** @returns true when another attempt is on its way: onDeadline() comes with WAIT_RETRY. */
-  protected retryLater(condition: string | number, retryAfterMs: number): boolean {
-    const { x, upstream } = this;
+  /** How long the target has had all it needs to answer, ms. While the body is on its way, it is the client that is waited for: no time counts. */
+  protected waitedMs(nowMs: number): number {
+    return this.request.body.done ? nowMs - this.bodyMovedMs : 0;
+  }
+
+  protected outcomeOf(status: number, trailers: WireTrailers | null): Outcome {
+    return this.endpoint?.pool.classify(status, trailers) ?? "neutral";
+  }
+
+  protected judge(status: number, nowMs: number): void {
+    const { breaker } = this.upstream;
+    if (breaker !== null && this.endpoint !== null) breaker.onHead(this, this.endpoint.slot, status, this.waitedMs(nowMs));
+  }
+
+  // --- Retries ---
+
+  /** @returns true when another attempt is on its way: settle() this one. */
+  protected retry(condition: string | number, unsent: boolean, retryAfterMs: number): boolean {
+    const { request, upstream } = this;
     const plan = upstream.plan.retry;
-    if (x.attempts > plan.attempts || x.closed || !plan.on.some((on) => on === condition)) return false;
+    if (request.single || request.record.attempts > plan.attempts || !plan.on.some((on) => on === condition)) return false;
+    if (!request.body.replayable || !(unsent || plan.nonIdempotent || IDEMPOTENT.has(request.method))) return false;
     if (upstream.breaker?.refuses() === true) return false;
     const last = this.endpoint;
     if (last !== null) (this.tried ??= []).push(last);
-    const next = upstream.select(x, this.tried);
+    const next = upstream.select(request.view, this.tried);
     if (next === null) return false;
-    let delay = backoffMs(x.attempts - 1, plan.backoffBaseMs, plan.backoffMaxMs, Math.random);
+    let delay = backoffMs(request.record.attempts - 1, plan.backoffBaseMs, plan.backoffMaxMs, Math.random);
     // Another target may be asked at once; the same one only when it said so.
     if (next === last && retryAfterMs > delay) {
       if (retryAfterMs > RETRY_AFTER_WAIT_MS_MAX) return false;
       delay = retryAfterMs;
     }
-    if (x.deadlineMs > 0 && performance.now() + delay >= x.deadlineMs) return false;
+    if (this.deadlineMs > 0 && performance.now() + delay >= this.deadlineMs) return false;
     if (!upstream.takeRetry()) return false;
-    x.runtime.services.recordRetry((last ?? next).slot);
-    this.wait(WAIT_RETRY, delay);
+    request.services.recordRetry((last ?? next).slot);
+    this.wait(CALL_STATE.retry, delay);
     return true;
   }
 
-  /** Arms the one deadline. @param what it means when it comes */
-  protected wait(what: number, ms: number): void {
-    this.waiting = what;
-    const { deadlineMs } = this.x;
-    const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - performance.now()));
-    this.x.runtime.services.wheel.arm(this, bound);
+  protected retryAfterFailure(condition: string, unsent: boolean, code: ErrorCode): boolean {
+    if (!this.retry(condition, unsent, 0)) return false;
+    this.settle("failure", code);
+    return true;
   }
 
-  // --- Nobody may be asked ---
-
-  /** @returns true when another upstream stands in; else the exchange has been answered */
-  private standIn(): boolean {
-    const { upstream } = this;
+  /** No target may be asked. @returns true when another upstream stands in; else the sink has been told */
+  protected tryFallback(): boolean {
+    const { upstream, request } = this;
     const { breaker } = upstream;
     const afterMs = upstream.closedForMs(this);
     if (breaker === null || afterMs < 0) {
       this.fail("no_healthy_target", "");
       return false;
     }
-    const stand = this.fellBack ? null : (breaker.standIn ?? breaker.reply);
+    const mayFallBack = !this.fallbackUsed && !request.single;
+    const stand = mayFallBack ? breaker.standIn : null;
     if (stand === null) {
-      breaker.rejected();
-      this.fail("breaker_open", "", ["retry-after", String(Math.max(1, Math.ceil(afterMs / 1000)))]);
+      const hasFixedReply = mayFallBack && breaker.plan.fallback?.kind === "respond";
+      if (hasFixedReply) breaker.fellBack();
+      else breaker.rejected();
+      const headers = ["retry-after", String(Math.max(1, Math.ceil(afterMs / 1000)))];
+      this.fail("breaker_open", "", { headers, hasFixedReply });
       return false;
     }
-    this.fellBack = true;
+    this.fallbackUsed = true;
     breaker.fellBack();
-    if (typeof stand === "function") {
-      this.x.errorCode = "breaker_open"; // for log and metrics: the client gets what the operator wants it to
-      this.answer(stand());
-      return false;
-    }
     this.upstream = stand;
-    this.x.upstream = stand.name;
-    this.timeouts = timeoutsOf(this.route, stand);
+    request.record.upstream = stand.name;
+    this.timeouts = timeoutsFor(request, stand);
     this.tried = null;
-    return this.mayBegin();
+    return this.breakerAdmits();
   }
 
-  private answer(answer: Reply): void {
-    this.stop("neutral");
-    this.over = true;
-    reply(this.x, answer);
-  }
-
-  /** The pool had no connection for the attempt: nothing is learnt about the target. */
-  protected poolIsBusy(detail: string): void {
-    this.settle("unasked", "overloaded");
-    if (this.tried !== null) this.upstream.giveRetryBack();
-    const { code, detail: said } = overloaded(this.x, "pool", detail);
-    this.fail(code, said);
-  }
-
-  /** Answer with a problem; what is under way upstream is cancelled. */
-  protected fail(code: ErrorCode, detail: string, headers?: HeaderList): void {
-    this.stop("neutral");
-    if (this.over) return;
-    this.over = true;
-    fail(this.x, code, detail, headers);
+  protected wait(state: number, ms: number): void {
+    this.state = state;
+    const { deadlineMs } = this;
+    const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - performance.now()));
+    this.request.services.wheel.arm(this, bound);
   }
 }
+
+const timeoutsFor = ({ timeouts }: CallRequest, { plan }: Upstream): TimeoutsPlan =>
+  timeouts === null ? plan.timeouts : { ...plan.timeouts, ...timeouts };

@@ -4,9 +4,6 @@ import { ERROR_CODES, type ErrorCode, errorNumber } from "../../base/errors.ts";
 import type { BreakerCondition, BreakerPlan } from "../../plan/plan.ts";
 import { type BreakerOutcome, type BreakerTable, OUTCOME } from "../../shared/breaker-table.ts";
 import { NO_TICKET, PHASE, REFUSED } from "../../shared/breaker-word.ts";
-import type { Reply } from "../exchange/policy.ts";
-import type { RespondConfig } from "../handlers/respond/config.ts";
-import { fixedReply } from "../handlers/respond/fixed-reply.ts";
 import type { Outcome, Upstream } from "./upstream.ts";
 
 /** Statuses that a response can have. */
@@ -32,8 +29,6 @@ export interface Tickets {
 
 export class UpstreamBreaker {
   readonly plan: BreakerPlan;
-  /** The fixed answer to give instead of 503; null for none. */
-  readonly reply: (() => Reply) | null;
   /** The upstream to ask instead; null for none. Set when the runtime is built. */
   standIn: Upstream | null = null;
   readonly #table: BreakerTable;
@@ -47,9 +42,8 @@ export class UpstreamBreaker {
 
   /** @param now monotonicMs() of base/clock.ts */
   constructor(plan: BreakerPlan, table: BreakerTable, now: () => number) {
-    const { fallback, failures, scope } = plan;
+    const { failures, scope } = plan;
     this.plan = plan;
-    this.reply = fallback?.kind === "respond" ? fixedReply(fallback.config as RespondConfig) : null; // parsed by respondSchema in the primary
     this.#table = table;
     this.#now = now;
     this.#judgesUpstream = scope !== "target";
@@ -63,8 +57,8 @@ export class UpstreamBreaker {
     return this.#table.refuses(this.plan.slot);
   }
 
-  /** May an attempt at the upstream begin? If so, one of leave(), answered() and ended() must follow. */
-  enter(tickets: Tickets): boolean {
+  /** May an attempt at the upstream begin? If so, one of release(), onHead() and onComplete() must follow. */
+  tryAcquire(tickets: Tickets): boolean {
     tickets.answered = false;
     tickets.targetTicket = NO_TICKET;
     tickets.upstreamTicket = this.#table.admit(this.plan.slot, this.plan.recoveryMs, this.#now);
@@ -72,7 +66,7 @@ export class UpstreamBreaker {
   }
 
   /** May it go to this target? A refusal leaves everything as it was, so that another one can be asked for. */
-  enterTarget(slot: number, tickets: Tickets): boolean {
+  tryAcquireTarget(slot: number, tickets: Tickets): boolean {
     const ticket = this.#table.admit(slot, this.plan.recoveryMs, this.#now);
     if (ticket === REFUSED) return false;
     tickets.targetTicket = ticket;
@@ -80,13 +74,13 @@ export class UpstreamBreaker {
   }
 
   /** There was no target to go to. */
-  leave(tickets: Tickets): void {
+  release(tickets: Tickets): void {
     this.#table.giveBack(this.plan.slot, tickets.upstreamTicket);
     tickets.upstreamTicket = NO_TICKET;
   }
 
   /** The response head is here, so many ms after the request was with the target. */
-  answered(tickets: Tickets, slot: number, status: number, tookMs: number): void {
+  onHead(tickets: Tickets, slot: number, status: number, tookMs: number): void {
     this.#settle(tickets, slot, this.#statuses[status] === 1, tookMs);
     tickets.answered = true;
   }
@@ -95,7 +89,7 @@ export class UpstreamBreaker {
    * The attempt is over. What was answered can still turn bad: the answer broke off.
    * @param outcome neutral, unasked: nothing was learnt about the target (the client went away, the gateway's own bounds)
    */
-  ended(tickets: Tickets, slot: number, outcome: Outcome, code: ErrorCode | null, tookMs: number): void {
+  onComplete(tickets: Tickets, slot: number, outcome: Outcome, code: ErrorCode | null, tookMs: number): void {
     const failed = outcome === "failure" && this.#codes[errorNumber(code)] === 1;
     if (tickets.answered) {
       if (failed) this.#failAfterHead(tickets, slot);

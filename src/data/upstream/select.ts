@@ -95,11 +95,11 @@ class BalancedUpstream implements LiveUpstream {
 
   take(x: RequestView, tried: readonly Endpoint[] | null, tickets: Tickets): Endpoint | null {
     const { breaker } = this;
-    if (breaker !== null && !breaker.enter(tickets)) return null;
+    if (breaker !== null && !breaker.tryAcquire(tickets)) return null;
     let chosen = this.select(x, tried);
     if (breaker !== null) {
-      if (chosen !== null && !breaker.enterTarget(chosen.slot, tickets)) chosen = this.#another(x, tried, tickets, breaker, chosen);
-      if (chosen === null) breaker.leave(tickets);
+      if (chosen !== null && !breaker.tryAcquireTarget(chosen.slot, tickets)) chosen = this.#another(x, tried, tickets, breaker, chosen);
+      if (chosen === null) breaker.release(tickets);
     }
     if (chosen !== null) this.begin(chosen);
     return chosen;
@@ -157,7 +157,7 @@ class BalancedUpstream implements LiveUpstream {
     while (over.length - triedCount <= this.#set.all.length) {
       const next = this.select(x, over);
       if (next === null || over.indexOf(next) >= triedCount) break;
-      if (breaker.enterTarget(next.slot, tickets)) {
+      if (breaker.tryAcquireTarget(next.slot, tickets)) {
         chosen = next;
         break;
       }

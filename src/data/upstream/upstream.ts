@@ -5,7 +5,6 @@ import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
 import type { Sticky } from "./sticky.ts";
-import type { ResponseHeaders } from "./transport/response-headers.ts";
 
 /** A connectable address with its pool, in one worker. */
 export interface Endpoint {
@@ -54,12 +53,12 @@ export type Outcome = "success" | "failure" | "neutral" | "unasked";
 
 /** A request ready for the wire: everything validated, nothing ambiguous left. */
 export interface WireRequest {
-  readonly method: string;
-  readonly path: string;
-  readonly headers: HeaderList;
-  /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). */
-  readonly body: Buffer | import("node:stream").Readable | null;
-  readonly contentLength: number;
+  method: string;
+  path: string;
+  headers: HeaderList;
+  /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). UpstreamCall sets both. */
+  body: Buffer | import("node:stream").Readable | null;
+  contentLength: number;
 }
 
 /** Why an attempt failed. */
@@ -73,6 +72,7 @@ export interface WireError {
     | "upstream_invalid"
     | "upstream_tls"
     | "upstream_idle_timeout"
+    | "upstream_upgrade_refused"
     | "overloaded"
   >;
   /** True when certainly no byte of the request was sent. */
@@ -81,18 +81,32 @@ export interface WireError {
   readonly reason: string;
 }
 
+/** A response head, whatever transport it came by. */
+export interface WireHead {
+  /** End-to-end headers, flat, names lowercase; to keep and to change. */
+  readonly headers: HeaderList;
+  /** Of the body in bytes; -1 when the head does not say. */
+  readonly length: number;
+  /** Retry-After as sent; '' for none. */
+  readonly retryAfter: string;
+  /** Why nothing of the response may be used: its framing is in doubt. '' when it is not. */
+  readonly fault: string;
+}
+
 /** Trailer fields by name; repeated ones as a list. */
 export type WireTrailers = Readonly<Record<string, string | string[]>>;
 
-/** Receives one response. Calls come in order: wireSent? wireHead wireData* (wireEnd | wireError), or wireError alone. None after cancel(). */
+/** Receives one response. Calls come in order: wireSent? wireHead wireData* (wireEnd | wireError), or wireUpgraded, or wireError alone. None after cancel(). */
 export interface WireHandler {
   /** The request is about to be written to a connected socket. */
   wireSent(): void;
   /** Final response head (1xx are swallowed by the pool). */
-  wireHead(status: number, headers: ResponseHeaders): void;
+  wireHead(status: number, head: WireHead): void;
   /** @param chunk valid only during the call */
   wireData(chunk: Buffer): void;
   wireEnd(trailers: WireTrailers | null): void;
+  /** Only of a request for an upgrade: 101. The last call. @returns whether the connection is taken; else it is destroyed */
+  wireUpgraded?(response: UpgradedResponse): boolean;
   wireError(error: WireError): void;
 }
 
@@ -112,8 +126,19 @@ export interface WireCall {
   discard(): void;
 }
 
-/** Keep-alive connections of one worker to one endpoint. */
+/** A 101 (RFC 9110 section 15.2.2): the connection speaks another protocol from here on. */
+export interface UpgradedResponse {
+  /** Flat, names lowercase, as received. */
+  readonly rawHeaders: readonly string[];
+  readonly socket: import("node:stream").Duplex;
+  /** What came right behind the head. */
+  readonly head: Buffer;
+}
+
+/** Connections of one worker to one endpoint, over one transport. */
 export interface Pool {
+  /** What a complete response says about the endpoint: transports differ (HTTP by status, gRPC by trailers). */
+  classify(status: number, trailers: WireTrailers | null): "success" | "failure";
   /** Never throws, never calls the handler synchronously with an error. */
   dispatch(request: WireRequest, handler: WireHandler): WireCall;
   /** Finish what is under way, then close. */

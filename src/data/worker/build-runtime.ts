@@ -7,23 +7,43 @@ import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { idSpaceOf } from "../credentials/id-space.ts";
 import { ConnectionRules } from "../exchange/client/connection-rules.ts";
 import { createClientResolver } from "../exchange/client/forwarded.ts";
+import type { HandlerEntry } from "../exchange/handler.ts";
 import type { Authenticator } from "../exchange/identity/authenticator.ts";
 import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
-import type { Policy, PolicyResources } from "../exchange/policy.ts";
+import type { Phase, Policy } from "../exchange/policy.ts";
+import type { FilterEntry } from "../exchange/response-filter.ts";
+import { ExchangeSlot, type PolicyResources, type PolicyRoute } from "../exchange/route-context.ts";
 import type { Route, Runtime } from "../exchange/runtime.ts";
+import { FILTERS } from "../filters/registry.ts";
+import { breakerFallback } from "../handlers/breaker-fallback.ts";
+import { HANDLERS } from "../handlers/registry.ts";
 import { AUTHENTICATORS } from "../policies/auth/registry.ts";
-import { POLICIES } from "../policies/registry.ts";
+import { POLICIES, type PolicyEntry } from "../policies/registry.ts";
 import { compileRouter } from "../routing/compile.ts";
 import { parsePattern } from "../routing/pattern.ts";
 import { createUpstream, type LiveUpstream } from "../upstream/select.ts";
 import type { Endpoint } from "../upstream/upstream.ts";
-import { requestSteps } from "./request-steps.ts";
+import { phasesOf, requestSteps } from "./request-steps.ts";
 import type { WorkerServices } from "./services.ts";
+
+/** What routes may be built of. */
+export interface Registries {
+  readonly policies: readonly PolicyEntry[];
+  /** Of the policies, by name. */
+  readonly phases: ReadonlyMap<string, Phase>;
+  readonly filters: readonly FilterEntry[];
+  readonly handlers: readonly HandlerEntry[];
+}
+
+/** What is built in. */
+export const REGISTRIES: Registries = { policies: POLICIES, phases: phasesOf(POLICIES), filters: FILTERS, handlers: HANDLERS };
 
 export interface RuntimeOptions {
   readonly plan: Plan;
   readonly endpoints: EndpointMap;
   readonly services: WorkerServices;
+  /** The built-in ones by default. */
+  readonly registries?: Registries;
 }
 
 /** A runtime as its owner (worker.ts) sees it: with what must be updated and given back. */
@@ -34,12 +54,12 @@ export interface OwnedRuntime extends Runtime {
 
 /** @throws Error when the plan needs something this build does not have (an unknown policy): the plan is then refused whole. */
 export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
-  const { plan, services } = options;
+  const { plan, services, registries = REGISTRIES } = options;
   const client = createClientResolver(plan.trustedProxies);
   const identityHeaders = new IdentityHeaders(plan.identity);
   const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
-  const shared = new SharedParts();
-  const routes = plan.routes.map((route, id) => buildRoute(route, id, resources, shared)); // before anything that must be given back
+  const parts = { resources, registries, shared: new SharedParts(), lastResort: breakerFallback(plan) };
+  const routes = plan.routes.map((route, id) => buildRoute(route, id, parts)); // before anything that must be given back
   const router = compileRouter(plan.routes);
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
@@ -120,40 +140,59 @@ class SharedParts {
   }
 }
 
-function buildRoute(plan: RoutePlan, id: number, resources: PolicyResources, shared: SharedParts): Route {
+/** What routes are built with. */
+interface RouteParts {
+  readonly registries: Registries;
+  readonly resources: PolicyResources;
+  readonly shared: SharedParts;
+  /** Runs on every route, behind its own policies; null for none. */
+  readonly lastResort: Policy | null;
+}
+
+function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared, lastResort }: RouteParts): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
-  const context = { name: plan.name, paramNames: pattern.paramNames, methods: plan.match.methods, resources };
-  const policies = plan.policies.map(({ name, config }): Policy => {
-    const entry = POLICIES.find((each) => each.name === name);
-    if (entry === undefined) throw new Error(`route ${plan.name}: unknown policy ${name}`);
-    return entry.create(config, context);
-  });
-  const having = (hook: "onUpstreamRequest" | "onResponse" | "onFinish"): readonly Policy[] | null => {
-    const list = policies.filter((policy) => policy[hook] !== undefined);
-    return list.length === 0 ? null : list;
+  let slots = 0;
+  const context: PolicyRoute = {
+    name: plan.name,
+    paramNames: pattern.paramNames,
+    methods: plan.match.methods,
+    resources,
+    slot: () => new ExchangeSlot(slots++),
   };
+  const named = <Entry extends { readonly name: string }>(kind: string, entries: readonly Entry[], name: string): Entry => {
+    const entry = entries.find((each) => each.name === name);
+    if (entry === undefined) throw new Error(`route ${plan.name}: unknown ${kind} ${name}`);
+    return entry;
+  };
+  const policies = plan.policies.map(({ name, config }) => named("policy", registries.policies, name).create(config, context));
+  const filters = plan.filters.map(({ name, config }) => named("filter", registries.filters, name).create(config, context));
+  const withLastResort = lastResort === null ? policies : [...policies, lastResort];
+  const { settings } = plan;
   return {
     id,
     name: plan.name,
     metricSlot: plan.metricSlot,
-    to: shared.one(plan.to),
-    mirror: plan.mirror,
-    timeouts: shared.one(plan.timeouts),
-    bodyBytes: plan.bodyBytes,
-    bodyRate: shared.one(plan.bodyRate),
-    accessLog: plan.accessLog,
-    webSocket: plan.webSocket,
-    keepMethodOverride: plan.keepMethodOverride,
-    webSocketClosesAtExpiry: plan.webSocketClosesAtExpiry,
+    accessLog: settings.accessLog,
+    settings: shared.one(settings),
+    handler: named("handler", registries.handlers, plan.handler.name).create(plan.handler.config, context),
     paramNames: shared.one(pattern.paramNames),
-    refusedSpellings: plan.refusedSpellings,
-    onRequest: requestSteps(policies),
-    onUpstreamRequest: having("onUpstreamRequest"),
-    onResponse: having("onResponse")?.toReversed() ?? null,
-    onFinish: having("onFinish"),
+    onRequest: requestSteps(policies, registries.phases),
+    onUpstreamRequest: having(policies, "onUpstreamRequest"),
+    onResponse: having(policies, "onResponse")?.toReversed() ?? null,
+    onUpstreamFailure: having(withLastResort, "onUpstreamFailure"),
+    onFinish: having(policies, "onFinish"),
+    filters: filters.length === 0 ? null : filters,
+    policyTimeoutMs: Math.min(resources.plan.limits.policyTimeoutMs, settings.timeouts?.totalMs || Number.POSITIVE_INFINITY), // 0: no deadline
     hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
     answersPreflight: policies.some((policy) => policy.name === "cors"),
-    weightTotal: plan.to?.reduce((sum, choice) => sum + choice.weight, 0) ?? 0,
   };
+}
+
+function having(
+  policies: readonly Policy[],
+  hook: "onUpstreamRequest" | "onResponse" | "onUpstreamFailure" | "onFinish",
+): readonly Policy[] | null {
+  const list = policies.filter((policy) => policy[hook] !== undefined);
+  return list.length === 0 ? null : list;
 }

@@ -1,18 +1,16 @@
 // The whole life of a request in one place: route, request policies in order, then the upstream or a reply; every
 // exchange ends in exchange/finish.ts. Must not throw, and never lets a request through because something failed.
-import type { Exchange } from "../exchange/exchange.ts";
+import { WheelEntry } from "../../base/timer-wheel.ts";
+import type { ClientEvents, Exchange } from "../exchange/exchange.ts";
 import { begin, finish } from "../exchange/finish.ts";
 import type { Reply } from "../exchange/policy.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
-import { chooseUpstream } from "../handlers/proxy/destination.ts";
-import { Forward } from "../handlers/proxy/forward.ts";
-import { countForward, SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
+import { SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
 import { refusedSpelling } from "../routing/path-rules.ts";
 import { headerSentOnce } from "../routing/request/sent-once.ts";
 import { MATCH_METHOD } from "../routing/router.ts";
-import type { Upstream } from "../upstream/upstream.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */
 const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
@@ -24,10 +22,11 @@ export function handle(x: Exchange): void {
     identify(x);
     const route = findRoute(x);
     if (route === null) return;
-    const refused = x.spellings & route.refusedSpellings;
+    const refused = x.spellings & route.settings.refusedSpellings;
     if (refused !== 0) return fail(x, "bad_path", refusedSpelling(refused));
     x.upstreamPath = x.query === "" ? x.path : `${x.path}?${x.query}`;
-    if (x.contentLength > route.bodyBytes) return fail(x, "body_too_large", `the limit is ${route.bodyBytes} bytes`);
+    const { bodyBytes } = route.settings;
+    if (x.contentLength > bodyBytes) return fail(x, "body_too_large", `the limit is ${bodyBytes} bytes`);
     runRequestPolicies(x, route, 0);
   } catch (error) {
     crashed(x, error);
@@ -91,51 +90,78 @@ function runRequestPolicies(x: Exchange, route: Route, from: number): void {
     for (let i = from; i < policies.length; i++) {
       const outcome = policies[i]?.onRequest?.(x);
       if (outcome === undefined) continue;
-      if (outcome instanceof Promise) return continueLater(x, route, i + 1, outcome);
+      if (outcome instanceof Promise) return new PolicyWait(x, route, i).begin(outcome);
       return reply(x, outcome);
     }
   }
-  forward(x, route);
+  route.handler.handle(x, route);
 }
 
-/** Goes on after an asynchronous policy; the client may be gone by then. */
-function continueLater(x: Exchange, route: Route, next: number, pending: Promise<Reply | undefined>): void {
-  pending.then(
-    (outcome) => {
-      try {
-        if (vanished(x)) return;
-        if (outcome === undefined) runRequestPolicies(x, route, next);
-        else reply(x, outcome);
-      } catch (error) {
-        crashed(x, error);
-      }
-    },
-    (error: unknown) => crashed(x, error),
-  );
-}
+/** Waits for an asynchronous policy, for as long as it may take and the client is there; then the exchange goes on. */
+class PolicyWait extends WheelEntry implements ClientEvents {
+  readonly #x: Exchange;
+  readonly #route: Route;
+  /** Index of the policy. */
+  readonly #step: number;
+  #over = false;
 
-function forward(x: Exchange, route: Route): void {
-  const to = route.to;
-  if (to === null) return fail(x, "internal_error", `route ${route.name} has no upstream and no policy answered`);
-  const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
-  if (answer !== undefined) return reply(x, answer);
-  const upstream = chooseUpstream(x.runtime, route, to);
-  if (x.wantsWebSocket && route.webSocket) return openWebSocket(x, route, upstream);
-  new Forward(x, route, upstream).start();
-}
+  constructor(x: Exchange, route: Route, step: number) {
+    super();
+    this.#x = x;
+    this.#route = route;
+    this.#step = step;
+  }
 
-/** The code for WebSockets is loaded with the first one: workers start a third faster without it. */
-function openWebSocket(x: Exchange, route: Route, upstream: Upstream): void {
-  import("../handlers/websocket/upgrade.ts").then(
-    ({ forwardWebSocket }) => {
-      try {
-        if (!vanished(x)) forwardWebSocket(x, route, upstream);
-      } catch (error) {
-        crashed(x, error);
-      }
-    },
-    (error: unknown) => crashed(x, error),
-  );
+  begin(pending: Promise<Reply | undefined>): void {
+    const x = this.#x;
+    pending.then(
+      (outcome) => this.#goOn(() => (outcome === undefined ? runRequestPolicies(x, this.#route, this.#step + 1) : reply(x, outcome))),
+      (error: unknown) => this.#goOn(() => crashed(x, error)),
+    );
+    x.events = this;
+    x.runtime.services.wheel.arm(this, this.#route.policyTimeoutMs);
+  }
+
+  /** What comes later than the end is nobody's: the exchange has been answered, or is gone. */
+  #goOn(next: () => void): void {
+    if (this.#over) return;
+    const x = this.#x;
+    this.#end();
+    try {
+      if (!vanished(x)) next();
+    } catch (error) {
+      crashed(x, error);
+    }
+  }
+
+  #end(): void {
+    this.#over = true;
+    this.#x.events = null;
+    this.#x.runtime.services.wheel.disarm(this);
+  }
+
+  onDeadline(): void {
+    const x = this.#x;
+    this.#end();
+    x.abandonWork();
+    const name = this.#route.onRequest?.[this.#step]?.name ?? "";
+    try {
+      if (!vanished(x)) fail(x, "policy_timeout", `policy ${name} took longer than ${this.#route.policyTimeoutMs} ms`);
+    } catch (error) {
+      crashed(x, error);
+    }
+  }
+
+  clientAborted(x: Exchange): void {
+    this.#end();
+    if (x.errorCode === null) x.errorCode = "client_aborted";
+    finish(x);
+  }
+
+  clientDrained(): void {}
+
+  /** Nothing has been sent. */
+  clientCompleted(): void {}
 }
 
 /** After a wait: the client may have gone before anybody listened for that. @returns true when the exchange is over */

@@ -20,7 +20,7 @@ import type { Exchange } from "../exchange/exchange.ts";
 import { KeyStore } from "../exchange/identity/key-store.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
-import { H1Pool } from "../upstream/transport/http1/pool.ts";
+import { type CreatePool, TRANSPORTS, type TransportEntry } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
 
 /** How often gauges are written to the metric cells, ms. */
@@ -54,7 +54,8 @@ export class WorkerServices implements Services {
   private readonly log: LogRingWriter;
   private readonly warn: (message: string) => void;
   private verifier: VerifyPool | null = null;
-  private undici: typeof import("../upstream/transport/undici/pool.ts").UndiciPool | null = null;
+  private readonly transports: readonly TransportEntry[];
+  private readonly poolMakers = new Map<string, CreatePool>();
   private readonly pools = new Map<string, SharedPool>();
   // Random enough to be told from every other thread's, which is all it is for: node:crypto takes a new thread 5 ms to load.
   private readonly idPrefix = `${Math.floor(Math.random() * 2 ** 48)
@@ -63,9 +64,15 @@ export class WorkerServices implements Services {
   private idCounter = 0;
   private loop = performance.eventLoopUtilization();
 
-  /** @param askForKeys asks the primary to look for new keys of a source */
-  constructor(shared: SharedMemory, warn: (message: string) => void, askForKeys: (source: string) => void) {
-    this.keys = new KeyStore(askForKeys);
+  /** @param requestKeys has the primary look for new keys of a source */
+  constructor(
+    shared: SharedMemory,
+    warn: (message: string) => void,
+    requestKeys: (source: string) => void,
+    transports: readonly TransportEntry[] = TRANSPORTS,
+  ) {
+    this.transports = transports;
+    this.keys = new KeyStore(requestKeys);
     this.health = new TargetHealth(shared.health, shared.workerIndex);
     this.breakers = new BreakerTable(shared.breakers, shared.workerIndex);
     this.limits = new LimitTable(shared.limits, shared.workerIndex);
@@ -132,8 +139,9 @@ export class WorkerServices implements Services {
 
   /** Loads what a plan needs and most do not: undici, the thread that verifies tokens. Before a runtime is built from it. */
   async prepare(plan: Plan): Promise<void> {
-    if (plan.upstreams.some((upstream) => upstream.pool.client === "undici"))
-      this.undici ??= (await import("../upstream/transport/undici/pool.ts")).UndiciPool;
+    for (const { name, load } of this.transports)
+      if (!this.poolMakers.has(name) && plan.upstreams.some((upstream) => upstream.pool.client === name))
+        this.poolMakers.set(name, await load());
     if (this.verifier === null && plan.authenticators.some((each) => each.kind === "jwt")) {
       const { VerifyPool } = await import("../../offload/verify-pool.ts");
       this.verifier ??= new VerifyPool(this.warn);
@@ -154,9 +162,9 @@ export class WorkerServices implements Services {
   }
 
   private createPool(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
-    if (upstream.pool.client === "http1") return new H1Pool(endpoint, upstream, this.wheel);
-    if (this.undici === null) throw new Error("prepare() was not called for this plan");
-    return new this.undici(endpoint, upstream, this.wheel);
+    const create = this.poolMakers.get(upstream.pool.client);
+    if (create === undefined) throw new Error(`there is no transport ${upstream.pool.client}, or prepare() was not called for this plan`);
+    return create(endpoint, upstream, this.wheel);
   }
 
   /** Ends one use of {@link poolFor}; the last one closes the pool when its requests are done. */

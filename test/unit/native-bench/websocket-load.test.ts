@@ -3,7 +3,7 @@ import net, { type AddressInfo, type Socket } from "node:net";
 import { afterEach, describe, expect, it } from "vitest";
 import { EchoConnection, type EchoMessage, echoMessage } from "../../../native-bench/measure/echo-connection.ts";
 import { runWebSocketLoad } from "../../../native-bench/measure/websocket-load.ts";
-import { acceptKey } from "../../../src/data/handlers/websocket/handshake.ts";
+import { acceptKey } from "../../../src/data/handlers/proxy/websocket/handshake.ts";
 import { WebSocketOrigin } from "../../support/web-socket-origin.ts";
 
 const closing: (() => void)[] = [];

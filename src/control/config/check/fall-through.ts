@@ -1,10 +1,10 @@
 // Owns the warning that requests which a protected route does not match would reach a service through a public one. Asks the compiled table, as
 // workers do. Must only warn: a public route may be meant.
 import type { AuthTree } from "../../../data/policies/auth/config.ts";
-import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
 import { compareBelowHost } from "../../../data/routing/order.ts";
 import { parsePattern } from "../../../data/routing/pattern.ts";
 import type { MatchPlan } from "../../../plan/plan.ts";
+import { answers } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { authOf } from "./auth-of.ts";
@@ -75,9 +75,7 @@ function demands(tree: AuthTree): boolean {
 }
 
 /** Public, and leads to a service. */
-const isOpen = (route: RouteConfig): boolean =>
-  authOf(route)?.tree === null &&
-  !route.policies.some(({ name, config }) => POLICY_SCHEMAS.find(({ key }) => key === name)?.answers(config) ?? false);
+const isOpen = (route: RouteConfig): boolean => authOf(route)?.tree === null && !route.policies.some(answers);
 
 function leftovers({ methods, headers, query, client }: MatchPlan): readonly Leftover[] {
   const lacks = [

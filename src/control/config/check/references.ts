@@ -1,5 +1,6 @@
 // Owns the checks between sections that are not routes: names that must exist or be unique, addresses that exclude each other.
 import { BREAKER_UPSTREAMS_MAX } from "../../../shared/breaker-layout.ts";
+import { featureOf } from "../schema/features.ts";
 import { areRelated } from "../schema/salvage.ts";
 import type { NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
@@ -94,6 +95,7 @@ function unusedUpstreams(draft: Draft): readonly string[] {
   const used = new Set<string | undefined>();
   for (const route of draft.routes) {
     for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
+    for (const { name, config } of route.policies) for (const use of featureOf(name).upstreams(config)) used.add(use.name);
   }
   for (const { breaker } of draft.upstreams) if (breaker?.fallback?.kind === "upstream") used.add(breaker.fallback.name);
   return draft.upstreamNames.filter((name) => !used.has(name));

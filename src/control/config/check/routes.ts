@@ -1,9 +1,9 @@
 // Owns the checks of routes against each other and against what they name: unique names, existing upstreams, patterns, templates, ties.
-import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
 import { findTies } from "../../../data/routing/order.ts";
 import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
-import type { PolicyPlan } from "../../../plan/plan.ts";
+import type { FeaturePlan } from "../../../plan/plan.ts";
+import { answers, featureOf } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { type LocatedMap, nodeAt } from "../source/located.ts";
@@ -26,6 +26,7 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     const meant = meantPattern(route.match.path);
     if (meant !== null)
       findings.warn(["routes", index, "match", "path"], literalMessage(route.match.path, meant), `did you mean \`${meant}\`?`);
+    if (areNamed) checkFeatureUpstreams(route, ["routes", index], draft.upstreamNames, report);
     for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
   }
   checkTies(root, good, report);
@@ -58,6 +59,13 @@ function checkUpstreamNames(root: LocatedMap, path: readonly PathPart[], upstrea
   }
 }
 
+function checkFeatureUpstreams(route: RouteConfig, path: readonly PathPart[], upstreams: readonly string[], report: Report): void {
+  for (const { name, config } of route.policies)
+    for (const use of featureOf(name).upstreams(config))
+      if (!upstreams.includes(use.name))
+        report([...path, name, ...use.path], `there is no upstream named ${use.name}`, suggest(use.name, upstreams, "upstreams"));
+}
+
 function checkDestination(route: RouteConfig, path: readonly PathPart[], { report, warn }: Findings): void {
   const { to, weighted, mirror } = route;
   if (to !== undefined && weighted !== undefined)
@@ -67,7 +75,9 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
     if (names.indexOf(name) < i) report([...path, "weighted", i, "upstream"], `${name} is listed twice`, "list it once and use its weight");
   }
   if (weighted?.every((part) => part.weight === 0)) report([...path, "weighted"], "every weight is 0", "give one of them a weight");
-  const answering = route.policies.find(answers);
+  const [answering, second] = route.policies.filter(answers);
+  if (answering !== undefined && second !== undefined)
+    report([...path, second.name], `\`${second.name}\` and \`${answering.name}\` both answer every request`, "keep one of them");
   if (to !== undefined || weighted !== undefined) {
     if (answering !== undefined)
       warn(
@@ -81,12 +91,8 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
   else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond` or `redirect`");
 }
 
-/** Whether a policy makes an upstream unnecessary. */
-const answers = (policy: PolicyPlan): boolean => POLICY_SCHEMAS.find(({ key }) => key === policy.name)?.answers(policy.config) ?? false;
-
-function checkTemplates(policy: PolicyPlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
-  const schema = POLICY_SCHEMAS.find(({ key }) => key === policy.name);
-  for (const use of schema?.templates(policy.config) ?? []) {
+function checkTemplates(policy: FeaturePlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
+  for (const use of featureOf(policy.name).templates(policy.config)) {
     const template = compileTemplate(use.text, paramNames);
     const place = asWritten(findings.root, [...path, policy.name, ...use.path]);
     if ("error" in template) findings.report(place, template.error, "");

@@ -1,12 +1,14 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
+import type { ProxyConfig } from "../../../data/handlers/proxy/config.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
-import type { ListenerPlan, Plan, RoutePlan, UpstreamPlan, WeightedUpstream } from "../../../plan/plan.ts";
+import type { FeaturePlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import { authOf } from "../check/auth-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";
+import { answers, featureOf, isFilter, isPolicy } from "../schema/features.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
@@ -123,27 +125,58 @@ function compileRoute(
   { indexes, upstreams }: Names,
   { config, context }: { readonly config: Config; readonly context: CompileContext },
 ): RoutePlan {
-  const { name, match, to, weighted, mirror, timeouts, limits, accessLog, webSocket, webSocketClosesAtExpiry, methodOverride, policies } =
-    route;
+  const { name, match, timeouts, limits, accessLog, methodOverride } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
-  const parts: readonly WeightedUpstream[] = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }])
-    .filter((part) => part.weight > 0)
-    .map((part) => ({ upstream: index(part.upstream), weight: part.weight }));
+  const features = route.policies.filter((feature) => feature.name !== "auth" || authOf(route)?.tree != null);
+  const linked = (feature: FeaturePlan): FeaturePlan => ({
+    name: feature.name,
+    config: featureOf(feature.name).link(feature.config, index),
+  });
+  const answering = features.find(answers);
   return {
     name,
     metricSlot: context.metricSlot(name),
     match,
-    to: parts.length === 0 ? null : parts,
+    settings: {
+      timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
+      bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
+      bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
+      accessLog,
+      keepMethodOverride: methodOverride === "keep",
+      refusedSpellings: refusedBits(refusedSpellings(route.paths)),
+    },
+    upstreams: [...new Set(upstreamNames(route))].map(index),
+    handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index) } : linked(answering),
+    policies: features.filter(isPolicy).map(linked),
+    filters: features.filter(isFilter).map(linked),
+  };
+}
+
+/** Those with a share of the requests. */
+function upstreamNames({ to, weighted, mirror, policies }: RouteConfig): readonly string[] {
+  const own = to === undefined ? (weighted ?? []).filter((part) => part.weight > 0).map((part) => part.upstream) : [to];
+  const copied = mirror === undefined || mirror.percent === 0 ? [] : [mirror.upstream];
+  return [
+    ...own,
+    ...copied,
+    ...policies.flatMap(({ name, config }) =>
+      featureOf(name)
+        .upstreams(config)
+        .map((use) => use.name),
+    ),
+  ];
+}
+
+function compileProxy(
+  { to, weighted, mirror, webSocket, webSocketClosesAtExpiry }: RouteConfig,
+  index: (upstream: string) => number,
+): ProxyConfig {
+  const parts = to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }];
+  return {
+    to: parts.filter((part) => part.weight > 0).map((part) => ({ upstream: index(part.upstream), weight: part.weight })),
     mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
-    timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
-    bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
-    bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
-    accessLog,
     webSocket,
-    keepMethodOverride: methodOverride === "keep",
     webSocketClosesAtExpiry,
-    refusedSpellings: refusedBits(refusedSpellings(route.paths)),
-    policies: policies.filter(({ name }) => name !== "auth" || authOf(route)?.tree != null),
   };
 }
 

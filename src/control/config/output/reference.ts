@@ -1,6 +1,6 @@
 // Owns the reference docs (config/REFERENCE.md), written from the same schema that validates. Pure.
 
-import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
+import { FEATURES } from "../schema/features.ts";
 import { inputSchema, type JsonSchema } from "./json-schema.ts";
 import { REFERENCE_EXAMPLES } from "./reference-examples.ts";
 
@@ -86,7 +86,7 @@ export function referenceText(): string {
 
 function section(key: string, schema: JsonSchema): string {
   const { node, suffix } = innermost(schema);
-  const policies = new Map(key === "routes" ? POLICY_SCHEMAS.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
+  const policies = new Map(key === "routes" ? FEATURES.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
   const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
   const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}${example(key)}`;
   const own = [...policies].map(

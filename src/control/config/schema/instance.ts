@@ -132,6 +132,10 @@ export const limits = once(() =>
         .prefault("10s")
         .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),
       bodyTimeout: period().prefault("30s").meta({ description: "Longest pause while a request body arrives; beyond it 408." }),
+      policyTimeout: period().prefault("5s").meta({
+        description:
+          "Longest time that one policy may keep a request waiting, whatever it waits for; beyond it 504 `policy_timeout`. A route's `timeouts.total` bounds it where that is shorter.",
+      }),
       bodyRate: bodyRate().prefault({}).meta({
         description:
           "Least pace of a request body, or `none`; beyond it 408. Only time in which the gateway is willing to read counts. A route may set its own.",
@@ -179,6 +183,7 @@ export const limits = once(() =>
         bodyBytes: v.bodyBytes,
         headerTimeoutMs: v.headerTimeout,
         bodyTimeoutMs: v.bodyTimeout,
+        policyTimeoutMs: v.policyTimeout,
         idleTimeoutMs: v.idleTimeout,
         bodyRate: v.bodyRate,
         bufferedBodyBytes: v.bufferedBodyBytes,

@@ -2,10 +2,10 @@
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
-import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
 import { patternProblem } from "../../../data/routing/safe-pattern.ts";
-import type { PolicyPlan, ValueMatch } from "../../../plan/plan.ts";
+import type { FeaturePlan, ValueMatch } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
+import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { routePaths } from "./paths.ts";
 import { routeTimeouts, weight } from "./upstream.ts";
@@ -164,7 +164,7 @@ const ownKeys = once(() => ({
   }),
 }));
 
-const policies = once(() => Object.fromEntries(POLICY_SCHEMAS.map(({ key, schema }) => [key, whenWritten(schema)])));
+const policies = once(() => Object.fromEntries(FEATURES.map(({ key, schema }) => [key, whenWritten(schema)])));
 
 const fixed = once(() => z.strictObject({ ...ownKeys(), ...settings() }));
 
@@ -190,15 +190,15 @@ export const defaults = once(() =>
 export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket"> {
   readonly webSocket: boolean;
   readonly webSocketClosesAtExpiry: boolean;
-  /** In the registry's order. */
-  readonly policies: readonly PolicyPlan[];
+  /** Policies, filters and handlers as configured, in the order of FEATURES. */
+  readonly policies: readonly FeaturePlan[];
 }
 
 /** Splits the schema's flat output into the route proper and its policies. */
 export function routeOf(output: unknown): RouteConfig {
   const flat = output as z.output<ReturnType<typeof fixed>> & Record<string, unknown>; // output of `route`, whose policy keys have no static type
-  const plans: PolicyPlan[] = [];
-  for (const { key } of POLICY_SCHEMAS) if (flat[key] !== undefined) plans.push({ name: key, config: flat[key] });
+  const plans: FeaturePlan[] = [];
+  for (const { key } of FEATURES) if (flat[key] !== undefined) plans.push({ name: key, config: flat[key] });
   return {
     name: flat.name,
     match: flat.match,

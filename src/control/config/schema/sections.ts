@@ -1,11 +1,11 @@
 // Owns reading the tree section by section, upstream by upstream and route by route, so that one mistake hides no other.
 import type { z } from "zod";
 import { name as nameSchema } from "../../../base/schema.ts";
-import { POLICY_SCHEMAS } from "../../../data/policies/schemas.ts";
-import type { PolicyPlan } from "../../../plan/plan.ts";
+import type { FeaturePlan } from "../../../plan/plan.ts";
 import type { ConfigFiles } from "../source/files.ts";
 import { type Located, type LocatedMap, overlay, positionAt, replaceAt, without } from "../source/located.ts";
 import { addAll, type ConfigProblem, formatPath, type PathPart, PROBLEMS_MAX } from "../source/problem.ts";
+import { featureOf } from "./features.ts";
 import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
 import { parseAt } from "./parse.ts";
 import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./route.ts";
@@ -210,7 +210,7 @@ function resolvePolicies(parsed: RouteConfig, path: readonly PathPart[], reading
 }
 
 /** @param path where the policy's key stands */
-function resolvePolicy(policy: PolicyPlan, path: readonly PathPart[], { root, files, problems }: Reading): PolicyPlan {
+function resolvePolicy(policy: FeaturePlan, path: readonly PathPart[], { root, files, problems }: Reading): FeaturePlan {
   const at = positionAt(root, [...path, policy.name, "file"]);
   const read = (name: string): Uint8Array => {
     const content = files.read(files.resolve(at.file, name));
@@ -218,7 +218,7 @@ function resolvePolicy(policy: PolicyPlan, path: readonly PathPart[], { root, fi
     throw new Error(`can't read ${name}: ${content.message}`);
   };
   try {
-    const config = POLICY_SCHEMAS.find((schema) => schema.key === policy.name)?.resolve(policy.config, read);
+    const config = featureOf(policy.name).resolve(policy.config, read);
     return { name: policy.name, config };
   } catch (error) {
     problems.push({

@@ -43,7 +43,7 @@ export class BodyWatch extends WheelEntry {
     this.bucket = bucket;
     this.#reading = body.reading;
     this.#silenceMs = runtime.limits.bodyTimeoutMs;
-    this.#rate = route === null ? runtime.limits.bodyRate : route.bodyRate;
+    this.#rate = route === null ? runtime.limits.bodyRate : route.settings.bodyRate;
     this.#stretchEndMs = this.#rate === null ? Number.POSITIVE_INFINITY : this.#rate.afterMs + this.#rate.graceMs;
     if (this.#reading) this.#arm();
   }

@@ -2,6 +2,7 @@
 // there. Keeps the first bytes for a replay. Must never hold more than its bounds, and never read on while nobody takes what there is.
 import { Readable } from "node:stream";
 import type { ErrorCode } from "../../../base/errors.ts";
+import type { BodySource, BodySourceOwner } from "../../upstream/call-request.ts";
 import { BODY_CHUNKED, BODY_NONE, type BodySink, type Exchange } from "../exchange.ts";
 import { NO_ROOM } from "./body-limits.ts";
 import type { WatchedBody } from "./body-watch.ts";
@@ -9,23 +10,14 @@ import type { WatchedBody } from "./body-watch.ts";
 /** Bytes of a streamed body waiting for a slow upstream before the client is paused. */
 const STREAM_BYTES_MAX = 64 * 1024;
 
-/** Told about the body's fate. */
-export interface RequestBodyOwner {
-  /** The whole of it is there, or its first part: the attempt may start. */
-  bodyReady(): void;
-  /** The client sent more, or the upstream took more: slow perhaps, but not stuck. */
-  bodyProgress(): void;
-  /** It breaks a limit: {@link WatchedBody.bodyRefused}. */
-  bodyRefused(code: ErrorCode, detail: string): void;
-}
-
-export class RequestBody implements BodySink, WatchedBody {
+export class RequestBody implements BodySource, BodySink, WatchedBody {
   /** The whole body can be sent again. */
   replayable = true;
   readonly x: Exchange;
   /** The client is not held back. */
   reading = true;
-  private readonly owner: RequestBodyOwner;
+  /** Set by begin(). */
+  private owner: BodySourceOwner = NOBODY;
   private readonly limit: number;
   private readonly keepBytes: number;
   private readonly collects: boolean;
@@ -38,9 +30,8 @@ export class RequestBody implements BodySink, WatchedBody {
   private stream: BodyStream | null = null;
 
   /** @param keepBytes up to how many bytes a body is kept for a replay @param limit largest body accepted */
-  constructor(x: Exchange, owner: RequestBodyOwner, bounds: { readonly keepBytes: number; readonly limit: number }) {
+  constructor(x: Exchange, bounds: { readonly keepBytes: number; readonly limit: number }) {
     this.x = x;
-    this.owner = owner;
     this.limit = bounds.limit;
     this.keepBytes = bounds.keepBytes;
     this.whole = x.bufferedBody;
@@ -48,8 +39,14 @@ export class RequestBody implements BodySink, WatchedBody {
     this.collects = x.bodyKind !== BODY_CHUNKED && x.contentLength <= bounds.keepBytes;
   }
 
+  /** -1 when it is chunked, whatever has come of it. */
+  get contentLength(): number {
+    return this.x.contentLength;
+  }
+
   /** @returns true when the attempt can start now; false: bodyReady() follows. */
-  begin(): boolean {
+  begin(owner: BodySourceOwner): boolean {
+    this.owner = owner;
     if (this.complete) return true;
     this.x.readBody(this);
     if (this.complete) return true;
@@ -158,11 +155,11 @@ class BodyStream extends Readable {
   /** Readable has asked for more. */
   private wanted = false;
   private readonly body: RequestBody;
-  private readonly owner: RequestBodyOwner;
+  private readonly owner: BodySourceOwner;
   private first: Buffer[] | null;
   private complete: boolean;
 
-  constructor(body: RequestBody, owner: RequestBodyOwner, begin: { readonly first: Buffer[]; readonly complete: boolean }) {
+  constructor(body: RequestBody, owner: BodySourceOwner, begin: { readonly first: Buffer[]; readonly complete: boolean }) {
     super({ highWaterMark: STREAM_BYTES_MAX });
     this.body = body;
     this.owner = owner;
@@ -213,3 +210,4 @@ class BodyStream extends Readable {
 }
 
 const ignore = (): void => {};
+const NOBODY: BodySourceOwner = { bodyReady: ignore, bodyProgress: ignore, bodyRefused: ignore };

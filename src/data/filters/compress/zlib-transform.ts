@@ -2,7 +2,6 @@
 // has come whole is compressed at once.
 
 import type { BrotliCompress, constants, Gzip, ZstdCompress } from "node:zlib";
-import type { BodyTransform } from "../../exchange/exchange.ts";
 import type { Encoding } from "./config.ts";
 
 /** Bytes that came in are sent on after this many ms at the latest, also when the block is not full: a slow stream is never held. */
@@ -18,7 +17,15 @@ export const AT_ONCE_BYTES_MAX = 32 * 1024;
 export const AT_ONCE_LEVEL_MAX: Readonly<Record<Encoding, number>> = { gzip: 6, br: 5, zstd: 9 };
 
 type Compressor = Gzip | BrotliCompress | ZstdCompress;
-type Sink = Parameters<BodyTransform["attach"]>[0];
+
+/** Takes what comes out. */
+export interface TransformSink {
+  transformed(chunk: Buffer): void;
+  transformEnded(): void;
+  /** There is room again, after write() returned false. */
+  transformDrained(): void;
+  transformFailed(error: Error): void;
+}
 
 /** How many transforms are alive, and may be. */
 export interface Slots {
@@ -70,8 +77,8 @@ function compressAtOnce(encoding: Encoding, level: number, data: Buffer): Buffer
   }
 }
 
-/** A {@link BodyTransform} that compresses. Holds at most one chunk of input, or {@link AT_ONCE_BYTES_MAX}, and 64 KiB of output while the client is slow. */
-export class ZlibTransform implements BodyTransform {
+/** Compresses one body. Holds at most one chunk of input, or {@link AT_ONCE_BYTES_MAX}, and 64 KiB of output while the client is slow. */
+export class ZlibTransform {
   readonly #encoding: Encoding;
   readonly #level: number;
   readonly #slots: Slots;
@@ -80,7 +87,7 @@ export class ZlibTransform implements BodyTransform {
   /** What has come so far of a body that may be compressed at once; null: it will not be. */
   #gathered: Buffer[] | null;
   #gatheredBytes = 0;
-  #sink: Sink | null = null;
+  #sink: TransformSink | null = null;
   #paused = false;
   /** write() said false; transformDrained is owed. */
   #full = false;
@@ -96,7 +103,7 @@ export class ZlibTransform implements BodyTransform {
     slots.used++;
   }
 
-  attach(sink: Sink): void {
+  attach(sink: TransformSink): void {
     this.#sink = sink;
   }
 

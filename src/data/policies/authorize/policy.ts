@@ -2,7 +2,8 @@
 import { CidrSet } from "../../../base/ip.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Identity } from "../../exchange/identity/identity.ts";
-import type { Policy, PolicyFactory, PolicyRoute, Reply } from "../../exchange/policy.ts";
+import type { Policy, PolicyFactory, Reply } from "../../exchange/policy.ts";
+import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { claimAt } from "../../routing/claim.ts";
 import { challengeFor } from "../challenge.ts";
 import type { AuthorizeConfig } from "./config.ts";

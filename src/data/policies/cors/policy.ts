@@ -3,7 +3,8 @@
 import { addVary, getList, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { isToken, trimWhitespace } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../exchange/policy.ts";
+import type { Policy, PolicyFactory, Reply, ResponseHead } from "../../exchange/policy.ts";
+import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { headerSentOnce, readOnce, TWICE } from "../../routing/request/sent-once.ts";
 import type { CorsConfig } from "./config.ts";
 import { compileOrigins } from "./origins.ts";
@@ -76,7 +77,7 @@ class Cors implements Policy {
     return { kind: "response", status: 204, headers, body: null };
   }
 
-  onResponse(x: Exchange, head: ResponseHead): void {
+  onResponse(x: Exchange, head: ResponseHead): undefined {
     const headers = head.headers;
     if (head.fromUpstream) removeHeaders(headers, isOwned);
     if (!this.#same) addVary(headers, "origin");

@@ -18,12 +18,12 @@ export const createHeaders: PolicyFactory = (config, route): Policy => {
   const up = changes(request, route.paramNames, true);
   const down = changes(response, route.paramNames, false);
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
-  if (down !== null) policy.onResponse = (x, head) => down(x, head.headers);
+  if (down !== null) policy.onResponse = (x, head): undefined => down(x, head.headers);
   return policy;
 };
 
 /** @returns null when there is nothing to do */
-function changes(side: Side, paramNames: readonly string[], fromClient: boolean): ((x: Exchange, headers: HeaderList) => void) | null {
+function changes(side: Side, paramNames: readonly string[], fromClient: boolean): ((x: Exchange, headers: HeaderList) => undefined) | null {
   const gone = matcher(side.remove);
   const set = Object.entries(side.set).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   const add = Object.entries(side.add).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));

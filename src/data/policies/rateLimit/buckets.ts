@@ -26,7 +26,7 @@ import {
 } from "../../../shared/limit-size.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { PolicyRoute } from "../../exchange/policy.ts";
+import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { claimConcurrency, claimQuota, claimRate, claimValue } from "./claim.ts";
 import { compileKey, type KeyOf } from "./key.ts";
 import { QuotaPeriod } from "./period.ts";

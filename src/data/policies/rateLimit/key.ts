@@ -3,7 +3,7 @@ import { maskIp } from "../../../base/ip.ts";
 import type { SipHash } from "../../../base/sip-hash.ts";
 import type { LimitConfig } from "../../../plan/rate-limit.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { PolicyRoute } from "../../exchange/policy.ts";
+import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { compiled } from "../../exchange/templates.ts";
 import { headerSentOnce } from "../../routing/request/sent-once.ts";
 import { claimText, claimValue } from "./claim.ts";

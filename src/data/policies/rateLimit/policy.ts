@@ -7,7 +7,8 @@ import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
 import { LimitAsk, NO_GRANT, NO_SHARE } from "../../../shared/limit-size.ts";
 import type { LimitTable } from "../../../shared/limit-table.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { Policy, PolicyFactory, PolicyRoute, Reply, ResponseHead } from "../../exchange/policy.ts";
+import type { Policy, PolicyFactory, Reply, ResponseHead } from "../../exchange/policy.ts";
+import type { ExchangeSlot, PolicyRoute } from "../../exchange/route-context.ts";
 import type { Services } from "../../exchange/runtime.ts";
 import { headerSentOnce } from "../../routing/request/sent-once.ts";
 import { Admission } from "./admission.ts";
@@ -44,6 +45,7 @@ class RateLimit implements Policy {
   readonly #waitMs: number;
   /** Header of the upstream's answer that says what it cost; '' for none. */
   readonly #costHeaders: readonly string[];
+  readonly #slot: ExchangeSlot<RouteAdmission>;
   readonly #pool: RouteAdmission[] = [];
   #waiting = 0;
   onRequest?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
@@ -52,6 +54,7 @@ class RateLimit implements Policy {
   constructor(configs: readonly LimitConfig[], route: PolicyRoute) {
     const limits = compileLimits(configs, route);
     this.#services = route.resources.services;
+    this.#slot = route.slot();
     this.#table = this.#services.limits;
     this.#early = limits.filter((limit) => !limit.late);
     this.#late = limits.filter((limit) => limit.late);
@@ -62,9 +65,9 @@ class RateLimit implements Policy {
     if (this.#late.length > 0) this.onIdentified = (x) => this.#stage(x, this.#late);
   }
 
-  onResponse(x: Exchange, head: ResponseHead): void {
-    const admission = this.#admissionOf(x);
-    if (admission === null) return;
+  onResponse(x: Exchange, head: ResponseHead): undefined {
+    const admission = this.#slot.get(x);
+    if (admission === undefined) return;
     if (head.fromUpstream) {
       if (this.#costHeaders.length > 0) this.#charge(admission, head);
       removeHeaders(head.headers, isOurs);
@@ -73,9 +76,9 @@ class RateLimit implements Policy {
   }
 
   onFinish(x: Exchange): void {
-    const admission = this.#admissionOf(x);
-    if (admission === null) return;
-    x.admission = null;
+    const admission = this.#slot.get(x);
+    if (admission === undefined) return;
+    this.#slot.set(x, undefined);
     for (let i = 0; i < admission.count; i++) {
       const ask = admission.asks[i]!;
       if (ask.size.kind === KIND_CONCURRENCY) this.#table.refund(ask);
@@ -85,7 +88,7 @@ class RateLimit implements Policy {
 
   /** Asks for all limits of a stage. The first stage makes the exchange's admission, the second goes on with it. */
   #stage(x: Exchange, limits: readonly CompiledLimit[]): Reply | undefined | Promise<Reply | undefined> {
-    const admission = this.#admissionOf(x) ?? this.#begin(x);
+    const admission = this.#slot.get(x) ?? this.#begin(x);
     this.#readClock();
     const from = admission.count;
     for (const limit of limits) if (!limit.config.shadow) this.#ask(x, admission, limit);
@@ -108,13 +111,8 @@ class RateLimit implements Policy {
     admission.refusedBy = -1;
     admission.retryS = 0;
     admission.charged = false;
-    x.admission = admission;
+    this.#slot.set(x, admission);
     return admission;
-  }
-
-  /** Only this policy sets it, and a route has it once. */
-  #admissionOf(x: Exchange): RouteAdmission | null {
-    return x.admission as RouteAdmission | null;
   }
 
   /** Prepares the questions of one limit, one for each part that the caller has. */
@@ -178,6 +176,7 @@ class RateLimit implements Policy {
     try {
       for (;;) {
         await new Promise((resolve) => setTimeout(resolve, FLEET_POLL_MS));
+        if (this.#slot.get(x) !== admission) return undefined; // the exchange is over, and what it took may serve another one
         this.#readClock();
         const refused = this.#table.spendAll(admission.asks, from, admission.count);
         if (refused < 0) return this.#passed(x, admission, limits, from);

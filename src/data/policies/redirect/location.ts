@@ -1,4 +1,20 @@
-// Owns what a Location may look like, so that no caller can choose the host it leads to. Pure; shared by schema and policy.
+// Owns what a Location may look like, so that no caller can choose the host it leads to. Pure; shared by schema, policy and handler.
+import type { Exchange } from "../../exchange/exchange.ts";
+import type { Reply } from "../../exchange/policy.ts";
+
+/** For a target that takes the request's host. */
+export const NO_HOST: Reply = { kind: "problem", code: "bad_request", detail: "Without a Host header there is no address to redirect to." };
+
+/** @param query without `?`; '' for none */
+export const redirectReply = (status: number, location: string, query: string): Reply => ({
+  kind: "response",
+  status,
+  headers: ["location", withQuery(location, query)],
+  body: null,
+});
+
+/** Without the credentials that `auth` looked for: a Location stands in logs and histories, and may lead to another host. */
+export const shownQueryOf = (x: Exchange): string => x.shownQuery ?? x.query;
 
 /** A redirect target, taken apart: `prefix`, then the request's host if `requestHost`, then `port`, then `rest` (a template). */
 export interface Target {

@@ -1,77 +1,70 @@
-// One attempt to open a WebSocket at one endpoint: connect, send the handshake, read the answer, a refusal's body included.
-// Must never decide what becomes of the exchange: that is the owner's part.
+// One attempt to open a WebSocket at one endpoint: connect, send the handshake, read the answer. A transport beside the pools: UpstreamCall decides
+// what becomes of it, and a refusal is a response like any other.
 import http, { type ClientRequest, type IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { ErrorCode } from "../../../base/errors.ts";
-import type { HeaderList } from "../../../base/header-list.ts";
-import { type ConnectCallback, ConnectError, isTlsFault } from "../transport/connector.ts";
+import { type ConnectCallback, type ConnectError, createConnector, isTlsFault } from "../transport/connector.ts";
+import { ResponseHeaders } from "../transport/response-headers.ts";
+import { connectFailure } from "../transport/wire-error.ts";
+import type { Endpoint, Upstream, WireCall, WireError, WireHandler, WireHead, WireRequest } from "../upstream.ts";
 
 /** Largest response head accepted from an upstream, bytes. */
 const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
-/** Largest body of a refusal that is kept. */
-export const REFUSAL_BYTES_MAX = 256 * 1024;
+/** Largest body of a refusal. */
+const REFUSAL_BYTES_MAX = 256 * 1024;
 
-/** A 101 as received. */
-export interface DialAnswer {
-  /** Flat, as received. */
-  readonly rawHeaders: readonly string[];
-  readonly socket: Duplex;
-  /** What came right behind the head. */
-  readonly head: Buffer;
+/** Connectors by endpoint: they hold the TLS context and session. */
+const connectors = new WeakMap<Endpoint, ReturnType<typeof createConnector>>();
+
+/** A connection of its own for a request that asks for an upgrade. @param request the whole handshake among its headers */
+export function dialWebSocket(upstream: Upstream, endpoint: Endpoint, request: WireRequest, handler: WireHandler): WireCall {
+  let connector = connectors.get(endpoint);
+  if (connector === undefined) {
+    connector = createConnector(endpoint.plan, upstream.plan);
+    connectors.set(endpoint, connector);
+  }
+  const dial = new WebSocketDial(handler);
+  dial.start(connector, request);
+  return dial;
 }
 
-/** Any other answer. */
-export interface DialRefusal {
-  readonly status: number;
-  readonly rawHeaders: readonly string[];
-  readonly body: Buffer;
-}
-
-export interface DialFailure {
-  readonly code: ErrorCode;
-  /** By which name `retry.on` knows it; '' for none. */
-  readonly condition: "" | "connect-failure" | "reset";
-  readonly reason: string;
-}
-
-/** Hears one of dialAnswered, dialRefused and dialFailed, once, always asynchronously; nothing after cancel(). Must not throw. */
-export interface DialOwner {
-  /** The handshake is on its way. */
-  dialSent(): void;
-  /** The answer's head, or more of a refusal's body. */
-  dialProgress(): void;
-  /** @returns whether it takes the socket; else it is destroyed */
-  dialAnswered(answer: DialAnswer): boolean;
-  dialRefused(refusal: DialRefusal): void;
-  dialFailed(failure: DialFailure): void;
-}
-
-export class WebSocketDial {
-  private readonly owner: DialOwner;
+class WebSocketDial implements WireCall {
+  /** It never waits for one of the pool's connections. */
+  readonly inLine = false;
+  private readonly handler: WireHandler;
   private request: ClientRequest | null = null;
   private over = false;
 
-  constructor(owner: DialOwner) {
-    this.owner = owner;
+  constructor(handler: WireHandler) {
+    this.handler = handler;
   }
 
-  /** @param headers names lowercase, values as byte strings; the whole handshake among them */
-  start(connect: (callback: ConnectCallback) => void, path: string, headers: HeaderList): void {
+  start(connect: (callback: ConnectCallback) => void, request: WireRequest): void {
     connect((error, socket) => {
       if (this.over) return void socket?.destroy();
-      if (socket === null) return this.fail(connectFailure(error));
-      this.owner.dialSent();
-      this.shake(socket, path, headers);
+      if (socket === null) return this.fail(connectFailure(error as ConnectError)); // (error, null) or (null, socket)
+      this.handler.wireSent();
+      if (this.over) return void socket.destroy();
+      this.shake(socket, request);
     });
   }
+
+  /** What there is to be told is told at once. */
+  pause(): void {}
+
+  resume(): void {}
 
   cancel(): void {
     this.over = true;
     this.request?.destroy();
   }
 
+  /** A connection of its own: nothing is saved by reading on. */
+  discard(): void {
+    this.cancel();
+  }
+
   /** node:http reads the answer: its parser knows every framing a refusal may have. */
-  private shake(socket: Duplex, path: string, headers: HeaderList): void {
+  private shake(socket: Duplex, { path, headers }: WireRequest): void {
     let request: ClientRequest;
     try {
       const createConnection = () => socket;
@@ -80,7 +73,7 @@ export class WebSocketDial {
       socket.destroy();
       // Nothing was sent: a header or the path has a character that must not be there.
       const reason = `refused by the client: ${error instanceof Error ? error.message : String(error)}`;
-      return this.fail({ code: "upstream_invalid", condition: "", reason });
+      return this.fail({ code: "upstream_invalid", unsent: true, reason });
     }
     this.request = request;
     request.on("upgrade", (response, upgraded, head) => this.answered(response, upgraded, head));
@@ -94,51 +87,63 @@ export class WebSocketDial {
     if (this.over) return void socket.destroy();
     this.over = true;
     this.request = null; // to destroy it would destroy the socket, which is no longer its own
-    this.owner.dialProgress();
-    if (!this.owner.dialAnswered({ rawHeaders, socket, head })) socket.destroy();
+    const lowercase = rawHeaders.map((text, i) => (i % 2 === 0 ? text.toLowerCase() : text));
+    if (this.handler.wireUpgraded?.({ rawHeaders: lowercase, socket, head }) !== true) socket.destroy();
   }
 
   private refused(response: IncomingMessage): void {
-    const chunks: Buffer[] = [];
-    let bytes = 0;
     const status = response.statusCode ?? 0;
     response.on("error", ignore); // 'close' follows
-    if (!this.over) this.owner.dialProgress();
+    if (this.over) return;
+    if (status < 200) {
+      this.fail({ code: "upstream_upgrade_refused", unsent: false, reason: `status ${status} that does not upgrade to websocket` });
+      return void this.request?.destroy();
+    }
+    const chunks: Buffer[] = [];
+    let bytes = 0;
     response.on("data", (chunk: Buffer) => {
       if (this.over) return;
       bytes += chunk.length;
       chunks.push(chunk);
-      if (bytes <= REFUSAL_BYTES_MAX) return this.owner.dialProgress();
-      this.fail({ code: "upstream_upgrade_refused", condition: "", reason: `status ${status} with more than ${REFUSAL_BYTES_MAX} bytes` });
+      if (bytes <= REFUSAL_BYTES_MAX) return;
+      this.fail({ code: "upstream_upgrade_refused", unsent: false, reason: `status ${status} with more than ${REFUSAL_BYTES_MAX} bytes` });
       this.request?.destroy();
     });
-    response.on("close", () => {
-      if (this.over) return;
-      if (!response.complete)
-        return this.fail({ code: "upstream_reset", condition: "reset", reason: `broke off a refusal, status ${status}` });
-      this.over = true;
-      this.owner.dialRefused({ status, rawHeaders: response.rawHeaders, body: Buffer.concat(chunks) });
+    response.on("end", () => {
+      if (response.complete) this.deliver(status, endToEndHeaders(response.rawHeaders), Buffer.concat(chunks));
     });
+    response.on("close", () => this.fail({ code: "upstream_reset", unsent: false, reason: `broke off a refusal, status ${status}` }));
   }
 
-  private fail(failure: DialFailure): void {
+  /** A refusal is told as a whole: until then another attempt can be made. */
+  private deliver(status: number, head: WireHead, body: Buffer): void {
+    if (this.over) return;
+    this.handler.wireHead(status, head);
+    if (!this.over && body.length > 0) this.handler.wireData(body);
+    if (this.over) return; // cancelled meanwhile
+    this.over = true;
+    this.handler.wireEnd(null);
+  }
+
+  private fail(error: WireError): void {
     if (this.over) return;
     this.over = true;
-    this.owner.dialFailed(failure);
+    this.handler.wireError(error);
   }
 }
 
 const ignore = (): void => {};
 
-function connectFailure(error: Error | null): DialFailure {
-  const stage = error instanceof ConnectError ? error.stage : "tcp";
-  const code = stage === "timeout" ? "connect_timeout" : stage === "tls" ? "upstream_tls" : "connect_failed";
-  return { code, condition: "connect-failure", reason: error?.message ?? "" };
+function shakeFailure(error: NodeJS.ErrnoException): WireError {
+  const reason = `${error.code ?? "error"}: ${error.message}`;
+  if (isTlsFault(error)) return { code: "upstream_tls", unsent: false, reason };
+  if (error.code?.startsWith("HPE_") === true) return { code: "upstream_invalid", unsent: false, reason };
+  return { code: "upstream_reset", unsent: false, reason };
 }
 
-function shakeFailure(error: NodeJS.ErrnoException): DialFailure {
-  const reason = `${error.code ?? "error"}: ${error.message}`;
-  if (isTlsFault(error)) return { code: "upstream_tls", condition: "connect-failure", reason };
-  if (error.code?.startsWith("HPE_") === true) return { code: "upstream_invalid", condition: "", reason };
-  return { code: "upstream_reset", condition: "reset", reason };
+/** @param raw flat, as received. @returns what goes on to the client */
+export function endToEndHeaders(raw: readonly string[]): ResponseHeaders {
+  const headers = new ResponseHeaders();
+  for (let i = 0; i + 1 < raw.length; i += 2) headers.add((raw[i] as string).toLowerCase(), raw[i + 1] as string); // i is inside a list of pairs
+  return headers.complete();
 }

@@ -162,7 +162,7 @@ describe("routes", () => {
         "users 66.7%, next 33.3% (mirror next 10%)",
         "cors",
       ],
-      ["1", "gone", "*", "/gone", "*", "-", "-", "respond"],
+      ["1", "gone", "*", "/gone", "*", "-", "(respond)", "-"],
       ["2", "all", "*", "/**", "*", "-", "users", "-"],
     ]);
     const starts = (line: string) => [...line.matchAll(/(?<=^| {2})\S/g)].map((match) => match.index);

@@ -36,9 +36,10 @@ const PLAN = {
     {
       name: "users-read",
       match: { hosts: ["api.example.com"], path: "/users/{id}", methods: ["GET"], headers: [], query: [], client: null },
-      to: [{ upstream: 0, weight: 1 }],
-      mirror: { upstream: 0, fraction: 0.01 },
+      settings: { accessLog: true },
+      handler: { name: "proxy", config: { to: [{ upstream: 0, weight: 1 }], mirror: { upstream: 0, fraction: 0.01 }, webSocket: true } },
       policies: [{ name: "cors", config: {} }],
+      filters: [],
     },
   ],
 } as unknown as Plan; // the views read nothing else

@@ -24,7 +24,7 @@ test("a policy's own name is the registry's", () => {
     rateLimit: [{ per: "ip", rate: "1/s" }],
     auth: "none",
     authorize: { ip: ["192.0.2.1"] },
-    redirect: { to: "/x" },
+    redirect: { https: true },
     rewrite: { path: "/x" },
   };
   for (const { name, create } of POLICIES) {

@@ -24,7 +24,7 @@ describe("what counts as a failure", () => {
     const rules = breakerPlan({ scope: "both", ...plan });
     const breaker = new UpstreamBreaker(rules, admin, () => 1000);
     const tickets = newTickets();
-    if (!breaker.enter(tickets) || !breaker.enterTarget(TARGET, tickets)) throw new Error("refused");
+    if (!breaker.tryAcquire(tickets) || !breaker.tryAcquireTarget(TARGET, tickets)) throw new Error("refused");
     attempt(breaker, tickets);
     const [whole, target] = [rules.slot, TARGET].map((slot) => admin.counts(slot, rules.windowMs, 1000));
     return { whole, target };
@@ -39,17 +39,17 @@ describe("what counts as a failure", () => {
     [503, 1],
     [599, 1],
   ])("status %i: %i", (status, failed) => {
-    expect(countsOf({}, (breaker, tickets) => breaker.answered(tickets, TARGET, status, 1))).toEqual(counts(1, failed));
+    expect(countsOf({}, (breaker, tickets) => breaker.onHead(tickets, TARGET, status, 1))).toEqual(counts(1, failed));
     const only429 = { failures: { statuses: [{ min: 429, max: 429 }], conditions: [] } };
-    expect(countsOf(only429, (breaker, tickets) => breaker.answered(tickets, TARGET, status, 1))).toEqual(counts(1, 0));
-    expect(countsOf(only429, (breaker, tickets) => breaker.answered(tickets, TARGET, 429, 1))).toEqual(counts(1, 1));
+    expect(countsOf(only429, (breaker, tickets) => breaker.onHead(tickets, TARGET, status, 1))).toEqual(counts(1, 0));
+    expect(countsOf(only429, (breaker, tickets) => breaker.onHead(tickets, TARGET, 429, 1))).toEqual(counts(1, 1));
   });
 
   it("codes, by condition; those of the gateway and the client are none", () => {
     const failing = (conditions: BreakerPlan["failures"]["conditions"]): ErrorCode[] =>
       ERROR_CODES.filter((code) => {
         const { whole } = countsOf({ failures: { statuses: [], conditions } }, (breaker, tickets) =>
-          breaker.ended(tickets, TARGET, "failure", code, 1),
+          breaker.onComplete(tickets, TARGET, "failure", code, 1),
         );
         return whole?.failed === 1;
       });
@@ -63,17 +63,17 @@ describe("what counts as a failure", () => {
   it("slow is what took slowCall or longer, failed or not; without it nothing is", () => {
     const slow = { slowCallMs: 100, slowCallRate: 0.5 };
     const at = (ms: number, status = 200, plan: Partial<BreakerPlan> = slow) =>
-      countsOf(plan, (breaker, tickets) => breaker.answered(tickets, TARGET, status, ms));
+      countsOf(plan, (breaker, tickets) => breaker.onHead(tickets, TARGET, status, ms));
     expect([at(99), at(100), at(100, 500), at(1e6, 200, {})]).toEqual([counts(1, 0), counts(1, 0, 1), counts(1, 1, 1), counts(1, 0)]);
   });
 
   it("a neutral end is none; an answer that breaks off turns from good to bad, and a bad one is not counted twice", () => {
     for (const outcome of ["neutral", "unasked"] as const)
-      expect(countsOf({}, (breaker, tickets) => breaker.ended(tickets, TARGET, outcome, "overloaded", 1e6))).toEqual(counts(0, 0));
+      expect(countsOf({}, (breaker, tickets) => breaker.onComplete(tickets, TARGET, outcome, "overloaded", 1e6))).toEqual(counts(0, 0));
     const answered = (status: number, outcome: "success" | "failure" | "neutral", code: ErrorCode | null) =>
       countsOf({}, (breaker, tickets) => {
-        breaker.answered(tickets, TARGET, status, 1);
-        breaker.ended(tickets, TARGET, outcome, code, 1);
+        breaker.onHead(tickets, TARGET, status, 1);
+        breaker.onComplete(tickets, TARGET, outcome, code, 1);
       });
     expect(answered(200, "success", null)).toEqual(counts(1, 0));
     expect(answered(200, "neutral", null)).toEqual(counts(1, 0));
@@ -83,7 +83,7 @@ describe("what counts as a failure", () => {
   });
 
   it("the scope says who is judged", () => {
-    const scoped = (scope: BreakerPlan["scope"]) => countsOf({ scope }, (breaker, tickets) => breaker.answered(tickets, TARGET, 500, 1));
+    const scoped = (scope: BreakerPlan["scope"]) => countsOf({ scope }, (breaker, tickets) => breaker.onHead(tickets, TARGET, 500, 1));
     expect([scoped("upstream").whole?.total, scoped("upstream").target?.total]).toEqual([1, 0]);
     expect([scoped("target").whole?.total, scoped("target").target?.total]).toEqual([0, 1]);
   });

@@ -164,7 +164,7 @@ class SignatureAuthenticator implements Authenticator {
   }
 
   private async checkBody(x: Exchange, outcome: AuthOutcome, digests: Digests): Promise<AuthOutcome> {
-    const bytesMax = Math.min(this.config.bodyBytes, x.route?.bodyBytes ?? this.config.bodyBytes);
+    const bytesMax = Math.min(this.config.bodyBytes, x.route?.settings.bodyBytes ?? this.config.bodyBytes);
     const refusal = await bufferBody(x, bytesMax);
     if (refusal !== null) return unavailable(refusal.code, refusal.detail);
     return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;

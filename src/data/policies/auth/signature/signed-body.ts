@@ -6,8 +6,8 @@ import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
 import { NO_ROOM } from "../../../exchange/body/body-limits.ts";
 import type { WatchedBody } from "../../../exchange/body/body-watch.ts";
 import type { BodySink, Exchange } from "../../../exchange/exchange.ts";
+import { overloaded } from "../../../exchange/overload.ts";
 import type { Refusal } from "../../../exchange/refusal.ts";
-import { overloaded } from "../../../upstream/overload.ts";
 import { parseByteSequences } from "./structured-fields.ts";
 
 /** How often it is looked whether the client is still there, ms. */

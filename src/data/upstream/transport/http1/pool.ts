@@ -58,6 +58,10 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     return call;
   }
 
+  classify(status: number): "success" | "failure" {
+    return status >= 500 ? "failure" : "success";
+  }
+
   close(): void {
     this.closing = true;
     for (const connection of this.idle.splice(0)) connection.destroy();

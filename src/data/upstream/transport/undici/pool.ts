@@ -60,6 +60,10 @@ export class UndiciPool implements Pool {
     return call;
   }
 
+  classify(status: number): "success" | "failure" {
+    return status >= 500 ? "failure" : "success";
+  }
+
   close(): void {
     this.closing = true;
     if (this.running === 0) for (const lane of this.lanes) lane.client.close().catch(ignore);

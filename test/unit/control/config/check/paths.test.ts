@@ -33,7 +33,7 @@ it("listeners are strict by default, and pay nothing for defaults that are writt
 });
 
 it("routes refuse what the strict form refuses, until they allow it", () => {
-  const refused = (route: string): number | undefined => plan(text(PLAIN, route)).routes[0]?.refusedSpellings;
+  const refused = (route: string): number | undefined => plan(text(PLAIN, route)).routes[0]?.settings.refusedSpellings;
   expect(refused("")).toBe(STRICT);
   expect(refused(", paths: {}")).toBe(STRICT);
   expect(refused(", paths: { encodedSlashes: allow }")).toBe(STRICT & ~both(encodedSlashes));
@@ -44,7 +44,7 @@ it("routes refuse what the strict form refuses, until they allow it", () => {
 
 it("defaults permit for every route, and a route may take that back", () => {
   const config = `${text(on("{ encodedSlashes: keep }"), ", paths: { encodedSlashes: refuse }")}defaults: { paths: { encodedSlashes: allow, matrixParameters: allow } }\n`;
-  expect(plan(config).routes[0]?.refusedSpellings).toBe(STRICT & ~both(matrixParameters));
+  expect(plan(config).routes[0]?.settings.refusedSpellings).toBe(STRICT & ~both(matrixParameters));
 });
 
 it("a path of a route with a matrix parameter that is refused before it could match is warned about", () => {

@@ -23,7 +23,7 @@ describe("the timeouts of an upstream", () => {
 
 describe("the timeouts of a route", () => {
   const resolved = (name: string, body: string, expected: object | null) =>
-    it(name, () => expect(planOf(body).routes.find((route) => route.name === "a")?.timeouts).toEqual(expected));
+    it(name, () => expect(planOf(body).routes.find((route) => route.name === "a")?.settings.timeouts).toEqual(expected));
   const routed = (timeouts: string) => withRoutes(`- { name: a, match: {}, to: users, timeouts: ${timeouts} }`);
   resolved("a longer attempt makes the total longer", routed("{ attempt: 60s }"), { attemptMs: 60_000, totalMs: 180_000 });
   resolved("under its former name too", routed("{ response: 60s }"), { attemptMs: 60_000, totalMs: 180_000 });

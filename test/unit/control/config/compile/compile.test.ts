@@ -76,6 +76,7 @@ it("the example of the design compiles, units resolved", () => {
       bodyBytes: 10_485_760,
       headerTimeoutMs: 10_000,
       bodyTimeoutMs: 30_000,
+      policyTimeoutMs: 5000,
       bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
       bufferedBodyBytes: 268_435_456,
       connectionsPerAddress: 2000,
@@ -150,24 +151,35 @@ it("the example of the design compiles, units resolved", () => {
       query: [{ name: "beta", kind: "exact", value: "true" }],
       client: null,
     },
-    to: [{ upstream: 0, weight: 1 }],
-    mirror: { upstream: 1, fraction: 0.01 },
-    timeouts: null,
-    bodyBytes: 10_485_760,
-    bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
-    accessLog: true,
-    webSocket: true,
-    webSocketClosesAtExpiry: false,
+    handler: {
+      name: "proxy",
+      config: {
+        to: [{ upstream: 0, weight: 1 }],
+        mirror: { upstream: 1, fraction: 0.01 },
+        webSocket: true,
+        webSocketClosesAtExpiry: false,
+      },
+    },
+    settings: {
+      timeouts: null,
+      bodyBytes: 10_485_760,
+      bodyRate: { bytesPerSecond: 240, afterMs: 10_000, graceMs: 10_000 },
+      accessLog: true,
+    },
   });
   // The registry's order, not the file's.
   expect(routes[0]?.policies.map((policy) => policy.name)).toEqual(["cors", "rewrite", "headers"]);
   expect(routes[1]).toMatchObject({
     match: { client: "mobile" },
-    to: [
-      { upstream: 0, weight: 95 },
-      { upstream: 1, weight: 5 },
-    ],
-    mirror: null,
+    handler: {
+      config: {
+        to: [
+          { upstream: 0, weight: 95 },
+          { upstream: 1, weight: 5 },
+        ],
+        mirror: null,
+      },
+    },
   });
 });
 
@@ -198,22 +210,23 @@ it("routes stand in match order, whatever the file says", () => {
 describe("destinations", () => {
   const check = (route: string, expected: object) =>
     it(route, () => expect(plan(withRoutes(`{ name: r, match: {}, ${route} }`)).routes[0]).toMatchObject(expected));
-  check("to: b", { to: [{ upstream: 1, weight: 1 }] });
-  check("weighted: [{ upstream: a, weight: 3 }, { upstream: b }]", {
+  const proxied = (route: string, config: object) => check(route, { handler: { name: "proxy", config } });
+  proxied("to: b", { to: [{ upstream: 1, weight: 1 }] });
+  proxied("weighted: [{ upstream: a, weight: 3 }, { upstream: b }]", {
     to: [
       { upstream: 0, weight: 3 },
       { upstream: 1, weight: 1 },
     ],
   });
-  check("weighted: [{ upstream: a, weight: 0 }, { upstream: b }]", { to: [{ upstream: 1, weight: 1 }] });
-  check("respond: { status: 503 }", { to: null });
-  check("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
-  check("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
-  check("to: a, limits: { bodyRate: none }", { bodyRate: null });
+  proxied("weighted: [{ upstream: a, weight: 0 }, { upstream: b }]", { to: [{ upstream: 1, weight: 1 }] });
+  check("respond: { status: 503 }", { handler: { name: "respond", config: { status: 503 } }, policies: [], upstreams: [] });
+  proxied("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
+  proxied("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
+  check("to: a, limits: { bodyRate: none }", { settings: { bodyRate: null } });
   check("to: a, limits: { bodyRate: { bytes: 1KiB, grace: 1m } }", {
-    bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 },
+    settings: { bodyRate: { bytesPerSecond: 1024, afterMs: 10_000, graceMs: 60_000 } },
   });
-  check("to: a, limits: { bodyBytes: 1KiB }, timeouts: { total: 0 }", { bodyBytes: 1024, timeouts: { totalMs: 0 } });
+  check("to: a, limits: { bodyBytes: 1KiB }, timeouts: { total: 0 }", { settings: { bodyBytes: 1024, timeouts: { totalMs: 0 } } });
 });
 
 it("targets with weight 0 are left out", () => {

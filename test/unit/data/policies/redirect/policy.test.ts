@@ -1,10 +1,10 @@
 import { describe, expect, test } from "vitest";
 import type { Route } from "../../../../../src/data/exchange/runtime.ts";
-import { ask, buildPolicy, parsePolicy, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
+import { ask, buildAnswer, parsePolicy, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
 function check(config: unknown, sketch: RequestSketch, expected: string | undefined): void {
   const paramNames = Object.keys(sketch.params ?? {});
-  const reply = ask(buildPolicy("redirect", config, { paramNames }), new TestExchange(sketch));
+  const reply = ask(buildAnswer("redirect", config, { paramNames }), new TestExchange(sketch));
   const got = reply === undefined ? undefined : reply.kind === "problem" ? reply.code : `${reply.status} ${reply.headers.join(" ")}`;
   expect(got, JSON.stringify({ config, sketch })).toBe(expected);
 }
@@ -75,12 +75,12 @@ test("a credential in the query is not copied", () => {
   ] as const) {
     const x = new TestExchange({ scheme: "http", query: "a=1&key=s3cret" });
     x.route = { hideQuery: (query: string) => query.replace("&key=s3cret", "") } as Route; // as the auth policy gives it
-    expect(ask(buildPolicy("redirect", config), x)).toMatchObject({ headers: ["location", expected] });
+    expect(ask(buildAnswer("redirect", config), x)).toMatchObject({ headers: ["location", expected] });
   }
 });
 
 test("https as told by a trusted proxy, on a plain listener", () => {
-  const policy = buildPolicy("redirect", { https: true });
+  const policy = buildAnswer("redirect", { https: true });
   const x = new TestExchange({ scheme: "https" });
   x.secure = false;
   expect(ask(policy, x)).toBeUndefined();

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { BODY_FIXED } from "../../../../../src/data/exchange/exchange.ts";
+import { BODY_FIXED } from "../../../../../../src/data/exchange/exchange.ts";
 import {
   acceptKey,
   offerHeaders,
@@ -7,8 +7,8 @@ import {
   readOffer,
   type WebSocketOffer,
   withoutHandshake,
-} from "../../../../../src/data/handlers/websocket/handshake.ts";
-import { flat, TestExchange } from "../../../../support/exchange.ts";
+} from "../../../../../../src/data/handlers/proxy/websocket/handshake.ts";
+import { flat, TestExchange } from "../../../../../support/exchange.ts";
 
 const KEY = "dGhlIHNhbXBsZSBub25jZQ==";
 /** RFC 6455 section 1.3. */

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
-import { ZlibTransform } from "../../../../../src/data/filters/compress/zlib-transform.ts";
-import { buildPolicy, parsePolicy, responseHead, TestExchange } from "../../../../support/exchange.ts";
+import { buildFilter, parsePolicy, responseHead, TestExchange } from "../../../../support/exchange.ts";
 
 interface Case {
   readonly config?: Record<string, unknown>;
@@ -15,7 +14,7 @@ interface Case {
 
 /** @returns the resulting content-encoding, `none`, and whether the body is transformed */
 function outcome(c: Case) {
-  const policy = buildPolicy("compress", c.config ?? {});
+  const open = buildFilter("compress", c.config ?? {});
   const accept = c.accept === undefined ? "gzip, br, zstd" : c.accept;
   const x = new TestExchange({ method: c.method ?? "GET", headers: accept === null ? {} : { "accept-encoding": accept } });
   const type = c.type === undefined ? "application/json" : c.type;
@@ -25,13 +24,13 @@ function outcome(c: Case) {
     hasBody: c.hasBody ?? true,
     fields: { ...(type === null ? {} : { "content-type": type }), ...c.fields },
   });
-  policy.onResponse?.(x, head);
+  const filter = open(x, head);
   const get = (name: string) => {
     const at = head.headers.findIndex((each, i) => i % 2 === 0 && each === name);
     return at < 0 ? undefined : head.headers[at + 1];
   };
-  const transformed = x.bodyTransform instanceof ZlibTransform;
-  policy.onFinish?.(x);
+  const transformed = filter !== null;
+  filter?.close?.();
   return { get, head, transformed, encoding: get("content-encoding") ?? "none" };
 }
 
@@ -121,7 +120,7 @@ test("304 confirms the weak validator that the client was given", () => {
   const confirm = (ifNoneMatch: string) => {
     const x = new TestExchange({ headers: { "if-none-match": ifNoneMatch, "accept-encoding": "gzip" } });
     const head = responseHead({ status: 304, hasBody: false, fields: { etag: '"abc"' } });
-    buildPolicy("compress", {}).onResponse?.(x, head);
+    buildFilter("compress", {})(x, head);
     return head.headers;
   };
   expect(confirm('W/"abc"')).toEqual(["etag", 'W/"abc"', "vary", "accept-encoding"]);
@@ -129,17 +128,17 @@ test("304 confirms the weak validator that the client was given", () => {
 });
 
 test("no more than `concurrent` at once; every slot comes back", () => {
-  const policy = buildPolicy("compress", { concurrent: 2 });
+  const open = buildFilter("compress", { concurrent: 2 });
   const begin = () => {
     const x = new TestExchange({ headers: { "accept-encoding": "gzip" } });
     const head = responseHead({ fields: { "content-type": "text/plain" } });
-    policy.onResponse?.(x, head);
-    return { x, compressed: head.headers.includes("content-encoding") };
+    const filter = open(x, head);
+    return { filter, compressed: head.headers.includes("content-encoding") };
   };
   const [a, b, c] = [begin(), begin(), begin()];
   expect([a.compressed, b.compressed, c.compressed]).toEqual([true, true, false]);
-  policy.onFinish?.(a.x);
-  policy.onFinish?.(a.x);
+  a.filter?.close?.();
+  a.filter?.close?.();
   expect([begin().compressed, begin().compressed]).toEqual([true, false]);
 });
 

@@ -1,10 +1,10 @@
 import { expect, test } from "vitest";
+import { fixedReply } from "../../../../../src/data/handlers/fixed-reply.ts";
 import { resolveRespond, respondSchema } from "../../../../../src/data/handlers/respond/config.ts";
-import { createRespond } from "../../../../../src/data/handlers/respond/policy.ts";
-import { ask, buildPolicy, parsePolicy, policyRoute, TestExchange } from "../../../../support/exchange.ts";
+import { ask, buildAnswer, parsePolicy, TestExchange } from "../../../../support/exchange.ts";
 
 function check(config: unknown, expected: { status: number; headers: string[]; body: string | null }): void {
-  const reply = ask(buildPolicy("respond", config), new TestExchange());
+  const reply = ask(buildAnswer("respond", config), new TestExchange());
   if (reply?.kind !== "response") throw new Error("no response");
   const body = reply.body === null ? null : Buffer.from(reply.body).toString();
   expect({ status: reply.status, headers: reply.headers, body }).toEqual(expected);
@@ -30,7 +30,7 @@ test("fixed answers", () => {
 });
 
 test("answers do not share their header list", () => {
-  const policy = buildPolicy("respond", { body: "x" });
+  const policy = buildAnswer("respond", { body: "x" });
   const first = ask(policy, new TestExchange());
   if (first?.kind === "response") first.headers.push("x-changed", "1");
   expect(ask(policy, new TestExchange())).toMatchObject({ headers: ["content-type", "text/plain; charset=utf-8"] });
@@ -38,7 +38,7 @@ test("answers do not share their header list", () => {
 
 test("files are read at load, relative to the configuration", () => {
   const config = resolveRespond(respondSchema().parse({ file: "pages/down.HTML", status: 503 }), (path) => Buffer.from(`<${path}>`));
-  const reply = ask(createRespond(structuredClone(config), policyRoute()), new TestExchange());
+  const reply = fixedReply(structuredClone(config))();
   if (reply?.kind !== "response") throw new Error("no response");
   expect(reply.headers).toEqual(["content-type", "text/html; charset=utf-8"]);
   expect(Buffer.from(reply.body ?? "").toString()).toBe("<pages/down.HTML>");

@@ -1,9 +1,10 @@
 // Owns the decision whether and how a response is compressed, and what that changes in its head (RFC 9110 sections 8.4, 12.5.3).
 
-import { addVary, getHeader, getList, removeHeaders, setHeader } from "../../../base/header-list.ts";
+import { addVary, getHeader, getList, type HeaderList, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { negotiateEncoding } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { Policy, PolicyFactory, ResponseHead } from "../../exchange/policy.ts";
+import type { ResponseHead } from "../../exchange/policy.ts";
+import { type FilterEntry, PassingFilter, type ResponseFilter } from "../../exchange/response-filter.ts";
 import type { CompressConfig, Encoding } from "./config.ts";
 import { compileMediaTypes } from "./media-types.ts";
 import { type Slots, ZlibTransform } from "./zlib-transform.ts";
@@ -13,10 +14,12 @@ const STALE: ReadonlySet<string> = new Set(["accept-ranges", "content-digest", "
 const isStale = (name: string): boolean => STALE.has(name);
 
 /** Compresses what the client accepts and the operator finds worth it; leaves everything else untouched. */
-export const createCompress: PolicyFactory = (config): Policy => new Compress(config as CompressConfig); // parsed by compressSchema in the primary
+export const createCompress: FilterEntry["create"] = (config) => {
+  const compress = new Compress(config as CompressConfig); // parsed by compressSchema in the primary
+  return (x, head) => compress.open(x, head);
+};
 
-class Compress implements Policy {
-  readonly name = "compress";
+class Compress {
   readonly #config: CompressConfig;
   readonly #worthIt: (contentType: string) => boolean;
   readonly #slots: Slots;
@@ -27,33 +30,69 @@ class Compress implements Policy {
     this.#slots = { used: 0, max: config.concurrent };
   }
 
-  onResponse(x: Exchange, head: ResponseHead): void {
+  open(x: Exchange, head: ResponseHead): ResponseFilter | null {
     if (head.status === 304) weakenNotModified(x, head);
-    if (!this.#eligible(x, head)) return;
+    if (!this.#eligible(x, head)) return null;
     // The choice depends on Accept-Encoding from here on, also when it falls on identity.
     addVary(head.headers, "accept-encoding");
     const encoding = negotiateEncoding(getList(x.headers, "accept-encoding"), this.#config.encodings) as Encoding | null; // one of those offered
-    if (encoding === null || (head.hasBody && this.#slots.used >= this.#slots.max)) return;
+    if (encoding === null || (head.hasBody && this.#slots.used >= this.#slots.max)) return null;
     removeHeaders(head.headers, isStale);
     setHeader(head.headers, "content-encoding", encoding);
     weakenEtag(head);
     head.length = -1;
     // HEAD gets the head that GET would have.
-    if (head.hasBody) x.bodyTransform = new ZlibTransform(encoding, this.#config.level[encoding], this.#slots);
-  }
-
-  onFinish(x: Exchange): void {
-    if (x.bodyTransform instanceof ZlibTransform) x.bodyTransform.destroy();
+    return head.hasBody ? new CompressFilter(new ZlibTransform(encoding, this.#config.level[encoding], this.#slots)) : null;
   }
 
   #eligible(x: Exchange, head: ResponseHead): boolean {
-    if (x.bodyTransform !== null || !(head.hasBody || x.method === "HEAD")) return false;
+    if (!(head.hasBody || x.method === "HEAD")) return false;
     if (!mayEncode(head.status) || (head.length >= 0 && head.length < this.#config.minBytes)) return false;
     const type = getHeader(head.headers, "content-type");
     if (type === undefined || !this.#worthIt(type)) return false;
     if (getHeader(head.headers, "content-encoding") !== undefined || getHeader(head.headers, "content-range") !== undefined) return false;
     // RFC 9111 section 5.2.2.6
     return !/(?:^|[,\s])no-transform(?:$|[,\s])/i.test(getList(head.headers, "cache-control") ?? "");
+  }
+}
+
+/** A compressor in its place in the chain. */
+class CompressFilter extends PassingFilter {
+  readonly #transform: ZlibTransform;
+  #trailers: HeaderList | null = null;
+
+  constructor(transform: ZlibTransform) {
+    super();
+    this.#transform = transform;
+    transform.attach({
+      transformed: (chunk) => {
+        if (!this.next.data(chunk)) transform.pause();
+      },
+      transformEnded: () => this.next.end(this.#trailers),
+      transformDrained: () => this.source.drained(),
+      transformFailed: (error) => this.source.failed(error),
+    });
+  }
+
+  override data(chunk: Uint8Array): boolean {
+    return this.#transform.write(chunk);
+  }
+
+  override end(trailers: HeaderList | null): void {
+    this.#trailers = trailers;
+    this.#transform.end();
+  }
+
+  override abort(): void {
+    this.#transform.destroy();
+  }
+
+  close(): void {
+    this.#transform.destroy();
+  }
+
+  override drained(): void {
+    this.#transform.resume();
   }
 }
 

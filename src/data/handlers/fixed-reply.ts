@@ -1,6 +1,6 @@
-// Owns turning a configured fixed answer into replies: for the respond policy and for whoever else answers with one.
-import type { Reply } from "../../exchange/policy.ts";
-import type { RespondConfig } from "./config.ts";
+// Owns turning a configured fixed answer into replies: for the handler `respond` and for the fallback of a breaker.
+import type { Reply } from "../exchange/policy.ts";
+import type { RespondConfig } from "./respond/config.ts";
 
 /** Text as the byte string (one char a byte) of its UTF-8. */
 const bytesOf = (text: string): string => Buffer.from(text, "utf8").toString("latin1");

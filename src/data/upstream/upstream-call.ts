@@ -1,0 +1,354 @@
+// One call to an upstream, from the choice of a target to the end of its response: attempts, retries, breakers and their fallback upstream, deadlines.
+// The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
+import { parseRetryAfterMs } from "../../base/backoff.ts";
+import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
+import { Attempts, CALL_STATE } from "./attempts.ts";
+import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
+import { copyTrailers } from "./transport/response-headers.ts";
+import type {
+  Endpoint,
+  Outcome,
+  UpgradedResponse,
+  Upstream,
+  WireCall,
+  WireError,
+  WireHandler,
+  WireHead,
+  WireTrailers,
+} from "./upstream.ts";
+
+/** RFC 9110 section 15: there are no others. */
+const STATUS_MAX = 599;
+const NOTHING_MORE: Partial<CallFailure> = {};
+
+export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwner {
+  private begun = false;
+  private paused = false;
+  private wire: WireCall | null = null;
+  /** Of a response that is over, while the sink has not taken its end. */
+  private undelivered: WireCall | null = null;
+  /** The deadline until the head came: it counts again when the response is taken back. */
+  private headDeadlineMs = 0;
+  private lastDataMs = 0;
+  private readonly sink: ResponseSink;
+
+  constructor(upstream: Upstream, request: CallRequest, sink: ResponseSink) {
+    super(upstream, request);
+    this.sink = sink;
+  }
+
+  /** Takes the call to its end. May tell the sink at once. */
+  start(): void {
+    if (!this.breakerAdmits()) return;
+    const { body } = this.request;
+    const ready = body.begin(this);
+    this.begun = true;
+    if (!this.active) return;
+    if (body.done) this.startClock();
+    if (ready) this.attempt(); // else bodyReady() goes on
+  }
+
+  pause(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.wire?.pause();
+  }
+
+  /** Go on after onData() returned false; also needed after onEnd() when that came meanwhile. */
+  resume(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.lastDataMs = performance.now();
+    (this.wire ?? this.undelivered)?.resume();
+    this.undelivered = null;
+  }
+
+  /** Nobody wants the response any more: nothing is told from here on, and nothing is learnt about the target. Idempotent. */
+  cancel(): void {
+    this.stop("neutral", null);
+  }
+
+  /** Inside onHead(): the head was all that was wanted. A short rest is read, so that the connection can be used again. */
+  discard(): void {
+    const { wire } = this;
+    this.wire = null;
+    this.stop(this.outcomeOf(this.status, null), null);
+    wire?.discard();
+  }
+
+  /** Inside onHead(): these headers go to the client. Sets the cookie of session affinity, if there is to be one. */
+  rememberTarget(headers: HeaderList): void {
+    const { sticky } = this.upstream;
+    if (sticky !== null && this.endpoint !== null) sticky.remember(this.request.view, this.endpoint, headers);
+  }
+
+  /** The sink is done with the connection that onUpgrade() gave it. */
+  tunnelEnded(): void {
+    if (this.state !== CALL_STATE.tunnel) return;
+    this.state = CALL_STATE.over;
+    const { endpoint } = this;
+    this.endpoint = null;
+    if (endpoint !== null) this.upstream.done(endpoint, "neutral");
+  }
+
+  // --- An attempt ---
+
+  private attempt(): void {
+    const { deadlineMs } = this;
+    const now = performance.now();
+    const remainingMs = deadlineMs === 0 ? 0 : deadlineMs - now;
+    if (remainingMs < 0) return this.fail("total_timeout", "");
+    this.attemptStartedMs = this.bodyMovedMs = now;
+    const endpoint = this.take();
+    if (endpoint !== null) this.dispatch(endpoint, remainingMs);
+  }
+
+  private dispatch(endpoint: Endpoint, remainingMs: number): void {
+    const { request, timeouts } = this;
+    const wireRequest = request.prepare(this.upstream, endpoint, remainingMs);
+    const body = request.body.forAttempt();
+    wireRequest.body = body;
+    wireRequest.contentLength = request.body.contentLength;
+    this.sent = false;
+    this.status = 0;
+    request.record.upstreamFirstByteMs = -1;
+    const { via } = request;
+    this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
+    request.dispatched(body);
+    // Until it is on the wire it waits for a connection; wireSent() re-arms.
+    if (!this.sent) this.wait(CALL_STATE.response, timeouts.connectMs + timeouts.attemptMs);
+  }
+
+  private retryStatus(status: number, head: WireHead): boolean {
+    const { wire } = this;
+    if (!this.retry(status, false, parseRetryAfterMs(head.retryAfter, Date.now()) ?? 0)) return false;
+    this.settle("failure", null);
+    this.wire = null;
+    wire?.discard();
+    return true;
+  }
+
+  // --- The one deadline; its meaning is the state's ---
+
+  onDeadline(): void {
+    if (!this.active) return;
+    this.guarded(() => this.deadlinePassed());
+  }
+
+  private deadlinePassed(): void {
+    const expired = this.deadlineMs > 0 && performance.now() >= this.deadlineMs;
+    if (this.state === CALL_STATE.retry && !expired) return this.attempt();
+    if (this.state === CALL_STATE.data) {
+      if (expired) return this.broken("total_timeout", "");
+      const quietMs = this.paused ? 0 : performance.now() - this.lastDataMs;
+      if (quietMs < this.timeouts.idleMs) return this.wait(CALL_STATE.data, this.timeouts.idleMs - quietMs);
+      return this.broken("upstream_idle_timeout", "", "timeout");
+    }
+    const inLine = !this.sent && this.wire?.inLine === true;
+    this.wire?.cancel();
+    this.wire = null;
+    if (inLine) return this.poolIsBusy("all connections to the target are busy with requests, and none came free in time");
+    const code = !this.sent ? "connect_timeout" : expired ? "total_timeout" : "response_timeout";
+    if (!expired && this.retryAfterFailure("timeout", !this.sent, code)) return;
+    this.settle("failure", code);
+    this.fail(code, "");
+  }
+
+  // --- WireHandler: what is thrown into a socket's callbacks would end the worker ---
+
+  wireSent(): void {
+    this.sent = true;
+    // Time in line is no time that the target took.
+    this.bodyMovedMs = performance.now();
+    this.request.record.upstreamConnectMs = this.bodyMovedMs - this.attemptStartedMs;
+    this.waitForResponse();
+  }
+
+  private waitForResponse(): void {
+    const { body, services } = this.request;
+    if (body.done || body.stalledByUpstream) return this.wait(CALL_STATE.response, this.timeouts.attemptMs);
+    // While the body is on its way, it is the client that is waited for: its source says how long.
+    this.state = CALL_STATE.response;
+    services.wheel.disarm(this);
+  }
+
+  wireHead(status: number, head: WireHead): void {
+    try {
+      this.headArrived(status, head);
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  private headArrived(status: number, head: WireHead): void {
+    const now = performance.now();
+    this.request.record.upstreamFirstByteMs = now - this.attemptStartedMs;
+    const fault = status > STATUS_MAX ? `status ${status}` : head.fault;
+    if (fault !== "") {
+      // What else comes would be read wrongly by somebody: the connection goes.
+      this.settle("failure", "upstream_invalid");
+      return this.fail("upstream_invalid", fault);
+    }
+    this.status = status;
+    this.judge(status, now);
+    if (status >= 500 && this.retryStatus(status, head)) return;
+    this.lastDataMs = now;
+    this.headDeadlineMs = this.deadlineMs;
+    if (!this.request.boundsBody) this.deadlineMs = 0;
+    this.wait(CALL_STATE.data, this.timeouts.idleMs);
+    this.sink.onHead(status, head);
+  }
+
+  wireData(chunk: Buffer): void {
+    if (!this.active) return;
+    this.lastDataMs = performance.now();
+    try {
+      if (!this.sink.onData(chunk)) this.pause();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  wireEnd(trailers: WireTrailers | null): void {
+    if (this.paused) this.undelivered = this.wire;
+    this.wire = null;
+    this.request.services.wheel.disarm(this);
+    this.settle(this.outcomeOf(this.status, trailers), null);
+    this.state = CALL_STATE.over;
+    try {
+      this.sink.onEnd(trailers === null ? null : copyTrailers(trailers));
+    } catch (error) {
+      this.request.services.reportFault("taking a response failed", error, this.request.view.requestId);
+      this.tell("internal_error", "");
+    }
+  }
+
+  wireError(error: WireError): void {
+    if (!this.active) return;
+    this.wire = null;
+    this.guarded(() => this.attemptFailed(error));
+  }
+
+  private attemptFailed({ code, unsent, reason }: WireError): void {
+    const broken = code === "upstream_invalid" || code === "upstream_upgrade_refused";
+    if (this.state === CALL_STATE.data) return this.broken("upstream_aborted", reason, broken ? "" : "reset");
+    if (code === "overloaded") return this.poolIsBusy(reason);
+    const condition = code === "upstream_reset" && !unsent ? "reset" : broken ? "" : "connect-failure";
+    if (this.retryAfterFailure(condition, unsent, code)) return;
+    this.settle("failure", code);
+    this.fail(code, reason);
+  }
+
+  wireUpgraded(response: UpgradedResponse): boolean {
+    this.guarded(() => this.upgraded(response));
+    return this.state === CALL_STATE.tunnel;
+  }
+
+  private upgraded(response: UpgradedResponse): void {
+    const sink = this.sink as UpgradeSink; // only a request for an upgrade is dispatched where this can come
+    const refusal = sink.refusesUpgrade(response);
+    if (refusal !== "") return this.attemptFailed({ code: "upstream_upgrade_refused", unsent: false, reason: refusal });
+    const { endpoint } = this;
+    const now = performance.now();
+    this.request.record.upstreamFirstByteMs = now - this.attemptStartedMs;
+    this.status = 101;
+    this.judge(101, now);
+    this.wire = null; // the connection is no longer its own
+    this.request.services.wheel.disarm(this);
+    this.settle("success", null);
+    // The handshake said that the endpoint is well; from here on the connection only counts as load.
+    if (endpoint !== null) this.upstream.begin(endpoint);
+    this.endpoint = endpoint;
+    this.state = CALL_STATE.tunnel;
+    sink.onUpgrade(response);
+  }
+
+  // --- BodySourceOwner ---
+
+  bodyReady(): void {
+    if (this.state !== CALL_STATE.body) return;
+    if (!this.begun) return; // the body was there already: start() goes on
+    if (this.request.body.done) this.startClock();
+    this.guarded(() => this.attempt());
+  }
+
+  bodyProgress(): void {
+    if (!this.begun || this.state >= CALL_STATE.data) return;
+    if (this.request.body.done) this.startClock();
+    this.bodyMovedMs = performance.now();
+    if (this.state === CALL_STATE.response && this.sent) this.waitForResponse();
+  }
+
+  bodyRefused(code: ErrorCode, detail: string): void {
+    if (!this.active) return;
+    const overloadReason = code === "overloaded" ? "bodies" : null;
+    if (this.state !== CALL_STATE.data) return this.fail(code, detail, { overloadReason });
+    this.broken(code, overloadReason === null ? detail : `${overloadReason}: ${detail}`);
+  }
+
+  // --- Ends ---
+
+  /** The pool had no connection for the attempt: nothing is learnt about the target. */
+  private poolIsBusy(detail: string): void {
+    this.settle("unasked", "overloaded");
+    if (this.tried !== null) this.upstream.giveRetryBack();
+    this.fail("overloaded", detail, { overloadReason: "pool" });
+  }
+
+  /** The response was begun and cannot be completed. While nothing of it has left, another attempt or an error takes its place. @param condition of a retry; '' for none */
+  private broken(code: ErrorCode, detail: string, condition = ""): void {
+    if (!this.active) return;
+    const ofUpstream = ERRORS[code].source === "upstream";
+    if (!this.sink.takeBack()) {
+      this.stop(ofUpstream ? "failure" : "neutral", ofUpstream ? code : null);
+      return this.tell(code, detail);
+    }
+    this.deadlineMs = this.headDeadlineMs;
+    this.wire?.cancel();
+    this.wire = null;
+    this.paused = false;
+    if (condition !== "" && this.retryAfterFailure(condition, false, code)) return;
+    if (ofUpstream) this.settle("failure", code);
+    this.fail(code, detail);
+  }
+
+  protected fail(code: ErrorCode, detail: string, more: Partial<CallFailure> = NOTHING_MORE): void {
+    if (!this.active) return;
+    this.stop("neutral", null);
+    this.tell(code, detail, more);
+  }
+
+  private tell(code: ErrorCode, detail: string, more: Partial<CallFailure> = NOTHING_MORE): void {
+    const { headers, overloadReason = null, hasFixedReply = false } = more;
+    const said = overloadReason === null ? detail : `${overloadReason}: ${detail}`;
+    this.sink.onFailure({ code, detail: said, headers, overloadReason, hasFixedReply, upstream: this.upstream });
+  }
+
+  /** Frees what is held: timer, attempt. Idempotent. */
+  private stop(outcome: Outcome, code: ErrorCode | null): void {
+    if (this.state === CALL_STATE.tunnel) return this.tunnelEnded();
+    this.state = CALL_STATE.over;
+    this.request.services.wheel.disarm(this);
+    (this.wire ?? this.undelivered)?.cancel();
+    this.wire = this.undelivered = null;
+    this.settle(outcome, code);
+  }
+
+  private guarded(work: () => void): void {
+    try {
+      work();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  private crashed(error: unknown): void {
+    this.request.services.reportFault("a call to an upstream failed inside the gateway", error, this.request.view.requestId);
+    if (this.state === CALL_STATE.data) this.broken("internal_error", "");
+    else if (this.state === CALL_STATE.tunnel) {
+      this.tunnelEnded();
+      this.tell("internal_error", "");
+    } else this.fail("internal_error", "");
+  }
+}
