@@ -1,10 +1,12 @@
 // A toy handler, filter, policy and transport, added as ARCHITECTURE.md tells it, each in ten lines or so; and what a filter and a policy can rely on.
 import { Readable } from "node:stream";
+import { gunzipSync } from "node:zlib";
 import { expect, it } from "vitest";
 import type { HandlerEntry } from "../../../../src/data/exchange/handler.ts";
 import type { Policy } from "../../../../src/data/exchange/policy.ts";
 import { reply } from "../../../../src/data/exchange/reply.ts";
 import { type FilterEntry, PassingFilter } from "../../../../src/data/exchange/response-filter.ts";
+import { FILTERS } from "../../../../src/data/filters/registry.ts";
 import type { PolicyEntry } from "../../../../src/data/policies/registry.ts";
 import { REGISTRIES } from "../../../../src/data/worker/build-runtime.ts";
 import { phasesOf } from "../../../../src/data/worker/request-steps.ts";
@@ -121,6 +123,19 @@ it.each<[string, (worker: PlayedWorker, x: ReturnType<PlayedWorker["ask"]>) => v
   happens(worker, x);
   expect(notes).toEqual(["o.abort", "o.close", "p.abort", "p.close"]);
   expect(x.finished).toBe(true);
+});
+
+it("a route with an observer and `compress` compresses its first response, and says what it depends on", async () => {
+  const notes: string[] = [];
+  const worker = await PlayedWorker.start(CONFIG.replace("to: a }", "to: a, compress: { minBytes: 1B } }"), {
+    registries: { filters: [observer("o", notes), ...FILTERS] },
+    plan: (plan) => ({ ...plan, routes: plan.routes.map((route) => ({ ...route, filters: [...named("o"), ...route.filters] })) }),
+  });
+  const x = worker.ask("/", { headers: ["accept-encoding", "gzip"] });
+  worker.last.head(200, ["content-type", "text/plain"], 4).data("abcd").end();
+  expect(gunzipSync(Buffer.from(x.body, "latin1")).toString()).toBe("abcd");
+  expect(x.head?.headers).toEqual(expect.arrayContaining(["content-encoding", "gzip", "vary", "accept-encoding"]));
+  expect([x.head?.length, notes]).toEqual([-1, ["o.end", "o.close"]]);
 });
 
 it("filters pass the gateway's own answers too", async () => {
