@@ -139,6 +139,8 @@ export class PlayedWorker {
   /** Requests that have reached a target, in order. */
   readonly calls: PlayedCall[] = [];
   readonly faults: string[] = [];
+  /** Called when a request reaches a target. */
+  onDispatch: () => void = () => {};
   readonly services: WorkerServices;
   readonly runtime: OwnedRuntime;
 
@@ -157,6 +159,7 @@ export class PlayedWorker {
     const toTarget = (target: string, request: WireRequest, handler: WireHandler): WireCall => {
       const call = new PlayedCall(target, request, handler);
       played.worker?.calls.push(call);
+      played.worker?.onDispatch();
       handler.wireSent();
       return call;
     };
