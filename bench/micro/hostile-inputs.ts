@@ -18,6 +18,10 @@ const FIELDS = 90;
 const CONFIG = `version: 1
 listeners: [{ address: 127.0.0.1:0, paths: { encodedSlashes: keep, doubleEncodings: keep, emptySegments: keep, backslashes: keep, case: fold } }]
 trustedProxies: [10.0.0.0/8]
+versioning: { from: [path, header, accept, query] }
+clients:
+  tv: { userAgent: ["*a*b*c*d*e*", { regex: "(.*x){8}y" }] }
+  kiosk: { headers: { x-device: { regex: "[a-z]+-[0-9]*" } } }
 auth:
   keys: { apiKey: { name: x-api-key } }
   cookies: { apiKey: { in: cookie, name: session } }
@@ -40,6 +44,8 @@ routes:
     match: { path: "/all/**", query: { tier: gold }, headers: { x-tier: gold } }
     auth: none
     to: plain
+  - { name: versioned, match: { path: "/all/**", version: "2" }, auth: none, to: plain }
+  - { name: kiosks, match: { path: "/all/**", client: kiosk }, auth: none, to: plain }
   - { name: bots, match: { path: "/all/**", client: bot }, auth: none, to: plain }
   - name: all
     match: { path: "/all/**" }
@@ -115,6 +121,18 @@ const HEADS: readonly Input[] = [
   ),
   head("Connection of one long option", one("Connection", "a")),
   head("a Host of dots", one("Host", ".")),
+  head("Accept of commas", `Accept: application/json;version=1${fill(",")}`),
+  head("Accept of types", one("Accept", "a/vnd.b,")),
+  head("Accept of versions", `Accept: ${Array.from({ length: 64 }, (_, i) => `a/b;version=${i};q=0.${i % 9}${fill(";a=1", 200)}`).join()}`),
+  head("Accept of one long type", one("Accept", "application/vnd.v1-1.")),
+  head("Accept of a long version", `Accept: application/vnd.acme.v${fill("1-")}x`),
+  head("Accept of one text", `Accept: a/b;version="${fill("\\a")}"`),
+  head("Accept of blanks", `Accept: a/b;version=1${fill(" ")}`),
+  head("Accept lines", ...lines("Accept", "a/b;version=1,")),
+  head("a long version", one("Api-Version", "1")),
+  head("User-Agent of stars' parts", one("User-Agent", "abcd")),
+  head("User-Agent of a pattern's parts", one("User-Agent", "x")),
+  head("X-Device of letters", one("X-Device", "a-")),
   head("Accept-Encoding of commas", one("Accept-Encoding", ",")),
   head("Accept-Encoding of codings", one("Accept-Encoding", "a;q=1,")),
   head("Accept-Encoding lines", ...lines("Accept-Encoding", "br;q=0,")),
@@ -205,6 +223,7 @@ const TARGETS: readonly Input[] = [
   query("encoded names", "%61=&"),
   query("the name it looks for, almost", "%74ie%71=1&"),
   query("the name it looks for", "tier=gold&"),
+  query("versions", "api-version=2&"),
   query("another name it looks for", "key=1&"),
   query("equals signs", "="),
   query("plus signs", "+&"),
@@ -212,6 +231,7 @@ const TARGETS: readonly Input[] = [
   query("one long value", "tenant=%C3%A4"),
   query("names, for a hash", "a&", "/query/x"),
   path("segments", "/a"),
+  path("versions", "/v2"),
   path("dot segments", "/."),
   path("encoded dots", "/%2e"),
   path("encoded reserved characters", "/%40"),

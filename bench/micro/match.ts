@@ -2,10 +2,11 @@
 // Run: node bench/micro/match.ts [rounds]. A test runs it with few rounds, so that it cannot rot.
 
 import { compileRouter } from "../../src/data/routing/compile.ts";
+import type { RoutingTerms } from "../../src/data/routing/negotiation.ts";
 import { normalisePath } from "../../src/data/routing/normalise.ts";
 import type { Router } from "../../src/data/routing/router.ts";
 import type { MatchPlan } from "../../src/plan/plan.ts";
-import { ReadExchange } from "../../test/support/read-exchange.ts";
+import { ReadExchange, type Sketch } from "../../test/support/read-exchange.ts";
 import type { Micro } from "./measure.ts";
 
 const HOT = 10;
@@ -26,6 +27,7 @@ const matchOf = (n: number): MatchPlan => ({
   headers: [],
   query: [],
   client: null,
+  versions: [],
 });
 
 const tableOf = (size: number): Router => compileRouter(Array.from({ length: size }, (_, n) => ({ match: matchOf(n) })));
@@ -100,10 +102,49 @@ function matching(size: number, requests: readonly ReadExchange[]): Micro["prepa
 
 const hotRequests = (): readonly ReadExchange[] => Array.from({ length: HOT }, (_, n) => requestOf(n));
 
+const TERMS: RoutingTerms = {
+  clients: [
+    { name: "app", headers: [{ name: "x-client", kind: "prefix", value: "acme/" }], userAgents: [{ kind: "glob", value: "acme*" }] },
+  ],
+  versioning: { path: "/v", header: "api-version", query: null, accept: { parameter: "version", vendor: "acme" }, default: "1" },
+};
+const negotiated = (rest: Partial<MatchPlan>): { readonly match: MatchPlan } => ({
+  match: { hosts: [], path: "/orders/**", methods: [], headers: [], query: [], client: null, versions: [], ...rest },
+});
+const NEGOTIATED = [
+  negotiated({ versions: ["1"] }),
+  negotiated({ versions: ["2"] }),
+  negotiated({ path: "/page/**" }),
+  negotiated({ path: "/page/**", client: "app" }),
+];
+
+/** @param id of the route that takes the request */
+const negotiating = (name: string, sketch: Sketch, id: number): Micro => ({
+  name,
+  prepare: () => {
+    const router = compileRouter(NEGOTIATED, TERMS);
+    const x = new ReadExchange({
+      ...sketch,
+      headers: ["host", "a.example", "user-agent", "Acme/2.1", "accept", "*/*", ...(sketch.headers ?? [])],
+    });
+    if (router.match(x) !== id) throw new Error("the wrong route");
+    return (count) => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += router.match(x);
+      return sum;
+    };
+  },
+});
+
 /** For run.ts. */
 export const MICRO: readonly Micro[] = [
   { name: "10 routes", prepare: matching(HOT, hotRequests()) },
   { name: "the same ten requests in 10000 routes", prepare: matching(10_000, hotRequests()) },
+  negotiating("a version in a header", { path: "/orders/7", headers: ["api-version", "2"] }, 1),
+  negotiating("a version in the path", { path: "/v2/orders/7" }, 1),
+  negotiating("a version in a media type", { path: "/orders/7", headers: ["accept", "application/vnd.acme.v2+json"] }, 1),
+  negotiating("no version: the default", { path: "/orders/7" }, 0),
+  negotiating("a client type", { path: "/page/7", headers: ["x-client", "acme/2"] }, 3),
   {
     name: "normalise a path",
     prepare: () => {

@@ -51,6 +51,21 @@ export const ERRORS = {
     "The credentials are sent in a wrong way",
     "Send one token, in one place; the detail names the rule that broke.",
   ),
+  version_ambiguous: row(
+    400,
+    "client",
+    false,
+    "It is not clear which version the request is for",
+    "Name one version, in one place, or the same in all; the detail says what contradicts.",
+  ),
+  version_missing: row(
+    400,
+    "client",
+    false,
+    "The request must name a version",
+    "Name a version where the detail says, or ask the operator for a default (versioning.default).",
+  ),
+  version_unknown: row(400, "client", false, "This version is not served here", "Use one of the versions that the detail lists."),
   credentials_missing: row(
     401,
     "client",
@@ -95,6 +110,13 @@ export const ERRORS = {
     "Check host, path, headers and query; `sluice routes` lists what exists.",
   ),
   method_not_allowed: row(405, "client", false, "The route exists, but not for this method", "Use one of the methods in the Allow header."),
+  version_not_acceptable: row(
+    406,
+    "client",
+    false,
+    "No version that the request accepts is served here",
+    "Accept one of the versions that the detail lists.",
+  ),
   request_timeout: row(
     408,
     "client",

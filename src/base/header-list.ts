@@ -55,6 +55,16 @@ function dropFrom(headers: HeaderList, name: string, from: number): void {
   }
 }
 
+/** Adds headers beside those that are there; the names of a `Vary` go into the one that is there. */
+export function appendHeaders(headers: HeaderList, more: HeaderList): void {
+  for (let i = 0; i < more.length; i += 2) {
+    const name = more[i]!; // in range: the list holds pairs
+    const value = more[i + 1]!; // the same
+    if (name === "vary") for (const part of value.split(",")) addVary(headers, part.trim());
+    else headers.push(name, value);
+  }
+}
+
 /** Adds a field name to `Vary` (RFC 9110 section 12.5.5) unless it, or `*`, is there. @param name lowercase */
 export function addVary(headers: HeaderList, name: string): void {
   for (let i = 0; i < headers.length; i += 2) {

@@ -7,7 +7,7 @@
 //   consumer    id of the proven caller, null for nobody
 //   method, scheme, host                                   path       normalised; as sent when the request was not admitted
 //   query       without credentials, as `path` otherwise   protocol   http/1.1, websocket, ...
-//   route       name; with code route_not_found or method_not_allowed the one that came nearest; null for none
+//   route       name; with code route_not_found, method_not_allowed or version_* the one that came nearest; null for none
 //   upstream    that was to answer, null for none          target     of it, last tried; null when none could be
 //   attempts    requests sent upstream
 //   status      sent to the client, 0 when none could be   code       of the error table, null for none

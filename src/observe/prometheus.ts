@@ -19,6 +19,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderRoutes(page, totals.routes());
   page.family("sluice_errors_total", "counter", "Exchanges that ended with an error code of the gateway.");
   for (const [code, count] of totals.errors()) page.sample("sluice_errors_total", { code, source: ERRORS[code].source }, count);
+  renderDeprecated(page, totals);
   renderTargets(page, totals, state);
   renderBreakers(page, state);
   renderLimits(page, totals, state);
@@ -45,6 +46,13 @@ function renderRoutes(page: Page, all: readonly RouteTotals[]): void {
   for (const r of routes) page.sample("sluice_request_body_bytes_total", { route: r.route }, r.bytesIn);
   page.family("sluice_response_body_bytes_total", "counter", "Body bytes sent to clients.");
   for (const r of routes) page.sample("sluice_response_body_bytes_total", { route: r.route }, r.bytesOut);
+}
+
+/** Series appear with the first call. */
+function renderDeprecated(page: Page, { deprecated }: Totals): void {
+  const name = "sluice_deprecated_requests_total";
+  page.family(name, "counter", "Finished exchanges of deprecated routes by consumer; no consumer for callers that are not known.");
+  for (const { route, consumer, count } of deprecated.all()) page.sample(name, consumer === "" ? { route } : { route, consumer }, count);
 }
 
 function renderHistogram(page: Page, name: string, labels: Labels, r: RouteTotals): void {

@@ -1,6 +1,7 @@
 // Owns the sums over all workers' metric cells, with slots attributed to the names that hold them now.
 // Primary only. Must never write to the cells.
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
+import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
 import {
   type Cell,
   ENDPOINT,
@@ -67,6 +68,8 @@ export class Totals {
   readonly routeNames: SlotNames;
   /** Parts of limits, named `ROUTE LABEL`. */
   readonly limitNames: SlotNames;
+  /** Calls to deprecated routes, as workers have reported them. */
+  readonly deprecated = new DeprecatedTotals();
   private readonly routeBaselines = new Map<number, Float64Array>();
   private readonly limitBaselines = new Map<number, Float64Array>();
   private readonly endpointOwners = new Map<number, Baseline>();

@@ -1,5 +1,6 @@
 // The messages between the primary and a worker thread, and the launch orders of a process. Types only; must never hold logic.
 // Order: init -> ready | refused; then any of the rest. A prepared plan is either activated or discarded.
+import type { DeprecatedCalls } from "./deprecated-calls.ts";
 import type { KeySetMap } from "./keys.ts";
 import type { EndpointPlan, Plan } from "./plan.ts";
 import type { SharedMemory } from "./shared-memory.ts";
@@ -64,6 +65,8 @@ export type FromWorker =
   | { readonly kind: "unknown-key"; readonly source: string }
   /** Something an operator should know; nothing was lost. */
   | { readonly kind: "warning"; readonly message: string }
+  /** Calls to deprecated routes since the last report; a few times a second, when there were any. */
+  | { readonly kind: "deprecated-calls"; readonly calls: readonly DeprecatedCalls[] }
   /** Everything is closed; the thread ends now. @property cut exchanges that were still under way */
   | { readonly kind: "drained"; readonly cut: number };
 

@@ -1,8 +1,8 @@
 // The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
-
 import type { PathsPlan } from "./paths.ts";
+import type { ClientTypePlan, VersioningPlan } from "./routing-terms.ts";
 
 /** Everything a worker needs to serve. A new version replaces the old one whole. */
 export interface Plan {
@@ -18,6 +18,10 @@ export interface Plan {
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
+  /** Types of clients that the configuration defines, the first that fits first. */
+  readonly clients: readonly ClientTypePlan[];
+  /** Where requests name a version; null: no route asks for one. */
+  readonly versioning: VersioningPlan | null;
   /** In match order (see data/routing/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
   readonly drainTimeoutMs: number;
@@ -294,11 +298,11 @@ export interface MatchPlan {
   readonly methods: readonly string[];
   readonly headers: readonly ValueMatch[];
   readonly query: readonly ValueMatch[];
-  /** Client types (by User-Agent / Sec-CH-UA-Mobile): `mobile`, `desktop`, `bot`; null for any. */
-  readonly client: ClientType | null;
+  /** Name of a client type: one of {@link Plan.clients} or of BUILT_IN_CLIENTS (data/routing/client-type.ts); null for any. */
+  readonly client: string | null;
+  /** Lowercase, sorted: any of these versions; empty for any, and for none. */
+  readonly versions: readonly string[];
 }
-
-export type ClientType = "mobile" | "desktop" | "bot";
 
 /** Header names lowercase. `present` matches any value. */
 export type ValueMatch =

@@ -208,8 +208,16 @@ export class LogRingWriter {
 
 /** @returns the route that came nearest to a request that none serves; '' for none */
 function nearestMiss(x: LogRecord): string {
-  return x.errorCode === "route_not_found" || x.errorCode === "method_not_allowed" ? x.nearestRoute() : "";
+  return x.errorCode !== null && UNROUTED.has(x.errorCode) ? x.nearestRoute() : "";
 }
+const UNROUTED: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  "route_not_found",
+  "method_not_allowed",
+  "version_ambiguous",
+  "version_missing",
+  "version_unknown",
+  "version_not_acceptable",
+]);
 
 /** The primary's end. */
 export class LogRingReader {

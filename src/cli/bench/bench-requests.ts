@@ -5,7 +5,9 @@ import { isMethod, parseAuthority } from "../../base/http.ts";
 import { type ProbedRequest, RouteProbe } from "../../control/config/check/route-probe.ts";
 import { isQuery, normalisePath } from "../../data/routing/normalise.ts";
 import { parsePattern } from "../../data/routing/pattern.ts";
-import type { ClientType, Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import { versionedPath } from "../../data/routing/versioned-paths.ts";
+import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import type { ClientTypePlan, VersioningPlan } from "../../plan/routing-terms.ts";
 import type { BenchArguments } from "./bench-arguments.ts";
 
 /** One request to send again and again. */
@@ -27,7 +29,8 @@ export interface Skipped {
 export const REQUESTS_MAX = 100;
 const METHODS_WITHOUT_BODY: ReadonlySet<string> = new Set(["GET", "HEAD", "DELETE", "OPTIONS"]);
 
-const USER_AGENTS: Readonly<Record<ClientType, string>> = {
+/** By built-in client type. */
+const USER_AGENTS: Readonly<Record<string, string>> = {
   mobile: "sluice-bench Mobi",
   desktop: "sluice-bench-desktop",
   bot: "sluice-bench bot",
@@ -35,7 +38,7 @@ const USER_AGENTS: Readonly<Record<ClientType, string>> = {
 
 /** @throws OperatorError for a --url that is none, or that no route takes. */
 export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArguments, "urls" | "headers" | "body">) {
-  const probe = new RouteProbe(plan.routes);
+  const probe = new RouteProbe(plan.routes, plan);
   if (urls.length > REQUESTS_MAX) throw new OperatorError(`--url: at most ${REQUESTS_MAX} at once`, 2);
   if (urls.length > 0) return { requests: urls.map((url) => named(url, probe, { headers, body })), skipped: [] };
   const requests: BenchRequest[] = [];
@@ -43,7 +46,7 @@ export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArg
   for (const route of plan.routes) {
     const guess =
       requests.length < REQUESTS_MAX
-        ? guessed(route, probe, headers)
+        ? guessed(route, probe, { plan, headers })
         : `only ${REQUESTS_MAX} routes are driven at once; name it with --url`;
     if (typeof guess === "string") skipped.push({ route: route.name, reason: guess });
     else requests.push(guess);
@@ -86,7 +89,11 @@ function hostOf(headers: readonly string[], authority: string): string {
 }
 
 /** @returns a request that takes the route, or why none can be guessed */
-function guessed(route: RoutePlan, probe: RouteProbe<RoutePlan>, given: readonly string[]): BenchRequest | string {
+function guessed(
+  route: RoutePlan,
+  probe: RouteProbe<RoutePlan>,
+  { plan, headers: given }: { readonly plan: Plan; readonly headers: readonly string[] },
+): BenchRequest | string {
   const { match } = route;
   const method = ["GET", "HEAD"].find((each) => match.methods.length === 0 || match.methods.includes(each));
   if (method === undefined)
@@ -94,19 +101,50 @@ function guessed(route: RoutePlan, probe: RouteProbe<RoutePlan>, given: readonly
   const query = values(match.query);
   const fields = values(match.headers);
   if (query === null || fields === null) return "it asks for a value that matches a pattern; name a request with --url and --header";
-  const headers = [...given, ...fields.flat()];
-  if (match.client !== null) headers.push("user-agent", USER_AGENTS[match.client]);
+  const client = match.client === null ? [] : clientHeaders(match.client, plan.clients);
+  if (client === null) return "its client type asks for a value that matches a pattern; name a request with --url and --header";
+  const [version = ""] = match.versions;
+  const named = version === "" || plan.versioning === null ? NO_VERSION : versionOf(version, match.path, plan.versioning);
+  const headers = [...given, ...fields.flat(), ...client, ...named.headers];
   const authority = hostOf(given, "") === "" ? (match.hosts[0] ?? "").replace(/^\*\./, "sluice-bench.") : "";
   const request = {
     method,
     host: hostOf(given, authority),
-    path: samplePath(match.path),
-    query: query.map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
+    path: samplePath(named.path ?? match.path),
+    query: [...query, ...named.query].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
     headers,
   };
   const taken = probe.routeOf(request);
   if (taken?.name !== route.name) return `${method} ${request.path} goes to ${taken?.name ?? "no route"}; name a request with --url`;
   return { ...request, route: route.name, authority, body: "" };
+}
+
+/** @returns the headers of a client of a type, flat; null when they cannot be guessed */
+function clientHeaders(name: string, clients: readonly ClientTypePlan[]): string[] | null {
+  const type = clients.find((each) => each.name === name);
+  if (type === undefined) return ["user-agent", USER_AGENTS[name] ?? ""];
+  const fields = values(type.headers);
+  const glob = type.userAgents.find(({ kind }) => kind === "glob");
+  if (fields === null || (type.userAgents.length > 0 && glob === undefined)) return null;
+  return [...fields.flat(), ...(glob === undefined ? [] : ["user-agent", glob.value.replaceAll("*", "")])];
+}
+
+/** How a request says its version. */
+interface NamedVersion {
+  readonly headers: readonly string[];
+  readonly query: readonly (readonly [string, string])[];
+  /** Pattern instead of the route's; null: the route's. */
+  readonly path: string | null;
+}
+
+const NO_VERSION: NamedVersion = { headers: [], query: [], path: null };
+
+function versionOf(version: string, path: string, versioning: VersioningPlan): NamedVersion {
+  const { header, query, accept } = versioning;
+  if (header !== null) return { ...NO_VERSION, headers: [header, version] };
+  if (query !== null) return { ...NO_VERSION, query: [[query, version]] };
+  if (accept !== null) return { ...NO_VERSION, headers: ["accept", `*/*;${accept.parameter}=${version}`] };
+  return { ...NO_VERSION, path: versioning.path === null ? null : versionedPath(path, versioning.path, version) };
 }
 
 /** @returns a name and value for each condition, or null when one cannot be guessed */

@@ -45,6 +45,7 @@ function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Pla
     ...match.headers.map(conditionText),
     ...match.query.map((q) => `?${conditionText(q)}`),
     ...(match.client === null ? [] : [`client ${match.client}`]),
+    ...(match.versions.length === 0 ? [] : [`version ${match.versions.join(",")}`]),
   ];
   const total = to?.reduce((sum, part) => sum + part.weight, 0) ?? 0;
   const parts = to?.map((part) =>

@@ -5,6 +5,7 @@ import type { LoadResult } from "../../control/config/load.ts";
 import type { Config } from "../../control/config/schema/schema.ts";
 import { type ConfigProblem, formatProblem } from "../../control/config/source/problem.ts";
 import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
+import { BUILT_IN_CLIENTS } from "../../data/routing/client-type.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
 import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
@@ -55,7 +56,28 @@ function summary(plan: Plan, files: readonly string[]): string {
     (l) =>
       `  ${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}\n`,
   );
-  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n`;
+  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}`;
+}
+
+/** @returns a line with its end; none when no type is defined */
+function describeClients({ clients }: Plan): string {
+  if (clients.length === 0) return "";
+  const guessed = BUILT_IN_CLIENTS.filter((name) => !clients.some((client) => client.name === name));
+  return `client types: ${clients.map(({ name }) => name).join(", ")}${guessed.length === 0 ? "" : `, else a guess: ${guessed.join(", ")}`}\n`;
+}
+
+/** @returns a line with its end; none without versions */
+function describeVersions({ versioning, routes }: Plan): string {
+  if (versioning === null) return "";
+  const { path, header, query, accept } = versioning;
+  const places = [
+    ...(path === null ? [] : [`the path ${path}{version}`]),
+    ...(header === null ? [] : [`the header ${header}`]),
+    ...(accept === null ? [] : [`accept (parameter ${accept.parameter}, ${accept.vendor === null ? "vnd.*" : `vnd.${accept.vendor}`})`]),
+    ...(query === null ? [] : [`the query parameter ${query}`]),
+  ];
+  const versions = [...new Set(routes.flatMap(({ match }) => match.versions))].sort();
+  return `versions: ${versions.join(", ") || "none"}, from ${places.join(", ")}; ${versioning.default === null ? "no default" : `default ${versioning.default}`}\n`;
 }
 
 /** @returns a line with its end; none when no consumers come from Redis */

@@ -4,6 +4,7 @@
 import { decodeUtf8 } from "../../base/utf8.ts";
 import { checkAuth } from "./check/auth.ts";
 import { checkAuthorize } from "./check/authorize.ts";
+import { checkClients } from "./check/clients.ts";
 import { checkConsumers } from "./check/consumers.ts";
 import { checkFallThrough } from "./check/fall-through.ts";
 import { checkGrants } from "./check/grants.ts";
@@ -128,6 +129,7 @@ export function parseConfig(options: {
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkClients(draft, findings);
   checkPaths(draft, findings);
   checkTimeouts(draft, findings);
   checkAuth(draft, findings);

@@ -15,6 +15,8 @@ export function describeChanges(before: Plan, after: Plan): readonly string[] {
     ...compare("listener", byAddress(before), byAddress(after)),
     ...(JSON.stringify(before.limits) === JSON.stringify(after.limits) ? [] : ["limits changed"]),
     ...(JSON.stringify(before.identity) === JSON.stringify(after.identity) ? [] : ["identity changed"]),
+    ...(JSON.stringify(before.clients) === JSON.stringify(after.clients) ? [] : ["clients changed"]),
+    ...(JSON.stringify(before.versioning) === JSON.stringify(after.versioning) ? [] : ["versioning changed"]),
     ...(JSON.stringify(before.trustedProxies) === JSON.stringify(after.trustedProxies) ? [] : ["trustedProxies changed"]),
     ...(before.drainTimeoutMs === after.drainTimeoutMs ? [] : ["drainTimeout changed"]),
   ];

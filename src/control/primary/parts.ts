@@ -120,6 +120,9 @@ function createWorkers(
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
     unknownKey,
+    deprecatedCalls: (calls) => {
+      for (const { route, consumer, count } of calls) cells.totals.deprecated.add(route, consumer, count);
+    },
   });
 }
 

@@ -4,6 +4,7 @@ import type { Worker } from "node:worker_threads";
 import { OperatorError } from "../../base/errors.ts";
 import { RestartBackoff } from "../../base/restart-backoff.ts";
 import type { Log } from "../../observe/log.ts";
+import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { KeySetMap } from "../../plan/keys.ts";
 import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
@@ -35,6 +36,8 @@ export interface WorkerSetOptions {
   released(cells: number): void;
   /** A worker met a token whose key the source did not have. Never rejects. @returns whether the provider answered, and how long it is not asked again, ms */
   unknownKey(source: string): Promise<{ readonly ok: boolean; readonly restMs: number }>;
+  /** A worker reports calls to deprecated routes. */
+  deprecatedCalls?(calls: readonly DeprecatedCalls[]): void;
 }
 
 export type PublishResult = { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] };
@@ -196,6 +199,7 @@ export class WorkerSet {
       },
       exited: (dead, code, expected) => this.#exited(seat, dead, code, expected),
       warning: (from, message) => this.#options.log.warn(message, { worker: from.seat }),
+      deprecatedCalls: (calls) => this.#options.deprecatedCalls?.(calls),
       unknownKey: (from, source) => {
         void this.#options.unknownKey(source).then((checked) => {
           if (from.state !== "gone") from.send({ kind: "keys-checked", source, ...checked });

@@ -1,6 +1,7 @@
 // Owns one worker thread as the primary sees it: its state, its one outstanding question, its death.
 // Must never decide what to do about it: that is worker-set.ts.
 import type { Worker } from "node:worker_threads";
+import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { FromWorker, ToWorker } from "../../plan/messages.ts";
 
 /** What a question to a worker came to. */
@@ -21,6 +22,7 @@ export interface ThreadEvents {
   warning(thread: WorkerThreadHandle, message: string): void;
   /** A token in it names a key that the source did not have. Answered by a message `keys-checked`. */
   unknownKey(thread: WorkerThreadHandle, source: string): void;
+  deprecatedCalls(calls: readonly DeprecatedCalls[]): void;
 }
 
 export class WorkerThreadHandle {
@@ -129,6 +131,9 @@ export class WorkerThreadHandle {
         break;
       case "unknown-key":
         events.unknownKey(this, message.source);
+        break;
+      case "deprecated-calls":
+        events.deprecatedCalls(message.calls);
         break;
     }
   }

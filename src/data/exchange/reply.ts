@@ -1,6 +1,7 @@
 // Writes the answers that the gateway makes itself: replies of policies and handlers and, as the only place, error responses (RFC 9457).
 // Must never put upstream details into a body.
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+import { appendHeaders } from "../../base/header-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { BODY_NONE, type BodySink, type ClientEvents, type Exchange, type HeaderList } from "./exchange.ts";
 import { complete, finish } from "./finish.ts";
@@ -67,7 +68,7 @@ export function finalHead(x: Exchange, head: ResponseHead, from = 0): Replacemen
       if (instead !== undefined) return { reply: instead, next: i + 1 };
     }
   }
-  if (x.responseHeaders !== null) head.headers.push(...x.responseHeaders);
+  if (x.responseHeaders !== null) appendHeaders(head.headers, x.responseHeaders);
   return null;
 }
 

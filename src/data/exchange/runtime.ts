@@ -75,6 +75,8 @@ export interface Services extends CallServices {
   readonly limits: LimitTable;
   /** What callers' names are hashed with: equal in a fleet, secret. */
   readonly limitHashKey: Uint8Array;
+  /** An exchange of a deprecated route is over. @param consumer '' for nobody known */
+  recordDeprecated(route: string, consumer: string): void;
   /** A limit's decision. @param slot of the metric cells */
   recordLimit(slot: number, outcome: LimitOutcome): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */

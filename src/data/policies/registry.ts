@@ -4,6 +4,7 @@ import type { Phase, PolicyFactory } from "../exchange/policy.ts";
 import { createAuth } from "./auth/policy.ts";
 import { createAuthorize } from "./authorize/policy.ts";
 import { createCors } from "./cors/policy.ts";
+import { createDeprecation } from "./deprecation/policy.ts";
 import { createHeaders } from "./headers/policy.ts";
 import { createIp } from "./ip/policy.ts";
 import { createRateLimit } from "./rateLimit/policy.ts";
@@ -29,4 +30,6 @@ export const POLICIES: readonly PolicyEntry[] = [
   { name: "authorize", phase: "identify", create: createAuthorize },
   { name: "rewrite", phase: "origin", create: createRewrite },
   { name: "headers", phase: "origin", create: createHeaders },
+  // Behind headers, whose changes to responses come later and so have the last word.
+  { name: "deprecation", phase: "origin", create: createDeprecation },
 ];

@@ -3,6 +3,7 @@ import { type FeatureSchema, feature } from "../../base/feature-schema.ts";
 import { authSchema } from "./auth/config.ts";
 import { authorizeSchema } from "./authorize/config.ts";
 import { corsSchema } from "./cors/config.ts";
+import { deprecationSchema } from "./deprecation/config.ts";
 import { headersSchema } from "./headers/config.ts";
 import { ipSchema } from "./ip/config.ts";
 import { rateLimitSchema } from "./rateLimit/config.ts";
@@ -34,4 +35,5 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
         ),
       ),
   }),
+  feature("deprecation", deprecationSchema),
 ];

@@ -4,19 +4,24 @@ import type { MatchPlan } from "../../plan/plan.ts";
 import { acceptsMethod, type Conditions, compileConditions, conditionsHold } from "./conditions.ts";
 import { type Edge, EdgeTable, HASH_SEED, hashStep, hashText } from "./edge-table.ts";
 import { HostTable } from "./host-table.ts";
+import { type Negotiation, NO_TERMS, negotiationFor, type RoutingTerms } from "./negotiation.ts";
 import { segmentKey } from "./normalise.ts";
 import { sortMatches } from "./order.ts";
 import { type Pattern, parsePattern } from "./pattern.ts";
 import type { RequestView, RoutableRequest } from "./request-view.ts";
-import { MATCH_METHOD, MATCH_NONE, type Router } from "./router.ts";
+import { MATCH_METHOD, MATCH_NONE, MATCH_VERSION, type Router } from "./router.ts";
+import type { VersionRefusal } from "./version.ts";
+import { type PathVariant, pathVariants } from "./versioned-paths.ts";
 
-/** A route at the node where its pattern ends. */
+/** A route at the node where its pattern ends, or where one of its patterns with a version in the path ends. */
 interface Entry {
   /** Index in the plan. */
   readonly id: number;
   /** Place in the total order among routes that one host reaches; lower wins. */
   readonly rank: number;
   readonly conditions: Conditions;
+  /** See PathVariant.refuses. */
+  readonly refuses: boolean;
   /** Indexes of the segments that are parameters. */
   readonly paramSegments: readonly number[];
   /** Index of the first segment of the rest; -1 without `**`. */
@@ -49,10 +54,17 @@ const NO_SEGMENTS: readonly number[] = [];
  * Hosts go from the most specific to the least: exact, then wildcards with the longest suffix first, then routes for any host; a host set in which
  * nothing matches falls through to the next. `*.example.com` matches any name below example.com, at any depth, and not example.com itself.
  * Within one host set, the first route in the order of order.ts wins, whatever the order of `routes`.
+ *
+ * A request that names a version never falls through a route that demands another one to a route that demands none: it is refused, or takes a route of its
+ * version that is less specific. A request that names none is one of the default version, or of none.
+ * @param terms what routes' client types and versions mean
  * @throws RangeError for a path, SyntaxError for a regular expression that the configuration should have refused
  */
-export function compileRouter(routes: readonly { readonly match: MatchPlan }[]): Router {
-  return new TrieRouter(routes.map((route) => route.match));
+export function compileRouter(routes: readonly { readonly match: MatchPlan }[], terms: RoutingTerms = NO_TERMS): Router {
+  return new TrieRouter(
+    routes.map((route) => route.match),
+    terms,
+  );
 }
 
 /** Grows the tries of all host sets, which share one numbering of nodes and one list of edges. */
@@ -100,12 +112,13 @@ class TrieBuilder {
   }
 }
 
-function entryOf(match: MatchPlan, pattern: Pattern, id: number, rank: number): Entry {
+function entryOf({ match, route, refuses }: PathVariant, pattern: Pattern, rank: number): Entry {
   const params = pattern.segments.flatMap((segment, i) => (segment.kind === "single" && segment.name !== null ? [i] : []));
   return {
-    id,
+    id: route,
     rank,
     conditions: compileConditions(match),
+    refuses,
     paramSegments: params.length === 0 ? NO_SEGMENTS : params,
     restSegment: pattern.rest ? pattern.segments.length : -1,
     next: null,
@@ -124,17 +137,32 @@ class TrieRouter implements Router {
   #bestRank = NO_RANK;
   #sawPath = false;
   #sawMethod = false;
+  /** null: no route asks for a client type or a version, and the members below stay as they are. */
+  readonly #negotiation: Negotiation | null;
+  /** Some route was not taken because of its version alone. */
+  #versionRefused = false;
+  /** Lowest rank among those, in the present host set, when the client has named its version. */
+  #refusedRank = NO_RANK;
+  /** Routes without a version are taken up to this rank only. */
+  #unversionedEnd = NO_RANK;
   /** Told of each route that has the host and the path; null for the usual match. */
   #passing: ((entry: Entry) => void) | null = null;
 
-  constructor(matches: readonly MatchPlan[]) {
+  constructor(matches: readonly MatchPlan[], terms: RoutingTerms) {
+    this.#negotiation = negotiationFor(matches, terms);
+    const variants = pathVariants(matches, terms.versioning);
     const builder = new TrieBuilder();
     const roots = new Map<string, Node>();
-    for (const [rank, id] of sortMatches(matches, "below-host").entries()) {
-      const match = matches[id]!; // sortMatches returns indexes of matches
+    const order = sortMatches(
+      variants.map((variant) => variant.match),
+      "below-host",
+    );
+    for (const [rank, i] of order.entries()) {
+      const variant = variants[i]!; // sortMatches returns indexes of variants
+      const { match } = variant;
       const pattern = parsePattern(match.path);
       if ("error" in pattern) throw new RangeError(`path ${JSON.stringify(match.path)}: ${pattern.error}`);
-      const entry = entryOf(match, pattern, id, rank);
+      const entry = entryOf(variant, pattern, rank);
       for (const host of match.hosts.length === 0 ? [""] : new Set(match.hosts)) {
         let root = roots.get(host);
         if (root === undefined) roots.set(host, (root = builder.newNode()));
@@ -149,17 +177,49 @@ class TrieRouter implements Router {
   match(x: RoutableRequest): number {
     this.#x = x;
     this.#path = x.path;
+    if (this.#negotiation === null) this.#find(x.host);
+    else this.#negotiate(this.#negotiation, x);
+    const best = this.#best;
+    this.#x = null;
+    this.#best = null;
+    if (best === null) {
+      if (this.#versionRefused) return MATCH_VERSION;
+      return this.#sawPath && !this.#sawMethod ? MATCH_METHOD : MATCH_NONE;
+    }
+    x.params = best.paramSegments.length === 0 && best.restSegment < 0 ? NO_PARAMS : captureParams(x.path, best);
+    return best.id;
+  }
+
+  /** With the version that the request names; when no route has it, with the next that the client would take. */
+  #negotiate(negotiation: Negotiation, x: RequestView): void {
+    negotiation.begin(x);
+    do {
+      this.#versionRefused = false;
+      this.#unversionedEnd = NO_RANK;
+      this.#find(x.host);
+    } while (this.#best === null && this.#versionRefused && negotiation.version.next());
+    negotiation.end();
+  }
+
+  #find(host: string): void {
     this.#best = null;
     this.#bestRank = NO_RANK;
     this.#sawPath = false;
     this.#sawMethod = false;
-    this.#visitHosts(x.host);
-    const best = this.#best as Entry | null; // #visitHosts may have set it, which narrowing does not see
-    this.#x = null;
-    this.#best = null;
-    if (best === null) return this.#sawPath && !this.#sawMethod ? MATCH_METHOD : MATCH_NONE;
-    x.params = best.paramSegments.length === 0 && best.restSegment < 0 ? NO_PARAMS : captureParams(x.path, best);
-    return best.id;
+    this.#visitHosts(host);
+  }
+
+  get vary(): string {
+    return this.#negotiation === null ? "" : this.#negotiation.vary;
+  }
+
+  versionRefusal(x: RoutableRequest): VersionRefusal {
+    const served = new Set<string>();
+    this.#matchTelling(x, ({ conditions }) => {
+      for (const version of conditions.versions ?? NO_METHODS) served.add(version);
+    });
+    if (this.#negotiation === null) throw new Error("a table without versions refuses none");
+    return this.#negotiation.version.refusal([...served].sort());
   }
 
   allowedMethods(x: RoutableRequest): readonly string[] {
@@ -191,10 +251,25 @@ class TrieRouter implements Router {
   #visitHosts(host: string): void {
     const hosts = this.#hosts;
     const exact = hosts.exact(host);
-    if (exact !== null) this.#visit(exact, 1);
+    if (exact !== null) this.#visitSet(exact);
     if (this.#best !== null) return;
-    for (let i = hosts.countWildcards(host) - 1; i >= 0 && this.#best === null; i--) this.#visit(hosts.wildcard(i), 1);
-    if (this.#best === null && hosts.any !== null) this.#visit(hosts.any, 1);
+    for (let i = hosts.countWildcards(host) - 1; i >= 0 && this.#best === null; i--) this.#visitSet(hosts.wildcard(i));
+    if (this.#best === null && hosts.any !== null) this.#visitSet(hosts.any);
+  }
+
+  #visitSet(root: Node): void {
+    this.#refusedRank = NO_RANK;
+    this.#visit(root, 1);
+    if (this.#refusedRank === NO_RANK) return;
+    const best = this.#best;
+    if (best !== null && best.conditions.versions === null && this.#refusedRank < best.rank) {
+      // What was found must not take the request, and may have hidden a route that has its version.
+      this.#unversionedEnd = this.#refusedRank;
+      this.#best = null;
+      this.#bestRank = NO_RANK;
+      this.#visit(root, 1);
+    }
+    this.#unversionedEnd = 0; // nor may a less specific host
   }
 
   /** @param start where the next segment begins; one past the end of the path when all segments are consumed. */
@@ -234,17 +309,28 @@ class TrieRouter implements Router {
   /** Takes the first of the entries whose conditions hold, if it beats what was found so far. */
   #consider(first: Entry): void {
     const x = this.#x!; // set by match() for the time of the visit
-    this.#sawPath = true;
+    const negotiation = this.#negotiation;
     for (let entry: Entry | null = first; entry !== null; entry = entry.next) {
       if (entry.rank >= this.#bestRank) return;
+      if (negotiation !== null && entry.refuses && !negotiation.version.isInPath) continue;
+      this.#sawPath = true;
       if (this.#passing !== null) this.#passing(entry);
       if (!acceptsMethod(entry.conditions, x.method)) continue;
       this.#sawMethod = true;
-      if (!conditionsHold(entry.conditions, x)) continue;
+      if (!conditionsHold(entry.conditions, x, negotiation)) continue;
+      if (negotiation !== null && !this.#versionHolds(entry, negotiation)) continue;
       this.#best = entry;
       this.#bestRank = entry.rank;
       return;
     }
+  }
+
+  #versionHolds({ conditions, refuses, rank }: Entry, { version }: Negotiation): boolean {
+    if (conditions.versions === null) return rank < this.#unversionedEnd;
+    if (!refuses && version.isOneOf(conditions.versions)) return true;
+    this.#versionRefused = true;
+    if (version.isNamed && rank < this.#refusedRank) this.#refusedRank = rank;
+    return false;
   }
 }
 

@@ -21,8 +21,8 @@ const keyOf = (match: MatchPlan): Key => {
 
 /**
  * The order that config/REFERENCE.md promises ("Which route wins"): exact host before wildcard (longer suffix first) before none; exact path before parameters before `**`, longer literal
- * first; then methods before none; then more header conditions, then more query conditions (of equally many: exact, then prefix, then regex, then
- * present); then a client type before none. What is left is ordered by text, so that the order is total.
+ * first; then methods before none; then a version before none; then more header conditions, then more query conditions (of equally many: exact, then
+ * prefix, then regex, then present); then a client type before none. What is left is ordered by text, so that the order is total.
  *
  * A route with several hosts is listed under its best one; at run time a request's own host decides (see compile.ts).
  * @returns < 0 when `a` comes first. 0 only for matches that say the same.
@@ -64,6 +64,7 @@ function compareHosts(a: readonly string[], b: readonly string[]): number {
 function compareConditions(a: MatchPlan, b: MatchPlan): number {
   return (
     compareMethods(a.methods, b.methods) ||
+    Number(a.versions.length === 0) - Number(b.versions.length === 0) ||
     compareValues(a.headers, b.headers) ||
     compareValues(a.query, b.query) ||
     Number(a.client === null) - Number(b.client === null)
@@ -101,6 +102,7 @@ const canonicalText = (match: MatchPlan): string =>
     valuesText(match.query),
     match.client,
     match.path,
+    match.versions,
   ]);
 
 const valuesText = (values: readonly ValueMatch[]): readonly string[] => values.map(valueText).toSorted();
@@ -122,6 +124,7 @@ function conditionsTie(a: MatchPlan, b: MatchPlan): boolean {
   if (compareValues(a.headers, b.headers) !== 0 || compareValues(a.query, b.query) !== 0) return false;
   if (a.methods.length === 0 ? b.methods.length > 0 : !a.methods.some((method) => b.methods.includes(method))) return false;
   if (a.client !== b.client) return false;
+  if (a.versions.length === 0 ? b.versions.length > 0 : !a.versions.some((version) => b.versions.includes(version))) return false;
   return !exclude(a.headers, b.headers) && !exclude(a.query, b.query);
 }
 
@@ -172,9 +175,14 @@ export function findTies(matches: readonly MatchPlan[]): readonly Tie[] {
 
 /** Equal for all matches that weigh the same. Methods that differ but overlap stay in one bucket. */
 const conditionShape = (match: MatchPlan): string =>
-  JSON.stringify([match.methods.length > 0, match.client, KINDS.map((kind) => [count(match.headers, kind), count(match.query, kind)])]);
+  JSON.stringify([
+    match.methods.length > 0,
+    match.versions.length > 0,
+    match.client,
+    KINDS.map((kind) => [count(match.headers, kind), count(match.query, kind)]),
+  ]);
 
-/** Splits a bucket by method and exact values where that cannot part two routes that tie. */
+/** Splits a bucket by method, version and exact values where that cannot part two routes that tie. */
 function byExactValues(bucket: readonly number[], keys: readonly Key[]): Iterable<readonly number[]> {
   const names = new Set(bucket.map((index) => JSON.stringify(exactValues(keys[index]!.match).map(([name]) => name)))); // index of keys
   const splitValues = names.size === 1;
@@ -182,7 +190,8 @@ function byExactValues(bucket: readonly number[], keys: readonly Key[]): Iterabl
   for (const index of bucket) {
     const { match } = keys[index]!; // index of keys
     const values = splitValues ? JSON.stringify(exactValues(match)) : "";
-    for (const method of match.methods.length === 0 ? [""] : new Set(match.methods)) addTo(groups, `${method}\n${values}`, index);
+    for (const method of match.methods.length === 0 ? [""] : new Set(match.methods))
+      for (const version of match.versions.length === 0 ? [""] : match.versions) addTo(groups, `${method}\n${version}\n${values}`, index);
   }
   return groups.values();
 }

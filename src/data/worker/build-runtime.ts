@@ -60,7 +60,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
   const parts = { resources, registries, shared: new SharedParts(), lastResort: breakerFallback(plan) };
   const routes = plan.routes.map((route, id) => buildRoute(route, id, parts)); // before anything that must be given back
-  const router = compileRouter(plan.routes);
+  const router = compileRouter(plan.routes, plan);
   const upstreams = plan.upstreams.map((upstream) =>
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
       health: services.health,

@@ -10,7 +10,7 @@ import type { Route } from "../exchange/runtime.ts";
 import { SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
 import { refusedSpelling } from "../routing/path-rules.ts";
 import { headerSentOnce } from "../routing/request/sent-once.ts";
-import { MATCH_METHOD } from "../routing/router.ts";
+import { MATCH_METHOD, MATCH_VERSION } from "../routing/router.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */
 const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
@@ -67,11 +67,18 @@ function findRoute(x: Exchange): Route | null {
   const { router, routes } = x.runtime;
   let id = x.method === "OPTIONS" ? preflightRoute(x) : -1;
   if (id < 0) id = router.match(x);
+  if (router.vary !== "") x.addResponseHeader("vary", router.vary);
   const route = routes[id];
   if (route !== undefined) return (x.route = route);
-  if (id !== MATCH_METHOD) fail(x, "route_not_found", "");
-  else fail(x, "method_not_allowed", "", ["allow", router.allowedMethods(x).join(", ")]);
+  if (id === MATCH_METHOD) fail(x, "method_not_allowed", "", ["allow", router.allowedMethods(x).join(", ")]);
+  else if (id === MATCH_VERSION) refuseVersion(x);
+  else fail(x, "route_not_found", "");
   return null;
+}
+
+function refuseVersion(x: Exchange): void {
+  const { code, detail } = x.runtime.router.versionRefusal(x);
+  fail(x, code, detail);
 }
 
 /** A CORS preflight (Fetch standard, section 3.2.2) belongs to the route of the request it asks about. @returns -1 for none */
@@ -79,7 +86,9 @@ function preflightRoute(x: Exchange): number {
   const asked = headerSentOnce(x, "access-control-request-method");
   if (asked === undefined || headerSentOnce(x, "origin") === undefined) return -1;
   x.method = asked;
-  const id = x.runtime.router.match(x);
+  let id = x.runtime.router.match(x);
+  // A browser's preflight has neither the header nor the media types by which the request will name its version.
+  if (id === MATCH_VERSION) id = x.runtime.router.nearest(x);
   x.method = "OPTIONS";
   return id >= 0 && x.runtime.routes[id]?.answersPreflight === true ? id : -1;
 }

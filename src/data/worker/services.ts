@@ -2,6 +2,7 @@
 import { type ErrorCode, errorNumber } from "../../base/errors.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
 import type { Verdict, VerifyPool } from "../../offload/verify-pool.ts";
+import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
@@ -10,6 +11,7 @@ import { AddressCounts } from "../../shared/address-counts.ts";
 import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { ConnectionTable } from "../../shared/connection-table.ts";
+import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
 import { CELL, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
@@ -52,6 +54,7 @@ export class WorkerServices implements Services {
   countConnections: () => number = () => 0;
   private readonly cells: MetricCells;
   private readonly log: LogRingWriter;
+  private readonly deprecated = new DeprecatedTotals();
   private readonly warn: (message: string) => void;
   private verifier: VerifyPool | null = null;
   private readonly transports: readonly TransportEntry[];
@@ -113,6 +116,15 @@ export class WorkerServices implements Services {
 
   recordRetry(slot: number): void {
     this.cells.retry(slot);
+  }
+
+  recordDeprecated(route: string, consumer: string): void {
+    this.deprecated.add(route, consumer, 1);
+  }
+
+  /** What is to be reported to the primary. @returns null for nothing */
+  takeDeprecatedCalls(): readonly DeprecatedCalls[] | null {
+    return this.deprecated.take();
   }
 
   recordLimit(slot: number, outcome: LimitOutcome): void {

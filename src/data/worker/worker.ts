@@ -248,8 +248,14 @@ class WorkerThread {
     }
   }
 
-  /** Lets go of what is no longer used. */
+  #reportCalls(): void {
+    const calls = this.#services.takeDeprecatedCalls();
+    if (calls !== null) this.#send({ kind: "deprecated-calls", calls });
+  }
+
+  /** Lets go of what is no longer used, and reports what was counted. */
   #sweep(): void {
+    this.#reportCalls();
     for (const runtime of this.#retired) {
       if (runtime.inFlight > 0) continue;
       this.#retired.delete(runtime);
@@ -284,6 +290,7 @@ class WorkerThread {
     } else if (again && timeoutMs > 0) return;
     const cut = this.#inFlight();
     this.#closeAll();
+    this.#reportCalls();
     this.#send({ kind: "drained", cut });
     process.exit(exitCode);
   }

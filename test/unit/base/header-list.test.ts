@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { addVary, getHeader, getList, removeHeader, removeHeaders, setHeader } from "../../../src/base/header-list.ts";
+import { addVary, appendHeaders, getHeader, getList, removeHeader, removeHeaders, setHeader } from "../../../src/base/header-list.ts";
 
 /** Applies a change to `a: 1, b: 2, ...` and reads the list back. */
 function check(change: (headers: string[]) => void, before: string[], after: string[]): void {
@@ -30,4 +30,10 @@ test("Vary", () => {
   check((h) => addVary(h, "origin"), ["vary", "a", "vary", "b,origin"], ["vary", "a", "vary", "b,origin"]);
   check((h) => addVary(h, "origin"), ["vary", "*"], ["vary", "*"]);
   check((h) => addVary(h, "origin"), ["vary", "x-origin"], ["vary", "x-origin, origin"]);
+});
+
+test("headers are added beside others, but for names in a Vary that is there", () => {
+  check((h) => appendHeaders(h, ["a", "1", "vary", "x-b, accept"]), ["a", "0"], ["a", "0", "a", "1", "vary", "x-b, accept"]);
+  check((h) => appendHeaders(h, ["vary", "x-b, accept"]), ["vary", "Accept", "a", "0"], ["vary", "Accept, x-b", "a", "0"]);
+  check((h) => appendHeaders(h, ["vary", "x-b"]), ["vary", "*"], ["vary", "*"]);
 });

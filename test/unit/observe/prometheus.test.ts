@@ -43,6 +43,17 @@ test("requests, histogram and bytes by route", () => {
   expect(value(families, "sluice_errors_total", { code: "connect_failed", source: "upstream" })).toBe(1);
 });
 
+test("calls to deprecated routes by consumer, without one for callers that are not known", () => {
+  const totals = instanceTotals();
+  totals.deprecated.add("old", "acme", 2);
+  totals.deprecated.add("old", "", 3);
+  totals.deprecated.add("old", "acme", 1);
+  expect(scrape(totals).get("sluice_deprecated_requests_total")?.samples).toEqual([
+    { name: "sluice_deprecated_requests_total", labels: { route: "old", consumer: "acme" }, value: 3 },
+    { name: "sluice_deprecated_requests_total", labels: { route: "old" }, value: 3 },
+  ]);
+});
+
 test("every code of the error table has a series with its source", () => {
   const samples = scrape()
     .get("sluice_errors_total")

@@ -42,7 +42,7 @@ export function checkFallThrough(draft: Draft, findings: Findings): void {
   }
   const conditional = all.filter(({ route, match }) => isProtected(route) && leftovers(match).length > 0);
   if (conditional.length === 0 || !all.some(({ route }) => isOpen(route))) return;
-  const probe = new RouteProbe(all);
+  const probe = new RouteProbe(all, draft.complete);
   const fallen = new Map<number, { readonly names: string[]; readonly example: string }>();
   for (const from of conditional) {
     const fall = fallOf(from, probe);
@@ -77,11 +77,12 @@ function demands(tree: AuthTree): boolean {
 /** Public, and leads to a service. */
 const isOpen = (route: RouteConfig): boolean => authOf(route)?.tree === null && !route.policies.some(answers);
 
-function leftovers({ methods, headers, query, client }: MatchPlan): readonly Leftover[] {
+function leftovers({ methods, headers, query, client, versions }: MatchPlan): readonly Leftover[] {
   const lacks = [
     ...headers.map(({ name }) => `the header ${name}`),
     ...query.map(({ name }) => `the query parameter ${name}`),
     ...(client === null ? [] : [`a client of type ${client}`]),
+    ...(versions.length === 0 ? [] : [`the version ${versions.join(" or ")}`]),
   ].join(", ");
   const agent = client === "desktop" ? ["user-agent", "bot"] : []; // who sends none counts as desktop
   const bare =

@@ -1,5 +1,6 @@
 // Owns asking the compiled route table which route a request would take, as a worker asks it. Never serves anything.
 import { compileRouter } from "../../../data/routing/compile.ts";
+import type { RoutingTerms } from "../../../data/routing/negotiation.ts";
 import type { RoutableRequest } from "../../../data/routing/request-view.ts";
 import type { Router } from "../../../data/routing/router.ts";
 import type { MatchPlan } from "../../../plan/plan.ts";
@@ -35,8 +36,8 @@ export class RouteProbe<R extends { readonly match: MatchPlan }> {
   readonly #router: Router;
   readonly #routes: readonly R[];
 
-  constructor(routes: readonly R[]) {
-    this.#router = compileRouter(routes);
+  constructor(routes: readonly R[], terms: RoutingTerms) {
+    this.#router = compileRouter(routes, terms);
     this.#routes = routes;
   }
 

@@ -2,6 +2,7 @@
 import { findTies } from "../../../data/routing/order.ts";
 import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
+import { pathVariants } from "../../../data/routing/versioned-paths.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import { answers, featureOf } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
@@ -29,7 +30,7 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     if (areNamed) checkFeatureUpstreams(route, ["routes", index], draft.upstreamNames, report);
     for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
   }
-  checkTies(root, good, report);
+  checkTies(draft, root, good, report);
 }
 
 interface IndexedRoute {
@@ -122,11 +123,16 @@ export function asWritten(root: LocatedMap, path: readonly PathPart[]): readonly
   });
 }
 
-function checkTies(root: LocatedMap, routes: readonly IndexedRoute[], report: Report): void {
-  for (const { a, b } of findTies(routes.map(({ route }) => route.match))) {
-    const first = routes[a];
-    const second = routes[b];
-    if (first === undefined || second === undefined) continue;
+function checkTies({ sections }: Draft, root: LocatedMap, routes: readonly IndexedRoute[], report: Report): void {
+  const variants = pathVariants(
+    routes.map(({ route }) => route.match),
+    sections.versioning ?? null,
+  ).filter(({ refuses }) => !refuses);
+  const told = new Set<string>();
+  for (const { a, b } of findTies(variants.map(({ match }) => match))) {
+    const [first, second] = [routes[variants[a]?.route ?? -1], routes[variants[b]?.route ?? -1]];
+    if (first === undefined || second === undefined || told.has(`${first.index}:${second.index}`)) continue;
+    told.add(`${first.index}:${second.index}`); // two routes of several versions may meet in each
     const message = `matches the same requests as ${first.route.name} (${placeOf(root, first.index)}), and neither is more specific`;
     report(["routes", second.index, "match"], message, "give one of them a longer path or a further condition");
   }

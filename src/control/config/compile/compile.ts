@@ -41,6 +41,8 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     tiers: config.tiers,
     limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     identity: config.identity,
+    clients: config.clients,
+    versioning: config.versioning,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, names, { config, context });

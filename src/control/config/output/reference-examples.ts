@@ -48,6 +48,14 @@ drainTimeout: 1m`,
   headers: { consumer: x-consumer-id, roles: x-consumer-roles }
   claims: { x-tenant: tenant }`,
   consumersFrom: `consumersFrom: { directory: consumers.d }`,
+  clients: `clients:
+  app: { headers: { x-client: { prefix: "acme-app/" } } }
+  tv: { userAgent: ["*SmartTV*", "*AppleTV*"] }`,
+  versioning: `versioning:
+  from: [path, header, accept]
+  default: "1"
+  header: api-version
+  accept: { vendor: acme }`,
   upstreams: `upstreams:
   users:
     targets:
@@ -117,6 +125,11 @@ drainTimeout: 1m`,
       request: { set: { x-tenant: "{path.tenant}" }, remove: [x-internal-*] }
       response: { set: { cache-control: no-store }, remove: [server] }
     to: users`,
+  "routes: deprecation": `routes:
+  - name: orders-v1
+    match: { path: /v1/orders/** }
+    deprecation: { since: "2026-03-01", sunset: "2026-12-31", link: "https://developer.example.com/orders-v2" }
+    to: orders`,
   "routes: compress": `routes:
   - name: catalog
     match: { path: /catalog/** }

@@ -59,8 +59,11 @@ ${VARIABLES.map(([name, meaning]) => `| \`{${name}}\` | ${meaning} |`).join("\n"
 ## Which route wins
 
 The order in the file never matters. Of the routes that match a request the most specific wins: exact host before \`*.\` host (longer first) before none; exact path
-before parameters before \`**\`, more literal characters first; then methods before none; then more header conditions, then more query conditions; then a
-client type before none. Two routes that could tie are an error.
+before parameters before \`**\`, more literal characters first; then methods before none; then a version before none; then more header conditions, then more query
+conditions; then a client type before none. Two routes that could tie are an error.
+
+A request that names a version takes no route without one in place of a more specific route that has other versions: it is refused, or takes a less specific route of its
+version. A request that names none has the version \`versioning.default\`.
 `;
 
 interface Row {

@@ -1,59 +1,18 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
-import { withRules } from "../../../base/rules.ts";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
-import { patternProblem } from "../../../data/routing/safe-pattern.ts";
-import type { FeaturePlan, ValueMatch } from "../../../plan/plan.ts";
+import type { FeaturePlan } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
+import { conditions } from "./conditions.ts";
 import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { routePaths } from "./paths.ts";
 import { routeTimeouts, weight } from "./upstream.ts";
+import { version } from "./versioning.ts";
 
 const HOSTS_MAX = 1000;
-const CONDITIONS_MAX = 32;
 const SPLIT_MAX = 32;
-
-type Condition = { kind: "exact" | "prefix" | "regex"; value: string } | { kind: "present" };
-
-/** A plain text is exact; else exactly one of prefix, regex, present. */
-const condition = once(() =>
-  z
-    .union([
-      z.string().max(1024),
-      withRules(
-        z.strictObject({
-          prefix: z.string().min(1).max(1024).optional().meta({ description: "The value starts with this." }),
-          regex: z.string().min(1).max(1024).optional().meta({
-            description:
-              "The whole value matches this regular expression (ECMAScript, `u` flag); patterns that could take more than linear time are refused.",
-          }),
-          present: z.literal(true).optional().meta({ description: "There is a value, whatever it is." }),
-        }),
-        ({ prefix, regex, present }, object) => {
-          if ([prefix, regex, present].filter((v) => v !== undefined).length !== 1)
-            object("expected a text, or exactly one of prefix, regex and present");
-        },
-        ({ regex }, object) => {
-          const problem = regex === undefined ? null : patternProblem(regex.startsWith("^") ? regex : `^${regex}`);
-          if (problem !== null) object(problem, ["regex"]);
-        },
-      ),
-    ])
-    .transform((value): Condition => {
-      if (typeof value === "string") return { kind: "exact", value };
-      const { prefix, regex } = value;
-      if (prefix !== undefined) return { kind: "prefix", value: prefix };
-      return regex === undefined ? { kind: "present" } : { kind: "regex", value: regex };
-    }),
-);
-
-const conditions = (key: z.ZodType<string, string>) =>
-  z
-    .record(key, condition())
-    .refine((record) => Object.keys(record).length <= CONDITIONS_MAX, `expected at most ${CONDITIONS_MAX} conditions`)
-    .transform((record): ValueMatch[] => Object.entries(record).map(([key, value]) => ({ name: key, ...value })))
-    .prefault({});
+const VERSIONS_MAX = 32;
 
 const match = once(() =>
   z
@@ -71,14 +30,24 @@ const match = once(() =>
           examples: ["/users/{id}", "/static/**"],
         }),
       methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
-      headers: conditions(headerName()).meta({
+      headers: conditions(headerName()).prefault({}).meta({
         description: "All of these request headers: name to text (exact), `{prefix}`, `{regex}` or `{present: true}`.",
       }),
-      query: conditions(z.string().min(1).max(256)).meta({ description: "All of these query parameters, in the same forms." }),
-      client: z
-        .enum(["mobile", "desktop", "bot"])
+      query: conditions(z.string().min(1).max(256)).prefault({}).meta({ description: "All of these query parameters, in the same forms." }),
+      client: name()
         .optional()
-        .meta({ description: "Type of client, by User-Agent and Sec-CH-UA-Mobile: a hint, never a permission." }),
+        .meta({
+          description:
+            "Type of client: one of `clients`, or `mobile`, `desktop` or `bot`, which are guessed from User-Agent and Sec-CH-UA-Mobile. A hint, never a permission: clients send what they like.",
+          examples: ["mobile"],
+        }),
+      version: z
+        .union([version(), z.array(version()).min(1).max(VERSIONS_MAX)])
+        .optional()
+        .meta({
+          description: "Version of the service, or several: `versioning` says where requests name it.",
+          examples: ["2", ["1", "2"]],
+        }),
     })
     .transform((v) => ({
       hosts: [...new Set(v.hosts)],
@@ -87,6 +56,7 @@ const match = once(() =>
       headers: v.headers,
       query: v.query,
       client: v.client ?? null,
+      versions: [...new Set([v.version ?? []].flat())].sort(),
     })),
 );
 

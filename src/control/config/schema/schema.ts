@@ -4,6 +4,7 @@ import * as z from "zod";
 import { name, once } from "../../../base/schema.ts";
 import type { RedisConsumerSet } from "../source/redis-consumers.ts";
 import { auth } from "./auth.ts";
+import { clients } from "./clients.ts";
 import { consumers, consumersFrom, tiers } from "./consumers.ts";
 import { trustedProxy } from "./fields.ts";
 import { identity } from "./identity.ts";
@@ -12,6 +13,7 @@ import { listeners } from "./listener.ts";
 import { redis } from "./redis.ts";
 import { defaults, type RouteConfig, routes } from "./route.ts";
 import { type UpstreamConfig, upstream } from "./upstream.ts";
+import { versioning } from "./versioning.ts";
 
 /** Upstreams of one instance. */
 export const UPSTREAMS_MAX = 10_000;
@@ -52,6 +54,8 @@ export const SECTIONS = {
   consumers,
   identity,
   consumersFrom,
+  clients,
+  versioning,
 } as const;
 
 const WHOLE = { ...SECTIONS, upstreams, defaults, routes } as const;

@@ -2,7 +2,7 @@
 // as it, is not there at all. Else the gateway would judge one value and the service act on the other.
 //
 // Who reads otherwise, and why that is safe: `auth` refuses what is there twice (policies/auth/reading.ts); a route's conditions must hold for each value
-// (routing/conditions.ts); lists (Accept-Encoding, Via, Cookie for affinity) are read whole; Exchange.header() serves what decides nothing, as the access log.
+// (routing/value-test.ts); lists (Accept-Encoding, Via, Cookie for affinity) are read whole; Exchange.header() serves what decides nothing, as the access log.
 import type { RequestView } from "../request-view.ts";
 import { QueryWalk } from "./query-walk.ts";
 

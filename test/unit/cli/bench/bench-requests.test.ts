@@ -55,6 +55,55 @@ describe("guessed requests", () => {
   });
 });
 
+describe("guessed requests of client types and versions", () => {
+  const guesses = (versioning: string) =>
+    benchRequests(
+      planOf(`version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+upstreams: { u: { targets: [{ url: "http://127.0.0.1:9001" }] } }
+clients:
+  app: { headers: { x-client: { prefix: "acme/" } } }
+  tv: { userAgent: [{ regex: "Web0S.*" }, "*SmartTV*"] }
+  odd: { userAgent: { regex: "Odd/.*" } }
+  hidden: { userAgent: "*smarttv 2*" }
+versioning: ${versioning}
+routes:
+  - { name: app, match: { path: /a, client: app }, to: u }
+  - { name: tv, match: { path: /a, client: tv }, to: u }
+  - { name: odd, match: { path: /a, client: odd }, to: u }
+  - { name: hidden, match: { path: /a, client: hidden }, to: u }
+  - { name: any, match: { path: /a }, to: u }
+  - { name: one, match: { path: "/b/{id}", version: "1" }, to: u }
+  - { name: two, match: { path: "/b/{id}", version: ["2", "3"] }, to: u }
+`),
+      none,
+    );
+  const { requests, skipped } = guesses("{ from: [header, path, query] }");
+  const shown = (all: typeof requests, route: string) => {
+    const found = all.find((each) => each.route === route);
+    return `${found?.path}?${found?.query} ${found?.headers.join(" ")}`;
+  };
+
+  it("are of the client type", () => {
+    expect(shown(requests, "app")).toBe("/a? x-client acme/");
+    expect(shown(requests, "tv")).toBe("/a? user-agent smarttv");
+    expect(shown(requests, "any")).toBe("/a? ");
+    expect(Object.fromEntries(skipped.map(({ route, reason }) => [route, reason]))).toEqual({
+      odd: expect.stringContaining("its client type asks for a value that matches a pattern"),
+      hidden: "GET /a goes to tv; name a request with --url",
+    });
+  });
+
+  it.each([
+    ["{ from: [header, path] }", "/b/1? api-version 2"],
+    ["{ from: [query, path, accept], query: v }", "/b/1?v=2 "],
+    ["{ from: [accept, path] }", "/b/1? accept */*;version=2"],
+    ["{ from: [path] }", "/v2/b/1? "],
+  ])("name the version: %s", (versioning, expected) => {
+    expect(shown(guesses(versioning).requests, "two")).toBe(expected);
+  });
+});
+
 describe("named requests", () => {
   const name = (url: string, more: Partial<typeof none> = {}) => benchRequests(plan, { ...none, ...more, urls: [url] }).requests[0];
   it.each<[string, Record<string, string>]>([

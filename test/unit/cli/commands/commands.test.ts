@@ -53,6 +53,19 @@ routes:
   - { name: b, auth: none, match: { path: /b }, to: users, rateLimit: [{ per: gateway, quota: 500/month, mode: fleet }] }
 `,
   );
+  writeFileSync(
+    join(folder, "versions.yaml"),
+    `version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+upstreams: { users: { targets: [{ url: http://a }] } }
+clients: { app: { headers: { x-app: "1" } }, bot: { userAgent: "*crawler*" } }
+versioning: { from: [path, accept, header, query], path: "/api/v{version}", default: 1 }
+routes:
+  - { name: new, match: { path: /api/u, version: [2, 3], client: app }, to: users }
+  - { name: old, match: { path: /api/u, version: 1 }, deprecation: { since: 2026-03-01 }, to: users }
+  - { name: crawled, match: { path: /**, client: bot }, to: users }
+`,
+  );
   writeFileSync(join(folder, "size.yaml"), "redis: { fleetSize: 5, syncInterval: 1s }\n");
   writeFileSync(join(folder, "consumers.yaml"), "redis: { prefix: eu-1 }\nconsumersFrom: { redis: { every: 30s } }\n");
   writeFileSync(join(folder, "over.yaml"), "listeners: [{ address: 127.0.0.1:9 }]\n");
@@ -109,6 +122,13 @@ listeners:
 `,
       stderr: "warning: good.yaml:6:10: upstreams.spare: no route uses this upstream; remove it, or send a route there\n",
     });
+  });
+  it("says which types of clients there are, and where versions are named", async () => {
+    expect((await run(validateCommand, "versions.yaml")).stdout.split("\n").slice(4)).toEqual([
+      "client types: app, bot, else a guess: mobile, desktop",
+      "versions: 1, 2, 3, from the path /api/v{version}, the header api-version, accept (parameter version, vnd.*), the query parameter api-version; default 1",
+      "",
+    ]);
   });
   it("prints every mistake and fails", async () => {
     expect(await run(validateCommand, "bad.yaml")).toEqual({
@@ -167,6 +187,15 @@ describe("routes", () => {
     ]);
     const starts = (line: string) => [...line.matchAll(/(?<=^| {2})\S/g)].map((match) => match.index);
     expect(new Set(lines.map((line) => starts(line).join())).size).toBe(1);
+  });
+  it("prints client types and versions among the conditions, and that a route is deprecated", async () => {
+    const { stdout } = await run(routesCommand, "versions.yaml");
+    const cells = stdout.split("\n").map((line) => line.split(/ {2,}/));
+    expect(cells.slice(1, 4).map((line) => [line[1], line[5], line[7]])).toEqual([
+      ["new", "client app version 2,3", "-"],
+      ["old", "version 1", "deprecation"],
+      ["crawled", "client bot", "-"],
+    ]);
   });
   it("prints mistakes and fails", async () => {
     const { code, stdout, stderr } = await run(routesCommand, "bad.yaml");

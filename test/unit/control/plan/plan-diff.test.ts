@@ -32,6 +32,10 @@ test("what a reload changes", () => {
   check(one, base(upstream("b", 1), "{ name: x, match: { path: /z }, to: b }"), ["route changed: x"]);
   check(one, base(upstream("b", 1), route("x", "b"), "limits: { bodyBytes: 1MiB }"), ["route changed: x", "limits changed"]);
   check(one, base(upstream("b", 1), route("x", "b"), "drainTimeout: 1s"), ["drainTimeout changed"]);
+  check(one, base(upstream("b", 1), route("x", "b"), "clients: { app: { userAgent: App* } }\nversioning: { from: [path] }"), [
+    "clients changed",
+    "versioning changed",
+  ]);
   const callers = `${one}consumers: [{ id: acme, roles: [a] }, { id: b }]\nauth: { legacy: { basic: {} } }\ndefaults: { auth: none }\n`;
   check(one, callers, ["authenticator added: legacy", "consumers added: acme, b"]);
   check(callers, callers.replace("[a]", "[b]").replace("basic: {}", "basic: { cacheFor: 2m }"), [

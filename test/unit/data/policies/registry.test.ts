@@ -26,6 +26,7 @@ test("a policy's own name is the registry's", () => {
     authorize: { ip: ["192.0.2.1"] },
     redirect: { https: true },
     rewrite: { path: "/x" },
+    deprecation: { since: "2026-03-01" },
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;

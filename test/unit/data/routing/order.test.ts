@@ -39,6 +39,15 @@ test.each<[string, readonly MatchPlan[]]>([
       match("/x", { headers: [present("a")] }),
     ],
   ],
+  [
+    "a version behind the method and before headers, by whichever versions",
+    [
+      match("/x", { methods: ["GET"] }),
+      match("/x", { versions: ["1", "2"], headers: [exact("a", "1")] }),
+      match("/x", { versions: ["1"] }),
+      match("/x", { headers: [exact("a", "1")] }),
+    ],
+  ],
   ["client type last", [match("/x", { query: [exact("q", "1")] }), match("/x", { client: "mobile" }), match("/x")]],
 ])("%s", (_, matches) => {
   expect(sortMatches(matches.toReversed()).map((i) => matches.length - 1 - i)).toEqual([...matches.keys()]);
@@ -74,6 +83,9 @@ describe("tie", () => {
       match("/x", { headers: [regex("a", "\\w{2}"), exact("b", "1")] }),
       false,
     ],
+    ["versions apart", match("/x", { versions: ["1", "2"] }), match("/x", { versions: ["3"] }), false],
+    ["versions in common", match("/x", { versions: ["1", "2"] }), match("/x", { versions: ["2", "3"] }), true],
+    ["a version and any", match("/x", { versions: ["1"] }), match("/x"), false],
     ["client types apart", match("/x", { client: "bot" }), match("/x", { client: "mobile" }), false],
     ["the same client type", match("/x", { client: "bot" }), match("/x", { client: "bot" }), true],
   ])("%s", (_, a, b, expected) => {

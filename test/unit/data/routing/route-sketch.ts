@@ -14,6 +14,7 @@ export const match = (path: string, rest: Partial<MatchPlan> = {}): MatchPlan =>
   headers: [],
   query: [],
   client: null,
+  versions: [],
   ...rest,
 });
 

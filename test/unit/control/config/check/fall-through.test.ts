@@ -9,6 +9,8 @@ upstreams: { users: { targets: [{ url: http://10.0.0.1 }] }, web: { targets: [{ 
 auth: { corp: { apiKey: { name: x-key } } }
 consumers: [{ id: c, roles: [x], keys: ["sha256:${"0".repeat(64)}"] }]
 defaults: { auth: corp }
+clients: { app: { headers: { x-app: "1" } } }
+versioning: { from: [header, path] }
 routes:
 `;
 
@@ -51,6 +53,16 @@ describe("it warns", () => {
     "of requests without the parameter, also when the public route names the method",
     ["match: { path: /a, methods: [POST], query: { beta: 'true' } }", "match: { path: /a, methods: [POST] }, auth: ‸none"],
     leaves("r0", "POST /a without the query parameter beta"),
+  );
+  check(
+    "of requests that name no version",
+    ["match: { path: /a, version: ['1', '2'] }", "match: { path: /a }, auth: ‸none"],
+    leaves("r0", "GET /a without the version 1 or 2"),
+  );
+  check(
+    "of clients of no type of the operator's",
+    ["match: { path: /a, client: app }", "match: { path: /a }, auth: ‸none"],
+    leaves("r0", "GET /a without a client of type app"),
   );
   check(
     "of other clients",

@@ -55,6 +55,8 @@ it("the example of the design compiles, units resolved", () => {
     authenticators: [],
     consumers: [],
     tiers: [],
+    clients: [],
+    versioning: null,
     identity: expect.objectContaining({ claims: [], token: null }),
     listeners: [
       {
@@ -150,6 +152,7 @@ it("the example of the design compiles, units resolved", () => {
       headers: [{ name: "x-api-version", kind: "exact", value: "2" }],
       query: [{ name: "beta", kind: "exact", value: "true" }],
       client: null,
+      versions: [],
     },
     handler: {
       name: "proxy",

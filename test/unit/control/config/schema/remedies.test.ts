@@ -218,7 +218,7 @@ describe("names of periods", () => {
 
 it("a route without match is for everything", () => {
   const { config } = good([withRoutes("- { name: a, to: users }")]);
-  expect(config.routes[0]?.match).toEqual({ hosts: [], path: "/**", methods: [], headers: [], query: [], client: null });
+  expect(config.routes[0]?.match).toEqual({ hosts: [], path: "/**", methods: [], headers: [], query: [], client: null, versions: [] });
 });
 
 it("names of targets may have underscores", () =>
