@@ -2,7 +2,7 @@
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { PathsPlan } from "./paths.ts";
-import type { ClientTypePlan, VersioningPlan } from "./routing-terms.ts";
+import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 
 /** Everything a worker needs to serve. A new version replaces the old one whole. */
 export interface Plan {
@@ -298,18 +298,11 @@ export interface MatchPlan {
   readonly methods: readonly string[];
   readonly headers: readonly ValueMatch[];
   readonly query: readonly ValueMatch[];
-  /** Name of a client type: one of {@link Plan.clients} or of BUILT_IN_CLIENTS (data/routing/client-type.ts); null for any. */
+  /** Name of a client type: one of {@link Plan.clients} or of BUILT_IN_CLIENTS (routing-terms.ts); null for any. */
   readonly client: string | null;
   /** Lowercase, sorted: any of these versions; empty for any, and for none. */
   readonly versions: readonly string[];
 }
-
-/** Header names lowercase. `present` matches any value. */
-export type ValueMatch =
-  | { readonly name: string; readonly kind: "exact"; readonly value: string }
-  | { readonly name: string; readonly kind: "prefix"; readonly value: string }
-  | { readonly name: string; readonly kind: "regex"; readonly value: string }
-  | { readonly name: string; readonly kind: "present" };
 
 /** A named authenticator (`auth.<name>`). */
 export interface AuthenticatorPlan {

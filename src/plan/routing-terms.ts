@@ -1,5 +1,14 @@
-// Types of what routes may match by besides the request line and header fields: client types and versions. No logic.
-import type { ValueMatch } from "./plan.ts";
+// Types of what routes may match by besides the request line: conditions on values, client types and versions. No logic.
+/** Header names lowercase. `present` matches any value. */
+export type ValueMatch =
+  | { readonly name: string; readonly kind: "exact"; readonly value: string }
+  | { readonly name: string; readonly kind: "prefix"; readonly value: string }
+  | { readonly name: string; readonly kind: "regex"; readonly value: string }
+  | { readonly name: string; readonly kind: "present" };
+
+/** Types of clients that need no definition. A definition of the same name takes one's place. */
+export const BUILT_IN_CLIENTS = ["mobile", "desktop", "bot"] as const;
+export type BuiltInClient = (typeof BUILT_IN_CLIENTS)[number];
 
 /** A type of client. All that it has must hold. */
 export interface ClientTypePlan {

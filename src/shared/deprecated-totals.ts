@@ -1,6 +1,5 @@
 // Owns how often each consumer called each deprecated route: in a worker since its last report, in the primary since the start. In ordinary memory: reports are messages.
 // Must never have more series than its bounds, whoever calls.
-import type { DeprecatedCalls } from "../plan/deprecated-calls.ts";
 
 /** Series with a consumer of their own; whoever comes later is counted together, for each route. */
 export const DEPRECATED_SERIES_MAX = 1000;
@@ -8,6 +7,14 @@ export const DEPRECATED_SERIES_MAX = 1000;
 const ROUTES_MAX = 1000;
 /** Label of consumers, and of routes, that are counted together. No route can be called so. */
 export const DEPRECATED_OTHERS = "_other";
+
+/** One series: as plan/deprecated-calls.ts has it in a report. */
+export interface DeprecatedSeries {
+  readonly route: string;
+  /** '' for nobody known. */
+  readonly consumer: string;
+  readonly count: number;
+}
 
 export class DeprecatedTotals {
   /** By route, then by consumer. */
@@ -31,12 +38,12 @@ export class DeprecatedTotals {
   }
 
   /** Every series. */
-  all(): DeprecatedCalls[] {
+  all(): DeprecatedSeries[] {
     return [...this.#counts].flatMap(([route, consumers]) => [...consumers].map(([consumer, count]) => ({ route, consumer, count })));
   }
 
   /** What was added since the last time, which is then forgotten. @returns null for nothing */
-  take(): readonly DeprecatedCalls[] | null {
+  take(): readonly DeprecatedSeries[] | null {
     if (this.#counts.size === 0) return null;
     const all = this.all();
     this.#counts.clear();

@@ -6,8 +6,8 @@ import { type ProbedRequest, RouteProbe } from "../../control/config/check/route
 import { isQuery, normalisePath } from "../../data/routing/normalise.ts";
 import { parsePattern } from "../../data/routing/pattern.ts";
 import { versionedPath } from "../../data/routing/versioned-paths.ts";
-import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
-import type { ClientTypePlan, VersioningPlan } from "../../plan/routing-terms.ts";
+import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { ClientTypePlan, ValueMatch, VersioningPlan } from "../../plan/routing-terms.ts";
 import type { BenchArguments } from "./bench-arguments.ts";
 
 /** One request to send again and again. */

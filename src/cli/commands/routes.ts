@@ -2,7 +2,8 @@
 
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
-import type { Plan, RoutePlan, ValueMatch } from "../../plan/plan.ts";
+import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { ValueMatch } from "../../plan/routing-terms.ts";
 import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
 import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";

@@ -1,16 +1,12 @@
 // Owns the guess of what type of client sent a request. A hint for routing to a fitting service, never a basis for access: clients send what they like.
 import { compileRegex } from "../../base/linear-regex.ts";
-import type { ClientTypePlan, UserAgentMatch } from "../../plan/routing-terms.ts";
+import { BUILT_IN_CLIENTS, type BuiltInClient, type ClientTypePlan, type UserAgentMatch } from "../../plan/routing-terms.ts";
 import { headerSentOnce } from "./request/sent-once.ts";
 import type { RequestView } from "./request-view.ts";
 import { compileValue, headerHolds, type ValueTest } from "./value-test.ts";
 
 /** Only this much of a User-Agent is read. */
 const USER_AGENT_LENGTH_MAX = 512;
-
-/** Types that need no definition. A definition of the same name takes one's place. */
-export const BUILT_IN_CLIENTS = ["mobile", "desktop", "bot"] as const;
-export type BuiltInClient = (typeof BUILT_IN_CLIENTS)[number];
 
 /** Words by which crawlers name themselves, lowercase. */
 const BOT_WORDS = ["bot", "crawl", "spider", "slurp", "facebookexternalhit", "mediapartners", "preview"] as const;

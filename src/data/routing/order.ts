@@ -1,6 +1,7 @@
 // Owns the fixed, total order of routes (which of two wins) and the search for ties (which is refused at load).
 // Order in the file never counts. Pure; used by the primary (sort, refuse) and by compile.ts (rank).
-import type { MatchPlan, ValueMatch } from "../../plan/plan.ts";
+import type { MatchPlan } from "../../plan/plan.ts";
+import type { ValueMatch } from "../../plan/routing-terms.ts";
 import { comparePatterns, compareText, type Pattern, parsePattern, patternShape } from "./pattern.ts";
 
 /** Most ties that {@link findTies} reports: one is enough to refuse, a few help to mend. */

@@ -1,6 +1,6 @@
 // Owns the conditions on one header or query parameter: compiled once, tested per request.
 // Must not allocate unless a query value really is encoded or has a `;` in it.
-import type { ValueMatch } from "../../plan/plan.ts";
+import type { ValueMatch } from "../../plan/routing-terms.ts";
 import { compileValueRegex } from "./order.ts";
 import { decodeQuery, QueryWalk } from "./request/query-walk.ts";
 import { isLookAlike } from "./request/sent-once.ts";

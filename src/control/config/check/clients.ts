@@ -1,5 +1,5 @@
 // Owns the checks of `match.client` and `match.version` against what defines them.
-import { BUILT_IN_CLIENTS } from "../../../data/routing/client-type.ts";
+import { BUILT_IN_CLIENTS } from "../../../plan/routing-terms.ts";
 import type { Draft } from "../schema/sections.ts";
 import { nodeAt } from "../source/located.ts";
 import { nearest, type PathPart, suggest } from "../source/problem.ts";

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
 import { patternProblem } from "../../../data/routing/safe-pattern.ts";
-import type { ValueMatch } from "../../../plan/plan.ts";
+import type { ValueMatch } from "../../../plan/routing-terms.ts";
 
 const CONDITIONS_MAX = 32;
 

@@ -5,7 +5,8 @@ import { clientType } from "../../../../src/data/routing/client-type.ts";
 import { compareBelowHost } from "../../../../src/data/routing/order.ts";
 import { parsePattern, patternMatches } from "../../../../src/data/routing/pattern.ts";
 import { MATCH_METHOD, MATCH_NONE } from "../../../../src/data/routing/router.ts";
-import type { MatchPlan, ValueMatch } from "../../../../src/plan/plan.ts";
+import type { MatchPlan } from "../../../../src/plan/plan.ts";
+import type { ValueMatch } from "../../../../src/plan/routing-terms.ts";
 
 export const match = (path: string, rest: Partial<MatchPlan> = {}): MatchPlan => ({
   hosts: [],
