@@ -1,9 +1,18 @@
 // Owns the checks of `match.client` and `match.version` against what defines them.
+
+import { compareBelowHost } from "../../../data/routing/order.ts";
+import type { VersioningPlan } from "../../../plan/routing-terms.ts";
 import { BUILT_IN_CLIENTS } from "../../../plan/routing-terms.ts";
+import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { nodeAt } from "../source/located.ts";
-import { nearest, type PathPart, suggest } from "../source/problem.ts";
+import { type PathPart, suggest } from "../source/problem.ts";
 import type { Findings } from "./references.ts";
+
+/** Versions in a message. */
+const SHOWN_MAX = 30;
+
+type IndexedRoute = readonly [index: number, route: RouteConfig];
 
 export function checkClients(draft: Draft, findings: Findings): void {
   checkTypes(draft, findings);
@@ -44,16 +53,38 @@ function checkVersions(draft: Draft, findings: Findings): void {
     return;
   }
   const known = [...new Set(having.flatMap(([, { match }]) => match.versions))].sort();
-  if (draft.complete === null) return; // a route that cannot be read may have the version
+  if (findings.isLost(["routes"])) return; // what cannot be read may have the version
   if (known.length === 0) findings.warn(["versioning"], "no route demands a version", "remove it, or add `match.version` to routes");
   else if (versioning.default !== null && !known.includes(versioning.default))
-    findings.report(["versioning", "default"], `no route has version ${versioning.default}`, suggestVersion(versioning.default, known));
+    findings.report(
+      ["versioning", "default"],
+      `no route has version ${versioning.default}`,
+      `routes have ${known.slice(0, SHOWN_MAX).join(", ")}`,
+    );
+  checkPreflights(having, versioning, findings);
   for (const place of ["header", "query"] as const) warnOfUnused(versioning[place] === null, ["versioning", place], place, findings);
 }
 
-/** Versions differ in few characters, which are not often mistyped: the list says more. */
-const suggestVersion = (written: string, known: readonly string[]): string =>
-  nearest(written, known) === null || known.length > 1 ? `routes have ${known.join(", ")}` : suggest(written, known, "versions");
+/** A preflight has neither the header nor the media types of the request that it precedes: it belongs to one route, whatever version is meant. */
+function checkPreflights(having: readonly IndexedRoute[], { header, accept, default: preset }: VersioningPlan, { warn }: Findings): void {
+  if (header === null && accept === null) return;
+  const groups = Map.groupBy(having, ([, { match }]) => JSON.stringify([match.hosts.toSorted(), match.path]));
+  for (const routes of groups.values()) {
+    const answering = routes.find(([, { match }]) => preset !== null && match.versions.includes(preset)) ?? first(routes);
+    for (const [index, route] of routes)
+      if (answering !== undefined && corsOf(route) !== corsOf(answering[1]))
+        warn(
+          ["routes", index, "cors"],
+          `preflights of this version are answered by ${answering[1].name}, whose cors differs: they name no version`,
+          "give both the same cors, or name versions in the path or query alone",
+        );
+  }
+}
+
+const first = (routes: readonly IndexedRoute[]): IndexedRoute | undefined =>
+  routes.toSorted(([, a], [, b]) => compareBelowHost(a.match, b.match))[0];
+
+const corsOf = ({ policies }: RouteConfig): string => JSON.stringify(policies.find(({ name }) => name === "cors")?.config ?? null);
 
 /** A name for a place that does not count. */
 function warnOfUnused(unused: boolean, path: readonly PathPart[], place: string, { root, warn }: Findings): void {

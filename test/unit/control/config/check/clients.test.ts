@@ -94,6 +94,12 @@ describe("versions", () => {
     "versioning.default: no route has version 3; routes have 1, 2, beta",
   );
   check(
+    "beside other mistakes",
+    text('versioning: { from: [path], default: ‸"3" }', "match: { version: 1, client: ‸tv }"),
+    "versioning.default: no route has version 3; routes have 1",
+    "routes[0].match.client: there is no client type named tv; client types: mobile, desktop, bot",
+  );
+  check(
     "two routes for one version",
     text("versioning: { from: [path] }", "match: { path: /a, version: [1, 2] }", "match: ‸{ path: /a, version: [2, 3] }"),
     "routes[1].match: matches the same requests as r0 (c.yaml:7), and neither is more specific; give one of them a longer path or a further condition",
@@ -121,6 +127,25 @@ describe("versions", () => {
     text("versioning: ‸{ from: [path], header: ‸x }", "match: {}"),
     "versioning: no route demands a version; remove it, or add `match.version` to routes",
     "versioning.header: requests do not name versions there; add `header` to versioning.from",
+  );
+  warns(
+    "a preflight that another version's route would answer differently",
+    text(
+      "versioning: { from: [path, header], default: 2 }",
+      "match: { path: /a, version: 1 }, cors: ‸{ origins: [https://a.example] }",
+      "match: { path: /a, version: 2 }, cors: { origins: ['*'] }",
+      "match: { path: /a, version: 3 }, cors: { origins: ['*'] }",
+      "match: { path: /b, version: 1 }, cors: { origins: [https://a.example] }",
+    ),
+    "routes[0].cors: preflights of this version are answered by r1, whose cors differs: they name no version; give both the same cors, or name versions in the path or query alone",
+  );
+  warns(
+    "no preflight where versions stand in the address",
+    text(
+      "versioning: { from: [path, query] }",
+      "match: { path: /a, version: 1 }, cors: { origins: [https://a.example] }",
+      "match: { path: /a, version: 2 }",
+    ),
   );
   it("are lowercase, sorted and once each in the plan; whole numbers are versions too", () => {
     const { config } = good([text("versioning: { from: [header, accept], default: 2 }", "match: { version: [Beta, 2, 10, beta] }")]);
