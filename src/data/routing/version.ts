@@ -162,7 +162,8 @@ export class VersionReader {
     const candidates: Candidate[] = [];
     for (const { version, weight } of ranges) {
       const wanted = version ?? preset;
-      if (weight === 0 || refused.has(wanted) || candidates.some((each) => each.version === wanted)) continue;
+      if (weight === 0 || refused.has(wanted) || (version !== null && !this.#known.has(version))) continue;
+      if (candidates.some((each) => each.version === wanted)) continue;
       candidates.push({ version: wanted, named: version !== null });
     }
     return { candidates, place: "accept", fault: "" };
