@@ -15,8 +15,33 @@ const NOT_RELAYED: ReadonlySet<string> = new Set([
 /** @param name lowercase. @returns whether a response header of this name goes on to the client */
 export const isRelayed = (name: string): boolean => !NOT_RELAYED.has(name);
 
-/** Up to 15 digits: an exact number. */
-const CONTENT_LENGTH = /^\d{1,15}$/;
+/** What becomes of a response field: it goes on as it came, is left out, or also means something here. */
+export const ROLE_RELAYED = 0;
+export const ROLE_DROPPED = 1;
+export const ROLE_READ = 2;
+
+/** What {@link ResponseHeaders} reads. */
+const READ: ReadonlySet<string> = new Set(["retry-after", "content-length", "transfer-encoding", "connection", "keep-alive"]);
+
+/** @param name lowercase. @returns one of the ROLE_ constants */
+export const fieldRole = (name: string): number => (READ.has(name) ? ROLE_READ : isRelayed(name) ? ROLE_RELAYED : ROLE_DROPPED);
+
+/** Digits of a length, at most: an exact number. */
+const LENGTH_DIGITS_MAX = 15;
+
+/** @returns what one to {@link LENGTH_DIGITS_MAX} digits say; -1 for anything else */
+function parseLength(text: string): number {
+  if (text.length === 0 || text.length > LENGTH_DIGITS_MAX) return -1;
+  let length = 0;
+  for (let i = 0; i < text.length; i++) {
+    const digit = text.charCodeAt(i) - 48;
+    if (digit < 0 || digit > 9) return -1;
+    length = length * 10 + digit;
+  }
+  return length;
+}
+
+const LENGTH_FAULT = "Content-Length is sent twice or is no length";
 
 /** A response head as it is taken in, header by header; then read by the relay. One object a response. */
 export class ResponseHeaders {
@@ -36,6 +61,12 @@ export class ResponseHeaders {
   fault = "";
   private encoding = "";
 
+  /** As {@link add}, by whoever knows the field. @param value without white space around it; not looked at for what is dropped */
+  take(field: { readonly name: string; readonly role: number }, value: string): void {
+    if (field.role === ROLE_RELAYED) this.headers.push(field.name, value);
+    else if (field.role === ROLE_READ) this.add(field.name, value, field.name === "retry-after");
+  }
+
   /**
    * @param name lowercase
    * @param value without white space around it; checked for CR, LF and NUL by the response parser
@@ -49,14 +80,16 @@ export class ResponseHeaders {
     }
     switch (name) {
       case "content-length":
-        if (this.length >= 0 || !CONTENT_LENGTH.test(value)) this.fault = "Content-Length is sent twice or is no length";
-        this.length = Number(value);
+        if (this.length >= 0) this.fault = LENGTH_FAULT;
+        this.length = parseLength(value);
+        if (this.length < 0) this.fault = LENGTH_FAULT;
         break;
       case "transfer-encoding":
         this.encoding = this.encoding === "" ? value : `${this.encoding},${value}`;
         break;
       case "connection":
-        this.connection = (this.connection === "" ? value : `${this.connection},${value}`).toLowerCase();
+        this.connection = this.connection === "" ? value : `${this.connection},${value}`;
+        if (this.connection !== "keep-alive" && this.connection !== "close") this.connection = this.connection.toLowerCase();
         break;
       case "keep-alive":
         this.keepAlive = value;
@@ -77,7 +110,10 @@ export class ResponseHeaders {
 
   /** @returns whether Connection lists this option. @param option lowercase */
   connectionHas(option: string): boolean {
-    return this.connection === option || (this.connection !== "" && this.connection.split(",").some((each) => each.trim() === option));
+    const { connection } = this;
+    if (connection === option) return true;
+    if (connection === "" || connection === "keep-alive" || connection === "close") return false;
+    return connection.split(",").some((each) => each.trim() === option);
   }
 
   private dropNamed(): void {

@@ -69,7 +69,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
     buffer: () => this.readSize.next(),
     callback: (bytes, buffer) => {
       this.readSize.read(bytes);
-      this.received((buffer as Buffer).subarray(0, bytes)); // it is the Buffer given above
+      this.received(buffer as Buffer, bytes); // it is the Buffer given above
       return true;
     },
   };
@@ -77,7 +77,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   /** @param plain its bytes come through {@link onread} */
   opened(socket: net.Socket, plain: boolean): void {
     this.socket = socket;
-    if (!plain) socket.on("data", (chunk: Buffer) => this.received(chunk));
+    if (!plain) socket.on("data", (chunk: Buffer) => this.received(chunk, chunk.length));
     socket.on("drain", () => this.pump?.drained());
     socket.on("end", () => this.ended());
     socket.on("error", (error: NodeJS.ErrnoException) => this.broken(error));
@@ -230,9 +230,10 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
 
   // --- Socket ---
 
-  private received(bytes: Buffer): void {
+  /** @param bytes of the buffer have come: what stands behind is older */
+  private received(buffer: Buffer, bytes: number): void {
     if (this.closed) return;
-    const fault = this.parser.push(bytes);
+    const fault = this.parser.push(buffer, bytes);
     if (fault !== "") this.failed("upstream_invalid", fault);
   }
 

@@ -14,7 +14,11 @@ interface Read {
   reusable: boolean;
 }
 
-function read(bytes: string, options: { pieces: number; method?: string; eof?: boolean }): Read {
+/** What earlier reads left behind in a buffer that serves again and again: the end of a head, of a chunk, of trailers, and a body. */
+const STALE = "\n\r\n\r\n0\r\n\r\nstale";
+
+/** @param options.lent the bytes stand at the beginning of a buffer that holds older ones behind them */
+function read(bytes: string, options: { pieces: number; method?: string; eof?: boolean; lent?: boolean }): Read {
   const result: Read = { status: 0, headers: [], body: "", trailers: null, ended: false, fault: "", reusable: false };
   const parser = new ResponseParser({
     head(status: number, headers: ResponseHeaders) {
@@ -32,17 +36,22 @@ function read(bytes: string, options: { pieces: number; method?: string; eof?: b
   });
   parser.expect(options.method ?? "GET");
   const all = Buffer.from(bytes, "latin1");
-  for (let at = 0; at < all.length && result.fault === "" && !result.ended; at += options.pieces)
-    result.fault = parser.push(Buffer.from(all.subarray(at, at + options.pieces)));
+  for (let at = 0; at < all.length && result.fault === "" && !result.ended; at += options.pieces) {
+    const piece = all.subarray(at, at + options.pieces);
+    const buffer = Buffer.concat([piece, Buffer.from(options.lent === true ? STALE : "")]);
+    result.fault = parser.push(buffer, piece.length);
+  }
   if (options.eof === true && result.fault === "" && !result.ended) result.fault = parser.eof();
   return result;
 }
 
 /** Checks all ways of cutting the bytes. What was delivered before a fault depends on the cuts; that there is one must not. */
 function check(bytes: string, expected: Partial<Read>, options: { method?: string; eof?: boolean } = {}): void {
-  for (const pieces of [bytes.length, 1, 2, 3, 7, 16]) {
-    const result = read(bytes, { ...options, pieces: Math.max(1, pieces) });
-    expect({ pieces, ...result }).toMatchObject({ pieces, fault: "", ...expected });
+  for (const lent of [false, true]) {
+    for (const pieces of [bytes.length, 1, 2, 3, 7, 16]) {
+      const result = read(bytes, { ...options, pieces: Math.max(1, pieces), lent });
+      expect({ pieces, lent, ...result }).toMatchObject({ pieces, lent, fault: "", ...expected });
+    }
   }
 }
 
