@@ -1,5 +1,7 @@
 // A hashed timer wheel (Varghese & Lauck 1987): O(1) arm, re-arm and disarm for deadlines that mostly never fire.
 // One per thread; one real timer for all entries, and none while the wheel is empty. Precision: one tick, never early.
+// Armed again for later, as deadlines mostly are, an entry stays where it is; when its place comes, it moves on to where it is due.
+import { nowMs } from "./turn-clock.ts";
 
 /** Milliseconds a tick: how late a deadline may fire. */
 export const WHEEL_TICK_MS = 10;
@@ -12,6 +14,7 @@ export abstract class WheelEntry {
   /** @internal */ wheelPrev: WheelEntry | null = null;
   /** @internal Absolute tick at which it is due; 0 when not armed. */
   wheelDue = 0;
+  /** @internal Absolute tick at which its place comes: never behind {@link wheelDue}. */ wheelPlace = 0;
   /** Called once when the deadline passes; the entry is disarmed before. Must not throw. */
   abstract onDeadline(): void;
 }
@@ -25,7 +28,7 @@ export class TimerWheel {
   private timer: NodeJS.Timeout | null = null;
 
   /** @param now monotonic milliseconds; injectable for tests. */
-  constructor(now: () => number = () => performance.now()) {
+  constructor(now: () => number = nowMs) {
     this.now = now;
     this.originMs = now();
   }
@@ -37,9 +40,16 @@ export class TimerWheel {
 
   /** (Re)arm an entry to fire `delayMs` from now, or up to a tick later. */
   arm(entry: WheelEntry, delayMs: number): void {
-    if (entry.wheelDue !== 0) this.unlink(entry);
     const ticks = Math.ceil((this.now() - this.originMs + delayMs) / WHEEL_TICK_MS);
-    entry.wheelDue = Math.max(ticks, this.tick + 1);
+    const due = Math.max(ticks, this.tick + 1);
+    if (entry.wheelDue !== 0) {
+      if (due >= entry.wheelPlace) {
+        entry.wheelDue = due;
+        return;
+      }
+      this.unlink(entry);
+    }
+    entry.wheelDue = due;
     this.link(entry);
     if (this.timer === null) this.startTimer();
   }
@@ -75,21 +85,26 @@ export class TimerWheel {
   }
 
   private fire(slot: number, target: number): void {
-    let due: WheelEntry[] | null = null; // collected first: onDeadline may arm and disarm neighbours
+    let here: WheelEntry[] | null = null; // collected first: onDeadline may arm and disarm neighbours
     for (let entry = this.heads[slot] ?? null; entry !== null; entry = entry.wheelNext) {
-      if (entry.wheelDue <= target) (due ??= []).push(entry);
+      if (entry.wheelPlace <= target) (here ??= []).push(entry);
     }
-    if (due === null) return;
-    for (const entry of due) {
-      if (entry.wheelDue === 0 || entry.wheelDue > target) continue;
+    if (here === null) return;
+    for (const entry of here) {
+      if (entry.wheelDue === 0 || entry.wheelPlace > target) continue;
       this.unlink(entry);
+      if (entry.wheelDue > target) {
+        this.link(entry);
+        continue;
+      }
       entry.wheelDue = 0;
       entry.onDeadline();
     }
   }
 
   private link(entry: WheelEntry): void {
-    const slot = entry.wheelDue & MASK;
+    entry.wheelPlace = entry.wheelDue;
+    const slot = entry.wheelPlace & MASK;
     const head = this.heads[slot] ?? null;
     entry.wheelPrev = null;
     entry.wheelNext = head;
@@ -101,7 +116,7 @@ export class TimerWheel {
   private unlink(entry: WheelEntry): void {
     const { wheelPrev: prev, wheelNext: next } = entry;
     if (prev !== null) prev.wheelNext = next;
-    else this.heads[entry.wheelDue & MASK] = next;
+    else this.heads[entry.wheelPlace & MASK] = next;
     if (next !== null) next.wheelPrev = prev;
     entry.wheelNext = null;
     entry.wheelPrev = null;

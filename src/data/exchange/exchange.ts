@@ -3,6 +3,7 @@
 import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import { nowMs } from "../../base/turn-clock.ts";
 import type { LogRecord, SentTarget } from "../../shared/log-ring.ts";
 import type { ClientInfo, RequestView } from "../routing/request-view.ts";
 import type { CallRecord, OverloadReason } from "../upstream/call-request.ts";
@@ -147,7 +148,7 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
 
   constructor(runtime: Runtime) {
     this.runtime = runtime;
-    this.startedMs = performance.now();
+    this.startedMs = nowMs();
   }
 
   /** Address of the TCP peer in canonical text; '' on a Unix socket. May cost microseconds: call when needed. */

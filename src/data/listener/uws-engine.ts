@@ -3,6 +3,7 @@
 
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
+import { beginTurn, endTurn } from "../../base/turn-clock.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { admit, type RequestLine } from "./admit.ts";
@@ -141,6 +142,15 @@ class UwsListener implements Listener, WebSocketWatcher {
   }
 
   private request(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
+    beginTurn();
+    try {
+      this.take(res, req, context);
+    } finally {
+      endTurn();
+    }
+  }
+
+  private take(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
     const x = new UwsExchange(this.host.current(), res, context);
     try {
       // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.

@@ -57,6 +57,29 @@ describe("TimerWheel", () => {
     wheel.stop();
   });
 
+  it("fires an entry that was armed again for later, for sooner, or after it had moved, once and when it was armed for last", () => {
+    const delays = [0, 40, 300, 5200, 20_000];
+    for (const first of delays) {
+      for (const second of delays) {
+        for (const third of delays) {
+          const { wheel, probe, run } = setUp();
+          const entry = probe();
+          wheel.arm(entry, first);
+          wheel.arm(entry, second);
+          run(1000 + Math.max(0, Math.min(first, second) - WHEEL_TICK_MS)); // before either
+          const atMs = entry.clock.ms + third;
+          wheel.arm(entry, third);
+          run(atMs + 3 * WHEEL_TICK_MS);
+          expect(entry.fired, `${first}, ${second}, ${third}`).toHaveLength(1);
+          expect(entry.fired[0]).toBeGreaterThanOrEqual(atMs);
+          expect(entry.fired[0]).toBeLessThanOrEqual(atMs + 2 * WHEEL_TICK_MS);
+          expect(wheel.size).toBe(0);
+          wheel.stop();
+        }
+      }
+    }
+  });
+
   it("lets a deadline disarm and re-arm its neighbours in the same slot", () => {
     const { wheel, probe, run } = setUp();
     const [first, second, third] = [probe(), probe(), probe()];

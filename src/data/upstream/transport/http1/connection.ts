@@ -2,6 +2,7 @@
 // What is left of a connection after anything unexpected is never used again.
 import type net from "node:net";
 import { type TimerWheel, WheelEntry } from "../../../../base/timer-wheel.ts";
+import { beginTurn, endTurn } from "../../../../base/turn-clock.ts";
 import type { WireTrailers } from "../../upstream.ts";
 import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
@@ -233,8 +234,13 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   /** @param bytes of the buffer have come: what stands behind is older */
   private received(buffer: Buffer, bytes: number): void {
     if (this.closed) return;
-    const fault = this.parser.push(buffer, bytes);
-    if (fault !== "") this.failed("upstream_invalid", fault);
+    beginTurn();
+    try {
+      const fault = this.parser.push(buffer, bytes);
+      if (fault !== "") this.failed("upstream_invalid", fault);
+    } finally {
+      endTurn();
+    }
   }
 
   private ended(): void {

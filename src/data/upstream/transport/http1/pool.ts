@@ -2,6 +2,7 @@
 // One request at a time on a connection, or those of one turn of the event loop together when `pipelining` allows it (pipelining-policy.ts);
 // the most recently used idle connection first; a bounded queue when all are taken.
 import type { TimerWheel } from "../../../../base/timer-wheel.ts";
+import { nowMs } from "../../../../base/turn-clock.ts";
 import type { UpstreamPlan } from "../../../../plan/plan.ts";
 import type { Pool, PoolStats, WireCall, WireError, WireHandler, WireRequest } from "../../upstream.ts";
 import { type Address, type ConnectError, createConnector } from "../connector.ts";
@@ -75,7 +76,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
     if (next !== null)
       return connection.keepAliveConfirmed && this.mayShare(next) ? this.startTogether(connection, next) : this.start(connection, next);
     if (this.closing) return connection.destroy();
-    connection.idleSinceMs = performance.now();
+    connection.idleSinceMs = nowMs();
     this.idle.push(connection);
     this.sweeper ??= setInterval(() => this.sweep(), SWEEP_MS).unref();
   }
@@ -136,7 +137,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   // --- Inside: several requests on a connection ---
 
   private mayShare(call: H1Call): boolean {
-    return !call.alone && this.sharing.allows(call.request, performance.now());
+    return !call.alone && this.sharing.allows(call.request, nowMs());
   }
 
   /** What the clients sent meanwhile is dispatched in the same turn: it can go out in the same write. */
