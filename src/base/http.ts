@@ -5,6 +5,7 @@ import { canonicalIp, parseIpv4 } from "./ip.ts";
 const TOKEN = 1;
 const VALUE = 2;
 const HOST = 4;
+const PLAIN_NAME = 8;
 
 /** Class bits by char code, 0..255. */
 const CLASS = new Uint8Array(256);
@@ -14,6 +15,7 @@ for (let c = 0; c < 256; c++) {
   if (alnum || "!#$%&'*+-.^_`|~".includes(char)) CLASS[c]! |= TOKEN;
   if (c === 9 || (c >= 32 && c !== 127)) CLASS[c]! |= VALUE;
   if (alnum || "-._~".includes(char)) CLASS[c]! |= HOST;
+  if (/[a-z0-9-]/.test(char)) CLASS[c]! |= PLAIN_NAME;
 }
 
 function allOf(text: string, start: number, end: number, bit: number): boolean {
@@ -82,11 +84,8 @@ export const HOP_BY_HOP: readonly string[] = [
   "upgrade",
 ];
 
-/** A lowercase field name with other marks than `-`. */
-const ODD_NAME = /[^a-z0-9-]/;
-
 /** Whether services may read a field name as another one, see {@link plainName}. @param name lowercase */
-export const isOddName = (name: string): boolean => ODD_NAME.test(name);
+export const isOddName = (name: string): boolean => !allOf(name, 0, name.length, PLAIN_NAME);
 
 /**
  * The name as which services may read a field: CGI, FastCGI, WSGI and Rack turn it into a variable (RFC 3875 section 4.1.18), so that `x_user`,

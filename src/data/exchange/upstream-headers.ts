@@ -1,7 +1,7 @@
 // What goes upstream: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1) and those the gateway sets itself.
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
-import { isOriginClaim, METHOD_OVERRIDES } from "../../base/origin-claims.ts";
+import { isOfOriginFamily, isOriginClaim, METHOD_OVERRIDES, ORIGIN_CLAIMS } from "../../base/origin-claims.ts";
 import type { Endpoint, Upstream, WireRequest } from "../upstream/upstream.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
 
@@ -23,6 +23,9 @@ const NOT_FORWARDED: ReadonlySet<string> = new Set([
   "proxy", // CGI programs find it as HTTP_PROXY, which many take for the proxy to use (CVE-2016-5385)
 ]);
 
+/** What is looked up of each field: never copied, or only a trusted proxy's word, which is passed on by other means. */
+const NOT_COPIED: ReadonlySet<string> = new Set([...NOT_FORWARDED, ...ORIGIN_CLAIMS]);
+
 /** A name that services may read as one that is never copied, or that only a trusted proxy may send. */
 function isForgery(name: string, deadlineHeader: string | null): boolean {
   if (!isOddName(name)) return false;
@@ -38,8 +41,8 @@ export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpo
   const keepsOverride = x.route?.settings.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
-    if (name === deadlineHeader || isOriginClaim(name)) continue;
-    if (NOT_FORWARDED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
+    if (name === deadlineHeader || isOfOriginFamily(name)) continue;
+    if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
     if (x.oddNames && isForgery(name, deadlineHeader)) continue;
     out.push(name, headers[i + 1] as string);
   }

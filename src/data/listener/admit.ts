@@ -23,6 +23,8 @@ const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** Anything but HTAB and printable ASCII. */
 const UNUSUAL_VALUE = /[^\t\x20-\x7e]/;
+/** Whether a field's value is not what nearly all are: HTAB and printable ASCII. */
+export const isUnusualValue = (value: string): boolean => UNUSUAL_VALUE.test(value);
 const FORBIDDEN_VALUE = /[^\t\x20-\x7e\x80-\xff]/;
 const CONTENT_LENGTH = /^\d{1,15}$/;
 
@@ -36,6 +38,8 @@ export interface RequestLine extends SentTarget {
   readonly authority?: string;
   /** HTTP/1.0: there may be no Host, and no Transfer-Encoding (RFC 9112 sections 3.2 and 6.1). */
   readonly http10?: boolean;
+  /** The engine has found no value of a field to be {@link isUnusualValue}. */
+  readonly usualValues?: boolean;
 }
 
 /** Headers seen more than once or combined wrongly are found by counting. Reused: admission is synchronous. */
@@ -66,18 +70,23 @@ export function admit(x: Exchange, line: RequestLine, rules: PathRules | null): 
 }
 
 function judge(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
-  if (!METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
+  if (line.method !== "GET" && !METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
   if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
   const limits = x.runtime.plan.limits;
   if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
   if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > limits.uriBytes)
     return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
   return (
-    scanHeaders(x) ?? frameBody(x, line) ?? admitHost(x, line) ?? admitConnection(x) ?? admitTarget(x, line, rules) ?? admitForwarding(x)
+    scanHeaders(x, line.usualValues === true) ??
+    frameBody(x, line) ??
+    admitHost(x, line) ??
+    admitConnection(x) ??
+    admitTarget(x, line, rules) ??
+    admitForwarding(x)
   );
 }
 
-function scanHeaders(x: Exchange): Refusal | null {
+function scanHeaders(x: Exchange, usualValues: boolean): Refusal | null {
   seen.host = seen.contentLength = seen.transferEncoding = seen.expect = 0;
   seen.connection = seen.upgrade = "";
   const headers = x.headers;
@@ -88,7 +97,7 @@ function scanHeaders(x: Exchange): Refusal | null {
     const name = headers[i] as string; // i is inside a list of pairs
     const value = headers[i + 1] as string;
     bytes += name.length + value.length + 4;
-    if (UNUSUAL_VALUE.test(value) && FORBIDDEN_VALUE.test(value))
+    if (!usualValues && isUnusualValue(value) && FORBIDDEN_VALUE.test(value))
       return bad(`the value of ${printable(name)} has a forbidden character (RFC 9110 section 5.5)`);
     if (isOddName(name)) {
       if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
@@ -159,6 +168,9 @@ function frameBody(x: Exchange, line: RequestLine): Refusal | null {
 /** Hosts seen lately, so that the usual request costs one look-up. */
 const HOST_CACHE_MAX = 1024;
 const hostCache = new Map<string, string>();
+/** The last one, and its host: with it, there is not even a hash to compute. */
+let lastAuthority = "";
+let lastHost = "";
 const BAD_HOST = "the host is not host[:port] (RFC 9112 section 3.2)";
 
 function admitHost(x: Exchange, line: RequestLine): Refusal | null {
@@ -170,9 +182,14 @@ function admitHost(x: Exchange, line: RequestLine): Refusal | null {
     replaceHost(x, withoutEmptyPort(line.authority));
   } else if (optional) return null;
   else if (x.authority.endsWith(":")) replaceHost(x, withoutEmptyPort(x.authority));
+  if (x.authority === lastAuthority && lastHost !== "") {
+    x.host = lastHost;
+    return null;
+  }
   const cached = hostCache.get(x.authority);
   if (cached !== undefined) {
-    x.host = cached;
+    lastAuthority = x.authority;
+    x.host = lastHost = cached;
     return null;
   }
   const parsed = parseAuthority(x.authority);

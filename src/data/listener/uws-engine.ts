@@ -6,7 +6,7 @@ import { OperatorError } from "../../base/errors.ts";
 import { beginTurn, endTurn } from "../../base/turn-clock.ts";
 import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Refusal } from "../exchange/refusal.ts";
-import { admit, type RequestLine } from "./admit.ts";
+import { admit, isUnusualValue, type RequestLine } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { withCertificateFiles } from "./uws-certificate.ts";
@@ -41,6 +41,17 @@ interface AppExtras {
 function silence(uws: Uws): void {
   (uws as UwsExtras)._cfg?.("silent");
 }
+
+/** What is known of a request by the way it came. */
+interface Known {
+  /** Of a request for an upgrade: the route to its WebSocket behaviour. */
+  readonly context: us_socket_context_t | null;
+  /** "" is to be read from the request. */
+  readonly method: "GET" | "";
+}
+
+const GET: Known = { context: null, method: "GET" };
+const ANY: Known = { context: null, method: "" };
 
 class UwsListener implements Listener, WebSocketWatcher {
   readonly plan: ListenerPlan;
@@ -129,9 +140,11 @@ class UwsListener implements Listener, WebSocketWatcher {
   private register(app: TemplatedApp): void {
     app.ws("/*", {
       ...webSocketBehavior(this.host.current().plan.limits, this),
-      upgrade: (res, req, context) => this.request(res, req, context),
+      upgrade: (res, req, context) => this.request(res, req, { context, method: "" }),
     });
-    app.any("/*", (res, req) => this.request(res, req, null));
+    // Of most requests the method need not be read.
+    app.get("/*", (res, req) => this.request(res, req, GET));
+    app.any("/*", (res, req) => this.request(res, req, ANY));
   }
 
   private connectionChanged(res: HttpResponse, count: number): void {
@@ -141,26 +154,32 @@ class UwsListener implements Listener, WebSocketWatcher {
     if (!this.host.admitsPeer(peer)) res.close();
   }
 
-  private request(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
+  private request(res: HttpResponse, req: HttpRequest, known: Known): void {
     beginTurn();
     try {
-      this.take(res, req, context);
+      this.take(res, req, known);
     } finally {
       endTurn();
     }
   }
 
-  private take(res: HttpResponse, req: HttpRequest, context: us_socket_context_t | null): void {
+  private take(res: HttpResponse, req: HttpRequest, { context, method }: Known): void {
     const x = new UwsExchange(this.host.current(), res, context);
     try {
       // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
       if (this.plan.unixPath === null && x.peerAddress() === "") return void res.close();
       x.secure = this.plan.tls !== null;
       headerList = x.headers;
-      req.forEach(collectHeader);
-      const line = { method: req.getCaseSensitiveMethod(), path: req.getUrl(), query: req.getQuery() ?? "" };
-      const broken = headersBroken;
       headersBroken = null;
+      usualValues = true;
+      req.forEach(collectHeader);
+      const line = {
+        method: method === "" ? req.getCaseSensitiveMethod() : method,
+        path: req.getUrl(),
+        query: req.getQuery() ?? "",
+        usualValues,
+      };
+      const broken = headersBroken;
       const refusal = broken === null ? admit(x, line, this.host.paths) : turnedAway(x, line, broken);
       x.attachBody();
       // The parser of this build mis-reads some chunked framings: what follows such a request is not trusted.
@@ -183,14 +202,20 @@ function turnedAway(x: UwsExchange, line: RequestLine, refusal: Refusal): Refusa
 // req.forEach takes a callback: static state instead of a closure for each request (forEach is synchronous).
 let headerList: string[] = [];
 let headersBroken: Refusal | null = null;
+let usualValues = true;
 const NOT_ASCII = /[^\x00-\x7f]/;
 
 function collectHeader(name: string, value: string): void {
-  if (NOT_ASCII.test(value)) {
-    // This engine decodes UTF-8 and puts U+FFFD where it cannot: such bytes are lost, so the request is in doubt.
-    if (value.includes("\ufffd")) headersBroken = { code: "bad_request", detail: "a header value is not valid UTF-8" };
-    headerList.push(name, Buffer.from(value, "utf8").toString("latin1"));
-  } else headerList.push(name, value);
+  if (isUnusualValue(value)) headerList.push(name, unusual(value));
+  else headerList.push(name, value);
+}
+
+/** @returns the byte string of what this engine has decoded as UTF-8, with U+FFFD where it could not: such bytes are lost, so the request is in doubt */
+function unusual(value: string): string {
+  usualValues = false;
+  if (!NOT_ASCII.test(value)) return value;
+  if (value.includes("\ufffd")) headersBroken = { code: "bad_request", detail: "a header value is not valid UTF-8" };
+  return Buffer.from(value, "utf8").toString("latin1");
 }
 
 function timeoutSeconds(ms: number): number {

@@ -12,7 +12,6 @@ import { acceptUwsWebSocket, type UpgradableExchange } from "./uws-websocket.ts"
 const EARLY_BODY_BYTES_MAX = 64 * 1024;
 /** A body that came in one piece of at most this goes out with its head in one write: both fit the engine's cork buffer of 16 KiB. */
 const WHOLE_BODY_BYTES_MAX = 8 * 1024;
-const NON_ASCII = /[\x80-\xff]/;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
 
@@ -281,8 +280,8 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     // Values were checked for CR and LF where they came from: the response parser, the configuration's schema, renderHeader().
     let fields = head[1] as string;
     for (let i = 2; i < head.length; i += 2) fields += `\r\n${head[i]}: ${head[i + 1]}`;
-    // uWebSockets.js encodes strings as UTF-8; bytes above 0x7f must go out as they came in.
-    res.writeHeader(head[0] as string, NON_ASCII.test(fields) ? Buffer.from(fields, "latin1") : fields);
+    // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
+    res.writeHeader(head[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
   }
 
   private flushHeld(): void {

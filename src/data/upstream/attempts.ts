@@ -3,6 +3,7 @@
 import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
+import { nowMs } from "../../base/turn-clock.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
 import type { Tickets } from "./breaker.ts";
@@ -75,7 +76,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
 
   /** timeouts.total runs from the request's last byte to the response head, over all attempts; bodies have their own limits. */
   protected startClock(): void {
-    if (this.timeouts.totalMs > 0) this.deadlineMs = performance.now() + this.timeouts.totalMs;
+    if (this.timeouts.totalMs > 0) this.deadlineMs = nowMs() + this.timeouts.totalMs;
   }
 
   /** Before anything is read or sent. @returns false when a breaker turned the call away, and the sink knows */
@@ -106,13 +107,13 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     request.body.detach();
     this.endpoint = null;
     upstream.done(endpoint, outcome);
-    if (upstream.breaker !== null) upstream.breaker.onComplete(this, endpoint.slot, outcome, code, this.waitedMs(performance.now()));
+    if (upstream.breaker !== null) upstream.breaker.onComplete(this, endpoint.slot, outcome, code, this.waitedMs(nowMs()));
     request.services.recordAttempt(endpoint.slot, code, this.status, request.record.upstreamFirstByteMs);
   }
 
   /** How long the target has had all it needs to answer, ms. While the body is on its way, it is the client that is waited for: no time counts. */
-  protected waitedMs(nowMs: number): number {
-    return this.request.body.done ? nowMs - this.bodyMovedMs : 0;
+  protected waitedMs(atMs: number): number {
+    return this.request.body.done ? atMs - this.bodyMovedMs : 0;
   }
 
   protected outcomeOf(status: number, trailers: WireTrailers | null): Outcome {
@@ -143,7 +144,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
       if (retryAfterMs > RETRY_AFTER_WAIT_MS_MAX) return false;
       delay = retryAfterMs;
     }
-    if (this.deadlineMs > 0 && performance.now() + delay >= this.deadlineMs) return false;
+    if (this.deadlineMs > 0 && nowMs() + delay >= this.deadlineMs) return false;
     if (!upstream.takeRetry()) return false;
     request.services.recordRetry((last ?? next).slot);
     this.wait(CALL_STATE.retry, delay);
@@ -187,7 +188,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   protected wait(state: number, ms: number): void {
     this.state = state;
     const { deadlineMs } = this;
-    const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - performance.now()));
+    const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - nowMs()));
     this.request.services.wheel.arm(this, bound);
   }
 }

@@ -3,6 +3,7 @@
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
@@ -59,7 +60,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   resume(): void {
     if (!this.paused) return;
     this.paused = false;
-    this.lastDataMs = performance.now();
+    this.lastDataMs = nowMs();
     (this.wire ?? this.undelivered)?.resume();
     this.undelivered = null;
   }
@@ -96,7 +97,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   private attempt(): void {
     const { deadlineMs } = this;
-    const now = performance.now();
+    const now = nowMs();
     const remainingMs = deadlineMs === 0 ? 0 : deadlineMs - now;
     if (remainingMs < 0) return this.fail("total_timeout", "");
     this.attemptStartedMs = this.bodyMovedMs = now;
@@ -137,11 +138,11 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   private deadlinePassed(): void {
-    const expired = this.deadlineMs > 0 && performance.now() >= this.deadlineMs;
+    const expired = this.deadlineMs > 0 && nowMs() >= this.deadlineMs;
     if (this.state === CALL_STATE.retry && !expired) return this.attempt();
     if (this.state === CALL_STATE.data) {
       if (expired) return this.broken("total_timeout", "");
-      const quietMs = this.paused ? 0 : performance.now() - this.lastDataMs;
+      const quietMs = this.paused ? 0 : nowMs() - this.lastDataMs;
       if (quietMs < this.timeouts.idleMs) return this.wait(CALL_STATE.data, this.timeouts.idleMs - quietMs);
       return this.broken("upstream_idle_timeout", "", "timeout");
     }
@@ -160,7 +161,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   wireSent(): void {
     this.sent = true;
     // Time in line is no time that the target took.
-    this.bodyMovedMs = performance.now();
+    this.bodyMovedMs = nowMs();
     this.request.record.upstreamConnectMs = this.bodyMovedMs - this.attemptStartedMs;
     this.waitForResponse();
   }
@@ -182,7 +183,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   private headArrived(status: number, head: WireHead): void {
-    const now = performance.now();
+    const now = nowMs();
     this.request.record.upstreamFirstByteMs = now - this.attemptStartedMs;
     const fault = status > STATUS_MAX ? `status ${status}` : head.fault;
     if (fault !== "") {
@@ -202,7 +203,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   wireData(chunk: Buffer): void {
     if (!this.active) return;
-    this.lastDataMs = performance.now();
+    this.lastDataMs = nowMs();
     try {
       if (!this.sink.onData(chunk)) this.pause();
     } catch (error) {
@@ -250,7 +251,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     const refusal = sink.refusesUpgrade(response);
     if (refusal !== "") return this.attemptFailed({ code: "upstream_upgrade_refused", unsent: false, reason: refusal });
     const { endpoint } = this;
-    const now = performance.now();
+    const now = nowMs();
     this.request.record.upstreamFirstByteMs = now - this.attemptStartedMs;
     this.status = 101;
     this.judge(101, now);
@@ -276,7 +277,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   bodyProgress(): void {
     if (!this.begun || this.state >= CALL_STATE.data) return;
     if (this.request.body.done) this.startClock();
-    this.bodyMovedMs = performance.now();
+    this.bodyMovedMs = nowMs();
     if (this.state === CALL_STATE.response && this.sent) this.waitForResponse();
   }
 

@@ -5,6 +5,7 @@ import {
   isFieldValue,
   isHopByHop,
   isMethod,
+  isOddName,
   isToken,
   negotiateEncoding,
   parseAuthority,
@@ -80,6 +81,15 @@ test("whitespace is space and tab, nothing else", () => {
   expect(trimWhitespace(" \t a b \t")).toBe("a b");
   expect(trimWhitespace("\u00a0a\u00a0")).toBe("\u00a0a\u00a0");
   expect(trimWhitespace(" ")).toBe("");
+});
+
+test("a field name is odd with any other mark than a hyphen, wherever it stands", () => {
+  for (let c = 0; c <= 0x180; c++) {
+    const mark = String.fromCharCode(c);
+    const odd = !/[a-z0-9-]/.test(mark);
+    for (const name of [mark, `${mark}-id`, `x${mark}id`, `x-id${mark}`]) expect(isOddName(name), JSON.stringify(name)).toBe(odd);
+  }
+  expect(isOddName("")).toBe(false);
 });
 
 describe("parseAuthority", () => {
