@@ -7,6 +7,7 @@ import type { WireTrailers } from "../../upstream.ts";
 import { isTlsFault } from "../connector.ts";
 import type { ResponseHeaders } from "../response-headers.ts";
 import type { CarryingConnection, H1Call } from "./call.ts";
+import type { FieldPlaces } from "./field-names.ts";
 import { HEAD_OF_LINE_MS } from "./pipelining-policy.ts";
 import { ReadSize } from "./read-size.ts";
 import { BodyPump, requestHead } from "./request-head.ts";
@@ -23,6 +24,8 @@ const KEEP_ALIVE_MARGIN_MS = 1000;
 /** What a connection tells its pool. */
 export interface ConnectionOwner {
   readonly wheel: TimerWheel;
+  /** What the heads of its connections had in common so far. */
+  readonly places: FieldPlaces;
   /** The response is complete and the connection can carry another request. */
   connectionFree(connection: H1Connection): void;
   /** It is gone; a call it had has been told. */
@@ -43,7 +46,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   /** How long the server said it keeps idle connections, ms; Infinity when it did not. */
   serverKeepAliveMs = Number.POSITIVE_INFINITY;
   private readonly owner: ConnectionOwner;
-  private readonly parser = new ResponseParser(this);
+  private readonly parser: ResponseParser;
   private readonly readSize = new ReadSize();
   private socket: net.Socket | null = null;
   /** Whose response is awaited or read. */
@@ -63,6 +66,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   constructor(owner: ConnectionOwner) {
     super();
     this.owner = owner;
+    this.parser = new ResponseParser(this, owner.places);
   }
 
   /** For net.connect: reads without a buffer of their own. Not for TLS. */

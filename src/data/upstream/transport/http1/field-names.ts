@@ -6,9 +6,9 @@ import { fieldRole } from "../response-headers.ts";
 /** Names kept for a thread, and the longest that is kept, characters with the colon. */
 export const NAMES_MAX = 1024;
 export const NAME_CHARS_MAX = 64;
-/** Places in a head that a connection remembers. */
+/** Places in a head that are remembered of a server. */
 export const PLACES_MAX = 32;
-/** Longest line that is kept of a place, and of all places of a connection together, characters. */
+/** Longest line that is kept of a place, and of all places of a server together, characters. */
 export const LINE_CHARS_MAX = 256;
 export const LINES_CHARS_MAX = 2048;
 /** A line that is another each time is looked at so rarely: once in so many heads. */
@@ -41,7 +41,7 @@ export function fieldName(written: string): FieldName {
 /** A part of a head would keep all of it. */
 const ownText = (part: string): string => Buffer.from(part, "latin1").toString("latin1");
 
-/** What a place of a connection's heads held last. */
+/** What a place in a server's heads held last. */
 export class KnownPlace {
   name: FieldName;
   /** A whole line, with its CRLF, '' for none; what it was read as: its name and its value without white space around it. */
@@ -70,7 +70,7 @@ export class KnownPlace {
   }
 }
 
-/** The lines of the last heads of one connection, by their place: the next head most likely has the same names there, and some of the same lines. */
+/** The lines of the last heads of one server, whatever connections they came on, by their place: the next head most likely has the same names there, and some of the same lines. */
 export class FieldPlaces {
   private readonly places: KnownPlace[] = [];
   private chars = 0;

@@ -9,6 +9,7 @@ import { type Address, type ConnectError, createConnector } from "../connector.t
 import { connectFailure, queueFull } from "../wire-error.ts";
 import { type CallOwner, H1Call } from "./call.ts";
 import { type ConnectionOwner, H1Connection } from "./connection.ts";
+import { FieldPlaces } from "./field-names.ts";
 import { PipeliningPolicy } from "./pipelining-policy.ts";
 import { requestHead } from "./request-head.ts";
 
@@ -20,6 +21,7 @@ export type PoolSettings = Pick<UpstreamPlan, "pool" | "timeouts" | "tls">;
 
 export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   readonly wheel: TimerWheel;
+  readonly places = new FieldPlaces();
   private readonly plan: PoolSettings;
   private readonly plain: boolean;
   private readonly connect: ReturnType<typeof createConnector>;

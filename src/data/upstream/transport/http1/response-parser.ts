@@ -63,7 +63,7 @@ export class ResponseParser {
   /** Keep-Alive of the last response as sent; '' for none. */
   keepAlive = "";
   private readonly reader: ResponseReader;
-  private readonly places = new FieldPlaces();
+  private readonly places: FieldPlaces;
   private state = STATE_DONE as number; // one of the STATE_ constants
   private toHead = false;
   private interim = 0;
@@ -77,8 +77,10 @@ export class ResponseParser {
   private ended = false;
   private trailers: WireTrailers | null = null;
 
-  constructor(reader: ResponseReader) {
+  /** @param places of all connections to the same server */
+  constructor(reader: ResponseReader, places = new FieldPlaces()) {
     this.reader = reader;
+    this.places = places;
   }
 
   /** Expect the response to a request. @param method HEAD has no body, whatever its headers say */
