@@ -93,10 +93,9 @@ export function readQuery(x: Exchange, name: string): Reading {
 
 /** Takes a header out, its look-alikes included. @param name lowercase */
 export function stripHeader(headers: HeaderList, name: string): void {
-  const plain = plainName(name);
-  removeHeaders(headers, (other) => other === name || (isOddName(other) && isLookAlike(other, name)));
+  removeHeaders(headers, (other) => other === name || (other.length === name.length && isOddName(other) && isLookAlike(other, name)));
   // A name with odd marks of its own has look-alikes without any.
-  if (plain !== name) removeHeader(headers, plain);
+  if (isOddName(name)) removeHeader(headers, plainName(name));
 }
 
 /** Takes `Authorization` out when it carries this scheme. @param scheme lowercase */

@@ -250,7 +250,7 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
       const call = this.queue[this.queueHead] as H1Call; // the index is in range
       if (call.queued) return call;
     }
-    this.queue.length = 0;
+    if (this.queue.length > 0) this.queue.length = 0; // a call into V8's runtime, also where there is nothing to do
     this.queueHead = 0;
     return null;
   }
