@@ -1,5 +1,5 @@
 // What writing a request's head for the upstream costs, with its check of every byte, up to the bytes.
-import { requestHead } from "../../src/data/upstream/transport/http1/request-head.ts";
+import { RequestHeads } from "../../src/data/upstream/transport/http1/request-head.ts";
 import type { WireRequest } from "../../src/data/upstream/upstream.ts";
 import type { Micro } from "./measure.ts";
 
@@ -23,14 +23,17 @@ const MANY = [
   ...["referer", "https://app.example.com/orders", "origin", "https://app.example.com", "sec-fetch-mode", "cors"],
 ];
 
-const bytes = Buffer.allocUnsafeSlow(64 * 1024);
+const heads = new RequestHeads();
 
 function head(request: WireRequest): Micro["prepare"] {
   return () => {
-    if (requestHead(request)?.endsWith("\r\n\r\n") !== true) throw new Error("no head");
+    if (!heads.add(request) || !heads.bytes().toString("latin1").endsWith("\r\n\r\n")) throw new Error("no head");
     return (count) => {
       let sum = 0;
-      for (let i = 0; i < count; i++) sum += bytes.write(requestHead(request) as string, "latin1"); // it was one above
+      for (let i = 0; i < count; i++) {
+        heads.begin();
+        sum += heads.add(request) ? heads.bytes().length : Number.NaN;
+      }
       return sum;
     };
   };

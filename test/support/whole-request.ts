@@ -5,7 +5,7 @@ import { Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { admit } from "../../src/data/listener/admit.ts";
 import { PathRules } from "../../src/data/routing/path-rules.ts";
-import { requestHead } from "../../src/data/upstream/transport/http1/request-head.ts";
+import { RequestHeads } from "../../src/data/upstream/transport/http1/request-head.ts";
 import { ResponseHeaders } from "../../src/data/upstream/transport/response-headers.ts";
 import type { Pool, WireCall, WireHandler, WireRequest } from "../../src/data/upstream/upstream.ts";
 import { buildRuntime } from "../../src/data/worker/build-runtime.ts";
@@ -67,7 +67,8 @@ class PlayedPool implements Pool {
   sent = "";
 
   dispatch(request: WireRequest, handler: WireHandler): WireCall {
-    this.sent = requestHead(request) ?? "";
+    const heads = new RequestHeads();
+    this.sent = heads.add(request) ? heads.bytes().toString("latin1") : "";
     if (this.sent === "") throw new Error("the head must not be sent");
     this.waiting = handler;
     return CALL;

@@ -10,7 +10,7 @@ import type { CarryingConnection, H1Call } from "./call.ts";
 import type { FieldPlaces } from "./field-names.ts";
 import { HEAD_OF_LINE_MS } from "./pipelining-policy.ts";
 import { ReadSize } from "./read-size.ts";
-import { BodyPump, requestHead } from "./request-head.ts";
+import { BodyPump, RequestHeads } from "./request-head.ts";
 import { ResponseParser, type ResponseReader } from "./response-parser.ts";
 
 /**
@@ -39,6 +39,8 @@ export interface ConnectionOwner {
 }
 
 const NONE: readonly H1Call[] = [];
+/** Of all connections of the thread: nothing else runs between a head's first byte and its write. */
+const heads = new RequestHeads();
 
 export class H1Connection extends WheelEntry implements ResponseReader, CarryingConnection {
   /** performance.now() ms at which it became idle. */
@@ -49,6 +51,8 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   private readonly parser: ResponseParser;
   private readonly readSize = new ReadSize();
   private socket: net.Socket | null = null;
+  /** TLS keeps what it is given until it has encrypted it. */
+  private encrypts = false;
   /** Whose response is awaited or read. */
   private call: H1Call | null = null;
   /** All of the last batch, and how many of them have had their turn. */
@@ -82,6 +86,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   /** @param plain its bytes come through {@link onread} */
   opened(socket: net.Socket, plain: boolean): void {
     this.socket = socket;
+    this.encrypts = !plain;
     if (!plain) socket.on("data", (chunk: Buffer) => this.received(chunk, chunk.length));
     socket.on("drain", () => this.pump?.drained());
     socket.on("end", () => this.ended());
@@ -91,39 +96,51 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
 
   /** @returns false when the request must not be sent as it is; then nothing was */
   start(call: H1Call): boolean {
-    const socket = this.socket as net.Socket; // opened() came first
-    const head = requestHead(call.request);
-    if (head === null) return false;
-    this.call = call;
+    heads.begin();
+    if (!heads.add(call.request)) return false;
     const { method, body, contentLength } = call.request;
+    this.call = call;
     this.parser.expect(method);
+    this.send(Buffer.isBuffer(body) ? body : null);
     call.sent(this);
-    if (body === null) socket.write(head, "latin1");
-    else if (Buffer.isBuffer(body)) {
-      socket.cork();
-      socket.write(head, "latin1");
-      socket.write(body);
-      socket.uncork();
-    } else {
-      socket.write(head, "latin1");
-      this.pump = new BodyPump(body, contentLength, { target: socket, onBroken: (reason) => this.failed("upstream_reset", reason) });
+    if (body !== null && !Buffer.isBuffer(body)) {
+      const target = this.socket as net.Socket; // opened() came first
+      this.pump = new BodyPump(body, contentLength, { target, onBroken: (reason) => this.failed("upstream_reset", reason) });
     }
     return true;
   }
 
   /**
    * Sends requests without bodies one behind the other, in one write.
-   * @param heads of the calls, in their order
+   * @returns those that must not be sent as they are, and were not: when it is all of them, the connection is as it was
    */
-  startAll(calls: readonly H1Call[], heads: string): void {
-    const first = calls[0] as H1Call; // never empty
-    this.batch = calls;
-    this.begun = 1;
-    this.call = first;
-    this.parser.expect(first.request.method);
-    for (const call of calls) call.sent(this);
-    if (calls.length > 1) this.owner.wheel.arm(this, HEAD_OF_LINE_MS);
-    (this.socket as net.Socket).write(heads, "latin1"); // opened() came first
+  startAll(calls: readonly H1Call[]): readonly H1Call[] {
+    heads.begin();
+    const sound = calls.filter((call) => heads.add(call.request));
+    const [first] = sound;
+    if (first !== undefined) {
+      this.batch = sound;
+      this.begun = 1;
+      this.call = first;
+      this.parser.expect(first.request.method);
+      this.send(null);
+      for (const call of sound) call.sent(this);
+      if (sound.length > 1) this.owner.wheel.arm(this, HEAD_OF_LINE_MS);
+    }
+    return sound.length === calls.length ? NONE : calls.filter((call) => !sound.includes(call));
+  }
+
+  private send(body: Buffer | null): void {
+    const socket = this.socket as net.Socket; // opened() came first
+    if (body !== null || this.encrypts) {
+      socket.cork();
+      socket.write(Buffer.from(heads.bytes())); // a body may take a while
+      if (body !== null) socket.write(body);
+      socket.uncork();
+      return;
+    }
+    socket.write(heads.bytes());
+    if (socket.writableLength > 0) heads.keep(); // not all of it is the kernel's yet
   }
 
   /** Requests wait behind the one that is being answered. */

@@ -11,7 +11,6 @@ import { type CallOwner, H1Call } from "./call.ts";
 import { type ConnectionOwner, H1Connection } from "./connection.ts";
 import { FieldPlaces } from "./field-names.ts";
 import { PipeliningPolicy } from "./pipelining-policy.ts";
-import { requestHead } from "./request-head.ts";
 
 /** How often idle connections are looked at, ms: how late one may be closed. */
 const SWEEP_MS = 500;
@@ -179,18 +178,10 @@ export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   }
 
   private startAll(connection: H1Connection, calls: readonly H1Call[]): void {
-    const sound: H1Call[] = [];
-    let heads = "";
-    for (const call of calls) {
-      const head = call.over ? "" : requestHead(call.request);
-      if (head === null) this.unsendable(call);
-      else if (head !== "") {
-        heads += head;
-        sound.push(call);
-      }
-    }
-    if (sound.length > 0) connection.startAll(sound, heads);
-    else setImmediate(() => this.connectionFree(connection));
+    const wanted = calls.filter((call) => !call.over);
+    const unsendable = connection.startAll(wanted);
+    for (const call of unsendable) this.unsendable(call);
+    if (unsendable.length === wanted.length) setImmediate(() => this.connectionFree(connection));
   }
 
   private roomToConnect(): boolean {

@@ -1,9 +1,13 @@
 // Holds the head of a request for the upstream to what may be sent, whatever its parts contain.
+import { once } from "node:events";
+import { createServer, type Socket } from "node:net";
 import { Readable } from "node:stream";
 import { describe, expect, it } from "vitest";
-import { requestHead } from "../../../../../../src/data/upstream/transport/http1/request-head.ts";
+import { TimerWheel } from "../../../../../../src/base/timer-wheel.ts";
+import { H1Pool } from "../../../../../../src/data/upstream/transport/http1/pool.ts";
+import { RequestHeads } from "../../../../../../src/data/upstream/transport/http1/request-head.ts";
 import type { WireRequest } from "../../../../../../src/data/upstream/upstream.ts";
-import { seededRandom } from "../../../../../support/upstreams.ts";
+import { endpoint, seededRandom, upstreamPlan } from "../../../../../support/upstreams.ts";
 
 const request = (parts: Partial<WireRequest>): WireRequest => ({
   method: "GET",
@@ -14,11 +18,18 @@ const request = (parts: Partial<WireRequest>): WireRequest => ({
   ...parts,
 });
 
+/** @returns null when it must not be sent */
+function requestHead(wanted: WireRequest): string | null {
+  const heads = new RequestHeads();
+  return heads.add(wanted) ? heads.bytes().toString("latin1") : null;
+}
+
 /** The rules, plainly: each part brings one line or none, and all together are a request line and fields. */
 function plainHead({ method, path, headers, body, contentLength }: WireRequest): string | null {
   const lines = [`${method} ${path} HTTP/1.1\r\n`];
   for (let i = 0; i < headers.length; i += 2) lines.push(`${headers[i]}: ${headers[i + 1]}\r\n`);
   const head = lines.join("");
+  if (headers.some((each, i) => i % 2 === 0 && each.includes(":"))) return null; // the line would be one of another field
   if (!HEAD.test(head) || head.split("\n").length - 1 !== lines.length) return null;
   if (body instanceof Readable)
     return `${head}${contentLength < 0 ? "transfer-encoding: chunked" : `content-length: ${contentLength}`}\r\n\r\n`;
@@ -47,6 +58,7 @@ describe("requestHead", () => {
     ["a value with CR alone", { headers: ["x-a", "1\r"] }],
     ["a value with NUL", { headers: ["x-a", "\0"] }],
     ["a value with a character that is no byte", { headers: ["x-a", "\u0141"] }],
+    ["a name with a colon", { headers: ["x: a", "1"] }],
     ["a name with a line of its own", { headers: ["x-a: 1\r\nx-b", "2"] }],
     ["no name", { headers: ["", "1"] }],
     ["a path with a line of its own", { path: "/ HTTP/1.1\r\nx-a: 1\r\nx-b: " }],
@@ -90,7 +102,7 @@ describe("requestHead", () => {
     for (let i = 0; i < 30_000; i++) {
       const headers: string[] = [];
       for (let n = below(6); n > 0; n--)
-        headers.push(odd(["host", "x-a", "accept"][below(3)] ?? ""), odd(["", "1", "text/html, */*"][below(3)] ?? ""));
+        headers.push(odd(["host", "x-a", "accept"][below(3)] ?? ""), odd(["", "1", "text/html, */*", "v".repeat(100)][below(4)] ?? ""));
       const parts = { method: odd(["GET", "POST", "M-SEARCH"][below(3)] ?? ""), path: odd("/a?b=c"), headers };
       const whole = request(random() < 0.2 ? { ...parts, body: Buffer.from("abc") } : parts);
       const expected = plainHead(whole);
@@ -100,4 +112,90 @@ describe("requestHead", () => {
     expect(sent).toBeGreaterThan(3000);
     expect(sent).toBeLessThan(25_000);
   });
+
+  it("of several stand one behind the other, and one that must not be sent leaves nothing behind", () => {
+    const heads = new RequestHeads();
+    expect(heads.add(request({ path: "/1" }))).toBe(true);
+    expect(heads.add(request({ path: "/2", headers: ["x-a", "1", "x-b", "\n"] }))).toBe(false);
+    expect(heads.add(request({ path: "/3" }))).toBe(true);
+    expect(heads.bytes().toString("latin1")).toBe("GET /1 HTTP/1.1\r\nhost: a\r\n\r\nGET /3 HTTP/1.1\r\nhost: a\r\n\r\n");
+    heads.begin();
+    expect(heads.bytes()).toHaveLength(0);
+  });
+
+  it("may be longer than the buffer: a path, a name, a value, and many of them", () => {
+    for (const length of [0, 63, 64, 65, 65_000, 65_536, 70_000, 200_000]) {
+      const long = "v".repeat(length);
+      for (const parts of [{ path: `/${long}` }, { headers: [`x${long}`, "1"] }, { headers: ["x-a", long, "x-b", long] }]) {
+        expect(requestHead(request(parts))).toBe(plainHead(request(parts)));
+      }
+    }
+    const many = request({ headers: Array.from({ length: 40_000 }, (_, i) => (i % 2 === 0 ? "x-a" : "1")) });
+    expect(requestHead(many)).toBe(plainHead(many));
+  });
+
+  it("that somebody still reads are not written over", () => {
+    const heads = new RequestHeads();
+    heads.add(request({ path: "/1" }));
+    const bytes = heads.bytes();
+    const before = bytes.toString("latin1");
+    heads.keep();
+    heads.begin();
+    heads.add(request({ path: "/2" }));
+    expect(bytes.toString("latin1")).toBe(before);
+  });
+
+  it("carries every byte that a value may have", () => {
+    const value = Array.from({ length: 256 }, (_, c) => String.fromCharCode(c)).filter((char) => /[\t\x20-\x7e\x80-\xff]/.test(char));
+    for (const text of [...value, value.join("")]) {
+      const wanted = request({ headers: ["x-a", text] });
+      expect(requestHead(wanted)).toBe(`GET /a?b=c HTTP/1.1\r\nx-a: ${text}\r\n\r\n`);
+    }
+  });
 });
+
+describe("a head that the kernel does not take at once", () => {
+  const BIG = 24 * 1024 * 1024; // more than both sockets hold together
+
+  it("arrives as it was, whatever is sent on other connections meanwhile", async () => {
+    const sockets: Socket[] = [];
+    const server = createServer({ pauseOnConnect: true }, (socket) => void sockets.push(socket)).listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const address = server.address();
+    const port = typeof address === "object" && address !== null ? address.port : 0;
+    const pool = new H1Pool(endpoint("a", 0, { port }), upstreamPlan({}), new TimerWheel());
+    const failed: string[] = [];
+    const sent: Promise<void>[] = [];
+    const send = (value: string): void => {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      sent.push(promise);
+      pool.dispatch(request({ headers: ["x-a", value] }), {
+        wireSent: resolve,
+        wireHead: () => {},
+        wireData: () => {},
+        wireEnd: () => {},
+        wireError: ({ reason }) => void failed.push(reason),
+      });
+    };
+    const values = ["1".repeat(BIG), "2".repeat(5000), "3".repeat(BIG), "4".repeat(5000)];
+    for (const value of values) {
+      send(value);
+      await sent.at(-1);
+    }
+    expect(failed).toEqual([]);
+    const arrived = await Promise.all(sockets.map((socket) => headFrom(socket)));
+    expect(arrived.toSorted()).toEqual(values.map((value) => requestHead(request({ headers: ["x-a", value] }))).toSorted());
+    pool.close();
+    for (const socket of sockets) socket.destroy();
+    server.close();
+  });
+});
+
+async function headFrom(socket: Socket): Promise<string> {
+  const chunks: string[] = [];
+  for await (const chunk of socket.setEncoding("latin1").iterator({ destroyOnReturn: false })) {
+    chunks.push(String(chunk));
+    if (chunks.slice(-4).join("").endsWith("\r\n\r\n")) break;
+  }
+  return chunks.join("");
+}
