@@ -24,6 +24,7 @@ import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
+import { RequestIds } from "./request-ids.ts";
 
 /** How often gauges are written to the metric cells, ms. */
 const GAUGE_MS = 250;
@@ -61,10 +62,11 @@ export class WorkerServices implements Services {
   private readonly poolMakers = new Map<string, CreatePool>();
   private readonly pools = new Map<string, SharedPool>();
   // Random enough to be told from every other thread's, which is all it is for: node:crypto takes a new thread 5 ms to load.
-  private readonly idPrefix = `${Math.floor(Math.random() * 2 ** 48)
-    .toString(16)
-    .padStart(12, "0")}-`;
-  private idCounter = 0;
+  private readonly ids = new RequestIds(
+    `${Math.floor(Math.random() * 2 ** 48)
+      .toString(16)
+      .padStart(12, "0")}-`,
+  );
   private loop = performance.eventLoopUtilization();
 
   /** @param requestKeys has the primary look for new keys of a source */
@@ -101,7 +103,7 @@ export class WorkerServices implements Services {
 
   /** Unique in the fleet: 48 random bits for the thread, then a counter. */
   nextRequestId(): string {
-    return this.idPrefix + (++this.idCounter).toString(36);
+    return this.ids.next();
   }
 
   record(x: Exchange): void {

@@ -48,10 +48,23 @@ export function createClientResolver(trustedProxies: readonly string[]): ClientR
 
 const NONE: readonly string[] = [];
 
+/** Direct clients of which is remembered what upstreams are told. */
+const TOLD_MAX = 4096;
+
+/** What upstreams are told of a direct client, as long as it asks for the same host. */
+interface Told {
+  readonly scheme: string;
+  readonly host: string;
+  readonly port: string;
+  readonly forwarded: string;
+}
+
 const isResolved = (info: ClientInfo): info is Resolved => "between" in info;
 
 class Resolver implements ClientResolver {
   readonly #trust: ClientTrust;
+  /** By address. */
+  readonly #told = new Map<string, Told>();
 
   constructor(trust: ClientTrust) {
     this.#trust = trust;
@@ -94,9 +107,10 @@ class Resolver implements ClientResolver {
     const known = x.clientInfo();
     const client = isResolved(known) ? known : this.resolve(x);
     const { chain, scheme } = client;
-    const host = chain?.hostAt(hopOf(client.hops)) ?? x.authority;
+    if (chain === null) return this.#appendDirect(x, client, out);
+    const host = chain.hostAt(hopOf(client.hops)) ?? x.authority;
     let addresses = client.ip;
-    let forwarded = `for=${node(client.ip)};proto=${scheme}${host === "" ? "" : `;host=${parameterValue(host)}`}`;
+    let forwarded = firstElement(client, host);
     for (const hop of client.between) {
       addresses += `, ${hop}`;
       forwarded += `, for=${node(hop)}`;
@@ -109,9 +123,33 @@ class Resolver implements ClientResolver {
     out.push("x-forwarded-proto", scheme);
     if (host !== "") out.push("x-forwarded-host", host, "x-forwarded-port", portOf(client, host));
     out.push("forwarded", forwarded, "via", appendVia(x));
-    if (chain !== null) passOnClaims(x, out);
+    passOnClaims(x, out);
+  }
+
+  #appendDirect(x: Exchange, client: Resolved, out: HeaderList): void {
+    const { ip, scheme } = client;
+    const host = x.authority;
+    let told = this.#told.get(ip);
+    if (told === undefined || told.host !== host || told.scheme !== scheme) told = this.#tell(client, host);
+    if (ip !== "") out.push("x-forwarded-for", ip);
+    out.push("x-forwarded-proto", scheme);
+    if (host !== "") out.push("x-forwarded-host", host, "x-forwarded-port", told.port);
+    out.push("forwarded", told.forwarded, "via", appendVia(x));
+  }
+
+  #tell(client: Resolved, host: string): Told {
+    // In one piece: as a sum it would be put together anew each time it is sent.
+    const forwarded = Buffer.from(firstElement(client, host), "latin1").toString("latin1");
+    const told = { scheme: client.scheme, host, port: host === "" ? "" : portOf(client, host), forwarded };
+    if (this.#told.size >= TOLD_MAX) this.#told.clear();
+    this.#told.set(client.ip, told);
+    return told;
   }
 }
+
+/** What Forwarded says of the client itself (RFC 7239 section 4). */
+const firstElement = ({ ip, scheme }: Resolved, host: string): string =>
+  `for=${node(ip)};proto=${scheme}${host === "" ? "" : `;host=${parameterValue(host)}`}`;
 
 /** Scheme, host and port are those of the hop that named the client: what nearer proxies append is what they were asked for by each other. */
 const hopOf = (hops: number): number => Math.max(1, hops);

@@ -275,6 +275,22 @@ describe("appendForwarding", () => {
     expect(headers).toMatchObject({ forwarded: "for=unknown;proto=http;host=api.example.com" });
   });
 
+  test("what is remembered of a direct client is not told of another address, host or scheme", () => {
+    const told = (by: ReturnType<typeof createClientResolver>, sketch: Sketch, authority: string): HeaderList => {
+      const x = request({ ...sketch, resolver: by });
+      x.authority = authority;
+      const out: HeaderList = [];
+      by.appendForwarding(x, out);
+      return out;
+    };
+    const remembering = createClientResolver([]);
+    for (let i = 0; i < 300; i++) {
+      const sketch = { peer: ["203.0.113.7", "203.0.113.8", "2001:db8::1", ""][i % 4] ?? "", secure: i % 3 === 0 };
+      const authority = ["a.example", "a.example:8080", "[2001:db8::2]", "[2001:db8::2]:81", ""][Math.floor(i / 7) % 5] ?? "";
+      expect(told(remembering, sketch, authority)).toEqual(told(createClientResolver([]), sketch, authority));
+    }
+  });
+
   test("works for a client that another resolver described", () => {
     const x = new ReadExchange({
       resolver: { trusts: () => true, resolve: () => ({ ip: "9.9.9.9", scheme: "https" }), appendForwarding: () => {} },
