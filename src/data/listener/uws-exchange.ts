@@ -279,11 +279,9 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     // One call for all fields, as each crosses into native code for 0.2 us: the engine writes `name: value CRLF` and looks no closer.
     // Values were checked for CR and LF where they came from: the response parser, the configuration's schema, renderHeader().
     let fields = head[1] as string;
-    for (let i = 2; i < head.length; i += 2) {
-      fields += "\r\n"; // a template would first make a string of each part, which it is
+    for (let i = 2; i < head.length; i++) {
+      fields += i % 2 === 0 ? "\r\n" : ": "; // a template would first make a string of each part, which it is
       fields += head[i];
-      fields += ": ";
-      fields += head[i + 1];
     }
     // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
     res.writeHeader(head[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
