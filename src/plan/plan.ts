@@ -218,6 +218,8 @@ export interface BreakerPlan {
   readonly scope: "target" | "upstream" | "both";
   readonly errorRate: number;
   readonly minimumRequests: number;
+  /** Opens after so many failures in a row, too; 0: not. */
+  readonly consecutiveFailures: number;
   readonly windowMs: number;
   /** A response head that takes longer is slow; 0: none is. */
   readonly slowCallMs: number;

@@ -7,6 +7,7 @@ import {
   HEADER_WORDS,
   HELD_MASK,
   HELD_SHIFT,
+  IN_A_ROW,
   LEVEL,
   OPENED,
   RECOVERED,
@@ -51,7 +52,7 @@ export class BreakerAdmin extends BreakerTable {
 
   /** Forgets what was counted: the window has another length now. */
   forgetCounts(slot: number): void {
-    clearWindow(this.words, this.record(slot) + WINDOW);
+    this.#clearCounts(this.record(slot));
   }
 
   /** Wakes whoever waits for changed(). */
@@ -82,7 +83,7 @@ export class BreakerAdmin extends BreakerTable {
   endRound(slot: number, recoveryMs: number, nowMs: number): number | null {
     const record = this.record(slot);
     if (!this.isWon(slot)) return null;
-    clearWindow(this.words, record + WINDOW); // nothing counts there while it is half-open
+    this.#clearCounts(record); // nothing counts there while it is half-open
     if (recoveryMs > 0) return this.#move(record, PHASE.halfOpen, PHASE.recovering, RECOVERED, nowMs);
     return this.#move(record, PHASE.halfOpen, PHASE.closed, CLOSED, nowMs);
   }
@@ -113,7 +114,7 @@ export class BreakerAdmin extends BreakerTable {
       seen = Atomics.compareExchange(this.words, record, word, nextWord(word, phase));
       if (seen === word) break;
     }
-    clearWindow(this.words, record + WINDOW);
+    this.#clearCounts(record);
     Atomics.store(this.words, record + LEVEL, 0);
     this.entered(record, phase === PHASE.forcedOpen ? OPENED : CLOSED, nowMs);
     return nextWord(word, phase);
@@ -164,6 +165,11 @@ export class BreakerAdmin extends BreakerTable {
       rejected: at(REJECTED),
       fallbacks: at(FALLBACKS),
     };
+  }
+
+  #clearCounts(record: number): void {
+    clearWindow(this.words, record + WINDOW);
+    Atomics.store(this.words, record + IN_A_ROW, 0);
   }
 
   #move(record: number, from: Phase, to: Phase, counter: number, nowMs: number): number | null {

@@ -21,6 +21,7 @@ export const BREAKER_SLOTS_MAX = TARGET_SLOTS_MAX + UPSTREAM_SLOTS_MAX;
  *     0  STATE         breaker-word.ts                               writers: all, by compare-and-swap only
  *     1  ROUND         trials of a half-open round                   writer: primary, before STATE becomes half-open
  *     2  LEVEL         openings in a row                             writer: who opened; primary (0, when it closed)
+ *     3  IN_A_ROW      failures in a row, where the rules count them writers: all (atomic add; 0 at a good outcome); primary (0)
  *     4-5  openUntil   float64, monotonicMs()                        writer: who opened
  *     6-7  since       float64, monotonicMs() of the last change     writer: who changed STATE
  *     16 OPENED, 17 HALF_OPENED, 18 RECOVERED, 19 CLOSED             changes to that phase ever, modulo 2^32 (atomic add)
@@ -47,6 +48,7 @@ export const CHANGES = 16;
 export const SLOT_WORDS = 64;
 export const ROUND = 1;
 export const LEVEL = 2;
+export const IN_A_ROW = 3;
 export const OPEN_UNTIL_F64 = 2;
 export const SINCE_F64 = 3;
 export const OPENED = 16;

@@ -7,6 +7,7 @@ import {
   HEADER_WORDS,
   HELD_MASK,
   HELD_SHIFT,
+  IN_A_ROW,
   LEVEL,
   OPEN_UNTIL_F64,
   OPENED,
@@ -50,6 +51,8 @@ export const RECOVERY_SHARE_MIN = 0.1;
 export interface BreakerRules {
   readonly errorRate: number;
   readonly minimumRequests: number;
+  /** Opens after so many failures in a row, whatever the window holds; 0: they are not counted. */
+  readonly consecutiveFailures: number;
   readonly windowMs: number;
   /** 0: slow calls do not matter. */
   readonly slowCallRate: number;
@@ -154,6 +157,7 @@ export class BreakerTable {
     countOne(this.words, window, TOTAL, tick);
     if ((outcome & OUTCOME.failed) !== 0) countOne(this.words, window, FAILED, tick);
     if ((outcome & OUTCOME.slow) !== 0) countOne(this.words, window, SLOW, tick);
+    if (rules.consecutiveFailures > 0) this.#countInARow(record, (outcome & OUTCOME.failed) !== 0);
     return this.#judge(slot, ticket, tick, rules, nowMs);
   }
 
@@ -219,7 +223,7 @@ export class BreakerTable {
   }
 
   #judge(slot: number, ticket: number, tick: number, rules: BreakerRules, nowMs: number): boolean {
-    if (!this.#isTooMuch(this.record(slot) + WINDOW, tick, rules)) return false;
+    if (!this.#isTooMuch(this.record(slot), tick, rules)) return false;
     for (;;) {
       const word = Atomics.load(this.words, this.record(slot));
       const phase = phaseOf(word);
@@ -228,7 +232,14 @@ export class BreakerTable {
     }
   }
 
-  #isTooMuch(window: number, tick: number, rules: BreakerRules): boolean {
+  #countInARow(record: number, failed: boolean): void {
+    if (failed) Atomics.add(this.words, record + IN_A_ROW, 1);
+    else if (this.words[record + IN_A_ROW] !== 0) Atomics.store(this.words, record + IN_A_ROW, 0);
+  }
+
+  #isTooMuch(record: number, tick: number, rules: BreakerRules): boolean {
+    if (rules.consecutiveFailures > 0 && (this.words[record + IN_A_ROW] ?? 0) >= rules.consecutiveFailures) return true;
+    const window = record + WINDOW;
     const failed = sumOf(this.words, window, FAILED, tick);
     const slow = rules.slowCallRate > 0 ? sumOf(this.words, window, SLOW, tick) : 0;
     if (failed + slow === 0) return false;

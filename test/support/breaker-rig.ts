@@ -7,6 +7,7 @@ import { PHASE, type Phase } from "../../src/shared/breaker-word.ts";
 export const breakerRules = (part: Partial<BreakerRules> = {}): BreakerRules => ({
   errorRate: 0.5,
   minimumRequests: 10,
+  consecutiveFailures: 0,
   windowMs: 8000,
   slowCallRate: 0,
   openForMs: 1000,
@@ -47,6 +48,8 @@ export class BreakerModel {
   #log: { tick: number; failed: boolean; slow: boolean; extra: boolean }[] = [];
   readonly #rules: BreakerRules;
   readonly #random: () => number;
+  /** Failures in a row. */
+  #inARow = 0;
 
   constructor(rules: BreakerRules, random: () => number) {
     this.#rules = rules;
@@ -76,6 +79,7 @@ export class BreakerModel {
       return;
     }
     this.#log.push({ tick: this.#tick(nowMs), failed, slow, extra: false });
+    this.#inARow = failed ? this.#inARow + 1 : 0;
     this.#judge(nowMs);
   }
 
@@ -105,6 +109,7 @@ export class BreakerModel {
   endRound(nowMs: number): void {
     if (this.phase !== PHASE.halfOpen || this.succeeded < this.trials) return;
     this.#log = [];
+    this.#inARow = 0;
     this.#enter(this.#rules.recoveryMs > 0 ? PHASE.recovering : PHASE.closed, nowMs);
   }
 
@@ -116,6 +121,7 @@ export class BreakerModel {
 
   force(phase: Phase, nowMs: number): void {
     this.#log = [];
+    this.#inARow = 0;
     this.level = 0;
     this.#enter(phase, nowMs);
   }
@@ -136,7 +142,8 @@ export class BreakerModel {
   #judge(nowMs: number): void {
     if (this.phase !== PHASE.closed && this.phase !== PHASE.recovering) return;
     const { total, failed, slow } = this.counts(nowMs);
-    const { errorRate, slowCallRate, minimumRequests } = this.#rules;
+    const { errorRate, slowCallRate, minimumRequests, consecutiveFailures } = this.#rules;
+    if (consecutiveFailures > 0 && this.#inARow >= consecutiveFailures) return this.#open(nowMs);
     if (total < minimumRequests || failed + (slowCallRate > 0 ? slow : 0) === 0) return;
     if (failed / total >= errorRate || (slowCallRate > 0 && slow / total >= slowCallRate)) this.#open(nowMs);
   }

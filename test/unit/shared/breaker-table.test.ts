@@ -54,6 +54,7 @@ describe("against the model", () => {
     ["failures only", {}],
     ["slow calls too", { slowCallRate: 0.4 }],
     ["no recovery", { recoveryMs: 0 }],
+    ["failures in a row too", { consecutiveFailures: 3, errorRate: 0.9 }],
     ["a tight cap", { maxOpenForMs: 3000, minimumRequests: 3 }],
   ];
 
@@ -164,6 +165,22 @@ describe("opening", () => {
     at.admin.beginRound(SLOT, 1, at.nowMs);
     worker(at).settle(SLOT, late, OUTCOME.failed, rules, at.nowMs);
     expect(at.admin.phase(SLOT)).toBe(PHASE.halfOpen);
+  });
+
+  it("failures in a row open it however few calls the window holds, and one good outcome begins them anew", () => {
+    const rules = breakerRules({ consecutiveFailures: 3, minimumRequests: 1e6 });
+    const at = rig();
+    for (let i = 0; i < 5; i++) {
+      send(at, rules, OUTCOME.failed, 2);
+      send(at, rules, OUTCOME.good, 1);
+    }
+    send(at, rules, OUTCOME.failedSlow, 2);
+    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    send(at, rules, OUTCOME.failed, 1);
+    expect(at.keeper.phase(SLOT)).toBe(PHASE.open);
+    at.keeper.force(SLOT, PHASE.closed, at.nowMs);
+    send(at, rules, OUTCOME.failed, 2);
+    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
   });
 
   it("slow calls open when a rate for them is set, and only then", () => {

@@ -16,6 +16,7 @@ const WINDOW_MS_MAX = 600_000;
 const OPEN_MS_MIN = 100;
 const MAX_OPEN_FOR_MS = 60_000;
 const FAILURES_MAX = 50;
+const CONSECUTIVE_MAX = 10_000;
 
 const failure = once(() =>
   z.union([z.enum(CONDITIONS), statusRange()], {
@@ -63,6 +64,9 @@ export const breaker = once(() =>
         .prefault("50%")
         .meta({ description: "Opens when this share of the calls in the window failed." }),
       minimumRequests: count(1, BUCKET_COUNT_MAX).prefault(20).meta({ description: "Calls in the window below which it does not judge." }),
+      consecutiveFailures: count(1, CONSECUTIVE_MAX).optional().meta({
+        description: "Opens after so many failures in a row, too, however few calls the window holds. Off unless given.",
+      }),
       window: period({ min: WINDOW_MS_MIN, max: WINDOW_MS_MAX })
         .prefault("10s")
         .meta({ description: "How far back calls count: 1s to 10m." }),
@@ -102,6 +106,7 @@ export const breaker = once(() =>
         scope: v.scope,
         errorRate: v.errorRate,
         minimumRequests: v.minimumRequests,
+        consecutiveFailures: v.consecutiveFailures ?? 0,
         windowMs: v.window,
         slowCallMs: v.slowCall ?? 0,
         slowCallRate: v.slowCall === undefined ? 0 : (v.slowCallRate ?? 0.5),

@@ -127,6 +127,7 @@ it("the example of the design compiles, units resolved", () => {
       scope: "target",
       errorRate: 0.5,
       minimumRequests: 20,
+      consecutiveFailures: 0,
       windowMs: 10_000,
       slowCallMs: 0,
       slowCallRate: 0,

@@ -74,6 +74,7 @@ describe("what is refused", () => {
   refused("errorRate: ‸0%", ".errorRate: expected more than 0%");
   refused("errorRate: ‸101%", '.errorRate: expected a percentage from 0% to 100%, got "101%"');
   refused("minimumRequests: ‸0", ".minimumRequests: expected at least 1");
+  refused("consecutiveFailures: ‸0", ".consecutiveFailures: expected at least 1");
   refused("window: ‸999ms", ".window: expected at least 1s");
   refused("window: ‸11m", ".window: expected at most 10m");
   refused("openFor: ‸10ms", ".openFor: expected at least 100ms");
