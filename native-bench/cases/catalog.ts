@@ -212,6 +212,18 @@ export const CASES: readonly Case[] = [
     rounds: ROUNDS,
   },
   {
+    name: "forward-auth",
+    title: "A service asked about each request",
+    about:
+      "A service is called before each request is forwarded (nginx: auth_request); plain-256 is the same without. The service is the origin at another path, so that it costs what the origin costs; nothing is kept.",
+    load: wrk({}),
+    contenders: all(["sluice", "nginx"], { forwardAuth: true }, "nginx"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [],
+    rounds: ROUNDS,
+  },
+  {
     name: "open-half",
     title: "Latency at half of saturation, open loop",
     about:

@@ -13,6 +13,7 @@ export const caddy: PeerKind = {
   note: "one worker is GOMAXPROCS=1; the garbage collector and blocking system calls may still use further threads",
   refuses: (setup) =>
     refusal(setup, {
+      forwardAuth: "left out of this case",
       guarded: "Debian's Caddy has no JWT and no rate limit: both are plug-ins",
       cache: "Debian's Caddy has no cache: it is a plug-in",
       routes: "left out of this case",

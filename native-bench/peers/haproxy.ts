@@ -11,7 +11,8 @@ export const haproxy: PeerKind = {
   role: "peer",
   needs: [PROGRAMS.haproxy],
   note: "",
-  refuses: (setup) => refusal(setup, { routes: "left out: its maps are a look-up of a string, not of a route" }),
+  refuses: (setup) =>
+    refusal(setup, { routes: "left out: its maps are a look-up of a string, not of a route", forwardAuth: "it asks services in Lua only" }),
   start: startHaproxy,
   version: () => askVersion("haproxy", ["-v"], /version (\S+)/),
 };

@@ -63,13 +63,17 @@ export async function startNginx(stage: Stage, setup: Setup, parts: NginxParts =
  */
 const RELAY = "proxy_max_temp_file_size 0; proxy_buffer_size 16k; proxy_buffers 4 16k; proxy_busy_buffers_size 32k;";
 
+/** As its manual has it: a subrequest without the body. */
+const VERIFY =
+  '\n    location = /verify { internal; proxy_pass http://origin; proxy_pass_request_body off; proxy_set_header Content-Length ""; proxy_set_header Connection ""; proxy_set_header X-Forwarded-Uri $request_uri; }';
+
 function proxy(stage: Stage, { setup, port, parts }: { readonly setup: Setup; readonly port: number; readonly parts: NginxParts }): string {
   const { cert, key } = stage.certificate;
   // One accept queue a worker: else whoever wakes first takes most connections.
   const listen = `listen 127.0.0.1:${port}${setup.tls ? " ssl" : ""} backlog=8192${setup.workers > 1 ? " reuseport" : ""};`;
   const locations =
     setup.routes === 0
-      ? "    location / { proxy_pass http://origin; }"
+      ? `    location / { ${setup.forwardAuth ? "auth_request /verify; " : ""}proxy_pass http://origin; }${setup.forwardAuth ? VERIFY : ""}`
       : Array.from({ length: setup.routes }, (_, n) => `    location /v1/svc-${n}/ { proxy_pass http://origin; }`).join("\n");
   const connection = setup.webSocket
     ? 'proxy_set_header Connection "upgrade"; proxy_set_header Upgrade $http_upgrade'

@@ -25,6 +25,7 @@ function program(
         routes: ONE_PROGRAM,
         workers: ONE_PROGRAM,
         webSocket: ONE_PROGRAM,
+        forwardAuth: ONE_PROGRAM,
         ...(cache ? {} : { cache: "it has no cache" }),
       }),
     start: async ({ directory, freePort, originPort }) => {

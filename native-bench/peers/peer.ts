@@ -14,9 +14,11 @@ export interface Setup {
   readonly guarded: "" | Signature;
   /** Every request is an opening handshake of a WebSocket (RFC 6455), and the origin sends each message back. */
   readonly webSocket: boolean;
+  /** Calls a service (the origin, at /verify) about each request before it is forwarded. */
+  readonly forwardAuth: boolean;
 }
 
-export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "", webSocket: false };
+export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "", webSocket: false, forwardAuth: false };
 
 /** RFC 7518: by a shared secret, or by an RSA key of 2048 bits. */
 export type Signature = "HS256" | "RS256";
@@ -77,13 +79,14 @@ export interface PeerKind {
 /** What a kind says of a setup of which it can do these parts. */
 export function refusal(
   setup: Setup,
-  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket", string>>,
+  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket" | "forwardAuth", string>>,
 ): string | null {
   if (setup.guarded !== "" && reasons.guarded !== undefined) return reasons.guarded;
   if (setup.cache && reasons.cache !== undefined) return reasons.cache;
   if (setup.tls && reasons.tls !== undefined) return reasons.tls;
   if (setup.routes > 0 && reasons.routes !== undefined) return reasons.routes;
   if (setup.webSocket && reasons.webSocket !== undefined) return reasons.webSocket;
+  if (setup.forwardAuth && reasons.forwardAuth !== undefined) return reasons.forwardAuth;
   if (setup.workers > 1 && reasons.workers !== undefined) return reasons.workers;
   return null;
 }

@@ -19,7 +19,7 @@ interface PolicyParts {
 }
 
 /** null: not built yet. */
-const POLICIES: Readonly<Record<"guarded" | "cache", ((stage: Stage, setup: Setup) => PolicyParts) | null>> = {
+const POLICIES: Readonly<Record<"guarded" | "cache" | "forwardAuth", ((stage: Stage, setup: Setup) => PolicyParts) | null>> = {
   // JWT (stage.token, setup.guarded says how it is signed), a limit by its subject that nobody reaches, a breaker. The access log is on already.
   guarded: ({ token }, { guarded }) => {
     const keys = guarded === "HS256" ? `secret: "${token.secret}"` : `keys: "file:${token.jwks}"`;
@@ -30,6 +30,8 @@ const POLICIES: Readonly<Record<"guarded" | "cache", ((stage: Stage, setup: Setu
       upstream: "breaker: { slowCall: 2s }",
     };
   },
+  // Asked about every request, as nothing is kept.
+  forwardAuth: ({ originPort }) => ({ top: "", route: `forwardAuth: { url: "http://127.0.0.1:${originPort}/verify" }`, upstream: "" }),
   // Answers of the origin that say `Cache-Control: max-age` from memory.
   cache: null,
 };
@@ -86,7 +88,7 @@ export const sluicePipelining: PeerKind = sluiceFrom({
 
 /** One worker unless asked for more, with metrics; the access log off like everybody's. */
 function configuration(stage: Stage, setup: Setup, { port, pipelining }: { readonly port: number; readonly pipelining: number }): string {
-  const parts = (["guarded", "cache"] as const).flatMap((name) => {
+  const parts = (["guarded", "cache", "forwardAuth"] as const).flatMap((name) => {
     const built = POLICIES[name];
     return setup[name] && built !== null ? [built(stage, setup)] : [];
   });

@@ -16,6 +16,7 @@ export const varnish: PeerKind = {
       tls: "Varnish speaks no TLS to clients",
       guarded: "Debian's Varnish has no JWT and no rate limit: both are modules from elsewhere",
       routes: "left out of this case",
+      forwardAuth: "it has none",
       webSocket: "left out of this case: it tunnels only where VCL says so",
       workers: "it has threads, not workers",
     }),

@@ -274,6 +274,20 @@ export const ERRORS = {
     "The upstream stalled in the middle of its response",
     "Check the service, or raise timeouts.idle. The client got 504 if nothing of the response had been sent, else a cut connection.",
   ),
+  forward_auth_unavailable: row(
+    503,
+    "upstream",
+    false,
+    "The service that authorizes this request is not available at present",
+    "Retry later; the operator sees the service among the upstreams on the admin listener, and the reason in the access log.",
+  ),
+  forward_auth_timeout: row(
+    504,
+    "upstream",
+    false,
+    "The service that authorizes this request did not respond in time",
+    "Check that service, or raise forwardAuth.timeout.",
+  ),
 } as const satisfies Record<string, ErrorInfo>;
 
 /** A stable machine code of {@link ERRORS}. */

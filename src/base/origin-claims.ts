@@ -121,3 +121,6 @@ export function isOfOriginFamily(name: string): boolean {
 
 /** Fields by which frameworks take a request for one of another method than the gateway has matched, limited and logged. */
 export const METHOD_OVERRIDES: ReadonlySet<string> = new Set(["x-http-method", "x-http-method-override", "x-method-override"]);
+
+/** Marks upstream what passed although nobody decided about it. No client can send it: it is among the protected names of every plan. */
+export const FAILED_OPEN_HEADER = "x-forward-auth";

@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import { CELL, DECISIONS, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
@@ -23,6 +23,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderTargets(page, totals, state);
   renderBreakers(page, state);
   renderLimits(page, totals, state);
+  renderDecisions(page, totals);
   renderWorkers(page, totals, state);
   renderKeySources(page, state);
   renderInstance(page, totals, state);
@@ -149,6 +150,18 @@ function renderLimits(page: Page, totals: Totals, { limits }: InstanceState): vo
   );
   one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
   one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
+}
+
+/** Series appear with the first request. */
+function renderDecisions(page: Page, totals: Totals): void {
+  page.family(
+    "sluice_forward_auth_decisions_total",
+    "counter",
+    "Decisions of services about requests: allowed, denied, failed_open (no decision, and let pass), error (no decision, and refused), cached (decided from the cache).",
+  );
+  for (const { name, outcomes } of totals.decisions())
+    for (const [i, outcome] of outcomes.some((count) => count > 0) ? DECISIONS.entries() : [])
+      page.sample("sluice_forward_auth_decisions_total", { name, outcome }, outcomes[i] ?? 0);
 }
 
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {

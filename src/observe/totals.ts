@@ -4,10 +4,12 @@ import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
 import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
 import {
   type Cell,
+  DECISIONS,
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
   LATENCY_BUCKETS,
   LIMIT_OUTCOMES,
+  METRIC_DECISIONS_MAX,
   METRIC_ERRORS_MAX,
   METRIC_LIMITS_MAX,
   type MetricCells,
@@ -45,6 +47,14 @@ export interface LimitTotals {
   readonly outcomes: readonly number[];
 }
 
+/** What came of requests that a service is called about. */
+export interface DecisionTotals {
+  /** `forwardAuth:ROUTE` or `auth:NAME`. */
+  readonly name: string;
+  /** By DECISIONS. */
+  readonly outcomes: readonly number[];
+}
+
 export interface EndpointTotals {
   readonly attempts: number;
   readonly retries: number;
@@ -70,8 +80,11 @@ export class Totals {
   readonly limitNames: SlotNames;
   /** Calls to deprecated routes, as workers have reported them. */
   readonly deprecated = new DeprecatedTotals();
+  /** Of those that call a service: `forwardAuth:ROUTE`, `auth:NAME`. */
+  readonly decisionNames: SlotNames;
   private readonly routeBaselines = new Map<number, Float64Array>();
   private readonly limitBaselines = new Map<number, Float64Array>();
+  private readonly decisionBaselines = new Map<number, Float64Array>();
   private readonly endpointOwners = new Map<number, Baseline>();
 
   /** @param routeSlots capacity, as the cells have it */
@@ -79,6 +92,7 @@ export class Totals {
     this.cells = cells;
     this.routeNames = new SlotNames((slot) => this.routeBaselines.set(slot, this.sumRoute(slot)), routeSlots);
     this.limitNames = new SlotNames((slot) => this.limitBaselines.set(slot, this.sumLimit(slot)), METRIC_LIMITS_MAX);
+    this.decisionNames = new SlotNames((slot) => this.decisionBaselines.set(slot, this.sumDecision(slot)), METRIC_DECISIONS_MAX);
   }
 
   /** Sum of a worker-wide cell. */
@@ -107,6 +121,15 @@ export class Totals {
     const all = [this.limit(`${ROUTE_OVERFLOW} ${ROUTE_OVERFLOW}`, ROUTE_SLOT_OVERFLOW)];
     for (const [name, slot] of this.limitNames.entries()) all.push(this.limit(name, slot));
     return all;
+  }
+
+  /** Of everybody that has a slot, the collective one first. */
+  decisions(): DecisionTotals[] {
+    return [[ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW] as const, ...this.decisionNames.entries()].map(([name, slot]) => {
+      const words = this.sumDecision(slot);
+      subtract(words, this.decisionBaselines.get(slot));
+      return { name, outcomes: [...words] };
+    });
   }
 
   /** Tells who holds an endpoint slot, so that counts of an earlier holder are not taken for its own. Call when endpoints change. */
@@ -163,6 +186,12 @@ export class Totals {
   private sumLimit(slot: number): Float64Array {
     const words = new Float64Array(LIMIT_OUTCOMES.length);
     for (const cells of this.cells) cells.sumLimit(slot, words);
+    return words;
+  }
+
+  private sumDecision(slot: number): Float64Array {
+    const words = new Float64Array(DECISIONS.length);
+    for (const cells of this.cells) cells.sumDecision(slot, words);
     return words;
   }
 

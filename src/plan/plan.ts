@@ -17,6 +17,8 @@ export interface Plan {
   readonly tiers: readonly TierPlan[];
   /** Slot in the metric cells of each part of a limit, by `ROUTE LABEL`. */
   readonly limitSlots: Readonly<Record<string, number>>;
+  /** The same of everybody that calls a service about requests: `forwardAuth:ROUTE`, `auth:NAME`. */
+  readonly decisionSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
   /** Types of clients that the configuration defines, the first that fits first. */
   readonly clients: readonly ClientTypePlan[];

@@ -6,6 +6,7 @@
 //   [16 .. 16+128)               errors by errorNumber(code); word 16+0 is unused (0 means no error)
 //   [144 .. 144+32*R)            route slots, 32 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
 //   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
+//   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
 //   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
 // Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
 // fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
@@ -22,6 +23,7 @@ const ROUTE_BASE = CELL_WORDS + METRIC_ERRORS_MAX;
 const ROUTE_WORDS = 32;
 const ENDPOINT_WORDS = 16;
 const LIMIT_WORDS = 4;
+const DECISION_WORDS = 8;
 const WORD_BYTES = 8;
 
 /** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
@@ -36,6 +38,14 @@ export const METRIC_LIMITS_MAX = 512;
 export const LIMIT_OUTCOMES = ["passed", "refused", "shadowed"] as const;
 export type LimitOutcome = (typeof LIMIT_OUTCOMES)[number];
 const OUTCOME_WORDS: Readonly<Record<LimitOutcome, number>> = { passed: 0, refused: 1, shadowed: 2 };
+
+/** Slots of those that call a service about requests (forwardAuth): beyond it they share {@link ROUTE_SLOT_OVERFLOW}. 32 KiB a worker. */
+export const METRIC_DECISIONS_MAX = 512;
+
+/** What came of a request that a service is called about; `cached`: decided as one before it. */
+export const DECISIONS = ["allowed", "denied", "failed_open", "error", "cached"] as const;
+export type DecisionOutcome = (typeof DECISIONS)[number];
+const DECISION_WORD: Readonly<Record<DecisionOutcome, number>> = { allowed: 0, denied: 1, failed_open: 2, error: 3, cached: 4 };
 
 /** Requests that matched no route. */
 export const ROUTE_SLOT_NONE = 0;
@@ -122,7 +132,8 @@ WIRE_CODES.forEach((code, i) => {
 
 /** Bytes of the shared buffer for one worker. */
 export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
-  return (ROUTE_BASE + routeSlots * ROUTE_WORDS + METRIC_LIMITS_MAX * LIMIT_WORDS + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
+  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS;
+  return (ROUTE_BASE + routeSlots * ROUTE_WORDS + shared + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
 }
 
 /** One worker's cells. Slots out of range count towards the overflow slot (routes) or nothing (endpoints). */
@@ -131,6 +142,7 @@ export class MetricCells {
   readonly endpointSlots: number;
   private readonly words: Float64Array;
   private readonly limitBase: number;
+  private readonly decisionBase: number;
   private readonly endpointBase: number;
 
   /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
@@ -141,7 +153,8 @@ export class MetricCells {
     this.routeSlots = routeSlots;
     this.endpointSlots = endpointSlots;
     this.limitBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
-    this.endpointBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
+    this.decisionBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
+    this.endpointBase = this.decisionBase + METRIC_DECISIONS_MAX * DECISION_WORDS;
   }
 
   /**
@@ -197,6 +210,12 @@ export class MetricCells {
     this.words[this.limitBase + slot * LIMIT_WORDS + OUTCOME_WORDS[outcome]]! += 1;
   }
 
+  /** Counts what came of a request that a service is called about. */
+  decision(decisionSlot: number, outcome: DecisionOutcome): void {
+    const slot = decisionSlot > 0 && decisionSlot < METRIC_DECISIONS_MAX ? decisionSlot : ROUTE_SLOT_OVERFLOW;
+    this.words[this.decisionBase + slot * DECISION_WORDS + DECISION_WORD[outcome]]! += 1;
+  }
+
   /** Adds to a worker-wide cell. */
   add(cell: Cell, delta: number): void {
     this.words[cell]! += delta;
@@ -232,6 +251,12 @@ export class MetricCells {
   sumLimit(limitSlot: number, into: Float64Array): void {
     const base = this.limitBase + limitSlot * LIMIT_WORDS;
     for (let i = 0; i < LIMIT_OUTCOMES.length; i++) into[i]! += this.words[base + i]!;
+  }
+
+  /** Adds a decision slot to `into`, by {@link DECISIONS}. */
+  sumDecision(decisionSlot: number, into: Float64Array): void {
+    const base = this.decisionBase + decisionSlot * DECISION_WORDS;
+    for (let i = 0; i < DECISIONS.length; i++) into[i]! += this.words[base + i]!;
   }
 
   /** Adds an endpoint slot to `into`. @param into {@link ENDPOINT_SLOT_WORDS} long */

@@ -3,16 +3,28 @@
 import { TimerWheel } from "../../src/base/timer-wheel.ts";
 import { compilePlan } from "../../src/control/config/compile/compile.ts";
 import { idSpaceOf } from "../../src/data/credentials/id-space.ts";
+import type { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Services } from "../../src/data/exchange/runtime.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
+import type { Plan } from "../../src/plan/plan.ts";
+import { upstreamBreakerSlot } from "../../src/shared/breaker-layout.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { testBodies } from "./bodies.ts";
 import { BASE, good } from "./config-text.ts";
+import { ServiceUpstreams } from "./service-upstreams.ts";
 
 /** What authenticators use of a worker's services. */
 export const testServices = (): Services =>
-  ({ wheel: new TimerWheel(), replay: new ReplaySet(ReplaySet.allocate(2 ** 10)), bodies: testBodies() }) as unknown as Services; // they look at nothing else
+  ({
+    wheel: new TimerWheel(),
+    replay: new ReplaySet(ReplaySet.allocate(2 ** 10)),
+    bodies: testBodies(),
+    recordAttempt() {},
+    recordRetry() {},
+    recordDecision() {},
+    reportFault() {},
+  }) as unknown as Services; // they look at nothing else
 
 /**
  * Parses, compiles, clones across the thread border, builds.
@@ -20,16 +32,39 @@ export const testServices = (): Services =>
  * @param services the same for two calls: one worker that got two plans
  */
 export function authenticatorsOf(sections: string, services: Services = testServices()): ReadonlyMap<string, Authenticator> {
-  const plan = structuredClone(
-    compilePlan(good([`${BASE}defaults: { auth: none }\n`, sections]).config, { version: 1, metricSlot: () => 0 }),
-  );
+  return built(planOf(sections), services);
+}
+
+function planOf(sections: string): Plan {
+  let slot = 1;
+  const slots = { metricSlot: () => 0, breakerSlot: () => upstreamBreakerSlot(slot++) };
+  return structuredClone(compilePlan(good([`${BASE}defaults: { auth: none }\n`, sections]).config, { version: 1, ...slots }));
+}
+
+/** The only authenticator of a configuration, and the upstreams of its plan: exchanges that it sees find theirs there. */
+export function callingAuthenticatorOf(sections: string, services: Services): { readonly authenticator: Authenticator } & Disposable {
+  const plan = planOf(sections);
+  const upstreams = new ServiceUpstreams(plan, services.wheel);
+  const [authenticator] = built(plan, services).values();
+  if (authenticator === undefined) throw new Error("expected one authenticator");
+  const authenticate = (x: Exchange): AuthOutcome | Promise<AuthOutcome> => {
+    Object.assign(x.runtime, { upstreams: upstreams.list, appendForwarding: () => {} });
+    return authenticator.authenticate(x);
+  };
+  return {
+    authenticator: Object.assign(Object.create(authenticator) as Authenticator, { authenticate }),
+    [Symbol.dispose]: () => upstreams[Symbol.dispose](),
+  };
+}
+
+function built(plan: Plan, services: Services): ReadonlyMap<string, Authenticator> {
   const consumers = new Map(plan.consumers.map((consumer) => [consumer.id, consumer]));
   const tiers = new Set(plan.tiers.map((tier) => tier.name));
   return new Map(
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`no authenticator kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, tiers, ids: idSpaceOf(plan.authenticators), services })];
+      return [each.name, create({ plan: each, consumers, tiers, ids: idSpaceOf(plan.authenticators), services, whole: plan })];
     }),
   );
 }

@@ -146,6 +146,7 @@ export function jwtAuthenticator(worker: TestWorker, written: unknown, options: 
     tiers: new Set(options.tiers ?? []),
     ids: idSpaceOf([{ config }, ...(options.others ?? []).map((consumerPrefix) => ({ config: { consumerPrefix } }))]),
     services: worker.services,
+    whole: { upstreams: [], decisionSlots: {} },
   });
 }
 

@@ -3,7 +3,7 @@
 import type { Identity } from "../../src/data/exchange/identity/identity.ts";
 import type { Policy, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
 import type { PolicyRoute } from "../../src/data/exchange/route-context.ts";
-import type { TierPlan } from "../../src/plan/plan.ts";
+import type { Plan, TierPlan } from "../../src/plan/plan.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
 import type { LimitOutcome } from "../../src/shared/metric-cells.ts";
 import { buildPolicy, policyRoute, type RequestSketch, responseHead, TestExchange } from "./exchange.ts";
@@ -40,7 +40,13 @@ export function limitResources(
   const limitSlots = Object.fromEntries((options.labels ?? []).map((label, i) => [label, i + 2]));
   return {
     ...resources,
-    plan: { ...resources.plan, tiers: options.tiers ?? [], limitSlots },
+    plan: {
+      ...resources.plan,
+      tiers: options.tiers ?? [],
+      limitSlots,
+      decisionSlots: {},
+      upstreams: [{ name: "users" }] as unknown as Plan["upstreams"],
+    },
     services: {
       ...resources.services,
       limits: options.table ?? new LimitTable(LimitTable.allocate(4096, 2, 0), 0),

@@ -2,8 +2,9 @@
 
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
-import type { Plan, RoutePlan } from "../../plan/plan.ts";
+import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import type { ValueMatch } from "../../plan/routing-terms.ts";
+import type { ServiceRef } from "../../plan/service-ref.ts";
 import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
 import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";
@@ -60,8 +61,13 @@ function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Pla
     conditions.join(" ") || "-",
     (parts?.join(", ") ?? `(${handler.name})`) +
       (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
-    [...policies, ...filters].map(({ name }) => name).join(",") || "-",
+    [...policies.map(policyText), ...filters.map(({ name }) => name)].join(",") || "-",
   ];
+}
+
+/** With the upstream that it asks. */
+function policyText({ name, config }: FeaturePlan): string {
+  return name === "forwardAuth" ? `${name} (${(config as { readonly service: ServiceRef }).service.upstream})` : name; // output of its schema
 }
 
 function conditionText(condition: ValueMatch): string {

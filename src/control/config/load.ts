@@ -15,6 +15,7 @@ import { checkPaths } from "./check/paths.ts";
 import { checkRedis } from "./check/redis.ts";
 import { checkReferences, Findings } from "./check/references.ts";
 import { checkRoutes } from "./check/routes.ts";
+import { checkServices } from "./check/services.ts";
 import { checkThreads } from "./check/threads.ts";
 import { checkTimeouts } from "./check/timeouts.ts";
 import { checkTls } from "./check/tls.ts";
@@ -133,6 +134,7 @@ export function parseConfig(options: {
   checkPaths(draft, findings);
   checkTimeouts(draft, findings);
   checkAuth(draft, findings);
+  checkServices(draft, findings);
   checkLimits(draft, findings);
   checkAuthorize(draft, findings);
   checkGrants(draft, findings);

@@ -12,8 +12,8 @@ const LEFT_OUT_MAX = 1_000_000;
 const FORMAT = 1;
 /** A host's name and a process: what an operator finds the instance by. */
 const INSTANCE = /^[A-Za-z0-9._-]{1,64}:\d{1,10}$/;
-/** As base/schema.ts has the names of upstreams. */
-const UPSTREAM = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** As base/schema.ts has the names of upstreams, and config/compile/implicit-upstreams.ts those of services that are called at a URL. */
+const UPSTREAM = /^(?:(?:forwardAuth|auth):)?[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 /** As discovery makes the keys of endpoints: a URL of scheme and authority, and the address that a name stood for. */
 const TARGET = /^https?:\/\/[A-Za-z0-9._~%:[\]-]{1,270}(?:#[0-9A-Za-z.:%]{1,60})?$/;
 

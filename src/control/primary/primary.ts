@@ -66,6 +66,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
     slots: {
       metricSlot: (name) => primary.totals.routeNames.slot(name),
       limitSlot: (name) => primary.totals.limitNames.slot(name),
+      decisionSlot: (name) => primary.totals.decisionNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
     },
   });

@@ -5,7 +5,7 @@ import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
-import type { LimitOutcome } from "../../shared/metric-cells.ts";
+import type { DecisionOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
 import type { Router } from "../routing/router.ts";
 import type { CallServices } from "../upstream/call-request.ts";
@@ -79,6 +79,8 @@ export interface Services extends CallServices {
   recordDeprecated(route: string, consumer: string): void;
   /** A limit's decision. @param slot of the metric cells */
   recordLimit(slot: number, outcome: LimitOutcome): void;
+  /** What came of a request that a service was called about. @param slot of the metric cells */
+  recordDecision(slot: number, outcome: DecisionOutcome): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
 }

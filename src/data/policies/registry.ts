@@ -5,6 +5,7 @@ import { createAuth } from "./auth/policy.ts";
 import { createAuthorize } from "./authorize/policy.ts";
 import { createCors } from "./cors/policy.ts";
 import { createDeprecation } from "./deprecation/policy.ts";
+import { createForwardAuth } from "./forwardAuth/policy.ts";
 import { createHeaders } from "./headers/policy.ts";
 import { createIp } from "./ip/policy.ts";
 import { createRateLimit } from "./rateLimit/policy.ts";
@@ -27,6 +28,7 @@ export const POLICIES: readonly PolicyEntry[] = [
   { name: "cors", phase: "edge", create: createCors },
   { name: "rateLimit", phase: "edge", create: createRateLimit },
   { name: "auth", phase: "identify", create: createAuth },
+  { name: "forwardAuth", phase: "identify", create: createForwardAuth },
   { name: "authorize", phase: "identify", create: createAuthorize },
   { name: "rewrite", phase: "origin", create: createRewrite },
   { name: "headers", phase: "origin", create: createHeaders },

@@ -4,6 +4,7 @@ import { authSchema } from "./auth/config.ts";
 import { authorizeSchema } from "./authorize/config.ts";
 import { corsSchema } from "./cors/config.ts";
 import { deprecationSchema } from "./deprecation/config.ts";
+import { forwardAuthSchema } from "./forwardAuth/config.ts";
 import { headersSchema } from "./headers/config.ts";
 import { ipSchema } from "./ip/config.ts";
 import { rateLimitSchema } from "./rateLimit/config.ts";
@@ -20,6 +21,9 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
   feature("cors", corsSchema),
   feature("rateLimit", rateLimitSchema),
   feature("auth", authSchema),
+  feature("forwardAuth", forwardAuthSchema, {
+    upstreams: ({ service }) => (service.own === null ? [{ path: ["to"], name: service.upstream }] : []),
+  }),
   feature("authorize", authorizeSchema, {
     templates: (config) =>
       Object.entries(config.claims ?? {}).flatMap(([name, written]) =>

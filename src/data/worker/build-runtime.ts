@@ -121,7 +121,7 @@ function buildAuthenticators(plan: Plan, services: WorkerServices): ReadonlyMap<
     plan.authenticators.map((each) => {
       const create = AUTHENTICATORS[each.kind];
       if (create === undefined) throw new Error(`authenticator ${each.name}: unknown kind ${each.kind}`);
-      return [each.name, create({ plan: each, consumers, tiers, ids, services })];
+      return [each.name, create({ plan: each, consumers, tiers, ids, services, whole: plan })];
     }),
   );
 }

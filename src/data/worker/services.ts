@@ -14,7 +14,7 @@ import { ConnectionTable } from "../../shared/connection-table.ts";
 import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
-import { CELL, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import { CELL, type DecisionOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -131,6 +131,10 @@ export class WorkerServices implements Services {
 
   recordLimit(slot: number, outcome: LimitOutcome): void {
     this.cells.limit(slot, outcome);
+  }
+
+  recordDecision(slot: number, outcome: DecisionOutcome): void {
+    this.cells.decision(slot, outcome);
   }
 
   /** A client was closed as soon as it had connected. */

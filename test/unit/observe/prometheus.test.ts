@@ -193,6 +193,22 @@ test("the fleet, when there is one", () => {
   expect(scrape().has("sluice_redis_up")).toBe(false);
 });
 
+test("decisions of services by who asked and outcome, once there are any", () => {
+  const totals = instanceTotals();
+  expect(renderPrometheus(totals, instanceState())).not.toContain("sluice_forward_auth_decisions_total{");
+  const slot = totals.decisionNames.slot("forwardAuth:shop");
+  totals.cells[0]?.decision(slot, "allowed");
+  totals.cells[1]?.decision(slot, "allowed");
+  totals.cells[1]?.decision(slot, "failed_open");
+  totals.cells[0]?.decision(100_000, "error");
+  const families = scrape(totals);
+  const count = (name: string, outcome: string) => value(families, "sluice_forward_auth_decisions_total", { name, outcome });
+  expect(["allowed", "denied", "failed_open", "error", "cached"].map((outcome) => count("forwardAuth:shop", outcome))).toEqual([
+    2, 0, 1, 0, 0,
+  ]);
+  expect(count("_other", "error")).toBe(1);
+});
+
 test("limits by route and outcome, and how full their table is", () => {
   const totals = instanceTotals();
   const slot = totals.limitNames.slot("users-read consumer-quota");

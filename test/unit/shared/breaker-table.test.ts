@@ -175,12 +175,12 @@ describe("opening", () => {
       send(at, rules, OUTCOME.good, 1);
     }
     send(at, rules, OUTCOME.failedSlow, 2);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.closed);
     send(at, rules, OUTCOME.failed, 1);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.open);
-    at.keeper.force(SLOT, PHASE.closed, at.nowMs);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.open);
+    at.admin.force(SLOT, PHASE.closed, at.nowMs);
     send(at, rules, OUTCOME.failed, 2);
-    expect(at.keeper.phase(SLOT)).toBe(PHASE.closed);
+    expect(at.admin.phase(SLOT)).toBe(PHASE.closed);
   });
 
   it("slow calls open when a rate for them is set, and only then", () => {

@@ -1,6 +1,5 @@
 // Owns what can be known of callers from a configuration alone: which consumers an authenticator can prove, and what of scopes, roles, groups and tiers
 // comes from where. Pure.
-import type { IntrospectionConfig } from "../../../data/policies/auth/introspection/config.ts";
 import type { JwtConfig } from "../../../data/policies/auth/jwt/config.ts";
 import type { MtlsConfig } from "../../../data/policies/auth/mtls/config.ts";
 import type { Config } from "../schema/schema.ts";
@@ -19,10 +18,16 @@ const OWN_CREDENTIAL: Readonly<Record<string, (consumer: Consumer) => boolean>> 
 };
 
 /** How the providers of an authenticator read claims; none for other kinds. */
-function readings({ kind, config }: Authenticator): readonly Pick<IntrospectionConfig, "claims" | "onlyKnownConsumers">[] {
+interface Reading {
+  /** Of each, where it stands in the credential; null: nowhere. */
+  readonly claims: Readonly<Record<Exclude<Grant, "tiers"> | "tier", unknown>>;
+  readonly onlyKnownConsumers: boolean;
+}
+
+function readings({ kind, config }: Authenticator): readonly Reading[] {
   // Each is the output of its kind's schema.
   if (kind === "jwt") return (config as JwtConfig).providers;
-  return kind === "introspection" ? [config as IntrospectionConfig] : [];
+  return kind === "introspection" || kind === "forwardAuth" ? [config as Reading] : [];
 }
 
 /** What the consumers that one kind can prove have. */

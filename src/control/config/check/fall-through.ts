@@ -10,6 +10,7 @@ import type { Draft } from "../schema/sections.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings } from "./references.ts";
 import { RouteProbe } from "./route-probe.ts";
+import { FORWARD_AUTH } from "./service-of.ts";
 
 /** Stands where a pattern takes anything; no route should name it. */
 const SAMPLE = "sluice-sample";
@@ -65,6 +66,7 @@ const listed = (names: readonly string[]): string =>
 /** Nobody unknown passes. */
 const isProtected = (route: RouteConfig): boolean => {
   const tree = authOf(route)?.tree ?? null;
+  if (hasForwardAuth(route)) return true;
   return tree !== null && (demands(tree) || route.policies.some(({ name }) => name === "authorize"));
 };
 
@@ -75,7 +77,11 @@ function demands(tree: AuthTree): boolean {
 }
 
 /** Public, and leads to a service. */
-const isOpen = (route: RouteConfig): boolean => authOf(route)?.tree === null && !route.policies.some(answers);
+const isOpen = (route: RouteConfig): boolean =>
+  (authOf(route)?.tree ?? null) === null && !hasForwardAuth(route) && !route.policies.some(answers);
+
+/** A service decides about its requests. */
+const hasForwardAuth = ({ policies }: RouteConfig): boolean => policies.some(({ name }) => name === FORWARD_AUTH);
 
 function leftovers({ methods, headers, query, client, versions }: MatchPlan): readonly Leftover[] {
   const lacks = [

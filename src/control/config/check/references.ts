@@ -7,6 +7,7 @@ import type { Draft } from "../schema/sections.ts";
 import { isLoopback } from "../source/address.ts";
 import { type LocatedMap, nodeAt, positionAt, writtenPath } from "../source/located.ts";
 import { type ConfigProblem, formatPath, type PathPart, suggest } from "../source/problem.ts";
+import { serviceUpstreams } from "./service-of.ts";
 
 /** Says something about a path; it stands at the value's position, or at the nearest that exists. */
 export type Report = (path: readonly PathPart[], message: string, remedy: string) => void;
@@ -97,6 +98,7 @@ function unusedUpstreams(draft: Draft): readonly string[] {
     for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
     for (const { name, config } of route.policies) for (const use of featureOf(name).upstreams(config)) used.add(use.name);
   }
+  for (const name of serviceUpstreams(draft)) used.add(name);
   for (const { breaker } of draft.upstreams) if (breaker?.fallback?.kind === "upstream") used.add(breaker.fallback.name);
   return draft.upstreamNames.filter((name) => !used.has(name));
 }

@@ -2,12 +2,12 @@
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../../base/schema.ts";
-import type { IntrospectionConfig } from "../../../data/policies/auth/introspection/config.ts";
 import type { LeftOutListener, NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
 import { ConfigFiles } from "../source/files.ts";
 import type { PathPart } from "../source/problem.ts";
 import type { Findings, Report } from "./references.ts";
+import { serviceUsers } from "./service-of.ts";
 
 /** Certificates that end sooner are warned about. */
 const EXPIRY_WARNING_DAYS = 14;
@@ -40,10 +40,9 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
   }
   const redisTls = draft.sections.redis?.tls ?? null;
   if (redisTls !== null) checkClientTls(redisTls, ["redis", "tls"], { peer: "Redis", findings });
-  for (const { name, kind, config } of draft.sections.auth ?? []) {
-    if (kind !== "introspection") continue;
-    const { ca } = config as IntrospectionConfig; // output of the kind's schema
-    if (ca !== null && ca !== UNREADABLE) readCertificates(ca, ["auth", name, kind, "ca"], findings.report);
+  for (const { path, service } of serviceUsers(draft)) {
+    const ca = readable(service.own?.ca ?? null);
+    if (ca !== null) readCertificates(ca, [...path, "ca"], findings.report);
   }
 }
 
@@ -69,6 +68,8 @@ function checkClientAuthorities(draft: Draft, files: ConfigFiles, findings: Find
   }
 }
 
+const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
+
 /** What the gateway as a client needs: the same for upstreams and Redis. */
 function checkClientTls(
   tls: NonNullable<NamedUpstream["tls"]>,
@@ -76,7 +77,6 @@ function checkClientTls(
   { peer, findings }: { readonly peer: string; readonly findings: Findings },
 ): void {
   const { report, warn } = findings;
-  const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
   const ca = readable(tls.ca);
   if (ca !== null) readCertificates(ca, [...path, "ca"], report);
   const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);

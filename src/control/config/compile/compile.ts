@@ -6,12 +6,14 @@ import { refusedBits } from "../../../data/routing/path-rules.ts";
 import type { FeaturePlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
-import { authOf } from "../check/auth-of.ts";
+import { authenticatorsOf, authOf } from "../check/auth-of.ts";
+import { FORWARD_AUTH } from "../check/service-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";
 import { answers, featureOf, isFilter, isPolicy } from "../schema/features.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
+import { decisionNames, type ImplicitUpstreamPlan, type ImplicitUpstreams, implicitUpstreams, withUpstream } from "./implicit-upstreams.ts";
 
 /** What the primary adds. */
 export interface CompileContext {
@@ -22,12 +24,16 @@ export interface CompileContext {
   breakerSlot?(upstreamName: string): number;
   /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
   limitSlot?(name: string): number;
+  /** The same for whoever calls a service about requests. */
+  decisionSlot?(name: string): number;
 }
 
 export function compilePlan(config: Config, context: CompileContext): Plan {
+  const services = implicitUpstreams(config);
   const names: Names = {
-    indexes: new Map(config.upstreams.map((upstream, i) => [upstream.name, i])),
+    indexes: new Map([...config.upstreams, ...services.upstreams].map((upstream, i) => [upstream.name, i])),
     upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, upstream])),
+    services,
   };
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
@@ -35,11 +41,18 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
     limits: config.limits,
     trustedProxies: config.trustedProxies,
-    upstreams: config.upstreams.map((upstream) => compileUpstream(upstream, context)),
-    authenticators: config.auth.map((each) => ({ ...each, fingerprint: digest(JSON.stringify(each)) })),
+    upstreams: [
+      ...config.upstreams.map((upstream) => compileUpstream(upstream, context)),
+      ...services.upstreams.map((upstream) => compileImplicit(upstream, context)),
+    ],
+    authenticators: config.auth.map((each) => {
+      const named = { ...each, config: withUpstream(each.config, services.authenticators.get(each.name)) };
+      return { ...named, fingerprint: digest(JSON.stringify(named)) };
+    }),
     consumers: config.consumers,
     tiers: config.tiers,
     limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
+    decisionSlots: Object.fromEntries(decisionNames(config).map((name) => [name, context.decisionSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     identity: config.identity,
     clients: config.clients,
     versioning: config.versioning,
@@ -116,15 +129,26 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
   };
 }
 
+function compileImplicit(upstream: ImplicitUpstreamPlan, context: CompileContext): UpstreamPlan {
+  const { targets: _listed, breaker, ...settings } = upstream;
+  const text = JSON.stringify(settings);
+  return {
+    ...upstream,
+    fingerprint: settings.tls === null ? text : digest(text),
+    breaker: { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
+  };
+}
+
 /** What upstreams' names stand for. */
 interface Names {
   readonly indexes: ReadonlyMap<string, number>;
   readonly upstreams: ReadonlyMap<string, NamedUpstream>;
+  readonly services: ImplicitUpstreams;
 }
 
 function compileRoute(
   route: RouteConfig,
-  { indexes, upstreams }: Names,
+  { indexes, upstreams, services }: Names,
   { config, context }: { readonly config: Config; readonly context: CompileContext },
 ): RoutePlan {
   const { name, match, timeouts, limits, accessLog, methodOverride } = route;
@@ -132,7 +156,10 @@ function compileRoute(
   const features = route.policies.filter((feature) => feature.name !== "auth" || authOf(route)?.tree != null);
   const linked = (feature: FeaturePlan): FeaturePlan => ({
     name: feature.name,
-    config: featureOf(feature.name).link(feature.config, index),
+    config:
+      feature.name === FORWARD_AUTH
+        ? withUpstream(feature.config, services.routes.get(name))
+        : featureOf(feature.name).link(feature.config, index),
   });
   const answering = features.find(answers);
   return {
@@ -147,7 +174,7 @@ function compileRoute(
       keepMethodOverride: methodOverride === "keep",
       refusedSpellings: refusedBits(refusedSpellings(route.paths)),
     },
-    upstreams: [...new Set(upstreamNames(route))].map(index),
+    upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),
     handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index) } : linked(answering),
     policies: features.filter(isPolicy).map(linked),
     filters: features.filter(isFilter).map(linked),

@@ -51,7 +51,7 @@ function copy(value: unknown, secret = SECRET_NAME): unknown {
 }
 
 function copyOf(key: string, value: unknown, secret: RegExp): unknown {
-  if (key === "match") return redactMatch(value);
+  if (key === "match" || key === "expect") return redactMatch(value);
   if (key === "when" && typeof value === "string") return redactExpression(value);
   const isHeaders = (key === "set" || key === "add" || key === "headers") && typeof value === "object" && !Array.isArray(value);
   return copy(value, isHeaders ? SECRET_HEADER : secret);
@@ -68,7 +68,7 @@ function redactExpression(text: string): string {
 /** With what makes it an index: a name or a closing bracket, and `[`. */
 const TEXT_IN_EXPRESSION = /((?:\w+|[)\]])\s*\[\s*)?(["']).*?\2/gs;
 
-/** What a route matches: names of headers and parameters, and of their values only how they are compared. */
+/** What a route matches, or an answer must have: names of headers and parameters, and of their values only how they are compared. */
 export function redactMatch(match: unknown): unknown {
   if (typeof match !== "object" || match === null) return match;
   const withoutValues = (list: unknown): unknown =>

@@ -97,6 +97,16 @@ drainTimeout: 1m`,
     match: { path: /orders/** }
     auth: { any: [staff, partner-keys] }
     to: orders`,
+  "routes: forwardAuth": `routes:
+  - name: shop
+    match: { path: /shop/** }
+    auth: none
+    forwardAuth:
+      url: http://auth.internal:9000/verify
+      requestHeaders: [authorization, cookie]
+      responseHeaders: [x-user]
+      timeout: 500ms
+    to: users`,
   "routes: authorize": `routes:
   - name: invoices
     match: { path: "/tenants/{tenant}/invoices/**" }

@@ -1,12 +1,12 @@
 // Owns the schema of an upstream's circuit breaker. The output has the plan's shape, but for the slot, which the primary gives it.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, name, once, whenWritten } from "../../../base/schema.ts";
+import { fraction, name, once, statusRange, whenWritten } from "../../../base/schema.ts";
 import { respondSchema } from "../../../data/handlers/respond/config.ts";
 import type { BreakerCondition, BreakerPlan, StatusRange } from "../../../plan/plan.ts";
 import { TRIALS_MAX } from "../../../shared/breaker-word.ts";
 import { BUCKET_COUNT_MAX } from "../../../shared/rolling-window.ts";
-import { count, period, statusRange } from "./fields.ts";
+import { count, period } from "./fields.ts";
 
 const CONDITIONS = ["connect-failure", "reset", "timeout", "invalid"] as const satisfies readonly BreakerCondition[];
 /** A window must be long enough that threads agree on its parts, and short enough for its counters. */

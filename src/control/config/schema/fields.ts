@@ -119,21 +119,6 @@ export const filePath = once(() => z.string().min(1).max(4096));
 /** A PEM file; its text by the time the schema sees it (see secrets.ts). */
 export const pemFile = once(() => z.string().min(1));
 
-/** Status codes: a number or a range. Output bounds, both included. */
-export const statusRange = once(() =>
-  z
-    .union([z.string().meta({ pattern: /^[1-5]\d\d(-[1-5]\d\d)?$/.source }), count(100, 599)])
-    .transform((value, ctx) => {
-      const m = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(String(value));
-      const min = Number(m?.[1]);
-      const max = Number(m?.[2] ?? m?.[1]);
-      if (m !== null && min <= max) return { min, max };
-      ctx.addIssue({ code: "custom", message: "expected a status such as 200 or a range such as 200-299" });
-      return z.NEVER;
-    })
-    .meta({ examples: ["200-299", 204] }),
-);
-
 /** The answer to a key or value that a later version will know. */
 export const unsupportedMessage = (what: string): string => `${what} is not in this version yet`;
 

@@ -2,7 +2,7 @@
 import { createPrivateKey } from "node:crypto";
 import * as z from "zod";
 import { keyBytes } from "../../../base/key-bytes.ts";
-import { isOriginClaim } from "../../../base/origin-claims.ts";
+import { FAILED_OPEN_HEADER, isOriginClaim } from "../../../base/origin-claims.ts";
 import { once, UNREADABLE } from "../../../base/schema.ts";
 import type { IdentityPlan, InternalTokenPlan } from "../../../plan/plan.ts";
 import { period } from "./fields.ts";
@@ -33,6 +33,9 @@ const KNOWN_ELSEWHERE = [
   "x-anonymous-consumer",
   "x-authenticated-userid",
 ];
+
+/** By which services know what was let pass without having been decided about. */
+const MARKS = [FAILED_OPEN_HEADER];
 
 /** Written by the gateway for other reasons. */
 const TAKEN = new Set(["x-request-id", "x-real-ip"]);
@@ -158,7 +161,7 @@ export const identity = once(() =>
         claims: Object.entries(value.claims).map(([header, claim]) => ({ header, claim })),
         token,
         protectedNames: [
-          ...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...value.protect, ...used]),
+          ...new Set([...Object.values(DEFAULT_NAMES), DEFAULT_TOKEN_HEADER, ...KNOWN_ELSEWHERE, ...MARKS, ...value.protect, ...used]),
         ],
       };
     })

@@ -1,10 +1,10 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, headerName, once, size, whenWritten } from "../../../base/schema.ts";
+import { fraction, headerName, once, size, statusRange, whenWritten } from "../../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import { breaker } from "./breaker.ts";
-import { count, pemFile, period, statusRange, targetUrl, unsupportedMessage } from "./fields.ts";
+import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
 

@@ -40,6 +40,9 @@ const PEM_FIELDS: readonly (readonly string[])[] = [
   ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
   ...["ca", "cert", "key"].map((field) => ["redis", "tls", field]),
   ["auth", "*", "introspection", "ca"],
+  ["auth", "*", "forwardAuth", "ca"],
+  ["routes", "*", "forwardAuth", "ca"],
+  ["defaults", "forwardAuth", "ca"],
   ["auth", "*", "jwt", "keyFetch", "ca"],
   ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
 ];

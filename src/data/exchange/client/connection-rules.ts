@@ -23,8 +23,10 @@ const SIGNATURE_FIELDS: readonly string[] = ["content-digest", "signature", "sig
 export class ConnectionRules {
   readonly #kept: ReadonlySet<string>;
 
-  constructor(plan: Pick<Plan, "identity" | "authenticators">) {
-    this.#kept = new Set([...FIXED, ...plan.identity.protectedNames, ...plan.authenticators.flatMap(fieldsOf)].map(plainName));
+  constructor(plan: Pick<Plan, "identity" | "authenticators" | "routes">) {
+    const callers = plan.routes.flatMap(({ policies }) => policies.filter(({ name }) => name === "forwardAuth"));
+    const read = [...plan.authenticators.flatMap(fieldsOf), ...[...plan.authenticators, ...callers].flatMap(sentFields)];
+    this.#kept = new Set([...FIXED, ...plan.identity.protectedNames, ...read].map(plainName));
   }
 
   /** @param option lowercase, neither close, keep-alive nor upgrade. @returns false: the request is refused */
@@ -32,6 +34,12 @@ export class ConnectionRules {
     const plain = plainName(option);
     return !this.#kept.has(plain) && !isOriginClaim(plain);
   }
+}
+
+/** Header fields that a service receives, which decides by them. */
+function sentFields({ config }: { readonly config: unknown }): readonly string[] {
+  const { requestHeaders } = config as { readonly requestHeaders?: unknown }; // as whatever calls a service spells it
+  return Array.isArray(requestHeaders) ? requestHeaders.filter((each) => typeof each === "string") : [];
 }
 
 /** Header fields that an authenticator reads. */

@@ -1,6 +1,6 @@
 // Owns the contract between the auth policy and the kinds of authenticator (jwt, apiKey, ...). Types only.
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { AuthenticatorPlan, ConsumerPlan } from "../../../plan/plan.ts";
+import type { AuthenticatorPlan, ConsumerPlan, Plan } from "../../../plan/plan.ts";
 import type { IdSpace } from "../../credentials/id-space.ts";
 import type { Exchange, HeaderList } from "../exchange.ts";
 import type { Services } from "../runtime.ts";
@@ -52,6 +52,8 @@ export interface AuthenticatorContext {
   /** Who may name which consumer. */
   readonly ids: IdSpace;
   readonly services: Services;
+  /** What the authenticator is a part of. */
+  readonly whole: Pick<Plan, "upstreams" | "decisionSlots">;
 }
 
 export type AuthenticatorFactory = (context: AuthenticatorContext) => Authenticator;

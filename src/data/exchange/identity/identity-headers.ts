@@ -32,13 +32,18 @@ export class IdentityHeaders {
 
   /** Appends what services are told. The caller has made sure that none of these names is there. */
   append(identity: Identity, headers: HeaderList): void {
+    this.describe(identity, headers);
+    if (this.#token !== null) headers.push(this.#token.header, this.#token.source.of(identity));
+  }
+
+  /** As append(), without the token, which is another one every few seconds. */
+  describe(identity: Identity, headers: HeaderList): void {
     let written = this.#written.get(identity);
     if (written === undefined) {
       written = this.#write(identity);
       this.#written.set(identity, written);
     }
     for (let i = 0; i < written.length; i++) headers.push(written[i] as string); // i is inside the list
-    if (this.#token !== null) headers.push(this.#token.header, this.#token.source.of(identity));
   }
 
   #write(identity: Identity): HeaderList {

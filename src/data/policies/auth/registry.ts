@@ -3,6 +3,7 @@
 import type { AuthenticatorFactory } from "../../exchange/identity/authenticator.ts";
 import { createApiKeyAuthenticator } from "./api-key/authenticator.ts";
 import { createBasicAuthenticator } from "./basic/authenticator.ts";
+import { createForwardAuthenticator } from "./forward-auth/authenticator.ts";
 import { createIntrospectionAuthenticator } from "./introspection/authenticator.ts";
 import { createJwt } from "./jwt/authenticator.ts";
 import { createMtlsAuthenticator } from "./mtls/authenticator.ts";
@@ -13,6 +14,7 @@ export const AUTHENTICATORS: Readonly<Record<string, AuthenticatorFactory>> = {
   jwt: createJwt,
   apiKey: createApiKeyAuthenticator,
   introspection: createIntrospectionAuthenticator,
+  forwardAuth: createForwardAuthenticator,
   basic: createBasicAuthenticator,
   signature: createSignatureAuthenticator,
   mtls: createMtlsAuthenticator,

@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { apiKeyConfig } from "./api-key/config.ts";
 import { basicConfig } from "./basic/config.ts";
+import { forwardAuthConfig } from "./forward-auth/config.ts";
 import { introspectionConfig } from "./introspection/config.ts";
 import { jwtSchema } from "./jwt/config.ts";
 import { mtlsConfig } from "./mtls/config.ts";
@@ -12,6 +13,7 @@ export const AUTHENTICATOR_SCHEMAS: Readonly<Record<string, () => z.ZodType>> = 
   jwt: jwtSchema,
   apiKey: apiKeyConfig,
   introspection: introspectionConfig,
+  forwardAuth: forwardAuthConfig,
   basic: basicConfig,
   signature: signatureConfig,
   mtls: mtlsConfig,

@@ -1,6 +1,7 @@
 // Owns what a worker remembers of credentials that are dear to verify, and how many may be verified at once. For kinds whose work is asynchronous.
 // Must never keep a credential: only its salted hash. A flood of bad credentials evicts no good one.
 import { hash, randomBytes } from "node:crypto";
+import { Expiring } from "../expiring.ts";
 
 /** Other for each thread, so that what a cache holds says nothing outside of it. Made when first used: node:crypto takes a new thread 10 ms to load. */
 let salt: string | null = null;
@@ -82,36 +83,5 @@ export class Verdicts<V> {
       if (next === undefined) this.running--;
       else next();
     }
-  }
-}
-
-/** Values that end by themselves. When it is full the one that was set first goes. */
-class Expiring<V> {
-  private readonly entries = new Map<string, { readonly value: V; readonly untilMs: number }>();
-  private readonly max: number;
-
-  constructor(max: number) {
-    this.max = max;
-  }
-
-  get(key: string, nowMs: number): V | undefined {
-    const entry = this.entries.get(key);
-    if (entry === undefined) return undefined;
-    if (nowMs < entry.untilMs) return entry.value;
-    this.entries.delete(key);
-    return undefined;
-  }
-
-  set(key: string, value: V, untilMs: number): void {
-    this.entries.delete(key); // so that it stands last
-    if (this.entries.size >= this.max) {
-      const [oldest] = this.entries.keys();
-      if (oldest !== undefined) this.entries.delete(oldest);
-    }
-    this.entries.set(key, { value, untilMs });
-  }
-
-  delete(key: string): void {
-    this.entries.delete(key);
   }
 }

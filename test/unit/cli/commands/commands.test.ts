@@ -197,6 +197,18 @@ describe("routes", () => {
       ["crawled", "client bot", "-"],
     ]);
   });
+  it("names the upstream of the service that authorizes a route's requests", async () => {
+    writeFileSync(
+      join(folder, "forward-auth.yaml"),
+      `version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+upstreams: { users: { targets: [{ url: http://a }] } }
+routes: [{ name: shop, match: {}, forwardAuth: { url: http://auth/verify }, to: users }]
+`,
+    );
+    expect((await run(routesCommand, "forward-auth.yaml")).stdout).toMatch(/ users +forwardAuth \(forwardAuth:shop\)$/m);
+    expect((await run(validateCommand, "forward-auth.yaml")).stdout).toContain("1 route, 2 upstreams with 2 targets\n");
+  });
   it("prints mistakes and fails", async () => {
     const { code, stdout, stderr } = await run(routesCommand, "bad.yaml");
     expect([code, stdout, stderr.split("\n").length]).toEqual([1, "", 3]);

@@ -31,6 +31,11 @@ describe("what was written is read", () => {
     expect(readReport(writeReport("gw:1", breakers))?.breakers).toEqual(breakers);
   });
 
+  it("of services that are asked at a URL", () => {
+    const breakers = [breaker("forwardAuth:shop.v2", null, PHASE.open), breaker("auth:oauth", null, PHASE.halfOpen)];
+    expect(readReport(writeReport("gw:1", breakers))?.breakers).toEqual(breakers);
+  });
+
   it("whatever the host is called", () => {
     for (const host of ["gw-1.example.com", "", "bücher<b>", "x".repeat(300), 'a"\n\\']) {
       const name = instanceName(host, 4711);

@@ -27,6 +27,7 @@ test("a policy's own name is the registry's", () => {
     redirect: { https: true },
     rewrite: { path: "/x" },
     deprecation: { since: "2026-03-01" },
+    forwardAuth: { to: "users" },
   };
   for (const { name, create } of POLICIES) {
     const schema = POLICY_SCHEMAS.find((each) => each.key === name)?.schema;

@@ -12,8 +12,8 @@ import {
 } from "../../../credentials/password-hash.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import { keptState } from "../../kept-state.ts";
 import { consumersByUsername } from "../consumer-index.ts";
-import { keptState } from "../kept-state.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
 import { NONE, readAuthorization, SEVERAL, stripAuthorization } from "../reading.ts";
 import { type Finding, Verdicts } from "../verdicts.ts";

@@ -2,8 +2,10 @@
 // Must never believe an answer beyond the token's `exp`.
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import type { Services } from "../../../exchange/runtime.ts";
+import { keptState } from "../../kept-state.ts";
+import { upstreamIndex } from "../../subrequest-call.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
-import { keptState } from "../kept-state.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
 import { NONE } from "../reading.ts";
 import { type TokenPlace, tokenPlace } from "../token-place.ts";
@@ -52,16 +54,25 @@ interface Kept {
   readonly verdicts: Verdicts<Verdict>;
 }
 
-export function createIntrospectionAuthenticator({ plan, consumers, tiers, ids, services }: AuthenticatorContext): Authenticator {
+export function createIntrospectionAuthenticator({ plan, consumers, tiers, ids, services, whole }: AuthenticatorContext): Authenticator {
   const config = plan.config as IntrospectionConfig; // output of introspectionConfig, by the registry
   const kept = keptState(services, plan, (): Kept => {
-    const onOpen = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "-");
+    const onTrouble = (reason: string): void => services.reportFault(`introspection for ${plan.name} fails`, reason, "-");
     return {
-      client: new IntrospectionClient(config, services.wheel, onOpen),
+      client: new IntrospectionClient(config, onTrouble),
       verdicts: new Verdicts({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX }),
     };
   });
-  return new IntrospectionAuthenticator(plan.name, config, { ...kept, known: { consumers, tiers, ids } });
+  const upstream = upstreamIndex(config.service, whole.upstreams);
+  return new IntrospectionAuthenticator(plan.name, config, { ...kept, known: { consumers, tiers, ids }, services, upstream });
+}
+
+/** What an authenticator of one plan has. */
+interface Means extends Kept {
+  readonly known: Known;
+  readonly services: Services;
+  /** Index in the runtime's upstreams. */
+  readonly upstream: number;
 }
 
 class IntrospectionAuthenticator implements Authenticator {
@@ -76,8 +87,10 @@ class IntrospectionAuthenticator implements Authenticator {
   private readonly client: IntrospectionClient;
   private readonly verdicts: Verdicts<Verdict>;
   private readonly known: Known;
+  private readonly services: Services;
+  private readonly upstream: number;
 
-  constructor(name: string, config: IntrospectionConfig, { client, verdicts, known }: Kept & { readonly known: Known }) {
+  constructor(name: string, config: IntrospectionConfig, { client, verdicts, known, services, upstream }: Means) {
     this.name = name;
     this.challenge = challengeOf("Bearer", name);
     this.config = config;
@@ -89,6 +102,8 @@ class IntrospectionAuthenticator implements Authenticator {
     this.client = client;
     this.verdicts = verdicts;
     this.known = known;
+    this.services = services;
+    this.upstream = upstream;
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
@@ -98,11 +113,13 @@ class IntrospectionAuthenticator implements Authenticator {
     const key = this.verdicts.key(token);
     const remembered = this.verdicts.recall(key, performance.now());
     if (remembered !== undefined) return this.outcome(remembered);
-    return this.verdicts.decide(key, () => this.ask(token))?.then((verdict) => this.outcome(verdict)) ?? OVERLOADED;
+    return this.verdicts.decide(key, () => this.ask(token, x))?.then((verdict) => this.outcome(verdict)) ?? OVERLOADED;
   }
 
-  private async ask(token: string): Promise<Finding<Verdict>> {
-    const verdict = verdictOf(await this.client.ask(token));
+  private async ask(token: string, x: Exchange): Promise<Finding<Verdict>> {
+    const upstream = x.runtime.upstreams[this.upstream];
+    if (upstream === undefined) return { verdict: "failed", good: false, untilMs: 0 };
+    const verdict = verdictOf(await this.client.introspect(token, upstream, { services: this.services, view: x }));
     if (verdict === "failed" || (typeof verdict === "object" && "unclear" in verdict)) return { verdict, good: false, untilMs: 0 };
     const { cacheForMs } = this.config;
     const good = typeof verdict === "object";

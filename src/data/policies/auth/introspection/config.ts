@@ -1,17 +1,19 @@
 // Owns the schema of `auth.NAME.introspection`. Loaded by the primary only.
 import * as z from "zod";
-import { duration, once } from "../../../../base/schema.ts";
+import { withRules } from "../../../../base/rules.ts";
+import { duration, once, whenWritten } from "../../../../base/schema.ts";
+import type { StatusRange } from "../../../../plan/plan.ts";
+import type { ServiceRef } from "../../../../plan/service-ref.ts";
+import { oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
 import { type ClaimPath, claims, consumerFields } from "../jwt/config-claims.ts";
 import { period } from "../jwt/config-provider.ts";
 
 const CACHE_MS_MAX = 3_600_000;
 
 export interface IntrospectionConfig {
-  readonly endpoint: Endpoint;
+  readonly service: ServiceRef;
   readonly clientId: string;
   readonly clientSecret: string;
-  /** PEM; null for the system's roots. */
-  readonly ca: string | null;
   readonly in: "header" | "cookie" | "query";
   readonly name: string;
   /** null: not looked at. */
@@ -30,72 +32,34 @@ export interface IntrospectionConfig {
   readonly timeoutMs: number;
   readonly concurrency: number;
   readonly queue: number;
-  readonly failures: number;
-  readonly openForMs: number;
 }
 
-export interface Endpoint {
-  readonly tls: boolean;
-  readonly host: string;
-  readonly port: number;
-  /** For Host. */
-  readonly authority: string;
-  readonly path: string;
-}
+/** A provider that answered with one of these answered no question: the gateway's own credentials (RFC 7662 section 2.3), the URL, the method, an intermediary. */
+const FAILURES: readonly StatusRange[] = [
+  { min: 500, max: 599 },
+  ...[401, 404, 405, 407, 408, 410, 421].map((status) => ({ min: status, max: status })),
+];
 
 /** Whoever can read the exchange with the provider has the secret and every token. */
-const LOOPBACK = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/;
+const CLEAR = "expected https: only a provider on this machine may be asked in the clear";
 
 const endpoint = once(() =>
-  z
-    .string()
-    .max(2048)
-    .transform((text, ctx): Endpoint => {
-      const url = URL.parse(text);
-      const complain = (message: string): never => {
-        ctx.addIssue({ code: "custom", message });
-        return z.NEVER;
-      };
-      if (url === null || (url.protocol !== "https:" && url.protocol !== "http:"))
-        return complain("expected a URL such as https://id.example.com/introspect");
-      if (url.protocol === "http:" && !LOOPBACK.test(url.hostname))
-        return complain("expected https: only a provider on this machine may be asked in the clear");
-      if (url.username !== "" || url.password !== "" || url.hash !== "")
-        return complain("a URL without user, password and fragment is needed; use clientId and clientSecret");
-      const tls = url.protocol === "https:";
-      return {
-        tls,
-        host: url.hostname.replace(/^\[|\]$/g, ""),
-        port: url.port === "" ? (tls ? 443 : 80) : Number(url.port),
-        authority: url.host,
-        path: url.pathname + url.search,
-      };
-    })
-    .meta({
-      description: "The provider's introspection endpoint; https, or http on this machine.",
-      examples: ["https://id.example.com/oauth2/introspect"],
-    }),
+  serviceUrl("https://id.example.com/introspect", { plain: CLEAR, credentials: "; use clientId and clientSecret" }).meta({
+    description: "The provider's introspection endpoint; https, or http on this machine. It is an upstream of its own, `auth:NAME`.",
+    examples: ["https://id.example.com/oauth2/introspect"],
+  }),
 );
 
 const audience = once(() => z.string().min(1).max(2048));
 
-const breaker = once(() =>
-  z
-    .strictObject({
-      failures: z.int().min(1).max(1000).prefault(5).meta({ description: "Failures in a row after which a worker stops asking." }),
-      openFor: period(1, 600_000).prefault("5s").meta({ description: "For how long; then one token is tried." }),
-    })
-    .prefault({})
-    .meta({
-      description:
-        "Spares a provider that does not answer, and the time to find that out. Tokens that are not remembered then get 503 `auth_unavailable`.",
-    }),
-);
-
 export const introspectionConfig = once(() =>
-  z
-    .strictObject({
-      endpoint: endpoint(),
+  withRules(
+    z.strictObject({
+      endpoint: endpoint().optional(),
+      to: serviceUpstream().optional(),
+      path: servicePath()
+        .optional()
+        .meta({ description: "With `to`: path and query of the endpoint; `/` unless written.", examples: ["/introspect"] }),
       clientId: z
         .string()
         .min(1)
@@ -132,7 +96,7 @@ export const introspectionConfig = once(() =>
           description:
             "How long a worker keeps a response, never beyond the token's `exp`: a token withdrawn at the provider is good so long. 0 introspects each time.",
         }),
-      timeout: period(1, 60_000).prefault("2s").meta({ description: "For one question, connecting included." }),
+      timeout: period(1, 60_000).prefault("2s").meta({ description: "For one subrequest, connecting included." }),
       concurrency: z.int().min(1).max(1000).prefault(32).meta({ description: "Questions under way at once in each worker." }),
       queue: z
         .int()
@@ -140,10 +104,15 @@ export const introspectionConfig = once(() =>
         .max(100_000)
         .prefault(256)
         .meta({ description: "Tokens that wait for that in each worker; beyond it the answer is 503 `auth_overloaded`." }),
-      breaker: breaker(),
-    })
+      breaker: whenWritten(serviceBreaker).meta({
+        description:
+          "Spares a provider that does not answer, and the time to find that out: after 5 failures in a row no request is sent for 5s. Tokens that are not remembered then get 503 `auth_unavailable`.",
+      }),
+    }),
+    oneService("endpoint"),
+  )
     .transform((given, ctx): IntrospectionConfig => {
-      const { cacheFor, timeout, breaker: guard, audience: audiences, ca = null, ...rest } = given;
+      const { cacheFor, timeout, breaker: _guard, audience: audiences, ca: _ca, endpoint: url, to: _to, path: _path, ...rest } = given;
       const name = given.name ?? { header: "authorization", query: "access_token", cookie: undefined }[given.in];
       if (name === undefined) {
         ctx.addIssue({ code: "custom", path: ["name"], message: "is required for a cookie", params: { remedy: "add the cookie's name" } });
@@ -151,7 +120,7 @@ export const introspectionConfig = once(() =>
       }
       return {
         ...rest,
-        ca,
+        service: serviceRef(given, url, { timeoutMs: timeout, connections: given.concurrency, failureStatuses: FAILURES }),
         name: given.in === "header" ? name.toLowerCase() : name,
         audiences: audiences === undefined ? null : [audiences].flat(),
         claims: {
@@ -162,8 +131,6 @@ export const introspectionConfig = once(() =>
         },
         cacheForMs: cacheFor,
         timeoutMs: timeout,
-        failures: guard.failures,
-        openForMs: guard.openFor,
       };
     })
     .meta({ description: "Opaque tokens, introspected by a provider (RFC 7662)." }),

@@ -2,6 +2,7 @@
 // whose signature is not right. Must never take two readings of one signature.
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { secretBytes } from "../../../credentials/signing-secret.ts";
+import { bufferBody } from "../../../exchange/body/buffer-body.ts";
 import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { type SigningKey, signingKeysById } from "../consumer-index.ts";
@@ -9,7 +10,7 @@ import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } f
 import { stripHeader } from "../reading.ts";
 import type { SignatureConfig } from "./config.ts";
 import { fieldValue, signatureBase } from "./message.ts";
-import { bufferBody, type Digests, digestsFit, parseContentDigest } from "./signed-body.ts";
+import { type Digests, digestsFit, parseContentDigest } from "./signed-body.ts";
 import { parseByteSequences, parseSignatureInputs, type SignatureInput } from "./structured-fields.ts";
 
 const DIGEST = "content-digest";
@@ -165,7 +166,7 @@ class SignatureAuthenticator implements Authenticator {
 
   private async checkBody(x: Exchange, outcome: AuthOutcome, digests: Digests): Promise<AuthOutcome> {
     const bytesMax = Math.min(this.config.bodyBytes, x.route?.settings.bodyBytes ?? this.config.bodyBytes);
-    const refusal = await bufferBody(x, bytesMax);
+    const refusal = await bufferBody(x, { bytesMax, tooLarge: `a signed body may have ${bytesMax} bytes` });
     if (refusal !== null) return unavailable(refusal.code, refusal.detail);
     return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;
   }

@@ -40,6 +40,11 @@ describe("it warns", () => {
     leaves("r0", "POST /a"),
   );
   check(
+    "of what a service is asked about on one route alone",
+    ["match: { path: /a, methods: [GET] }, auth: none, forwardAuth: { url: http://auth/ }", "match: { path: /a }, auth: ‸none"],
+    leaves("r0", "POST /a"),
+  );
+  check(
     "of a path with fewer literals",
     ["match: { path: '/a/{id}', methods: [GET, POST] }", "match: { path: /a/** }, auth: ‸none"],
     leaves("r0", "PUT /a/{id}"),
@@ -134,6 +139,10 @@ describe("it does not", () => {
     "match: { path: /a }, auth: none, respond: { body: x }",
   ]);
   check("of a site beside an API", ["match: { path: /a, methods: [GET] }", "match: {}, auth: none, to: web"]);
+  check("when a service is asked about what the other one takes", [
+    "match: { path: /a, methods: [GET] }",
+    "match: { path: /a }, auth: none, forwardAuth: { url: http://auth/ }",
+  ]);
   check("on other hosts", [
     "match: { path: /a, methods: [GET], hosts: [a.example] }",
     "match: { path: /a, hosts: [b.example] }, auth: none",

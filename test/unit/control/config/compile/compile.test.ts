@@ -92,6 +92,7 @@ it("the example of the design compiles, units resolved", () => {
     },
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
+    decisionSlots: {},
     drainTimeoutMs: 30_000,
     logQuery: false,
   });

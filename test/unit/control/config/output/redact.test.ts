@@ -101,6 +101,7 @@ routes:
       when: >-
         header["x-tenant"] == "hunter2" && header[ "x-b" ] in ["it's hunter2", 'hunter2']
     rewrite: { path: "/b?partner=hunter2" }
+    forwardAuth: { url: "https://auth.example/verify?code=hunter2", expect: { headers: { x-shared: hunter2 } } }
     headers: { request: { set: { x-auth: hunter2, x-session-id: hunter2, x-team: blue } } }
   - name: b
     match: { path: /b }

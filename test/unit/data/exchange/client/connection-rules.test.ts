@@ -4,13 +4,14 @@ import { compilePlan } from "../../../../../src/control/config/compile/compile.t
 import { ConnectionRules } from "../../../../../src/data/exchange/client/connection-rules.ts";
 import { BASE, good } from "../../../../support/config-text.ts";
 
-const SECTIONS = `defaults: { auth: none }
+const SECTIONS = `defaults: { auth: none, forwardAuth: { url: http://auth/, requestHeaders: [x-decides] } }
 identity: { headers: { consumer: x-user }, protect: [x-remote-user] }
 auth:
   tokens: { jwt: { in: header, name: X-Token, issuer: "https://id.example", audience: a, algorithms: [HS256], secret: "0123456789abcdef0123456789abcdef" } }
   keys: { apiKey: { name: x-shop-key } }
   cookies: { apiKey: { in: cookie, name: x-in-a-cookie } }
   oauth: { introspection: { endpoint: "https://id.example/i", clientId: a, clientSecret: b, in: header, name: x-opaque } }
+  sso: { forwardAuth: { url: http://sso/, name: x-sso, requestHeaders: [x-device], identity: { consumer: x-who } } }
   signed: { signature: { components: ["@method", "@path", x-order] } }
 `;
 
@@ -21,6 +22,9 @@ test.each([
   "x_token",
   "x-shop-key",
   "x-opaque",
+  "x-sso",
+  "x-device",
+  "x-decides",
   "signature",
   "signature-input",
   "content-digest",
