@@ -25,6 +25,8 @@ export class PlayedClient extends Exchange {
   cut = false;
   /** write() says that there is no room. */
   slow = false;
+  /** As a real engine before the first byte is out: what was begun can be taken back. */
+  holdsBack = false;
   /** Known-length responses are complete for the client with their last byte, as on a real engine. */
   private sink: BodySink | null = null;
 
@@ -52,6 +54,14 @@ export class PlayedClient extends Exchange {
     if (this.closed) return;
     if (chunk !== undefined) this.body += Buffer.from(chunk).toString("latin1");
     this.complete();
+  }
+  override get isWithdrawable(): boolean {
+    return this.holdsBack && this.started && !this.closed;
+  }
+  override withdraw(): void {
+    this.started = false;
+    this.head = null;
+    this.body = "";
   }
   abort(): void {
     if (this.closed) return;

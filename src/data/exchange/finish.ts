@@ -1,7 +1,6 @@
 // The one end of every exchange: policies are told, metrics and log written, counters given back. Exactly once.
 import type { Exchange } from "./exchange.ts";
 import type { Policy } from "./policy.ts";
-import type { FilterChain } from "./response-filter.ts";
 
 /** Count an exchange in; its {@link finish} counts it out. */
 export function begin(x: Exchange): void {
@@ -14,7 +13,7 @@ export function finish(x: Exchange): void {
   if (x.finished) return;
   x.finished = true;
   x.abandonWork();
-  if (x.filters !== null) closeFilters(x, x.filters);
+  x.filters?.close();
   const { runtime } = x;
   const { services } = runtime;
   const policies = x.route?.onFinish ?? null;
@@ -33,14 +32,6 @@ export function finish(x: Exchange): void {
 export function complete(x: Exchange): void {
   if (x.filters === null) finish(x);
   else x.filters.whenEnded(() => finish(x));
-}
-
-function closeFilters(x: Exchange, filters: FilterChain): void {
-  try {
-    filters.close();
-  } catch (error) {
-    x.runtime.services.reportFault("closing a response filter failed", error, x.requestId);
-  }
 }
 
 /** One policy's failure must not keep the others from being told. */

@@ -44,7 +44,7 @@ export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null
 
 /** A response policy has replaced what was there: the policies from `next` on see the new one. Only before anything of a response was started. */
 export function replaceBy(x: Exchange, { reply: answer, next }: Replacement): void {
-  send(x, answerOf(x, answer), next);
+  send(x, instead(x, answer), next);
 }
 
 /** What a response policy answers instead. */
@@ -70,6 +70,16 @@ export function finalHead(x: Exchange, head: ResponseHead, from = 0): Replacemen
   }
   if (x.responseHeaders !== null) appendHeaders(head.headers, x.responseHeaders);
   return null;
+}
+
+/** What a response policy answers. Never throws: its caller has let go of what it replaces. */
+function instead(x: Exchange, answer: Reply): Answer {
+  try {
+    return answerOf(x, answer);
+  } catch (error) {
+    x.runtime.services.reportFault("a policy answered with what is no reply", error, x.requestId);
+    return problem(x, "internal_error", "");
+  }
 }
 
 function answerOf(x: Exchange, answer: Reply): Answer {
@@ -120,6 +130,7 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
 /** @param from the first response policy to run */
 function send(x: Exchange, answer: Answer, from = 0): void {
   x.events = REPLY_EVENTS;
+  guardBody(answer.body);
   if (x.closed) {
     discardBody(answer.body);
     return finish(x);
@@ -128,11 +139,12 @@ function send(x: Exchange, answer: Answer, from = 0): void {
   try {
     x.clientInfo(); // the access log wants it, and once the answer is out the address cannot be read any more
     for (let next = from; ; ) {
-      const instead = finalHead(x, final.head, next);
-      if (instead === null) break;
+      const replaced = finalHead(x, final.head, next);
+      if (replaced === null) break;
       discardBody(final.body);
-      final = answerOf(x, instead.reply);
-      next = instead.next;
+      final = instead(x, replaced.reply);
+      guardBody(final.body);
+      next = replaced.next;
     }
   } catch (error) {
     discardBody(final.body);
@@ -147,6 +159,13 @@ function send(x: Exchange, answer: Answer, from = 0): void {
 function discardBody(body: Body): void {
   if (body !== null && !(body instanceof Uint8Array)) body.body.destroy();
 }
+
+/** A stream may fail before it is read, or after it has been discarded: nobody's event is the end of the worker. */
+function guardBody(body: Body): void {
+  if (body !== null && !(body instanceof Uint8Array)) body.body.on("error", ignore);
+}
+
+const ignore = (): void => {};
 
 /** Also called by timers, into which nothing may be thrown. */
 function writeGuarded(x: Exchange, answer: Answer): void {
@@ -179,10 +198,13 @@ function write(x: Exchange, { head, body }: Answer): void {
   const chain = new FilterChain(x, filters, { drained() {}, failed: (error) => crashed(x, error) }); // one bounded body: it fits the engine's buffer
   x.filters = chain;
   chain.head(head);
-  if (body !== null && head.hasBody) {
-    if (chain.isEmpty) return x.end(body);
-    chain.data(body);
+  if (chain.isEmpty) {
+    x.filters = null; // all have passed it by: it may go out in one piece
+    if (body !== null && head.hasBody) x.end(body);
+    else x.end();
+    return;
   }
+  if (body !== null && head.hasBody) chain.data(body);
   chain.end(null);
 }
 

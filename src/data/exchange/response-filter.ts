@@ -110,8 +110,11 @@ class Link implements ResponseStage, ResponseSource {
   }
 
   close(): void {
-    this.abort();
-    this.#filter.close?.();
+    try {
+      this.abort();
+    } finally {
+      this.#filter.close?.();
+    }
   }
 
   drained(): void {
@@ -123,7 +126,10 @@ class Link implements ResponseStage, ResponseSource {
   }
 }
 
-/** What a filter knows of the rest of the chain: it is decided when the head comes by. */
+/**
+ * What a filter knows of the rest of the chain: it is decided when the head comes by. A filter may come here in its own time, with nobody behind it to
+ * catch what is thrown, and after the response was given up, when the exchange may have been answered anew.
+ */
 class NextStage implements ResponseStage {
   readonly #chain: FilterChain;
   readonly #from: number;
@@ -135,20 +141,42 @@ class NextStage implements ResponseStage {
   }
 
   head(head: ResponseHead): void {
-    this.#stage = this.#chain.open(this.#from, head);
-    this.#stage.head(head);
+    if (this.#chain.closed) return;
+    try {
+      if (this.#stage !== null) throw new Error("a response filter passed a second head on");
+      this.#stage = this.#chain.open(this.#from, head);
+      this.#stage.head(head);
+    } catch (error) {
+      this.#chain.failed(error);
+    }
   }
 
   data(chunk: Uint8Array): boolean {
-    return this.#stage === null || this.#stage.data(chunk);
+    if (this.#chain.closed) return true;
+    try {
+      return this.#known().data(chunk);
+    } catch (error) {
+      this.#chain.failed(error);
+      return true;
+    }
   }
 
   end(trailers: HeaderList | null): void {
-    this.#stage?.end(trailers);
+    if (this.#chain.closed) return;
+    try {
+      this.#known().end(trailers);
+    } catch (error) {
+      this.#chain.failed(error);
+    }
   }
 
   abort(): void {
     this.#stage?.abort();
+  }
+
+  #known(): ResponseStage {
+    if (this.#stage === null) throw new Error("a response filter passed a body on before its head");
+    return this.#stage;
   }
 }
 
@@ -175,6 +203,11 @@ export class FilterChain implements ResponseStage, ResponseSource {
   /** No filter has taken the response: from here on it may go to the client itself. */
   get isEmpty(): boolean {
     return this.#links.length === 0 && this.#first !== null;
+  }
+
+  /** Nothing of this response may reach the client any more. */
+  get closed(): boolean {
+    return this.#closed;
   }
 
   /** @internal The stage that the head comes to next. */
@@ -222,11 +255,17 @@ export class FilterChain implements ResponseStage, ResponseSource {
     this.close();
   }
 
-  /** The response is over: every filter that has not had its end learns that it never will. Idempotent. */
+  /** The response is over: every filter that has not had its end learns that it never will. Idempotent, never throws. */
   close(): void {
     if (this.#closed) return;
     this.#over = this.#closed = true;
-    for (const link of this.#links) link.close();
+    for (const link of this.#links) {
+      try {
+        link.close();
+      } catch (error) {
+        this.#x.runtime.services.reportFault("closing a response filter failed", error, this.#x.requestId);
+      }
+    }
   }
 
   /** The client has room again. */

@@ -3,11 +3,13 @@
 import type { Readable } from "node:stream";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { ClientEvents, Exchange } from "./exchange.ts";
-import { complete, finish } from "./finish.ts";
+import { finish } from "./finish.ts";
 import type { Reply, ResponseHead } from "./policy.ts";
 import { FilterChain, type ResponseSource } from "./response-filter.ts";
 
 type StreamAnswer = Extract<Reply, { readonly kind: "stream" }>;
+
+const CLOSED = new Error("the stream was closed before its end");
 
 export class StreamReply implements ClientEvents, ResponseSource {
   readonly #x: Exchange;
@@ -29,12 +31,19 @@ export class StreamReply implements ClientEvents, ResponseSource {
     const x = this.#x;
     x.events = this;
     x.filters = this.#chain;
-    this.#body.on("error", (error) => this.failed(error));
-    this.#body.on("close", () => this.failed(new Error("the stream was closed before its end")));
-    this.#chain.head(head);
-    if (!head.hasBody) return this.#end();
-    this.#body.on("data", (chunk: Uint8Array) => this.#guarded(() => void (this.#chain.data(chunk) || this.#body.pause())));
-    this.#body.on("end", () => this.#guarded(() => this.#end()));
+    const body = this.#body;
+    if (head.hasBody && body.destroyed) return this.failed(body.errored ?? CLOSED);
+    body.on("error", (error) => this.failed(error));
+    body.on("close", () => this.failed(CLOSED));
+    this.#guarded(() => this.#chain.head(head));
+    if (!head.hasBody) return this.#guarded(() => this.#end());
+    body.on("data", (chunk: Uint8Array | string) => this.#guarded(() => this.#data(chunk)));
+    body.on("end", () => this.#guarded(() => this.#end()));
+  }
+
+  #data(chunk: Uint8Array | string): void {
+    const bytes = typeof chunk === "string" ? Buffer.from(chunk) : chunk; // as Readable.from() gives it
+    if (!this.#chain.data(bytes)) this.#body.pause();
   }
 
   #end(): void {
@@ -79,7 +88,12 @@ export class StreamReply implements ClientEvents, ResponseSource {
     finish(x);
   }
 
+  /** A filter may have ended the response by itself, with the stream still under way. */
   clientCompleted(x: Exchange): void {
-    complete(x);
+    this.#chain.whenEnded(() => {
+      this.#over = true;
+      this.#body.destroy();
+      finish(x);
+    });
   }
 }

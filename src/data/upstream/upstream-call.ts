@@ -22,6 +22,9 @@ import type {
 /** RFC 9110 section 15: there are no others. */
 const STATUS_MAX = 599;
 const NOTHING_MORE: Partial<CallFailure> = {};
+/** What went wrong with a response that was begun. */
+type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
+const OURS: CallFault = { code: "internal_error", detail: "" };
 
 export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwner {
   private begun = false;
@@ -39,8 +42,16 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.sink = sink;
   }
 
-  /** Takes the call to its end. May tell the sink at once. */
+  /** Takes the call to its end. May tell the sink at once. Never throws. */
   start(): void {
+    try {
+      this.begin();
+    } catch (error) {
+      this.crashed(error);
+    }
+  }
+
+  private begin(): void {
     if (!this.breakerAdmits()) return;
     const { body } = this.request;
     const ready = body.begin(this);
@@ -113,7 +124,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     wireRequest.contentLength = request.body.contentLength;
     this.sent = false;
     this.status = 0;
-    request.record.upstreamFirstByteMs = -1;
+    request.record.upstreamConnectMs = request.record.upstreamFirstByteMs = -1;
     const { via } = request;
     this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
     request.dispatched(body);
@@ -141,11 +152,12 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     const expired = this.deadlineMs > 0 && nowMs() >= this.deadlineMs;
     if (this.state === CALL_STATE.retry && !expired) return this.attempt();
     if (this.state === CALL_STATE.data) {
-      if (expired) return this.broken("total_timeout", "");
+      if (expired) return this.broken({ code: "total_timeout", detail: "" });
       const quietMs = this.paused ? 0 : nowMs() - this.lastDataMs;
       if (quietMs < this.timeouts.idleMs) return this.wait(CALL_STATE.data, this.timeouts.idleMs - quietMs);
-      return this.broken("upstream_idle_timeout", "", "timeout");
+      return this.broken({ code: "upstream_idle_timeout", detail: "" }, "timeout");
     }
+    if (this.state === CALL_STATE.retry) return this.fail("total_timeout", ""); // of the attempt before nothing is left
     const inLine = !this.sent && this.wire?.inLine === true;
     this.wire?.cancel();
     this.wire = null;
@@ -220,7 +232,8 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     try {
       this.sink.onEnd(trailers === null ? null : copyTrailers(trailers));
     } catch (error) {
-      this.request.services.reportFault("taking a response failed", error, this.request.view.requestId);
+      this.report(error);
+      this.takenBack();
       this.tell("internal_error", "");
     }
   }
@@ -233,7 +246,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   private attemptFailed({ code, unsent, reason }: WireError): void {
     const broken = code === "upstream_invalid" || code === "upstream_upgrade_refused";
-    if (this.state === CALL_STATE.data) return this.broken("upstream_aborted", reason, broken ? "" : "reset");
+    if (this.state === CALL_STATE.data) return this.broken({ code: "upstream_aborted", detail: reason }, broken ? "" : "reset");
     if (code === "overloaded") return this.poolIsBusy(reason);
     const condition = code === "upstream_reset" && !unsent ? "reset" : broken ? "" : "connect-failure";
     if (this.retryAfterFailure(condition, unsent, code)) return;
@@ -283,9 +296,9 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   bodyRefused(code: ErrorCode, detail: string): void {
     if (!this.active) return;
-    const overloadReason = code === "overloaded" ? "bodies" : null;
-    if (this.state !== CALL_STATE.data) return this.fail(code, detail, { overloadReason });
-    this.broken(code, overloadReason === null ? detail : `${overloadReason}: ${detail}`);
+    const why: CallFault = { code, detail, overloadReason: code === "overloaded" ? "bodies" : null };
+    if (this.state === CALL_STATE.data) this.broken(why);
+    else this.fail(code, detail, why);
   }
 
   // --- Ends ---
@@ -298,12 +311,13 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   /** The response was begun and cannot be completed. While nothing of it has left, another attempt or an error takes its place. @param condition of a retry; '' for none */
-  private broken(code: ErrorCode, detail: string, condition = ""): void {
+  private broken(why: CallFault, condition = ""): void {
     if (!this.active) return;
+    const { code, detail } = why;
     const ofUpstream = ERRORS[code].source === "upstream";
-    if (!this.sink.takeBack()) {
+    if (!this.takenBack()) {
       this.stop(ofUpstream ? "failure" : "neutral", ofUpstream ? code : null);
-      return this.tell(code, detail);
+      return this.tell(code, detail, why);
     }
     this.deadlineMs = this.headDeadlineMs;
     this.wire?.cancel();
@@ -311,7 +325,16 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.paused = false;
     if (condition !== "" && this.retryAfterFailure(condition, false, code)) return;
     if (ofUpstream) this.settle("failure", code);
-    this.fail(code, detail);
+    this.fail(code, detail, why);
+  }
+
+  private takenBack(): boolean {
+    try {
+      return this.sink.takeBack();
+    } catch (error) {
+      this.report(error);
+      return false;
+    }
   }
 
   protected fail(code: ErrorCode, detail: string, more: Partial<CallFailure> = NOTHING_MORE): void {
@@ -323,7 +346,11 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   private tell(code: ErrorCode, detail: string, more: Partial<CallFailure> = NOTHING_MORE): void {
     const { headers, overloadReason = null, hasFixedReply = false } = more;
     const said = overloadReason === null ? detail : `${overloadReason}: ${detail}`;
-    this.sink.onFailure({ code, detail: said, headers, overloadReason, hasFixedReply, upstream: this.upstream });
+    try {
+      this.sink.onFailure({ code, detail: said, headers, overloadReason, hasFixedReply, upstream: this.upstream });
+    } catch (error) {
+      this.report(error); // it has been told
+    }
   }
 
   /** Frees what is held: timer, attempt. Idempotent. */
@@ -344,9 +371,13 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     }
   }
 
-  private crashed(error: unknown): void {
+  private report(error: unknown): void {
     this.request.services.reportFault("a call to an upstream failed inside the gateway", error, this.request.view.requestId);
-    if (this.state === CALL_STATE.data) this.broken("internal_error", "");
+  }
+
+  private crashed(error: unknown): void {
+    this.report(error);
+    if (this.state === CALL_STATE.data) this.broken(OURS);
     else if (this.state === CALL_STATE.tunnel) {
       this.tunnelEnded();
       this.tell("internal_error", "");

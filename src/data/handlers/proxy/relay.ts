@@ -6,7 +6,7 @@ import type { HeaderList } from "../../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../../plan/plan.ts";
 import { RequestBody } from "../../exchange/body/request-body.ts";
 import { BODY_NONE, type ClientEvents, type Exchange } from "../../exchange/exchange.ts";
-import { complete, finish } from "../../exchange/finish.ts";
+import { finish } from "../../exchange/finish.ts";
 import type { ResponseHead } from "../../exchange/policy.ts";
 import { fail, finalHead, hasBody, replaceBy, reply } from "../../exchange/reply.ts";
 import { FilterChain, type ResponseSource } from "../../exchange/response-filter.ts";
@@ -123,13 +123,18 @@ export class Relay implements CallRequest, ResponseSink, ClientEvents, ResponseS
     const { x, route } = this;
     const { code, detail, headers, overloadReason } = failure;
     if (overloadReason !== null) x.overloadReason = overloadReason;
-    if (x.started || this.filters !== null) return this.breakOff(code, detail);
-    for (const policy of route.onUpstreamFailure ?? []) {
-      const answer = policy.onUpstreamFailure?.(x, failure);
-      if (answer === undefined) continue;
-      x.errorCode = code; // for log and metrics: the client gets what the policy wants it to
-      x.errorDetail = detail;
-      return reply(x, answer);
+    if (x.started || this.filters !== null) return this.breakOff(code, detail); // takeBack() has said no
+    try {
+      for (const policy of route.onUpstreamFailure ?? []) {
+        const answer = policy.onUpstreamFailure?.(x, failure);
+        if (answer === undefined) continue;
+        x.errorCode = code; // for log and metrics: the client gets what the policy wants it to
+        x.errorDetail = detail;
+        return reply(x, answer);
+      }
+    } catch (error) {
+      this.services.reportFault("answering for an upstream failed inside the gateway", error, x.requestId);
+      return fail(x, "internal_error");
     }
     fail(x, code, detail, headers);
   }
@@ -147,6 +152,7 @@ export class Relay implements CallRequest, ResponseSink, ClientEvents, ResponseS
     const { x } = this;
     if (x.started && !x.isWithdrawable) return false;
     if (x.started) x.withdraw();
+    x.status = 0;
     this.filters?.abort();
     this.filters = x.filters = null;
     return true;
@@ -180,12 +186,16 @@ export class Relay implements CallRequest, ResponseSink, ClientEvents, ResponseS
     finish(x);
   }
 
-  clientCompleted(x: Exchange): void {
+  clientCompleted(_x: Exchange): void {
     // With a known length the client is done before the upstream's parser says so: its connection is worth keeping.
     this.clientDone = true;
-    if (this.filters !== null) return complete(x);
-    if (this.call.active) return;
+    if (this.filters !== null) this.filters.whenEnded(() => this.completed());
+    else if (!this.call.active) this.completed();
+  }
+
+  /** Of a filter that has ended the response by itself, the call may still be under way. */
+  private completed(): void {
     this.call.cancel();
-    finish(x);
+    finish(this.x);
   }
 }
