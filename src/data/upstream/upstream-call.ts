@@ -117,7 +117,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   private dispatch(endpoint: Endpoint, remainingMs: number): void {
-    const { request, timeouts } = this;
+    const { request } = this;
     const wireRequest = request.prepare(this.upstream, endpoint, remainingMs);
     const body = request.body.forAttempt();
     wireRequest.body = body;
@@ -128,8 +128,13 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     const { via } = request;
     this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
     request.dispatched(body);
-    // Until it is on the wire it waits for a connection; wireSent() re-arms.
-    if (!this.sent) this.wait(CALL_STATE.response, timeouts.connectMs + timeouts.attemptMs);
+    if (!this.sent) this.waitForConnection(0);
+  }
+
+  /** Until it is on the wire; wireSent() re-arms. @param waitedMs already */
+  private waitForConnection(waitedMs: number): void {
+    const { connectMs, attemptMs } = this.timeouts;
+    this.wait(CALL_STATE.response, connectMs + attemptMs - waitedMs);
   }
 
   private retryStatus(status: number, head: WireHead): boolean {
@@ -153,7 +158,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     if (this.state === CALL_STATE.retry && !expired) return this.attempt();
     if (this.state === CALL_STATE.data) {
       if (expired) return this.broken({ code: "total_timeout", detail: "" });
-      const quietMs = this.paused ? 0 : nowMs() - this.lastDataMs;
+      const quietMs = this.quietMs();
       if (quietMs < this.timeouts.idleMs) return this.wait(CALL_STATE.data, this.timeouts.idleMs - quietMs);
       return this.broken({ code: "upstream_idle_timeout", detail: "" }, "timeout");
     }
@@ -166,6 +171,11 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     if (!expired && this.retryAfterFailure("timeout", !this.sent, code)) return;
     this.settle("failure", code);
     this.fail(code, "");
+  }
+
+  /** How long the upstream has been silent in the response's body; a sink that takes nothing silences it. */
+  private quietMs(): number {
+    return this.paused ? 0 : nowMs() - this.lastDataMs;
   }
 
   // --- WireHandler: what is thrown into a socket's callbacks would end the worker ---
@@ -233,6 +243,8 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       this.sink.onEnd(trailers === null ? null : copyTrailers(trailers));
     } catch (error) {
       this.report(error);
+      this.undelivered?.cancel();
+      this.undelivered = null;
       this.takenBack();
       this.tell("internal_error", "");
     }
@@ -288,10 +300,24 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   bodyProgress(): void {
-    if (!this.begun || this.state >= CALL_STATE.data) return;
+    if (!this.begun || this.state > CALL_STATE.data) return;
+    if (this.state === CALL_STATE.data) return this.bodyOutlastsHead();
     if (this.request.body.done) this.startClock();
     this.bodyMovedMs = nowMs();
-    if (this.state === CALL_STATE.response && this.sent) this.waitForResponse();
+    if (this.state !== CALL_STATE.response) return;
+    if (this.sent) this.waitForResponse();
+    else if (this.deadlineMs > 0) this.waitForConnection(this.bodyMovedMs - this.attemptStartedMs); // the clock may have begun only now
+  }
+
+  /** The response came before the request's body was there: the clock begins when it is, should the response be taken back, or be bounded as a whole. */
+  private bodyOutlastsHead(): void {
+    const { body, boundsBody } = this.request;
+    const { totalMs, idleMs } = this.timeouts;
+    if (!body.done || totalMs === 0 || this.headDeadlineMs > 0) return;
+    this.headDeadlineMs = nowMs() + totalMs;
+    if (!boundsBody) return;
+    this.deadlineMs = this.headDeadlineMs;
+    this.wait(CALL_STATE.data, idleMs - this.quietMs());
   }
 
   bodyRefused(code: ErrorCode, detail: string): void {
