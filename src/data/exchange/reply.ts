@@ -84,7 +84,10 @@ function instead(x: Exchange, answer: Reply): Answer {
 
 function answerOf(x: Exchange, answer: Reply): Answer {
   if (answer.kind === "problem") return problem(x, answer.code, answer.detail, answer.headers);
-  if (answer.kind === "stream") return { head: headOf(x, answer.status, answer.headers.slice(), -1), body: answer };
+  if (answer.kind === "stream") {
+    answer.body.on("error", ignore); // it may fail before it is read, or after it was discarded: that is nobody's event, and not the worker's end
+    return { head: headOf(x, answer.status, answer.headers.slice(), -1), body: answer };
+  }
   const body = typeof answer.body === "string" ? Buffer.from(answer.body, "utf8") : answer.body;
   // RFC 9110 section 8.6: the length in a 304 is that of the 200 it stands for, which nobody here knows.
   return { head: headOf(x, answer.status, answer.headers.slice(), answer.status === 304 ? -1 : (body?.length ?? 0)), body };
@@ -130,7 +133,6 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
 /** @param from the first response policy to run */
 function send(x: Exchange, answer: Answer, from = 0): void {
   x.events = REPLY_EVENTS;
-  guardBody(answer.body);
   if (x.closed) {
     discardBody(answer.body);
     return finish(x);
@@ -143,7 +145,6 @@ function send(x: Exchange, answer: Answer, from = 0): void {
       if (replaced === null) break;
       discardBody(final.body);
       final = instead(x, replaced.reply);
-      guardBody(final.body);
       next = replaced.next;
     }
   } catch (error) {
@@ -158,11 +159,6 @@ function send(x: Exchange, answer: Answer, from = 0): void {
 
 function discardBody(body: Body): void {
   if (body !== null && !(body instanceof Uint8Array)) body.body.destroy();
-}
-
-/** A stream may fail before it is read, or after it has been discarded: nobody's event is the end of the worker. */
-function guardBody(body: Body): void {
-  if (body !== null && !(body instanceof Uint8Array)) body.body.on("error", ignore);
 }
 
 const ignore = (): void => {};

@@ -154,6 +154,7 @@ const GARBAGE: readonly [string, unknown][] = [
   ["no headers", { kind: "response", status: 200, body: "x" }],
   ["no kind", { status: 200 }],
   ["null", null],
+  ["a stream that is none", { kind: "stream", status: 200, headers: [], body: "text" }],
   ["a number", 7],
 ];
 
