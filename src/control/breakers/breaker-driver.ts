@@ -77,6 +77,20 @@ export class BreakerDriver {
   set plan(plan: BreakerPlan) {
     if (plan.windowMs !== this.#plan.windowMs) this.#deps.admin.forgetCounts(this.slot);
     this.#plan = plan;
+    const phase = this.#deps.admin.phase(this.slot);
+    if (!this.#isJudged && (phase === PHASE.open || phase === PHASE.halfOpen || phase === PHASE.recovering)) this.#retire();
+  }
+
+  /** Whether the calls to its place decide about it. If not, no trial of it is ever decided either. */
+  get #isJudged(): boolean {
+    const { scope } = this.#plan;
+    return scope === "both" || (scope === "target") === (this.place.target !== null);
+  }
+
+  #retire(): void {
+    this.#halt();
+    this.#word = this.#deps.admin.force(this.slot, PHASE.closed, this.#deps.now());
+    this.#say("info", "breaker closed: its calls are not judged any more");
   }
 
   /** Takes note of what workers did. */
@@ -110,6 +124,7 @@ export class BreakerDriver {
   // --- Heard from the table ---
 
   #opened(): void {
+    if (!this.#isJudged) return this.#retire(); // by a request that began under the plan before
     const { admin, now } = this.#deps;
     this.#clearTimer();
     const nowMs = now();

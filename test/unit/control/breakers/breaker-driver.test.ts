@@ -76,6 +76,36 @@ afterEach(() => void vi.useRealTimers());
 
 const later = (ms: number) => vi.advanceTimersByTimeAsync(ms);
 
+describe("a plan that judges other calls", () => {
+  it.each([
+    ["open", 0],
+    ["half-open", 1000],
+  ])("closes a breaker that is %s and whose calls are not judged any more: no trial could ever close it", async (state, ms) => {
+    const rig = new Rig({ scope: "both" });
+    await rig.send(OUTCOME.failed, 10);
+    await later(ms);
+    expect(rig.state).toBe(state);
+    rig.driver.plan = { ...rig.plan, scope: "upstream" };
+    expect([rig.state, rig.pass() === REFUSED]).toEqual(["closed", false]);
+    expect(rig.said.at(-1)).toBe("breaker closed: its calls are not judged any more");
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("closes one that requests under way open behind the change", async () => {
+    const rig = new Rig({ scope: "both" });
+    rig.driver.plan = { ...rig.plan, scope: "upstream" };
+    await rig.send(OUTCOME.failed, 10);
+    expect(rig.state).toBe("closed");
+  });
+
+  it("leaves an operator's order in force", async () => {
+    const rig = new Rig({ scope: "both" });
+    rig.driver.force("open");
+    rig.driver.plan = { ...rig.plan, scope: "upstream" };
+    expect(rig.state).toBe("forced open");
+  });
+});
+
 describe("the way back", () => {
   it("open, half-open after openFor, recovering when all trials went well, closed after recovery", async () => {
     const rig = new Rig();
