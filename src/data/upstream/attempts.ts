@@ -2,6 +2,7 @@
 // Must never send anything or tell anybody of a response: UpstreamCall does.
 import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
@@ -116,6 +117,12 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     return this.request.body.done ? atMs - this.bodyMovedMs : 0;
   }
 
+  /** Inside onHead(): these headers go to the client. Sets the cookie of session affinity, if there is to be one. */
+  rememberTarget(headers: HeaderList): void {
+    const { sticky } = this.upstream;
+    if (sticky !== null && this.endpoint !== null) sticky.remember(this.request.view, this.endpoint, headers);
+  }
+
   protected outcomeOf(status: number, trailers: WireTrailers | null): Outcome {
     return this.endpoint?.pool.classify(status, trailers) ?? "neutral";
   }
@@ -190,6 +197,17 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     const { deadlineMs } = this;
     const bound = deadlineMs === 0 ? ms : Math.min(ms, Math.max(0, deadlineMs - nowMs()));
     this.request.services.wheel.arm(this, bound);
+  }
+
+  /** Until it is on the wire; wireSent() re-arms. @param waitedMs already */
+  protected waitForConnection(waitedMs: number): void {
+    const { connectMs, attemptMs } = this.timeouts;
+    this.wait(CALL_STATE.response, connectMs + attemptMs - waitedMs);
+  }
+
+  /** A fault of ours. */
+  protected report(error: unknown): void {
+    this.request.services.reportFault("a call to an upstream failed inside the gateway", error, this.request.view.requestId);
   }
 }
 

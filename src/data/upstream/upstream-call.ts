@@ -2,8 +2,6 @@
 // The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
-import type { HeaderList } from "../../base/header-list.ts";
-import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
@@ -45,20 +43,16 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   /** Takes the call to its end. May tell the sink at once. Never throws. */
   start(): void {
     try {
-      this.begin();
+      if (!this.breakerAdmits()) return;
+      const { body } = this.request;
+      const ready = body.begin(this);
+      this.begun = true;
+      if (!this.active) return;
+      if (body.done) this.startClock();
+      if (ready) this.attempt(); // else bodyReady() goes on
     } catch (error) {
       this.crashed(error);
     }
-  }
-
-  private begin(): void {
-    if (!this.breakerAdmits()) return;
-    const { body } = this.request;
-    const ready = body.begin(this);
-    this.begun = true;
-    if (!this.active) return;
-    if (body.done) this.startClock();
-    if (ready) this.attempt(); // else bodyReady() goes on
   }
 
   pause(): void {
@@ -87,12 +81,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.wire = null;
     this.stop(this.outcomeOf(this.status, null), null);
     wire?.discard();
-  }
-
-  /** Inside onHead(): these headers go to the client. Sets the cookie of session affinity, if there is to be one. */
-  rememberTarget(headers: HeaderList): void {
-    const { sticky } = this.upstream;
-    if (sticky !== null && this.endpoint !== null) sticky.remember(this.request.view, this.endpoint, headers);
   }
 
   /** The sink is done with the connection that onUpgrade() gave it. */
@@ -129,12 +117,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
     request.dispatched(body);
     if (!this.sent) this.waitForConnection(0);
-  }
-
-  /** Until it is on the wire; wireSent() re-arms. @param waitedMs already */
-  private waitForConnection(waitedMs: number): void {
-    const { connectMs, attemptMs } = this.timeouts;
-    this.wait(CALL_STATE.response, connectMs + attemptMs - waitedMs);
   }
 
   private retryStatus(status: number, head: WireHead): boolean {
@@ -395,10 +377,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     } catch (error) {
       this.crashed(error);
     }
-  }
-
-  private report(error: unknown): void {
-    this.request.services.reportFault("a call to an upstream failed inside the gateway", error, this.request.view.requestId);
   }
 
   private crashed(error: unknown): void {

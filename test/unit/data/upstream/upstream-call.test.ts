@@ -14,102 +14,35 @@ import {
   type UpgradeSink,
   WholeBody,
 } from "../../../../src/data/upstream/call-request.ts";
-import { createUpstream, type LiveUpstream } from "../../../../src/data/upstream/select.ts";
-import type {
-  Pool,
-  UpgradedResponse,
-  Upstream,
-  WireCall,
-  WireError,
-  WireHandler,
-  WireRequest,
-} from "../../../../src/data/upstream/upstream.ts";
+import type { UpgradedResponse, Upstream, WireCall, WireError, WireHandler, WireRequest } from "../../../../src/data/upstream/upstream.ts";
 import { UpstreamCall } from "../../../../src/data/upstream/upstream-call.ts";
-import type { BreakerPlan, RetryCondition, UpstreamPlan } from "../../../../src/plan/plan.ts";
-import { BreakerAdmin } from "../../../../src/shared/breaker-admin.ts";
-import { BreakerTable, OUTCOME } from "../../../../src/shared/breaker-table.ts";
+import type { UpstreamPlan } from "../../../../src/plan/plan.ts";
 import { PHASE } from "../../../../src/shared/breaker-word.ts";
-import { TargetHealth } from "../../../../src/shared/target-health.ts";
-import { endpoint, seededRandom, upstreamPlan } from "../../../support/upstreams.ts";
+import {
+  breakers,
+  Chance,
+  health,
+  OWN,
+  PlayedBody,
+  PlayedWire,
+  played,
+  randomUpstream,
+  STAND_IN,
+  TARGETS,
+} from "../../../support/random-upstream.ts";
 
 const SEEDS = 20_000;
 const STEPS_MAX = 150;
-const TARGETS = [0, 1, 2, 3];
-/** Slots of the upstreams' own breakers. */
-const [OWN, STAND_IN] = [10, 11];
 /** A deadline may be seen so much too late, ms. */
 const LATE_MS = 2 * WHEEL_TICK_MS;
 
-let nowMs = 1000;
-let random = Math.random;
 beforeEach(() => {
-  vi.spyOn(performance, "now").mockImplementation(() => nowMs);
-  vi.spyOn(Math, "random").mockImplementation(() => random());
+  vi.spyOn(performance, "now").mockImplementation(() => played.nowMs);
+  vi.spyOn(Math, "random").mockImplementation(() => played.random());
 });
 afterEach(() => {
   vi.restoreAllMocks();
 });
-
-const health = new TargetHealth(TargetHealth.allocate(1, 16), 0);
-const breakers = new BreakerAdmin(BreakerTable.allocate(1, 16), 0, () => 0);
-
-/** A transport's part, held to its side of the interface. */
-class PlayedWire implements WireCall {
-  inLine = false;
-  sent = false;
-  headed = false;
-  /** No callback may follow. */
-  over = false;
-  /** wireEnd came while it was paused: resume() or cancel() is owed. */
-  owed = false;
-  paused = false;
-  readonly handler: WireHandler;
-
-  constructor(handler: WireHandler) {
-    this.handler = handler;
-  }
-  pause(): void {
-    this.paused = true;
-  }
-  resume(): void {
-    this.paused = this.owed = false;
-  }
-  cancel(): void {
-    this.over = true;
-    this.owed = false;
-  }
-  discard(): void {
-    this.over = true;
-  }
-}
-
-/** A client's body that is on its way. */
-class PlayedBody implements BodySource {
-  readonly contentLength = -1;
-  readonly replayable: boolean;
-  done = false;
-  stalledByUpstream = false;
-  owner: BodySourceOwner | null = null;
-  attempts = 0;
-  detached = 0;
-  private readonly onBegin: (owner: BodySourceOwner) => boolean;
-
-  constructor(replayable: boolean, onBegin: (owner: BodySourceOwner) => boolean) {
-    this.replayable = replayable;
-    this.onBegin = onBegin;
-  }
-  begin(owner: BodySourceOwner): boolean {
-    this.owner = owner;
-    return this.onBegin(owner);
-  }
-  forAttempt(): Buffer {
-    this.attempts++;
-    return Buffer.from("body");
-  }
-  detach(): void {
-    this.detached++;
-  }
-}
 
 const CODES: readonly WireError["code"][] = [
   "connect_failed",
@@ -121,10 +54,8 @@ const CODES: readonly WireError["code"][] = [
   "upstream_upgrade_refused",
 ];
 const STATUSES = [200, 200, 200, 204, 304, 404, 500, 502, 503, 503, 600];
-const CONDITIONS: readonly RetryCondition[] = ["connect-failure", "reset", "timeout", 500, 502, 503];
-
 /** One seed: a call, everything around it, and what must be true of it. */
-class Play implements CallRequest, UpgradeSink {
+class Play extends Chance implements CallRequest, UpgradeSink {
   readonly record = newCallRecord();
   readonly method: string;
   readonly body: BodySource;
@@ -140,14 +71,13 @@ class Play implements CallRequest, UpgradeSink {
     headers: [],
     clientInfo: () => ({ ip: "", scheme: "http" }),
   } as unknown as RequestView; // what balancing looks at
-  readonly wheel = new TimerWheel(() => nowMs);
+  readonly wheel = new TimerWheel(() => played.nowMs);
   readonly services: CallRequest["services"];
   readonly call: UpstreamCall;
   readonly plan: UpstreamPlan;
   readonly wires: PlayedWire[] = [];
   readonly log: string[] = [];
   readonly seed: number;
-  private readonly rnd: () => number;
   private readonly throwing: boolean;
   private recorded = 0;
   private retries = 0;
@@ -169,9 +99,9 @@ class Play implements CallRequest, UpgradeSink {
   private clockSinceMs = -1;
 
   constructor(seed: number) {
+    super(seed);
     this.seed = seed;
-    this.rnd = random = seededRandom(seed);
-
+    played.random = this.rnd;
     this.throwing = this.chance(0.2);
     this.method = this.pick(["GET", "GET", "GET", "PUT", "POST"]);
     this.boundsBody = this.chance(0.3);
@@ -191,100 +121,12 @@ class Play implements CallRequest, UpgradeSink {
         this.faults++;
       },
     };
-    const breaker = this.chance(0.5);
-    this.plan = upstreamPlan({
-      name: "own",
-      timeouts: { connectMs: 100, attemptMs: this.pick([50, 200]), idleMs: this.pick([50, 300]), totalMs: this.pick([0, 100, 400]) },
-      retry: {
-        attempts: this.pick([0, 2, 3]),
-        on: CONDITIONS.filter(() => this.chance(0.85)),
-        backoffBaseMs: this.pick([1, 30]),
-        backoffMaxMs: 60,
-        budget: this.pick([0, 1, 1, 1]),
-        nonIdempotent: this.chance(0.3),
-        bufferBytes: 1024,
-      },
-      breaker: breaker ? this.breakerPlan(OWN) : null,
-    });
-    this.prepareShared();
-    const upstream = this.bringUp(this.plan, [0, 1, 2]);
-    this.beginWithBreaker(this.plan.breaker, [0, 1, 2]);
-    if (upstream.breaker !== null && this.plan.breaker?.fallback?.kind === "upstream") {
-      const plan = { ...this.plan, name: "stand-in", breaker: this.chance(0.5) ? this.breakerPlan(STAND_IN) : null };
-      const standIn = this.bringUp(plan, [3]);
-      upstream.breaker.standIn = standIn;
-      if (standIn.breaker !== null && plan.breaker?.fallback?.kind === "upstream") standIn.breaker.standIn = upstream; // each for the other
-      this.beginWithBreaker(plan.breaker, [3]);
-    }
+    const { plan, upstream } = randomUpstream(this, (request, handler) => this.dispatch(request, handler));
+    this.plan = plan;
     this.call = new UpstreamCall(upstream, this, this);
   }
 
-  // --- Chance ---
-
-  chance(part: number): boolean {
-    return this.rnd() < part;
-  }
-
-  pick<T>(list: readonly T[]): T {
-    return list[Math.floor(this.rnd() * list.length)] as T; // never empty
-  }
-
   // --- Surroundings ---
-
-  private breakerPlan(slot: number): BreakerPlan {
-    return {
-      slot,
-      scope: this.pick(["both", "upstream", "target"] as const),
-      errorRate: 0.5,
-      minimumRequests: this.pick([1, 100]),
-      windowMs: 10_000,
-      slowCallMs: this.pick([0, 20]),
-      slowCallRate: 0.5,
-      openForMs: 100,
-      maxOpenForMs: 100,
-      halfOpenRequests: 2,
-      trialTimeoutMs: 1000,
-      recoveryMs: 0,
-      failures: { statuses: [{ min: 500, max: 599 }], conditions: ["connect-failure", "timeout", "reset", "invalid"] },
-      fallback: this.pick([null, { kind: "respond", config: null }, { kind: "upstream", name: "stand-in" }] as const),
-    };
-  }
-
-  private bringUp(plan: UpstreamPlan, slots: readonly number[]): LiveUpstream {
-    const pool: Pool = {
-      dispatch: (request, handler) => this.dispatch(request, handler),
-      classify: (status) => (status >= 500 ? "failure" : "success"),
-      close() {},
-      stats: { connected: 0, running: 0, queued: 0 },
-    };
-    return createUpstream(
-      plan,
-      slots.map((slot) => endpoint(`t${slot}`, slot)),
-      { health, breakers, poolFor: () => pool, now: () => nowMs, random: () => this.rnd() },
-    );
-  }
-
-  /** Forgets what earlier seeds left. */
-  private prepareShared(): void {
-    const down = this.chance(0.02);
-    for (const slot of TARGETS) {
-      health.reset(slot);
-      if (down || this.chance(0.05)) health.setDown(slot, true, nowMs);
-    }
-    for (const slot of [...TARGETS, OWN, STAND_IN]) breakers.reset(slot);
-  }
-
-  /** Some that it judges are open, or have a few trials to give out. */
-  private beginWithBreaker(plan: BreakerPlan | null, targets: readonly number[]): void {
-    if (plan === null) return;
-    const judged = [...(plan.scope === "target" ? [] : [plan.slot]), ...(plan.scope === "upstream" ? [] : targets)];
-    for (const slot of judged) {
-      if (!this.chance(slot === plan.slot ? 0.4 : 0.15)) continue;
-      const ticket = breakers.admit(slot, 0, () => nowMs);
-      breakers.settle(slot, ticket, OUTCOME.failed, { ...plan, minimumRequests: 1 }, nowMs); // opens it
-      if (this.chance(0.7)) breakers.beginRound(slot, this.pick([1, 2]), nowMs);
-    }
-  }
 
   private dispatch(_request: WireRequest, handler: WireHandler): WireCall {
     for (const wire of this.wires) this.must(wire.over, "an attempt begins while another is under way");
@@ -311,7 +153,7 @@ class Play implements CallRequest, UpgradeSink {
       owner.bodyReady();
     }
     this.maybeThrow("body.begin");
-    if (body.done) this.clockSinceMs = nowMs;
+    if (body.done) this.clockSinceMs = played.nowMs;
     return body.done || this.chance(0.3);
   }
 
@@ -344,7 +186,7 @@ class Play implements CallRequest, UpgradeSink {
     this.hears(`onHead ${status}`);
     this.must(!this.headed, "a second head that replaces nothing");
     this.headed = true;
-    this.quietSinceMs = nowMs;
+    this.quietSinceMs = played.nowMs;
     const way = this.rnd();
     if (way < 0.02) {
       this.call.discard();
@@ -357,7 +199,7 @@ class Play implements CallRequest, UpgradeSink {
   onData(): boolean {
     this.hears("onData");
     this.must(this.headed, "data before the head");
-    this.quietSinceMs = nowMs;
+    this.quietSinceMs = played.nowMs;
     if (this.chance(0.01)) this.cancel();
     this.maybeThrow("onData");
     const room = this.chance(0.7);
@@ -422,7 +264,7 @@ class Play implements CallRequest, UpgradeSink {
   // --- The course ---
 
   run(): void {
-    if (this.played === null) this.clockSinceMs = nowMs;
+    if (this.played === null) this.clockSinceMs = played.nowMs;
     this.call.start();
     this.check();
     for (let steps = Math.floor(this.rnd() * STEPS_MAX); steps > 0; steps--) {
@@ -448,12 +290,12 @@ class Play implements CallRequest, UpgradeSink {
 
   private resume(): void {
     this.waiting = false;
-    this.quietSinceMs = nowMs;
+    this.quietSinceMs = played.nowMs;
     this.call.resume();
   }
 
   private pass(ms: number): void {
-    nowMs += ms;
+    played.nowMs += ms;
     this.log.push(`+${ms}`);
     const { wires, failures } = this;
     const attempts = wires.length;
@@ -474,7 +316,7 @@ class Play implements CallRequest, UpgradeSink {
     }
     if (way < 0.4) body.done = true;
     this.log.push(`body ${body.done ? "done" : "moved"}`);
-    if (body.done) this.clockSinceMs = nowMs;
+    if (body.done) this.clockSinceMs = played.nowMs;
     owner.bodyReady();
     owner.bodyProgress();
   }
@@ -551,8 +393,8 @@ class Play implements CallRequest, UpgradeSink {
     // Between two attempts the next one finds out.
     const between = this.wires.length > 0 && this.wires.at(-1)?.over === true;
     const bounded = totalMs > 0 && this.clockSinceMs >= 0 && !between && (!this.headed || this.boundsBody);
-    this.must(!bounded || nowMs < this.clockSinceMs + totalMs + LATE_MS, "timeouts.total has passed");
-    this.must(!this.headed || this.waiting || nowMs < this.quietSinceMs + idleMs + LATE_MS, "timeouts.idle has passed");
+    this.must(!bounded || played.nowMs < this.clockSinceMs + totalMs + LATE_MS, "timeouts.total has passed");
+    this.must(!this.headed || this.waiting || played.nowMs < this.quietSinceMs + idleMs + LATE_MS, "timeouts.idle has passed");
     const unheard = this.wires.at(-1)?.headed === false && (this.body.done || this.wires.at(-1)?.sent === false);
     this.must(!unheard || this.wheel.size === 1, `no deadline of ${connectMs} or ${attemptMs} ms runs`);
   }
@@ -577,7 +419,7 @@ class Play implements CallRequest, UpgradeSink {
 
 it("a call ends once and gives back what it took, in every order of events", () => {
   for (let seed = 1; seed <= SEEDS; seed++) {
-    nowMs = 1000 + seed; // before a wheel begins
+    played.nowMs = 1000 + seed; // before a wheel begins
     new Play(seed).run();
   }
   expect(TARGETS.map((slot) => health.ownInFlight(slot))).toEqual([0, 0, 0, 0]);
