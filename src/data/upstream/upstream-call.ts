@@ -106,13 +106,13 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   private dispatch(endpoint: Endpoint, remainingMs: number): void {
     const { request } = this;
+    this.sent = false;
+    this.status = 0;
+    request.record.upstreamConnectMs = request.record.upstreamFirstByteMs = -1;
     const wireRequest = request.prepare(this.upstream, endpoint, remainingMs);
     const body = request.body.forAttempt();
     wireRequest.body = body;
     wireRequest.contentLength = request.body.contentLength;
-    this.sent = false;
-    this.status = 0;
-    request.record.upstreamConnectMs = request.record.upstreamFirstByteMs = -1;
     const { via } = request;
     this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
     request.dispatched(body);
