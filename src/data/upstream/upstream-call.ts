@@ -2,6 +2,7 @@
 // The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
