@@ -9,6 +9,8 @@ import { type PlayedClient, PlayedWorker } from "../../../support/played-worker.
 import { seededRandom } from "../../../support/upstreams.ts";
 
 const SEEDS = 20_000;
+/** 2 to 5 s on a machine that has nothing else to do. */
+const TIMEOUT_MS = 60_000;
 const NAMES = ["f0", "f1", "f2"];
 const CONFIG = `version: 1
 listeners: [{ address: 127.0.0.1:0 }]
@@ -243,4 +245,4 @@ it("each filter hears one end and its close, and each exchange ends, in every or
   }
   expect(whole).toBeGreaterThan(SEEDS / 4);
   worker.stop();
-});
+}, TIMEOUT_MS);
