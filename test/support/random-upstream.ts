@@ -101,6 +101,7 @@ function breakerPlan(by: Chance, slot: number): BreakerPlan {
     slot,
     scope: by.pick(["both", "upstream", "target"] as const),
     errorRate: 0.5,
+    consecutiveFailures: by.pick([0, 0, 2]),
     minimumRequests: by.pick([1, 100]),
     windowMs: 10_000,
     slowCallMs: by.pick([0, 20]),

@@ -214,35 +214,39 @@ async function windUp(x: PlayedClient): Promise<void> {
   }
 }
 
-it("each filter hears one end and its close, and each exchange ends, in every order of events", async () => {
-  const worker = await PlayedWorker.start(CONFIG, {
-    registries: { filters: NAMES.map(entry) },
-    plan: (plan: Plan): Plan => ({
-      ...plan,
-      routes: plan.routes.map((route) => ({ ...route, filters: NAMES.map((name) => ({ name, config: null })) })),
-    }),
-  });
-  let whole = 0;
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    course = new Course(seed);
-    const x = worker.ask("/");
-    const sent = play(worker, x);
-    await windUp(x);
-    if (sent !== null && !course.spoilt) {
-      course.must(x.ended && x.body === sent && x.finished, `${JSON.stringify(x.body)} instead of ${JSON.stringify(sent)}`);
-      whole++;
+it(
+  "each filter hears one end and its close, and each exchange ends, in every order of events",
+  async () => {
+    const worker = await PlayedWorker.start(CONFIG, {
+      registries: { filters: NAMES.map(entry) },
+      plan: (plan: Plan): Plan => ({
+        ...plan,
+        routes: plan.routes.map((route) => ({ ...route, filters: NAMES.map((name) => ({ name, config: null })) })),
+      }),
+    });
+    let whole = 0;
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      course = new Course(seed);
+      const x = worker.ask("/");
+      const sent = play(worker, x);
+      await windUp(x);
+      if (sent !== null && !course.spoilt) {
+        course.must(x.ended && x.body === sent && x.finished, `${JSON.stringify(x.body)} instead of ${JSON.stringify(sent)}`);
+        whole++;
+      }
+      if (!x.finished) x.leave();
+      if (!x.finished && sent === null) worker.last.fail(); // the client had all it expected
+      await turn();
+      course.must(x.finished, "it does not end");
+      for (const late of course.later.splice(0)) late();
+      const leftover = course.filters.filter(({ finished }) => !finished);
+      course.must(leftover.length === 0, `${leftover.length} filters were not closed`);
+      course.must(worker.services.inFlight === 0 && worker.services.health.ownInFlight(0) === 0, "something is still under way");
+      course.must(worker.services.wheel.size === 0, "a deadline still runs");
+      if (course.fault !== null) throw course.fault;
     }
-    if (!x.finished) x.leave();
-    if (!x.finished && sent === null) worker.last.fail(); // the client had all it expected
-    await turn();
-    course.must(x.finished, "it does not end");
-    for (const late of course.later.splice(0)) late();
-    const leftover = course.filters.filter(({ finished }) => !finished);
-    course.must(leftover.length === 0, `${leftover.length} filters were not closed`);
-    course.must(worker.services.inFlight === 0 && worker.services.health.ownInFlight(0) === 0, "something is still under way");
-    course.must(worker.services.wheel.size === 0, "a deadline still runs");
-    if (course.fault !== null) throw course.fault;
-  }
-  expect(whole).toBeGreaterThan(SEEDS / 4);
-  worker.stop();
-}, TIMEOUT_MS);
+    expect(whole).toBeGreaterThan(SEEDS / 4);
+    worker.stop();
+  },
+  TIMEOUT_MS,
+);

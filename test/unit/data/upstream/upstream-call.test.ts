@@ -419,10 +419,14 @@ class Play extends Chance implements CallRequest, UpgradeSink {
   }
 }
 
-it("a call ends once and gives back what it took, in every order of events", () => {
-  for (let seed = 1; seed <= SEEDS; seed++) {
-    played.nowMs = 1000 + seed; // before a wheel begins
-    new Play(seed).run();
-  }
-  expect(TARGETS.map((slot) => health.ownInFlight(slot))).toEqual([0, 0, 0, 0]);
-}, TIMEOUT_MS);
+it(
+  "a call ends once and gives back what it took, in every order of events",
+  () => {
+    for (let seed = 1; seed <= SEEDS; seed++) {
+      played.nowMs = 1000 + seed; // before a wheel begins
+      new Play(seed).run();
+    }
+    expect(TARGETS.map((slot) => health.ownInFlight(slot))).toEqual([0, 0, 0, 0]);
+  },
+  TIMEOUT_MS,
+);
