@@ -315,6 +315,8 @@ export interface AuthenticatorPlan {
   readonly kind: string;
   /** Output of the kind's schema. */
   readonly config: unknown;
+  /** Services get the credentials that it has proven, where the route does not say otherwise. */
+  readonly forwardCredentials: boolean;
   /** Changes when anything in `config` does: equal fingerprints keep caches across plans. */
   readonly fingerprint: string;
 }

@@ -2,7 +2,7 @@
 
 import { removeHeader } from "../../src/base/header-list.ts";
 import type { Exchange } from "../../src/data/exchange/exchange.ts";
-import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
+import type { Authenticator, AuthOutcome, CredentialPlace } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Identity } from "../../src/data/exchange/identity/identity.ts";
 
 export function identityOf(consumer: string, more: Partial<Identity> = {}): Identity {
@@ -24,9 +24,8 @@ export function identityOf(consumer: string, more: Partial<Identity> = {}): Iden
 export class HeaderAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes: string;
-  readonly place: string;
+  readonly places: readonly CredentialPlace[];
   readonly challenge: string | null;
-  readonly stripPath: ((pathAndQuery: string) => string) | null;
   calls = 0;
   readonly #later: boolean;
   readonly #grants: Partial<Identity>;
@@ -43,9 +42,10 @@ export class HeaderAuthenticator implements Authenticator {
     } = {},
   ) {
     this.name = name;
-    this.takes = this.place = options.place ?? `header x-${name}`;
+    this.takes = options.place ?? `header x-${name}`;
+    const stripPath = options.stripPath ?? null;
+    this.places = [{ id: this.takes, stripHeaders: (headers) => removeHeader(headers, `x-${name}`), stripPath }];
     this.challenge = options.challenge === undefined ? `Bearer realm="${name}"` : options.challenge;
-    this.stripPath = options.stripPath ?? null;
     this.#later = options.later ?? false;
     this.#grants = options.grants ?? {};
   }
@@ -54,10 +54,6 @@ export class HeaderAuthenticator implements Authenticator {
     this.calls++;
     const outcome = this.#outcome(x.header(`x-${this.name}`));
     return this.#later ? Promise.resolve(outcome) : outcome;
-  }
-
-  stripHeaders(headers: string[]): void {
-    removeHeader(headers, `x-${this.name}`);
   }
 
   #outcome(said: string | undefined): AuthOutcome {

@@ -164,7 +164,12 @@ export function buildPolicy(key: string, written: unknown, route: Partial<Policy
 export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
   // Policies that need the plan or services are given real ones by their tests; the others never look.
   const identityHeaders = new IdentityHeaders(identity().parse({}));
-  const resources = { plan: {}, services: {}, authenticators: new Map(), identityHeaders } as unknown as PolicyRoute["resources"];
+  const resources = {
+    plan: { authenticators: [] },
+    services: {},
+    authenticators: new Map(),
+    identityHeaders,
+  } as unknown as PolicyRoute["resources"];
   let slots = 0;
   return { name: "test", paramNames: [], methods: [], resources, slot: () => new ExchangeSlot(slots++), ...route };
 }

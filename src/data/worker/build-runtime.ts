@@ -95,7 +95,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
 
 /** Of all authenticators, whatever the route: a client may show a credential where nobody looks for it. */
 function withoutCredentials(authenticators: readonly Authenticator[]): (query: string) => string {
-  const strips = authenticators.flatMap(({ stripPath }) => (stripPath === null ? [] : [stripPath]));
+  const strips = authenticators.flatMap(({ places }) => places.flatMap(({ stripPath }) => (stripPath === null ? [] : [stripPath])));
   return (query) => strips.reduce((path, strip) => strip(path), `/?${query}`).slice(2);
 }
 

@@ -1,5 +1,6 @@
 // Owns the checks that keep the headers by which services know a caller to the gateway: no part of the configuration may set or read them as a client's.
 import { plainName } from "../../../base/http.ts";
+import type { PlaceConfig } from "../../../data/policies/auth/places.ts";
 import type { HeadersConfig } from "../../../data/policies/headers/config.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
@@ -33,13 +34,16 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
     if (deadlineHeader !== null && names.has(deadlineHeader))
       report(["upstreams", name, "deadlineHeader"], "services take this header for who is calling", "choose another name");
   for (const { name, kind, config } of draft.sections.auth ?? []) {
-    const { in: place, name: header } = config as { readonly in?: unknown; readonly name?: unknown }; // as the kinds that read a header spell it
-    if (place === "header" && typeof header === "string" && names.has(header))
-      report(
-        ["auth", name, kind, "name"],
-        "this header is removed from what clients send: no credential could arrive in it",
-        "choose another name",
-      );
+    const { from = [] } = config as { readonly from?: readonly PlaceConfig[] }; // as the kinds that read a header spell it
+    for (const [i, place] of from.entries())
+      if (place.in === "header" && names.has(place.name))
+        report(
+          nodeAt(root, ["auth", name, kind, "from"]) === undefined
+            ? ["auth", name, kind, "name"]
+            : ["auth", name, kind, "from", i, "header"],
+          "this header is removed from what clients send: no credential could arrive in it",
+          "choose another name",
+        );
   }
   checkToken(findings);
 }

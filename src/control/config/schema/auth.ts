@@ -8,13 +8,24 @@ const AUTHENTICATORS_MAX = 100;
 
 const kinds = once(() => Object.fromEntries(Object.entries(AUTHENTICATOR_SCHEMAS).map(([kind, schema]) => [kind, whenWritten(schema)])));
 
+/** Keys of the kinds, at most one of them written. */
+type Written = { readonly forwardCredentials: boolean } & Readonly<Record<string, unknown>>;
+
+const forwardCredentials = once(() =>
+  z.boolean().prefault(false).meta({
+    description:
+      "Services get the credentials that this authenticator has proven: in each place where it looks for them. By default they are removed. A route's own `auth.forwardCredentials` goes before it, for all authenticators that the route names.",
+  }),
+);
+
 const authenticator = once(() =>
-  withRules(z.strictObject(kinds()), (value: Readonly<Record<string, unknown>>, object) => {
+  withRules(z.strictObject({ ...kinds(), forwardCredentials: forwardCredentials() }), (value: Written, object) => {
     const kinds = Object.keys(AUTHENTICATOR_SCHEMAS);
     if (kinds.filter((kind) => value[kind] !== undefined).length !== 1) object(`expected exactly one of ${kinds.join(", ")}`);
-  }).transform((value: Readonly<Record<string, unknown>>) => {
-    const [kind, config] = Object.entries(value).find(([, config]) => config !== undefined) ?? ["", undefined];
-    return { kind, config };
+  }).transform((value: Written) => {
+    const { forwardCredentials, ...rest } = value;
+    const [kind, config] = Object.entries(rest).find(([, config]) => config !== undefined) ?? ["", undefined];
+    return { kind, config, forwardCredentials };
   }),
 );
 

@@ -45,9 +45,12 @@ function sentFields({ config }: { readonly config: unknown }): readonly string[]
 /** Header fields that an authenticator reads. */
 function fieldsOf({ kind, config }: Plan["authenticators"][number]): readonly string[] {
   // As the kinds that read a header, and signatures, spell it.
-  const { in: place, name, components } = config as { readonly in?: unknown; readonly name?: unknown; readonly components?: unknown };
+  const { from = [], components } = config as {
+    readonly from?: readonly { readonly in: string; readonly name: string }[];
+    readonly components?: unknown;
+  };
   const fields: string[] = kind === "signature" ? [...SIGNATURE_FIELDS] : [];
-  if (place === "header" && typeof name === "string") fields.push(name);
+  for (const { in: place, name } of from) if (place === "header") fields.push(name);
   if (Array.isArray(components)) for (const each of components) if (typeof each === "string" && !each.startsWith("@")) fields.push(each);
   return fields;
 }

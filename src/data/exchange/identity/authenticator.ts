@@ -22,13 +22,23 @@ export type AuthOutcome =
   /** It cannot be told now (provider down, queue full): 503, never let through. */
   | { readonly kind: "unavailable"; readonly code: ErrorCode; readonly detail: string };
 
+/** One place of a request where an authenticator looks for its credential. */
+export interface CredentialPlace {
+  /** Equal for the same place: those who name it look at the same credential. `header authorization bearer` */
+  readonly id: string;
+  /** Takes the credential out of what goes upstream (header, cookie pair). Query credentials: see {@link stripPath}. */
+  stripHeaders(headers: HeaderList): void;
+  /** Takes a credential out of path-and-query; null when it is no place in the query. */
+  readonly stripPath: ((pathAndQuery: string) => string) | null;
+}
+
 /** One named authenticator of the plan, alive in this worker; shared by all routes that name it. */
 export interface Authenticator {
   readonly name: string;
   /** What it takes and from where, in the words of an answer: `an API key in the header x-api-key`. */
   readonly takes: string;
-  /** The part of a request that it reads and takes out. Authenticators of one place look at the same credential. */
-  readonly place: string;
+  /** The parts of a request that it reads and takes out. A credential that it has proven stands in one of them, and the others are empty. */
+  readonly places: readonly CredentialPlace[];
   /** WWW-Authenticate challenge without parameters of an occurrence, e.g. `Bearer realm="corp-jwt"`; null when the scheme has none. */
   readonly challenge: string | null;
   /**
@@ -36,10 +46,6 @@ export interface Authenticator {
    * Two calls with the same credential give the same consumer.
    */
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome>;
-  /** Takes the credential out of what goes upstream (header, cookie pair). Query credentials: see {@link stripPath}. */
-  stripHeaders(headers: HeaderList): void;
-  /** Takes a credential out of path-and-query; null when this authenticator never reads the query. */
-  readonly stripPath: ((pathAndQuery: string) => string) | null;
 }
 
 /** What an authenticator is made of, in the worker. Must not throw for a configuration the primary accepted. */

@@ -18,8 +18,8 @@ export type AuthTree =
 export interface AuthConfig {
   /** null: public. */
   readonly tree: AuthTree | null;
-  /** Leave the credentials in what goes upstream. */
-  readonly forwardCredentials: boolean;
+  /** Leave the credentials in what goes upstream; null: as each authenticator has it. */
+  readonly forwardCredentials: boolean | null;
 }
 
 const branches = (of: z.ZodType<AuthTree>) => ({
@@ -71,18 +71,18 @@ const root = once(() =>
   z
     .strictObject({
       ...branches(node()),
-      forwardCredentials: z.boolean().prefault(false).meta({
+      forwardCredentials: z.boolean().optional().meta({
         description:
-          "Services get the credentials too that have proven the caller; other credentials that the route takes are removed from what is forwarded, as nothing has verified them: header, cookie or query parameter. By default all are removed.",
+          "`true`: services get the credentials too that have proven the caller, whatever the authenticators have; other credentials that the route takes are removed from what is forwarded, as nothing has verified them: header, cookie or query parameter. `false`: all are removed. By default each authenticator's own `forwardCredentials` decides.",
       }),
     })
-    .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials })),
+    .transform((value, ctx): AuthConfig => ({ tree: orIssue(treeOf(value), ctx), forwardCredentials: value.forwardCredentials ?? null })),
 );
 
 export const authSchema = once(() =>
   z
     .union([
-      name().transform((text): AuthConfig => ({ tree: text === PUBLIC ? null : { kind: "one", name: text }, forwardCredentials: false })),
+      name().transform((text): AuthConfig => ({ tree: text === PUBLIC ? null : { kind: "one", name: text }, forwardCredentials: null })),
       root(),
     ])
     .superRefine(({ tree }, ctx) => {

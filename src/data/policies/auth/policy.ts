@@ -2,18 +2,19 @@
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { Challenges, Exchange, HeaderList } from "../../exchange/exchange.ts";
-import type { Authenticator } from "../../exchange/identity/authenticator.ts";
+import type { Authenticator, CredentialPlace } from "../../exchange/identity/authenticator.ts";
 import type { IdentityHeaders } from "../../exchange/identity/identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../exchange/policy.ts";
 import { challengeFor } from "../challenge.ts";
 import type { AuthConfig } from "./config.ts";
+import { stripPlaces } from "./places.ts";
 import { type AuthNode, type AuthRefusal, compileTree, type Verdict } from "./tree.ts";
 
 /** @throws Error when the tree names an authenticator that the plan does not have: the plan is then refused */
 export const createAuth: PolicyFactory = (config, route): Policy => {
   const { tree, forwardCredentials } = config as AuthConfig; // parsed by authSchema in the primary
   if (tree === null) return { name: "auth" };
-  const { authenticators } = route.resources;
+  const { authenticators, identityHeaders, plan } = route.resources;
   const used: Authenticator[] = [];
   const root = compileTree(tree, (name) => {
     const authenticator = authenticators.get(name);
@@ -21,11 +22,14 @@ export const createAuth: PolicyFactory = (config, route): Policy => {
     used.push(authenticator);
     return authenticator;
   });
-  return new Auth(root, used, { forwardCredentials, identityHeaders: route.resources.identityHeaders });
+  const forwarding = new Set(plan.authenticators.filter((each) => each.forwardCredentials).map(({ name }) => name));
+  const forwards = new Set(used.map(({ name }) => name).filter((name) => forwardCredentials ?? forwarding.has(name)));
+  return new Auth(root, used, { forwards, identityHeaders });
 };
 
 interface UpstreamSide {
-  readonly forwardCredentials: boolean;
+  /** Names of the authenticators whose credentials services get. */
+  readonly forwards: ReadonlySet<string>;
   readonly identityHeaders: IdentityHeaders;
 }
 
@@ -37,9 +41,11 @@ class Auth implements Policy {
   readonly #repeats: boolean;
   readonly #missing: Reply & Challenges;
   readonly hideQuery?: (query: string) => string;
-  readonly #forwardCredentials: boolean;
+  /** Of all of them, each once. */
+  readonly #places: readonly CredentialPlace[];
+  readonly #forwards: ReadonlySet<string>;
   /** What is taken out although credentials are forwarded, by who proved the caller: as many entries as the tree has combinations. */
-  readonly #unproven = new Map<string, readonly Authenticator[]>();
+  readonly #removed = new Map<string, readonly CredentialPlace[]>();
   readonly #identityHeaders: IdentityHeaders;
 
   constructor(root: AuthNode, used: readonly Authenticator[], upstream: UpstreamSide) {
@@ -49,8 +55,9 @@ class Auth implements Policy {
     const wanted = [...new Set(this.#authenticators.map(({ takes }) => takes))].join(root.demandsAll ? " and " : " or ");
     const detail = `the route takes ${wanted}`;
     this.#missing = { kind: "problem", code: "credentials_missing", detail, headers: this.#challenges([]) };
-    if (this.#authenticators.some((each) => each.stripPath !== null)) this.hideQuery = (query) => this.#hidden(query);
-    this.#forwardCredentials = upstream.forwardCredentials;
+    this.#places = [...new Map(this.#authenticators.flatMap(({ places }) => places.map((each) => [each.id, each]))).values()];
+    if (this.#places.some((each) => each.stripPath !== null)) this.hideQuery = (query) => this.#hidden(query);
+    this.#forwards = upstream.forwards;
     this.#identityHeaders = upstream.identityHeaders;
   }
 
@@ -97,35 +104,34 @@ class Auth implements Policy {
 
   /** What the client sent under the names of the identity's headers was removed when the request was admitted. */
   onUpstreamRequest(x: Exchange, request: UpstreamRequest): void {
-    this.#strip(request, this.#forwardCredentials ? this.#notProven(x.identity?.authenticator ?? "") : this.#authenticators);
+    stripPlaces(this.#forwards.size === 0 ? this.#places : this.#removedFor(x.identity?.authenticator ?? ""), request);
     if (x.identity !== null) this.#identityHeaders.append(x.identity, request.headers);
   }
 
-  /** Credentials that nobody has looked at, or that were not good: services would take them for proven. @param by names joined by `+`; '' for nobody */
-  #notProven(by: string): readonly Authenticator[] {
-    let list = this.#unproven.get(by);
-    if (list === undefined) {
+  /**
+   * Normally the places of every authenticator in the tree, also of the ones that this request did not need. What has proven the caller stays if it is
+   * forwarded; credentials that nobody has looked at, or that were not good, never do: services would take them for proven.
+   * @param by names joined by `+`; '' for nobody
+   */
+  #removedFor(by: string): readonly CredentialPlace[] {
+    let removed = this.#removed.get(by);
+    if (removed === undefined) {
       const names = by.split("+");
-      const proven = new Set(this.#authenticators.filter(({ name }) => names.includes(name)).map(({ place }) => place));
-      list = this.#authenticators.filter(({ place }) => !proven.has(place));
-      this.#unproven.set(by, list);
+      const proven = this.#authenticators.filter(({ name }) => names.includes(name));
+      const ids = (forwarded: boolean): Set<string> =>
+        new Set(proven.flatMap(({ name, places }) => (this.#forwards.has(name) === forwarded ? places.map(({ id }) => id) : [])));
+      const [kept, withheld] = [ids(true), ids(false)];
+      removed = this.#places.filter(({ id }) => !kept.has(id) || withheld.has(id));
+      this.#removed.set(by, removed);
     }
-    return list;
-  }
-
-  /** @param list normally of every authenticator in the tree, also the ones that this request did not need */
-  #strip(request: UpstreamRequest, list: readonly Authenticator[]): void {
-    for (const authenticator of list) {
-      authenticator.stripHeaders(request.headers);
-      if (authenticator.stripPath !== null) request.path = authenticator.stripPath(request.path);
-    }
+    return removed;
   }
 
   /** As it would go upstream. */
   #hidden(query: string): string {
-    let path = `/?${query}`;
-    for (const { stripPath } of this.#authenticators) if (stripPath !== null) path = stripPath(path);
-    return path.slice(2);
+    const shown = { path: `/?${query}`, headers: [] };
+    stripPlaces(this.#places, shown);
+    return shown.path.slice(2);
   }
 }
 

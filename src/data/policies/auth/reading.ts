@@ -36,13 +36,16 @@ export function hasLookAlike(headers: HeaderList, name: string): boolean {
   return false;
 }
 
+/** @param scheme lowercase */
+export const readAuthorization = (x: Exchange, scheme: string): Reading => readScheme(x, "authorization", scheme);
+
 /**
- * What follows a scheme in `Authorization` (RFC 9110 section 11.4). Another scheme's credential is {@link NONE}: it is somebody else's. Between
+ * What follows a scheme in a header (RFC 9110 section 11.4). Another scheme's credential is {@link NONE}: it is somebody else's. Between
  * the two only blanks may stand; services that take something else for one (a tab, `str.split()` of Python) are told nothing.
- * @param scheme lowercase
+ * @param name of the header, lowercase. @param scheme lowercase
  */
-export function readAuthorization(x: Exchange, scheme: string): Reading {
-  const value = readHeader(x, "authorization");
+export function readScheme(x: Exchange, name: string, scheme: string): Reading {
+  const value = readHeader(x, name);
   if (typeof value !== "string") return value;
   const { length } = scheme;
   if (value !== "" && !isTokenCode(value.charCodeAt(0))) return SEVERAL;
@@ -98,11 +101,14 @@ export function stripHeader(headers: HeaderList, name: string): void {
   if (isOddName(name)) removeHeader(headers, plainName(name));
 }
 
-/** Takes `Authorization` out when it carries this scheme. @param scheme lowercase */
-export function stripAuthorization(headers: HeaderList, scheme: string): void {
+/** @param scheme lowercase */
+export const stripAuthorization = (headers: HeaderList, scheme: string): void => stripScheme(headers, "authorization", scheme);
+
+/** Takes a header out when it carries this scheme. @param name lowercase. @param scheme lowercase */
+export function stripScheme(headers: HeaderList, name: string, scheme: string): void {
   for (let i = 0; i < headers.length; i += 2) {
-    if (headers[i] !== "authorization") continue;
-    if (carriesScheme(headers[i + 1] as string, scheme)) return stripHeader(headers, "authorization"); // i is inside a list of pairs
+    if (headers[i] !== name) continue;
+    if (carriesScheme(headers[i + 1] as string, scheme)) return stripHeader(headers, name); // i is inside a list of pairs
   }
 }
 

@@ -283,7 +283,7 @@ describe("sources of plans", () => {
     });
   const authenticator = (name: string, jwks: string): AuthenticatorPlan => {
     const config = jwtSchema().parse({ issuer: "https://a", audience: "x", jwks, algorithms: ["RS256"], keyFetch: { timeout: "1s" } });
-    return { name, kind: "jwt", config, fingerprint: name };
+    return { name, kind: "jwt", config, forwardCredentials: false, fingerprint: name };
   };
   beforeEach(() => {
     news.length = 0;
@@ -296,7 +296,7 @@ describe("sources of plans", () => {
       authenticators: [
         authenticator("one", server.jwks),
         authenticator("two", server.jwks),
-        { name: "x", kind: "basic", config: {}, fingerprint: "" },
+        { name: "x", kind: "basic", config: {}, forwardCredentials: false, fingerprint: "" },
       ],
     };
     const prepared = await keys.prepare(plan);

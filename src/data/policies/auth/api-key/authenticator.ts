@@ -2,11 +2,12 @@
 // Must never keep a key: what stays in memory is what the configuration stores, hashes.
 import { createHmac, createSecretKey, hash, type KeyObject } from "node:crypto";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
-import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import { consumersByKey, consumersByPepperedKey } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused } from "../outcome.ts";
-import { NONE, type Reading, readCookie, readHeader, readQuery, SEVERAL, stripCookie, stripHeader, stripQuery } from "../reading.ts";
+import { Places } from "../places.ts";
+import { NONE, SEVERAL } from "../reading.ts";
 import type { ApiKeyConfig } from "./config.ts";
 
 /** Longest key that is hashed; those of `sluice key create` have 47 characters. */
@@ -14,19 +15,13 @@ const KEY_CHARS_MAX = 512;
 /** Visible ASCII: what every carrier (header, cookie, query) gives back as it was. */
 const KEY = /^[\x21-\x7e]+$/;
 
-/** @param place `header x-api-key` */
+/** @param place `header x-api-key or the cookie key` */
 const refusalsFor = (place: string) => ({
   several: refused(`more than one API key in the ${place}, or another that is spelt almost like it`),
   empty: refused(`the API key in the ${place} is empty`),
   odd: refused(`the API key in the ${place} is longer than ${KEY_CHARS_MAX} characters, or has others than visible ASCII`),
   unknown: refused(`the API key in the ${place} is not known`),
 });
-
-const READ: Readonly<Record<ApiKeyConfig["in"], (x: Exchange, name: string) => Reading>> = {
-  header: readHeader,
-  query: readQuery,
-  cookie: readCookie,
-};
 
 export function createApiKeyAuthenticator({ plan, consumers }: AuthenticatorContext): Authenticator {
   const config = plan.config as ApiKeyConfig; // output of apiKeyConfig, by the registry
@@ -46,11 +41,9 @@ type ByDigest = ReadonlyMap<string, ConsumerPlan>;
 class ApiKeyAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes: string;
-  readonly place: string;
+  readonly places: readonly CredentialPlace[];
   readonly challenge: string;
-  readonly stripPath: ((pathAndQuery: string) => string) | null;
-  private readonly config: ApiKeyConfig;
-  private readonly read: (x: Exchange, name: string) => Reading;
+  private readonly keys: Places;
   private readonly refusals: ReturnType<typeof refusalsFor>;
   private readonly plain: ByDigest;
   private readonly peppered: ByDigest | null;
@@ -58,24 +51,23 @@ class ApiKeyAuthenticator implements Authenticator {
   /** SHA-256 of a key -> outcome, for keys that were right once. At most one entry a configured key, so it needs no other bound. */
   private readonly known = new Map<string, AuthOutcome>();
 
-  constructor(name: string, config: ApiKeyConfig, keys: { readonly plain: ByDigest; readonly peppered: ByDigest | null }) {
+  constructor(name: string, config: ApiKeyConfig, digests: { readonly plain: ByDigest; readonly peppered: ByDigest | null }) {
     this.name = name;
-    this.config = config;
-    this.place = `${config.in} ${config.name}`;
-    const shown = config.in === "query" ? `query parameter ${config.name}` : this.place;
-    this.takes = `an API key in the ${shown}`;
-    this.refusals = refusalsFor(shown);
+    this.keys = new Places(config.from);
+    this.places = this.keys.all;
+    this.takes = `an API key in the ${this.keys.shown}`;
+    this.refusals = refusalsFor(this.keys.shown);
     // There is no registered scheme for keys; the parameters are called as in OpenAPI. A name has no character that a quoted string would have to escape.
-    this.challenge = `${challengeOf("ApiKey", name)}, in="${config.in}", name="${config.name}"`;
-    this.read = READ[config.in];
-    this.plain = keys.plain;
-    this.peppered = keys.peppered;
+    // One place is named, the first: a challenge can hold a parameter once (RFC 9110 section 11.2).
+    const [first] = config.from;
+    this.challenge = challengeOf("ApiKey", name) + (first === undefined ? "" : `, in="${first.in}", name="${first.name}"`);
+    this.plain = digests.plain;
+    this.peppered = digests.peppered;
     this.pepper = config.pepper === null ? null : createSecretKey(config.pepper, "utf8");
-    this.stripPath = config.in === "query" ? (pathAndQuery) => stripQuery(pathAndQuery, config.name) : null;
   }
 
   authenticate(x: Exchange): AuthOutcome {
-    const key = this.read(x, this.config.name);
+    const key = this.keys.find(x);
     if (key === NONE) return ABSENT;
     if (key === SEVERAL) return this.refusals.several;
     if (key === "") return this.refusals.empty;
@@ -95,10 +87,5 @@ class ApiKeyAuthenticator implements Authenticator {
   private findPeppered(key: string): ConsumerPlan | undefined {
     if (this.pepper === null || this.peppered === null || this.peppered.size === 0) return undefined;
     return this.peppered.get(createHmac("sha256", this.pepper).update(key, "utf8").digest("hex"));
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    if (this.config.in === "header") stripHeader(headers, this.config.name);
-    else if (this.config.in === "cookie") stripCookie(headers, this.config.name);
   }
 }

@@ -10,12 +10,13 @@ import {
   parsePasswordHash,
   passwordFits,
 } from "../../../credentials/password-hash.ts";
-import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { keptState } from "../../kept-state.ts";
 import { consumersByUsername } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
-import { NONE, readAuthorization, SEVERAL, stripAuthorization } from "../reading.ts";
+import { placeOf } from "../places.ts";
+import { NONE, SEVERAL } from "../reading.ts";
 import { type Finding, Verdicts } from "../verdicts.ts";
 import type { BasicConfig } from "./config.ts";
 
@@ -54,12 +55,13 @@ interface Parts {
   readonly verdicts: Verdicts<Verdict>;
 }
 
+const PLACE = placeOf({ in: "header", name: "authorization", scheme: "Basic" });
+
 class BasicAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes = "a user name and password (Basic) in the header authorization";
-  readonly place = "header authorization basic";
+  readonly places = [PLACE];
   readonly challenge: string;
-  readonly stripPath = null;
   private readonly rightMs: number;
   private readonly users: ReadonlyMap<string, ConsumerPlan>;
   private readonly verdicts: Verdicts<Verdict>;
@@ -77,7 +79,7 @@ class BasicAuthenticator implements Authenticator {
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
-    const credential = readAuthorization(x, "basic");
+    const credential = PLACE.find(x);
     if (credential === NONE) return ABSENT;
     if (credential === SEVERAL) return SEVERAL_CREDENTIALS;
     if (credential.length > CREDENTIAL_CHARS_MAX) return MALFORMED;
@@ -117,10 +119,6 @@ class BasicAuthenticator implements Authenticator {
     let outcome = this.outcomes.get(username);
     if (outcome === undefined) this.outcomes.set(username, (outcome = proven(consumerIdentity(consumer, this.name))));
     return outcome;
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    stripAuthorization(headers, "basic");
   }
 }
 

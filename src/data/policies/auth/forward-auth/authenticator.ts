@@ -2,7 +2,7 @@
 // Must never take anything but the service's own word for who is calling, and never send a subrequest for a request without a credential.
 import { ROUTE_SLOT_OVERFLOW } from "../../../../shared/metric-cells.ts";
 import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import type { Services } from "../../../exchange/runtime.ts";
 import { utf8 } from "../../../routing/request/sent-once.ts";
 import type { Collected } from "../../../upstream/collect.ts";
@@ -13,17 +13,17 @@ import { chosenKey, subrequestHeaders, wholeKey } from "../../subrequest.ts";
 import { sendSubrequest, upstreamIndex } from "../../subrequest-call.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { type Place, placeOf } from "../places.ts";
 import { NONE, readHeader, stripHeader } from "../reading.ts";
-import { type TokenPlace, tokenPlace } from "../token-place.ts";
 import type { ForwardAuthenticatorConfig } from "./config.ts";
 
 const SEVERAL = refused("more than one credential where one is expected", "invalid_request");
 const NOT_ACCEPTED = refused("the service that knows this credential does not accept it");
 
 /** With any scheme: what stands there is the service's business. */
-const AUTHORIZATION: TokenPlace = {
-  takes: "a credential in the header authorization",
-  place: "header authorization",
+const AUTHORIZATION: Place = {
+  id: "header authorization",
+  shown: "header authorization",
   find: (x) => readHeader(x, "authorization"),
   stripHeaders: (headers) => stripHeader(headers, "authorization"),
   stripPath: null,
@@ -53,13 +53,12 @@ interface Means {
 class ForwardAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes: string;
-  readonly place: string;
+  readonly places: readonly CredentialPlace[];
   readonly challenge: string;
-  readonly stripPath: ((pathAndQuery: string) => string) | null;
   readonly #config: ForwardAuthenticatorConfig;
   readonly #means: Means;
   readonly #reading: ClaimReading;
-  readonly #credential: TokenPlace;
+  readonly #credential: Place;
   /** Of the request, in a subrequest. */
   readonly #forwarded: readonly string[];
   /** Of the answer. */
@@ -72,10 +71,10 @@ class ForwardAuthenticator implements Authenticator {
     this.name = name;
     this.#config = config;
     this.#means = means;
-    this.#credential = config.in === "header" && config.name === "authorization" ? AUTHORIZATION : tokenPlace(config);
-    this.takes = this.#credential.takes;
-    this.place = this.#credential.place;
-    this.stripPath = this.#credential.stripPath;
+    const isAuthorization = config.in === "header" && config.name === "authorization";
+    this.#credential = isAuthorization ? AUTHORIZATION : placeOf({ in: config.in, name: config.name, scheme: null });
+    this.takes = `${isAuthorization ? "a credential" : "a token"} in the ${this.#credential.shown}`;
+    this.places = [this.#credential];
     this.challenge = challengeOf("Credential", name);
     this.#forwarded = config.in === "header" ? [config.name, ...config.requestHeaders] : config.requestHeaders;
     this.#copied = [consumer, scopes, roles, groups, tier, ...config.claimHeaders].filter((each) => each !== null);
@@ -155,10 +154,6 @@ class ForwardAuthenticator implements Authenticator {
       expiresMs: Number.POSITIVE_INFINITY,
     });
     return typeof found === "string" ? refused(found) : proven(found);
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    this.#credential.stripHeaders(headers);
   }
 }
 

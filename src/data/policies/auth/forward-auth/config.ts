@@ -4,6 +4,7 @@ import { withRules } from "../../../../base/rules.ts";
 import { headerName, once } from "../../../../base/schema.ts";
 import { oneService } from "../../config-service.ts";
 import { requestHeaders, type SubrequestConfig, subrequestConfigOf, subrequestKeys, subrequestMethod } from "../../config-subrequest.ts";
+import type { PlaceConfig } from "../config-places.ts";
 import { consumerFields } from "../jwt/config-claims.ts";
 
 const CLAIMS_MAX = 64;
@@ -12,6 +13,8 @@ export interface ForwardAuthenticatorConfig extends SubrequestConfig {
   readonly in: "header" | "cookie" | "query";
   /** Of the header (lowercase), cookie or query parameter. */
   readonly name: string;
+  /** The same, as the other kinds have it. */
+  readonly from: readonly PlaceConfig[];
   /** Headers of the answer, lowercase. */
   readonly identity: {
     readonly consumer: string;
@@ -93,10 +96,11 @@ export const forwardAuthConfig = once(() =>
       const name = value.name ?? "authorization";
       const { consumer, scopes, roles, groups, tier } = value.identity;
       const path = (header: string | undefined): readonly string[] | null => (header === undefined ? null : [header]);
+      const place = { in: value.in, name: value.in === "header" ? name.toLowerCase() : name };
       return {
         ...subrequestConfigOf(value, value.method ?? "GET", value.requestHeaders),
-        in: value.in,
-        name: value.in === "header" ? name.toLowerCase() : name,
+        ...place,
+        from: [{ ...place, scheme: null }],
         identity: { consumer, scopes: scopes ?? null, roles: roles ?? null, groups: groups ?? null, tier: tier ?? null },
         claimHeaders: [...new Set(value.claims)],
         consumerPrefix: value.consumerPrefix,

@@ -1,14 +1,14 @@
 // Owns the kind `introspection` (RFC 7662): what the provider says of an opaque token, believed for a while. Fails closed.
 // Must never believe an answer beyond the token's `exp`.
-import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import type { Services } from "../../../exchange/runtime.ts";
 import { keptState } from "../../kept-state.ts";
 import { upstreamIndex } from "../../subrequest-call.ts";
 import { type ClaimReading, identityOf, type Known } from "../jwt/claims-identity.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { Places, tokenTakes } from "../places.ts";
 import { NONE } from "../reading.ts";
-import { type TokenPlace, tokenPlace } from "../token-place.ts";
 import { type Finding, Verdicts } from "../verdicts.ts";
 import { type Answer, IntrospectionClient } from "./client.ts";
 import type { IntrospectionConfig } from "./config.ts";
@@ -78,12 +78,11 @@ interface Means extends Kept {
 class IntrospectionAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes: string;
-  readonly place: string;
+  readonly places: readonly CredentialPlace[];
   readonly challenge: string;
-  readonly stripPath: ((pathAndQuery: string) => string) | null;
   private readonly config: IntrospectionConfig;
   private readonly reading: ClaimReading;
-  private readonly tokens: TokenPlace;
+  private readonly tokens: Places;
   private readonly client: IntrospectionClient;
   private readonly verdicts: Verdicts<Verdict>;
   private readonly known: Known;
@@ -95,10 +94,9 @@ class IntrospectionAuthenticator implements Authenticator {
     this.challenge = challengeOf("Bearer", name);
     this.config = config;
     this.reading = { ...config, tenantClaim: null };
-    this.tokens = tokenPlace(config);
-    this.takes = this.tokens.takes;
-    this.place = this.tokens.place;
-    this.stripPath = this.tokens.stripPath;
+    this.tokens = new Places(config.from);
+    this.takes = tokenTakes(this.tokens, config.from);
+    this.places = this.tokens.all;
     this.client = client;
     this.verdicts = verdicts;
     this.known = known;
@@ -148,10 +146,6 @@ class IntrospectionAuthenticator implements Authenticator {
     if (audiences !== null && !given.some((each) => typeof each === "string" && audiences.includes(each))) return AUDIENCE;
     const identity = identityOf(claims, this.reading, { known: this.known, authenticator: this.name, expiresMs });
     return typeof identity === "string" ? refused(identity, "invalid_token") : proven(identity);
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    this.tokens.stripHeaders(headers);
   }
 }
 

@@ -7,6 +7,8 @@ import type { ServiceRef } from "../../../../plan/service-ref.ts";
 import { oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
 import { type ClaimPath, claims, consumerFields } from "../jwt/config-claims.ts";
 import { period } from "../jwt/config-provider.ts";
+import type { PlaceConfig } from "../places.ts";
+import { tokenPlaceFields, tokenPlaces } from "../places-config.ts";
 
 const CACHE_MS_MAX = 3_600_000;
 
@@ -14,8 +16,7 @@ export interface IntrospectionConfig {
   readonly service: ServiceRef;
   readonly clientId: string;
   readonly clientSecret: string;
-  readonly in: "header" | "cookie" | "query";
-  readonly name: string;
+  readonly from: readonly PlaceConfig[];
   /** null: not looked at. */
   readonly audiences: readonly string[] | null;
   readonly claims: {
@@ -71,15 +72,7 @@ export const introspectionConfig = once(() =>
         .max(4096)
         .meta({ description: "Its secret; `file:path` reads it.", examples: ["file:secrets/introspection"] }),
       ca: z.string().min(1).optional().meta({ description: "PEM file with the authorities to trust instead of the system's." }),
-      in: z.enum(["header", "cookie", "query"]).prefault("header").meta({ description: "Where the token stands." }),
-      name: z
-        .string()
-        .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, "expected the name of a header, cookie or query parameter")
-        .optional()
-        .meta({
-          description:
-            "Of the header, cookie or parameter. In `authorization`, the default, `Bearer` stands before the token; elsewhere the token alone.",
-        }),
+      ...tokenPlaceFields(),
       audience: z
         .union([audience(), z.array(audience()).min(1).max(50)])
         .optional()
@@ -112,16 +105,14 @@ export const introspectionConfig = once(() =>
     oneService("endpoint"),
   )
     .transform((given, ctx): IntrospectionConfig => {
-      const { cacheFor, timeout, breaker: _guard, audience: audiences, ca: _ca, endpoint: url, to: _to, path: _path, ...rest } = given;
-      const name = given.name ?? { header: "authorization", query: "access_token", cookie: undefined }[given.in];
-      if (name === undefined) {
-        ctx.addIssue({ code: "custom", path: ["name"], message: "is required for a cookie", params: { remedy: "add the cookie's name" } });
-        return z.NEVER;
-      }
+      const { cacheFor, timeout, breaker: _guard, audience: audiences, ca: _ca, endpoint: url, to: _to, path: _path, ...others } = given;
+      const { in: _in, name: _name, ...rest } = others;
+      const from = tokenPlaces(given, ctx);
+      if (from === null) return z.NEVER;
       return {
         ...rest,
         service: serviceRef(given, url, { timeoutMs: timeout, connections: given.concurrency, failureStatuses: FAILURES }),
-        name: given.in === "header" ? name.toLowerCase() : name,
+        from,
         audiences: audiences === undefined ? null : [audiences].flat(),
         claims: {
           ...given.claims,

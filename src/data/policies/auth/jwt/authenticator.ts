@@ -1,12 +1,12 @@
 // Owns the `jwt` authenticator: what was verified is remembered, what was not is read strictly here and verified in the pool thread.
 // Must never let a token through that was not verified, and never check a signature on this thread.
 import type { Verdict } from "../../../../offload/verify-pool.ts";
-import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorFactory, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
+import type { Authenticator, AuthenticatorFactory, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import type { LiveKey } from "../../../exchange/identity/key-store.ts";
 import { ABSENT, challengeOf, proven, refused, unavailable } from "../outcome.ts";
+import { Places, tokenTakes } from "../places.ts";
 import { NONE } from "../reading.ts";
-import { type TokenPlace, tokenPlace } from "../token-place.ts";
 import { type ClaimsGood, checkClaims } from "./claims.ts";
 import { identityOf, type Known } from "./claims-identity.ts";
 import { type JwtMemory, jwtMemory, type Provider, type Verified } from "./memory.ts";
@@ -39,11 +39,10 @@ export const createJwt: AuthenticatorFactory = ({ plan, consumers, tiers, ids, s
 class JwtAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes: string;
-  readonly place: string;
+  readonly places: readonly CredentialPlace[];
   readonly challenge: string;
-  readonly stripPath: Authenticator["stripPath"];
   readonly #memory: JwtMemory;
-  readonly #place: TokenPlace;
+  readonly #tokens: Places;
   readonly #known: Known;
 
   constructor(name: string, memory: JwtMemory, known: Known) {
@@ -51,18 +50,13 @@ class JwtAuthenticator implements Authenticator {
     this.challenge = challengeOf("Bearer", name);
     this.#memory = memory;
     this.#known = known;
-    this.#place = tokenPlace(memory.config);
-    this.takes = this.#place.takes;
-    this.place = this.#place.place;
-    this.stripPath = this.#place.stripPath;
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    this.#place.stripHeaders(headers);
+    this.#tokens = new Places(memory.config.from);
+    this.takes = tokenTakes(this.#tokens, memory.config.from);
+    this.places = this.#tokens.all;
   }
 
   authenticate(x: Exchange): AuthOutcome | Promise<AuthOutcome> {
-    const text = this.#place.find(x);
+    const text = this.#tokens.find(x);
     if (typeof text !== "string") return text === NONE ? ABSENT : SEVERAL_TOKENS;
     const verified = this.#memory.verified.get(text);
     if (verified !== undefined && Date.now() < verified.freshUntilMs && !verified.key.withdrawn) {

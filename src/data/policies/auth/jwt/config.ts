@@ -2,13 +2,15 @@
 import * as z from "zod";
 import { once, size } from "../../../../base/schema.ts";
 import { mayOverlap } from "../../../credentials/issuer-pattern.ts";
-import type { TokenPlaceConfig } from "../token-place.ts";
+import type { PlaceConfig } from "../places.ts";
+import { tokenPlaceFields, tokenPlaces } from "../places-config.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
 
 const PROVIDERS_MAX = 50;
 const DAY_MS = 86_400_000;
 
-export interface JwtConfig extends TokenPlaceConfig {
+export interface JwtConfig {
+  readonly from: readonly PlaceConfig[];
   /** No two have the same issuer. */
   readonly providers: readonly JwtProviderConfig[];
   readonly cacheForMs: number;
@@ -43,15 +45,7 @@ export const jwtSchema = once(() =>
         .max(PROVIDERS_MAX)
         .optional()
         .meta({ description: "Several issuers for one authenticator, each with the keys above; a token's `iss` chooses." }),
-      in: z.enum(["header", "cookie", "query"]).prefault("header").meta({ description: "Where the token stands." }),
-      name: z
-        .string()
-        .regex(/^[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}$/, "expected the name of a header, cookie or query parameter")
-        .optional()
-        .meta({
-          description:
-            "Of the header, cookie or parameter. In `authorization`, the default, `Bearer` stands before the token; elsewhere the token alone.",
-        }),
+      ...tokenPlaceFields(),
       cacheFor: period(1, DAY_MS)
         .prefault("5m")
         .meta({ description: "A verified token is verified again after this time; `exp` and withdrawn keys count at once." }),
@@ -63,21 +57,18 @@ export const jwtSchema = once(() =>
     })
     .transform((given, ctx): JwtConfig => {
       const providers = resolveProviders(given, ctx);
-      const name = given.name ?? (given.in === "header" ? "authorization" : given.in === "query" ? "access_token" : undefined);
-      if (name === undefined)
-        ctx.addIssue({ code: "custom", path: ["name"], message: "is required for a cookie", params: { remedy: "add the cookie's name" } });
-      if (providers === null || name === undefined) return z.NEVER;
+      const from = tokenPlaces(given, ctx);
+      if (providers === null || from === null) return z.NEVER;
       return {
         providers,
-        in: given.in,
-        name: given.in === "header" ? name.toLowerCase() : name,
+        from,
         cacheForMs: given.cacheFor,
         cacheEntries: given.cacheEntries,
         cacheBytes: given.cacheBytes,
         failuresForMs: given.failuresFor,
       };
     })
-    .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless `in` names another place." }),
+    .meta({ description: "Signed tokens (JWT): in `Authorization: Bearer` unless `in` or `from` names other places." }),
 );
 
 function resolveProviders(

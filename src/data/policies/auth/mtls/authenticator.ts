@@ -42,10 +42,9 @@ type Known = Pick<AuthenticatorContext, "consumers" | "ids">;
 class MtlsAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes = "a client certificate";
-  readonly place = "certificate";
+  readonly places = [];
   /** The handshake asks; there is no scheme to name. */
   readonly challenge = null;
-  readonly stripPath = null;
   private readonly config: MtlsConfig;
   private readonly known: Known;
   private readonly byCertificate: ReadonlyMap<string, ConsumerPlan>;
@@ -115,8 +114,6 @@ class MtlsAuthenticator implements Authenticator {
     const namesake = id === null ? undefined : this.known.consumers.get(id);
     return namesake?.certificates.length === 0 ? namesake : undefined;
   }
-
-  stripHeaders(): void {}
 }
 
 /** Date.now() ms; NaN when it is no time. */

@@ -3,8 +3,8 @@
 import { createHmac, createSecretKey, type KeyObject, timingSafeEqual } from "node:crypto";
 import { secretBytes } from "../../../credentials/signing-secret.ts";
 import { bufferBody } from "../../../exchange/body/buffer-body.ts";
-import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
-import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
+import { BODY_NONE, type Exchange } from "../../../exchange/exchange.ts";
+import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import { type SigningKey, signingKeysById } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
 import { stripHeader } from "../reading.ts";
@@ -49,12 +49,20 @@ interface Checked {
   readonly digests: Digests | null;
 }
 
+const PLACE: CredentialPlace = {
+  id: "header signature",
+  stripHeaders: (headers) => {
+    stripHeader(headers, "signature");
+    stripHeader(headers, "signature-input");
+  },
+  stripPath: null,
+};
+
 class SignatureAuthenticator implements Authenticator {
   readonly name: string;
   readonly takes = "a signature (RFC 9421) in the headers signature and signature-input";
-  readonly place = "header signature";
+  readonly places = [PLACE];
   readonly challenge: string;
-  readonly stripPath = null;
   private readonly config: SignatureConfig;
   private readonly keys: ReadonlyMap<string, SigningKey>;
   /** By keyid; at most one entry a configured secret. */
@@ -169,11 +177,6 @@ class SignatureAuthenticator implements Authenticator {
     const refusal = await bufferBody(x, { bytesMax, tooLarge: `a signed body may have ${bytesMax} bytes` });
     if (refusal !== null) return unavailable(refusal.code, refusal.detail);
     return x.bufferedBody !== null && digestsFit(x.bufferedBody, digests) ? outcome : BODY_DIFFERS;
-  }
-
-  stripHeaders(headers: HeaderList): void {
-    stripHeader(headers, "signature");
-    stripHeader(headers, "signature-input");
   }
 }
 

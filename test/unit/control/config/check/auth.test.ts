@@ -31,6 +31,20 @@ describe("the tree", () => {
   check("as deep as may be", withAuth(nested(5)));
 });
 
+describe("forwardCredentials of an authenticator", () => {
+  const own = (text: string) => withAuth("corp", `auth: { corp: { apiKey: { name: x-key }, ${text} } }`);
+  it("is off by default, and goes into the plan", () => {
+    const forwards = (text: string) => good([text]).config.auth.map((each) => [each.kind, each.forwardCredentials]);
+    expect(forwards(withAuth("corp"))).toEqual([["apiKey", false]]);
+    expect(forwards(own("forwardCredentials: true"))).toEqual([["apiKey", true]]);
+  });
+  check(
+    "that is no boolean",
+    own("forwardCredentials: ‸yes"),
+    "auth.corp.forwardCredentials: expected true or false, got a text; write `true`",
+  );
+});
+
 describe("names", () => {
   check("unknown", withAuth("‸crop"), "routes[0].auth: there is no authenticator named crop; did you mean `corp`?");
   check(
@@ -70,7 +84,7 @@ describe("every route chooses", () => {
       withRoutes(`- { name: a, match: {}, to: users, auth: { optional: corp } }\n${keys}\ndefaults: { auth: { any: [corp] } }`),
     ]);
     expect(config.routes[0]?.policies).toEqual([
-      { name: "auth", config: { tree: { kind: "optional", of: { kind: "one", name: "corp" } }, forwardCredentials: false } },
+      { name: "auth", config: { tree: { kind: "optional", of: { kind: "one", name: "corp" } }, forwardCredentials: null } },
     ]);
   });
   it("an authenticator that no route uses is worth a warning", () => {

@@ -1,7 +1,9 @@
 import { createHmac, hash } from "node:crypto";
 import { describe, expect, it, test } from "vitest";
 import { benchCredentials } from "../../../../../bench/micro/credentials.ts";
+import { isOddName } from "../../../../../src/base/http.ts";
 import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
+import { stripPlaces } from "../../../../../src/data/policies/auth/places.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
 import { authenticatorOf, authenticatorsOf, outcomeText } from "../../../../support/configured-authenticators.ts";
 import { flat, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
@@ -20,6 +22,7 @@ consumers:
   - { id: other, keys: ["${sha256(OTHER)}"] }
 `;
 
+const FROM = "from: [{ header: X-Api-Key }, { header: authorization, scheme: Bearer }, { query: apikey }, { cookie: k }]";
 const UNKNOWN = "refused: the API key in the header x-api-key is not known";
 
 describe("a key", () => {
@@ -56,6 +59,33 @@ describe("a key", () => {
   check("where nobody looks", "in: query, name: key", { headers: { key: KEY } }, "absent");
 });
 
+describe("a key in one of several places", () => {
+  const everywhere = "header x-api-key or the header authorization (Bearer) or the query parameter apikey or the cookie k";
+  const several = `refused: more than one API key in the ${everywhere}, or another that is spelt almost like it`;
+  const bearer = { authorization: `bearer ${KEY}` };
+  it.each<[string, RequestSketch, string]>([
+    ["none", {}, "absent"],
+    ["in the first", { headers: { "x-api-key": KEY } }, "acme"],
+    ["behind a scheme", { headers: bearer }, "acme"],
+    ["behind another scheme", { headers: { authorization: `Basic ${KEY}` } }, "absent"],
+    ["without the scheme", { headers: { authorization: KEY } }, "absent"],
+    ["in the query", { query: `apikey=${KEY}` }, "acme"],
+    ["in the cookie", { headers: { cookie: `k=${KEY}` } }, "acme"],
+    ["beside another scheme's credential", { headers: { "x-api-key": KEY, authorization: "Basic YTpi" } }, "acme"],
+    ["in two, the same", { headers: { ...bearer, "x-api-key": KEY } }, several],
+    ["in two, the first unknown", { headers: { "x-api-key": "no", cookie: `k=${KEY}` } }, several],
+    ["in two, the second unknown", { headers: { "x-api-key": KEY }, query: "apikey=no" }, several],
+    ["in two, the second empty", { headers: { "x-api-key": KEY }, query: "apikey=" }, several],
+    ["twice in one", { query: `apikey=${KEY}&apikey=${KEY}` }, several],
+    ["empty", { query: "apikey=" }, `refused: the API key in the ${everywhere} is empty`],
+    ["beside a look-alike of another place", { headers: { "x-api-key": KEY, x_api_key: KEY } }, several],
+  ])("%s", (_, request, expected) => {
+    const x = new TestExchange(request);
+    x.oddNames = x.headers.some((name, i) => i % 2 === 0 && isOddName(name)); // as the listener does
+    expect(outcomeText(authenticatorOf(sections(FROM)).authenticate(x) as AuthOutcome)).toBe(expected);
+  });
+});
+
 it("gives the consumer's grants, and the same identity each time", () => {
   const authenticator = authenticatorOf(sections("name: x-api-key"));
   const ask = () => authenticator.authenticate(new TestExchange({ headers: { "x-api-key": KEY } }));
@@ -79,8 +109,8 @@ it("gives the consumer's grants, and the same identity each time", () => {
 
 it("its challenge and its words name the place where the key belongs", () => {
   const named = (apiKey: string) => {
-    const { challenge, takes, place } = authenticatorOf(sections(apiKey));
-    return [challenge, takes, place];
+    const { challenge, takes, places } = authenticatorOf(sections(apiKey));
+    return [challenge, takes, ...places.map(({ id }) => id)];
   };
   expect(named("name: X-Api-Key")).toEqual([
     'ApiKey realm="partners", in="header", name="x-api-key"',
@@ -91,6 +121,14 @@ it("its challenge and its words name the place where the key belongs", () => {
     'ApiKey realm="partners", in="query", name="api_key"',
     "an API key in the query parameter api_key",
     "query api_key",
+  ]);
+  expect(named(FROM)).toEqual([
+    'ApiKey realm="partners", in="header", name="x-api-key"',
+    "an API key in the header x-api-key or the header authorization (Bearer) or the query parameter apikey or the cookie k",
+    "header x-api-key",
+    "header authorization bearer",
+    "query apikey",
+    "cookie k",
   ]);
 });
 
@@ -129,14 +167,19 @@ consumers: [{ id: acme, keys: ["${peppered(KEY)}"] }]
 describe("is taken out of what goes upstream", () => {
   const strip = (apiKey: string, headers: RequestSketch["headers"], path: string) => {
     const authenticator = authenticatorOf(sections(apiKey));
-    const list = flat(headers ?? {});
-    authenticator.stripHeaders(list);
-    return [list, authenticator.stripPath === null ? path : authenticator.stripPath(path)];
+    const request = { path, headers: flat(headers ?? {}) };
+    stripPlaces(authenticator.places, request);
+    return [request.headers, request.path];
   };
   const everywhere = { "x-key": KEY, cookie: `x-key=${KEY}; a=1`, a: "1" };
   it("header", () => expect(strip("name: x-key", everywhere, "/?x-key=1")).toEqual([["cookie", everywhere.cookie, "a", "1"], "/?x-key=1"]));
   it("cookie", () =>
     expect(strip("in: cookie, name: x-key", everywhere, "/?x-key=1")).toEqual([["x-key", KEY, "cookie", "a=1", "a", "1"], "/?x-key=1"]));
+  it("every place of `from`, and other schemes stay", () => {
+    const sent = { "x-api-key": KEY, authorization: `bearer ${KEY}`, cookie: `k=${KEY}; a=1`, a: "1" };
+    expect(strip(FROM, sent, `/?apikey=${KEY}&b=2`)).toEqual([["cookie", "a=1", "a", "1"], "/?b=2"]);
+    expect(strip(FROM, { authorization: "Basic YTpi" }, "/")).toEqual([["authorization", "Basic YTpi"], "/"]);
+  });
   it("query", () => expect(strip("in: query, name: x-key", everywhere, "/?x-key=1&b=2")).toEqual([flat(everywhere), "/?b=2"]));
 });
 
@@ -150,13 +193,64 @@ describe("configuration", () => {
     it(name, () => expect(problemsOf(`${BASE}${text}defaults: { auth: none }\n`)).toEqual(expected));
   const auth = (name: string, apiKey: string, ...expected: string[]) =>
     check(name, `auth: { a: { apiKey: { ${apiKey} } } }\n`, ...expected);
-  auth("no name", "in: header", "c.yaml:6:22: auth.a.apiKey.name: is required; add it");
+  auth("no name", "in: header", "c.yaml:6:22: auth.a.apiKey.name: is required; add `name`, or `from` for several places");
   auth(
     "a header that frames",
     "name: Content-Length",
     "c.yaml:6:30: auth.a.apiKey.name: this header can't carry a key; use one such as x-api-key",
   );
-  auth("Authorization", "name: authorization", "c.yaml:6:30: auth.a.apiKey.name: this header can't carry a key; use one such as x-api-key");
+  auth(
+    "Authorization",
+    "name: authorization",
+    "c.yaml:6:30: auth.a.apiKey.name: a scheme stands before what is in it; write `from: [{ header: authorization, scheme: Bearer }]`",
+  );
+  auth(
+    "several places",
+    "from: [{ header: X-Key }, { header: authorization, scheme: Bearer }, { header: authorization, scheme: ApiKey }, { query: k }, { cookie: k }]",
+  );
+  auth(
+    "`from` beside the short form",
+    "in: header, name: x-key, from: [{ query: k }]",
+    "c.yaml:6:28: auth.a.apiKey.in: stands beside `from`; put that place into `from`",
+    "c.yaml:6:42: auth.a.apiKey.name: stands beside `from`; put that place into `from`",
+  );
+  auth("no place", "from: []", "c.yaml:6:30: auth.a.apiKey.from: expected at least 1 entry");
+  auth(
+    "a place of two kinds",
+    "from: [{ header: x-key, query: k }]",
+    "c.yaml:6:31: auth.a.apiKey.from[0]: expected exactly one of header, query and cookie; write an entry for each place",
+  );
+  auth(
+    "a scheme without a header",
+    "from: [{ query: k, scheme: Bearer }]",
+    "c.yaml:6:51: auth.a.apiKey.from[0].scheme: only headers have schemes; remove it, or name a header",
+  );
+  auth(
+    "Authorization without a scheme",
+    "from: [{ header: Authorization }]",
+    "c.yaml:6:31: auth.a.apiKey.from[0]: in `authorization` a scheme stands before each credential; add `scheme: Bearer`, or whatever clients write there",
+  );
+  auth(
+    "a place that frames",
+    "from: [{ header: cookie }]",
+    "c.yaml:6:41: auth.a.apiKey.from[0].header: this header can't carry a credential; use one such as x-api-key",
+  );
+  auth(
+    "the same place twice",
+    "from: [{ query: k }, { header: a }, { query: k }]",
+    "c.yaml:6:60: auth.a.apiKey.from[2]: looks at what [0] looks at: each credential there would be two; remove one of them",
+  );
+  auth(
+    "one header with a scheme and without",
+    "from: [{ header: x_key }, { header: x-key, scheme: Token }]",
+    "c.yaml:6:50: auth.a.apiKey.from[1]: looks at what [0] looks at: each credential there would be two; remove one of them",
+  );
+  auth("a misspelt place", "from: [{ haeder: x-key }]", "c.yaml:6:33: auth.a.apiKey.from[0].haeder: unknown key; did you mean `header`?");
+  check(
+    "a place that is removed from what clients send",
+    "auth: { a: { apiKey: { from: [{ query: k }, { header: x-consumer-id }] } } }\n",
+    "c.yaml:6:55: auth.a.apiKey.from[1].header: this header is removed from what clients send: no credential could arrive in it; choose another name",
+  );
   auth("query name", "in: query, name: a&b", "c.yaml:6:41: auth.a.apiKey.name: expected 1 to 64 letters, digits and . _ ~ -");
   auth("short pepper", "name: a, pepper: short", "c.yaml:6:41: auth.a.apiKey.pepper: expected at least 16 characters");
   auth(

@@ -7,10 +7,30 @@ import { buildPolicy, policyRoute, TestExchange } from "../../../../support/exch
 
 type Said = Readonly<Record<string, string>>;
 
-function build(tree: unknown, ...authenticators: readonly HeaderAuthenticator[]) {
+interface Given {
+  readonly authenticators: readonly HeaderAuthenticator[];
+  /** Names of those that have `forwardCredentials: true` of their own. */
+  readonly forwarding: readonly string[];
+}
+
+function build(tree: unknown, ...given: readonly HeaderAuthenticator[] | readonly [Given]) {
+  const [first] = given;
+  const { authenticators, forwarding } =
+    first !== undefined && "forwarding" in first ? first : { authenticators: given as readonly HeaderAuthenticator[], forwarding: [] };
   const { resources } = policyRoute();
+  const written = authenticators.map(({ name }) => ({
+    name,
+    kind: "x",
+    config: {},
+    forwardCredentials: forwarding.includes(name),
+    fingerprint: "",
+  }));
   return buildPolicy("auth", tree, {
-    resources: { ...resources, authenticators: new Map(authenticators.map((each) => [each.name, each])) },
+    resources: {
+      ...resources,
+      plan: { ...resources.plan, authenticators: written },
+      authenticators: new Map(authenticators.map((each) => [each.name, each])),
+    },
   });
 }
 
@@ -256,6 +276,37 @@ describe("credentials on their way upstream", () => {
     it("a credential stays that two authenticators look for in one place, whichever of them proved it", () => {
       const [a, b] = [new HeaderAuthenticator("a"), new HeaderAuthenticator("b", { place: "header x-a" })];
       expect(forwarded(ANY, { a: "ann" }, [a, b]).headers).toEqual(["x-a", "1", "x-b", "2", ...X_C]);
+    });
+  });
+
+  describe("an authenticator's own forwardCredentials", () => {
+    const forwarded = (tree: unknown, said: Said, names: readonly string[], authenticators = all()): UpstreamRequest => {
+      const policy = build(tree, { authenticators, forwarding: names });
+      const x = exchange(said);
+      policy.onRequest?.(x);
+      const request = upstream();
+      policy.onUpstreamRequest?.(x, request);
+      request.headers = request.headers.slice(0, request.headers.indexOf("x-consumer-id") >>> 0);
+      return request;
+    };
+    const shared = () => [new HeaderAuthenticator("a"), new HeaderAuthenticator("b", { place: "header x-a" })];
+    const X_A = ["x-a", "1"];
+    const X_B = ["x-b", "2"];
+    const X_C = ["x-c", "3"];
+    it.each<[string, unknown, Said, readonly string[], readonly string[], string]>([
+      ["counts for what it has proven", "a", { a: "ann" }, ["a"], [...X_A, ...X_B, ...X_C], "/x?key=s3cret"],
+      ["counts for no other's proof", ANY, { b: "ben" }, ["a"], X_C, "/x"],
+      ["counts in a tree without the route's word", ANY, { a: "ann", b: "bad" }, ["a"], [...X_A, ...X_C], "/x"],
+      ["counts beside one that does not forward", ALL, { a: "ann", b: "ann" }, ["a"], [...X_A, ...X_C], "/x"],
+      ["is overruled by the route's no", { ...ANY, forwardCredentials: false }, { a: "ann" }, ["a", "b"], X_C, "/x"],
+      ["is overruled by the route's yes", { ...ANY, forwardCredentials: true }, { a: "ann" }, ["b"], [...X_A, ...X_C], "/x"],
+      ["forwards nobody's", { optional: "a" }, {}, ["a"], [...X_B, ...X_C], "/x?key=s3cret"],
+    ])("%s", (_, tree, said, names, headers, path) => expect(forwarded(tree, said, names)).toEqual({ method: "GET", path, headers }));
+
+    it("does not count where another that has proven the same place keeps it back", () => {
+      // The place is removed once, as the last of the two removes it.
+      expect(forwarded(ALL, { a: "ann", b: "ann" }, ["a"], shared()).headers).toEqual([...X_A, ...X_C]);
+      expect(forwarded(ALL, { a: "ann", b: "ann" }, ["a", "b"], shared()).headers).toEqual([...X_A, ...X_B, ...X_C]);
     });
   });
 

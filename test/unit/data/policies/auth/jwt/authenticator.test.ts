@@ -3,6 +3,7 @@ import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vit
 import { isOddName } from "../../../../../../src/base/http.ts";
 import { keysOfJwks } from "../../../../../../src/data/credentials/key-material.ts";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
+import { stripPlaces } from "../../../../../../src/data/policies/auth/places.ts";
 import { VerifyPool } from "../../../../../../src/offload/verify-pool.ts";
 import { TestExchange } from "../../../../../support/exchange.ts";
 import {
@@ -314,6 +315,8 @@ describe("several providers", () => {
   });
 });
 
+const FROM = [{ header: "Authorization", scheme: "Bearer" }, { header: "x-auth", scheme: "Token" }, { query: "token" }];
+
 describe("where the token stands", () => {
   const text = token(rsa);
   const ask = async (written: object, request: ConstructorParameters<typeof TestExchange>[0]) => {
@@ -351,12 +354,27 @@ describe("where the token stands", () => {
     ["the query", { in: "query" }, { query: `a=1&access_token=${text}` }, "identity alice"],
     ["the query twice", { in: "query" }, { query: `access_token=${text}&access_token=${text}` }, /^invalid_request/],
     ["no such parameter", { in: "query" }, { query: `xaccess_token=${text}&access_token2=${text}` }, "absent"],
+    ["one of several places", { from: FROM }, { query: `token=${text}` }, "identity alice"],
+    ["the scheme of one of several places", { from: FROM }, { headers: { "x-auth": `Token ${text}` } }, "identity alice"],
+    [
+      "two places at once, the same token",
+      { from: FROM },
+      { headers: { authorization: `Bearer ${text}` }, query: `token=${text}` },
+      /^invalid_request/,
+    ],
+    ["none of several places", { from: FROM }, { query: `access_token=${text}`, headers: { "x-auth": text } }, "absent"],
     ["the header when it should be the query", { in: "query" }, { headers: { authorization: `Bearer ${text}` } }, "absent"],
   ])("%s", async (_, written, request, expected) => expect(await ask(written, request)).toMatch(expected));
 
+  test("what the route takes names every place", () => {
+    const { takes } = jwtAuthenticator(worker, { ...fixed, from: FROM });
+    expect(takes).toBe("a token in the header authorization (Bearer) or the header x-auth (Token) or the query parameter token");
+    expect(jwtAuthenticator(worker, fixed).takes).toBe("a Bearer token in the header authorization");
+  });
+
   test("it is taken out of what goes upstream, and nothing else is", () => {
     const stripped = (written: object, headers: string[]): string[] => {
-      jwtAuthenticator(worker, { ...fixed, ...written }).stripHeaders(headers);
+      stripPlaces(jwtAuthenticator(worker, { ...fixed, ...written }).places, { path: "/", headers });
       return headers;
     };
     expect(stripped({}, ["a", "1", "authorization", `Bearer ${text}`, "b", "2"])).toEqual(["a", "1", "b", "2"]);
@@ -364,11 +382,12 @@ describe("where the token stands", () => {
     expect(stripped({ name: "x-token" }, ["x-token", text, "b", "2"])).toEqual(["b", "2"]);
     expect(stripped({ in: "cookie", name: "sid" }, ["cookie", `a=1; sid=${text}; b=2`])).toEqual(["cookie", "a=1; b=2"]);
     expect(stripped({ in: "cookie", name: "sid" }, ["cookie", `sid=${text}`])).toEqual([]);
-    const { stripPath } = jwtAuthenticator(worker, { ...fixed, in: "query" });
+    const { places } = jwtAuthenticator(worker, { ...fixed, in: "query" });
+    const stripPath = places[0]?.stripPath;
     expect(stripPath?.(`/a?access_token=${text}`)).toBe("/a");
     expect(stripPath?.(`/a?b=1&access_token=${text}&c=%20`)).toBe("/a?b=1&c=%20");
     expect(stripPath?.("/access_token=1")).toBe("/access_token=1");
-    expect(jwtAuthenticator(worker, fixed).stripPath).toBeNull();
+    expect(jwtAuthenticator(worker, fixed).places.map((each) => each.stripPath)).toEqual([null]);
   });
 });
 
