@@ -35,6 +35,8 @@ export interface KeySourcePlan {
   readonly staleForMs: number;
   /** PEM; null for the system's authorities. */
   readonly ca: string | null;
+  /** Also over plain http. */
+  readonly allowHttp: boolean;
 }
 
 /** What a source gave. */

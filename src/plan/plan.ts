@@ -317,6 +317,8 @@ export interface AuthenticatorPlan {
   readonly config: unknown;
   /** Services get the credentials that it has proven, where the route does not say otherwise. */
   readonly forwardCredentials: boolean;
+  /** Named ways out that its configuration takes (base/ways-out.ts). */
+  readonly insecure: readonly string[];
   /** Changes when anything in `config` does: equal fingerprints keep caches across plans. */
   readonly fingerprint: string;
 }

@@ -10,6 +10,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     startedAtMs: 1_700_000_000_000,
     phase: "serving",
     concerns: [],
+    insecure: [],
     planVersion: 3,
     planSinceMs: 1_700_000_100_000,
     reloads: { ok: 2, failed: 1 },

@@ -141,7 +141,14 @@ export function jwtAuthenticator(worker: TestWorker, written: unknown, options: 
   const name = options.name ?? "corp-jwt";
   const consumers = (options.consumers ?? []).map((each): ConsumerPlan => ({ ...NO_CONSUMER, ...each }));
   return createJwt({
-    plan: { name, kind: "jwt", config, forwardCredentials: false, fingerprint: options.fingerprint ?? JSON.stringify(config) },
+    plan: {
+      name,
+      kind: "jwt",
+      config,
+      forwardCredentials: false,
+      insecure: [],
+      fingerprint: options.fingerprint ?? JSON.stringify(config),
+    },
     consumers: new Map(consumers.map((each) => [each.id, each])),
     tiers: new Set(options.tiers ?? []),
     ids: idSpaceOf([{ config }, ...(options.others ?? []).map((consumerPrefix) => ({ config: { consumerPrefix } }))]),

@@ -58,7 +58,7 @@ const ROOMS = {
   cli: "base",
   "cli/bench": "base plan data/routing data/upstream control/config/source control/config/check control/instance cli",
   "cli/commands":
-    "base plan store observe data/credentials data/handlers control/config control/config/source control/config/schema control/config/compile control/instance control/workers control/fleet start start/supervisor cli cli/bench",
+    "base plan store observe data/credentials data/handlers control/config control/config/source control/config/schema control/config/check control/config/compile control/instance control/workers control/fleet start start/supervisor cli cli/bench",
   "cli/demo": "base control/instance start cli cli/commands",
   main: "base control/config/source cli cli/commands cli/demo",
 } as const satisfies Readonly<Record<string, string>>;

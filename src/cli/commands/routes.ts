@@ -1,5 +1,6 @@
 // Owns `sluice routes`: the compiled table, in match order.
 
+import { waysOutOf } from "../../control/config/check/ways-out.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
@@ -23,10 +24,16 @@ export async function routesCommand(argv: readonly string[], io: CommandIo): Pro
 
 const HEADINGS = ["#", "NAME", "HOST", "PATH", "METHODS", "CONDITIONS", "TO", "POLICIES"] as const;
 
-/** Aligned columns, one line a route, in match order. */
+/** Aligned columns, one line a route, in match order. A column for named ways out only when some route takes one. */
 export function routeTable(plan: Plan): string {
-  const rows = [HEADINGS, ...plan.routes.map((route, i) => [String(i), ...cells(route, plan)])];
-  const widths = HEADINGS.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const opened = plan.routes.map((route) => waysOutOf(route, plan).join(","));
+  const shown = opened.some((each) => each !== "");
+  const headings: readonly string[] = shown ? [...HEADINGS, "INSECURE"] : HEADINGS;
+  const rows = [
+    headings,
+    ...plan.routes.map((route, i) => [String(i), ...cells(route, plan), ...(shown ? [opened[i] === "" ? "-" : (opened[i] ?? "-")] : [])]),
+  ];
+  const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
     .map(
       (row) =>

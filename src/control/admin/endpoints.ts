@@ -52,10 +52,11 @@ export async function answer(deps: AdminDeps, method: string, request: AdminRequ
 
 /** Probes carry no token: they are told what is wrong, but no names, addresses or causes. */
 function readiness(deps: AdminDeps, { proven }: AdminRequest): AdminAnswer {
-  const { phase, concerns, planVersion } = deps.state();
+  const { phase, concerns, planVersion, insecure } = deps.state();
   const ready = phase === "serving";
   const told = [...new Set(concerns.map(({ summary, detail }) => (proven ? detail : summary)))];
-  return json({ status: ready ? "ready" : phase, planVersion, concerns: told }, ready ? 200 : 503);
+  const opened = proven && insecure.length > 0 ? { insecure } : {};
+  return json({ status: ready ? "ready" : phase, planVersion, concerns: told, ...opened }, ready ? 200 : 503);
 }
 
 async function reload(deps: AdminDeps): Promise<AdminAnswer> {

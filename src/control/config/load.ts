@@ -19,6 +19,7 @@ import { checkServices } from "./check/services.ts";
 import { checkThreads } from "./check/threads.ts";
 import { checkTimeouts } from "./check/timeouts.ts";
 import { checkTls } from "./check/tls.ts";
+import { checkWaysOut } from "./check/ways-out.ts";
 import { allowedCpus, checkWorkers } from "./check/workers.ts";
 import type { Config, LeftOutListener } from "./schema/schema.ts";
 import { readSections } from "./schema/sections.ts";
@@ -134,6 +135,7 @@ export function parseConfig(options: {
   checkPaths(draft, findings);
   checkTimeouts(draft, findings);
   checkAuth(draft, findings);
+  checkWaysOut(draft, findings);
   checkServices(draft, findings);
   checkLimits(draft, findings);
   checkAuthorize(draft, findings);

@@ -180,7 +180,7 @@ export class KeySource {
     if (!sameIssuer(document["issuer"], this.plan.issuer)) throw new Error("the discovery document is another issuer's");
     const jwksUri = document["jwks_uri"];
     if (typeof jwksUri !== "string") throw new Error("the discovery document has no jwks_uri");
-    const problem = keyUrlProblem(jwksUri);
+    const problem = keyUrlProblem(jwksUri, this.plan.allowHttp);
     if (problem !== null) throw new Error(`the discovery document's jwks_uri: ${problem}`);
     this.#discovered = { jwksUri, atMs: performance.now() };
     return jwksUri;

@@ -64,6 +64,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     startedAtMs: sources.startedAtMs,
     phase: sources.phase,
     concerns: concerns({ ...sources, keySources }, seats, upstreams),
+    insecure: (plan?.authenticators ?? []).flatMap(({ name, insecure }) => insecure.map((each) => `${each} (auth.${name})`)),
     planVersion: plan?.version ?? 0,
     planSinceMs: control.inForce?.sinceMs ?? 0,
     reloads: { ...control.reloads },

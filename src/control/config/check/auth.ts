@@ -63,8 +63,6 @@ function checkProviders(authenticators: Authenticators, warn: Report): void {
           `the tenants of ${issuer} share one name space: each could name a consumer of another`,
           `put the tenant into the id: \`consumerPrefix: "NAME:{${pattern.claim}}:"\``,
         );
-      if (pattern !== null && pattern.tenants === null)
-        warn(["auth", name, kind], `everybody who becomes a tenant of ${issuer} can issue tokens`, "list your tenants under `tenants`");
       for (const problem of skippedKeys) warn(["auth", name, kind, "keys"], `a key is left out: ${problem}`, "remove it if that is right");
     }
   }

@@ -1,6 +1,6 @@
 // Owns the checks that keep the headers by which services know a caller to the gateway: no part of the configuration may set or read them as a client's.
 import { plainName } from "../../../base/http.ts";
-import type { PlaceConfig } from "../../../data/policies/auth/places.ts";
+import type { PlaceConfig } from "../../../data/policies/auth/config-places.ts";
 import type { HeadersConfig } from "../../../data/policies/headers/config.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";

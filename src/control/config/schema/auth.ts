@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { name, once, whenWritten } from "../../../base/schema.ts";
+import { WAY_OUT_NAMES, type WayOut } from "../../../base/ways-out.ts";
 import { AUTHENTICATOR_SCHEMAS } from "../../../data/policies/auth/schemas.ts";
 
 const AUTHENTICATORS_MAX = 100;
@@ -25,9 +26,22 @@ const authenticator = once(() =>
   }).transform((value: Written) => {
     const { forwardCredentials, ...rest } = value;
     const [kind, config] = Object.entries(rest).find(([, config]) => config !== undefined) ?? ["", undefined];
-    return { kind, config, forwardCredentials };
+    return { kind, config, forwardCredentials, insecure: waysOutOf(config) };
   }),
 );
+
+/** As the kinds that have ways out spell them. */
+interface Opened {
+  readonly insecure?: readonly WayOut[];
+  readonly providers?: readonly Opened[];
+}
+
+/** @param config output of a kind's schema. @returns each once, in the order of the table */
+function waysOutOf(config: unknown): readonly WayOut[] {
+  const { insecure = [], providers = [] } = (config ?? {}) as Opened; // every kind's configuration is an object
+  const written = new Set([...insecure, ...providers.flatMap((each) => each.insecure ?? [])]);
+  return WAY_OUT_NAMES.filter((name) => written.has(name));
+}
 
 export const auth = once(() =>
   z

@@ -41,7 +41,9 @@ const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
 
 /** Place -> key that stands elsewhere (or under another name) -> where. */
 const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "auth.*": { insecure: "it stands under the kind, as in `auth.NAME.jwt.insecure`" },
   "routes.*": {
+    insecure: "nothing on a route is opened by a name: it stands under an authenticator, as in `auth.NAME.jwt.insecure`",
     ...Object.fromEntries(
       ["path", "hosts", "methods", "query", "client"].map((key) => [key, `it stands under \`match\`: \`match: { ${key}: ... }\``]),
     ),
@@ -51,7 +53,10 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "routes.*.headers": Object.fromEntries(
     ["set", "add", "remove"].map((key) => [key, `it stands under \`request\` or \`response\`: \`request: { ${key}: ... }\``]),
   ),
-  "upstreams.*": Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
+  "upstreams.*": {
+    insecure: "nothing on an upstream is opened by a name; `tls.insecureSkipVerify` leaves its certificate unverified",
+    ...Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
+  },
   "listeners.*": Object.fromEntries(["port", "host"].map((key) => [key, "write `address: HOST:PORT`"])),
   "listeners.*.tls": Object.fromEntries(["cert", "key", "hosts"].map((key) => [key, "write `certificates: [{ cert: ..., key: ... }]`"])),
 };

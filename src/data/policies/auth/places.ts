@@ -2,6 +2,7 @@
 // Must never change the request itself, and never choose between two credentials: nobody can say which of them a service would read.
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
 import type { CredentialPlace } from "../../exchange/identity/authenticator.ts";
+import type { PlaceConfig } from "./config-places.ts";
 import {
   NONE,
   type Reading,
@@ -15,14 +16,6 @@ import {
   stripQuery,
   stripScheme,
 } from "./reading.ts";
-
-export interface PlaceConfig {
-  readonly in: "header" | "cookie" | "query";
-  /** Of the header (lowercase), cookie or query parameter. */
-  readonly name: string;
-  /** What stands before the credential in the header, as written; null for nothing. */
-  readonly scheme: string | null;
-}
 
 /** One place. */
 export interface Place extends CredentialPlace {

@@ -44,6 +44,7 @@ function planOf(changes: Partial<KeySourcePlan> = {}): KeySourcePlan {
     cooldownMs: 3_600_000,
     staleForMs: 3_600_000,
     ca: null,
+    allowHttp: false,
     ...changes,
   };
 }
@@ -251,6 +252,16 @@ describe("discovery", () => {
   });
 });
 
+test("a key set over plain http is fetched where the operator has opened that", async () => {
+  // This machine, and no address of it as far as the rule knows.
+  server.discovery = { issuer: server.url, jwks_uri: server.jwks.replace("127.0.0.1", "0.0.0.0") };
+  const plan = { kind: "discovery" as const, url: `${server.url}/.well-known/openid-configuration` };
+  const [closed, open] = [start(plan), start({ ...plan, allowHttp: true })];
+  await Promise.all([closed.firstAttempt, open.firstAttempt]);
+  expect(closed.state().trouble).toMatch(/plain http/);
+  expect(open.state()).toMatchObject({ trouble: null, state: "fresh", keys: 1 });
+});
+
 test("TLS is verified, against the authorities given", async () => {
   const folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-keys-"));
   const authority = new Authority(folder);
@@ -283,7 +294,7 @@ describe("sources of plans", () => {
     });
   const authenticator = (name: string, jwks: string): AuthenticatorPlan => {
     const config = jwtSchema().parse({ issuer: "https://a", audience: "x", jwks, algorithms: ["RS256"], keyFetch: { timeout: "1s" } });
-    return { name, kind: "jwt", config, forwardCredentials: false, fingerprint: name };
+    return { name, kind: "jwt", config, forwardCredentials: false, insecure: [], fingerprint: name };
   };
   beforeEach(() => {
     news.length = 0;
@@ -296,7 +307,7 @@ describe("sources of plans", () => {
       authenticators: [
         authenticator("one", server.jwks),
         authenticator("two", server.jwks),
-        { name: "x", kind: "basic", config: {}, forwardCredentials: false, fingerprint: "" },
+        { name: "x", kind: "basic", config: {}, forwardCredentials: false, insecure: [], fingerprint: "" },
       ],
     };
     const prepared = await keys.prepare(plan);

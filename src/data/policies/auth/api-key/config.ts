@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { isProtected } from "../../../../base/protected-headers.ts";
 import { headerName, once } from "../../../../base/schema.ts";
-import type { PlaceConfig } from "../places.ts";
-import { besideFrom, cookieName, fromPlaces, parameterName } from "../places-config.ts";
+import { besideFrom, cookieName, fromPlaces, type PlaceConfig, parameterName } from "../config-places.ts";
 
 /** Also for other kinds: `file:` is read before the schema sees it. A shorter one could be guessed. */
 const PEPPER_CHARS_MIN = 16;

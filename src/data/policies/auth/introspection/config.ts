@@ -5,10 +5,9 @@ import { duration, once, whenWritten } from "../../../../base/schema.ts";
 import type { StatusRange } from "../../../../plan/plan.ts";
 import type { ServiceRef } from "../../../../plan/service-ref.ts";
 import { oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
+import { type PlaceConfig, tokenPlaceFields, tokenPlaces } from "../config-places.ts";
 import { type ClaimPath, claims, consumerFields } from "../jwt/config-claims.ts";
 import { period } from "../jwt/config-provider.ts";
-import type { PlaceConfig } from "../places.ts";
-import { tokenPlaceFields, tokenPlaces } from "../places-config.ts";
 
 const CACHE_MS_MAX = 3_600_000;
 

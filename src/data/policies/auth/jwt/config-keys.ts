@@ -2,6 +2,7 @@
 // Must never accept a way by which a token could choose its own key or a stranger on the network could replace the issuer's.
 import { createHash } from "node:crypto";
 import { UNREADABLE } from "../../../../base/schema.ts";
+import type { WayOut } from "../../../../base/ways-out.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { IS_PRIVATE, keyOfSecret, keysOfJwks, keysOfText } from "../../../credentials/key-material.ts";
 import { keyUrlProblem } from "../../../credentials/key-url.ts";
@@ -11,6 +12,7 @@ import { type AlgorithmName, algorithmOf } from "../../../credentials/signature-
 interface Origins {
   readonly issuer: string;
   readonly algorithms: readonly AlgorithmName[];
+  readonly insecure?: readonly WayOut[] | undefined;
   readonly jwks?: string | undefined;
   readonly discovery?: true | string | undefined;
   readonly keys?: unknown;
@@ -25,7 +27,7 @@ interface Origins {
   };
 }
 
-type Complain = (key: "jwks" | "discovery" | "keys" | "secret" | "algorithms", message: string, remedy: string) => void;
+type Complain = (key: "insecure" | "jwks" | "discovery" | "keys" | "secret" | "algorithms", message: string, remedy: string) => void;
 
 interface KeyOrigin {
   readonly keys: readonly VerificationKeyPlan[] | null;
@@ -48,6 +50,7 @@ export function keyOrigin(given: Origins, complain: Complain): KeyOrigin {
   for (const second of named.slice(1)) complain(second, `stands beside \`${origin}\``, "say in one way where the keys come from");
   if (named.length > 1) return NOTHING;
   if (origin === "jwks" || origin === "discovery") return { keys: null, source: sourceOf(given, origin, complain), skippedKeys: [] };
+  if (given.insecure?.includes("http-jwks") === true) complain("insecure", "http-jwks opens nothing: no key is fetched", "remove it");
   return { ...fixedKeys(given, origin, complain), source: null };
 }
 
@@ -58,11 +61,15 @@ function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain
   }
   const { issuer, keyFetch } = given;
   const url = kind === "jwks" ? (given.jwks ?? "") : given.discovery === true ? wellKnown(issuer) : (given.discovery ?? "");
-  const problem = keyUrlProblem(url);
+  const allowHttp = given.insecure?.includes("http-jwks") === true;
+  const problem = keyUrlProblem(url, allowHttp);
   if (problem !== null) {
-    complain(kind, problem, "use https://: whoever can change the answer can sign tokens");
+    const wayOut = keyUrlProblem(url, true) === null ? "; in a network that you trust, add `insecure: [http-jwks]`" : "";
+    complain(kind, problem, `use https://: whoever can change the answer can sign tokens${wayOut}`);
     return null;
   }
+  if (allowHttp && kind === "jwks" && keyUrlProblem(url, false) === null)
+    complain("insecure", "http-jwks opens nothing: the keys come by https, or from this machine", "remove it");
   const source = {
     kind,
     url,
@@ -73,6 +80,7 @@ function sourceOf(given: Origins, kind: "jwks" | "discovery", complain: Complain
     cooldownMs: keyFetch.cooldown,
     staleForMs: keyFetch.staleFor,
     ca: keyFetch.ca ?? null,
+    allowHttp,
   };
   return { id: createHash("sha256").update(JSON.stringify(source)).digest("base64url").slice(0, 22), ...source };
 }

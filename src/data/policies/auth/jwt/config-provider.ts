@@ -1,11 +1,13 @@
 // Owns the configuration of one token issuer: schema, defaults and docs. For the primary only; workers import types.
 import * as z from "zod";
+import { insecure } from "../../../../base/insecure-schema.ts";
 import { duration, once } from "../../../../base/schema.ts";
+import type { WayOut } from "../../../../base/ways-out.ts";
 import type { KeySourcePlan, VerificationKeyPlan } from "../../../../plan/keys.ts";
 import { hasBraces, type IssuerPattern, TENANT, TENANTS_MAX } from "../../../credentials/issuer-pattern.ts";
 import { ALGORITHM_NAMES, type AlgorithmName } from "../../../credentials/signature-algorithms.ts";
 import { type ClaimPath, claim, claims, consumerFields, PREFIX } from "./config-claims.ts";
-import { issuerPattern } from "./config-issuer.ts";
+import { ANY_ISSUER, issuerPattern } from "./config-issuer.ts";
 import { keyOrigin } from "./config-keys.ts";
 
 const AUDIENCES_MAX = 50;
@@ -15,8 +17,10 @@ const SKEW_MS_MAX = 600_000;
 
 /** What an authenticator takes as a token's issuer, and what it makes of its claims. */
 export interface JwtProviderConfig {
-  /** With a name in braces it stands for those of {@link pattern}. */
+  /** With a name in braces it stands for those of {@link pattern}; with {@link anyIssuer} it says nothing. */
   readonly issuer: string;
+  /** `iss` is not looked at. */
+  readonly anyIssuer: boolean;
   /** null: the issuer is this one. */
   readonly pattern: IssuerPattern | null;
   /** null: any (written `audience: false`). */
@@ -46,6 +50,7 @@ export interface JwtProviderConfig {
   readonly requireExp: boolean;
   /** null for none. */
   readonly maxAgeMs: number | null;
+  readonly insecure: readonly WayOut[];
 }
 
 /** A duration within bounds, ms. */
@@ -93,7 +98,7 @@ export const providerFields = once(() => ({
     .optional()
     .meta({
       description:
-        "The `iss` that a token must have, exactly. Of a provider with many tenants one name may stand in braces: the text in its place, 1 to 64 letters, digits and hyphens, must equal the claim of that name, and be one of `tenants`.",
+        "The `iss` that a token must have, exactly; `any`, with `insecure: [any-issuer]`, for tokens of whatever issuer. Of a provider with many tenants one name may stand in braces: the text in its place, 1 to 64 letters, digits and hyphens, must equal the claim of that name, and be one of `tenants`.",
       examples: ["https://id.example.com", "https://login.example.com/{tid}/v2.0"],
     }),
   tenants: z
@@ -105,13 +110,7 @@ export const providerFields = once(() => ({
       description: "For an issuer with a name in braces: what may stand there.",
       examples: [["8f2c1a34-0f6e-4a55-9a6e-3c1d6f0b7a11"]],
     }),
-  insecure: z
-    .array(z.enum(["any-tenant"]))
-    .min(1)
-    .optional()
-    .meta({
-      description: "`any-tenant`: instead of `tenants`, whoever is a tenant of the provider may issue tokens. Everybody can become one.",
-    }),
+  insecure: insecure("jwt"),
   audience: z
     .union([z.string().min(1).max(2048), z.array(z.string().min(1).max(2048)).min(1).max(AUDIENCES_MAX), z.literal(false)])
     .optional()
@@ -203,6 +202,7 @@ export function resolveProvider(given: WrittenProvider, ctx: z.RefinementCtx): J
     return z.NEVER;
   return {
     issuer,
+    anyIssuer: issuer === ANY_ISSUER,
     pattern,
     audiences: audience === false ? null : [audience].flat(),
     ...origin,
@@ -216,5 +216,6 @@ export function resolveProvider(given: WrittenProvider, ctx: z.RefinementCtx): J
     typ: given.typ ?? null,
     requireExp,
     maxAgeMs: maxAge ?? null,
+    insecure: given.insecure ?? [],
   };
 }

@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { once, size } from "../../../../base/schema.ts";
 import { mayOverlap } from "../../../credentials/issuer-pattern.ts";
-import type { PlaceConfig } from "../places.ts";
-import { tokenPlaceFields, tokenPlaces } from "../places-config.ts";
+import { type PlaceConfig, tokenPlaceFields, tokenPlaces } from "../config-places.ts";
 import { type JwtProviderConfig, period, provider, providerFields, resolveProvider, type WrittenProvider } from "./config-provider.ts";
 
 const PROVIDERS_MAX = 50;
@@ -83,6 +82,14 @@ function resolveProviders(
   const own = OWN_KEYS.filter((key) => given[key] !== undefined);
   for (const key of own)
     ctx.addIssue({ code: "custom", path: [key], message: "stands beside `providers`", params: { remedy: "move it into the providers" } });
+  const any = providers.length > 1 ? providers.findIndex(({ anyIssuer }) => anyIssuer) : -1;
+  if (any >= 0)
+    ctx.addIssue({
+      code: "custom",
+      path: ["providers", any, "issuer"],
+      message: "a provider for any issuer stands alone: it would take the tokens of the others",
+      params: { remedy: "name its issuer, or make two authenticators and `any` of them" },
+    });
   const seen = new Set<string>();
   for (const [i, { issuer }] of providers.entries()) {
     if (seen.has(issuer))
@@ -107,5 +114,5 @@ function resolveProviders(
     });
     return null;
   }
-  return own.length > 0 || seen.size < providers.length ? null : providers;
+  return own.length > 0 || any >= 0 || seen.size < providers.length ? null : providers;
 }

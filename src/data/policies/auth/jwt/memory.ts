@@ -54,6 +54,8 @@ export class JwtMemory {
   readonly #byIssuer: ReadonlyMap<string, Provider>;
   /** Those with many: no two can have the same. */
   readonly #byPattern: readonly { readonly pattern: IssuerPattern; readonly provider: Provider }[];
+  /** Whose tokens are taken whatever `iss` they have. It stands alone. */
+  readonly #byAny: Provider | null;
   readonly verified: TokenCache<Verified>;
   readonly failures = new TokenCache<Failure>({ entries: FAILURES_MAX, bytes: FAILURE_BYTES_MAX }, 1);
   /** Tokens being verified: whoever brings the same one waits for the same answer. Bounded by the pool's queue and the key store's. */
@@ -70,6 +72,7 @@ export class JwtMemory {
       keys: provider.source === null ? LiveKeySet.fixed(provider.keys ?? []) : services.keys.source(provider.source.id),
     }));
     const single = this.#providers.filter((each) => each.config.pattern === null);
+    this.#byAny = this.#providers.find((each) => each.config.anyIssuer) ?? null;
     this.#byIssuer = new Map(single.map((each) => [each.config.issuer, each]));
     this.#byPattern = this.#providers.flatMap((provider) =>
       provider.config.pattern === null ? [] : [{ pattern: provider.config.pattern, provider }],
@@ -78,6 +81,7 @@ export class JwtMemory {
 
   /** Whose token it is, by its claims, which nothing has proven yet. */
   providerOf(claims: Readonly<Record<string, unknown>>): Provider | undefined {
+    if (this.#byAny !== null) return this.#byAny;
     const { iss } = claims;
     if (typeof iss !== "string") return undefined;
     return this.#byIssuer.get(iss) ?? this.#byPattern.find(({ pattern }) => matchesIssuer(pattern, iss, claims))?.provider;

@@ -23,6 +23,7 @@ function build(tree: unknown, ...given: readonly HeaderAuthenticator[] | readonl
     kind: "x",
     config: {},
     forwardCredentials: forwarding.includes(name),
+    insecure: [],
     fingerprint: "",
   }));
   return buildPolicy("auth", tree, {

@@ -254,6 +254,19 @@ describe("consumerPrefix keeps ids apart on both sides", () => {
   });
 });
 
+describe("issuer: any", () => {
+  const any = { ...fixed, issuer: "any", insecure: ["any-issuer"] };
+  test.each<[string, Readonly<Record<string, unknown>>, string]>([
+    ["takes whatever issuer a token names", { iss: "https://whoever.example" }, "identity alice"],
+    ["takes a token that names none", { iss: undefined }, "identity alice"],
+    ["looks at the audience all the same", { iss: "x", aud: "other" }, "invalid_token: the token is for another audience"],
+  ])("%s", async (_, claims, expected) => expect(said(await bearer(jwtAuthenticator(worker, any), token(rsa, claims)))).toMatch(expected));
+  test("is no issuer of that name without the way out", async () =>
+    expect(said(await bearer(jwtAuthenticator(worker, fixed), token(rsa, { iss: "any" })))).toBe(
+      "invalid_token: the token is from another issuer",
+    ));
+});
+
 describe("an issuer with a name in braces", () => {
   const written = { ...fixed, issuer: "https://login.example/{tid}/v2.0", tenants: ["t-1", "t-2"], consumerPrefix: "corp:{tid}:" };
   const any = { ...written, tenants: undefined, insecure: ["any-tenant"] };

@@ -80,7 +80,25 @@ describe("is accepted", () => {
     [`${WHO}, keys: 'file:public.pem', algorithms: [RS256], claims: { consumer: [client_id, [a, b.c], 'https://x.example/id'] }`],
     [`${TENANTS}, tenants: [t-1], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'corp:{tid}:'`],
     [`${TENANTS}, insecure: [any-tenant], discovery: 'https://login.example/common/v2.0', algorithms: [RS256]`],
+    ["issuer: any, insecure: [any-issuer], audience: api, keys: 'file:public.pem', algorithms: [RS256]"],
+    [`${WHO}, jwks: 'http://id.internal/jwks', insecure: [http-jwks], algorithms: [RS256]`],
+    [
+      `${WHO}, from: [{ header: authorization, scheme: Bearer }, { query: jwt }, { cookie: session }], jwks: 'https://a/', algorithms: [RS256]`,
+    ],
   ])("%s", (jwt) => expect(problems(jwt, { KEY: SECRET })).toEqual([]));
+
+  test("ways out are warned of where they stand, and go into the plan once each, in the table's order", () => {
+    const result = load(
+      `providers: [{ ${WHO}, jwks: 'http://a.internal/', insecure: [http-jwks], algorithms: [RS256] }, { issuer: b, audience: b, jwks: 'http://b.internal/', insecure: [http-jwks, http-jwks], algorithms: [RS256] }]`,
+    );
+    const warning = "http-jwks: keys are fetched over plain http: whoever can change the answer on its way can sign tokens";
+    expect(result.ok && result.warnings.map(({ path, message }) => [path, message])).toEqual([
+      ["auth.corp.jwt.providers[0].insecure[0]", warning],
+      ["auth.corp.jwt.providers[1].insecure[0]", warning],
+      ["auth.corp.jwt.providers[1].insecure[1]", warning],
+    ]);
+    expect(result.ok && result.config.auth.map(({ insecure }) => insecure)).toEqual([["http-jwks"]]);
+  });
 
   test("keys of a file that cannot be used are left out, as those of a URL are, with a warning", () => {
     const result = load(`${WHO}, keys: 'file:mixed.json', algorithms: [ES256]`);
@@ -97,7 +115,7 @@ describe("is accepted", () => {
     };
     const shared = ["the tenants of https://login.example/{tid}/v2.0 share one name space: each could name a consumer of another"];
     expect(warnings("tenants: [a, b]")).toEqual(shared);
-    const open = ["everybody who becomes a tenant of https://login.example/{tid}/v2.0 can issue tokens"];
+    const open = ["any-tenant: everybody who becomes a tenant of the provider can issue tokens"];
     expect(warnings("insecure: [any-tenant], consumerPrefix: 'corp:'")?.toSorted()).toEqual([...open, ...shared]);
     expect(warnings("insecure: [any-tenant], consumerPrefix: 'corp:{tid}:'")).toEqual(open);
     expect(warnings("tenants: [a]")).toEqual([]);
@@ -138,10 +156,50 @@ describe("is refused", () => {
     [
       "tenants and any tenant",
       `${TENANTS}, tenants: [a], insecure: [any-tenant], jwks: 'https://a/', algorithms: [RS256]`,
-      /insecure: stands beside `tenants`/,
+      /insecure: any-tenant stands beside `tenants`/,
     ],
     ["tenants of one issuer", from("jwks: 'https://a/', tenants: [a]"), /tenants: the issuer has no name in braces/],
     ["any tenant of one issuer", from("jwks: 'https://a/', insecure: [any-tenant]"), /insecure: the issuer has no name in braces/],
+    [
+      "any issuer without saying so",
+      "issuer: any, audience: api, jwks: 'https://a/', algorithms: [RS256]",
+      /issuer: whoever has one of the keys could issue tokens.*to take any, add `insecure: \[any-issuer\]`/s,
+    ],
+    [
+      "any issuer beside a named one",
+      from("jwks: 'https://a/', insecure: [any-issuer]"),
+      /insecure: any-issuer stands beside an issuer that is named; remove it, or write `issuer: any`/,
+    ],
+    [
+      "any issuer by discovery",
+      "issuer: any, insecure: [any-issuer], audience: api, discovery: 'https://a/', algorithms: [RS256]",
+      /discovery: a discovery document belongs to one issuer, and none is named/,
+    ],
+    [
+      "any issuer among others",
+      `providers: [{ ${WHO}, discovery: true, algorithms: [RS256] }, { issuer: any, insecure: [any-issuer], audience: b, keys: 'file:public.pem', algorithms: [RS256] }]`,
+      /providers\[1\].issuer: a provider for any issuer stands alone.*two authenticators/s,
+    ],
+    [
+      "a way out of another kind",
+      from("jwks: 'https://a/', insecure: [weak-hashes]"),
+      /insecure\[0\]: `weak-hashes` opens nothing here: it belongs under auth.NAME.basic/,
+    ],
+    [
+      "a way out that nobody knows",
+      from("jwks: 'https://a/', insecure: [http-jwk]"),
+      /insecure\[0\]: expected any-issuer.*did you mean `http-jwks`/s,
+    ],
+    [
+      "http for keys that come by https",
+      from("jwks: 'https://a/', insecure: [http-jwks]"),
+      /insecure: http-jwks opens nothing: the keys come by https/,
+    ],
+    [
+      "http for keys of a file",
+      from("keys: 'file:public.pem', insecure: [http-jwks]"),
+      /insecure: http-jwks opens nothing: no key is fetched/,
+    ],
     [
       "a tenant with a slash",
       `${TENANTS}, tenants: ['a/b'], jwks: 'https://a/', algorithms: [RS256]`,
@@ -193,7 +251,12 @@ describe("is refused", () => {
       `providers: [{ issuer: 'https://{a}.x/v1', audience: a, tenants: [t], jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:{a}:' }, { issuer: y, audience: a, jwks: 'https://a/', algorithms: [RS256], consumerPrefix: 'x:' }]`,
       /the consumerPrefix x: begins as x:\{a\}: of corp does/,
     ],
-    ["plain http", from("jwks: 'http://id.example.com/jwks'"), /jwks: keys must not be fetched over plain http.*https:\/\//s],
+    [
+      "plain http",
+      from("jwks: 'http://id.example.com/jwks'"),
+      /jwks: keys must not be fetched over plain http.*https:\/\/.*insecure: \[http-jwks\]/s,
+    ],
+    ["ftp, whatever is opened", from("jwks: 'ftp://id.example.com/jwks', insecure: [http-jwks]"), /jwks: expected an https:\/\/ URL[^[]*$/],
     [
       "plain http discovery",
       "issuer: 'http://id.example.com', audience: a, discovery: true, algorithms: [RS256]",

@@ -4,7 +4,14 @@ import * as z from "zod";
 import { plainName } from "../../../base/http.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { headerName, once } from "../../../base/schema.ts";
-import type { PlaceConfig } from "./places.ts";
+
+export interface PlaceConfig {
+  readonly in: "header" | "cookie" | "query";
+  /** Of the header (lowercase), cookie or query parameter. */
+  readonly name: string;
+  /** What stands before the credential in the header, as written; null for nothing. */
+  readonly scheme: string | null;
+}
 
 /** Each is looked at in every request. */
 const PLACES_MAX = 8;
