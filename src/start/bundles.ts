@@ -26,6 +26,7 @@ const CONTROL: Readonly<Record<string, string>> = {
 const DATA: Readonly<Record<string, string>> = {
   "data-plane": "src/data/worker/worker.ts",
   "verify-task": "src/offload/verify-task.ts",
+  "password-task": "src/offload/password-task.ts",
   expression: "src/data/policies/authorize/expression.ts",
 };
 /** Libraries that most configurations never use, or that find a file of theirs by its place beside another: with their own file names. */

@@ -7,6 +7,7 @@ import type { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Services } from "../../src/data/exchange/runtime.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
+import { checkPassword, type PasswordJob } from "../../src/offload/password-task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
 import { upstreamBreakerSlot } from "../../src/shared/breaker-layout.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
@@ -24,6 +25,7 @@ export const testServices = (): Services =>
     recordRetry() {},
     recordDecision() {},
     reportFault() {},
+    checkPassword: async (job: PasswordJob) => checkPassword(job), // as the thread does
   }) as unknown as Services; // they look at nothing else
 
 /**

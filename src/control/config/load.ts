@@ -143,7 +143,7 @@ export function parseConfig(options: {
   checkIdentity(draft, findings);
   checkTls(draft, files, findings);
   checkRedis(draft, findings);
-  checkConsumers(draft, findings);
+  checkConsumers(draft, findings, resolved.plainKeys);
   checkFallThrough(draft, findings);
   checkLog(draft, findings);
   checkThreads(draft, env, findings);

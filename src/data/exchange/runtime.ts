@@ -1,5 +1,6 @@
 // Types of a plan brought to life in one worker: routes with their policies, upstreams with their pools.
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
+import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
@@ -66,6 +67,8 @@ export interface Services extends CallServices {
   readonly keys: KeyStore;
   /** Checks a token's signature in another thread. @returns null when too many tokens wait */
   verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null;
+  /** Checks a password against a hash that was made elsewhere, on a thread. Rejects when that can't be told. */
+  checkPassword(job: PasswordJob): Promise<boolean>;
   /** Single-use values that any worker has seen. */
   readonly replay: ReplaySet;
   nextRequestId(): string;

@@ -1,6 +1,8 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
 import { type ErrorCode, errorNumber } from "../../base/errors.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
+import type { PasswordPool } from "../../offload/password-pool.ts";
+import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict, VerifyPool } from "../../offload/verify-pool.ts";
 import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
@@ -58,6 +60,8 @@ export class WorkerServices implements Services {
   private readonly deprecated = new DeprecatedTotals();
   private readonly warn: (message: string) => void;
   private verifier: VerifyPool | null = null;
+  /** Most passwords need none. */
+  private passwords: PasswordPool | null = null;
   private readonly transports: readonly TransportEntry[];
   private readonly poolMakers = new Map<string, CreatePool>();
   private readonly pools = new Map<string, SharedPool>();
@@ -153,6 +157,14 @@ export class WorkerServices implements Services {
 
   verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null {
     return this.verifier === null ? FAILED : this.verifier.verify(token, alg, key);
+  }
+
+  async checkPassword(job: PasswordJob): Promise<boolean> {
+    if (this.passwords === null) {
+      const { PasswordPool } = await import("../../offload/password-pool.ts");
+      this.passwords ??= new PasswordPool(this.warn);
+    }
+    return this.passwords.check(job);
   }
 
   /** Loads what a plan needs and most do not: undici, the thread that verifies tokens. Before a runtime is built from it. */

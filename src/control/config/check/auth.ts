@@ -1,6 +1,7 @@
 // Owns the checks between routes and the `auth` section: authenticators that are named must exist, and no route may be public by oversight.
 
-import { prefixesOf, territoryOf } from "../../../data/credentials/id-space.ts";
+import { idSpaceOf, prefixesOf, territoryOf } from "../../../data/credentials/id-space.ts";
+import type { BasicConfig } from "../../../data/policies/auth/basic/config.ts";
 import { type AuthTree, namesOf, PUBLIC } from "../../../data/policies/auth/config.ts";
 import type { JwtConfig } from "../../../data/policies/auth/jwt/config.ts";
 import type { Draft } from "../schema/sections.ts";
@@ -14,6 +15,7 @@ export function checkAuth(draft: Draft, findings: Findings): void {
   if (known.includes(PUBLIC))
     report(["auth", PUBLIC], `\`${PUBLIC}\` is the word for public routes`, "give the authenticator another name");
   checkPrefixes(draft.sections.auth ?? [], report);
+  checkHtpasswd(draft, report);
   checkProviders(draft.sections.auth ?? [], warn);
   const used = new Set<string>();
   for (const [index, route] of draft.routes.entries()) {
@@ -51,6 +53,23 @@ function checkPrefixes(authenticators: Authenticators, report: Report): void {
           "begin one of them with another text",
         );
     }
+}
+
+/** A user of a file is named by that file: it must not name the callers of those who have a prefix of their own. */
+function checkHtpasswd({ sections }: Draft, report: Report): void {
+  const authenticators = sections.auth ?? [];
+  const ids = idSpaceOf(authenticators);
+  const named = new Set((sections.consumers ?? []).flatMap(({ id, username }) => (username === null ? [id] : [id, username])));
+  for (const { name, kind, config } of authenticators) {
+    const users = kind === "basic" ? ((config as BasicConfig).users ?? []) : []; // output of its schema
+    const taken = users.find(({ username }) => !named.has(username) && !ids.owns("", username));
+    if (taken !== undefined)
+      report(
+        ["auth", name, kind, "htpasswd"],
+        `the user ${taken.username} has an id of those that a consumerPrefix keeps for another authenticator`,
+        "give it another name, or a consumer with this `username` and an id of its own",
+      );
+  }
 }
 
 function checkProviders(authenticators: Authenticators, warn: Report): void {

@@ -1,5 +1,6 @@
 // Owns what can be known of callers from a configuration alone: which consumers an authenticator can prove, and what of scopes, roles, groups and tiers
 // comes from where. Pure.
+import type { BasicConfig } from "../../../data/policies/auth/basic/config.ts";
 import type { JwtConfig } from "../../../data/policies/auth/jwt/config.ts";
 import type { MtlsConfig } from "../../../data/policies/auth/mtls/config.ts";
 import type { Config } from "../schema/schema.ts";
@@ -15,6 +16,12 @@ const OWN_CREDENTIAL: Readonly<Record<string, (consumer: Consumer) => boolean>> 
   apiKey: ({ keys }) => keys.length > 0,
   basic: ({ password }) => password !== null,
   signature: ({ signingSecrets }) => signingSecrets.length > 0,
+};
+
+/** Users of an htpasswd file, by name; null for other authenticators. */
+const listedUsers = ({ kind, config }: Authenticator): ReadonlySet<string> | null => {
+  const users = kind === "basic" ? (config as BasicConfig).users : null; // output of its schema
+  return users === null ? null : new Set(users.map(({ username }) => username));
 };
 
 /** How the providers of an authenticator read claims; none for other kinds. */
@@ -39,7 +46,7 @@ interface Provable {
 export class CallerFacts {
   readonly #authenticators: ReadonlyMap<string, Authenticator>;
   readonly #consumers: readonly Consumer[] | null;
-  /** By kind where consumers have a credential of their own; else ''. */
+  /** By kind where consumers have a credential of their own, by `kind NAME` where a file lists users; else ''. */
   readonly #provable = new Map<string, Provable>();
 
   /** @param consumers null when nobody can know them all, because another place holds more: then they are taken to have anything */
@@ -76,7 +83,7 @@ export class CallerFacts {
   }
 
   exists(id: string): boolean {
-    return this.#of("").ids.has(id);
+    return this.#of("").ids.has(id) || this.names.some((name) => this.#by(name).ids.has(id));
   }
 
   /** Ids of the consumers that one of these authenticators can prove; null when that is not known. */
@@ -97,18 +104,25 @@ export class CallerFacts {
   }
 
   #by(name: string): Provable {
-    const kind = this.#authenticators.get(name)?.kind ?? "";
+    const authenticator = this.#authenticators.get(name);
+    const kind = authenticator?.kind ?? "";
+    const listed = authenticator === undefined ? null : listedUsers(authenticator);
+    if (listed !== null) return this.#of(`${kind} ${name}`, listed);
     return this.#of(OWN_CREDENTIAL[kind] === undefined ? "" : kind);
   }
 
-  #of(kind: string): Provable {
+  /** @param listed users that a file names; those whom no consumer knows have nothing */
+  #of(kind: string, listed: ReadonlySet<string> | null = null): Provable {
     let found = this.#provable.get(kind);
     if (found !== undefined) return found;
-    const has = OWN_CREDENTIAL[kind] ?? (() => true);
+    const isListed = ({ id, username }: Consumer): boolean =>
+      listed?.has(id) === true || (username !== null && listed?.has(username) === true);
+    const has = listed === null ? (OWN_CREDENTIAL[kind] ?? (() => true)) : isListed;
     const grants = { scopes: new Set<string>(), roles: new Set<string>(), groups: new Set<string>(), tiers: new Set<string>() };
-    const ids = new Set<string>();
+    const ids = new Set<string>(listed);
     for (const consumer of this.#consumers ?? []) {
       if (!has(consumer)) continue;
+      if (listed !== null && consumer.username !== null) ids.delete(consumer.username); // it names a consumer of another id
       ids.add(consumer.id);
       for (const grant of ["scopes", "roles", "groups"] as const) for (const each of consumer[grant]) grants[grant].add(each);
       if (consumer.tier !== null) grants.tiers.add(consumer.tier);

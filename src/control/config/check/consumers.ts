@@ -1,5 +1,8 @@
 // Owns the checks of consumers against each other and against the authenticators: whatever names a consumer must name exactly one.
+import { WEAK } from "../../../data/credentials/htpasswd.ts";
+import { isWeak } from "../../../data/credentials/password-hash.ts";
 import type { ApiKeyConfig } from "../../../data/policies/auth/api-key/config.ts";
+import type { BasicConfig } from "../../../data/policies/auth/basic/config.ts";
 import type { Config } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
 import { positionAt } from "../source/located.ts";
@@ -8,7 +11,8 @@ import type { Findings } from "./references.ts";
 
 type Consumer = Config["consumers"][number];
 
-export function checkConsumers(draft: Draft, findings: Findings): void {
+/** @param plainKeys where keys stood that were no hashes */
+export function checkConsumers(draft: Draft, findings: Findings, plainKeys: readonly (readonly PathPart[])[]): void {
   const consumers = draft.sections.consumers ?? [];
   const unique = new Uniqueness(findings);
   const tiers = draft.sections.tiers === undefined ? null : new Set(findings.namesIn("tiers"));
@@ -17,13 +21,38 @@ export function checkConsumers(draft: Draft, findings: Findings): void {
     unique.claim("id", consumer.id, [...at, "id"]);
     if (consumer.tier !== null && tiers?.has(consumer.tier) === false)
       findings.report([...at, "tier"], `there is no tier named ${consumer.tier}`, suggest(consumer.tier, [...tiers], "tiers"));
-    if (consumer.password !== null)
+    if (consumer.password !== null || consumer.username !== null)
       unique.claim("user name", consumer.username ?? consumer.id, [...at, consumer.username === null ? "id" : "username"]);
     for (const [k, key] of consumer.keys.entries()) unique.claim("hash of a key", key, [...at, "keys", k]);
     for (const [k, name] of consumer.certificates.entries()) unique.claim("certificate", name, [...at, "certificates", k]);
     for (const [k, { keyId }] of consumer.signingSecrets.entries()) unique.claim("keyId", keyId, [...at, "signingSecrets", k, "keyId"]);
   }
   checkPeppers(consumers, draft.sections.auth, findings);
+  checkWeak(consumers, draft.sections.auth, findings);
+  const [first, ...others] = plainKeys;
+  if (first !== undefined)
+    findings.warn(
+      first,
+      `the key itself stands there, and is hashed when it is loaded${others.length === 0 ? "" : ` (so are ${others.length} others)`}: whoever reads the file or the environment has it`,
+      "store its hash, which `sluice key hash` prints",
+    );
+}
+
+/** Told of those that are refused. */
+const WEAK_MAX = 5;
+
+/** Every authenticator that checks the consumers' passwords must take weak ones, as all of them look at the same. */
+function checkWeak(consumers: readonly Consumer[], auth: Config["auth"] | undefined, findings: Findings): void {
+  const checking = (auth ?? []).filter(({ kind, config }) => kind === "basic" && (config as BasicConfig).users === null); // output of the kind's schema
+  const strict = checking.find(({ insecure }) => !insecure.includes("weak-hashes"));
+  if (strict === undefined) return;
+  const weak = [...consumers.entries()].filter(([, { password }]) => password !== null && isWeak(password));
+  for (const [i] of weak.slice(0, WEAK_MAX))
+    findings.report(
+      ["consumers", i, "password"],
+      WEAK,
+      `hash the password anew with \`sluice password hash\`; \`insecure: [weak-hashes]\` under auth.${strict.name}.basic lets them in`,
+    );
 }
 
 /** Who names what first; the second is told of both places. */

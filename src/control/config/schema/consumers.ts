@@ -1,9 +1,10 @@
 // Owns the schema of who calls: consumers (identified callers) and tiers (usage plans). Must never read files.
 import * as z from "zod";
-import { callerName, name, once, quota, rate, scope } from "../../../base/schema.ts";
+import { callerName, name, once, quota, rate, scope, UNREADABLE } from "../../../base/schema.ts";
 import { formatDurationMs } from "../../../base/units.ts";
 import { certificateName } from "../../../data/credentials/certificate-names.ts";
-import { parsePasswordHash } from "../../../data/credentials/password-hash.ts";
+import { BCRYPT_COST_MAX } from "../../../data/credentials/foreign-hash.ts";
+import { passwordHashProblem } from "../../../data/credentials/password-hash.ts";
 import { secretBytes } from "../../../data/credentials/signing-secret.ts";
 import { count, filePath, period } from "./fields.ts";
 
@@ -12,6 +13,7 @@ const TIERS_MAX = 1000;
 export const CONSUMERS_MAX = 100_000;
 const GRANTS_MAX = 1000;
 const KEYS_MAX = 16;
+const HASH_ANEW = "hash the password anew: `sluice password hash`";
 const CONCURRENCY_MAX = 1_000_000;
 const BURST_MAX = 1_000_000_000;
 
@@ -74,11 +76,19 @@ const consumer = once(() =>
       groups: grants(callerName(), "Groups that the consumer belongs to."),
       keys: z
         .array(
-          z.string().regex(KEY_HASH, "expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them"),
+          z
+            .string()
+            .regex(
+              KEY_HASH,
+              "expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them; a key itself, of 8 to 512 visible ASCII characters, comes from the environment or a file",
+            ),
         )
         .max(KEYS_MAX)
         .prefault([])
-        .meta({ description: "Hashes of its API keys; several at once allow rotation. Never the key itself." }),
+        .meta({
+          description:
+            "Hashes of its API keys; several at once allow rotation. A key itself may come from the environment or by `file:path` (one key a file, of 8 to 512 visible ASCII characters): it is hashed when it is loaded, with a warning.",
+        }),
       username: z
         .string()
         .regex(/^[^:\u0000-\u001f\u007f]{1,256}$/, "expected 1 to 256 characters without colons and control characters")
@@ -87,9 +97,15 @@ const consumer = once(() =>
         .meta({ description: "For `basic`; by default the id." }),
       password: z
         .string()
-        .refine((text) => parsePasswordHash(text) !== null, "expected a hash of the password, as `sluice password hash` prints it")
+        .superRefine((text, ctx) => {
+          const message = text === UNREADABLE ? null : passwordHashProblem(text);
+          if (message !== null) ctx.addIssue({ code: "custom", message, params: { remedy: HASH_ANEW } });
+        })
         .optional()
-        .meta({ description: "Hash of the password for `basic`. Never the password itself.", examples: ["file:secrets/acme.password"] }),
+        .meta({
+          description: `Hash of the password for \`basic\`: argon2id or scrypt as \`sluice password hash\` prints them, bcrypt (\`$2a$\`, \`$2b$\`, \`$2y$\`) of cost ${BCRYPT_COST_MAX} at most; apr1 and {SHA} only where \`basic\` takes weak hashes. Never the password itself.`,
+          examples: ["file:secrets/acme.password"],
+        }),
       certificates: z
         .array(
           z

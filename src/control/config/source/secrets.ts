@@ -1,4 +1,5 @@
 // Owns which fields are files or secrets: fills in `file:` secrets and makes paths absolute, in the located tree, before the schema sees it.
+import { hash } from "node:crypto";
 import { UNREADABLE } from "../../../base/schema.ts";
 import { decodeUtf8 } from "../../../base/utf8.ts";
 import type { ConfigFiles } from "./files.ts";
@@ -51,14 +52,29 @@ const PEM_FIELDS: readonly (readonly string[])[] = [
 const TEXT_FIELDS: readonly (readonly string[])[] = [
   ["auth", "*", "jwt", "keys"],
   ["auth", "*", "jwt", "providers", "*", "keys"],
+  ["auth", "*", "basic", "htpasswd"],
 ];
 
+interface ResolvedFiles {
+  readonly root: LocatedMap;
+  readonly problems: readonly ConfigProblem[];
+  readonly unread: readonly Position[];
+  /** Where keys of consumers stood that were plain, and are hashed now. */
+  readonly plainKeys: readonly (readonly PathPart[])[];
+}
+
+/** Keys of consumers: a hash, or the key itself in a file or a variable, which is hashed. */
+const KEY_FIELD = ["consumers", "*", "keys", "*"];
+/** As clients can send it. A shorter one could be guessed; the longest is what an authenticator looks at. */
+const PLAIN_KEY = /^[\x21-\x7e]{8,512}$/;
+
+/** What is no hash, and came from where plain keys may stand. */
+const isPlainKey = (fromEnv: boolean, value: string): boolean => fromEnv && PLAIN_KEY.test(value) && !/^(hmac-)?sha256:/.test(value);
+
 /** @returns the tree with files read; what can't be read is reported where it is named, and `unread` says where: nothing else need be said of it. */
-export function resolveFiles(
-  root: LocatedMap,
-  files: ConfigFiles,
-): { readonly root: LocatedMap; readonly problems: readonly ConfigProblem[]; readonly unread: readonly Position[] } {
+export function resolveFiles(root: LocatedMap, files: ConfigFiles): ResolvedFiles {
   const problems: ConfigProblem[] = [];
+  const plainKeys: (readonly PathPart[])[] = [];
   const content = (node: LocatedScalar, written: string, path: readonly PathPart[], read: (bytes: Buffer) => string | Error): Located => {
     const found = files.read(files.resolve(node.at.file, written));
     const value = found instanceof Error ? found : read(found);
@@ -85,13 +101,19 @@ export function resolveFiles(
     change(SECRET_FIELDS[kind], (node, text, path) =>
       text.startsWith("file:") ? content(node, text.slice(5), path, (bytes) => secretOf(bytes, kind)) : node,
     );
+  change([KEY_FIELD], (node, text, path) => {
+    const read = text.startsWith("file:") ? content(node, text.slice(5), path, (bytes) => secretOf(bytes, "text")) : node;
+    if (read.kind !== "scalar" || typeof read.value !== "string" || !isPlainKey(read.fromEnv, read.value)) return read;
+    plainKeys.push(path);
+    return { ...read, value: `sha256:${hash("sha256", read.value)}` };
+  });
   change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path, plainText) : node));
   change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
   change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
   change(PEM_FIELDS, (node, text, path) =>
     text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path, plainText),
   );
-  return { root: result.kind === "map" ? result : root, problems, unread: problems.map((problem) => problem.at) };
+  return { root: result.kind === "map" ? result : root, problems, plainKeys, unread: problems.map((problem) => problem.at) };
 }
 
 /** PEM or JSON. */

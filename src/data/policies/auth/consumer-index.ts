@@ -38,6 +38,13 @@ export const consumersByUsername = perPlan((consumers) => {
   return index;
 });
 
+/** Those with a user name that is not their id, by it. */
+export const consumersByName = perPlan((consumers) => {
+  const index = new Map<string, ConsumerPlan>();
+  for (const consumer of consumers.values()) if (consumer.username !== null) index.set(consumer.username, consumer);
+  return index;
+});
+
 /** By what `consumers[].certificates` lists. */
 export const consumersByCertificate = perPlan((consumers) => {
   const index = new Map<string, ConsumerPlan>();

@@ -2,6 +2,7 @@
 // Must never keep a credential: only its salted hash. A flood of bad credentials evicts no good one.
 import { hash, randomBytes } from "node:crypto";
 import { Expiring } from "../expiring.ts";
+import { FairQueue } from "./fair-queue.ts";
 
 /** Other for each thread, so that what a cache holds says nothing outside of it. Made when first used: node:crypto takes a new thread 10 ms to load. */
 let salt: string | null = null;
@@ -29,12 +30,13 @@ export class Verdicts<V> {
   private readonly good: Expiring<V>;
   private readonly bad: Expiring<V>;
   /** Being verified or waiting for it, by key: the same credential is never verified twice at once. */
-  private readonly pending = new Map<string, Promise<V>>();
-  private readonly queue: (() => void)[] = [];
+  private readonly pending = new Map<string, Promise<V | null>>();
+  private readonly queue: FairQueue;
   private running = 0;
 
   constructor(bounds: VerdictBounds) {
     this.bounds = bounds;
+    this.queue = new FairQueue(bounds.waiting);
     this.good = new Expiring(bounds.remembered);
     this.bad = new Expiring(bounds.remembered);
   }
@@ -59,29 +61,39 @@ export class Verdicts<V> {
   /**
    * Verifies a credential, or joins whoever does it already.
    * @param verify must not reject
-   * @returns null when too many are waiting
+   * @param source who asks; sources that wait have turns, whatever number of credentials each brings
+   * @returns null when too many are waiting, at once or when another source took the place in line
    */
-  decide(key: string, verify: () => Promise<Finding<V>>): Promise<V> | null {
+  decide(key: string, verify: () => Promise<Finding<V>>, source = ""): Promise<V | null> | null {
     const under = this.pending.get(key);
     if (under !== undefined) return under;
-    if (this.running >= this.bounds.running && this.queue.length >= this.bounds.waiting) return null;
-    const verdict = this.work(key, verify);
+    if (this.running < this.bounds.running) {
+      this.running++; // whoever waits takes over the place of the one before
+      return this.begin(key, this.work(key, verify));
+    }
+    const turn = this.queue.wait(source);
+    return turn === null ? null : this.begin(key, this.later(key, verify, turn));
+  }
+
+  private begin(key: string, verdict: Promise<V | null>): Promise<V | null> {
     this.pending.set(key, verdict);
     return verdict;
   }
 
+  private async later(key: string, verify: () => Promise<Finding<V>>, turn: Promise<boolean>): Promise<V | null> {
+    if (await turn) return this.work(key, verify);
+    this.pending.delete(key);
+    return null;
+  }
+
   private async work(key: string, verify: () => Promise<Finding<V>>): Promise<V> {
-    if (this.running >= this.bounds.running) await new Promise<void>((resolve) => this.queue.push(resolve));
-    else this.running++; // whoever waits takes over the place of the one before
     try {
       const { verdict, good, untilMs } = await verify();
       if (untilMs > 0) (good ? this.good : this.bad).set(key, verdict, untilMs);
       return verdict;
     } finally {
       this.pending.delete(key);
-      const next = this.queue.shift();
-      if (next === undefined) this.running--;
-      else next();
+      if (!this.queue.next()) this.running--;
     }
   }
 }

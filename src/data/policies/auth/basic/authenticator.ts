@@ -1,9 +1,12 @@
 // Owns the kind `basic` (RFC 7617): user name and password, checked off the event loop, remembered briefly.
 // Must never tell an unknown user from a wrong password, neither in words nor in time.
 import { isUtf8 } from "node:buffer";
+import { maskIp } from "../../../../base/ip.ts";
 import type { ConsumerPlan } from "../../../../plan/plan.ts";
+import type { HtpasswdUser } from "../../../credentials/htpasswd.ts";
 import {
   ARGON2ID_DEFAULT,
+  type CheckForeign,
   hashOfNobody,
   type PasswordHash,
   type PasswordScheme,
@@ -13,7 +16,7 @@ import {
 import type { Exchange } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome } from "../../../exchange/identity/authenticator.ts";
 import { keptState } from "../../kept-state.ts";
-import { consumersByUsername } from "../consumer-index.ts";
+import { consumersByName, consumersByUsername } from "../consumer-index.ts";
 import { ABSENT, challengeOf, consumerIdentity, proven, refused, unavailable } from "../outcome.ts";
 import { placeOf } from "../places.ts";
 import { NONE, SEVERAL } from "../reading.ts";
@@ -26,6 +29,9 @@ const CREDENTIAL_CHARS_MAX = 2048;
 const WRONG_MS = 10_000;
 /** Credentials remembered in each worker, right and wrong ones each. */
 const REMEMBERED_MAX = 10_000;
+/** Whose passwords wait in one turn: an address, of IPv6 what one customer gets. */
+const IPV4_BITS = 32;
+const IPV6_BITS = 64;
 
 const SEVERAL_CREDENTIALS = refused("more than one Authorization header");
 const MALFORMED = refused("the Basic credentials are not base64 of `user:password` in UTF-8 without control characters (RFC 7617)");
@@ -44,15 +50,38 @@ interface Verdict {
 
 export function createBasicAuthenticator({ plan, consumers, services }: AuthenticatorContext): Authenticator {
   const config = plan.config as BasicConfig; // output of basicConfig, by the registry
-  const verdicts = keptState(services, plan, () => {
-    return new Verdicts<Verdict>({ running: config.concurrency, waiting: config.queue, remembered: REMEMBERED_MAX });
+  const { concurrency, queue, cacheForMs, users: listed } = config;
+  // Not by the whole configuration: each verdict holds the hash that it is about, so that a file of users with one more is no stampede.
+  const fingerprint = `${concurrency} ${queue} ${cacheForMs}`;
+  const verdicts = keptState(services, { ...plan, fingerprint }, () => {
+    return new Verdicts<Verdict>({ running: concurrency, waiting: queue, remembered: REMEMBERED_MAX });
   });
-  return new BasicAuthenticator(plan.name, config.cacheForMs, { users: consumersByUsername(consumers), verdicts });
+  const users = listed === null ? consumersByUsername(consumers) : usersOf(listed, consumers);
+  const foreign: CheckForeign = (password, { scheme, salt, hash }) =>
+    services.checkPassword({ password, scheme: scheme.scheme, cost: "cost" in scheme ? scheme.cost : 0, salt, hash });
+  return new BasicAuthenticator(plan.name, cacheForMs, { users, verdicts, foreign });
 }
+
+/** Those of an htpasswd file: a user whom no consumer knows is one of its own, without grants. */
+function usersOf(listed: readonly HtpasswdUser[], consumers: ReadonlyMap<string, ConsumerPlan>): ReadonlyMap<string, ConsumerPlan> {
+  const named = consumersByName(consumers);
+  return new Map(
+    listed.map(({ username, password }) => [
+      username,
+      { ...(named.get(username) ?? consumers.get(username) ?? stranger(username)), password },
+    ]),
+  );
+}
+
+const stranger = (id: string): ConsumerPlan => ({
+  ...{ id, tier: null, username: null, password: null },
+  ...{ scopes: [], roles: [], groups: [], keys: [], certificates: [], signingSecrets: [] },
+});
 
 interface Parts {
   readonly users: ReadonlyMap<string, ConsumerPlan>;
   readonly verdicts: Verdicts<Verdict>;
+  readonly foreign: CheckForeign;
 }
 
 const PLACE = placeOf({ in: "header", name: "authorization", scheme: "Basic" });
@@ -68,13 +97,15 @@ class BasicAuthenticator implements Authenticator {
   /** At most one entry a user. */
   private readonly outcomes = new Map<string, AuthOutcome>();
   private readonly nobody: PasswordHash;
+  private readonly foreign: CheckForeign;
 
-  constructor(name: string, rightMs: number, { users, verdicts }: Parts) {
+  constructor(name: string, rightMs: number, { users, verdicts, foreign }: Parts) {
     this.name = name;
     this.challenge = `${challengeOf("Basic", name)}, charset="UTF-8"`;
     this.rightMs = rightMs;
     this.users = users;
     this.verdicts = verdicts;
+    this.foreign = foreign;
     this.nobody = hashOfNobody(usualScheme(users));
   }
 
@@ -92,9 +123,14 @@ class BasicAuthenticator implements Authenticator {
     const parts = parseBasic(credential);
     if (parts === null) return MALFORMED;
     const password = this.users.get(parts.username)?.password ?? null;
-    const verdict = this.verdicts.decide(key, () => this.check(parts, password));
-    // It may be somebody else's check, begun before a reload gave the user another password: then nothing is known.
-    return verdict?.then((found) => (this.holds(found) ? this.outcome(found) : FAILED)) ?? OVERLOADED;
+    const verdict = this.verdicts.decide(key, () => this.check(parts, password), maskIp(x.clientInfo().ip, IPV4_BITS, IPV6_BITS));
+    return verdict?.then((found) => this.late(found)) ?? OVERLOADED;
+  }
+
+  /** It may be somebody else's check, begun before a reload gave the user another password: then nothing is known. */
+  private late(found: Verdict | null): AuthOutcome {
+    if (found === null) return OVERLOADED;
+    return this.holds(found) ? this.outcome(found) : FAILED;
   }
 
   private holds(verdict: Verdict): boolean {
@@ -103,7 +139,7 @@ class BasicAuthenticator implements Authenticator {
 
   private async check({ username, password }: BasicCredential, stored: string | null): Promise<Finding<Verdict>> {
     try {
-      const fits = await passwordFits(password, (stored === null ? null : parsePasswordHash(stored)) ?? this.nobody);
+      const fits = await passwordFits(password, (stored === null ? null : parsePasswordHash(stored)) ?? this.nobody, this.foreign);
       const right = fits && stored !== null;
       const untilMs = right && this.rightMs === 0 ? 0 : performance.now() + (right ? this.rightMs : WRONG_MS);
       return { verdict: { username, password: stored, right }, good: right, untilMs };

@@ -111,7 +111,8 @@ class IntrospectionAuthenticator implements Authenticator {
     const key = this.verdicts.key(token);
     const remembered = this.verdicts.recall(key, performance.now());
     if (remembered !== undefined) return this.outcome(remembered);
-    return this.verdicts.decide(key, () => this.ask(token, x))?.then((verdict) => this.outcome(verdict)) ?? OVERLOADED;
+    const verdict = this.verdicts.decide(key, () => this.ask(token, x));
+    return verdict?.then((found) => (found === null ? OVERLOADED : this.outcome(found))) ?? OVERLOADED;
   }
 
   private async ask(token: string, x: Exchange): Promise<Finding<Verdict>> {

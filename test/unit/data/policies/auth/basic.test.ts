@@ -2,8 +2,11 @@
 import { describe, expect, it } from "vitest";
 import { hashPassword, parsePasswordHash } from "../../../../../src/data/credentials/password-hash.ts";
 import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
+import type { Services } from "../../../../../src/data/exchange/runtime.ts";
+import type { PasswordJob } from "../../../../../src/offload/password-task.ts";
 import { authenticatorOf, outcomeText, testServices } from "../../../../support/configured-authenticators.ts";
 import { TestExchange } from "../../../../support/exchange.ts";
+import { until } from "../../../../support/until.ts";
 
 const CHEAP = { scheme: "argon2id", memoryKib: 8192, passes: 1, lanes: 1 } as const;
 const CHEAP_SCRYPT = { scheme: "scrypt", ln: 14, r: 1, p: 1 } as const;
@@ -116,6 +119,141 @@ it("a check that began before the reload proves nothing after it", async () => {
   expect((await Promise.all(outcomes)).map(outcomeText)).toEqual(["acme", "auth_unavailable"]);
 });
 
+const BCRYPT = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW"; // U*U
+const APR1 = "$apr1$r31.....$HqJZimcKQFAMYayBlzkrA/"; // myPassword
+const SHA = "{SHA}VBPuJHI7uixaa6LQGWx4s+5GKNE="; // myPassword
+
+/** A worker's services that count how often a password was checked on the thread, and check when told. */
+function countingServices() {
+  const services = testServices();
+  const jobs: PasswordJob[] = [];
+  const held: (() => void)[] = [];
+  const checkPassword = async (job: PasswordJob): Promise<boolean> => {
+    jobs.push(job);
+    await new Promise<void>((resolve) => held.push(resolve));
+    return services.checkPassword(job);
+  };
+  return { services: { ...services, checkPassword } as Services, jobs, held };
+}
+
+describe("hashes of other programs", () => {
+  const foreign = (options = "insecure: [weak-hashes]") => `auth: { legacy: { basic: { ${options} } } }
+consumers:
+  - { id: ann, password: "${BCRYPT}" }
+  - { id: ben, password: "${APR1}" }
+  - { id: cid, password: "${SHA}" }
+`;
+  const authenticator = authenticatorOf(foreign());
+  it.each([
+    ["ann:U*U", "ann"],
+    ["ann:U*V", WRONG],
+    ["ben:myPassword", "ben"],
+    ["ben:mypassword", WRONG],
+    ["cid:myPassword", "cid"],
+    ["cid:", WRONG],
+    ["dan:U*U", WRONG],
+  ])("%s: %s", async (credentials, expected) => {
+    for (let i = 0; i < 2; i++) expect(outcomeText(await authenticator.authenticate(exchange(basic(credentials))))).toBe(expected);
+  });
+
+  it("a right password costs its hash once, and a wrong one too while it is remembered", async () => {
+    const { services, jobs, held } = countingServices();
+    const counted = authenticatorOf(foreign(), services);
+    for (const [credentials, expected] of [
+      ["ann:U*U", "ann"],
+      ["ann:no", WRONG],
+      ["ann:U*U", "ann"],
+      ["ann:no", WRONG],
+    ] as const) {
+      const outcome = counted.authenticate(exchange(basic(credentials)));
+      for (const release of held.splice(0)) release();
+      expect(outcomeText(await outcome)).toBe(expected);
+    }
+    expect(jobs.map(({ password }) => password)).toEqual(["U*U", "no"]);
+  });
+
+  it("nobody costs what most users cost: the thread is asked about somebody who does not exist", async () => {
+    const { services, jobs, held } = countingServices();
+    const counted = authenticatorOf(`auth: { legacy: { basic: {} } }\nconsumers: [{ id: ann, password: "${BCRYPT}" }]\n`, services);
+    const outcome = counted.authenticate(exchange(basic("nobody:x")));
+    for (const release of held.splice(0)) release();
+    expect(outcomeText(await outcome)).toBe(WRONG);
+    expect(jobs).toMatchObject([{ scheme: "bcrypt", cost: 5, password: "x" }]);
+  });
+
+  it("a flood from one address leaves everybody else a place in line", async () => {
+    const { services, held } = countingServices();
+    const counted = authenticatorOf(foreign("queue: 4, insecure: [weak-hashes]"), services);
+    const ask = (credentials: string, ip: string) => {
+      const x = new TestExchange({ headers: { authorization: basic(credentials) } });
+      x.clientInfo = () => ({ ip, scheme: "http" }) as ReturnType<TestExchange["clientInfo"]>;
+      return counted.authenticate(x);
+    };
+    const flood = Array.from({ length: 20 }, (_, i) => ask(`ann:wrong-${i}`, `2001:db8:1:2::${i}`)); // one network of 64 bits
+    const [ann, ben] = [ask("ann:U*U", "2001:db8:1:3::1"), ask("ben:myPassword", "192.0.2.7")];
+    const outcomes = Promise.all([ann, ben]);
+    // Who was being checked, then each source in turn: the two need no more than three checks before them.
+    for (let i = 0; i < 4; i++) {
+      await until("a password is being checked", () => held.length > 0);
+      held.shift()?.();
+    }
+    expect((await outcomes).map(outcomeText)).toEqual(["ann", "ben"]);
+    const refused = await Promise.all(flood.slice(5));
+    expect(new Set(refused.map((each) => outcomeText(each)))).toEqual(new Set(["auth_overloaded"]));
+    // Of the four that were in line, two gave up their places.
+    expect((await Promise.all(flood.slice(3, 5))).map(outcomeText)).toEqual(["auth_overloaded", "auth_overloaded"]);
+    for (const release of held.splice(0)) release();
+  });
+
+  it("a thread that cannot tell is 503, and nothing is remembered", async () => {
+    const services = { ...testServices(), checkPassword: () => Promise.reject(new Error("broken")) } as Services;
+    const broken = authenticatorOf(foreign(), services);
+    for (let i = 0; i < 2; i++) expect(outcomeText(await broken.authenticate(exchange(basic("ann:U*U"))))).toBe("auth_unavailable");
+  });
+});
+
+describe("an htpasswd file", () => {
+  const file = `auth:
+  legacy:
+    basic:
+      insecure: [weak-hashes]
+      htpasswd: |
+        # users
+        ann:${BCRYPT}
+        ben:${APR1}
+        robert:${SHA}
+tiers: { gold: {} }
+consumers:
+  - { id: ann, tier: gold, scopes: [read] }
+  - { id: bob, username: robert, roles: [admin] }
+  - { id: eve, password: "${BCRYPT}" }
+`;
+  const authenticator = authenticatorOf(file);
+  const ask = async (credentials: string) => authenticator.authenticate(exchange(basic(credentials)));
+  it("its users are the consumers of that id or user name, or strangers without grants", async () => {
+    expect(await ask("ann:U*U")).toMatchObject({ identity: { consumer: "ann", tier: "gold", scopes: ["read"] } });
+    expect(await ask("robert:myPassword")).toMatchObject({ identity: { consumer: "bob", roles: ["admin"] } });
+    expect(await ask("ben:myPassword")).toMatchObject({ identity: { consumer: "ben", tier: null, scopes: [], roles: [], groups: [] } });
+  });
+  it("takes the place of the consumers with a password", async () => expect(outcomeText(await ask("eve:U*U"))).toBe(WRONG));
+  it("a wrong password is wrong", async () => expect(outcomeText(await ask("ben:U*U"))).toBe(WRONG));
+
+  it("with another user keeps what is known of those that stay, and forgets whose hash changed", async () => {
+    const { services, jobs, held } = countingServices();
+    const section = (lines: string) => `auth: { legacy: { basic: { htpasswd: "${lines}" } } }\n`;
+    const askOf = async (each: ReturnType<typeof authenticatorOf>, credentials: string) => {
+      const outcome = each.authenticate(exchange(basic(credentials)));
+      for (const release of held.splice(0)) release();
+      return outcomeText(await outcome);
+    };
+    expect(await askOf(authenticatorOf(section(`ann:${BCRYPT}`), services), "ann:U*U")).toBe("ann");
+    const after = authenticatorOf(section(`ann:${BCRYPT}\\nben:${BCRYPT}`), services);
+    expect(await askOf(after, "ann:U*U")).toBe("ann");
+    expect(jobs).toHaveLength(1);
+    expect(await askOf(authenticatorOf(section(`ann:${alice}`), services), "ann:U*U")).toBe(WRONG);
+  });
+});
+
 describe("stored hashes", () => {
   const salt = "A".repeat(22);
   const digest = "B".repeat(43);
@@ -136,5 +274,7 @@ describe("stored hashes", () => {
   check(`$argon2id$v=19$m=9999999,t=2,p=1$${salt}$${digest}`, false);
   check(`$argon2id$v=19$m=19456,t=17,p=1$${salt}$${digest}`, false);
   check("secret", false);
+  check(`$2b$10$${salt}${"B".repeat(31)}`, true);
+  check(`$2b$13$${salt}${"B".repeat(31)}`, false);
   check(`$2b$10$${salt}${digest}`, false);
 });
