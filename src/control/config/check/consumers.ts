@@ -33,7 +33,7 @@ export function checkConsumers(draft: Draft, findings: Findings, plainKeys: read
   if (first !== undefined)
     findings.warn(
       first,
-      `the key itself stands there, and is hashed when it is loaded${others.length === 0 ? "" : ` (so are ${others.length} others)`}: whoever reads the file or the environment has it`,
+      `the key itself stands there${others.length === 0 ? "" : ` (and ${others.length} more like it)`}, and is hashed when it is loaded: whoever reads the file or the environment has it`,
       "store its hash, which `sluice key hash` prints",
     );
 }

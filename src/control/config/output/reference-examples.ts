@@ -35,7 +35,8 @@ drainTimeout: 1m`,
       audience: api
       discovery: true
       algorithms: [RS256, ES256]
-  partner-keys: { apiKey: { in: header, name: x-api-key } }`,
+  partner-keys: { apiKey: { in: header, name: x-api-key } }
+  old-keys: { apiKey: { from: [{ header: x-key }, { query: apikey }] }, forwardCredentials: true }`,
   tiers: `tiers:
   gold: { rate: 100/s, burst: 200, quota: 1000000/month, concurrency: 50 }
   bronze: { rate: 60/minute, quota: 10000/week }`,

@@ -175,6 +175,18 @@ describe("what is answered", () => {
     expect(await concerns({ authorization: "Bearer s3cret" })).toEqual([CONCERN.detail]);
   });
 
+  test("readiness tells named ways out to operators only", async () => {
+    const insecure = ["any-issuer (auth.corp)"];
+    const ask = await start({ token: () => "s3cret", state: () => instanceState({ insecure }) });
+    expect((await ask("GET", "/readyz")).json()).toEqual({ status: "ready", planVersion: 3, concerns: [] });
+    expect((await ask("GET", "/readyz", { authorization: "Bearer s3cret" })).json()).toEqual({
+      status: "ready",
+      planVersion: 3,
+      concerns: [],
+      insecure,
+    });
+  });
+
   test("metrics", async () => {
     const answer = await (await start())("GET", "/metrics");
     expect(answer.headers["content-type"]).toBe("text/plain; version=0.0.4; charset=utf-8");

@@ -50,15 +50,22 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
+/** What an example shows although a warning goes with it. */
+const WARNED_OF: Readonly<Record<string, readonly string[]>> = {
+  "legacy-credentials.yaml": ["basic.insecure[0]", "jwt.insecure[0]", "jwt.insecure[1]", "keys[0]"],
+};
+
 const load = (name: string) => loadConfig({ files: [BASES[name] ?? [], name].flat().map((file) => join(folder, file)), env: {} });
 
 it("there are examples", () =>
   expect(examples).toEqual(expect.arrayContaining(["sluice.yaml", "demo.yaml", "minimal.yaml", "tls-sni.yaml", "overlays/prod.yaml"])));
 
 describe.each(examples)("%s", (name) => {
-  it("loads without warnings and compiles", () => {
+  it("loads without warnings but those it is about, and compiles", () => {
     const result = load(name);
-    expect(result.ok ? result.warnings.map(formatProblem) : result.problems.map(formatProblem)).toEqual([]);
+    const meant = (path: string): boolean => WARNED_OF[name]?.some((end) => path.endsWith(end)) === true;
+    const warnings = result.ok ? result.warnings.filter(({ path }) => !meant(path)) : result.problems;
+    expect(warnings.map(formatProblem)).toEqual([]);
     if (result.ok)
       expect(compilePlan(result.config, { version: 1, metricSlot: () => 0, breakerSlot: () => 0 }).routes.length).toBeGreaterThan(0);
   });

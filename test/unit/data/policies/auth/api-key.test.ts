@@ -261,7 +261,7 @@ describe("configuration", () => {
   check(
     "a key instead of a hash",
     `consumers: [{ id: a, keys: [${KEY}] }]\n`,
-    "c.yaml:6:29: consumers[0].keys[0]: expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them",
+    "c.yaml:6:29: consumers[0].keys[0]: expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them; a key itself, of 8 to 512 visible ASCII characters, comes from the environment or a file",
   );
   check(
     "the same id, key, user name, certificate and signing key twice",
