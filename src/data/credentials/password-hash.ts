@@ -70,10 +70,13 @@ export const isWeak = (stored: string): boolean => {
   return name === "apr1" || name === "sha1";
 };
 
+/** Says itself what to do. */
+export const NO_HASH = "expected a hash of the password, as `sluice password hash` or `htpasswd -B` prints it";
+
 /** Why a text is no hash that is taken; null when it is. Holds no part of it. */
 export function passwordHashProblem(text: string): string | null {
   if (parsePasswordHash(text) !== null) return null;
-  return foreignProblem(text) ?? "expected a hash of the password, as `sluice password hash` or `htpasswd -B` prints it";
+  return foreignProblem(text) ?? NO_HASH;
 }
 
 function isSafe(scheme: OwnScheme): boolean {

@@ -233,7 +233,7 @@ describe("a set with a mistake", () => {
   check(
     "a key instead of its hash",
     { keys: ["slk_plain"] },
-    "Redis test:consumers bad: consumers[1].keys[0]: expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them",
+    "Redis test:consumers bad: consumers[1].keys[0]: expected `sha256:` or `hmac-sha256:` and 64 hexadecimal digits, as `sluice key create` prints them; a key itself, of 8 to 512 visible ASCII characters, comes from the environment or a file",
     { keys: [] },
   );
   check(

@@ -4,7 +4,7 @@ import { callerName, name, once, quota, rate, scope, UNREADABLE } from "../../..
 import { formatDurationMs } from "../../../base/units.ts";
 import { certificateName } from "../../../data/credentials/certificate-names.ts";
 import { BCRYPT_COST_MAX } from "../../../data/credentials/foreign-hash.ts";
-import { passwordHashProblem } from "../../../data/credentials/password-hash.ts";
+import { NO_HASH, passwordHashProblem } from "../../../data/credentials/password-hash.ts";
 import { secretBytes } from "../../../data/credentials/signing-secret.ts";
 import { count, filePath, period } from "./fields.ts";
 
@@ -99,7 +99,7 @@ const consumer = once(() =>
         .string()
         .superRefine((text, ctx) => {
           const message = text === UNREADABLE ? null : passwordHashProblem(text);
-          if (message !== null) ctx.addIssue({ code: "custom", message, params: { remedy: HASH_ANEW } });
+          if (message !== null) ctx.addIssue({ code: "custom", message, params: { remedy: message === NO_HASH ? "" : HASH_ANEW } });
         })
         .optional()
         .meta({

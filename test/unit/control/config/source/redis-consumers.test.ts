@@ -80,7 +80,7 @@ describe("mistakes", () => {
   check(
     "the key itself instead of its hash",
     { good: {}, acme: { keys: [KEY, "slk_plain"] } },
-    `${AT} acme: consumers[1].keys[1]: expected \`sha256:\` or \`hmac-sha256:\` and 64 hexadecimal digits, as \`sluice key create\` prints them`,
+    `${AT} acme: consumers[1].keys[1]: expected \`sha256:\` or \`hmac-sha256:\` and 64 hexadecimal digits, as \`sluice key create\` prints them; a key itself, of 8 to 512 visible ASCII characters, comes from the environment or a file`,
   );
   check("unknown key", { acme: { roels: [] } }, `${AT} acme: consumers[1].roels: unknown key; did you mean \`roles\`?`);
   check("no JSON", { acme: "keys: [slk_plain]" }, `${AT} acme: the value is not JSON; write the consumer as JSON: {"keys":["sha256:..."]}`);
@@ -153,7 +153,7 @@ describe("name nothing outside of Redis", () => {
     const set = setOf({ acme: { password: `file:${folder}/password` } });
     const result = loadConfig({ files: [join(folder, "c.yaml")], env: {}, redisConsumers: set });
     expect(result.ok ? [] : result.problems.map(formatProblem)).toEqual([
-      "Redis sluice:consumers acme: consumers[1].password: expected a hash of the password, as `sluice password hash` prints it",
+      "Redis sluice:consumers acme: consumers[1].password: expected a hash of the password, as `sluice password hash` or `htpasswd -B` prints it",
     ]);
     expect(result.files).toEqual([join(folder, "c.yaml")]);
   });
