@@ -1,6 +1,7 @@
 // Owns how policies compile templates that the primary has accepted. Must never see a template for the first time.
 
 import { compileTemplate, type Template } from "../routing/template.ts";
+import { queryStart } from "../routing/template-text.ts";
 import type { Exchange } from "./exchange.ts";
 
 /** @throws Error when the primary accepted what can't be compiled: a defect, and the plan is refused */
@@ -10,19 +11,12 @@ export function compiled(text: string, paramNames: readonly string[]): Template 
   return template;
 }
 
-const BRACES_OR_QUERY = /\{\{|\}\}|\{[^}]*\}|[?#]/g;
-
 /**
  * A path with an optional query and fragment, each part rendered so that no value can leave it.
  * @returns a function of the exchange; it gives null when the request must be refused with `bad_path` (see Template.renderPath)
  */
 export function compiledAddress(text: string, paramNames: readonly string[]): (x: Exchange) => string | null {
-  let end = text.length;
-  for (const match of text.matchAll(BRACES_OR_QUERY)) {
-    if (match[0] !== "?" && match[0] !== "#") continue;
-    end = match.index;
-    break;
-  }
+  const end = queryStart(text);
   const path = compiled(text.slice(0, end), paramNames);
   if (end === text.length) return (x) => path.renderPath(x);
   const query = compiled(text.slice(end), paramNames);

@@ -1,30 +1,14 @@
 // Owns the templates of the configuration (`/v2/{id}`, `{header.x-tenant}`): compiled at load, rendered per request.
 // Each rendering knows where its text goes and makes client-sent values harmless there.
 
-import { encodeByte, hexValue } from "../../base/hex.ts";
-import { isFieldValue, isToken } from "../../base/http.ts";
+import { isToken } from "../../base/http.ts";
 import { claimAt } from "./claim.ts";
 import { REST_PARAM } from "./pattern.ts";
 import { headerSentOnce, querySentOnce } from "./request/sent-once.ts";
 import type { RequestView } from "./request-view.ts";
+import { asHeader, asPath, asQuery, asText, type Spelling, splitTemplate } from "./template-text.ts";
 
-/** Longest template, in characters. */
-export const TEMPLATE_LENGTH_MAX = 64 * 1024;
-
-/** How a variable's value is spelt when it comes from the exchange. */
-type Spelling =
-  /** Percent-encoded already, as part of the normalised path. */
-  | "path"
-  /** Safe as it is: made or checked by the gateway. */
-  | "safe"
-  /** Whatever the client sent: Unicode text. */
-  | "text"
-  /** Whatever the client sent: a byte string (one char a byte). */
-  | "bytes"
-  /** What is known of the caller, nothing for nobody: Unicode text. A path without it is another path, so it must be there. */
-  | "identity";
-
-interface Variable {
+export interface Variable {
   readonly spelling: Spelling;
   /** @returns '' when the exchange has no such value */
   value(x: RequestView): string;
@@ -57,37 +41,12 @@ export interface Template {
  * @param paramNames those of the route's pattern
  */
 export function compileTemplate(text: string, paramNames: readonly string[]): Template | { readonly error: string } {
-  if (text.length > TEMPLATE_LENGTH_MAX) return { error: `a template has at most ${TEMPLATE_LENGTH_MAX} characters` };
-  const parts: (string | Variable)[] = [];
-  let literal = "";
-  for (let i = 0; i < text.length; ) {
-    const char = text[i];
-    if ((char === "{" || char === "}") && text[i + 1] === char) {
-      literal += char;
-      i += 2;
-    } else if (char === "}") {
-      return { error: "'}' without '{'; write '}}' for the character" };
-    } else if (char === "{") {
-      const end = text.indexOf("}", i);
-      if (end < 0) return { error: "'{' without '}'; write '{{' for the character" };
-      const variable = variableOf(text.slice(i + 1, end), paramNames);
-      if ("error" in variable) return variable;
-      parts.push(literal, variable);
-      literal = "";
-      i = end + 1;
-    } else {
-      literal += char;
-      i++;
-    }
-  }
-  parts.push(literal);
-  return new CompiledTemplate(
-    text,
-    parts.filter((part) => part !== ""),
-  );
+  const parts = splitTemplate(text, (name) => requestVariable(name, paramNames));
+  return "error" in parts ? parts : new CompiledTemplate(text, parts);
 }
 
-function variableOf(name: string, paramNames: readonly string[]): Variable | { readonly error: string } {
+/** What a name between braces stands for, of the request itself. */
+export function requestVariable(name: string, paramNames: readonly string[]): Variable | { readonly error: string } {
   const bare = paramNames.indexOf(name);
   if (bare >= 0) return parameter(bare);
   if (name.startsWith("path.")) {
@@ -191,63 +150,4 @@ class CompiledTemplate implements Template {
     for (const part of this.#parts) out += typeof part === "string" ? asHeader(part, "text") : asHeader(part.value(x), part.spelling);
     return out;
   }
-}
-
-function asText(value: string, spelling: Spelling): string {
-  if (spelling === "path") return utf8ToText(percentDecode(value));
-  return spelling === "bytes" ? utf8ToText(value) : value;
-}
-
-/** Dots only: next to others or alone they might make `.` or `..`, which percent-encoding does not prevent. */
-const DOTS = /^\.+$/;
-
-function asPath(value: string, spelling: Spelling): string | null {
-  if (spelling === "path" || spelling === "safe") return value;
-  if (spelling === "identity" && value === "") return null;
-  return DOTS.test(value) ? null : encodeBytes(spelling === "bytes" ? value : textToUtf8(value));
-}
-
-function asQuery(value: string, spelling: Spelling): string {
-  if (spelling === "path") return encodeBytes(percentDecode(value));
-  return encodeBytes(spelling === "text" || spelling === "identity" ? textToUtf8(value) : value);
-}
-
-function asHeader(value: string, spelling: Spelling): string {
-  let bytes = value;
-  if (spelling === "path") bytes = percentDecode(value);
-  else if (spelling === "text" || spelling === "identity") bytes = textToUtf8(value);
-  return isFieldValue(bytes) ? bytes : "";
-}
-
-/** Percent-encodes every byte but the unreserved (RFC 3986 section 2.3). @param bytes byte string */
-function encodeBytes(bytes: string): string {
-  if (/^[A-Za-z0-9\-._~]*$/.test(bytes)) return bytes;
-  let out = "";
-  for (const char of bytes) out += /[A-Za-z0-9\-._~]/.test(char) ? char : encodeByte(char.charCodeAt(0) & 255);
-  return out;
-}
-
-/** @param text normalised: each `%` is followed by two hex digits. @returns byte string */
-function percentDecode(text: string): string {
-  let at = text.indexOf("%");
-  if (at < 0) return text;
-  let out = "";
-  let copied = 0;
-  for (; at >= 0; at = text.indexOf("%", at)) {
-    const byte = hexValue(text.charCodeAt(at + 1)) * 16 + hexValue(text.charCodeAt(at + 2));
-    out += text.slice(copied, at) + String.fromCharCode(byte);
-    at = copied = at + 3;
-  }
-  return out + text.slice(copied);
-}
-
-/** Byte string (latin1) to text; malformed UTF-8 becomes U+FFFD. */
-const utf8ToText = (bytes: string): string => (isAscii(bytes) ? bytes : Buffer.from(bytes, "latin1").toString("utf8"));
-
-/** Text to byte string (latin1) of its UTF-8. */
-const textToUtf8 = (text: string): string => (isAscii(text) ? text : Buffer.from(text, "utf8").toString("latin1"));
-
-function isAscii(text: string): boolean {
-  for (let i = 0; i < text.length; i++) if (text.charCodeAt(i) > 127) return false;
-  return true;
 }
