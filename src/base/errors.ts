@@ -288,6 +288,34 @@ export const ERRORS = {
     "The service that authorizes this request did not respond in time",
     "Check that service, or raise forwardAuth.timeout.",
   ),
+  leg_status: row(
+    502,
+    "upstream",
+    false,
+    "A service that this answer is made of refused its part",
+    "The log names leg and status: see `expect` and `relay` of the leg. With `relay` the client gets the service's own status.",
+  ),
+  leg_invalid: row(
+    502,
+    "upstream",
+    false,
+    "A service that this answer is made of gave something that cannot be used",
+    "The log names the leg and the reason: not JSON, not UTF-8, nothing where `select` looks, a value that another leg needs.",
+  ),
+  leg_too_large: row(
+    502,
+    "upstream",
+    false,
+    "A service that this answer is made of gave more than this route takes",
+    "Raise `maxBytes` or `maxItems` of the leg, or ask the service for less.",
+  ),
+  leg_skipped: row(
+    502,
+    "upstream",
+    false,
+    "A service was not asked because another one that it depends on failed",
+    "See why the other one failed: the answer and the log name it.",
+  ),
 } as const satisfies Record<string, ErrorInfo>;
 
 /** A stable machine code of {@link ERRORS}. */

@@ -112,8 +112,15 @@ export class AccessLog {
 /** @returns one line of JSON in printable ASCII, line feed included. */
 export function formatAccessRecord(r: AccessRecord): string {
   const query = r.query === "" ? "" : `"query":"${escapeJson(r.query)}",`;
+  const legs = r.legs === "" ? "" : legsOf(r.legs);
   // One flat template: nested ones make ropes, which cost more than all else here.
-  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},${legs}"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+}
+
+/** @param legs as LogRecord has it */
+function legsOf(legs: string): string {
+  const [count = "0", failed = ""] = legs.split(" ");
+  return `"legs":${Number(count)},"failedLegs":${JSON.stringify(failed === "" ? [] : failed.split(","))},`;
 }
 
 const NEEDS_ESCAPE = /[^\x20\x21\x23-\x5b\x5d-\x7e]/;

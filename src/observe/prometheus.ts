@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, DECISIONS, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import { CELL, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
@@ -24,6 +24,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderBreakers(page, state);
   renderLimits(page, totals, state);
   renderDecisions(page, totals);
+  renderLegs(page, totals);
   renderWorkers(page, totals, state);
   renderKeySources(page, state);
   renderInstance(page, totals, state);
@@ -124,6 +125,18 @@ function renderBreakers(page: Page, state: InstanceState): void {
   page.family("sluice_breaker_fallbacks_total", "counter", "Exchanges that the fallback took, over all breakers of the upstream.");
   for (const { labels, breaker } of own) page.sample("sluice_breaker_fallbacks_total", labels, breaker.totals.fallbacks);
   if (state.fleet !== null) renderOthersBreakers(page, rows, state.fleet.breakers);
+}
+
+/** Series of a leg appear with its first request. */
+function renderLegs(page: Page, totals: Totals): void {
+  page.family(
+    "sluice_leg_outcomes_total",
+    "counter",
+    "Legs of aggregated answers: ok, failed, skipped (one that it needs had failed), or cancelled (the client had gone, or there was no answer to make any more).",
+  );
+  for (const { route, leg, outcomes } of totals.legs())
+    for (const [i, outcome] of outcomes.some((count) => count > 0) ? LEG_OUTCOMES.entries() : [])
+      page.sample("sluice_leg_outcomes_total", { route, leg, outcome }, outcomes[i] ?? 0);
 }
 
 /** Series of a limit appear with its first request. */

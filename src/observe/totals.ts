@@ -8,9 +8,11 @@ import {
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
   LATENCY_BUCKETS,
+  LEG_OUTCOMES,
   LIMIT_OUTCOMES,
   METRIC_DECISIONS_MAX,
   METRIC_ERRORS_MAX,
+  METRIC_LEGS_MAX,
   METRIC_LIMITS_MAX,
   type MetricCells,
   ROUTE,
@@ -55,6 +57,13 @@ export interface DecisionTotals {
   readonly outcomes: readonly number[];
 }
 
+export interface LegTotals {
+  readonly route: string;
+  readonly leg: string;
+  /** By LEG_OUTCOMES. */
+  readonly outcomes: readonly number[];
+}
+
 export interface EndpointTotals {
   readonly attempts: number;
   readonly retries: number;
@@ -85,6 +94,9 @@ export class Totals {
   private readonly routeBaselines = new Map<number, Float64Array>();
   private readonly limitBaselines = new Map<number, Float64Array>();
   private readonly decisionBaselines = new Map<number, Float64Array>();
+  /** Legs of aggregated answers, named `ROUTE LEG`. */
+  readonly legNames: SlotNames;
+  private readonly legBaselines = new Map<number, Float64Array>();
   private readonly endpointOwners = new Map<number, Baseline>();
 
   /** @param routeSlots capacity, as the cells have it */
@@ -93,6 +105,7 @@ export class Totals {
     this.routeNames = new SlotNames((slot) => this.routeBaselines.set(slot, this.sumRoute(slot)), routeSlots);
     this.limitNames = new SlotNames((slot) => this.limitBaselines.set(slot, this.sumLimit(slot)), METRIC_LIMITS_MAX);
     this.decisionNames = new SlotNames((slot) => this.decisionBaselines.set(slot, this.sumDecision(slot)), METRIC_DECISIONS_MAX);
+    this.legNames = new SlotNames((slot) => this.legBaselines.set(slot, this.sumLeg(slot)), METRIC_LEGS_MAX);
   }
 
   /** Sum of a worker-wide cell. */
@@ -130,6 +143,13 @@ export class Totals {
       subtract(words, this.decisionBaselines.get(slot));
       return { name, outcomes: [...words] };
     });
+  }
+
+  /** Every leg that has a slot, the collective one first. */
+  legs(): LegTotals[] {
+    const all = [this.leg(`${ROUTE_OVERFLOW} ${ROUTE_OVERFLOW}`, ROUTE_SLOT_OVERFLOW)];
+    for (const [name, slot] of this.legNames.entries()) all.push(this.leg(name, slot));
+    return all;
   }
 
   /** Tells who holds an endpoint slot, so that counts of an earlier holder are not taken for its own. Call when endpoints change. */
@@ -192,6 +212,18 @@ export class Totals {
   private sumDecision(slot: number): Float64Array {
     const words = new Float64Array(DECISIONS.length);
     for (const cells of this.cells) cells.sumDecision(slot, words);
+  }
+
+  private leg(name: string, slot: number): LegTotals {
+    const words = this.sumLeg(slot);
+    subtract(words, this.legBaselines.get(slot));
+    const space = name.indexOf(" "); // names have none
+    return { route: name.slice(0, space), leg: name.slice(space + 1), outcomes: [...words] };
+  }
+
+  private sumLeg(slot: number): Float64Array {
+    const words = new Float64Array(LEG_OUTCOMES.length);
+    for (const cells of this.cells) cells.sumLeg(slot, words);
     return words;
   }
 

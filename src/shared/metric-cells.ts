@@ -7,6 +7,7 @@
 //   [144 .. 144+32*R)            route slots, 32 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
 //   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
 //   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
+//   [.. +4*512)                  leg slots, 4 words each, see LEG_OUTCOMES: slot 1 is "overflow"
 //   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
 // Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
 // fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
@@ -24,6 +25,7 @@ const ROUTE_WORDS = 32;
 const ENDPOINT_WORDS = 16;
 const LIMIT_WORDS = 4;
 const DECISION_WORDS = 8;
+const LEG_WORDS = 4;
 const WORD_BYTES = 8;
 
 /** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
@@ -46,6 +48,14 @@ export const METRIC_DECISIONS_MAX = 512;
 export const DECISIONS = ["allowed", "denied", "failed_open", "error", "cached"] as const;
 export type DecisionOutcome = (typeof DECISIONS)[number];
 const DECISION_WORD: Readonly<Record<DecisionOutcome, number>> = { allowed: 0, denied: 1, failed_open: 2, error: 3, cached: 4 };
+
+/** Leg slots: beyond it legs share {@link ROUTE_SLOT_OVERFLOW}. 16 KiB a worker. */
+export const METRIC_LEGS_MAX = 512;
+
+/** What became of a leg of an aggregated answer; skipped: one that it needs had failed; cancelled: the client had gone, or there was no answer to make any more. */
+export const LEG_OUTCOMES = ["ok", "failed", "skipped", "cancelled"] as const;
+export type LegOutcome = (typeof LEG_OUTCOMES)[number];
+const LEG_OUTCOME_WORDS: Readonly<Record<LegOutcome, number>> = { ok: 0, failed: 1, skipped: 2, cancelled: 3 };
 
 /** Requests that matched no route. */
 export const ROUTE_SLOT_NONE = 0;
@@ -132,7 +142,7 @@ WIRE_CODES.forEach((code, i) => {
 
 /** Bytes of the shared buffer for one worker. */
 export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
-  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS;
+  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS + METRIC_LEGS_MAX * LEG_WORDS;
   return (ROUTE_BASE + routeSlots * ROUTE_WORDS + shared + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
 }
 
@@ -143,6 +153,7 @@ export class MetricCells {
   private readonly words: Float64Array;
   private readonly limitBase: number;
   private readonly decisionBase: number;
+  private readonly legBase: number;
   private readonly endpointBase: number;
 
   /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
@@ -154,7 +165,8 @@ export class MetricCells {
     this.endpointSlots = endpointSlots;
     this.limitBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
     this.decisionBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
-    this.endpointBase = this.decisionBase + METRIC_DECISIONS_MAX * DECISION_WORDS;
+    this.legBase = this.decisionBase + METRIC_DECISIONS_MAX * DECISION_WORDS;
+    this.endpointBase = this.legBase + METRIC_LEGS_MAX * LEG_WORDS;
   }
 
   /**
@@ -216,6 +228,12 @@ export class MetricCells {
     this.words[this.decisionBase + slot * DECISION_WORDS + DECISION_WORD[outcome]]! += 1;
   }
 
+  /** Counts the end of a leg of an aggregated answer. */
+  leg(legSlot: number, outcome: LegOutcome): void {
+    const slot = legSlot > 0 && legSlot < METRIC_LEGS_MAX ? legSlot : ROUTE_SLOT_OVERFLOW;
+    this.words[this.legBase + slot * LEG_WORDS + LEG_OUTCOME_WORDS[outcome]]! += 1;
+  }
+
   /** Adds to a worker-wide cell. */
   add(cell: Cell, delta: number): void {
     this.words[cell]! += delta;
@@ -257,6 +275,12 @@ export class MetricCells {
   sumDecision(decisionSlot: number, into: Float64Array): void {
     const base = this.decisionBase + decisionSlot * DECISION_WORDS;
     for (let i = 0; i < DECISIONS.length; i++) into[i]! += this.words[base + i]!;
+  }
+
+  /** Adds a leg slot to `into`, by {@link LEG_OUTCOMES}. */
+  sumLeg(legSlot: number, into: Float64Array): void {
+    const base = this.legBase + legSlot * LEG_WORDS;
+    for (let i = 0; i < LEG_OUTCOMES.length; i++) into[i]! += this.words[base + i]!;
   }
 
   /** Adds an endpoint slot to `into`. @param into {@link ENDPOINT_SLOT_WORDS} long */

@@ -133,6 +133,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
+  /** What an aggregated answer was made of: see LogRecord. */
+  legs = "";
   /** Name of the upstream that was to answer, the last one of several; '' for none. Set whether or not one of its targets could be tried. */
   upstream = "";
   /** Key of the target last tried; '' for none. */

@@ -6,7 +6,7 @@ import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
-import type { DecisionOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
+import type { DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
 import type { Router } from "../routing/router.ts";
 import type { CallServices } from "../upstream/call-request.ts";
@@ -84,6 +84,8 @@ export interface Services extends CallServices {
   recordLimit(slot: number, outcome: LimitOutcome): void;
   /** What came of a request that a service was called about. @param slot of the metric cells */
   recordDecision(slot: number, outcome: DecisionOutcome): void;
+  /** A leg of an aggregated answer has ended. @param slot of the metric cells */
+  recordLeg(slot: number, outcome: LegOutcome): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
 }

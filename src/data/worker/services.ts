@@ -16,7 +16,7 @@ import { ConnectionTable } from "../../shared/connection-table.ts";
 import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
-import { CELL, type DecisionOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import { CELL, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -139,6 +139,10 @@ export class WorkerServices implements Services {
 
   recordDecision(slot: number, outcome: DecisionOutcome): void {
     this.cells.decision(slot, outcome);
+  }
+
+  recordLeg(slot: number, outcome: LegOutcome): void {
+    this.cells.leg(slot, outcome);
   }
 
   /** A client was closed as soon as it had connected. */

@@ -24,6 +24,7 @@ const RECORD: AccessRecord = {
   upstream: "users",
   target: "http://10.0.0.1:9001",
   attempts: 1,
+  legs: "",
   status: 200,
   code: null,
   detail: "",
@@ -44,6 +45,13 @@ describe("a line", () => {
         '"attempts":1,"status":200,"code":null,"detail":"","bytesIn":0,"bytesOut":512,"totalMs":2.587,"connectMs":null,' +
         '"firstByteMs":1.5,"userAgent":"curl/8","plan":3}\n',
     );
+  });
+
+  test("says of an aggregated answer how many legs it has and which failed, and nothing of others", () => {
+    const line = (legs: string) => JSON.parse(formatAccessRecord({ ...RECORD, legs }));
+    expect(line("3")).toMatchObject({ attempts: 1, legs: 3, failedLegs: [], status: 200 });
+    expect(line("3 recs,orders")).toMatchObject({ legs: 3, failedLegs: ["recs", "orders"] });
+    expect(line("")).not.toHaveProperty("legs");
   });
 
   test("has the query when the record has one, and null for no route, upstream and target", () => {

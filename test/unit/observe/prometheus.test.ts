@@ -209,6 +209,21 @@ test("decisions of services by who asked and outcome, once there are any", () =>
   expect(count("_other", "error")).toBe(1);
 });
 
+test("legs of aggregated answers by route, leg and outcome", () => {
+  const totals = instanceTotals();
+  const slot = totals.legNames.slot("page user");
+  totals.cells[0]?.leg(slot, "ok");
+  totals.cells[1]?.leg(slot, "ok");
+  totals.cells[1]?.leg(slot, "cancelled");
+  totals.cells[0]?.leg(100_000, "skipped");
+  const families = scrape(totals);
+  const labels = { route: "page", leg: "user" };
+  expect(value(families, "sluice_leg_outcomes_total", { ...labels, outcome: "ok" })).toBe(2);
+  expect(value(families, "sluice_leg_outcomes_total", { ...labels, outcome: "failed" })).toBe(0);
+  expect(value(families, "sluice_leg_outcomes_total", { ...labels, outcome: "cancelled" })).toBe(1);
+  expect(value(families, "sluice_leg_outcomes_total", { route: "_other", leg: "_other", outcome: "skipped" })).toBe(1);
+});
+
 test("limits by route and outcome, and how full their table is", () => {
   const totals = instanceTotals();
   const slot = totals.limitNames.slot("users-read consumer-quota");

@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { errorNumber } from "../../../src/base/errors.ts";
 import { ROUTE_NONE, ROUTE_OVERFLOW, Totals } from "../../../src/observe/totals.ts";
-import { CELL, METRIC_LIMITS_MAX, MetricCells, metricBytes, ROUTE_SLOT_NONE } from "../../../src/shared/metric-cells.ts";
+import { CELL, METRIC_LEGS_MAX, METRIC_LIMITS_MAX, MetricCells, metricBytes, ROUTE_SLOT_NONE } from "../../../src/shared/metric-cells.ts";
 
 const ROUTES = 3; // one slot for a name
 const ENDPOINTS = 2;
@@ -66,4 +66,14 @@ test("a reused limit slot does not give its past to the new name", () => {
   const slot = totals.limitNames.slot("route new");
   first.limit(slot, "passed");
   expect(totals.limits().find((each) => each.limit === "new")).toEqual({ route: "route", limit: "new", outcomes: [1, 0, 0] });
+});
+
+test("a reused leg slot does not give its past to the new name", () => {
+  const { totals, first } = rig();
+  first.leg(totals.legNames.slot("route old"), "failed");
+  totals.legNames.keepOnly([]);
+  for (let i = 0; i < METRIC_LEGS_MAX - 3; i++) totals.legNames.slot(`route filler${i}`);
+  const slot = totals.legNames.slot("route new");
+  first.leg(slot, "ok");
+  expect(totals.legs().find((each) => each.leg === "new")).toEqual({ route: "route", leg: "new", outcomes: [1, 0, 0, 0] });
 });

@@ -47,6 +47,7 @@ describe("a record", () => {
       route: "users-read",
       upstream: "users",
       target: "http://10.0.0.1:9001",
+      legs: "",
       detail: "",
       userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
       consumer: "",
