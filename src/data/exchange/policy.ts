@@ -20,6 +20,8 @@ export type Reply =
       /** One sentence for this occurrence; '' for none. Must not carry upstream details. */
       readonly detail: string;
       readonly headers?: HeaderList;
+      /** Instead of the code's own: what a service answered and the operator lets through. */
+      readonly status?: number;
     }
   | {
       readonly kind: "stream";

@@ -29,7 +29,7 @@ interface Answer {
 
 /** Answers with a problem document. Only before anything of a response was started. */
 export function fail(x: Exchange, code: ErrorCode, detail = "", headers?: HeaderList): void {
-  send(x, problem(x, code, detail, headers));
+  send(x, problem(x, headers === undefined ? { code, detail } : { code, detail, headers }));
 }
 
 /** Answers with what a policy or handler decided. Only before anything of a response was started. */
@@ -78,12 +78,12 @@ function instead(x: Exchange, answer: Reply): Answer {
     return answerOf(x, answer);
   } catch (error) {
     x.runtime.services.reportFault("a policy answered with what is no reply", error, x.requestId);
-    return problem(x, "internal_error", "");
+    return problem(x, { code: "internal_error", detail: "" });
   }
 }
 
 function answerOf(x: Exchange, answer: Reply): Answer {
-  if (answer.kind === "problem") return problem(x, answer.code, answer.detail, answer.headers);
+  if (answer.kind === "problem") return problem(x, answer);
   if (answer.kind === "stream") {
     answer.body.on("error", ignore); // it may fail before it is read, or after it was discarded: that is nobody's event, and not the worker's end
     return { head: headOf(x, answer.status, answer.headers.slice(), -1), body: answer };
@@ -93,16 +93,18 @@ function answerOf(x: Exchange, answer: Reply): Answer {
   return { head: headOf(x, answer.status, answer.headers.slice(), answer.status === 304 ? -1 : (body?.length ?? 0)), body };
 }
 
-function problem(x: Exchange, code: ErrorCode, detail: string, headers?: HeaderList): Answer {
+type Problem = Omit<Extract<Reply, { readonly kind: "problem" }>, "kind">;
+
+function problem(x: Exchange, { code, detail, headers, status = ERRORS[code].status }: Problem): Answer {
   const info = ERRORS[code];
   x.errorCode = code;
   x.errorDetail = detail;
   if (info.close) x.closeAfter = true;
   const list: HeaderList = ["content-type", "application/problem+json", "cache-control", "no-store"];
-  if (info.status === 503 && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
+  if (status === 503 && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
   if (headers !== undefined) list.push(...headers);
-  const body = problemBody(x, code, detail);
-  return { head: headOf(x, info.status, list, body.length), body };
+  const body = problemBody(x, { code, detail, status });
+  return { head: headOf(x, status, list, body.length), body };
 }
 
 const headOf = (x: Exchange, status: number, headers: HeaderList, length: number): ResponseHead => ({
@@ -113,7 +115,7 @@ const headOf = (x: Exchange, status: number, headers: HeaderList, length: number
   fromUpstream: false,
 });
 
-function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
+function problemBody(x: Exchange, { code, detail, status }: Required<Pick<Problem, "code" | "detail" | "status">>): Buffer {
   const info = ERRORS[code];
   // Details of gateway and upstream faults are for the log; a client is told what it can mend itself.
   const shown = info.source === "client" && detail !== "" ? detail : info.title;
@@ -121,7 +123,7 @@ function problemBody(x: Exchange, code: ErrorCode, detail: string): Buffer {
   const problem = {
     type: `urn:sluice:error:${code}`,
     title: info.title,
-    status: info.status,
+    status,
     code,
     reason,
     detail: shown,

@@ -138,7 +138,8 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   protected retry(condition: string | number, unsent: boolean, retryAfterMs: number): boolean {
     const { request, upstream } = this;
     const plan = upstream.plan.retry;
-    if (request.single || request.record.attempts > plan.attempts || !plan.on.some((on) => on === condition)) return false;
+    if (request.single || request.record.attempts > (request.retryAttempts ?? plan.attempts) || !plan.on.some((on) => on === condition))
+      return false;
     if (!request.body.replayable || !(unsent || plan.nonIdempotent || IDEMPOTENT.has(request.method))) return false;
     if (upstream.breaker?.refuses() === true) return false;
     const last = this.endpoint;

@@ -73,6 +73,8 @@ export interface CallRequest {
   readonly boundsBody: boolean;
   /** One attempt only, and no fallback. */
   readonly single: boolean;
+  /** Further attempts after the first, over the upstream's own; left out or null: those. */
+  readonly retryAttempts?: number | null;
   /** Builds what goes to an endpoint, without its body; for each attempt anew. @param remainingMs of the deadline; 0 for unlimited */
   prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest;
   /** Sends it otherwise than by the endpoint's pool: to have a connection upgraded. null: by the pool. */
