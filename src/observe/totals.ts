@@ -212,6 +212,7 @@ export class Totals {
   private sumDecision(slot: number): Float64Array {
     const words = new Float64Array(DECISIONS.length);
     for (const cells of this.cells) cells.sumDecision(slot, words);
+    return words;
   }
 
   private leg(name: string, slot: number): LegTotals {

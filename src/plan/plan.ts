@@ -19,6 +19,8 @@ export interface Plan {
   readonly limitSlots: Readonly<Record<string, number>>;
   /** The same of everybody that calls a service about requests: `forwardAuth:ROUTE`, `auth:NAME`. */
   readonly decisionSlots: Readonly<Record<string, number>>;
+  /** The same of each leg of an aggregated answer, by `ROUTE LEG`. */
+  readonly legSlots: Readonly<Record<string, number>>;
   readonly identity: IdentityPlan;
   /** Types of clients that the configuration defines, the first that fits first. */
   readonly clients: readonly ClientTypePlan[];

@@ -2,6 +2,7 @@
 
 import { waysOutOf } from "../../control/config/check/ways-out.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
+import { legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import type { ValueMatch } from "../../plan/routing-terms.ts";
@@ -66,7 +67,7 @@ function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Pla
     match.path,
     match.methods.join(",") || "*",
     conditions.join(" ") || "-",
-    (parts?.join(", ") ?? `(${handler.name})`) +
+    (parts?.join(", ") ?? `(${describeHandler(handler)})`) +
       (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
     [...policies.map(policyText), ...filters.map(({ name }) => name)].join(",") || "-",
   ];
@@ -75,6 +76,12 @@ function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Pla
 /** With the upstream that it asks. */
 function policyText({ name, config }: FeaturePlan): string {
   return name === "forwardAuth" ? `${name} (${(config as { readonly service: ServiceRef }).service.upstream})` : name; // output of its schema
+}
+
+/** Its name; of an aggregated answer its legs with their upstreams, optional ones with a question mark. */
+function describeHandler(handler: FeaturePlan): string {
+  const legs = legsOf(handler);
+  return legs === null ? handler.name : `aggregate ${legs.map((leg) => `${leg.name}${leg.required ? "" : "?"}: ${leg.to}`).join(", ")}`;
 }
 
 function conditionText(condition: ValueMatch): string {

@@ -1,5 +1,6 @@
 // Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
 import { ERRORS } from "../../base/errors.ts";
+import { legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { InstanceState, OthersBreaker, OthersBreakers } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
@@ -50,6 +51,7 @@ function routeView(plan: Plan | null, route: RoutePlan): object {
     to: destinations(plan, route),
     mirror: mirror === null ? null : { upstream: upstreamName(plan, mirror.upstream), fraction: mirror.fraction },
     handler: handler.name,
+    legs: legsOf(handler)?.map(({ name, to, required }) => ({ name, upstream: to, required })) ?? null,
     policies: route.policies.map((policy) => policy.name),
     filters: route.filters.map((filter) => filter.name),
     accessLog: settings.accessLog,

@@ -182,24 +182,27 @@ export class PlanControl {
     this.#inForce = { ...now, content: now.config.consumersFrom.redis === null ? null : now.content, sinceMs: Date.now() };
     this.#deps.consumers.inForce(now.config);
     this.#keepNames(now.plan);
-    const { routeNames, limitNames, decisionNames } = cells.totals;
+    const { routeNames, limitNames, decisionNames, legNames } = cells.totals;
     if (routeNames.overflowed > 0)
       log.warn("more routes than metric slots: the rest is counted together as _other", { routes: routeNames.overflowed });
     if (limitNames.overflowed > 0)
       log.warn("more limits than metric slots: the rest is counted together as _other", { limits: limitNames.overflowed });
     if (decisionNames.overflowed > 0)
       log.warn("more forwardAuth than metric slots: the rest is counted together as _other", { forwardAuth: decisionNames.overflowed });
+    if (legNames.overflowed > 0)
+      log.warn("more legs than metric slots: the rest is counted together as _other", { legs: legNames.overflowed });
     this.endpointsChanged();
     this.#deps.onInForce(this.#inForce);
   }
 
   /** Metric slots belong to what the plan in force names. */
   #keepNames(plan: Plan | null): void {
-    const { routeNames, limitNames, decisionNames } = this.#deps.cells.totals;
+    const { routeNames, limitNames, decisionNames, legNames } = this.#deps.cells.totals;
     this.#deps.cells.keepBreakers(plan);
     routeNames.keepOnly(plan?.routes.map((route) => route.name) ?? []);
     limitNames.keepOnly(Object.keys(plan?.limitSlots ?? {}));
     decisionNames.keepOnly(Object.keys(plan?.decisionSlots ?? {}));
+    legNames.keepOnly(Object.keys(plan?.legSlots ?? {}));
   }
 
   /** Discovery has news: probes and breakers follow, and counters know whose they are. */

@@ -1,4 +1,5 @@
 // Owns the summary of what a reload changes, for the log and the answer to /reload. Pure.
+import { type LegConfig, legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan } from "../../plan/plan.ts";
 
@@ -46,12 +47,21 @@ function routeIdentity(plan: Plan): (route: Plan["routes"][number]) => unknown {
   return (route) => {
     const proxy = proxyOf(route.handler);
     const upstreams = route.upstreams.map(upstreamName);
+    const legs = legsOf(route.handler);
+    if (legs !== null)
+      return { ...route, upstreams, metricSlot: 0, handler: { ...route.handler, config: withNames(route.handler.config, legs) } };
     if (proxy === null) return { ...route, upstreams, metricSlot: 0 };
     const to = proxy.to.map((each) => [upstreamName(each.upstream), each.weight]);
     const mirror = proxy.mirror === null ? null : [upstreamName(proxy.mirror.upstream), proxy.mirror.fraction];
     return { ...route, upstreams, metricSlot: 0, handler: { ...proxy, to, mirror } };
   };
 }
+
+/** Legs have the names of their upstreams beside the indexes. */
+const withNames = (config: unknown, legs: readonly LegConfig[]): unknown => ({
+  ...(config as object), // that of an aggregate
+  legs: legs.map((leg) => ({ ...leg, upstream: -1 })),
+});
 
 const withoutSlot = (upstream: Plan["upstreams"][number]): unknown => ({
   ...upstream,

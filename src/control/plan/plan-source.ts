@@ -26,7 +26,7 @@ export interface LoadedConfig {
 
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
-export type MetricSlots = Required<Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "breakerSlot">>;
+export type MetricSlots = Required<Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "breakerSlot">>;
 
 export class PlanSource {
   readonly #files: readonly string[];
@@ -112,6 +112,7 @@ export class PlanSource {
       metricSlot: (name) => this.#slots.metricSlot(name),
       limitSlot: (name) => this.#slots.limitSlot(name),
       decisionSlot: (name) => this.#slots.decisionSlot(name),
+      legSlot: (name) => this.#slots.legSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
     });
     this.#workers ??= workersHere(config.workers).count;

@@ -67,6 +67,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
       metricSlot: (name) => primary.totals.routeNames.slot(name),
       limitSlot: (name) => primary.totals.limitNames.slot(name),
       decisionSlot: (name) => primary.totals.decisionNames.slot(name),
+      legSlot: (name) => primary.totals.legNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
     },
   });

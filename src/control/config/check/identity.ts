@@ -1,13 +1,15 @@
 // Owns the checks that keep the headers by which services know a caller to the gateway: no part of the configuration may set or read them as a client's.
 import { plainName } from "../../../base/http.ts";
+import type { AggregateConfig } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { PlaceConfig } from "../../../data/policies/auth/config-places.ts";
 import type { HeadersConfig } from "../../../data/policies/headers/config.ts";
+import type { FeaturePlan } from "../../../plan/plan.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { nodeAt } from "../source/located.ts";
 import type { PathPart } from "../source/problem.ts";
+import { asWritten } from "./as-written.ts";
 import type { Findings } from "./references.ts";
-import { asWritten } from "./routes.ts";
 
 export function checkIdentity(draft: Draft, findings: Findings): void {
   const { root, report } = findings;
@@ -51,10 +53,17 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
 /** Where the route writes request headers. */
 function writes(route: RouteConfig): PathPart[][] {
   const config = route.policies.find((policy) => policy.name === "headers")?.config as HeadersConfig | undefined; // parsed by headersSchema
-  if (config === undefined) return [];
-  return (["set", "add"] as const).flatMap((action) =>
-    Object.keys(config.request[action]).map((name) => ["headers", "request", action, name]),
-  );
+  const actions = config === undefined ? [] : (["set", "add"] as const);
+  return [
+    ...actions.flatMap((action) => Object.keys(config?.request[action] ?? {}).map((name) => ["headers", "request", action, name])),
+    ...route.policies.flatMap(legWrites),
+  ];
+}
+
+function legWrites(feature: FeaturePlan): PathPart[][] {
+  if (feature.name !== "aggregate") return [];
+  const { legs, legsAt } = feature.config as AggregateConfig; // parsed by aggregateSchema
+  return legs.flatMap((leg) => Object.keys(leg.headers).map((header) => ["aggregate", ...legsAt, leg.name, "headers", header]));
 }
 
 /** A key in the file itself is a key in every backup of it. */

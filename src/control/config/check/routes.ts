@@ -1,4 +1,6 @@
 // Owns the checks of routes against each other and against what they name: unique names, existing upstreams, patterns, templates, ties.
+
+import type { AggregateConfig } from "../../../data/handlers/aggregate/config-plan.ts";
 import { findTies } from "../../../data/routing/order.ts";
 import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
@@ -9,6 +11,8 @@ import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { type LocatedMap, nodeAt } from "../source/located.ts";
 import { type PathPart, suggest } from "../source/problem.ts";
+import { checkAggregate } from "./aggregate.ts";
+import { asWritten } from "./as-written.ts";
 import type { Findings, Report } from "./references.ts";
 
 export function checkRoutes(draft: Draft, findings: Findings): void {
@@ -28,7 +32,11 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     if (meant !== null)
       findings.warn(["routes", index, "match", "path"], literalMessage(route.match.path, meant), `did you mean \`${meant}\`?`);
     if (areNamed) checkFeatureUpstreams(route, ["routes", index], draft.upstreamNames, report);
-    for (const policy of route.policies) checkTemplates(policy, paramNames, ["routes", index], findings);
+    for (const policy of route.policies) {
+      checkTemplates(policy, paramNames, ["routes", index], findings);
+      if (policy.name === "aggregate")
+        checkAggregate(policy.config as AggregateConfig, { path: ["routes", index, "aggregate"], paramNames }, findings); // parsed by aggregateSchema
+    }
   }
   checkTies(draft, root, good, report);
 }
@@ -89,7 +97,7 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
     return;
   }
   if (mirror !== undefined) report([...path, "mirror"], "a mirror needs `to` or `weighted` beside it", "say where the answer comes from");
-  else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond` or `redirect`");
+  else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond`, `redirect` or `aggregate`");
 }
 
 function checkTemplates(policy: FeaturePlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
@@ -112,15 +120,6 @@ function warnOfLiteral(text: string, paramNames: readonly string[], place: reado
   const meant = meantPattern(text);
   const name = paramNames.find((name) => meant?.includes(`{${name}}`) === true && !text.includes(`{${name}}`));
   if (name !== undefined) warn(place, `the parameter ${name} is not used: this stands as it is written`, `did you mean \`${meant}\`?`);
-}
-
-/** The path in the case the user wrote it: header names are lowercased by the schema. */
-export function asWritten(root: LocatedMap, path: readonly PathPart[]): readonly PathPart[] {
-  return path.map((part, i) => {
-    const parent = nodeAt(root, path.slice(0, i));
-    if (typeof part !== "string" || parent?.kind !== "map" || parent.entries.has(part)) return part;
-    return [...parent.entries.keys()].find((key) => key.toLowerCase() === part) ?? part;
-  });
 }
 
 function checkTies({ sections }: Draft, root: LocatedMap, routes: readonly IndexedRoute[], report: Report): void {

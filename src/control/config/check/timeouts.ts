@@ -1,6 +1,7 @@
 // Owns what a route's timeouts change of those of its upstreams, and the check that a total leaves room for an attempt. Pure.
 import { formatDurationMs } from "../../../base/units.ts";
 import type { TimeoutsPlan } from "../../../plan/plan.ts";
+import { answers, featureOf } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
@@ -23,8 +24,14 @@ export function routeTimeoutsFor(written: WrittenTimeouts, upstreams: readonly N
 }
 
 /** The upstreams that answer a route's requests, those that stand in for others included. */
-export function upstreamsOf({ to, weighted }: RouteConfig, upstreams: ReadonlyMap<string, NamedUpstream>): readonly NamedUpstream[] {
-  const own = [to, ...(weighted ?? []).map((part) => part.upstream)].flatMap((name) => upstreams.get(name ?? "") ?? []);
+export function upstreamsOf(
+  { to, weighted, policies }: RouteConfig,
+  upstreams: ReadonlyMap<string, NamedUpstream>,
+): readonly NamedUpstream[] {
+  const handlers = policies.filter(answers).flatMap(({ name, config }) => featureOf(name).upstreams(config));
+  const own = [to, ...(weighted ?? []).map((part) => part.upstream), ...handlers.map(({ name }) => name)].flatMap(
+    (name) => upstreams.get(name ?? "") ?? [],
+  );
   const others = own.flatMap(({ breaker }) => (breaker?.fallback?.kind === "upstream" ? (upstreams.get(breaker.fallback.name) ?? []) : []));
   return [...new Set([...own, ...others])];
 }

@@ -1,5 +1,6 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
+import { legsOf } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { ProxyConfig } from "../../../data/handlers/proxy/config.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
@@ -26,6 +27,8 @@ export interface CompileContext {
   limitSlot?(name: string): number;
   /** The same for whoever calls a service about requests. */
   decisionSlot?(name: string): number;
+  /** The same for a leg of an aggregated answer, named `ROUTE LEG`. */
+  legSlot?(name: string): number;
 }
 
 export function compilePlan(config: Config, context: CompileContext): Plan {
@@ -51,6 +54,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     }),
     consumers: config.consumers,
     tiers: config.tiers,
+    legSlots: Object.fromEntries(legMetrics(config).map((name) => [name, context.legSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     limitSlots: Object.fromEntries(limitMetrics(config).map((name) => [name, context.limitSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     decisionSlots: Object.fromEntries(decisionNames(config).map((name) => [name, context.decisionSlot?.(name) ?? ROUTE_SLOT_OVERFLOW])),
     identity: config.identity,
@@ -224,3 +228,7 @@ function limitMetrics({ routes }: Config): readonly string[] {
     return limitLabels(limits.config as readonly LimitConfig[]).map((label) => `${route.name} ${label}`); // parsed by rateLimitSchema
   });
 }
+
+/** Every leg of every aggregated answer, as metrics name it: `ROUTE LEG`. */
+const legMetrics = ({ routes }: Config): readonly string[] =>
+  routes.flatMap(({ name, policies }) => policies.flatMap((feature) => (legsOf(feature) ?? []).map((leg) => `${name} ${leg.name}`)));

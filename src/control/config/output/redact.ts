@@ -6,7 +6,7 @@ import type { Config } from "../schema/schema.ts";
 const HIDDEN = "***";
 /** Headers and the like whose values are credentials more often than not. */
 const SECRET_NAME = /authorization|cookie|token|secret|password|pepper|api-?key|credential/i;
-/** Headers that are set are called so when what they carry is one. */
+/** Headers and parameters that are set are called so when what they carry is one. */
 const SECRET_HEADER = /auth|cookie|token|secret|password|pepper|key|credential|signature|session|jwt/i;
 /** Within what says how callers prove who they are: there a key is a key. */
 const SECRET_NAME_OF_AUTH = /^key$|^k$|hash|pem|private|token|secret|password|pepper|credential/i;
@@ -53,7 +53,8 @@ function copy(value: unknown, secret = SECRET_NAME): unknown {
 function copyOf(key: string, value: unknown, secret: RegExp): unknown {
   if (key === "match" || key === "expect") return redactMatch(value);
   if (key === "when" && typeof value === "string") return redactExpression(value);
-  const isHeaders = (key === "set" || key === "add" || key === "headers") && typeof value === "object" && !Array.isArray(value);
+  const isHeaders =
+    (key === "set" || key === "add" || key === "headers" || key === "query") && typeof value === "object" && !Array.isArray(value);
   return copy(value, isHeaders ? SECRET_HEADER : secret);
 }
 

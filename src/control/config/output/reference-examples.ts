@@ -120,6 +120,14 @@ drainTimeout: 1m`,
   - name: moved
     match: { path: "/old/{id}" }
     redirect: { to: "https://www.example.com/new/{path.id}", status: 301 }`,
+  "routes: aggregate": `routes:
+  - name: account-page
+    match: { path: "/pages/account/{id}", methods: [GET] }
+    aggregate:
+      legs:
+        user: { to: users, path: "/users/{id}", pick: [id, name], relay: [404] }
+        orders: { to: orders, path: "/orders?user={legs.user.json.id}", select: /items, timeout: 500ms, required: false }
+      incomplete: member`,
   "routes: respond": `routes:
   - name: maintenance
     match: { path: /shop/** }

@@ -1,7 +1,7 @@
 // Owns the list of keys that later versions will know and this one does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "../source/problem.ts";
 
-const ROUTE_KEYS = ["cache", "transcode", "graphql", "aggregate"];
+const ROUTE_KEYS = ["cache", "transcode", "graphql"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {

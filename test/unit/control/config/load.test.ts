@@ -167,7 +167,11 @@ describe("routes", () => {
     "match: {}, weighted: [{ upstream: ‸usrs }]",
     ".weighted[0].upstream: there is no upstream named usrs; did you mean `users`?",
   );
-  routes("leads nowhere", "- ‸{ name: a, match: {} }", "routes[0]: the route leads nowhere; add `to`, `weighted`, `respond` or `redirect`");
+  routes(
+    "leads nowhere",
+    "- ‸{ name: a, match: {} }",
+    "routes[0]: the route leads nowhere; add `to`, `weighted`, `respond`, `redirect` or `aggregate`",
+  );
   route(
     "to and weighted",
     "match: {}, to: users, weighted: ‸[{ upstream: users }]",
@@ -246,7 +250,7 @@ describe("routes", () => {
 describe("what a later version brings is refused by name", () => {
   const later = (place: string, key: string, text: string) =>
     check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
-  for (const key of ["cache", "transcode", "graphql", "aggregate"]) {
+  for (const key of ["cache", "transcode", "graphql"]) {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
   }

@@ -28,6 +28,12 @@ test("what a reload changes", () => {
     "route added: y",
     "upstream added: a",
   ]);
+  const legs = "{ name: x, match: { path: /x }, aggregate: { l: { to: b, path: / } } }";
+  check(base(upstream("b", 1), legs), base(`${upstream("a", 1)}, ${upstream("b", 1)}`, `${legs}, ${route("y", "a")}`), [
+    "route added: y",
+    "upstream added: a",
+  ]);
+  check(base(upstream("b", 1), legs), base(upstream("b", 1), legs.replace("path: / }", "path: /z }")), ["route changed: x"]);
   check(base(upstream("b", 1), `${route("x", "b")}, ${route("y", "b")}`), one, ["route removed: y"]);
   check(one, base(upstream("b", 1), "{ name: x, match: { path: /z }, to: b }"), ["route changed: x"]);
   check(one, base(upstream("b", 1), route("x", "b"), "limits: { bodyBytes: 1MiB }"), ["route changed: x", "limits changed"]);

@@ -93,6 +93,7 @@ it("the example of the design compiles, units resolved", () => {
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
     decisionSlots: {},
+    legSlots: {},
     drainTimeoutMs: 30_000,
     logQuery: false,
   });

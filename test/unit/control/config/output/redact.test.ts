@@ -108,6 +108,11 @@ routes:
     auth: none
     redirect: { to: "https://x.example/here?t=hunter2" }
   - { name: c, match: { path: /c }, auth: none, respond: { headers: { x-key: hunter2, x-made-by: us } } }
+  - name: d
+    match: { path: /d }
+    auth: none
+    aggregate:
+      leg: { to: a, path: "/part?x=hunter2", method: POST, query: { api_key: hunter2, page: first }, headers: { authorization: Bearer hunter2, x-team: green }, body: { json: { token: hunter2 } } }
 `;
   const result = parseConfig({ texts: [{ file: "c.yaml", text }] });
   if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
@@ -120,6 +125,9 @@ routes:
     "blue",
     "x-made-by",
     "us",
+    "/part?***",
+    "first",
+    "green",
     "/b?***",
     "/h?***",
     "https://id.example/jwks?***",
