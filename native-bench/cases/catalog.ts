@@ -1,4 +1,5 @@
 // Owns the list of cases: what is measured, who takes part, what was promised. A new case is one entry here.
+import { AGGREGATED } from "../peers/origin.ts";
 import { PLAIN, type Setup } from "../peers/peer.ts";
 import type { Case, Contender, Metric, WrkLoad } from "./case.ts";
 
@@ -167,6 +168,18 @@ export const CASES: readonly Case[] = [
       },
     ],
     rounds: ROUNDS_MAIN,
+  },
+  {
+    name: "aggregate",
+    title: "One document of three answers",
+    about:
+      "GET, and the server asks the origin for three JSON documents (some 200 bytes to 1 KiB) at once and answers with one that holds them. Beside it a small fastify service that does the same for this page only.",
+    load: wrk({ path: "/page", answerBytes: Buffer.byteLength(AGGREGATED) }),
+    contenders: all(["sluice", "fastify-aggregate"], { aggregate: true }, "fastify-aggregate"),
+    primary: "micros",
+    columns: COLUMNS,
+    aims: [],
+    rounds: ROUNDS,
   },
   {
     name: "new-connection",

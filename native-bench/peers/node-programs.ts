@@ -10,16 +10,22 @@ const ONE_PROGRAM = "a program of a few lines that only does the plain cases";
 
 function program(
   name: string,
-  rest: Pick<PeerKind, "title" | "role" | "note"> & { readonly cache?: boolean; readonly packageName: string | null },
+  rest: Pick<PeerKind, "title" | "role" | "note"> & {
+    readonly cache?: boolean;
+    /** It does nothing else. */
+    readonly aggregates?: boolean;
+    readonly packageName: string | null;
+  },
 ): PeerKind {
-  const { cache = false, packageName, ...words } = rest;
+  const { cache = false, aggregates = false, packageName, ...words } = rest;
   const file = path.join(DIRECTORY, `${name}.ts`);
   return {
     name,
     ...words,
     needs: [],
-    refuses: (setup) =>
-      refusal(setup, {
+    refuses: (setup) => {
+      if (aggregates && !setup.aggregate) return "a program that only aggregates";
+      return refusal(setup, {
         tls: ONE_PROGRAM,
         guarded: ONE_PROGRAM,
         routes: ONE_PROGRAM,
@@ -27,7 +33,9 @@ function program(
         webSocket: ONE_PROGRAM,
         forwardAuth: ONE_PROGRAM,
         ...(cache ? {} : { cache: "it has no cache" }),
-      }),
+        ...(aggregates ? { aggregate: "" } : {}),
+      });
+    },
     start: async ({ directory, freePort, originPort }) => {
       const port = await freePort();
       const args = [file, String(port), String(originPort)];
@@ -73,6 +81,13 @@ export const NODE_PROGRAMS: readonly PeerKind[] = [
     packageName: null,
   }),
   program("fastify-http-proxy", { title: "@fastify/http-proxy", role: "peer", note: "", packageName: "@fastify/http-proxy" }),
+  program("fastify-aggregate", {
+    title: "fastify + undici, by hand",
+    role: "peer",
+    note: "a service of forty lines, as teams write them for one page: asks with undici's pool, parses the answers and writes one; counts nothing, bounds nothing",
+    aggregates: true,
+    packageName: "fastify",
+  }),
   program("http-proxy-3", { title: "http-proxy-3", role: "peer", note: "", packageName: "http-proxy-3" }),
 ];
 

@@ -10,6 +10,33 @@ import type { Peer } from "./peer.ts";
 export const BODY_BYTES = [256, 16_384, 65_536, 1_048_576] as const;
 export type BodyBytes = (typeof BODY_BYTES)[number];
 
+const order = (id: number): object => ({
+  id,
+  state: "shipped",
+  total: 12_345,
+  currency: "EUR",
+  items: [{ sku: `sku-${id}`, quantity: 2 }],
+});
+
+/** JSON as services send it, by path: some 250, 1000 and 500 bytes. Without single quotes and `$`, which nginx would read. */
+export const JSON_ANSWERS: Readonly<Record<string, string>> = {
+  "/json/user": JSON.stringify({
+    id: 8412,
+    name: "Ada Lovelace",
+    email: "ada@example.com",
+    tier: "gold",
+    address: { street: "12 St James Square", city: "London", country: "GB" },
+    tags: ["a", "b"],
+  }),
+  "/json/orders": JSON.stringify({ page: 1, items: Array.from({ length: 9 }, (_, i) => order(70_000 + i)) }),
+  "/json/offers": JSON.stringify(
+    Array.from({ length: 8 }, (_, i) => ({ id: i, title: `Offer number ${i}`, price: 1999 + i, until: "2026-12-31" })),
+  ),
+};
+
+/** What the case `aggregate` makes of them. */
+export const AGGREGATED = `{"user":${JSON_ANSWERS["/json/user"]},"orders":${JSON_ANSWERS["/json/orders"]},"offers":${JSON_ANSWERS["/json/offers"]}}`;
+
 /** Smallest bodies stand in the configuration; nginx takes no longer text there. */
 const IN_CONFIGURATION_BYTES_MAX = 2048;
 
@@ -30,6 +57,9 @@ export function startOrigin(directory: string, port: number, name = "origin"): P
   server {
     listen 127.0.0.1:${port} backlog=8192;
     ${locations.join("\n    ")}
+    ${Object.entries(JSON_ANSWERS)
+      .map(([path, text]) => `location = ${path} { default_type application/json; return 200 '${text}'; }`)
+      .join("\n    ")}
     location /cached { default_type text/plain; add_header Cache-Control "public, max-age=3600"; return 200 "${small}"; }
     location / { default_type text/plain; return 200 "${small}"; }
   }`,

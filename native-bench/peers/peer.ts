@@ -16,9 +16,20 @@ export interface Setup {
   readonly webSocket: boolean;
   /** Calls a service (the origin, at /verify) about each request before it is forwarded. */
   readonly forwardAuth: boolean;
+  /** Makes one JSON document of three answers of the origin (`/json/user`, `/json/orders`, `/json/offers`), asked for at once. */
+  readonly aggregate: boolean;
 }
 
-export const PLAIN: Setup = { workers: 1, tls: false, routes: 0, cache: false, guarded: "", webSocket: false, forwardAuth: false };
+export const PLAIN: Setup = {
+  workers: 1,
+  tls: false,
+  routes: 0,
+  cache: false,
+  guarded: "",
+  webSocket: false,
+  forwardAuth: false,
+  aggregate: false,
+};
 
 /** RFC 7518: by a shared secret, or by an RSA key of 2048 bits. */
 export type Signature = "HS256" | "RS256";
@@ -76,11 +87,12 @@ export interface PeerKind {
   version(): string;
 }
 
-/** What a kind says of a setup of which it can do these parts. */
+/** What a kind says of a setup of which it can do these parts. @param reasons why not; of `aggregate`, '' from one that can */
 export function refusal(
   setup: Setup,
-  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket" | "forwardAuth", string>>,
+  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket" | "forwardAuth" | "aggregate", string>>,
 ): string | null {
+  if (setup.aggregate && reasons.aggregate !== "") return reasons.aggregate ?? "asks one service a request";
   if (setup.guarded !== "" && reasons.guarded !== undefined) return reasons.guarded;
   if (setup.cache && reasons.cache !== undefined) return reasons.cache;
   if (setup.tls && reasons.tls !== undefined) return reasons.tls;

@@ -59,6 +59,7 @@ export function sluiceFrom(options: SluiceKind): PeerKind {
     note: options.note ?? "",
     refuses: (setup) =>
       refusal(setup, {
+        aggregate: "",
         ...(POLICIES.guarded === null ? { guarded: NOT_BUILT } : {}),
         ...(POLICIES.cache === null ? { cache: NOT_BUILT } : {}),
       }),
@@ -105,9 +106,14 @@ ${parts.map((each) => each.top).join("\n")}
 upstreams:
   origin: { targets: [{ url: "http://127.0.0.1:${stage.originPort}" }], pool: { connections: 128, pipelining: ${pipelining} }${join((each) => each.upstream)} }
 routes:
-${paths.map((match, n) => `  - { name: r${n}, match: { path: "${match}" }, to: origin${join((each) => each.route)} }`).join("\n")}
+${setup.aggregate ? PAGE : paths.map((match, n) => `  - { name: r${n}, match: { path: "${match}" }, to: origin${join((each) => each.route)} }`).join("\n")}
 `;
 }
+
+/** Of the case `aggregate`. */
+const PAGE = `  - name: page
+    match: { path: /page }
+    aggregate: { user: { to: origin, path: /json/user }, orders: { to: origin, path: /json/orders }, offers: { to: origin, path: /json/offers, required: false } }`;
 
 export interface SluiceOptions {
   /** Which build; this checkout's unless given. */
