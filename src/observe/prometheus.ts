@@ -6,7 +6,7 @@ import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
-import { type EndpointTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
+import { type EndpointTotals, type PolicyTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
 
@@ -25,6 +25,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderLimits(page, totals, state);
   renderDecisions(page, totals);
   renderLegs(page, totals);
+  renderPolicies(page, totals);
   renderWorkers(page, totals, state);
   renderKeySources(page, state);
   renderInstance(page, totals, state);
@@ -175,6 +176,19 @@ function renderDecisions(page: Page, totals: Totals): void {
   for (const { name, outcomes } of totals.decisions())
     for (const [i, outcome] of outcomes.some((count) => count > 0) ? DECISIONS.entries() : [])
       page.sample("sluice_forward_auth_decisions_total", { name, outcome }, outcomes[i] ?? 0);
+}
+
+/** Policies of the user's own: series of one appear with its first call. */
+function renderPolicies(page: Page, totals: Totals): void {
+  const policies = totals.policies().filter(({ calls }) => calls > 0);
+  const each = (name: string, help: string, value: (policy: PolicyTotals) => number): void => {
+    page.family(name, "counter", help);
+    for (const one of policies) page.sample(name, { policy: one.policy }, value(one));
+  };
+  each("sluice_policy_calls_total", "Calls of the hooks of a policy of the user's own.", (p) => p.calls);
+  each("sluice_policy_seconds_total", "Time in these calls, in which the worker did nothing else.", (p) => p.busyMs / 1000);
+  each("sluice_policy_wait_seconds_total", "Time for which requests waited for promises of the policy.", (p) => p.waitMs / 1000);
+  each("sluice_policy_failures_total", "Calls that threw, gave what is no answer, or took too long.", (p) => p.failures);
 }
 
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {

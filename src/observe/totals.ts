@@ -14,7 +14,9 @@ import {
   METRIC_ERRORS_MAX,
   METRIC_LEGS_MAX,
   METRIC_LIMITS_MAX,
+  METRIC_POLICIES_MAX,
   type MetricCells,
+  POLICY,
   ROUTE,
   ROUTE_SLOT_NONE,
   ROUTE_SLOT_OVERFLOW,
@@ -64,6 +66,14 @@ export interface LegTotals {
   readonly outcomes: readonly number[];
 }
 
+export interface PolicyTotals {
+  readonly policy: string;
+  readonly calls: number;
+  readonly busyMs: number;
+  readonly waitMs: number;
+  readonly failures: number;
+}
+
 export interface EndpointTotals {
   readonly attempts: number;
   readonly retries: number;
@@ -91,12 +101,15 @@ export class Totals {
   readonly deprecated = new DeprecatedTotals();
   /** Of those that call a service: `forwardAuth:ROUTE`, `auth:NAME`. */
   readonly decisionNames: SlotNames;
+  /** Policies of the user's own. */
+  readonly policyNames: SlotNames;
   private readonly routeBaselines = new Map<number, Float64Array>();
   private readonly limitBaselines = new Map<number, Float64Array>();
   private readonly decisionBaselines = new Map<number, Float64Array>();
   /** Legs of aggregated answers, named `ROUTE LEG`. */
   readonly legNames: SlotNames;
   private readonly legBaselines = new Map<number, Float64Array>();
+  private readonly policyBaselines = new Map<number, Float64Array>();
   private readonly endpointOwners = new Map<number, Baseline>();
 
   /** @param routeSlots capacity, as the cells have it */
@@ -106,6 +119,7 @@ export class Totals {
     this.limitNames = new SlotNames((slot) => this.limitBaselines.set(slot, this.sumLimit(slot)), METRIC_LIMITS_MAX);
     this.decisionNames = new SlotNames((slot) => this.decisionBaselines.set(slot, this.sumDecision(slot)), METRIC_DECISIONS_MAX);
     this.legNames = new SlotNames((slot) => this.legBaselines.set(slot, this.sumLeg(slot)), METRIC_LEGS_MAX);
+    this.policyNames = new SlotNames((slot) => this.policyBaselines.set(slot, this.sumPolicy(slot)), METRIC_POLICIES_MAX);
   }
 
   /** Sum of a worker-wide cell. */
@@ -149,6 +163,13 @@ export class Totals {
   legs(): LegTotals[] {
     const all = [this.leg(`${ROUTE_OVERFLOW} ${ROUTE_OVERFLOW}`, ROUTE_SLOT_OVERFLOW)];
     for (const [name, slot] of this.legNames.entries()) all.push(this.leg(name, slot));
+    return all;
+  }
+
+  /** Every policy of the user's own that has a slot, the collective one first. */
+  policies(): PolicyTotals[] {
+    const all = [this.policy(ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW)];
+    for (const [name, slot] of this.policyNames.entries()) all.push(this.policy(name, slot));
     return all;
   }
 
@@ -201,6 +222,25 @@ export class Totals {
     subtract(words, this.limitBaselines.get(slot));
     const space = name.indexOf(" "); // names have none
     return { route: name.slice(0, space), limit: name.slice(space + 1), outcomes: [...words] };
+  }
+
+  private policy(policy: string, slot: number): PolicyTotals {
+    const words = this.sumPolicy(slot);
+    subtract(words, this.policyBaselines.get(slot));
+    const word = (at: number): number => words[at] ?? 0;
+    return {
+      policy,
+      calls: word(POLICY.calls),
+      busyMs: word(POLICY.busyMs),
+      waitMs: word(POLICY.waitMs),
+      failures: word(POLICY.failures),
+    };
+  }
+
+  private sumPolicy(slot: number): Float64Array {
+    const words = new Float64Array(Object.keys(POLICY).length);
+    for (const cells of this.cells) cells.sumPolicy(slot, words);
+    return words;
   }
 
   private sumLimit(slot: number): Float64Array {

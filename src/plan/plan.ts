@@ -1,6 +1,8 @@
 // The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
+import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
+
 import type { PathsPlan } from "./paths.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 
@@ -28,6 +30,8 @@ export interface Plan {
   readonly versioning: VersioningPlan | null;
   /** In match order (see data/routing/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
+  /** Files of the policies of the user's own: of each module all that it imports. */
+  readonly modules: readonly ModuleFilePlan[];
   readonly drainTimeoutMs: number;
   /** The access log holds queries. */
   readonly logQuery: boolean;
@@ -266,6 +270,8 @@ export interface RoutePlan {
   readonly handler: FeaturePlan;
   /** In the registry's order, not the file's. */
   readonly policies: readonly FeaturePlan[];
+  /** Policies of the user's own, in the order written: in each phase behind the others. */
+  readonly modules: readonly ModulePolicyPlan[];
   /** In the registry's order. */
   readonly filters: readonly FeaturePlan[];
 }

@@ -1,10 +1,12 @@
 // Owns the workers' signs of life in shared memory: each worker beats its own cell, the primary reads all.
 // Must never be the reason that a worker waits.
 //
-// Layout: 64 bytes (one cache line) a worker: BigInt64 at +0 time of the last beat, Int32 at +8 state, Int32 at +12 beats.
+// Layout: 64 bytes (one cache line) a worker: BigInt64 at +0 time of the last beat, Int32 at +8 state, Int32 at +12 beats, Int32 at +16 the slot of the user's
+// policy that the worker is in (0: none).
 // Time is process.hrtime in nanoseconds: CLOCK_MONOTONIC, one clock for all threads (performance.now() is not: its origin
 // is the thread's start). Writer: the worker of that index; the primary only between a worker's end and its replacement's
-// start. Ordering: Atomics throughout (sequentially consistent): who sees a beat sees the state stored before it.
+// start. Ordering: Atomics throughout (sequentially consistent): who sees a beat sees the state stored before it. Only the
+// policy is stored plainly, twice for each of its calls: it is read when the worker has stood still for long.
 
 const CELL_BYTES = 64;
 
@@ -45,10 +47,19 @@ export class Heartbeat {
     this.beat(index);
   }
 
+  /** Worker: the word (0) in which it notes the policy that it is in; 0 for none. */
+  policyMark(index: number): Int32Array {
+    return this.ints.subarray(this.intAt(index) + 2, this.intAt(index) + 3);
+  }
+
+  /** Metric slot of the user's policy that the worker is in; 0 for none. Means something only of a worker that stands still. */
+  policySlot(index: number): number {
+    return Atomics.load(this.ints, this.intAt(index) + 2);
+  }
+
   /** Primary: prepare the cell for a new worker. */
   reset(index: number): void {
-    Atomics.store(this.ints, this.intAt(index) + 1, 0);
-    Atomics.store(this.ints, this.intAt(index), 0);
+    for (const word of [2, 1, 0]) Atomics.store(this.ints, this.intAt(index) + word, 0);
     Atomics.store(this.times, this.timeAt(index), process.hrtime.bigint());
   }
 

@@ -8,6 +8,7 @@
 //   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
 //   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
 //   [.. +4*512)                  leg slots, 4 words each, see LEG_OUTCOMES: slot 1 is "overflow"
+//   [.. +4*66)                   slots of users' own policies, 4 words each, see POLICY: slot 1 is "overflow"
 //   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
 // Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
 // fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
@@ -26,6 +27,7 @@ const ENDPOINT_WORDS = 16;
 const LIMIT_WORDS = 4;
 const DECISION_WORDS = 8;
 const LEG_WORDS = 4;
+const POLICY_WORDS = 4;
 const WORD_BYTES = 8;
 
 /** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
@@ -35,6 +37,21 @@ export const METRIC_ENDPOINTS_MAX = 4096;
 
 /** Limit slots: beyond it limits share {@link ROUTE_SLOT_OVERFLOW}. 16 KiB a worker. */
 export const METRIC_LIMITS_MAX = 512;
+
+/** Slots of policies of the user's own, by name: as many as a configuration may have modules, and the two that no name has. */
+export const METRIC_POLICIES_MAX = 66;
+
+/** Words of a policy's slot. */
+export const POLICY = {
+  /** Calls of its hooks. */
+  calls: 0,
+  /** Time in them in which the event loop did nothing else, ms. */
+  busyMs: 1,
+  /** Time for which requests waited for its promises, ms. */
+  waitMs: 2,
+  /** Calls that threw, gave what is no answer, or took too long. */
+  failures: 3,
+} as const;
 
 /** What came of a request at a limit; the last: a shadow limit would have refused it. */
 export const LIMIT_OUTCOMES = ["passed", "refused", "shadowed"] as const;
@@ -142,7 +159,9 @@ WIRE_CODES.forEach((code, i) => {
 
 /** Bytes of the shared buffer for one worker. */
 export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
-  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS + METRIC_LEGS_MAX * LEG_WORDS;
+  const legs = METRIC_LEGS_MAX * LEG_WORDS;
+  const policies = METRIC_POLICIES_MAX * POLICY_WORDS;
+  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS + legs + policies;
   return (ROUTE_BASE + routeSlots * ROUTE_WORDS + shared + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
 }
 
@@ -154,6 +173,7 @@ export class MetricCells {
   private readonly limitBase: number;
   private readonly decisionBase: number;
   private readonly legBase: number;
+  private readonly policyBase: number;
   private readonly endpointBase: number;
 
   /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
@@ -166,7 +186,8 @@ export class MetricCells {
     this.limitBase = ROUTE_BASE + routeSlots * ROUTE_WORDS;
     this.decisionBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
     this.legBase = this.decisionBase + METRIC_DECISIONS_MAX * DECISION_WORDS;
-    this.endpointBase = this.legBase + METRIC_LEGS_MAX * LEG_WORDS;
+    this.policyBase = this.legBase + METRIC_LEGS_MAX * LEG_WORDS;
+    this.endpointBase = this.policyBase + METRIC_POLICIES_MAX * POLICY_WORDS;
   }
 
   /**
@@ -234,6 +255,24 @@ export class MetricCells {
     this.words[this.legBase + slot * LEG_WORDS + LEG_OUTCOME_WORDS[outcome]]! += 1;
   }
 
+  /** Counts a call of a user's policy. @param busyMs that it took */
+  policy(policySlot: number, busyMs: number): void {
+    const words = this.words;
+    const base = this.policyAt(policySlot);
+    words[base + POLICY.calls]! += 1;
+    words[base + POLICY.busyMs]! += busyMs;
+  }
+
+  /** Counts the wait for a promise of a user's policy. */
+  policyWait(policySlot: number, waitMs: number): void {
+    this.words[this.policyAt(policySlot) + POLICY.waitMs]! += waitMs;
+  }
+
+  /** Counts a call of a user's policy that failed. */
+  policyFailure(policySlot: number): void {
+    this.words[this.policyAt(policySlot) + POLICY.failures]! += 1;
+  }
+
   /** Adds to a worker-wide cell. */
   add(cell: Cell, delta: number): void {
     this.words[cell]! += delta;
@@ -283,11 +322,22 @@ export class MetricCells {
     for (let i = 0; i < LEG_OUTCOMES.length; i++) into[i]! += this.words[base + i]!;
   }
 
+  /** Adds the slot of a user's policy to `into`, by {@link POLICY}. */
+  sumPolicy(policySlot: number, into: Float64Array): void {
+    const base = this.policyAt(policySlot);
+    for (let i = 0; i < POLICY_WORDS; i++) into[i]! += this.words[base + i]!;
+  }
+
   /** Adds an endpoint slot to `into`. @param into {@link ENDPOINT_SLOT_WORDS} long */
   sumEndpoint(endpointSlot: number, into: Float64Array): void {
     if (endpointSlot >= this.endpointSlots || endpointSlot < 0) return;
     const base = this.endpointBase + endpointSlot * ENDPOINT_WORDS;
     for (let i = 0; i < ENDPOINT_SLOT_WORDS; i++) into[i]! += this.words[base + i]!;
+  }
+
+  private policyAt(policySlot: number): number {
+    const slot = policySlot > 0 && policySlot < METRIC_POLICIES_MAX ? policySlot : ROUTE_SLOT_OVERFLOW;
+    return this.policyBase + slot * POLICY_WORDS;
   }
 
   private routeBase(routeSlot: number): number {

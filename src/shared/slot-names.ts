@@ -60,6 +60,12 @@ export class SlotNames {
     return this.slots.entries();
   }
 
+  /** @returns whose slot it is; null for nobody's */
+  nameOf(slot: number): string | null {
+    for (const [name, each] of this.slots) if (each === slot) return name;
+    return null;
+  }
+
   private recycle(): number {
     const [oldest] = this.retired;
     if (oldest === undefined) return ROUTE_SLOT_OVERFLOW;

@@ -12,6 +12,7 @@ const CONTROL: Readonly<Record<string, string>> = {
   "command-line": "src/main.ts",
   primary: "src/start/primary-process.ts",
   "load-task": "src/control/plan/load-task.ts",
+  "module-task": "src/control/config/modules/module-task.ts",
   validate: "src/cli/commands/validate.ts",
   routes: "src/cli/commands/routes.ts",
   key: "src/cli/commands/key.ts",
@@ -29,6 +30,8 @@ const DATA: Readonly<Record<string, string>> = {
   "password-task": "src/offload/password-task.ts",
   expression: "src/data/policies/authorize/expression.ts",
 };
+/** Where import() stays what it is: what it loads is known to nobody when this is built. */
+const IMPORTING: Readonly<Record<string, string>> = { "import-modules": "src/data/policies/module/import-modules.ts" };
 /** Libraries that most configurations never use, or that find a file of theirs by its place beside another: with their own file names. */
 const LIBRARIES: Readonly<Record<string, string>> = {
   undici: "undici/lib/dispatcher/client.js",
@@ -94,6 +97,7 @@ export async function writeBundles(out: string): Promise<void> {
     define: { ...COMMON.define, SECTION_PRESETS: JSON.stringify(sectionPresets()) },
   });
   const data = await build({ ...options, entryPoints: DATA, inject: ["src/base/node-globals.ts"] });
+  const importing = await build({ ...options, entryPoints: IMPORTING, supported: {} });
   const libraries = await build({ ...options, entryPoints: LIBRARIES, inject: ["src/base/node-globals.ts"] });
   for (const [entry, bundle] of Object.entries(ENTRIES)) {
     await build({
@@ -110,7 +114,7 @@ export async function writeBundles(out: string): Promise<void> {
   writeLicences(
     out,
     ROOT,
-    [control, data, libraries].map(({ metafile }) => metafile.inputs),
+    [control, data, importing, libraries].map(({ metafile }) => metafile.inputs),
   );
   fs.chmodSync(path.join(out, "main.js"), 0o755);
   fs.copyFileSync(path.join(ROOT, "src/start/sluice.sh"), path.join(out, "sluice"));

@@ -4,6 +4,7 @@ import { waysOutOf } from "../../control/config/check/ways-out.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
+import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import type { ValueMatch } from "../../plan/routing-terms.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
@@ -46,7 +47,7 @@ export function routeTable(plan: Plan): string {
     .join("");
 }
 
-function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Plan): string[] {
+function cells({ name, match, handler, policies, filters, modules }: RoutePlan, plan: Plan): string[] {
   const proxy = proxyOf(handler);
   const to = proxy?.to;
   const mirror = proxy?.mirror ?? null;
@@ -69,7 +70,7 @@ function cells({ name, match, handler, policies, filters }: RoutePlan, plan: Pla
     conditions.join(" ") || "-",
     (parts?.join(", ") ?? `(${describeHandler(handler)})`) +
       (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
-    [...policies.map(policyText), ...filters.map(({ name }) => name)].join(",") || "-",
+    [...policies.map(policyText), ...modules.map(moduleText), ...filters.map(({ name }) => name)].join(",") || "-",
   ];
 }
 
@@ -83,6 +84,8 @@ function describeHandler(handler: FeaturePlan): string {
   const legs = legsOf(handler);
   return legs === null ? handler.name : `aggregate ${legs.map((leg) => `${leg.name}${leg.required ? "" : "?"}: ${leg.to}`).join(", ")}`;
 }
+/** With the phase, behind whose own policies it runs. */
+const moduleText = ({ name, phase, file }: ModulePolicyPlan): string => `${name} (${phase}, ${file})`;
 
 function conditionText(condition: ValueMatch): string {
   if (condition.kind === "present") return condition.name;

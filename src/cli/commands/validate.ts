@@ -5,6 +5,7 @@ import type { LoadResult } from "../../control/config/load.ts";
 import type { Config } from "../../control/config/schema/schema.ts";
 import { type ConfigProblem, formatProblem } from "../../control/config/source/problem.ts";
 import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
+import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { BUILT_IN_CLIENTS } from "../../plan/routing-terms.ts";
 import { consumersKey, markerKey } from "../../store/consumer-script.ts";
@@ -38,7 +39,8 @@ export async function validateCommand(argv: readonly string[], io: CommandIo): P
 function asJson(result: LoadResult, files: readonly string[]): object {
   const flat = ({ at, ...rest }: ConfigProblem): object => ({ ...at, ...rest });
   if (!result.ok) return { valid: false, files, errors: result.problems.map(flat), warnings: [] };
-  const { listeners, routes, upstreams } = planOf(result.config);
+  const plan = planOf(result.config);
+  const { listeners, routes, upstreams } = plan;
   return {
     valid: true,
     files,
@@ -47,6 +49,7 @@ function asJson(result: LoadResult, files: readonly string[]): object {
     listeners: listeners.map(({ address, engine, tls }) => ({ address, engine, tls: tls !== null })),
     routes: routes.length,
     upstreams: upstreams.map(({ name, targets }) => ({ name, targets: targets.length })),
+    policies: policyUses(plan),
   };
 }
 
@@ -56,7 +59,7 @@ function summary(plan: Plan, files: readonly string[]): string {
     (l) =>
       `  ${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}\n`,
   );
-  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}`;
+  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}${describePolicies(plan)}`;
 }
 
 /** @returns a line with its end; none when no type is defined */
@@ -78,6 +81,30 @@ function describeVersions({ versioning, routes }: Plan): string {
   ];
   const versions = [...new Set(routes.flatMap(({ match }) => match.versions))].sort();
   return `versions: ${versions.join(", ") || "none"}, from ${places.join(", ")}; ${versioning.default === null ? "no default" : `default ${versioning.default}`}\n`;
+}
+
+interface PolicyUses extends Pick<ModulePolicyPlan, "name" | "file" | "phase" | "hooks"> {
+  readonly routes: number;
+}
+
+/** Policies of the user's own, one for each module and name. */
+function policyUses(plan: Plan): readonly PolicyUses[] {
+  const uses = new Map<string, PolicyUses>();
+  for (const { name, file, phase, hooks, url } of plan.routes.flatMap((route) => route.modules)) {
+    const key = `${url} ${name}`;
+    const known = uses.get(key);
+    uses.set(key, { name, file, phase, hooks: [...new Set([...(known?.hooks ?? []), ...hooks])], routes: (known?.routes ?? 0) + 1 });
+  }
+  return [...uses.values()];
+}
+
+/** @returns lines with their ends; none when there are none */
+function describePolicies(plan: Plan): string {
+  const lines = policyUses(plan).map(
+    ({ name, file, phase, hooks, routes }) =>
+      `  ${name}: ${file}, phase ${phase}, ${hooks.join(", ") || "no hooks"}; on ${plural(routes, "route")}\n`,
+  );
+  return lines.length === 0 ? "" : `policies of your own:\n${lines.join("")}`;
 }
 
 /** @returns a line with its end; none when no consumers come from Redis */

@@ -21,6 +21,7 @@ import { checkTimeouts } from "./check/timeouts.ts";
 import { checkTls } from "./check/tls.ts";
 import { checkWaysOut } from "./check/ways-out.ts";
 import { allowedCpus, checkWorkers } from "./check/workers.ts";
+import { loadModules } from "./modules/load-modules.ts";
 import type { Config, LeftOutListener } from "./schema/schema.ts";
 import { readSections } from "./schema/sections.ts";
 import { withPresentNames } from "./source/aliases.ts";
@@ -123,11 +124,13 @@ export function parseConfig(options: {
   const remote = withRedisConsumers(resolved.root, redisConsumers);
   for (const { problems: more } of [layered, gathered, resolved, remote]) addAll(problems, more);
   for (const { names: more } of [gathered, remote]) addAll(names, more);
-  const { root, draft, problems: found } = readSections(remote.root, files);
+  const { root, draft: written, problems: found } = readSections(remote.root, files);
   if (problems.length + found.length > PROBLEMS_MAX) {
     addAll(problems, found);
     return refuse(); // those are more than are told
   }
+  const modules = loadModules(written, root, files);
+  const draft = { ...written, routes: modules.routes, complete: written.complete && { ...written.complete, routes: modules.routes } };
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
@@ -152,7 +155,7 @@ export function parseConfig(options: {
   const broken = [...findings.listeners].filter(([i]) => leaveOut === "any" || leaveOut.includes(draft.listeners[i]?.address ?? ""));
   const out = new Map(broken.length < draft.listeners.length ? broken : []);
   const ofListeners = [...findings.listeners].flatMap(([i, each]) => (out.has(i) ? [] : each));
-  for (const more of [found, findings.problems, ofListeners])
+  for (const more of [found, modules.problems, findings.problems, ofListeners])
     addAll(
       problems,
       more.filter((problem) => !unread.has(placeKey(problem.at))),
@@ -165,6 +168,7 @@ export function parseConfig(options: {
       ...draft.complete,
       listeners,
       certificateFiles: files.contents(certificateFiles(listeners)),
+      modules: modules.files,
       leftOut: draft.complete.listeners.flatMap((listener, i) => leftOut(listener, out.get(i))),
       redisConsumers: draft.complete.consumersFrom.redis && redisConsumers,
     },

@@ -2,6 +2,7 @@
 // A failure at any step before the switch leaves everything as it was.
 import { OperatorError } from "../../base/errors.ts";
 import type { Log } from "../../observe/log.ts";
+import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { BreakerControl } from "../breakers/breaker-control.ts";
 import type { Config } from "../config/schema/schema.ts";
@@ -43,6 +44,11 @@ export interface PlanControlDeps {
   onInForce(now: InForce): void;
 }
 
+/** Versions of policy modules that a process may have had without a word; each further as many are a word more. */
+export const MODULE_VERSIONS_MAX = 100;
+/** Most that are counted. */
+const MODULE_VERSIONS_KNOWN_MAX = 10_000;
+
 export class PlanControl {
   readonly #deps: PlanControlDeps;
   #inForce: InForce | null = null;
@@ -54,6 +60,8 @@ export class PlanControl {
   /** Settings in force in the configuration only: the process goes on with those that it started with. */
   waiting: readonly string[] = [];
   #atStart: Config | null = null;
+  /** Addresses of the policy modules that were in force, ever. */
+  readonly #modules = new Set<string>();
 
   constructor(deps: PlanControlDeps) {
     this.#deps = deps;
@@ -191,18 +199,34 @@ export class PlanControl {
       log.warn("more forwardAuth than metric slots: the rest is counted together as _other", { forwardAuth: decisionNames.overflowed });
     if (legNames.overflowed > 0)
       log.warn("more legs than metric slots: the rest is counted together as _other", { legs: legNames.overflowed });
+    this.#countModules(now.plan);
     this.endpointsChanged();
     this.#deps.onInForce(this.#inForce);
   }
 
+  /** Node unloads no module: each version that was ever in force stays in the memory of the workers. */
+  #countModules(plan: Plan): void {
+    const before = this.#modules.size;
+    for (const { url } of modulesOf(plan)) if (before < MODULE_VERSIONS_KNOWN_MAX) this.#modules.add(url);
+    const [was, is] = [before, this.#modules.size].map((count) => Math.floor(count / MODULE_VERSIONS_MAX));
+    if (was !== is)
+      this.#deps.log.warn(
+        "many versions of policy modules were loaded, and none can be unloaded: restart (or take over) to free their memory",
+        {
+          versions: this.#modules.size,
+        },
+      );
+  }
+
   /** Metric slots belong to what the plan in force names. */
   #keepNames(plan: Plan | null): void {
-    const { routeNames, limitNames, decisionNames, legNames } = this.#deps.cells.totals;
+    const { routeNames, limitNames, decisionNames, legNames, policyNames } = this.#deps.cells.totals;
     this.#deps.cells.keepBreakers(plan);
     routeNames.keepOnly(plan?.routes.map((route) => route.name) ?? []);
     limitNames.keepOnly(Object.keys(plan?.limitSlots ?? {}));
     decisionNames.keepOnly(Object.keys(plan?.decisionSlots ?? {}));
     legNames.keepOnly(Object.keys(plan?.legSlots ?? {}));
+    policyNames.keepOnly(modulesOf(plan).map(({ name }) => name));
   }
 
   /** Discovery has news: probes and breakers follow, and counters know whose they are. */
@@ -216,6 +240,9 @@ export class PlanControl {
     breakers.update(this.#inForce.plan, discovery.endpoints);
   }
 }
+
+/** Policies of the user's own, once for each route that has one. */
+const modulesOf = (plan: Plan | null): readonly ModulePolicyPlan[] => plan?.routes.flatMap((route) => route.modules) ?? [];
 
 const NOTHING_NEW = ({ plan }: InForce): ReloadResult => ({ ok: true, version: plan.version, changes: [], warnings: [] });
 

@@ -26,7 +26,9 @@ export interface LoadedConfig {
 
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
-export type MetricSlots = Required<Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "breakerSlot">>;
+export type MetricSlots = Required<
+  Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "policySlot" | "breakerSlot">
+>;
 
 export class PlanSource {
   readonly #files: readonly string[];
@@ -114,6 +116,7 @@ export class PlanSource {
       decisionSlot: (name) => this.#slots.decisionSlot(name),
       legSlot: (name) => this.#slots.legSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
+      policySlot: (name) => this.#slots.policySlot(name),
     });
     this.#workers ??= workersHere(config.workers).count;
     const { plan: fitting, warning } = fitOpenFiles(compiled, this.#workers, openFilesMax());

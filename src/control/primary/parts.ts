@@ -128,8 +128,12 @@ function createWorkers(
 
 function createWatchdog({ config, log, replace }: PartsOptions): Watchdog {
   return new Watchdog(config.watchdog, {
-    blocked: (seat, ageMs) => log.error("a worker is blocked: its event loop does not turn", { worker: seat, ageMs: Math.round(ageMs) }),
+    blocked: (seat, ageMs, policy) => {
+      const inside = policy === null ? {} : { policy };
+      log.error("a worker is blocked: its event loop does not turn", { worker: seat, ageMs: Math.round(ageMs), ...inside });
+    },
     recovered: (seat) => log.info("a blocked worker is back", { worker: seat }),
-    replace: (seat, ageMs) => replace(`worker ${seat} has been blocked for ${Math.round(ageMs / 1000)} s`),
+    replace: (seat, ageMs, policy) =>
+      replace(`worker ${seat} has been blocked for ${Math.round(ageMs / 1000)} s${policy === null ? "" : ` by the policy ${policy}`}`),
   });
 }

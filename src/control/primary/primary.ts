@@ -68,6 +68,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
       limitSlot: (name) => primary.totals.limitNames.slot(name),
       decisionSlot: (name) => primary.totals.decisionNames.slot(name),
       legSlot: (name) => primary.totals.legNames.slot(name),
+      policySlot: (name) => primary.totals.policyNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
     },
   });
@@ -309,7 +310,13 @@ class Primary {
 
   #lookAtWorkers(): void {
     const beats = this.#parts.workers.status().filter((each) => each.state === "ready");
-    this.#parts.watchdog.look(beats.map(({ seat, cells }) => ({ seat, ageMs: this.#parts.cells.heartbeat.ageMs(cells) })));
+    const { heartbeat, totals } = this.#parts.cells;
+    const look = ({ seat, cells }: (typeof beats)[number]) => ({
+      seat,
+      ageMs: heartbeat.ageMs(cells),
+      policy: totals.policyNames.nameOf(heartbeat.policySlot(cells)),
+    });
+    this.#parts.watchdog.look(beats.map(look));
   }
 
   #state() {

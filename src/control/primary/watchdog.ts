@@ -8,10 +8,11 @@ export interface WatchdogLimits {
 }
 
 export interface WatchdogEvents {
-  blocked(seat: number, ageMs: number): void;
+  /** @param policy of the user's own that the worker is in; null for none */
+  blocked(seat: number, ageMs: number, policy: string | null): void;
   recovered(seat: number): void;
   /** Once for each blocking: the worker will not come back by waiting. */
-  replace(seat: number, ageMs: number): void;
+  replace(seat: number, ageMs: number, policy: string | null): void;
 }
 
 /** A reading of one worker's heartbeat. */
@@ -19,6 +20,8 @@ export interface Beat {
   readonly seat: number;
   /** ms since its last sign of life. */
   readonly ageMs: number;
+  /** The policy of the user's own that it was in when it was looked at; null for none. */
+  readonly policy: string | null;
 }
 
 export class Watchdog {
@@ -46,16 +49,16 @@ export class Watchdog {
   look(beats: readonly Beat[]): void {
     const { timeoutMs, replaceAfterMs } = this.#limits;
     const late = new Set<number>();
-    for (const { seat, ageMs } of beats) {
+    for (const { seat, ageMs, policy } of beats) {
       if (ageMs <= timeoutMs) continue;
       late.add(seat);
       if (!this.#blocked.has(seat)) {
         this.#blocked.set(seat, false);
-        this.#events.blocked(seat, ageMs);
+        this.#events.blocked(seat, ageMs, policy);
       }
       if (replaceAfterMs > 0 && ageMs > replaceAfterMs && this.#blocked.get(seat) === false) {
         this.#blocked.set(seat, true);
-        this.#events.replace(seat, ageMs);
+        this.#events.replace(seat, ageMs, policy);
       }
     }
     for (const seat of this.#blocked.keys()) {

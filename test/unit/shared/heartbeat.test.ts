@@ -54,3 +54,12 @@ test("beats of another thread are on the same clock", async () => {
 test("an index out of range is an error, not someone else's cell", () => {
   expect(() => create().heartbeat.beat(WORKERS)).toThrow(RangeError);
 });
+
+test("the policy that a worker is in is read from its own cell, and gone for its replacement", () => {
+  const { heartbeat } = create();
+  const mark = heartbeat.policyMark(1);
+  mark[0] = 7;
+  expect([0, 1, 2].map((i) => heartbeat.policySlot(i))).toEqual([0, 7, 0]);
+  heartbeat.reset(1);
+  expect(heartbeat.policySlot(1)).toBe(0);
+});

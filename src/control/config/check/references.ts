@@ -95,6 +95,7 @@ export function checkReferences(draft: Draft, findings: Findings): void {
 function unusedUpstreams(draft: Draft): readonly string[] {
   const used = new Set<string | undefined>();
   for (const route of draft.routes) {
+    for (const use of route.uses) for (const name of use.upstreams) used.add(name);
     for (const name of [route.to, route.mirror?.upstream, ...(route.weighted ?? []).map((part) => part.upstream)]) used.add(name);
     for (const { name, config } of route.policies) for (const use of featureOf(name).upstreams(config)) used.add(use.name);
   }

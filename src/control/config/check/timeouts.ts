@@ -25,13 +25,17 @@ export function routeTimeoutsFor(written: WrittenTimeouts, upstreams: readonly N
 
 /** The upstreams that answer a route's requests, those that stand in for others included. */
 export function upstreamsOf(
-  { to, weighted, policies }: RouteConfig,
+  { to, weighted, policies, uses }: RouteConfig,
   upstreams: ReadonlyMap<string, NamedUpstream>,
 ): readonly NamedUpstream[] {
   const handlers = policies.filter(answers).flatMap(({ name, config }) => featureOf(name).upstreams(config));
-  const own = [to, ...(weighted ?? []).map((part) => part.upstream), ...handlers.map(({ name }) => name)].flatMap(
-    (name) => upstreams.get(name ?? "") ?? [],
-  );
+  const named = [
+    to,
+    ...(weighted ?? []).map((part) => part.upstream),
+    ...handlers.map(({ name }) => name),
+    ...uses.flatMap((use) => use.upstreams),
+  ];
+  const own = named.flatMap((name) => upstreams.get(name ?? "") ?? []);
   const others = own.flatMap(({ breaker }) => (breaker?.fallback?.kind === "upstream" ? (upstreams.get(breaker.fallback.name) ?? []) : []));
   return [...new Set([...own, ...others])];
 }

@@ -23,6 +23,8 @@ export interface CompileContext {
   metricSlot(routeName: string): number;
   /** Slot of an upstream's breaker, stable while the name lives. Without it all share one: for plans that nobody runs. */
   breakerSlot?(upstreamName: string): number;
+  /** The same for a policy of the user's own, by its name. */
+  policySlot?(name: string): number;
   /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
   limitSlot?(name: string): number;
   /** The same for whoever calls a service about requests. */
@@ -64,6 +66,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
       const route = config.routes[i];
       return route === undefined ? [] : compileRoute(route, names, { config, context });
     }),
+    modules: config.modules,
     drainTimeoutMs: config.drainTimeout,
     logQuery: config.log.query,
   };
@@ -181,17 +184,19 @@ function compileRoute(
     upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),
     handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index) } : linked(answering),
     policies: features.filter(isPolicy).map(linked),
+    modules: route.uses.map((use) => ({ ...use, slot: context.policySlot?.(use.name) ?? ROUTE_SLOT_OVERFLOW })),
     filters: features.filter(isFilter).map(linked),
   };
 }
 
 /** Those with a share of the requests. */
-function upstreamNames({ to, weighted, mirror, policies }: RouteConfig): readonly string[] {
+function upstreamNames({ to, weighted, mirror, policies, uses }: RouteConfig): readonly string[] {
   const own = to === undefined ? (weighted ?? []).filter((part) => part.weight > 0).map((part) => part.upstream) : [to];
   const copied = mirror === undefined || mirror.percent === 0 ? [] : [mirror.upstream];
   return [
     ...own,
     ...copied,
+    ...uses.flatMap((use) => use.upstreams),
     ...policies.flatMap(({ name, config }) =>
       featureOf(name)
         .upstreams(config)

@@ -16,9 +16,10 @@ const SECRET_NAME_OF_AUTH = /^key$|^k$|hash|pem|private|token|secret|password|pe
  * headers and parameters that routes compare with, texts in expressions, and queries and passwords of URLs: any of them may be a shared secret.
  */
 export function redactConfig(config: Config): unknown {
-  const { certificateFiles: _keys, redisConsumers: _raw, ...shown } = config;
+  const { certificateFiles: _keys, redisConsumers: _raw, modules, ...shown } = config;
   return copy({
     ...shown,
+    modules: modules.map(({ url }) => url),
     admin: config.admin === null ? null : { ...config.admin, token: config.admin.token === null ? null : HIDDEN },
     auth: copy(config.auth, SECRET_NAME_OF_AUTH),
     identity: copy(config.identity, SECRET_NAME_OF_AUTH),
@@ -51,6 +52,7 @@ function copy(value: unknown, secret = SECRET_NAME): unknown {
 }
 
 function copyOf(key: string, value: unknown, secret: RegExp): unknown {
+  if (key === "with") return withoutTexts(value); // of a policy of the user's own, which alone knows what is secret
   if (key === "match" || key === "expect") return redactMatch(value);
   if (key === "when" && typeof value === "string") return redactExpression(value);
   const isHeaders =
@@ -77,6 +79,13 @@ export function redactMatch(match: unknown): unknown {
   return Object.fromEntries(
     Object.entries(match).map(([key, value]) => [key, key === "headers" || key === "query" ? withoutValues(value) : copy(value)]),
   );
+}
+
+function withoutTexts(value: unknown): unknown {
+  if (typeof value === "string") return HIDDEN;
+  if (Array.isArray(value)) return value.map(withoutTexts);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, inner]) => [key, withoutTexts(inner)]));
 }
 
 function hidden(value: unknown, secret: RegExp): unknown {

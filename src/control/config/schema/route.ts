@@ -1,6 +1,8 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
+import { type ModulesConfig, modulesSchema } from "../../../data/policies/module/config.ts";
+import type { ModuleUse } from "../../../plan/module-plan.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
 import { conditions } from "./conditions.ts";
@@ -101,6 +103,7 @@ const settings = once(() => ({
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: webSocket().prefault(true),
   methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
+  policies: whenWritten(modulesSchema),
 }));
 
 const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
@@ -157,11 +160,15 @@ export const defaults = once(() =>
     }),
 );
 
-export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket"> {
+export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket" | "policies"> {
   readonly webSocket: boolean;
   readonly webSocketClosesAtExpiry: boolean;
   /** Policies, filters and handlers as configured, in the order of FEATURES. */
   readonly policies: readonly FeaturePlan[];
+  /** Policies of the user's own, as written. */
+  readonly modules: ModulesConfig;
+  /** The same, once they are loaded (control/config/modules). */
+  readonly uses: readonly ModuleUse[];
 }
 
 /** Splits the schema's flat output into the route proper and its policies. */
@@ -183,6 +190,8 @@ export function routeOf(output: unknown): RouteConfig {
     webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,
     methodOverride: flat.methodOverride,
     policies: plans,
+    modules: flat.policies ?? [],
+    uses: [],
   };
 }
 

@@ -2,6 +2,7 @@
 // Must never read files or the environment.
 import * as z from "zod";
 import { name, once } from "../../../base/schema.ts";
+import type { ModuleFilePlan } from "../../../plan/module-plan.ts";
 import type { RedisConsumerSet } from "../source/redis-consumers.ts";
 import { auth } from "./auth.ts";
 import { clients } from "./clients.ts";
@@ -93,6 +94,8 @@ export interface Config extends Sections {
   readonly routes: readonly RouteConfig[];
   /** Files of the listeners' certificates, keys and authorities: path -> content, each character a byte. */
   readonly certificateFiles: Readonly<Record<string, string>>;
+  /** Sources of the policies of the user's own. */
+  readonly modules: readonly ModuleFilePlan[];
   /** Listeners that the file has and that are not among `listeners`, as their certificates cannot be used; only ever at a start. */
   readonly leftOut: readonly LeftOutListener[];
   /** What `consumers` has from Redis, as it was read; null for nothing. */

@@ -19,6 +19,9 @@ const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>
     ["auth", "*", "apiKey", "pepper"],
     ["auth", "*", "introspection", "clientSecret"],
     ["consumers", "*", "password"],
+    // Of policies of the user's own: any text there.
+    ["routes", "*", "policies", "*", "with", "*"],
+    ["defaults", "policies", "*", "with", "*"],
   ],
   key: [
     ["identity", "internalToken", "key"],

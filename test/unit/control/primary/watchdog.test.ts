@@ -12,7 +12,7 @@ function check(looks: readonly (readonly number[])[], expected: readonly string[
       replace: (seat, ageMs) => said.push(`replace ${seat} ${ageMs}`),
     },
   );
-  for (const ages of looks) watchdog.look(ages.map((ageMs, seat) => ({ seat, ageMs })));
+  for (const ages of looks) watchdog.look(ages.map((ageMs, seat) => ({ seat, ageMs, policy: null })));
   expect(said).toEqual(expected);
 }
 
@@ -48,9 +48,23 @@ test("a failed replacement is asked for again", () => {
     { timeoutMs: 1, replaceAfterMs: 2 },
     { blocked: () => {}, recovered: () => {}, replace: (_, ageMs) => said.push(ageMs) },
   );
-  watchdog.look([{ seat: 0, ageMs: 3 }]);
+  watchdog.look([{ seat: 0, ageMs: 3, policy: null }]);
   watchdog.retry();
-  watchdog.look([{ seat: 0, ageMs: 4 }]);
+  watchdog.look([{ seat: 0, ageMs: 4, policy: null }]);
   expect(said).toEqual([3, 4]);
   expect(watchdog.blocked).toEqual([0]);
+});
+
+test("what is said of a blocked worker names the policy that it is in", () => {
+  const said: (string | null)[] = [];
+  const watchdog = new Watchdog(
+    { timeoutMs: 1, replaceAfterMs: 2 },
+    {
+      blocked: (_seat, _ageMs, policy) => said.push(policy),
+      recovered: () => {},
+      replace: (_seat, _ageMs, policy) => said.push(policy),
+    },
+  );
+  watchdog.look([{ seat: 0, ageMs: 3, policy: "tenant" }]);
+  expect(said).toEqual(["tenant", "tenant"]);
 });

@@ -94,6 +94,7 @@ it("the example of the design compiles, units resolved", () => {
     limitSlots: {},
     decisionSlots: {},
     legSlots: {},
+    modules: [],
     drainTimeoutMs: 30_000,
     logQuery: false,
   });
