@@ -47,7 +47,10 @@ routes:
 ${rest}`;
 
 /** A module around a `create`, which stands at line 3. */
-export const moduleWith = (create: string, more = 'name: "p", phase: "origin"'): string => `import { definePolicy } from "sluice/policy";
-export default definePolicy({ ${more},
-  create(config, route) { ${create} } });
-`;
+export const moduleWith = (create: string, more = 'name: "p", phase: "origin"'): string =>
+  [
+    'import { definePolicy } from "sluice/policy";',
+    `export default definePolicy({ ${more},`,
+    `  create(config, route) { ${create} } });`,
+    "",
+  ].join("\n");

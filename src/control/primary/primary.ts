@@ -310,13 +310,7 @@ class Primary {
 
   #lookAtWorkers(): void {
     const beats = this.#parts.workers.status().filter((each) => each.state === "ready");
-    const { heartbeat, totals } = this.#parts.cells;
-    const look = ({ seat, cells }: (typeof beats)[number]) => ({
-      seat,
-      ageMs: heartbeat.ageMs(cells),
-      policy: totals.policyNames.nameOf(heartbeat.policySlot(cells)),
-    });
-    this.#parts.watchdog.look(beats.map(look));
+    this.#parts.watchdog.look(beats.map(({ seat, cells }) => ({ seat, ...this.#parts.cells.beat(cells) })));
   }
 
   #state() {

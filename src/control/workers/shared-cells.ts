@@ -21,6 +21,7 @@ import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { LimitWatch } from "./limit-watch.ts";
+import type { Beat } from "./watchdog.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
@@ -81,6 +82,11 @@ export class SharedCells {
   /** The plan in force has these: other names may lose their slots. */
   keepBreakers(plan: Plan | null): void {
     this.#breakerNames.keepOnly((plan?.upstreams ?? []).filter((each) => each.breaker !== null).map((each) => each.name));
+  }
+
+  /** The age of a worker's last sign of life, and the policy of the user's own that it is in. */
+  beat(cells: number): Omit<Beat, "seat"> {
+    return { ageMs: this.heartbeat.ageMs(cells), policy: this.totals.policyNames.nameOf(this.heartbeat.policySlot(cells)) };
   }
 
   /** A new worker will write these cells. */
