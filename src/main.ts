@@ -11,6 +11,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   drain: async () => (await import("./cli/commands/remote.ts")).drainCommand,
   key: async () => (await import("./cli/commands/key.ts")).keyCommand,
   password: async () => (await import("./cli/commands/password.ts")).passwordCommand,
+  policy: async () => (await import("./cli/commands/policy.ts")).policyCommand,
   bench: async () => (await import("./cli/commands/bench.ts")).benchCommand,
   demo: async () => (await import("./cli/demo/demo.ts")).demoCommand,
   completion: async () => (await import("./cli/commands/completion.ts")).completionCommand,

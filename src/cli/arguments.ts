@@ -21,6 +21,8 @@ export interface Words {
   readonly known: readonly string[];
   /** Said of any other, which may be a secret and is not shown, and of none. */
   readonly otherwise: string;
+  /** Further arguments may follow the word. */
+  readonly takesOperands?: boolean;
 }
 
 type Values<T extends ParseArgsOptionsConfig> = ReturnType<
@@ -33,6 +35,8 @@ export interface Arguments<T extends ParseArgsOptionsConfig> {
   readonly files: readonly string[];
   /** The word; '' for a command that takes none. */
   readonly word: string;
+  /** What follows it. */
+  readonly operands: readonly string[];
 }
 
 /** @throws OperatorError (exit status 2) that says what is wrong with them, and how to have them explained */
@@ -47,10 +51,11 @@ export function readArguments<T extends ParseArgsOptionsConfig>(argv: readonly s
   }
   const [first = ""] = others;
   if (typeof positional === "object") {
-    if (others.length !== 1 || !positional.known.includes(first)) throw wrongUsage(command, positional.otherwise);
+    const isAlone = others.length === 1 || positional.takesOperands === true;
+    if (!isAlone || !positional.known.includes(first)) throw wrongUsage(command, positional.otherwise);
   } else if (others.length > 0) throw wrongUsage(command, `unexpected argument "${first}"`);
   if (files.includes("")) throw wrongUsage(command, "the name of a configuration file is empty");
-  return { values, files: files.length === 0 ? [DEFAULT_CONFIG] : files, word: first };
+  return { values, files: files.length === 0 ? [DEFAULT_CONFIG] : files, word: first, operands: others.slice(1) };
 }
 
 /** For what only the command itself can find wrong with its arguments. */

@@ -21,6 +21,7 @@ const CONTROL: Readonly<Record<string, string>> = {
   completion: "src/cli/commands/completion.ts",
   help: "src/cli/commands/help.ts",
   bench: "src/cli/commands/bench.ts",
+  policy: "src/cli/commands/policy.ts",
   demo: "src/cli/demo/demo.ts",
 };
 /** The data plane, and further threads. Workers and the primary load `expression` by its name when a configuration has one. */

@@ -24,12 +24,14 @@ export class BenchGateway implements AsyncDisposable {
   readonly pid: number;
   readonly #child: ChildProcess;
   readonly #directory: string;
+  readonly #log: string;
 
   private constructor(url: URL, child: ChildProcess, directory: string) {
     this.url = url;
     this.pid = child.pid ?? -1;
     this.#child = child;
     this.#directory = directory;
+    this.#log = logIn(directory);
   }
 
   /** @param entry the program to run: main.js or main.ts. @throws OperatorError with the gateway's last words when it does not start */
@@ -38,7 +40,7 @@ export class BenchGateway implements AsyncDisposable {
     const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-bench-"));
     const overlay = path.join(directory, "bench.yaml");
     fs.writeFileSync(overlay, JSON.stringify(overlayFor(plan)));
-    const log = path.join(directory, "gateway.log");
+    const log = logIn(directory);
     const errors = fs.openSync(log, "w");
     const child = spawn(
       process.execPath,
@@ -61,6 +63,16 @@ export class BenchGateway implements AsyncDisposable {
     throw new OperatorError(`the gateway did not start:\n${fs.readFileSync(log, "utf8").slice(-LAST_WORDS_BYTES).trim()}`);
   }
 
+  /** Bytes that the gateway has written to its own log. */
+  get logBytes(): number {
+    return fs.statSync(this.#log).size;
+  }
+
+  /** What it has written since there were so many bytes; the last of it, when that is much. */
+  logSince(bytes: number): string {
+    return fs.readFileSync(this.#log).subarray(bytes).toString("utf8").slice(-LAST_WORDS_BYTES);
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const exited = new Promise((resolve) => this.#child.once("exit", resolve));
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
@@ -72,6 +84,8 @@ export class BenchGateway implements AsyncDisposable {
     fs.rmSync(this.#directory, { recursive: true, force: true });
   }
 }
+
+const logIn = (directory: string): string => path.join(directory, "gateway.log");
 
 /**
  * Laid over the operator's files: one listener, like the first but on a free loopback port; no admin listener; access-log lines are made and

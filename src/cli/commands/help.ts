@@ -107,6 +107,19 @@ export const HELP: Readonly<Record<string, CommandHelp>> = {
     words: [{ form: "hash", text: "Print the hash of the password on standard input." }],
     options: [{ form: "--scrypt", text: "With scrypt instead of Argon2id." }],
   },
+  policy: {
+    usage: "policy new NAME [--directory DIR] / policy test FILE...",
+    summary: "write a policy of your own with its test, or run such tests",
+    words: [
+      { form: "new", text: "Write DIR/NAME.ts and its test DIR/NAME.test.yaml; files that are there stay as they are." },
+      {
+        form: "test",
+        text: "Run the requests of each FILE through a gateway that has the policy, with an upstream that answers as the FILE says, and compare.",
+      },
+    ],
+    options: [{ form: "--directory DIR", text: "Where new writes (default policies)." }],
+    notes: ["docs/policies.md explains policies and the form of a test. Exit status of test: 0 all is as expected; 1: something is not."],
+  },
   bench: {
     usage: "bench [-c FILE]... [--url PATH]... [--rate R] [--connections N] [--duration S] [--json]",
     summary: "drive the routes of a configuration and measure latency by route, and CPU time",

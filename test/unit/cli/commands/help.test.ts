@@ -5,6 +5,7 @@ import { OPTIONS as BENCH } from "../../../../src/cli/bench/bench-arguments.ts";
 import { commandHelp, HELP, HELP_COLUMNS, overview } from "../../../../src/cli/commands/help.ts";
 import { OPTIONS as KEY } from "../../../../src/cli/commands/key.ts";
 import { OPTIONS as PASSWORD } from "../../../../src/cli/commands/password.ts";
+import { OPTIONS as POLICY } from "../../../../src/cli/commands/policy.ts";
 import { OPTIONS as REMOTE } from "../../../../src/cli/commands/remote.ts";
 import { OPTIONS as START } from "../../../../src/cli/commands/start.ts";
 import { OPTIONS as VALIDATE } from "../../../../src/cli/commands/validate.ts";
@@ -20,6 +21,7 @@ const TAKEN: Readonly<Record<string, Options>> = {
   drain: REMOTE,
   key: KEY,
   password: PASSWORD,
+  policy: POLICY,
   bench: BENCH,
   demo: DEMO,
   completion: {},
