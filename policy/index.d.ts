@@ -39,6 +39,8 @@ export interface RequestFacts {
   readonly clientIp: string;
   /** All values of a request header, joined with ", " (RFC 9110 section 5.2); undefined when there is none. */
   header(name: string): string | undefined;
+  /** For what decides something: the value of a header; undefined when there is none, more than one, or one that services may read as it (`x_tenant`). */
+  headerOnce(name: string): string | undefined;
   /** Value of a cookie; undefined when there is none, or more than one of that name. */
   cookie(name: string): string | undefined;
   /** Value of a query parameter, decoded; undefined when there is none, or more than one of that name: services differ in which they read. */
@@ -135,8 +137,8 @@ export type Answer =
       /** 200 to 599. */
       readonly status: number;
       readonly headers?: HeaderValues;
-      /** Text is sent as UTF-8. */
-      readonly body?: string | Uint8Array;
+      /** Text is sent as UTF-8, a stream as fast as the client takes it. */
+      readonly body?: string | Uint8Array | import("node:stream").Readable;
     }
   | {
       readonly status: number;

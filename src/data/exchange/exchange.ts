@@ -110,6 +110,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   params: readonly string[] = NO_PARAMS;
   /** The path and query that go upstream, after rewrite policies. */
   upstreamPath = "";
+  /** Index of the upstream that a policy has chosen instead of the route's; -1 for none. */
+  sentTo = -1;
   /** Who asks, proven by the auth policy; null on public routes and until then. */
   identity: Identity | null = null;
   /** What policies keep of the exchange: see ExchangeSlot (route-context.ts), the only reader and writer. */

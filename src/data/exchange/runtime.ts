@@ -18,6 +18,7 @@ import type { Handler } from "./handler.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
 import type { KeyStore } from "./identity/key-store.ts";
 import type { Policy } from "./policy.ts";
+import type { PolicyMeter } from "./policy-meter.ts";
 import type { OpenFilter } from "./response-filter.ts";
 
 /**
@@ -63,6 +64,8 @@ export interface Services extends CallServices {
   /** Mirrored requests under way. */
   mirrored: number;
   readonly bodies: BodyLimits;
+  /** What is measured of policies of the user's own. */
+  readonly policies: PolicyMeter;
   /** Keys that the primary fetched. */
   readonly keys: KeyStore;
   /** Checks a token's signature in another thread. @returns null when too many tokens wait */

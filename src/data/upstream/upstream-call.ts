@@ -3,6 +3,7 @@
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
 import { nowMs } from "../../base/turn-clock.ts";
+import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
@@ -381,11 +382,12 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   private crashed(error: unknown): void {
-    this.report(error);
-    if (this.state === CALL_STATE.data) this.broken(OURS);
+    if (!(error instanceof PolicyFailure)) this.report(error);
+    const code = faultCode(error);
+    if (this.state === CALL_STATE.data) this.broken({ code, detail: "" });
     else if (this.state === CALL_STATE.tunnel) {
       this.tunnelEnded();
-      this.tell("internal_error", "");
-    } else this.fail("internal_error", "");
+      this.tell(code, "");
+    } else this.fail(code, "");
   }
 }

@@ -1,8 +1,10 @@
 // Brings a plan to life in this worker: routes with their policy chains, upstreams with their pools. Pure construction:
 // nothing here serves a request, and building a runtime changes nothing about the one in force.
 
+import type { Policy as PublicPolicy } from "../../../policy/index.d.ts";
 import { monotonicMs } from "../../base/clock.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
+import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { idSpaceOf } from "../credentials/id-space.ts";
 import { ConnectionRules } from "../exchange/client/connection-rules.ts";
@@ -18,6 +20,8 @@ import { FILTERS } from "../filters/registry.ts";
 import { breakerFallback } from "../handlers/breaker-fallback.ts";
 import { HANDLERS } from "../handlers/registry.ts";
 import { AUTHENTICATORS } from "../policies/auth/registry.ts";
+import type { PolicyModule } from "../policies/module/module-policy.ts";
+import { createModulePolicy } from "../policies/module/policy.ts";
 import { POLICIES, type PolicyEntry } from "../policies/registry.ts";
 import { compileRouter } from "../routing/compile.ts";
 import { parsePattern } from "../routing/pattern.ts";
@@ -58,7 +62,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
   const client = createClientResolver(plan.trustedProxies);
   const identityHeaders = new IdentityHeaders(plan.identity);
   const resources = { plan, services, identityHeaders, authenticators: buildAuthenticators(plan, services) };
-  const parts = { resources, registries, shared: new SharedParts(), lastResort: breakerFallback(plan) };
+  const parts = { resources, registries, shared: new SharedParts(), lastResort: breakerFallback(plan), imported: services.modules };
   const routes = plan.routes.map((route, id) => buildRoute(route, id, parts)); // before anything that must be given back
   const router = compileRouter(plan.routes, plan);
   const upstreams = plan.upstreams.map((upstream) =>
@@ -147,9 +151,11 @@ interface RouteParts {
   readonly shared: SharedParts;
   /** Runs on every route, behind its own policies; null for none. */
   readonly lastResort: Policy | null;
+  /** Policy modules by address. */
+  readonly imported: ReadonlyMap<string, PolicyModule>;
 }
 
-function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared, lastResort }: RouteParts): Route {
+function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared, lastResort, imported }: RouteParts): Route {
   const pattern = parsePattern(plan.match.path);
   if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
   let slots = 0;
@@ -165,8 +171,15 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     if (entry === undefined) throw new Error(`route ${plan.name}: unknown ${kind} ${name}`);
     return entry;
   };
-  const policies = plan.policies.map(({ name, config }) => named("policy", registries.policies, name).create(config, context));
-  const filters = plan.filters.map(({ name, config }) => named("filter", registries.filters, name).create(config, context));
+  const modules = plan.modules.map((each) => createModulePolicy(each, moduleOf(each, imported), context));
+  const policies = [
+    ...plan.policies.map(({ name, config }) => named("policy", registries.policies, name).create(config, context)),
+    ...modules.map(({ policy }) => policy),
+  ];
+  const filters = [
+    ...modules.flatMap(({ filter }) => filter ?? []).reverse(), // as response policies; what encodes comes behind
+    ...plan.filters.map(({ name, config }) => named("filter", registries.filters, name).create(config, context)),
+  ];
   const withLastResort = lastResort === null ? policies : [...policies, lastResort];
   const { settings } = plan;
   return {
@@ -187,6 +200,13 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
     answersPreflight: policies.some((policy) => policy.name === "cors"),
   };
+}
+
+/** WorkerServices.prepare() has imported it. */
+function moduleOf({ url, name }: ModulePolicyPlan, imported: RouteParts["imported"]): PublicPolicy {
+  const module = imported.get(url);
+  if (module === undefined) throw new Error(`the module of policy ${name} was not imported`);
+  return module as unknown as PublicPolicy; // looked at by policyOf
 }
 
 function having(

@@ -14,6 +14,7 @@ import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { ConnectionTable } from "../../shared/connection-table.ts";
 import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
+import { Heartbeat } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
 import { CELL, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
@@ -22,8 +23,11 @@ import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { KeyStore } from "../exchange/identity/key-store.ts";
+import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
+import { importModule } from "../policies/module/load-imports.ts";
+import { type PolicyModule, policyOf } from "../policies/module/module-policy.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -55,6 +59,9 @@ export class WorkerServices implements Services {
   readonly keys: KeyStore;
   /** Open client connections, set by the worker. */
   countConnections: () => number = () => 0;
+  readonly policies: PolicyMeter;
+  /** Policy modules of this thread that a plan has named, by address. */
+  readonly modules = new Map<string, PolicyModule>();
   private readonly cells: MetricCells;
   private readonly log: LogRingWriter;
   private readonly deprecated = new DeprecatedTotals();
@@ -102,6 +109,8 @@ export class WorkerServices implements Services {
     this.cells.resetGauges();
     this.log = new LogRingWriter(shared.logRing, this.cells);
     this.warn = warn;
+    const mark = new Heartbeat(shared.heartbeat).policyMark(shared.workerIndex);
+    this.policies = new PolicyMeter(this.cells, mark, (message, error, requestId) => this.reportFault(message, error, requestId));
     setInterval(() => this.writeGauges(), GAUGE_MS).unref();
   }
 
@@ -176,9 +185,20 @@ export class WorkerServices implements Services {
     for (const { name, load } of this.transports)
       if (!this.poolMakers.has(name) && plan.upstreams.some((upstream) => upstream.pool.client === name))
         this.poolMakers.set(name, await load());
+    if (plan.modules.length > 0) await this.importModules(plan);
     if (this.verifier === null && plan.authenticators.some((each) => each.kind === "jwt")) {
       const { VerifyPool } = await import("../../offload/verify-pool.ts");
       this.verifier ??= new VerifyPool(this.warn);
+    }
+  }
+
+  /** @throws Error that names the module */
+  private async importModules({ modules, routes }: Plan): Promise<void> {
+    for (const { url, name, file } of routes.flatMap((route) => route.modules)) {
+      if (this.modules.has(url)) continue;
+      const policy = policyOf(await importModule(url, modules));
+      if (typeof policy === "string") throw new Error(`policy ${name} (${file}): ${policy}`);
+      this.modules.set(url, policy);
     }
   }
 

@@ -25,7 +25,7 @@ class ProxyHandler implements Handler {
     const { to, mirror, webSocket } = this.#config;
     const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
     if (answer !== undefined) return reply(x, answer);
-    const upstream = chooseUpstream(x.runtime, to, this.#weightTotal);
+    const upstream = x.sentTo < 0 ? chooseUpstream(x.runtime, to, this.#weightTotal) : (x.runtime.upstreams[x.sentTo] as Upstream); // of the plan's own list
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
     else new Relay(x, route, upstream, mirror).start();
   }

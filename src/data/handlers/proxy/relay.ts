@@ -3,6 +3,7 @@
 import type { Readable } from "node:stream";
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
+import { faultCode, PolicyFailure } from "../../../base/policy-failure.ts";
 import type { TimeoutsPlan } from "../../../plan/plan.ts";
 import { RequestBody } from "../../exchange/body/request-body.ts";
 import { BODY_NONE, type ClientEvents, type Exchange } from "../../exchange/exchange.ts";
@@ -167,10 +168,11 @@ export class Relay implements CallRequest, ResponseSink, ClientEvents, ResponseS
   failed(error: unknown): void {
     const { x } = this;
     if (x.finished) return;
-    x.runtime.services.reportFault("a response filter failed", error, x.requestId);
+    if (!(error instanceof PolicyFailure)) x.runtime.services.reportFault("a response filter failed", error, x.requestId);
     this.call.cancel();
-    if (this.takeBack()) fail(x, "internal_error");
-    else this.breakOff("internal_error", "");
+    const code = faultCode(error);
+    if (this.takeBack()) fail(x, code);
+    else this.breakOff(code, "");
   }
 
   // --- ClientEvents ---
