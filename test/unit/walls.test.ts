@@ -31,11 +31,12 @@ const ROOMS = {
   "control/config/source": "base",
   "control/config/schema":
     "base plan shared store data/credentials data/routing data/policies data/filters data/handlers control/config/source",
+  "control/config/modules": "base plan data/routing data/policies control/config/source control/config/schema",
   "control/config/check":
     "base plan shared data/credentials data/routing data/policies data/handlers control/config/source control/config/schema",
   "control/config/compile": "plan shared data/routing data/handlers control/config/schema control/config/check",
   "control/config/output": "base control/config/source control/config/schema",
-  "control/config": "base control/config/source control/config/schema control/config/check",
+  "control/config": "base control/config/source control/config/schema control/config/modules control/config/check",
   "control/connections": "base plan shared observe",
   "control/discovery": "base plan shared",
   "control/health": "base plan shared",
@@ -58,8 +59,9 @@ const ROOMS = {
   // What a person types.
   cli: "base",
   "cli/bench": "base plan data/routing data/upstream control/config/source control/config/check control/instance cli",
+  "cli/policy": "base control/config control/config/source control/config/schema control/config/compile cli cli/bench",
   "cli/commands":
-    "base plan store observe data/credentials data/handlers control/config control/config/source control/config/schema control/config/check control/config/compile control/instance control/workers control/fleet start start/supervisor cli cli/bench",
+    "base plan store observe data/credentials data/handlers control/config control/config/source control/config/schema control/config/check control/config/compile control/instance control/workers control/fleet start start/supervisor cli cli/bench cli/policy",
   "cli/demo": "base control/instance start cli cli/commands",
   main: "base control/config/source cli cli/commands cli/demo",
 } as const satisfies Readonly<Record<string, string>>;

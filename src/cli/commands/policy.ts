@@ -1,9 +1,9 @@
 // Owns `sluice policy`: writes policies of the user's own, and runs their tests.
 import { OperatorError } from "../../base/errors.ts";
+import { readArguments, wrongUsage } from "../arguments.ts";
+import type { CommandIo } from "../command.ts";
 import { newPolicy } from "../policy/new-policy.ts";
 import { runPolicyTest } from "../policy/run-policy-test.ts";
-import { readArguments, wrongUsage } from "./arguments.ts";
-import type { CommandIo } from "./command.ts";
 
 export const OPTIONS = { directory: { type: "string" } } as const;
 const WORDS = { known: ["new", "test"], otherwise: "expected new NAME or test FILE", takesOperands: true } as const;

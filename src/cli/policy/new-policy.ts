@@ -33,7 +33,7 @@ import { definePolicy } from "sluice/policy";
 
 // Variables out here live as long as the worker, one for each worker, and all requests share them: keep nothing of a request in them.
 
-export default definePolicy({
+${"export default"} definePolicy({
   name: "${name}",
   phase: "origin",
   schema: (z) => z.strictObject({ header: z.string().min(1), value: z.string().default("hello") }),

@@ -10,7 +10,7 @@ import { type LocatedMap, positionAt } from "../../control/config/source/located
 import { NOT_PIPED } from "../../control/config/source/piped.ts";
 import { type ConfigProblem, formatProblem, type PathPart } from "../../control/config/source/problem.ts";
 import { BenchGateway } from "../bench/bench-gateway.ts";
-import type { CommandIo } from "../commands/command.ts";
+import type { CommandIo } from "../command.ts";
 import { type Answered, differences } from "./policy-differences.ts";
 import { MAIN_UPSTREAM, type PolicyCase, type PolicyTest, readPolicyTest } from "./policy-test-file.ts";
 import { TestUpstreams } from "./test-upstream.ts";

@@ -1,8 +1,9 @@
 // Owns the upstreams of a policy's test: small services in this process that answer as the case at hand says, and keep what they were asked.
 import http from "node:http";
 import type { AddressInfo } from "node:net";
-import { HOST } from "../demo/ports.ts";
 import type { UpstreamAnswer } from "./policy-test-file.ts";
+
+const HOST = "127.0.0.1";
 
 export interface Asked {
   /** Name of the upstream. */

@@ -21,7 +21,6 @@ import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { LimitWatch } from "./limit-watch.ts";
-import type { Beat } from "./watchdog.ts";
 
 export class SharedCells {
   readonly health: TargetHealth;
@@ -85,7 +84,7 @@ export class SharedCells {
   }
 
   /** The age of a worker's last sign of life, and the policy of the user's own that it is in. */
-  beat(cells: number): Omit<Beat, "seat"> {
+  beat(cells: number): { readonly ageMs: number; readonly policy: string | null } {
     return { ageMs: this.heartbeat.ageMs(cells), policy: this.totals.policyNames.nameOf(this.heartbeat.policySlot(cells)) };
   }
 

@@ -1,5 +1,5 @@
 // Owns which headers a policy of the user's own may write, and how. Throws at what would break a message, or let a value begin another header.
-import { isProtected } from "../protected-headers.ts";
+import { isProtected } from "../../../base/protected-headers.ts";
 
 const NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]{1,256}$/;
 /** Visible characters, blanks and bytes above ASCII (RFC 9110 section 5.5); none of CR, LF, NUL. */
