@@ -94,7 +94,7 @@ function configOf(
     ),
     ...(keys.size === 0 ? {} : { auth: { test: { apiKey: { in: "header", name: KEY_HEADER } } }, consumers }),
     routes: [
-      { name: "policy", match: { path: pattern }, to: MAIN_UPSTREAM, policies },
+      { name: "policy", match: { path: pattern }, ...(keys.size === 0 ? {} : { auth: "none" }), to: MAIN_UPSTREAM, policies },
       ...(keys.size === 0
         ? []
         : [

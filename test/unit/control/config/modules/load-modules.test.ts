@@ -19,8 +19,7 @@ function plan(files: Readonly<Record<string, string>>) {
   if (!result.ok) throw new Error(folder.problems().join("\n"));
   return { result, plan: compilePlan(result.config, { version: 1, metricSlot: () => 0, policySlot: () => 5 }) };
 }
-const policiesOf = ({ plan: { routes } }: ReturnType<typeof plan>): ModulePolicyPlan[] =>
-  (routes[0]?.policies ?? []).map(({ config }) => config as ModulePolicyPlan);
+const policiesOf = ({ plan: { routes } }: ReturnType<typeof plan>): readonly ModulePolicyPlan[] => routes[0]?.modules ?? [];
 
 describe("a module that is right", () => {
   it("is in the plan: its name, phase, hooks, the configuration that its schema made, and its source without types", () => {
@@ -70,7 +69,7 @@ describe("a module that is right", () => {
     });
     folder?.write({ "a.ts": "export const a = 2;" });
     const again = folder?.load();
-    const now = again?.ok === true ? again.config.routes[0]?.policies.map(({ config }) => (config as ModulePolicyPlan).url) : [];
+    const now = again?.ok === true ? again.config.routes[0]?.uses.map(({ url }) => url) : [];
     const before = policiesOf(made).map(({ url }) => url);
     expect(now?.[0]).not.toBe(before[0]);
     expect(now?.[1]).toBe(before[1]);
@@ -86,7 +85,7 @@ routes: [{ name: a, match: { path: /a }, to: users }, { name: b, match: { path: 
 `,
       "p.ts": moduleWith("return {};", SCHEMA),
     });
-    const uses = made.plan.routes.map(({ policies }) => policies.map(({ config }) => (config as ModulePolicyPlan).with));
+    const uses = made.plan.routes.map(({ modules }) => modules.map((each) => each.with));
     const both = [
       { header: "x-a", max: 3 },
       { header: "x-b", max: 3 },
@@ -124,7 +123,7 @@ routes: [{ name: a, match: { path: /a }, to: users }, { name: b, match: { path: 
       secret: "hush\n",
       "p.ts": moduleWith("return {};", SCHEMA),
     });
-    expect(result.config.routes[0]?.policies[0]?.config).toMatchObject({ with: { header: "hush" } });
+    expect(result.config.routes[0]?.uses[0]).toMatchObject({ with: { header: "hush" } });
     expect(result.files).toContain(`${folder?.directory}/secret`);
     expect(JSON.stringify(redactConfig(result.config))).not.toContain("hush");
     expect(JSON.stringify(redactConfig(result.config))).not.toContain("definePolicy");
