@@ -32,7 +32,7 @@ const DATA: Readonly<Record<string, string>> = {
   expression: "src/data/policies/authorize/expression.ts",
 };
 /** Where import() stays what it is: what it loads is known to nobody when this is built. */
-const IMPORTING: Readonly<Record<string, string>> = { "import-modules": "src/data/policies/module/import-modules.ts" };
+const IMPORTING: Readonly<Record<string, string>> = { "import-modules": "src/modules/import-modules.ts" };
 /** Libraries that most configurations never use, or that find a file of theirs by its place beside another: with their own file names. */
 const LIBRARIES: Readonly<Record<string, string>> = {
   undici: "undici/lib/dispatcher/client.js",

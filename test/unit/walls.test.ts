@@ -12,6 +12,7 @@ const ROOMS = {
   shared: "base",
   store: "",
   offload: "plan",
+  modules: "plan",
 
   // The data plane, against the way of a request.
   "data/credentials": "base plan",
@@ -23,7 +24,7 @@ const ROOMS = {
   "data/handlers": "base plan data/routing data/upstream data/exchange data/policies",
   "data/listener": "base plan shared data/routing data/upstream data/exchange data/handlers",
   "data/worker":
-    "base plan shared offload data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener",
+    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener",
 
   observe: "base shared",
 
@@ -31,7 +32,7 @@ const ROOMS = {
   "control/config/source": "base",
   "control/config/schema":
     "base plan shared store data/credentials data/routing data/policies data/filters data/handlers control/config/source",
-  "control/config/modules": "base plan data/routing data/policies control/config/source control/config/schema",
+  "control/config/modules": "base plan modules data/routing data/policies control/config/source control/config/schema",
   "control/config/check":
     "base plan shared data/credentials data/routing data/policies data/handlers control/config/source control/config/schema",
   "control/config/compile": "plan shared data/routing data/handlers control/config/schema control/config/check",

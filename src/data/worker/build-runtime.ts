@@ -3,6 +3,7 @@
 
 import type { Policy as PublicPolicy } from "../../../policy/index.d.ts";
 import { monotonicMs } from "../../base/clock.ts";
+import type { PolicyModule } from "../../modules/policy-module.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
 import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
@@ -20,7 +21,6 @@ import { FILTERS } from "../filters/registry.ts";
 import { breakerFallback } from "../handlers/breaker-fallback.ts";
 import { HANDLERS } from "../handlers/registry.ts";
 import { AUTHENTICATORS } from "../policies/auth/registry.ts";
-import type { PolicyModule } from "../policies/module/module-policy.ts";
 import { createModulePolicy } from "../policies/module/policy.ts";
 import { POLICIES, type PolicyEntry } from "../policies/registry.ts";
 import { compileRouter } from "../routing/compile.ts";

@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import path from "node:path";
 import { decodeUtf8 } from "../../../base/utf8.ts";
-import { isModuleBuiltin, MODULE_BUILTINS, POLICY_SPECIFIER } from "../../../data/policies/module/importable.ts";
+import { isModuleBuiltin, MODULE_BUILTINS, POLICY_SPECIFIER } from "../../../modules/importable.ts";
 import { MODULE_SCHEME, type ModuleFilePlan } from "../../../plan/module-plan.ts";
 import type { ConfigFiles } from "../source/files.ts";
 import type { ConfigProblem, Position } from "../source/problem.ts";

@@ -2,8 +2,8 @@
 // module-task.ts: code of the user's own runs here.
 import * as z from "zod";
 import { frozen } from "../../../base/frozen.ts";
-import { importModule } from "../../../data/policies/module/load-imports.ts";
-import { hooksOf, type PolicyModule, policyOf } from "../../../data/policies/module/module-policy.ts";
+import { importModule } from "../../../modules/load-imports.ts";
+import { hooksOf, type PolicyModule, policyOf } from "../../../modules/policy-module.ts";
 import { MODULE_SCHEME } from "../../../plan/module-plan.ts";
 import { parseAt } from "../schema/parse.ts";
 import type { Located } from "../source/located.ts";

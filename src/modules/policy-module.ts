@@ -1,5 +1,5 @@
 // Owns reading what a policy module exports. Shared by the check of a configuration and by workers. Must never call anything of it.
-import type { ModulePhase } from "../../../plan/module-plan.ts";
+import type { ModulePhase } from "../plan/module-plan.ts";
 
 /** What `definePolicy` was given, as far as it could be looked at. The types of what it is called with are those of `sluice/policy`. */
 export interface PolicyModule {

@@ -1,7 +1,7 @@
 // Owns bringing modules of the user's own into this thread: sources that the primary sent, by address, as ES modules. A bundle of its own, in which import()
 // stays what it is. An address is imported once and never unloaded, for Node cannot. Must never read a file, and never import what the primary has not seen.
 import { registerHooks } from "node:module";
-import { MODULE_SCHEME, type ModuleFilePlan } from "../../../plan/module-plan.ts";
+import { MODULE_SCHEME, type ModuleFilePlan } from "../plan/module-plan.ts";
 import { isModuleBuiltin, POLICY_SPECIFIER } from "./importable.ts";
 
 const POLICY_URL = `${MODULE_SCHEME}sluice/policy`;

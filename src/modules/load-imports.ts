@@ -1,5 +1,5 @@
 // Owns loading import-modules.ts when the first configuration has a policy of the user's own: most have none.
-import type { ModuleFilePlan } from "../../../plan/module-plan.ts";
+import type { ModuleFilePlan } from "../plan/module-plan.ts";
 
 interface Loaded {
   readonly importModule: (url: string, files: readonly ModuleFilePlan[]) => Promise<unknown>;
