@@ -30,10 +30,10 @@ export class BothEngines implements AsyncDisposable {
     this.upstream = upstream;
   }
 
-  /** @param config what follows {@link bothListeners}, for an upstream on this port */
-  static async start(config: (port: number) => string): Promise<BothEngines> {
+  /** @param config what follows {@link bothListeners}, for an upstream on this port @param files beside it, by name */
+  static async start(config: (port: number) => string, files: Readonly<Record<string, string>> = {}): Promise<BothEngines> {
     const upstream = await RawUpstream.start();
-    return new BothEngines(await Gateway.start({ config: bothListeners + config(upstream.port) }), upstream);
+    return new BothEngines(await Gateway.start({ config: bothListeners + config(upstream.port), files }), upstream);
   }
 
   port(engine: Engine): number {

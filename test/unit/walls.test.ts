@@ -32,7 +32,7 @@ const ROOMS = {
   "control/config/source": "base",
   "control/config/schema":
     "base plan shared store data/credentials data/routing data/policies data/filters data/handlers control/config/source",
-  "control/config/modules": "base plan modules data/routing data/policies control/config/source control/config/schema",
+  "control/config/modules": "base plan modules data/routing control/config/source control/config/schema",
   "control/config/check":
     "base plan shared data/credentials data/routing data/policies data/handlers control/config/source control/config/schema",
   "control/config/compile": "plan shared data/routing data/handlers control/config/schema control/config/check",

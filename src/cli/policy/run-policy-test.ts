@@ -6,7 +6,7 @@ import os from "node:os";
 import path from "node:path";
 import { compilePlan } from "../../control/config/compile/compile.ts";
 import { loadConfig } from "../../control/config/load.ts";
-import { type LocatedMap, positionAt } from "../../control/config/source/located.ts";
+import { keyPositionAt, type LocatedMap, positionAt } from "../../control/config/source/located.ts";
 import { NOT_PIPED } from "../../control/config/source/piped.ts";
 import { type ConfigProblem, formatProblem, type PathPart } from "../../control/config/source/problem.ts";
 import { BenchGateway } from "../bench/bench-gateway.ts";
@@ -127,8 +127,9 @@ function inTest(problem: ConfigProblem, root: LocatedMap): ConfigProblem {
   const parts = [...below.matchAll(/\[(\d+)\]|\["([^"]+)"\]|([\w-]+)/g)].map(
     ([, index, quoted, key]): PathPart => (index === undefined ? (quoted ?? key ?? "") : Number(index)),
   );
+  const place = problem.message.startsWith("unknown key") ? keyPositionAt : positionAt;
   const isGenerated = problem.at.file.endsWith("policy-test.yaml");
-  return { ...problem, path: below, at: isGenerated ? positionAt(root, parts) : problem.at };
+  return { ...problem, path: below, at: isGenerated ? place(root, parts) : problem.at };
 }
 
 function ask(gateway: URL, { request: { method, url, headers, body } }: PolicyCase, key: string | null): Promise<Answered> {

@@ -1,5 +1,6 @@
 // The whole life of a request in one place: route, request policies in order, then the upstream or a reply; every
 // exchange ends in exchange/finish.ts. Must not throw, and never lets a request through because something failed.
+import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { ClientEvents, Exchange } from "../exchange/exchange.ts";
 import { begin, finish } from "../exchange/finish.ts";
@@ -182,10 +183,10 @@ function vanished(x: Exchange): boolean {
 }
 
 function crashed(x: Exchange, error: unknown): void {
-  x.runtime.services.reportFault("the request failed inside the gateway", error, x.requestId);
+  if (!(error instanceof PolicyFailure)) x.runtime.services.reportFault("the request failed inside the gateway", error, x.requestId);
   try {
     if (x.started || x.closed) x.abort();
-    else fail(x, "internal_error");
+    else fail(x, faultCode(error));
   } catch (again) {
     x.runtime.services.reportFault("answering internal_error failed", again, x.requestId);
     x.abort();
