@@ -6,11 +6,13 @@ import os from "node:os";
 import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import { type PipedTexts, STDIN } from "../../control/config/source/piped.ts";
+import { InstanceDir } from "../../control/instance/instance-dir.ts";
 import type { ListenerPlan, Plan } from "../../plan/plan.ts";
 import { processTree } from "./process-cost.ts";
 
 const READY_WITHIN_MS = 30_000;
 const STOPPED_WITHIN_MS = 10_000;
+const METRICS_WITHIN_MS = 10_000;
 const LAST_WORDS_BYTES = 4000;
 
 export interface BenchFiles {
@@ -47,7 +49,7 @@ export class BenchGateway implements AsyncDisposable {
       [entry, "start", ...files.flatMap((file) => ["-c", piped.has(file) ? STDIN : file]), "-c", overlay],
       {
         stdio: ["pipe", "pipe", errors],
-        env: { ...process.env, SLUICE_RUN_DIR: path.join(directory, "run") },
+        env: { ...process.env, SLUICE_RUN_DIR: runIn(directory) },
       },
     );
     fs.closeSync(errors);
@@ -73,6 +75,25 @@ export class BenchGateway implements AsyncDisposable {
     return fs.readFileSync(this.#log).subarray(bytes).toString("utf8").slice(-LAST_WORDS_BYTES);
   }
 
+  /** Its page of metrics, by the control socket. @throws OperatorError when it does not answer */
+  async metrics(): Promise<string> {
+    const [instance] = new InstanceDir(runIn(this.#directory)).instances();
+    if (instance === undefined) throw new OperatorError("the gateway has no control socket");
+    const { request } = await import("node:http");
+    return await new Promise((resolve, reject) => {
+      const signal = AbortSignal.timeout(METRICS_WITHIN_MS);
+      const call = request({ socketPath: instance.socket, path: "/metrics", agent: false, signal }, (response) => {
+        let text = "";
+        response.setEncoding("utf8").on("data", (more: string) => {
+          text += more;
+        });
+        response.once("end", () => resolve(text)).once("error", reject);
+      });
+      call.once("error", (error) => reject(new OperatorError(`the gateway does not tell its metrics: ${error.message}`)));
+      call.end();
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const exited = new Promise((resolve) => this.#child.once("exit", resolve));
     if (this.#child.exitCode === null && this.#child.signalCode === null) {
@@ -85,6 +106,7 @@ export class BenchGateway implements AsyncDisposable {
   }
 }
 
+const runIn = (directory: string): string => path.join(directory, "run");
 const logIn = (directory: string): string => path.join(directory, "gateway.log");
 
 /**

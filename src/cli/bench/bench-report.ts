@@ -3,6 +3,7 @@ import type { RecordableHistogram } from "node:perf_hooks";
 import type { BenchRequest, Skipped } from "./bench-requests.ts";
 import { type LoadResult, pathAndQuery } from "./load.ts";
 import { latencyHistogram } from "./open-loop.ts";
+import { type PolicyCost, policyCosts } from "./policy-cost.ts";
 
 export interface Latency {
   readonly p50: number;
@@ -38,6 +39,8 @@ export interface BenchReport {
   /** User and system time of the gateway's processes for each answer, microseconds; null when its process is not known. */
   readonly cpuMicrosPerAnswer: number | null;
   readonly residentMiB: number | null;
+  /** Policies of the user's own; none when the gateway was not started for this. */
+  readonly policies: readonly PolicyCost[];
   /** How late the generator itself was, ms: not part of any latency. null in closed loop. */
   readonly generatorLateMs: { readonly p50: number; readonly p99: number; readonly max: number } | null;
   /** Part of the requests (0..1) that fell due while no connection was free; null in closed loop. */
@@ -53,7 +56,11 @@ export const WAITED_MAX = 0.05;
 
 export function benchReport(
   load: LoadResult,
-  run: Pick<BenchReport, "url" | "rate" | "connections" | "residentMiB" | "skipped"> & { readonly cpuMicros: number | null },
+  run: Pick<BenchReport, "url" | "rate" | "connections" | "residentMiB" | "skipped"> & {
+    readonly cpuMicros: number | null;
+    /** Pages of metrics before and behind the load; null for none. */
+    readonly metrics: readonly [before: string, after: string] | null;
+  },
 ): BenchReport {
   const whole = latencyHistogram();
   const byRoute = new Map<string, { requests: string[]; latency: RecordableHistogram; statuses: Map<string, number>; failed: number }>();
@@ -75,7 +82,7 @@ export function benchReport(
     latencyMs: latencyOf(latency),
   }));
   const answers = sum(routes.map((each) => each.answers));
-  const { cpuMicros, ...rest } = run;
+  const { cpuMicros, metrics, ...rest } = run;
   return {
     ...rest,
     loop: run.rate === null ? "closed" : "open",
@@ -86,6 +93,7 @@ export function benchReport(
     failures: Object.fromEntries(load.failures),
     latencyMs: latencyOf(whole),
     cpuMicrosPerAnswer: cpuMicros === null || answers === 0 ? null : cpuMicros / answers,
+    policies: metrics === null ? [] : policyCosts(...metrics, answers),
     generatorLateMs:
       load.late === null ? null : { p50: ms(load.late, 50), p99: ms(load.late, 99), max: load.late.count === 0 ? 0 : load.late.max / 1000 },
     waited: run.rate === null ? null : load.waited,
@@ -133,6 +141,10 @@ export function benchText(report: BenchReport): string {
             .join("; ")}`,
         ]
       : []),
+    ...report.policies.map(
+      ({ policy, microsPerAnswer, callsPerAnswer }) =>
+        `policy ${policy}: ${microsPerAnswer.toFixed(2)} µs an answer, in ${callsPerAnswer.toFixed(1)} calls`,
+    ),
     ...lateWords(report),
     ...report.skipped.map(({ route, reason }) => `not driven: ${route}: ${reason}`),
     "",

@@ -37,13 +37,17 @@ export async function benchCommand(argv: readonly string[], io: CommandIo): Prom
   const { connections, durationSeconds, rate } = options;
   await runLoad({ url, requests, connections, durationSeconds: Math.min(WARM_SECONDS, durationSeconds), rate });
   const pids = pid === null ? [] : processTree(pid);
+  const page = async (): Promise<string> => (plan.modules.length === 0 ? "" : ((await gateway?.metrics()) ?? ""));
+  const pageBefore = await page();
   const before = cpuMicros(pids);
   const load = await runLoad({ url, requests, connections, durationSeconds, rate });
+  const cpu = pid === null ? null : cpuMicros(pids) - before;
   const report = benchReport(load, {
     url: url.origin,
     rate,
     connections: Math.max(connections, rate === null ? requests.length : 0),
-    cpuMicros: pid === null ? null : cpuMicros(pids) - before,
+    cpuMicros: cpu,
+    metrics: [pageBefore, await page()],
     residentMiB: pid === null ? null : residentBytes(pids) / 1024 ** 2,
     skipped,
   });

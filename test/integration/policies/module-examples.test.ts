@@ -74,5 +74,5 @@ test("a test that is wrong is refused with its place", async () => {
     "module: ./policies/greeting.ts\ncases:\n  - { name: a, request: { url: x }, expect: {} }\n",
   );
   const { code, stderr } = await sluice("test", "wrong.test.yaml");
-  expect([code, stderr]).toEqual([1, expect.stringContaining("wrong.test.yaml:3:31: cases[0].request.url: expected a path, or a URL")]);
+  expect([code, stderr]).toEqual([1, expect.stringContaining("wrong.test.yaml:3:32: cases[0].request.url: expected a path, or a URL")]);
 });

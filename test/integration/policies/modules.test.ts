@@ -135,10 +135,14 @@ describe.each(ENGINES)("%s", (engine) => {
     const { aborted, hanging } = await told();
     const before = rig.upstream.requests.length;
     const client = await rig.connect(engine);
-    client.send(`GET ${fresh("hangs")} HTTP/1.1\r\nHost: a\r\n\r\n`);
+    const target = fresh("hangs");
+    client.send(`GET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
     await untilAsync("the policy has the request", async () => expect((await told()).hanging).toBe(hanging + 1));
     client.socket.resetAndDestroy();
     await untilAsync("the signal has fired", async () => expect((await told()).aborted).toBe(aborted + 1));
+    const logged = (): unknown => rig.gateway.lines().find(({ path }) => path === target)?.["code"];
+    await until("the request is logged", () => logged() !== undefined);
+    expect(logged()).toBe("client_aborted"); // and so it was not its time that was over
     expect(await rig.targetsSince(before, engine)).toEqual([]);
   });
 

@@ -32,6 +32,7 @@ const LOAD: LoadResult = {
   waited: 0,
 };
 const RUN = {
+  metrics: null,
   url: "http://127.0.0.1:1",
   rate: 3,
   connections: 4,
@@ -101,5 +102,22 @@ listeners: [{ address: 0.0.0.0:8080, proxyProtocol: true }]
 routes: [{ name: a, match: {}, respond: { status: 204 } }]
 `);
     expect(overlayFor(plan)).toMatchObject({ listeners: [{ address: "127.0.0.1:0" }] });
+  });
+});
+
+describe("policies of the user's own", () => {
+  const page = (calls: number, seconds: number): string =>
+    `# TYPE sluice_policy_calls_total counter\nsluice_policy_calls_total{policy="tenant"} ${calls}\nsluice_policy_seconds_total{policy="tenant"} ${seconds}\n`;
+  const report = benchReport(LOAD, { ...RUN, metrics: [page(100, 1), page(100 + 2 * benchReport(LOAD, RUN).answers, 1.5)] });
+
+  it("cost what their metrics have grown by, for each answer", () => {
+    expect(report.policies).toEqual([
+      { policy: "tenant", callsPerAnswer: 2, microsPerAnswer: expect.closeTo(500_000 / report.answers, 6) },
+    ]);
+    expect(benchText(report)).toContain(`policy tenant: ${(500_000 / report.answers).toFixed(2)} µs an answer, in 2.0 calls`);
+  });
+
+  it("are not there when nobody told", () => {
+    expect(benchReport(LOAD, RUN).policies).toEqual([]);
   });
 });
