@@ -16,6 +16,7 @@ import { boundAddress, checkAddressesFree, REMEDIES } from "../instance/addresse
 import type { KeySources } from "../keys/key-sources.ts";
 import type { SharedCells } from "../workers/shared-cells.ts";
 import type { WorkerSet } from "../workers/worker-set.ts";
+import { ModuleVersions } from "./module-versions.ts";
 import { describeChanges, describeRestarts, waitingSettings } from "./plan-diff.ts";
 import { type LoadedConfig, type Loading, type PlanSource, reloadProblems } from "./plan-source.ts";
 import type { ReloadProblem, ReloadResult } from "./reload.ts";
@@ -44,11 +45,6 @@ export interface PlanControlDeps {
   onInForce(now: InForce): void;
 }
 
-/** Versions of policy modules that a process may have had without a word; each further as many are a word more. */
-export const MODULE_VERSIONS_MAX = 100;
-/** Most that are counted. */
-const MODULE_VERSIONS_KNOWN_MAX = 10_000;
-
 export class PlanControl {
   readonly #deps: PlanControlDeps;
   #inForce: InForce | null = null;
@@ -60,8 +56,7 @@ export class PlanControl {
   /** Settings in force in the configuration only: the process goes on with those that it started with. */
   waiting: readonly string[] = [];
   #atStart: Config | null = null;
-  /** Addresses of the policy modules that were in force, ever. */
-  readonly #modules = new Set<string>();
+  readonly #modules = new ModuleVersions();
 
   constructor(deps: PlanControlDeps) {
     this.#deps = deps;
@@ -204,18 +199,11 @@ export class PlanControl {
     this.#deps.onInForce(this.#inForce);
   }
 
-  /** Node unloads no module: each version that was ever in force stays in the memory of the workers. */
   #countModules(plan: Plan): void {
-    const before = this.#modules.size;
-    for (const { url } of modulesOf(plan)) if (before < MODULE_VERSIONS_KNOWN_MAX) this.#modules.add(url);
-    const [was, is] = [before, this.#modules.size].map((count) => Math.floor(count / MODULE_VERSIONS_MAX));
-    if (was !== is)
-      this.#deps.log.warn(
-        "many versions of policy modules were loaded, and none can be unloaded: restart (or take over) to free their memory",
-        {
-          versions: this.#modules.size,
-        },
-      );
+    const versions = this.#modules.count(plan);
+    if (versions === null) return;
+    const message = "many versions of policy modules were loaded, and none can be unloaded: restart (or take over) to free their memory";
+    this.#deps.log.warn(message, { versions });
   }
 
   /** Metric slots belong to what the plan in force names. */

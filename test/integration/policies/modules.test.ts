@@ -19,6 +19,7 @@ const MODULES: Readonly<Record<string, string>> = {
   "odd-status": "return { onRequest: () => ({ status: 99 }) };",
   "splits-header": 'return { onRequest(x) { x.setUpstreamHeader("x-a", "b\\r\\nx-forged: 1"); } };',
   "sets-length": 'return { onRequest(x) { x.setUpstreamHeader("content-length", "0"); } };',
+  "forges-caller": 'return { onRequest(x) { x.setUpstreamHeader("X_Consumer-ID", "admin"); } };',
   "leaves-path": 'return { onRequest(x) { x.upstreamPath = "/a/%2e%2e/admin"; } };',
   "sends-elsewhere": 'return { onRequest(x) { x.sendTo("gone"); } };',
   hangs:
@@ -102,6 +103,7 @@ describe.each(ENGINES)("%s", (engine) => {
     "odd-status",
     "splits-header",
     "sets-length",
+    "forges-caller",
     "leaves-path",
     "sends-elsewhere",
     "throws-upstream",
@@ -116,7 +118,7 @@ describe.each(ENGINES)("%s", (engine) => {
 
   it("a policy that fails does so for each request alone: the connection and the next ones go on", async () => {
     await using client = await rig.connect(engine);
-    const target = fresh("changes");
+    const target = fresh("finishes");
     client.send(`GET ${fresh("throws")} HTTP/1.1\r\nHost: a\r\n\r\nGET ${target} HTTP/1.1\r\nHost: a\r\n\r\n`);
     expect((await client.response()).status).toBe(500);
     expect((await client.response()).status).toBe(200);
@@ -221,6 +223,35 @@ describe.each(ENGINES)("%s", (engine) => {
       ["1GET/changed?by=policy"],
     ]);
     expect(["x-added", "x-upstream", "server"].map((name) => valuesOf(response, name))).toEqual([["1"], ["u"], []]);
+  });
+
+  it("what it sets goes up with each attempt, and its onUpstreamRequest is called for each", async () => {
+    const before = rig.upstream.to("/changed").length;
+    rig.upstream.on("/changed", (connection) => {
+      if (rig.upstream.to("/changed").length === before + 1) connection.reset();
+      else connection.write("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
+    });
+    expect((await ask(fresh("changes"))).status).toBe(200);
+    const sent = rig.upstream.to("/changed").slice(before);
+    expect(sent.map((each) => [valuesOf(each, "x-set"), valuesOf(each, "x-seen")])).toEqual(
+      Array(2).fill([["1"], ["1GET/changed?by=policy"]]),
+    );
+  });
+
+  it("the handshake of a WebSocket passes as other requests do", async () => {
+    const upgrade =
+      "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+    const before = rig.upstream.requests.length;
+    for (const name of ["throws", "throws-upstream"]) {
+      const refused = await ask(fresh(name), upgrade);
+      expect([name, refused.status, code(refused)]).toEqual([name, 500, "policy_failed"]);
+    }
+    expect(await rig.targetsSince(before, engine)).toEqual([]);
+    const changed = rig.upstream.to("/changed").length;
+    rig.upstream.answer("/changed", "HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    await ask(fresh("changes"), upgrade);
+    const sent = await rig.upstream.received("/changed", changed + 1);
+    expect([valuesOf(sent, "upgrade"), valuesOf(sent, "x-set")]).toEqual([["websocket"], ["1"]]);
   });
 
   describe("responseBody", () => {

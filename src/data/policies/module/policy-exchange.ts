@@ -3,6 +3,7 @@
 
 import type * as Public from "../../../../policy/index.d.ts";
 import { getHeader, getList, removeHeader, setHeader } from "../../../base/header-list.ts";
+import { plainName } from "../../../base/http.ts";
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
 import type { ResponseHead, UpstreamRequest } from "../../exchange/policy.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
@@ -175,7 +176,7 @@ export class PolicyExchange implements Seen {
   }
 
   setUpstreamHeader(name: string, value: string): void {
-    const lower = writableName(name);
+    const lower = this.#writableUpstream(name);
     const text = headerValue(lower, value);
     if (this.#request !== null) setHeader(this.#request.headers, lower, text);
     else {
@@ -186,7 +187,14 @@ export class PolicyExchange implements Seen {
 
   removeUpstreamHeader(name: string): void {
     if (this.#request === null) throw new TypeError("removeUpstreamHeader is for onUpstreamRequest");
-    removeHeader(this.#request.headers, writableName(name));
+    removeHeader(this.#request.headers, this.#writableUpstream(name));
+  }
+
+  #writableUpstream(name: string): string {
+    const lower = writableName(name);
+    if (this.#x.runtime.identityHeaders.isProtected(plainName(lower)))
+      throw new TypeError(`services take the header ${lower} for who is calling: the gateway alone writes it`);
+    return lower;
   }
 
   // --- The response ---
