@@ -2,7 +2,6 @@
 import * as z from "zod";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
 import { type ModulesConfig, modulesSchema } from "../../../data/policies/module/config.ts";
-import { patternProblem } from "../../../data/routing/safe-pattern.ts";
 import type { ModuleUse } from "../../../plan/module-plan.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
