@@ -188,7 +188,7 @@ function renderPolicies(page: Page, totals: Totals): void {
   each("sluice_policy_calls_total", "Calls of the hooks of a policy of the user's own.", (p) => p.calls);
   each("sluice_policy_seconds_total", "Time in these calls, in which the worker did nothing else.", (p) => p.busyMs / 1000);
   each("sluice_policy_wait_seconds_total", "Time for which requests waited for promises of the policy.", (p) => p.waitMs / 1000);
-  each("sluice_policy_failures_total", "Calls that threw, gave what is no answer, or took too long.", (p) => p.failures);
+  each("sluice_policy_failures_total", "Calls that threw or gave what is no answer.", (p) => p.failures);
 }
 
 function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {

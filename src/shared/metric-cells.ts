@@ -49,7 +49,7 @@ export const POLICY = {
   busyMs: 1,
   /** Time for which requests waited for its promises, ms. */
   waitMs: 2,
-  /** Calls that threw, gave what is no answer, or took too long. */
+  /** Calls that threw or gave what is no answer. */
   failures: 3,
 } as const;
 

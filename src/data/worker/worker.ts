@@ -5,8 +5,10 @@ import { renameSync, rmSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { FromWorker, PlanBundle, ToWorker, WorkerData } from "../../plan/messages.ts";
+import { MODULE_SCHEME } from "../../plan/module-plan.ts";
 import type { EndpointPlan, ListenerPlan } from "../../plan/plan.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
 import { openListener } from "../listener/engines.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import { kernelThreadId } from "./kernel-thread.ts";
@@ -68,8 +70,9 @@ class WorkerThread {
     setInterval(() => this.#heartbeat.beat(init.shared.workerIndex), HEARTBEAT_MS);
     setInterval(() => this.#sweep(), SWEEP_MS);
     process.on("exit", () => this.#closeAll());
-    process.on("uncaughtException", (error) => this.#fail(error));
-    process.on("unhandledRejection", (reason) => this.#fail(reason));
+    process.on("uncaughtException", (error) => (isOfPolicy(error) ? this.#strayed(error) : this.#fail(error)));
+    // Where there are policies of the user's own, a promise that nobody looks at is one of theirs: it concerns no exchange.
+    process.on("unhandledRejection", (reason) => (this.#services.modules.size > 0 ? this.#strayed(reason) : this.#fail(reason)));
   }
 
   /** The runtime that new requests belong to. Only called by listeners, which exist only once there is one. */
@@ -271,6 +274,14 @@ class WorkerThread {
     }
   }
 
+  /** A policy of the user's own has failed where no exchange waits for it: in a timer, in a promise. */
+  #strayed(error: unknown): void {
+    this.#services.policies.failed(ROUTE_SLOT_OVERFLOW, "a policy of the user's own failed outside of its hooks", {
+      error,
+      requestId: "-",
+    });
+  }
+
   #fail(error: unknown): void {
     if (this.draining) return;
     this.#send({ kind: "failed", message: error instanceof Error ? (error.stack ?? error.message) : String(error) });
@@ -353,6 +364,9 @@ function fingerprint(plan: ListenerPlan, limits: LimitsPlan): string {
     webSocketIdleTimeoutMs,
   ]);
 }
+
+/** Thrown by the code of a policy module, called by nobody here: what the gateway calls is guarded. */
+const isOfPolicy = (error: unknown): boolean => error instanceof Error && error.stack?.includes(MODULE_SCHEME) === true;
 
 function crash(): never {
   throw new Error("crash asked for by a test");

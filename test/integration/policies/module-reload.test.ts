@@ -5,7 +5,7 @@ import { expect, test } from "vitest";
 import { Gateway } from "../../support/gateway.ts";
 import { moduleWith } from "../../support/module-folder.ts";
 import { Origin } from "../../support/origin.ts";
-import { untilAsync } from "../../support/until.ts";
+import { until, untilAsync } from "../../support/until.ts";
 
 const config = (upstream: string, policies: string, rest = "") => `version: 1
 workers: 2
@@ -112,4 +112,25 @@ test("the watchdog names the policy that holds a worker", async () => {
   const asked = fetch(gateway.url);
   expect(await gateway.said("a worker is blocked: its event loop does not turn")).toMatchObject({ policy: "loop" });
   expect((await asked).status).toBe(200);
+});
+
+test("what a policy leaves behind, a timer that throws or a promise that nobody looks at, is told and ends no worker", async () => {
+  await using origin = await Origin.start("origin");
+  await using gateway = await Gateway.start({
+    config: config(origin.url, "[{ module: ./strays.ts }]"),
+    files: {
+      "strays.ts": moduleWith(
+        'return { onRequest() { setTimeout(() => { throw new Error("late"); }); Promise.reject(new Error("lost")); } };',
+        'name: "strays", phase: "origin"',
+      ),
+    },
+  });
+  for (let i = 0; i < 3; i++) expect((await fetch(gateway.url)).status).toBe(200);
+  const strays = (): string[] =>
+    gateway
+      .lines()
+      .map(({ message }) => String(message))
+      .filter((each) => each.startsWith("a policy of the user's own failed outside"));
+  await until("both are told", () => ["late", "lost"].every((what) => strays().some((each) => each.includes(what))));
+  expect((await gateway.admin("GET", "/status")).body).toMatchObject({ workers: [{ restarts: 0 }, { restarts: 0 }] });
 });

@@ -1,5 +1,4 @@
 // Owns holding back a response until its body is there whole, and giving it to a policy of the user's own to change. Must never let a byte of the old body out.
-import type { HeaderList } from "../../../base/header-list.ts";
 import { getHeader, removeHeaders } from "../../../base/header-list.ts";
 import type { ResponseHead } from "../../exchange/policy.ts";
 import { PassingFilter, type ResponseFilter } from "../../exchange/response-filter.ts";
@@ -76,7 +75,7 @@ export class WholeBodyFilter extends PassingFilter {
     return true;
   }
 
-  override end(trailers: HeaderList | null): void {
+  override end(): void {
     const head = this.#head;
     if (this.#over || head === null) return;
     const body = Buffer.concat(this.#chunks);
@@ -90,7 +89,7 @@ export class WholeBodyFilter extends PassingFilter {
     head.length = changed.length;
     this.next.head(head);
     if (changed.length > 0) this.next.data(changed);
-    this.next.end(trailers);
+    this.next.end(null); // the trailers were those of the old body
   }
 
   override abort(): void {

@@ -275,5 +275,5 @@ describe("a module that is wrong is refused with its place", () => {
       "q.ts:1:1: routes[0].policies[1].module: q.ts: it threw: ReferenceError: no is not defined",
       "c.yaml:6:28: routes[0].policies[0].module: p.ts: it takes longer than 5 s to load, or more memory than it may",
     ]);
-  });
+  }, 60_000);
 });
