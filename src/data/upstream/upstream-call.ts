@@ -2,8 +2,9 @@
 // The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
-import { nowMs } from "../../base/turn-clock.ts";
+
 import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
+import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
@@ -24,7 +25,6 @@ const STATUS_MAX = 599;
 const NOTHING_MORE: Partial<CallFailure> = {};
 /** What went wrong with a response that was begun. */
 type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
-const OURS: CallFault = { code: "internal_error", detail: "" };
 
 export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwner {
   private begun = false;

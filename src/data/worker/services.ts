@@ -1,10 +1,10 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
 import { type ErrorCode, errorNumber } from "../../base/errors.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
-import type { PasswordPool } from "../../offload/password-pool.ts";
-import type { PasswordJob } from "../../offload/password-task.ts";
 import { importModule } from "../../modules/load-imports.ts";
 import { type PolicyModule, policyOf } from "../../modules/policy-module.ts";
+import type { PasswordPool } from "../../offload/password-pool.ts";
+import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict, VerifyPool } from "../../offload/verify-pool.ts";
 import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
