@@ -2,7 +2,6 @@
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
-
 import type { PathsPlan } from "./paths.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 
