@@ -295,10 +295,7 @@ export interface WeightedUpstream {
 }
 
 /** One configured policy, filter or handler: its name in the registry and its validated, resolved configuration. */
-export interface FeaturePlan {
-  readonly name: string;
-  readonly config: unknown;
-}
+export type FeaturePlan = { readonly name: string; readonly config: unknown };
 
 export interface MatchPlan {
   /** Lowercase; exact, or `*.suffix`; empty for any host. */
