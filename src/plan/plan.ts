@@ -113,9 +113,14 @@ export interface UpstreamPlan {
   readonly tls: UpstreamTlsPlan | null;
   /** Header that carries the remaining time to the service, in ms; null for none. */
   readonly deadlineHeader: string | null;
-  /** true: the client's Host is sent upstream; false (default): the target's own host. */
-  readonly preserveHost: boolean;
+  /** What Host says there, unless the route has its own. */
+  readonly host: HostPlan;
+  /** Bound of making a connection, ms: the longest `connect` of the upstream and of the routes that lead to it, since they share its connections. */
+  readonly connectMaxMs: number;
 }
+
+/** What the Host of a request to an upstream is: the client's, the target's own, or always the same. */
+export type HostPlan = "client" | "target" | { readonly name: string };
 
 /** The cookie by which a client comes back to its target. */
 export interface StickyPlan {
@@ -279,6 +284,8 @@ export interface RoutePlan {
 export interface RouteSettings {
   /** Overrides of the upstream's timeouts. */
   readonly timeouts: Partial<TimeoutsPlan> | null;
+  /** Instead of the upstream's; null: that. Copies to a mirror have their own upstream's. */
+  readonly host: HostPlan | null;
   readonly bodyBytes: number;
   readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;

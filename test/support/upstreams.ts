@@ -25,7 +25,8 @@ export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
     breaker: null,
     tls: null,
     deadlineHeader: null,
-    preserveHost: false,
+    host: "target",
+    connectMaxMs: 1000,
     ...part,
   };
 }

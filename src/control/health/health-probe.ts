@@ -33,6 +33,7 @@ interface Watched {
   endpoint: EndpointPlan;
   readonly check: ActiveHealthPlan;
   readonly tls: UpstreamTlsPlan | null;
+  readonly host: string;
   /** Where and how it is probed: while it stays the same, so does the rhythm. */
   readonly identity: string;
   healthy: boolean;
@@ -68,7 +69,9 @@ export class HealthProbe {
       if (check === null) continue;
       for (const endpoint of endpoints.get(upstream.name) ?? []) {
         const id = `${upstream.name}\n${endpoint.key}`;
-        const wanted = watch({ upstream: upstream.name, endpoint, check, tls: upstream.tls });
+        // No client asks here, so none is named.
+        const host = typeof upstream.host === "string" ? endpoint.authority : upstream.host.name;
+        const wanted = watch({ upstream: upstream.name, endpoint, check, tls: upstream.tls, host });
         this.#watched.set(id, succeed(before.get(id), wanted));
       }
     }
@@ -108,7 +111,8 @@ export class HealthProbe {
   async #probe(watched: Watched): Promise<void> {
     const abort = new AbortController();
     watched.abort = abort;
-    const result = await probeOnce({ endpoint: watched.endpoint, check: watched.check, tls: watched.tls, signal: abort.signal });
+    const { endpoint, check, tls, host } = watched;
+    const result = await probeOnce({ endpoint, check, tls, host, signal: abort.signal });
     this.#running -= 1;
     watched.abort = null;
     if (!abort.signal.aborted) {
@@ -142,9 +146,9 @@ export class HealthProbe {
   }
 }
 
-function watch(of: Pick<Watched, "upstream" | "endpoint" | "check" | "tls">): Watched {
-  const { endpoint, check, tls } = of;
-  const identity = JSON.stringify([endpoint.slot, endpoint.address, endpoint.port, endpoint.tls, endpoint.authority, check, tls]);
+function watch(of: Pick<Watched, "upstream" | "endpoint" | "check" | "tls" | "host">): Watched {
+  const { endpoint, check, tls, host } = of;
+  const identity = JSON.stringify([endpoint.slot, endpoint.address, endpoint.port, endpoint.tls, endpoint.authority, check, tls, host]);
   return { ...of, identity, healthy: true, contrary: 0, timer: null, abort: null };
 }
 

@@ -14,6 +14,8 @@ export interface Probe {
   readonly endpoint: EndpointPlan;
   readonly check: ActiveHealthPlan;
   readonly tls: UpstreamTlsPlan | null;
+  /** What Host is. */
+  readonly host: string;
   /** Gives up at once; the result then means nothing. */
   readonly signal: AbortSignal;
 }
@@ -65,13 +67,13 @@ export function probeOnce(probe: Probe): Promise<ProbeResult> {
 }
 
 function open(probe: Probe): ClientRequest {
-  const { endpoint, check, tls, signal } = probe;
+  const { endpoint, check, tls, host, signal } = probe;
   const options: RequestOptions = {
     host: endpoint.address,
     port: endpoint.port,
     path: check.path,
     method: "GET",
-    headers: { host: endpoint.authority, "user-agent": "sluice-health", accept: "*/*" },
+    headers: { host, "user-agent": "sluice-health", accept: "*/*" },
     agent: false,
     signal,
   };

@@ -2,6 +2,7 @@
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
 import { isOfOriginFamily, isOriginClaim, METHOD_OVERRIDES, ORIGIN_CLAIMS } from "../../base/origin-claims.ts";
+import type { HostPlan } from "../../plan/plan.ts";
 import type { Endpoint, Upstream, WireRequest } from "../upstream/upstream.ts";
 import type { Exchange, HeaderList } from "./exchange.ts";
 
@@ -33,10 +34,23 @@ function isForgery(name: string, deadlineHeader: string | null): boolean {
   return NOT_FORWARDED.has(plain) || plain === deadlineHeader || isOriginClaim(plain);
 }
 
-/** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited */
-export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): HeaderList {
-  const { preserveHost, deadlineHeader } = upstream.plan;
-  const out: HeaderList = ["host", preserveHost && x.authority !== "" ? x.authority : endpoint.plan.authority];
+/** What Host says. A client that named none (HTTP/1.0) has none to pass on. */
+function hostOf(x: Exchange, host: HostPlan, endpoint: Endpoint): string {
+  if (host === "target") return endpoint.plan.authority;
+  if (host !== "client") return host.name;
+  return x.authority === "" ? endpoint.plan.authority : x.authority;
+}
+
+/** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited. @param host what Host is; the route's own by default */
+export function upstreamHeaders(
+  x: Exchange,
+  upstream: Upstream,
+  endpoint: Endpoint,
+  remainingMs: number,
+  host: HostPlan = x.route?.settings.host ?? upstream.plan.host,
+): HeaderList {
+  const { deadlineHeader } = upstream.plan;
+  const out: HeaderList = ["host", hostOf(x, host, endpoint)];
   const headers = x.headers;
   const keepsOverride = x.route?.settings.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
@@ -52,12 +66,18 @@ export function upstreamHeaders(x: Exchange, upstream: Upstream, endpoint: Endpo
   return out;
 }
 
-/** What one attempt sends, the changes of the route's policies included. @param remainingMs time left for the exchange; 0 for unlimited */
-export function upstreamRequest(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
+/** What one attempt sends, the changes of the route's policies included. Parameters as of {@link upstreamHeaders}. */
+export function upstreamRequest(
+  x: Exchange,
+  upstream: Upstream,
+  endpoint: Endpoint,
+  remainingMs: number,
+  host?: HostPlan,
+): WireRequest {
   const request: WireRequest = {
     method: x.method,
     path: x.upstreamPath,
-    headers: upstreamHeaders(x, upstream, endpoint, remainingMs),
+    headers: upstreamHeaders(x, upstream, endpoint, remainingMs, host),
     body: null,
     contentLength: 0,
   };

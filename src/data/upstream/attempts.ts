@@ -55,6 +55,8 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   /** Targets that failed, in order. */
   protected tried: Endpoint[] | null = null;
   private fallbackUsed = false;
+  /** The deadline is the call's own `connect`, which is shorter than the pool's. */
+  protected connecting = false;
   upstreamTicket = NO_TICKET;
   targetTicket = NO_TICKET;
   answered = false;
@@ -200,10 +202,14 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     this.request.services.wheel.arm(this, bound);
   }
 
-  /** Until it is on the wire; wireSent() re-arms. @param waitedMs already */
+  /**
+   * Until it is on the wire; wireSent() re-arms. The pool bounds the making of connections: where others may wait longer for one than this call, its own
+   * time is looked at first. @param waitedMs already
+   */
   protected waitForConnection(waitedMs: number): void {
     const { connectMs, attemptMs } = this.timeouts;
-    this.wait(CALL_STATE.response, connectMs + attemptMs - waitedMs);
+    this.connecting = waitedMs < connectMs && connectMs < this.upstream.plan.connectMaxMs;
+    this.wait(CALL_STATE.response, (this.connecting ? connectMs : connectMs + attemptMs) - waitedMs);
   }
 
   /** A fault of ours. */

@@ -148,11 +148,16 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     }
     if (this.state === CALL_STATE.retry) return this.fail("total_timeout", ""); // of the attempt before nothing is left
     const inLine = !this.sent && this.wire?.inLine === true;
+    if (inLine && this.connecting && !expired) {
+      // It is connections in use that are waited for: as long as an attempt may take.
+      return this.waitForConnection(this.timeouts.connectMs);
+    }
     this.wire?.cancel();
     this.wire = null;
     if (inLine) return this.poolIsBusy("all connections to the target are busy with requests, and none came free in time");
     const code = !this.sent ? "connect_timeout" : expired ? "total_timeout" : "response_timeout";
-    if (!expired && this.retryAfterFailure("timeout", !this.sent, code)) return;
+    const condition = this.connecting && !this.sent ? "connect-failure" : "timeout";
+    if (!expired && this.retryAfterFailure(condition, !this.sent, code)) return;
     this.settle("failure", code);
     this.fail(code, "");
   }

@@ -4,6 +4,7 @@ import { featureOf } from "../schema/features.ts";
 import { areRelated } from "../schema/salvage.ts";
 import type { NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
+import { inUpstreamDefaults } from "../schema/upstream-defaults.ts";
 import { isLoopback } from "../source/address.ts";
 import { type LocatedMap, nodeAt, positionAt, writtenPath } from "../source/located.ts";
 import { type ConfigProblem, formatPath, type PathPart, suggest } from "../source/problem.ts";
@@ -50,9 +51,9 @@ export class Findings {
     };
   }
 
-  /** A path of the tree as its author wrote it. */
+  /** A path of the tree as its author wrote it: what an upstream has from the defaults stands there. */
   format(path: readonly PathPart[]): string {
-    return formatPath(writtenPath(this.root, path));
+    return formatPath(writtenPath(this.root, inUpstreamDefaults(this.root, path) ?? path));
   }
 
   /** The names that a section defines, also those of what could not be read. */

@@ -4,13 +4,14 @@ import { legsOf } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { ProxyConfig } from "../../../data/handlers/proxy/config.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
-import type { FeaturePlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
+import type { FeaturePlan, ListenerPlan, Plan, RoutePlan, UpstreamPlan, UpstreamTlsPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import { authenticatorsOf, authOf } from "../check/auth-of.ts";
 import { FORWARD_AUTH } from "../check/service-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";
 import { answers, featureOf, isFilter, isPolicy } from "../schema/features.ts";
+import { serverNameOf } from "../schema/host.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
@@ -40,6 +41,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, upstream])),
     services,
   };
+  const connects = longestConnects(config.routes);
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
@@ -47,7 +49,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     limits: config.limits,
     trustedProxies: config.trustedProxies,
     upstreams: [
-      ...config.upstreams.map((upstream) => compileUpstream(upstream, context)),
+      ...config.upstreams.map((upstream) => compileUpstream(upstream, connects.get(upstream.name) ?? 0, context)),
       ...services.upstreams.map((upstream) => compileImplicit(upstream, context)),
     ],
     authenticators: config.auth.map((each) => {
@@ -106,7 +108,19 @@ function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][num
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 
-function compileUpstream(upstream: NamedUpstream, context: CompileContext): UpstreamPlan {
+/** The longest `connect` of the routes that lead to an upstream, ms, by its name. */
+function longestConnects(routes: readonly RouteConfig[]): ReadonlyMap<string, number> {
+  const longest = new Map<string, number>();
+  for (const route of routes) {
+    const { connectMs } = route.timeouts ?? {};
+    if (connectMs === undefined) continue;
+    for (const name of answeringNames(route)) longest.set(name, Math.max(connectMs, longest.get(name) ?? 0));
+  }
+  return longest;
+}
+
+/** @param connectMs the longest that a route wants to wait for a connection; 0 for none */
+function compileUpstream(upstream: NamedUpstream, connectMs: number, context: CompileContext): UpstreamPlan {
   const {
     targets,
     hashOn,
@@ -124,7 +138,8 @@ function compileUpstream(upstream: NamedUpstream, context: CompileContext): Upst
     hashOn: hashOn ?? { kind: "ip" as const },
     hashLoadFactor: hashBalanceFactor === 0 ? null : hashBalanceFactor / 100,
     slowStartMs: slowStart,
-    tls: tls ?? null,
+    connectMaxMs: Math.max(connectMs, rest.timeouts.connectMs),
+    tls: tlsFor(upstream),
   };
   const text = JSON.stringify(settings);
   return {
@@ -145,6 +160,15 @@ function compileImplicit(upstream: ImplicitUpstreamPlan, context: CompileContext
     breaker: { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
   };
 }
+
+/** Where Host is always the same name, that is the name to ask for and to verify, unless another is written. */
+function tlsFor({ tls: written, host, targets }: NamedUpstream): UpstreamTlsPlan | null {
+  const tls = written ?? null;
+  const serverName = tls?.serverName ?? serverNameOf(host);
+  return serverName === null || !targets.some(({ url }) => url.startsWith("https")) ? tls : { ...(tls ?? USUAL_TLS), serverName };
+}
+
+const USUAL_TLS: UpstreamTlsPlan = { ca: null, cert: null, key: null, serverName: null, verify: true };
 
 /** What upstreams' names stand for. */
 interface Names {
@@ -174,6 +198,7 @@ function compileRoute(
     metricSlot: context.metricSlot(name),
     match,
     settings: {
+      host: route.host ?? null,
       timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
       bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
       bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
@@ -190,12 +215,15 @@ function compileRoute(
 }
 
 /** Those with a share of the requests. */
-function upstreamNames({ to, weighted, mirror, policies, uses }: RouteConfig): readonly string[] {
+function upstreamNames(route: RouteConfig): readonly string[] {
+  const { mirror } = route;
+  return mirror === undefined || mirror.percent === 0 ? answeringNames(route) : [...answeringNames(route), mirror.upstream];
+}
+
+function answeringNames({ to, weighted, policies, uses }: RouteConfig): readonly string[] {
   const own = to === undefined ? (weighted ?? []).filter((part) => part.weight > 0).map((part) => part.upstream) : [to];
-  const copied = mirror === undefined || mirror.percent === 0 ? [] : [mirror.upstream];
   return [
     ...own,
-    ...copied,
     ...uses.flatMap((use) => use.upstreams),
     ...policies.flatMap(({ name, config }) =>
       featureOf(name)

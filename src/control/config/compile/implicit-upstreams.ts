@@ -107,7 +107,8 @@ function implicitPlan(name: string, own: ImplicitUpstream): ImplicitUpstreamPlan
     health: { active: null, passive: { consecutiveFailures: failures, ejectForMs: openForMs, maxEjected: 0.5 } },
     tls: ca === null ? null : { ca, cert: null, key: null, serverName: null, verify: true },
     deadlineHeader: null,
-    preserveHost: false,
+    host: "target",
+    connectMaxMs: timeouts.connectMs,
     breaker: {
       scope: "upstream",
       // By a share of failures strangers could open it: they choose what the service receives.

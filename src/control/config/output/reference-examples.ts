@@ -57,6 +57,11 @@ drainTimeout: 1m`,
   default: "1"
   header: api-version
   accept: { vendor: acme }`,
+  upstreamDefaults: `upstreamDefaults:
+  timeouts: { connect: 500ms, attempt: 10s }
+  retry: { attempts: 1, on: [connect-failure, reset, 503] }
+  health: { active: { path: /healthz } }
+  host: client`,
   upstreams: `upstreams:
   users:
     targets:

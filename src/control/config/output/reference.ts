@@ -80,12 +80,16 @@ export function referenceText(): string {
   const top = table(simple.map(([key, schema]) => ({ key, schema, required: isRequired(root, key) })));
   parts.push(`## Top level\n\n${top}${example("Top level")}`);
   for (const [key, schema] of Object.entries(root.properties ?? {}))
-    if (hasKeys(schema) && key !== "defaults") parts.push(section(key, schema));
+    if (hasKeys(schema) && !DEFAULTS.includes(key)) parts.push(section(key, schema));
   parts.push(
+    `## upstreamDefaults\n\n${sentence(root.properties?.["upstreamDefaults"])} Takes every key of an upstream but \`targets\`.\n${example("upstreamDefaults")}`,
     `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\` and \`mirror\`.\n${example("defaults")}`,
   );
   return parts.join("\n");
 }
+
+/** Their keys are explained where they are the keys of routes and upstreams. */
+const DEFAULTS = ["defaults", "upstreamDefaults"];
 
 function section(key: string, schema: JsonSchema): string {
   const { node, suffix } = innermost(schema);

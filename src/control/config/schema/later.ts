@@ -1,12 +1,15 @@
 // Owns the list of keys that later versions will know and this one does not: they are refused by name, never ignored and never "unknown".
 import type { PathPart } from "../source/problem.ts";
 
+const UPSTREAM_KEYS = ["descriptors", "protos", "includes", "reflection"];
 const ROUTE_KEYS = ["cache", "transcode", "graphql"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const LATER: Readonly<Record<string, readonly string[]>> = {
-  "upstreams.*": ["descriptors", "protos", "includes", "reflection"],
+  "upstreams.*": UPSTREAM_KEYS,
+  upstreamDefaults: UPSTREAM_KEYS,
   "upstreams.*.breaker.fallback": ["cache"],
+  "upstreamDefaults.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,
 };

@@ -27,6 +27,8 @@ const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
   "upstreams.*.targets.*": (value) => ({ url: value }),
   "upstreams.*.timeouts": (value) => ({ attempt: value }),
   "upstreams.*.retry": (value) => ({ attempts: value }),
+  "upstreamDefaults.timeouts": (value) => ({ attempt: value }),
+  "upstreamDefaults.retry": (value) => ({ attempts: value }),
   "routes.*.match": (value) => ({ path: value }),
   "routes.*.timeouts": (value) => ({ attempt: value }),
   "routes.*.weighted.*": (value) => ({ upstream: value }),
@@ -57,6 +59,9 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     insecure: "nothing on an upstream is opened by a name; `tls.insecureSkipVerify` leaves its certificate unverified",
     ...Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
   },
+  upstreamDefaults: Object.fromEntries(
+    ["targets", "url", "urls", "servers", "hosts"].map((key) => [key, "targets stand under `upstreams.NAME`"]),
+  ),
   "listeners.*": Object.fromEntries(["port", "host"].map((key) => [key, "write `address: HOST:PORT`"])),
   "listeners.*.tls": Object.fromEntries(["cert", "key", "hosts"].map((key) => [key, "write `certificates: [{ cert: ..., key: ... }]`"])),
 };

@@ -8,6 +8,7 @@ import { bodyRate } from "./body.ts";
 import { conditions } from "./conditions.ts";
 import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
+import { host } from "./host.ts";
 import { routePaths } from "./paths.ts";
 import { routeTimeouts, weight } from "./upstream.ts";
 import { version } from "./versioning.ts";
@@ -95,7 +96,14 @@ const routeLimits = once(() =>
 );
 
 const settings = once(() => ({
-  timeouts: whenWritten(routeTimeouts).meta({ description: "Overrides of the upstream's timeouts." }),
+  timeouts: whenWritten(routeTimeouts).meta({
+    description:
+      "Overrides of the upstream's timeouts. `connect` is how long a request waits for a connection that is made for it; the connection itself, which other routes share, goes on being made for the longest of the upstream's and its routes' `connect`.",
+  }),
+  host: host().optional().meta({
+    description:
+      "Override of the upstream's `host`, for this route's requests: Host only. The name asked for and verified by TLS belongs to the connection, and so to the upstream.",
+  }),
   limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
   paths: whenWritten(routePaths).meta({
     description: "What request paths may hold here, of what the listener lets through. Refused: 400 `bad_path`.",
@@ -183,6 +191,7 @@ export function routeOf(output: unknown): RouteConfig {
     weighted: flat.weighted,
     mirror: flat.mirror,
     timeouts: flat.timeouts,
+    host: flat.host,
     limits: flat.limits,
     paths: flat.paths,
     accessLog: flat.accessLog,

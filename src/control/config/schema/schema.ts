@@ -13,7 +13,7 @@ import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./inst
 import { listeners } from "./listener.ts";
 import { redis } from "./redis.ts";
 import { defaults, type RouteConfig, routes } from "./route.ts";
-import { type UpstreamConfig, upstream } from "./upstream.ts";
+import { type UpstreamConfig, upstream, upstreamDefaults } from "./upstream.ts";
 import { versioning } from "./versioning.ts";
 
 /** Upstreams of one instance. */
@@ -59,7 +59,7 @@ export const SECTIONS = {
   versioning,
 } as const;
 
-const WHOLE = { ...SECTIONS, upstreams, defaults, routes } as const;
+const WHOLE = { ...SECTIONS, upstreamDefaults, upstreams, defaults, routes } as const;
 
 /** Keys of the whole file. */
 export const CONFIG_KEYS: readonly string[] = Object.keys(WHOLE);

@@ -11,7 +11,8 @@ import { parseAt } from "./parse.ts";
 import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./route.ts";
 import { areRelated, salvage } from "./salvage.ts";
 import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
-import { type UpstreamConfig, upstream } from "./upstream.ts";
+import { type UpstreamConfig, upstream, upstreamDefaults } from "./upstream.ts";
+import { withUpstreamDefaults } from "./upstream-defaults.ts";
 
 /** What could be read, whatever else is wrong: what the cross-checks look at. Every index is one in the tree that comes with it. */
 export interface Draft {
@@ -21,7 +22,7 @@ export interface Draft {
   readonly upstreams: readonly NamedUpstream[];
   readonly routes: readonly RouteConfig[];
   readonly sections: Partial<Pick<Config, keyof typeof SECTIONS>>;
-  /** The whole tree, the defaults merged under the routes. */
+  /** The whole tree, the defaults merged under routes and upstreams. */
   readonly written: LocatedMap;
   /** Paths in it of what had to be taken out so that the rest could be read. */
   readonly lost: readonly (readonly PathPart[])[];
@@ -41,16 +42,17 @@ export function sectionPresets(): Readonly<Record<string, unknown>> {
 /** Saves a cold start the schemas of the sections that a file does not have. */
 const PRESETS = typeof SECTION_PRESETS === "undefined" ? {} : SECTION_PRESETS;
 
-/** @returns the tree with the defaults merged under the routes and without what is wrong, the draft, and what the schema found wrong. */
+/** @returns the tree with the defaults merged under routes and upstreams and without what is wrong, the draft, and what the schema found wrong. */
 export function readSections(
   tree: LocatedMap,
   files: ConfigFiles,
 ): { readonly root: LocatedMap; readonly draft: Draft; readonly problems: readonly ConfigProblem[] } {
-  const whole = withDefaults(tree);
+  const whole = withUpstreamDefaults(withDefaults(tree));
   const reading = new Reading(whole, files);
   const unknown = unknownSections(whole);
   addAll(reading.problems, problemsOf(unknown, whole, []));
-  addAll(reading.problems, defaultsProblems(whole));
+  addAll(reading.problems, defaultsProblems(defaults(), "defaults", whole));
+  addAll(reading.problems, defaultsProblems(upstreamDefaults(), "upstreamDefaults", whole));
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
     const preset = whole.entries.has(key) ? undefined : PRESETS[key];
@@ -94,10 +96,10 @@ function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
   return unknown.length === 0 ? [] : [unknownKeysIssue(unknown, CONFIG_KEYS)];
 }
 
-/** What is wrong with the defaults by themselves. Keys that are missing may come from the routes. */
-function defaultsProblems(root: LocatedMap): ConfigProblem[] {
-  if (!root.entries.has("defaults")) return [];
-  const parsed = parseAt(defaults(), root, ["defaults"]);
+/** What is wrong with defaults by themselves. Keys that are missing may come from what they are laid under. */
+function defaultsProblems(schema: z.ZodType, key: string, root: LocatedMap): ConfigProblem[] {
+  if (!root.entries.has(key)) return [];
+  const parsed = parseAt(schema, root, [key]);
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 

@@ -5,6 +5,7 @@ import { fraction, headerName, once, size, statusRange, whenWritten } from "../.
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
+import { host } from "./host.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
 
@@ -243,47 +244,70 @@ const tls = once(() =>
   })),
 );
 
+/** Every key but the targets: what upstreams can share. */
+const settings = once(() => ({
+  protocol: z
+    .literal("http", { error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : undefined) })
+    .prefault("http")
+    .meta({ description: "Reserved: other protocols come in a later version." }),
+  balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
+    description:
+      "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",
+  }),
+  hashOn: whenWritten(hashOn),
+  hashBalanceFactor: z
+    .union([z.literal(0), count(101, HASH_BALANCE_FACTOR_MAX)], {
+      error: `expected 0 or a percentage from 101 to ${HASH_BALANCE_FACTOR_MAX}`,
+    })
+    .prefault(0)
+    .meta({
+      description:
+        "Of `balance: hash`: a target takes at most this percentage of the mean number of requests under way, and what is beyond goes to the next on the ring, so a hot key is spread and affinity is lost while it is. `0`: no bound.",
+      examples: [150],
+    }),
+  sticky: whenWritten(sticky),
+  slowStart: period({ min: 0 })
+    .prefault("0")
+    .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
+  pool: pool(),
+  timeouts: timeouts(),
+  retry: retry(),
+  health: health(),
+  breaker: whenWritten(breaker),
+  tls: whenWritten(tls).meta({ description: "For https targets." }),
+  host: host().optional().meta({
+    description:
+      "The Host that the service gets: `target` the target's own, `client` the one that the client sent, or this name. A name is asked for (SNI) and verified too where `tls.serverName` says nothing else, and health checks send it. `X-Forwarded-Host` is what the client asked for in any case.",
+    default: "target",
+  }),
+  preserveHost: z.boolean().optional().meta({ description: "Former form of `host`: `true` is `client`, `false` is `target`.", deprecated: true }),
+  deadlineHeader: z
+    .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
+    .transform((v) => (v === false ? null : v))
+    .prefault("x-request-deadline-ms")
+    .meta({ description: "Header with the milliseconds that are left for the service; `false` for none." }),
+}));
+
 export const upstream = once(() =>
   z
     .strictObject({
-      protocol: z
-        .literal("http", { error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : undefined) })
-        .prefault("http")
-        .meta({ description: "Reserved: other protocols come in a later version." }),
       targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
-      balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
-        description:
-          "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",
-      }),
-      hashOn: whenWritten(hashOn),
-      hashBalanceFactor: z
-        .union([z.literal(0), count(101, HASH_BALANCE_FACTOR_MAX)], {
-          error: `expected 0 or a percentage from 101 to ${HASH_BALANCE_FACTOR_MAX}`,
-        })
-        .prefault(0)
-        .meta({
-          description:
-            "Of `balance: hash`: a target takes at most this percentage of the mean number of requests under way, and what is beyond goes to the next on the ring, so a hot key is spread and affinity is lost while it is. `0`: no bound.",
-          examples: [150],
-        }),
-      sticky: whenWritten(sticky),
-      slowStart: period({ min: 0 })
-        .prefault("0")
-        .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
-      pool: pool(),
-      timeouts: timeouts(),
-      retry: retry(),
-      health: health(),
-      breaker: whenWritten(breaker),
-      tls: whenWritten(tls).meta({ description: "For https targets." }),
-      preserveHost: z.boolean().prefault(false).meta({ description: "Send the client's Host upstream instead of the target's." }),
-      deadlineHeader: z
-        .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
-        .transform((v) => (v === false ? null : v))
-        .prefault("x-request-deadline-ms")
-        .meta({ description: "Header with the milliseconds that are left for the service; `false` for none." }),
+      ...settings(),
     })
-    .transform(({ timeouts, ...rest }) => ({ ...rest, writtenTimeouts: timeouts, timeouts: upstreamTimeouts(timeouts, rest.retry) })),
+    .transform(({ timeouts, host = "target", preserveHost: _read, ...rest }) => ({
+      ...rest,
+      host,
+      writtenTimeouts: timeouts,
+      timeouts: upstreamTimeouts(timeouts, rest.retry),
+    })),
+);
+
+/** What may stand under `upstreamDefaults`. Of its output nothing is used: it is laid under each upstream before that is read. */
+export const upstreamDefaults = once(() =>
+  z.strictObject(settings()).optional().meta({
+    description:
+      "Merged under every upstream: maps key by key, the upstream wins; `key: null` in an upstream takes a default away. `tls` reaches upstreams with an https target only, `hashOn` and `hashBalanceFactor` those that balance by hash.",
+  }),
 );
 
 export type UpstreamConfig = z.output<ReturnType<typeof upstream>>;

@@ -12,6 +12,7 @@ const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>
   text: [
     ["admin", "token"],
     ["upstreams", "*", "sticky", "secret"],
+    ["upstreamDefaults", "sticky", "secret"],
     ["redis", "url"],
     ["redis", "password"],
     ["redis", "secret"],
@@ -41,7 +42,10 @@ const PATH_FIELDS: readonly (readonly string[])[] = [
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
 const PEM_FIELDS: readonly (readonly string[])[] = [
-  ...["ca", "cert", "key"].map((field) => ["upstreams", "*", "tls", field]),
+  ...["ca", "cert", "key"].flatMap((field) => [
+    ["upstreams", "*", "tls", field],
+    ["upstreamDefaults", "tls", field],
+  ]),
   ...["ca", "cert", "key"].map((field) => ["redis", "tls", field]),
   ["auth", "*", "introspection", "ca"],
   ["auth", "*", "forwardAuth", "ca"],

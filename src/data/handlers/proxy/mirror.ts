@@ -53,7 +53,8 @@ class MirrorCopy implements CallRequest, ResponseSink {
   }
 
   prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
-    return upstreamRequest(this.x, upstream, endpoint, remainingMs);
+    // What the route says of Host is meant for the upstream that answers.
+    return upstreamRequest(this.x, upstream, endpoint, remainingMs, upstream.plan.host);
   }
 
   dispatched(): void {

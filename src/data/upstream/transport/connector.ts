@@ -26,7 +26,7 @@ export type Address = Pick<EndpointPlan, "tls" | "address" | "port" | "authority
 const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
 /** @returns a function that opens a connection to the endpoint and reports it once. */
-export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, "timeouts" | "tls">): Connector {
+export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, "connectMaxMs" | "tls">): Connector {
   const secureContext = endpoint.tls ? nodeTls().createSecureContext(contextOptions(upstream.tls)) : null;
   let session: Buffer | null = null;
   return (callback, onread) => {
@@ -56,9 +56,9 @@ export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, 
     const timer = setTimeout(
       () =>
         settle(
-          new ConnectError("timeout", `${stage} to ${endpoint.address}:${endpoint.port} not ready after ${upstream.timeouts.connectMs} ms`),
+          new ConnectError("timeout", `${stage} to ${endpoint.address}:${endpoint.port} not ready after ${upstream.connectMaxMs} ms`),
         ),
-      upstream.timeouts.connectMs,
+      upstream.connectMaxMs,
     );
     socket.on("error", settle);
     if (secureContext === null) {

@@ -16,7 +16,7 @@ import { PipeliningPolicy } from "./pipelining-policy.ts";
 const SWEEP_MS = 500;
 
 /** What a pool needs to know of whom it speaks to. */
-export type PoolSettings = Pick<UpstreamPlan, "pool" | "timeouts" | "tls">;
+export type PoolSettings = Pick<UpstreamPlan, "pool" | "connectMaxMs" | "tls">;
 
 export class H1Pool implements Pool, ConnectionOwner, CallOwner {
   readonly wheel: TimerWheel;

@@ -144,7 +144,8 @@ it("the example of the design compiles, units resolved", () => {
     },
     tls: null,
     deadlineHeader: "x-request-deadline-ms",
-    preserveHost: false,
+    host: "target",
+    connectMaxMs: 1000,
   });
   expect(routes[0]).toMatchObject({
     name: "users-read",

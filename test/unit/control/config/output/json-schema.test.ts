@@ -71,6 +71,13 @@ describe("the editor's schema", () => {
   check("upstreams.*.balance", "hashed", false);
   check("upstreams.*.preserveHost", true, true);
   check("upstreams.*.preserveHost", "yes", false);
+  check("upstreams.*.host", "client", true);
+  check("upstreams.*.host", "${HOST:-target}", true);
+  check("upstreams.*.host", "api.internal:8443", true);
+  check("upstreams.*.host", true, false);
+  check("routes.[].host", "api.internal", true);
+  check("upstreamDefaults", { pool: { connections: 4 }, retry: null }, true);
+  check("upstreamDefaults", { targets: [{ url: "http://a" }] }, false);
   check("drainTimeout", 30, false);
   check("drainTimeout", 0, true);
   check("limits.bodyTimeout", "0s", false);
