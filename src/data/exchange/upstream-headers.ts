@@ -67,13 +67,7 @@ export function upstreamHeaders(
 }
 
 /** What one attempt sends, the changes of the route's policies included. Parameters as of {@link upstreamHeaders}. */
-export function upstreamRequest(
-  x: Exchange,
-  upstream: Upstream,
-  endpoint: Endpoint,
-  remainingMs: number,
-  host?: HostPlan,
-): WireRequest {
+export function upstreamRequest(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number, host?: HostPlan): WireRequest {
   const request: WireRequest = {
     method: x.method,
     path: x.upstreamPath,

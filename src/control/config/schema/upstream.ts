@@ -280,7 +280,10 @@ const settings = once(() => ({
       "The Host that the service gets: `target` the target's own, `client` the one that the client sent, or this name. A name is asked for (SNI) and verified too where `tls.serverName` says nothing else, and health checks send it. `X-Forwarded-Host` is what the client asked for in any case.",
     default: "target",
   }),
-  preserveHost: z.boolean().optional().meta({ description: "Former form of `host`: `true` is `client`, `false` is `target`.", deprecated: true }),
+  preserveHost: z
+    .boolean()
+    .optional()
+    .meta({ description: "Former form of `host`: `true` is `client`, `false` is `target`.", deprecated: true }),
   deadlineHeader: z
     .union([z.literal(false), headerName()], { error: "expected a header name, or false" })
     .transform((v) => (v === false ? null : v))

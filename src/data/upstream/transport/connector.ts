@@ -55,9 +55,7 @@ export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, 
     };
     const timer = setTimeout(
       () =>
-        settle(
-          new ConnectError("timeout", `${stage} to ${endpoint.address}:${endpoint.port} not ready after ${upstream.connectMaxMs} ms`),
-        ),
+        settle(new ConnectError("timeout", `${stage} to ${endpoint.address}:${endpoint.port} not ready after ${upstream.connectMaxMs} ms`)),
       upstream.connectMaxMs,
     );
     socket.on("error", settle);

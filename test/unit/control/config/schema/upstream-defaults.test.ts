@@ -1,8 +1,8 @@
 // What upstreams have in common, and what the Host is that they are sent.
 import { describe, expect, it } from "vitest";
 import { compilePlan } from "../../../../../src/control/config/compile/compile.ts";
-import { BASE, check, good, parse, problemsOf } from "../../../../support/config-text.ts";
 import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
+import { BASE, check, good, parse, problemsOf } from "../../../../support/config-text.ts";
 
 /** Two upstreams, `a` and `b`; the defaults begin on line 6. */
 const text = (defaults: string, a = "", b = "") => `version: 1
@@ -96,7 +96,7 @@ describe("a mistake in upstreamDefaults is reported once, where it stands:", () 
 
 describe("host", () => {
   const upstream = (settings: string, url = "http://10.0.0.1") =>
-    planOf(BASE.replace('[{ url: http://10.0.0.1 }]', `[{ url: "${url}" }], ${settings}`)).upstreams[0];
+    planOf(BASE.replace("[{ url: http://10.0.0.1 }]", `[{ url: "${url}" }], ${settings}`)).upstreams[0];
   const means = (settings: string, expected: unknown) => it(settings, () => expect(upstream(settings)?.host).toEqual(expected));
   means("timeouts: {}", "target");
   means("host: client", "client");
@@ -108,7 +108,7 @@ describe("host", () => {
   means("preserveHost: false", "target");
 
   it("preserveHost may come from the environment", () => {
-    const { config } = good([BASE.replace("}] }", "}], preserveHost: ${KEEP} }")], { KEEP: "true" });
+    const { config } = good([BASE.replace("}] }", `}], preserveHost: \${KEEP} }`)], { KEEP: "true" });
     expect(config.upstreams[0]?.host).toBe("client");
   });
   it("in a layer above, one form replaces the other", () => {
@@ -139,7 +139,11 @@ describe("host", () => {
     written("host: client, ‸preserveHost: true"),
     "upstreams.users.preserveHost: `preserveHost` is the former name of `host`, which stands beside it; remove it",
   );
-  check("a former value that never was one", written("preserveHost: ‸7"), "upstreams.users.preserveHost: expected true or false, got a number");
+  check(
+    "a former value that never was one",
+    written("preserveHost: ‸7"),
+    "upstreams.users.preserveHost: expected true or false, got a number",
+  );
   check(
     "a URL is no host",
     written('host: ‸"http://api.internal"'),
