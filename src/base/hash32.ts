@@ -12,7 +12,12 @@ const FNV_PRIME = 0x01000193;
 export function hash32(text: string): number {
   let hash = FNV_OFFSET;
   for (let i = 0; i < text.length; i += 1) hash = Math.imul(hash ^ text.charCodeAt(i), FNV_PRIME);
-  hash ^= hash >>> 16;
+  return mix32(hash);
+}
+
+/** MurmurHash3's fmix32, a bijection: numbers that differ in few bits come to differ in about half. @returns an unsigned 32-bit integer */
+export function mix32(number: number): number {
+  let hash = number ^ (number >>> 16);
   hash = Math.imul(hash, 0x85ebca6b);
   hash ^= hash >>> 13;
   hash = Math.imul(hash, 0xc2b2ae35);

@@ -61,8 +61,22 @@ export interface ListenerTlsPlan {
   readonly certificates: readonly CertificatePlan[];
   /** Client certificates are asked for and verified (node engine only); null: not asked for. */
   readonly clientAuth: ClientAuthPlan | null;
+  /** null: the engine's own choice from TLS 1.2 on. */
+  readonly rules: TlsRulesPlan | null;
   /** Changes when any file's content changes. */
   readonly fingerprint: string;
+}
+
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** What TLS may use. The runtime has all of it. */
+export interface TlsRulesPlan {
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** OpenSSL's names, those of TLS 1.3 (`TLS_...`) among them; empty for the default ones. */
+  readonly ciphers: readonly string[];
+  /** Empty for the default ones. */
+  readonly curves: readonly string[];
 }
 
 export interface ClientAuthPlan {
@@ -260,6 +274,8 @@ export interface UpstreamTlsPlan {
   readonly serverName: string | null;
   /** false only when the operator wrote `insecureSkipVerify: true`. */
   readonly verify: boolean;
+  /** null: Node's own choice from TLS 1.2 on. */
+  readonly rules: TlsRulesPlan | null;
 }
 
 export interface RoutePlan {

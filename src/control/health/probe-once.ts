@@ -4,6 +4,7 @@ import { assertNever } from "../../base/errors.ts";
 import { parseIpv4 } from "../../base/ip.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import type { ActiveHealthPlan, EndpointPlan, UpstreamTlsPlan } from "../../plan/plan.ts";
+import { secureOptions } from "../../plan/tls-rules.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
 const http = () => process.getBuiltinModule("node:http");
@@ -80,6 +81,7 @@ function open(probe: Probe): ClientRequest {
   if (!endpoint.tls) return http().request(options);
   return https().request({
     ...options,
+    ...secureOptions(tls?.rules ?? null),
     ...(tls?.ca == null ? {} : { ca: tls.ca }),
     ...(tls?.cert == null ? {} : { cert: tls.cert }),
     ...(tls?.key == null ? {} : { key: tls.key }),

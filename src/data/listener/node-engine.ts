@@ -8,6 +8,7 @@ import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
 import type { ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
+import { secureOptions } from "../../plan/tls-rules.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { authoritiesOf, isVouchedFor } from "./client-authority.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
@@ -252,12 +253,13 @@ function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOpti
   const [first] = plan.certificates;
   if (first === undefined) throw new OperatorError("a TLS listener needs at least one certificate");
   const { clientAuth } = plan;
+  const rules = { ...secureOptions(plan.rules), honorCipherOrder: true };
   // A server name's context brings its own authorities.
   const authorities = clientAuth === null ? {} : { ca: clientAuth.ca };
   const contexts = new Map<string, SecureContext>();
   for (const certificate of plan.certificates) {
     if (certificate.hosts.length === 0) continue;
-    const context = tls.createSecureContext({ cert: certificate.cert, key: certificate.key, ...authorities, minVersion: "TLSv1.2" });
+    const context = tls.createSecureContext({ cert: certificate.cert, key: certificate.key, ...authorities, ...rules });
     for (const name of certificate.hosts) if (!contexts.has(name.toLowerCase())) contexts.set(name.toLowerCase(), context);
   }
   return {
@@ -266,7 +268,7 @@ function tlsOptions(plan: ListenerTlsPlan, host: ListenerHost): https.ServerOpti
     ...authorities,
     requestCert: clientAuth !== null,
     rejectUnauthorized: clientAuth?.required ?? false,
-    minVersion: "TLSv1.2",
+    ...rules,
     handshakeTimeout: host.current().limits.headerTimeoutMs,
     // Without a match the listener's own, first certificate is used.
     SNICallback: (name, done) => done(null, contextFor(contexts, name.toLowerCase())),

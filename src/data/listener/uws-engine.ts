@@ -121,7 +121,10 @@ class UwsListener implements Listener, WebSocketWatcher {
 
   private createApp(): TemplatedApp {
     const tls = this.plan.tls;
-    const app = tls === null ? this.uws.App() : withCertificateFiles(tls.certificates[0], (files) => this.uws.SSLApp(files));
+    const app =
+      tls === null
+        ? this.uws.App()
+        : withCertificateFiles(tls.certificates[0], (files) => this.uws.SSLApp({ ...files, ...cipherList(tls) }));
     const limits = this.host.current().plan.limits;
     const extras = app as AppExtras;
     extras.setIdleTimeout?.(timeoutSeconds(limits.headerTimeoutMs));
@@ -130,7 +133,7 @@ class UwsListener implements Listener, WebSocketWatcher {
     this.register(app);
     for (const certificate of tls?.certificates ?? []) {
       for (const name of certificate.hosts) {
-        withCertificateFiles(certificate, (files) => app.addServerName(name, files));
+        withCertificateFiles(certificate, (files) => app.addServerName(name, { ...files, ...cipherList(tls) }));
         this.register(app.domain(name)); // a server name has its own, empty router
       }
     }
@@ -216,6 +219,12 @@ function unusual(value: string): string {
   if (!NOT_ASCII.test(value)) return value;
   if (value.includes("\ufffd")) headersBroken = { code: "bad_request", detail: "a header value is not valid UTF-8" };
   return Buffer.from(value, "utf8").toString("latin1");
+}
+
+/** Of TLS 1.2: nothing else can be told to this engine, and it is given no listener that needs more. */
+function cipherList(tls: ListenerPlan["tls"]): { readonly ssl_ciphers?: string } {
+  const names = tls?.rules?.ciphers.filter((name) => !name.startsWith("TLS_")) ?? [];
+  return names.length === 0 ? {} : { ssl_ciphers: names.join(":") };
 }
 
 function timeoutSeconds(ms: number): number {

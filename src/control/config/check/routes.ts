@@ -13,6 +13,7 @@ import { type LocatedMap, nodeAt } from "../source/located.ts";
 import { type PathPart, suggest } from "../source/problem.ts";
 import { checkAggregate } from "./aggregate.ts";
 import { asWritten } from "./as-written.ts";
+import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./references.ts";
 
 export function checkRoutes(draft: Draft, findings: Findings): void {
@@ -83,6 +84,7 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
   for (const [i, name] of names.entries()) {
     if (names.indexOf(name) < i) report([...path, "weighted", i, "upstream"], `${name} is listed twice`, "list it once and use its weight");
   }
+  checkSticky(route, path, report);
   if (weighted?.every((part) => part.weight === 0)) report([...path, "weighted"], "every weight is 0", "give one of them a weight");
   const [answering, second] = route.policies.filter(answers);
   if (answering !== undefined && second !== undefined)
@@ -98,6 +100,22 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
   }
   if (mirror !== undefined) report([...path, "mirror"], "a mirror needs `to` or `weighted` beside it", "say where the answer comes from");
   else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond`, `redirect` or `aggregate`");
+}
+
+function checkSticky(route: RouteConfig, path: readonly PathPart[], report: Report): void {
+  if (route.stickyBy === undefined) return;
+  if (route.weighted === undefined)
+    report(
+      [...path, "stickyBy"],
+      "only a split has upstreams to stay with",
+      "write `weighted`, or for the targets of one upstream its `sticky`",
+    );
+  else if (route.stickyBy.kind === "consumer" && (authOf(route)?.tree ?? null) === null)
+    report(
+      [...path, "stickyBy"],
+      `nobody is known by name on the public route ${route.name}`,
+      "give the route `auth`, or write `stickyBy: ip`, `{ header: ... }` or `{ cookie: ... }`",
+    );
 }
 
 function checkTemplates(policy: FeaturePlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {

@@ -2,8 +2,10 @@
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../../base/schema.ts";
+import type { TlsRulesPlan } from "../../../plan/plan.ts";
 import type { LeftOutListener, NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
+import { fitsKey } from "../schema/tls-rules.ts";
 import { ConfigFiles } from "../source/files.ts";
 import type { PathPart } from "../source/problem.ts";
 import type { Findings, Report } from "./references.ts";
@@ -19,7 +21,10 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
     for (const [j, certificate] of (listener.certificates ?? []).entries()) {
       const path = ["listeners", i, "tls", "certificates", j];
       const parsed = checkFiles(files, certificate, path, findings.listener(i));
-      if (parsed !== null) checkValidity(parsed, certificate.hosts, path, findings.warn);
+      if (parsed !== null) {
+        checkValidity(parsed, certificate.hosts, path, findings.warn);
+        checkSuites(listener.tlsRules, parsed, path, findings.report);
+      }
       if (j > 0 && certificate.hosts.length === 0)
         findings.report(path, "only the first certificate may have no hosts: this one would never be served", "add hosts");
       for (const [k, host] of certificate.hosts.entries()) {
@@ -44,6 +49,13 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
     const ca = readable(service.own?.ca ?? null);
     if (ca !== null) readCertificates(ca, [...path, "ca"], findings.report);
   }
+}
+
+function checkSuites(rules: TlsRulesPlan | null, certificate: X509Certificate, path: readonly PathPart[], report: Report): void {
+  const keyType = certificate.publicKey.asymmetricKeyType ?? "";
+  if (rules === null || fitsKey(rules, keyType)) return;
+  const remedy = `add one such as ECDHE-${keyType === "rsa" ? "RSA" : "ECDSA"}-AES128-GCM-SHA256, or write \`minVersion: TLSv1.3\``;
+  report(path, `none of \`ciphers\` is for a key of its kind (${keyType}): nobody could speak TLSv1.2 with it`, remedy);
 }
 
 /** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener serves every route. */
@@ -72,7 +84,7 @@ const readable = (pem: string | null): string | null => (pem === UNREADABLE ? nu
 
 /** What the gateway as a client needs: the same for upstreams and Redis. */
 function checkClientTls(
-  tls: NonNullable<NamedUpstream["tls"]>,
+  tls: Omit<NonNullable<NamedUpstream["tls"]>, "rules">,
   path: readonly PathPart[],
   { peer, findings }: { readonly peer: string; readonly findings: Findings },
 ): void {

@@ -15,6 +15,7 @@ import { serverNameOf } from "../schema/host.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
+import { beyondUws } from "../schema/tls-rules.ts";
 import { decisionNames, type ImplicitUpstreamPlan, type ImplicitUpstreams, implicitUpstreams, withUpstream } from "./implicit-upstreams.ts";
 
 /** What the primary adds. */
@@ -75,7 +76,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
 }
 
 function compileListener(listener: Config["listeners"][number], files: Config["certificateFiles"]): ListenerPlan {
-  const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth } = listener;
+  const { address, host, port, unixPath, proxyProtocol, certificates, clientAuth, tlsRules: rules } = listener;
   const tls = {
     certificates: (certificates ?? []).map((c) => ({
       certPath: c.cert,
@@ -85,6 +86,7 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
       hosts: c.hosts,
     })),
     clientAuth: clientAuth === null ? null : { caPath: clientAuth.ca, ca: files[clientAuth.ca] ?? "", required: clientAuth.required },
+    rules,
   };
   return {
     address,
@@ -99,12 +101,19 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
 }
 
 /** uws unless the listener asks for something that only node has. */
-function engineOf({ strict, proxyProtocol, clientAuth }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+function engineOf({
+  strict,
+  proxyProtocol,
+  clientAuth,
+  tlsRules,
+}: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
   // uws asks for certificates, but neither insists on one nor says whose it is.
   if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
   if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
   // uws takes a further header before each request, so that a client could name itself anew.
   if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
+  const beyond = tlsRules === null ? "" : beyondUws(tlsRules);
+  if (beyond !== "") return { engine: "node", engineReason: `${beyond}: uws cannot be told so` };
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 
@@ -168,7 +177,7 @@ function tlsFor({ tls: written, host, targets }: NamedUpstream): UpstreamTlsPlan
   return serverName === null || !targets.some(({ url }) => url.startsWith("https")) ? tls : { ...(tls ?? USUAL_TLS), serverName };
 }
 
-const USUAL_TLS: UpstreamTlsPlan = { ca: null, cert: null, key: null, serverName: null, verify: true };
+const USUAL_TLS: UpstreamTlsPlan = { ca: null, cert: null, key: null, serverName: null, verify: true, rules: null };
 
 /** What upstreams' names stand for. */
 interface Names {
@@ -234,12 +243,14 @@ function answeringNames({ to, weighted, policies, uses }: RouteConfig): readonly
 }
 
 function compileProxy(
-  { to, weighted, mirror, webSocket, webSocketClosesAtExpiry }: RouteConfig,
+  { to, weighted, stickyBy, mirror, webSocket, webSocketClosesAtExpiry }: RouteConfig,
   index: (upstream: string) => number,
 ): ProxyConfig {
-  const parts = to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }];
+  const parts = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }]).filter((part) => part.weight > 0);
+  const isSticky = stickyBy !== undefined && parts.length > 1;
   return {
-    to: parts.filter((part) => part.weight > 0).map((part) => ({ upstream: index(part.upstream), weight: part.weight })),
+    to: parts.map((part) => ({ upstream: index(part.upstream), weight: part.weight })),
+    stickyBy: isSticky ? { on: stickyBy, names: parts.map((part) => part.upstream) } : null,
     mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
     webSocket,
     webSocketClosesAtExpiry,

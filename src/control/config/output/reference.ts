@@ -83,7 +83,7 @@ export function referenceText(): string {
     if (hasKeys(schema) && !DEFAULTS.includes(key)) parts.push(section(key, schema));
   parts.push(
     `## upstreamDefaults\n\n${sentence(root.properties?.["upstreamDefaults"])} Takes every key of an upstream but \`targets\`.\n${example("upstreamDefaults")}`,
-    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\` and \`mirror\`.\n${example("defaults")}`,
+    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\`, \`stickyBy\` and \`mirror\`.\n${example("defaults")}`,
   );
   return parts.join("\n");
 }

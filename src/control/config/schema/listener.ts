@@ -4,6 +4,7 @@ import { withRules } from "../../../base/rules.ts";
 import { once, whenWritten } from "../../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
 import { listenerPaths } from "./paths.ts";
+import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
 
 /** Listeners of one instance. */
 export const LISTENERS_MAX = 64;
@@ -35,7 +36,10 @@ const tls = once(() =>
         description:
           "`required` (the default with `clientCa`): no handshake without a certificate. `optional`: clients may come without one, never with one that is not good.",
       }),
+      ...tlsRuleKeys(),
     }),
+    versionOrder,
+    ciphersForEachVersion,
     ({ clientCertificates, clientCa }, object) => {
       if (clientCertificates !== undefined && clientCa === undefined) object("clientCertificates needs clientCa", ["clientCertificates"]);
     },
@@ -77,6 +81,7 @@ export const listener = once(() =>
     proxyProtocol: v.proxyProtocol,
     paths: v.paths ?? null,
     certificates: v.tls === undefined ? null : v.tls.certificates,
+    tlsRules: v.tls === undefined ? null : tlsRulesOf(v.tls),
     clientAuth: v.tls?.clientCa === undefined ? null : { ca: v.tls.clientCa, required: v.tls.clientCertificates !== "optional" },
   })),
 );

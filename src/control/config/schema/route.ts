@@ -1,6 +1,8 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
+import { withRules } from "../../../base/rules.ts";
 import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
+import type { StickyBy } from "../../../data/handlers/proxy/config.ts";
 import { type ModulesConfig, modulesSchema } from "../../../data/policies/module/config.ts";
 import type { ModuleUse } from "../../../plan/module-plan.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
@@ -125,6 +127,27 @@ const weighted = once(() =>
     .max(SPLIT_MAX),
 );
 
+const stickyBy = once(() =>
+  z
+    .union([
+      z.enum(["consumer", "ip"]),
+      withRules(
+        z.strictObject({
+          header: headerName().optional().meta({ description: "The value of this request header." }),
+          cookie: z.string().min(1).max(256).optional().meta({ description: "The value of this cookie." }),
+        }),
+        ({ header, cookie }, object) => {
+          if ((header === undefined) === (cookie === undefined)) object("expected exactly one of header and cookie");
+        },
+      ),
+    ])
+    .transform((value): StickyBy => {
+      if (typeof value === "string") return { kind: value };
+      const { header, cookie = "" } = value;
+      return header === undefined ? { kind: "cookie", name: cookie } : { kind: "header", name: header };
+    }),
+);
+
 const mirror = once(() =>
   z.strictObject({
     upstream: upstreamName(),
@@ -139,6 +162,10 @@ const ownKeys = once(() => ({
   }),
   to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
   weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
+  stickyBy: whenWritten(stickyBy).meta({
+    description:
+      "Of `weighted`: what has the same value goes to the same upstream: `consumer`, `ip`, `{header: name}` or `{cookie: name}`. Shares stay as the weights say, over many callers; when weights change, only those move that have to. Requests without the value are split by chance.",
+  }),
   mirror: whenWritten(mirror).meta({
     description:
       "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
@@ -189,6 +216,7 @@ export function routeOf(output: unknown): RouteConfig {
     match: flat.match,
     to: flat.to,
     weighted: flat.weighted,
+    stickyBy: flat.stickyBy,
     mirror: flat.mirror,
     timeouts: flat.timeouts,
     host: flat.host,

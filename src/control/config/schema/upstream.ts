@@ -8,6 +8,7 @@ import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.
 import { host } from "./host.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
+import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
@@ -231,7 +232,10 @@ const tls = once(() =>
         .optional()
         .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
       insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
+      ...tlsRuleKeys(),
     }),
+    versionOrder,
+    ciphersForEachVersion,
     ({ cert, key }, object) => {
       if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
     },
@@ -241,6 +245,7 @@ const tls = once(() =>
     key: v.key ?? null,
     serverName: v.serverName ?? null,
     verify: !v.insecureSkipVerify,
+    rules: tlsRulesOf(v),
   })),
 );
 

@@ -1,14 +1,25 @@
 // Owns what the handler `proxy` is configured with: the route keys `to`, `weighted`, `mirror` and `webSocket`, compiled.
-import type { FeaturePlan, WeightedUpstream } from "../../../plan/plan.ts";
+import type { FeaturePlan, HashOn, WeightedUpstream } from "../../../plan/plan.ts";
+
+/** What callers are told apart by. */
+export type StickyBy = { readonly kind: "consumer" } | Extract<HashOn, { readonly kind: "ip" | "header" | "cookie" }>;
 
 export interface ProxyConfig {
   /** Not empty; weights above 0. */
   readonly to: readonly WeightedUpstream[];
+  /** By what a caller stays with the upstream that it was given; null: every request is given one by chance. */
+  readonly stickyBy: StickySplitConfig | null;
   readonly mirror: MirrorConfig | null;
   /** Allow protocol upgrades to WebSocket. */
   readonly webSocket: boolean;
   /** A WebSocket ends (1008) when the credential ends that opened it. */
   readonly webSocketClosesAtExpiry: boolean;
+}
+
+export interface StickySplitConfig {
+  readonly on: StickyBy;
+  /** Of the upstreams of `to`, in its order: what a caller's place is counted by, so that it outlives changes of the others. */
+  readonly names: readonly string[];
 }
 
 export interface MirrorConfig {

@@ -4,34 +4,44 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import { finish } from "../../exchange/finish.ts";
 import type { Handler, HandlerEntry } from "../../exchange/handler.ts";
 import { fail, reply } from "../../exchange/reply.ts";
-import type { Route, Runtime } from "../../exchange/runtime.ts";
+import type { Route } from "../../exchange/runtime.ts";
 import type { Upstream } from "../../upstream/upstream.ts";
 import type { ProxyConfig } from "./config.ts";
 import { countForward } from "./max-forwards.ts";
 import { Relay } from "./relay.ts";
+import { StickySplit } from "./sticky-split.ts";
 
 export const createProxy: HandlerEntry["create"] = (config) => new ProxyHandler(config as ProxyConfig); // compiled in the primary
 
 class ProxyHandler implements Handler {
   readonly #config: ProxyConfig;
   readonly #weightTotal: number;
+  readonly #split: StickySplit | null;
 
   constructor(config: ProxyConfig) {
     this.#config = config;
     this.#weightTotal = config.to.reduce((sum, { weight }) => sum + weight, 0);
+    this.#split = config.stickyBy === null ? null : new StickySplit(config.to, config.stickyBy);
   }
 
   handle(x: Exchange, route: Route): void {
-    const { to, mirror, webSocket } = this.#config;
+    const { mirror, webSocket } = this.#config;
     const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
     if (answer !== undefined) return reply(x, answer);
-    const upstream = x.sentTo < 0 ? chooseUpstream(x.runtime, to, this.#weightTotal) : (x.runtime.upstreams[x.sentTo] as Upstream); // of the plan's own list
+    const upstream = x.runtime.upstreams[x.sentTo < 0 ? this.#choose(x) : x.sentTo] as Upstream; // indices come from the plan's own list
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
     else new Relay(x, route, upstream, mirror).start();
   }
+
+  /** @returns the index of an upstream: the caller's own part of a sticky split, else by weight */
+  #choose(x: Exchange): number {
+    const own = this.#split === null ? -1 : this.#split.choose(x);
+    return own < 0 ? chooseByWeight(this.#config.to, this.#weightTotal) : own;
+  }
 }
 
-function chooseUpstream(runtime: Runtime, to: readonly WeightedUpstream[], weightTotal: number): Upstream {
+/** @returns the index of an upstream */
+function chooseByWeight(to: readonly WeightedUpstream[], weightTotal: number): number {
   let index = (to[0] as WeightedUpstream).upstream; // the primary refuses an empty list
   if (to.length > 1) {
     let point = Math.random() * weightTotal;
@@ -40,7 +50,7 @@ function chooseUpstream(runtime: Runtime, to: readonly WeightedUpstream[], weigh
       if ((point -= choice.weight) < 0) break;
     }
   }
-  return runtime.upstreams[index] as Upstream; // indices come from the plan's own list
+  return index;
 }
 
 /** The code for WebSockets is loaded with the first one: workers start a third faster without it. */

@@ -3,6 +3,7 @@
 import net from "node:net";
 import type tls from "node:tls";
 import type { EndpointPlan, UpstreamPlan, UpstreamTlsPlan } from "../../../plan/plan.ts";
+import { secureOptions } from "../../../plan/tls-rules.ts";
 
 /** Error of a failed connect: tells the stage, so that the pool can give it the right code. */
 export class ConnectError extends Error {
@@ -97,7 +98,7 @@ const ignore = (): void => {};
 export const isTlsFault = (error: NodeJS.ErrnoException): boolean => error.code?.startsWith("ERR_SSL_") === true;
 
 function contextOptions(plan: UpstreamTlsPlan | null): tls.SecureContextOptions {
-  const options: tls.SecureContextOptions = { minVersion: "TLSv1.2" };
+  const options = secureOptions(plan?.rules ?? null);
   if (plan?.ca) options.ca = plan.ca;
   if (plan?.cert) options.cert = plan.cert;
   if (plan?.key) options.key = plan.key;

@@ -275,6 +275,7 @@ describe("TLS", () => {
     key: null,
     serverName: null,
     verify: true,
+    rules: null,
     ...part,
   });
 
