@@ -140,7 +140,7 @@ const V13 = exactly("TLSv1.3");
 describe("towards clients", () => {
   it("each listener has the engine that can keep its rules", async () => {
     const { body } = await gateway.admin("GET", "/status");
-    const { listeners } = body as { listeners: readonly { engine: string }[] };
+    const { listeners } = (body as { instance: { listeners: readonly { engine: string }[] } }).instance;
     expect(listeners.map(({ engine }) => engine)).toEqual(Object.values(LISTENERS).map(([engine]) => engine));
   });
 

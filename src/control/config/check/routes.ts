@@ -76,7 +76,8 @@ function checkFeatureUpstreams(route: RouteConfig, path: readonly PathPart[], up
         report([...path, name, ...use.path], `there is no upstream named ${use.name}`, suggest(use.name, upstreams, "upstreams"));
 }
 
-function checkDestination(route: RouteConfig, path: readonly PathPart[], { report, warn }: Findings): void {
+function checkDestination(route: RouteConfig, path: readonly PathPart[], findings: Findings): void {
+  const { report, warn } = findings;
   const { to, weighted, mirror } = route;
   if (to !== undefined && weighted !== undefined)
     report([...path, "weighted"], "`to` and `weighted` exclude each other", "keep one of them");
@@ -84,7 +85,7 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
   for (const [i, name] of names.entries()) {
     if (names.indexOf(name) < i) report([...path, "weighted", i, "upstream"], `${name} is listed twice`, "list it once and use its weight");
   }
-  checkSticky(route, path, report);
+  checkSticky(route, path, findings);
   if (weighted?.every((part) => part.weight === 0)) report([...path, "weighted"], "every weight is 0", "give one of them a weight");
   const [answering, second] = route.policies.filter(answers);
   if (answering !== undefined && second !== undefined)
@@ -102,7 +103,8 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], { repor
   else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond`, `redirect` or `aggregate`");
 }
 
-function checkSticky(route: RouteConfig, path: readonly PathPart[], report: Report): void {
+function checkSticky(route: RouteConfig, path: readonly PathPart[], findings: Findings): void {
+  const { report } = findings;
   if (route.stickyBy === undefined) return;
   if (route.weighted === undefined)
     report(
@@ -110,7 +112,7 @@ function checkSticky(route: RouteConfig, path: readonly PathPart[], report: Repo
       "only a split has upstreams to stay with",
       "write `weighted`, or for the targets of one upstream its `sticky`",
     );
-  else if (route.stickyBy.kind === "consumer" && (authOf(route)?.tree ?? null) === null)
+  else if (route.stickyBy.kind === "consumer" && !findings.isLost([...path, "auth"]) && (authOf(route)?.tree ?? null) === null)
     report(
       [...path, "stickyBy"],
       `nobody is known by name on the public route ${route.name}`,

@@ -227,6 +227,13 @@ describe("destinations", () => {
     ],
   });
   proxied("weighted: [{ upstream: a, weight: 0 }, { upstream: b }]", { to: [{ upstream: 1, weight: 1 }] });
+  proxied("weighted: [{ upstream: a }, { upstream: b }]", { stickyBy: null });
+  proxied("weighted: [{ upstream: a, weight: 0 }, { upstream: b }], stickyBy: ip", { stickyBy: null });
+  proxied("weighted: [{ upstream: b }, { upstream: a }], stickyBy: ip", { stickyBy: { on: { kind: "ip" }, names: ["b", "a"] } });
+  proxied("weighted: [{ upstream: b }, { upstream: a }], stickyBy: { header: X-User }", {
+    stickyBy: { on: { kind: "header", name: "x-user" } },
+  });
+  proxied("weighted: [{ upstream: b }, { upstream: a }], stickyBy: { cookie: Sid }", { stickyBy: { on: { kind: "cookie", name: "Sid" } } });
   check("respond: { status: 503 }", { handler: { name: "respond", config: { status: 503 } }, policies: [], upstreams: [] });
   proxied("to: a, mirror: { upstream: b }", { mirror: { upstream: 1, fraction: 1 } });
   proxied("to: a, mirror: { upstream: b, percent: 0 }", { mirror: null });
