@@ -42,7 +42,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     upstreams: new Map(config.upstreams.map((upstream) => [upstream.name, upstream])),
     services,
   };
-  const connects = longestConnects(config.routes);
+  const connects = longestConnects(config.routes, names.upstreams);
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
@@ -117,13 +117,14 @@ function engineOf({
   return { engine: "uws", engineReason: "the default: fastest" };
 }
 
-/** The longest `connect` of the routes that lead to an upstream, ms, by its name. */
-function longestConnects(routes: readonly RouteConfig[]): ReadonlyMap<string, number> {
+/** The longest `connect` of the routes that lead to an upstream, or to one that it stands in for, ms, by its name. */
+function longestConnects(routes: readonly RouteConfig[], upstreams: Names["upstreams"]): ReadonlyMap<string, number> {
   const longest = new Map<string, number>();
   for (const route of routes) {
     const { connectMs } = route.timeouts ?? {};
     if (connectMs === undefined) continue;
-    for (const name of answeringNames(route)) longest.set(name, Math.max(connectMs, longest.get(name) ?? 0));
+    const names = [...answeringNames(route), ...upstreamsOf(route, upstreams).map((upstream) => upstream.name)];
+    for (const name of names) longest.set(name, Math.max(connectMs, longest.get(name) ?? 0));
   }
   return longest;
 }

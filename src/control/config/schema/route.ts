@@ -130,7 +130,7 @@ const weighted = once(() =>
 const stickyBy = once(() =>
   z
     .union([
-      z.enum(["consumer", "ip"]),
+      z.enum(["consumer", "ip"], { error: "expected consumer, ip, or a map such as `{ cookie: NAME }`" }),
       withRules(
         z.strictObject({
           header: headerName().optional().meta({ description: "The value of this request header." }),

@@ -75,6 +75,11 @@ describe("the editor's schema", () => {
   check("upstreams.*.host", "${HOST:-target}", true);
   check("upstreams.*.host", "api.internal:8443", true);
   check("upstreams.*.host", true, false);
+  check("routes.[].stickyBy", "consumer", true);
+  check("routes.[].stickyBy", { cookie: "sid" }, true);
+  check("routes.[].stickyBy", "cookie", false);
+  check("listeners", [{ address: "127.0.0.1:0", tls: { certificates: [{ cert: "a", key: "b" }], minVersion: "TLSv1.1" } }], false);
+  check("upstreams.*.tls", { minVersion: "TLSv1.3", ciphers: ["TLS_AES_128_GCM_SHA256"], curves: ["X25519"] }, true);
   check("routes.[].host", "api.internal", true);
   check("upstreamDefaults", { pool: { connections: 4 }, retry: null }, true);
   check("upstreamDefaults", { targets: [{ url: "http://a" }] }, false);

@@ -158,9 +158,10 @@ describe("connecting", () => {
     const routes = `version: 1
 listeners: [{ address: 127.0.0.1:0 }]
 upstreams:
-  a: { targets: [{ url: http://a }], timeouts: { connect: 2s } }
+  a: { targets: [{ url: http://a }], timeouts: { connect: 2s }, breaker: { fallback: { upstream: spare } } }
   b: { targets: [{ url: http://b }] }
   c: { targets: [{ url: http://c }] }
+  spare: { targets: [{ url: http://d }] }
 routes:
   - { name: short, match: { path: /s }, to: a, timeouts: { connect: 100ms } }
   - { name: long, match: { path: /l }, weighted: [{ upstream: a }, { upstream: b }], mirror: { upstream: c }, timeouts: { connect: 4s } }
@@ -170,6 +171,7 @@ routes:
       [4000, 2000],
       [4000, 1000],
       [1000, 1000],
+      [4000, 1000],
     ]);
   });
 });
