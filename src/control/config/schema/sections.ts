@@ -51,8 +51,8 @@ export function readSections(
   const reading = new Reading(whole, files);
   const unknown = unknownSections(whole);
   addAll(reading.problems, problemsOf(unknown, whole, []));
-  addAll(reading.problems, defaultsProblems(defaults(), "defaults", whole));
-  addAll(reading.problems, defaultsProblems(upstreamDefaults(), "upstreamDefaults", whole));
+  addAll(reading.problems, defaultsProblems(defaults, "defaults", whole));
+  addAll(reading.problems, defaultsProblems(upstreamDefaults, "upstreamDefaults", whole));
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
     const preset = whole.entries.has(key) ? undefined : PRESETS[key];
@@ -97,9 +97,9 @@ function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
 }
 
 /** What is wrong with defaults by themselves. Keys that are missing may come from what they are laid under. */
-function defaultsProblems(schema: z.ZodType, key: string, root: LocatedMap): ConfigProblem[] {
+function defaultsProblems(schema: () => z.ZodType, key: string, root: LocatedMap): ConfigProblem[] {
   if (!root.entries.has(key)) return [];
-  const parsed = parseAt(schema, root, [key]);
+  const parsed = parseAt(schema(), root, [key]);
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
