@@ -4,6 +4,7 @@ import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
 import type { PathsPlan } from "./paths.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
+import type { TlsRulesPlan, UpstreamTlsPlan } from "./tls-rules.ts";
 
 /** Everything a worker needs to serve. A new version replaces the old one whole. */
 export interface Plan {
@@ -65,18 +66,6 @@ export interface ListenerTlsPlan {
   readonly rules: TlsRulesPlan | null;
   /** Changes when any file's content changes. */
   readonly fingerprint: string;
-}
-
-export type TlsVersion = "TLSv1.2" | "TLSv1.3";
-
-/** What TLS may use. The runtime has all of it. */
-export interface TlsRulesPlan {
-  readonly minVersion: TlsVersion;
-  readonly maxVersion: TlsVersion;
-  /** OpenSSL's names, those of TLS 1.3 (`TLS_...`) among them; empty for the default ones. */
-  readonly ciphers: readonly string[];
-  /** Empty for the default ones. */
-  readonly curves: readonly string[];
 }
 
 export interface ClientAuthPlan {
@@ -265,18 +254,6 @@ export interface BreakerPlan {
 export type BreakerFallback =
   /** @property config output of the `respond` policy's schema */
   { readonly kind: "respond"; readonly config: unknown } | { readonly kind: "upstream"; readonly name: string };
-
-export interface UpstreamTlsPlan {
-  /** PEM text, already read; null for the system's roots. */
-  readonly ca: string | null;
-  readonly cert: string | null;
-  readonly key: string | null;
-  readonly serverName: string | null;
-  /** false only when the operator wrote `insecureSkipVerify: true`. */
-  readonly verify: boolean;
-  /** null: Node's own choice from TLS 1.2 on. */
-  readonly rules: TlsRulesPlan | null;
-}
 
 export interface RoutePlan {
   readonly name: string;

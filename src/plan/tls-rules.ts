@@ -1,6 +1,29 @@
-// Owns what versions, cipher suites and curves of a plan are to Node's TLS: the same for listeners, connections to upstreams, and probes. Pure.
+// Owns what TLS may use where versions, cipher suites and curves are narrowed, and what that is to Node: the same for listeners, upstreams and probes. Pure.
 import type { SecureContextOptions } from "node:tls";
-import type { TlsRulesPlan } from "./plan.ts";
+
+export type TlsVersion = "TLSv1.2" | "TLSv1.3";
+
+/** What TLS may use. The runtime has all of it. */
+export interface TlsRulesPlan {
+  readonly minVersion: TlsVersion;
+  readonly maxVersion: TlsVersion;
+  /** OpenSSL's names, those of TLS 1.3 (`TLS_...`) among them; empty for the default ones. */
+  readonly ciphers: readonly string[];
+  /** Empty for the default ones. */
+  readonly curves: readonly string[];
+}
+
+export interface UpstreamTlsPlan {
+  /** PEM text, already read; null for the system's roots. */
+  readonly ca: string | null;
+  readonly cert: string | null;
+  readonly key: string | null;
+  readonly serverName: string | null;
+  /** false only when the operator wrote `insecureSkipVerify: true`. */
+  readonly verify: boolean;
+  /** null: Node's own choice from TLS 1.2 on. */
+  readonly rules: TlsRulesPlan | null;
+}
 
 /** @param rules null: nothing is narrowed */
 export function secureOptions(rules: TlsRulesPlan | null): SecureContextOptions {

@@ -1,7 +1,8 @@
 // Owns active health checks: the primary asks every endpoint of the current plan and writes the answers to TargetHealth.
 // Must never eject (workers do) and never hold up the control plane: probes are bounded in time and number.
 import { monotonicMs } from "../../base/clock.ts";
-import type { ActiveHealthPlan, EndpointPlan, Plan, UpstreamTlsPlan } from "../../plan/plan.ts";
+import type { ActiveHealthPlan, EndpointPlan, Plan } from "../../plan/plan.ts";
+import type { UpstreamTlsPlan } from "../../plan/tls-rules.ts";
 import type { TargetHealth } from "../../shared/target-health.ts";
 import { type ProbeResult, probeOnce } from "./probe-once.ts";
 

@@ -3,8 +3,8 @@ import type { ClientRequest, RequestOptions } from "node:http";
 import { assertNever } from "../../base/errors.ts";
 import { parseIpv4 } from "../../base/ip.ts";
 import { formatDurationMs } from "../../base/units.ts";
-import type { ActiveHealthPlan, EndpointPlan, UpstreamTlsPlan } from "../../plan/plan.ts";
-import { secureOptions } from "../../plan/tls-rules.ts";
+import type { ActiveHealthPlan, EndpointPlan } from "../../plan/plan.ts";
+import { secureOptions, type UpstreamTlsPlan } from "../../plan/tls-rules.ts";
 
 // Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
 const http = () => process.getBuiltinModule("node:http");

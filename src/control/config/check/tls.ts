@@ -2,7 +2,7 @@
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../../base/schema.ts";
-import type { TlsRulesPlan } from "../../../plan/plan.ts";
+import type { TlsRulesPlan } from "../../../plan/tls-rules.ts";
 import type { LeftOutListener, NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
 import { fitsKey } from "../schema/tls-rules.ts";

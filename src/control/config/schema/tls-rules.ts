@@ -4,7 +4,7 @@ import type * as Tls from "node:tls";
 import * as z from "zod";
 import type { Rule } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
-import type { TlsRulesPlan, TlsVersion } from "../../../plan/plan.ts";
+import type { TlsRulesPlan, TlsVersion } from "../../../plan/tls-rules.ts";
 
 const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
 const NAMES_MAX = 64;

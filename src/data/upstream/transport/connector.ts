@@ -2,8 +2,8 @@
 // the TLS session cache; must never decide which endpoint to use.
 import net from "node:net";
 import type tls from "node:tls";
-import type { EndpointPlan, UpstreamPlan, UpstreamTlsPlan } from "../../../plan/plan.ts";
-import { secureOptions } from "../../../plan/tls-rules.ts";
+import type { EndpointPlan, UpstreamPlan } from "../../../plan/plan.ts";
+import { secureOptions, type UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 
 /** Error of a failed connect: tells the stage, so that the pool can give it the right code. */
 export class ConnectError extends Error {
