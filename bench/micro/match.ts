@@ -20,9 +20,11 @@ const PATTERNS = [
   "/v1/svc-N/health",
 ];
 
+const patternOf = (n: number): string => (PATTERNS[n % PATTERNS.length] ?? "").replace("N", String(n));
+
 const matchOf = (n: number): MatchPlan => ({
   hosts: ["api.example.com"],
-  path: (PATTERNS[n % PATTERNS.length] ?? "").replace("N", String(n)),
+  paths: [patternOf(n)],
   methods: n % 2 === 0 ? ["GET"] : [],
   headers: [],
   query: [],
@@ -34,8 +36,8 @@ const tableOf = (size: number): Router => compileRouter(Array.from({ length: siz
 
 const requestOf = (n: number): ReadExchange =>
   new ReadExchange({
-    path: matchOf(n)
-      .path.replaceAll(/\{\w+\}/g, "8412")
+    path: patternOf(n)
+      .replaceAll(/\{\w+\}/g, "8412")
       .replace("**", "2026/07/report.pdf"),
   });
 
@@ -109,13 +111,13 @@ const TERMS: RoutingTerms = {
   versioning: { path: "/v", header: "api-version", query: null, accept: { parameter: "version", vendor: "acme" }, default: "1" },
 };
 const negotiated = (rest: Partial<MatchPlan>): { readonly match: MatchPlan } => ({
-  match: { hosts: [], path: "/orders/**", methods: [], headers: [], query: [], client: null, versions: [], ...rest },
+  match: { hosts: [], paths: ["/orders/**"], methods: [], headers: [], query: [], client: null, versions: [], ...rest },
 });
 const NEGOTIATED = [
   negotiated({ versions: ["1"] }),
   negotiated({ versions: ["2"] }),
-  negotiated({ path: "/page/**" }),
-  negotiated({ path: "/page/**", client: "app" }),
+  negotiated({ paths: ["/page/**"] }),
+  negotiated({ paths: ["/page/**"], client: "app" }),
 ];
 
 /** @param id of the route that takes the request */

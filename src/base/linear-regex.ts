@@ -11,6 +11,11 @@ const INSTRUCTIONS_MAX = 4000;
 /** Steps of the construction: some 10 ms. */
 const STEPS_MAX = 2_000_000;
 
+/** Pairs of states that a comparison of two automata looks at. */
+const PAIRS_MAX = 100_000;
+/** More than there are states. */
+const STATE_KEYS = 0x10000;
+
 /** `search`: the pattern matches somewhere in the text, as CEL's `matches()` has it; `whole`: it matches the whole text. */
 export type RegexMode = "search" | "whole";
 
@@ -44,14 +49,18 @@ export class LinearRegex {
     this.#ascii = Uint16Array.from({ length: 128 }, (_, code) => this.#classOf(code));
   }
 
-  /** In time linear in the text's length, and nothing is allocated. @param text read by code points; a lone surrogate is one of its own */
-  matches(text: string): boolean {
+  /**
+   * In time linear in the text's length, and nothing is allocated.
+   * @param text read by code points; a lone surrogate is one of its own
+   * @param start together with `end`, the part of the text that counts; all of it by default
+   */
+  matches(text: string, start = 0, end = text.length): boolean {
     let state = this.#first;
     if (state <= ACCEPT) return state === ACCEPT;
     const table = this.#table;
     const classes = this.#classes;
     const ascii = this.#ascii;
-    for (let i = 0; i < text.length; i++) {
+    for (let i = start; i < end; i++) {
       const code = text.codePointAt(i) as number; // i is inside the text
       if (code > 0xffff) i++;
       // Both tables are total: every state has every class, every code below 128 a class.
@@ -59,6 +68,58 @@ export class LinearRegex {
       if (state <= ACCEPT) return state === ACCEPT;
     }
     return this.#ends[state] === 1;
+  }
+
+  /**
+   * Whether some text of more than `length` code points matches both, by walking the product of the automata (Hopcroft and Ullman, "Introduction to
+   * Automata Theory", section 4.2). Exact, except that patterns with more than some 100,000 pairs of states are taken to share one.
+   */
+  sharesText(other: LinearRegex, length = 0): boolean {
+    const codes = Uint32Array.from(new Set([...this.#stretches, ...other.#stretches]));
+    const seen = new Set<number>();
+    const pending: (readonly [left: number, right: number, length: number])[] = [[this.#first, other.#first, 0]];
+    for (let from = pending.pop(); from !== undefined; from = pending.pop()) {
+      const reached = Math.min(from[2], length) + 1;
+      for (const code of codes) {
+        const [left, right] = [this.#next(from[0], code), other.#next(from[1], code)];
+        const key = (reached * STATE_KEYS + left) * STATE_KEYS + right;
+        if (left === DEAD || right === DEAD || seen.has(key)) continue;
+        if (reached > length && this.#ends[left] === 1 && other.#ends[right] === 1) return true;
+        if (seen.add(key).size > PAIRS_MAX) return true;
+        pending.push([left, right, reached]);
+      }
+    }
+    return false;
+  }
+
+  /** A shortest text of at least one of these characters that matches; among equally short ones, of the earliest characters. @returns null for none */
+  shortestOf(characters: string): string | null {
+    const codes = new Map<number, number>();
+    for (const character of characters) {
+      const code = character.codePointAt(0) as number; // characters are not empty
+      const each = this.#classOf(code);
+      if (!codes.has(each)) codes.set(each, code);
+    }
+    const seen = new Set<number>();
+    let row: (readonly [state: number, text: string])[] = [[this.#first, ""]];
+    while (row.length > 0) {
+      const further: (readonly [number, string])[] = [];
+      for (const [state, text] of row)
+        for (const code of codes.values()) {
+          const next = this.#next(state, code);
+          if (next === DEAD || seen.has(next)) continue;
+          if (this.#ends[next] === 1) return text + String.fromCodePoint(code);
+          seen.add(next);
+          further.push([next, text + String.fromCodePoint(code)]);
+        }
+      row = further;
+    }
+    return null;
+  }
+
+  #next(state: number, code: number): number {
+    if (state <= ACCEPT) return state;
+    return this.#table[state * this.#classes + this.#classOf(code)] as number; // the table is total
   }
 
   #classOf(code: number): number {

@@ -300,8 +300,9 @@ export type FeaturePlan = { readonly name: string; readonly config: unknown };
 export interface MatchPlan {
   /** Lowercase; exact, or `*.suffix`; empty for any host. */
   readonly hosts: readonly string[];
-  /** Pattern: literal segments, `{param}`, `*` (one segment), trailing `**` (any rest, also none). */
-  readonly path: string;
+  /** Any of these patterns, at least one: literal segments, `{param}` (also beside literal text and with a constraint), `*` (one segment), trailing `**`
+   * (any rest, also none). */
+  readonly paths: readonly string[];
   /** Uppercase; empty for any. HEAD is implied by GET. */
   readonly methods: readonly string[];
   readonly headers: readonly ValueMatch[];

@@ -4,7 +4,7 @@ import { OperatorError } from "../../base/errors.ts";
 import { isMethod, parseAuthority } from "../../base/http.ts";
 import { type ProbedRequest, RouteProbe } from "../../control/config/check/route-probe.ts";
 import { isQuery, normalisePath } from "../../data/routing/normalise.ts";
-import { parsePattern } from "../../data/routing/pattern.ts";
+import { parsePattern, samplePath as sampleOf } from "../../data/routing/pattern.ts";
 import { versionedPath } from "../../data/routing/versioned-paths.ts";
 import type { Plan, RoutePlan } from "../../plan/plan.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "../../plan/routing-terms.ts";
@@ -104,19 +104,22 @@ function guessed(
   const client = match.client === null ? [] : clientHeaders(match.client, plan.clients);
   if (client === null) return "its client type asks for a value that matches a pattern; name a request with --url and --header";
   const [version = ""] = match.versions;
-  const named = version === "" || plan.versioning === null ? NO_VERSION : versionOf(version, match.path, plan.versioning);
-  const headers = [...given, ...fields.flat(), ...client, ...named.headers];
   const authority = hostOf(given, "") === "" ? (match.hosts[0] ?? "").replace(/^\*\./, "sluice-bench.") : "";
-  const request = {
-    method,
-    host: hostOf(given, authority),
-    path: samplePath(named.path ?? match.path),
-    query: [...query, ...named.query].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
-    headers,
-  };
-  const taken = probe.routeOf(request);
-  if (taken?.name !== route.name) return `${method} ${request.path} goes to ${taken?.name ?? "no route"}; name a request with --url`;
-  return { ...request, route: route.name, authority, body: "" };
+  let reason = "";
+  for (const path of match.paths) {
+    const named = version === "" || plan.versioning === null ? NO_VERSION : versionOf(version, path, plan.versioning);
+    const request = {
+      method,
+      host: hostOf(given, authority),
+      path: samplePath(named.path ?? path),
+      query: [...query, ...named.query].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
+      headers: [...given, ...fields.flat(), ...client, ...named.headers],
+    };
+    const taken = probe.routeOf(request);
+    if (taken?.name === route.name) return { ...request, route: route.name, authority, body: "" };
+    reason ||= `${method} ${request.path} goes to ${taken?.name ?? "no route"}; name a request with --url`;
+  }
+  return reason;
 }
 
 /** @returns the headers of a client of a type, flat; null when they cannot be guessed */
@@ -153,11 +156,13 @@ function values(conditions: readonly ValueMatch[]): (readonly [string, string])[
   return conditions.map((condition) => [condition.name, condition.kind === "present" ? "1" : condition.value]);
 }
 
-/** A path that a pattern matches: `1` for a parameter, `x` for `*` and below `**`. */
+/** A path that a pattern matches: `1` for a parameter (or the shortest text that its constraint takes), `x` for `*` and below `**`. */
 export function samplePath(pattern: string): string {
   const parsed = parsePattern(pattern);
   if ("error" in parsed) return pattern; // a plan has none
-  const segments = parsed.segments.map((segment) => (segment.kind === "literal" ? segment.text : segment.name === null ? "x" : "1"));
-  if (parsed.rest && segments.length > 0) segments.push("x");
-  return `/${segments.join("/")}`;
+  return sampleOf(
+    parsed,
+    (segment) => (segment.kind === "single" && segment.name === null ? "x" : "1"),
+    parsed.segments.length > 0 ? ["x"] : [],
+  );
 }

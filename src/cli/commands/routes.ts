@@ -65,7 +65,7 @@ function cells({ name, match, handler, policies, filters, modules }: RoutePlan, 
   return [
     name,
     match.hosts.join(",") || "*",
-    match.path,
+    match.paths.join(", "),
     match.methods.join(",") || "*",
     conditions.join(" ") || "-",
     (parts?.join(", ") ?? `(${describeHandler(handler)})`) +

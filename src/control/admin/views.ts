@@ -135,6 +135,6 @@ function upstreamName(plan: Plan | null, index: number): string {
 
 function describeMatch(route: RoutePlan | undefined): string {
   if (route === undefined) return "";
-  const { methods, hosts, path } = route.match;
-  return `${methods.length === 0 ? "" : `${methods.join("|")} `}${hosts.join("|")}${path}`;
+  const { methods, hosts, paths } = route.match;
+  return `${methods.length === 0 ? "" : `${methods.join("|")} `}${hosts.join("|")}${paths.join("|")}`;
 }

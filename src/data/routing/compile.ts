@@ -1,59 +1,27 @@
 // Owns the compiled route table: host -> segment trie -> first route in the total order. Built when a plan arrives, immutable afterwards.
 // match() must allocate nothing but params, and must cost the same for ten routes and ten thousand.
 import type { MatchPlan } from "../../plan/plan.ts";
-import { acceptsMethod, type Conditions, compileConditions, conditionsHold } from "./conditions.ts";
-import { type Edge, EdgeTable, HASH_SEED, hashStep, hashText } from "./edge-table.ts";
+import { captureParams } from "./captures.ts";
+import { acceptsMethod, conditionsHold } from "./conditions.ts";
+import { EdgeTable, HASH_SEED, hashStep, hashText } from "./edge-table.ts";
 import { HostTable } from "./host-table.ts";
 import { type Negotiation, NO_TERMS, negotiationFor, type RoutingTerms } from "./negotiation.ts";
 import { segmentKey } from "./normalise.ts";
-import { sortMatches } from "./order.ts";
-import { type Pattern, parsePattern } from "./pattern.ts";
+import { edgeMatches, type PartTable } from "./part-table.ts";
 import type { RequestView, RoutableRequest } from "./request-view.ts";
 import { MATCH_METHOD, MATCH_NONE, MATCH_VERSION, type Router } from "./router.ts";
+import { buildTries, type Entry, NO_RANK, type Node } from "./trie.ts";
 import type { VersionRefusal } from "./version.ts";
-import { type PathVariant, pathVariants } from "./versioned-paths.ts";
 
-/** A route at the node where its pattern ends, or where one of its patterns with a version in the path ends. */
-interface Entry {
-  /** Index in the plan. */
-  readonly id: number;
-  /** Place in the total order among routes that one host reaches; lower wins. */
-  readonly rank: number;
-  readonly conditions: Conditions;
-  /** See PathVariant.refuses. */
-  readonly refuses: boolean;
-  /** Indexes of the segments that are parameters. */
-  readonly paramSegments: readonly number[];
-  /** Index of the first segment of the rest; -1 without `**`. */
-  readonly restSegment: number;
-  /** The next in rank order that ends at the same node. */
-  next: Entry | null;
-}
-
-/** A pattern prefix. Entries are chained in rank order: lists would be two more objects to look at. */
-interface Node {
-  readonly id: number;
-  /** Lowest rank at or below this node: nothing here can beat a better one found elsewhere. */
-  bestRank: number;
-  /** Along any one non-empty segment. */
-  single: Node | null;
-  /** Patterns that end here. */
-  leaf: Entry | null;
-  /** Patterns that end here in `**`. */
-  rest: Entry | null;
-}
-
-const NO_RANK = 0x7fffffff;
 const NO_PARAMS: readonly string[] = [];
 const NO_METHODS: readonly string[] = [];
-const NO_SEGMENTS: readonly number[] = [];
 
 /**
  * Compiles the routes of a plan.
  *
  * Hosts go from the most specific to the least: exact, then wildcards with the longest suffix first, then routes for any host; a host set in which
  * nothing matches falls through to the next. `*.example.com` matches any name below example.com, at any depth, and not example.com itself.
- * Within one host set, the first route in the order of order.ts wins, whatever the order of `routes`.
+ * Within one host set, the first route in the order of order.ts wins, whatever the order of `routes`. Each path of a route has its own place in it.
  *
  * A request that names a version never falls through a route that demands another one to a route that demands none: it is refused, or takes a route of its
  * version that is less specific. A request that names none is one of the default version, or of none.
@@ -65,64 +33,6 @@ export function compileRouter(routes: readonly { readonly match: MatchPlan }[], 
     routes.map((route) => route.match),
     terms,
   );
-}
-
-/** Grows the tries of all host sets, which share one numbering of nodes and one list of edges. */
-class TrieBuilder {
-  readonly nodes: Node[] = [];
-  readonly edges: Edge[] = [];
-  readonly #children = new Map<string, Node>();
-  /** First entry of a chain -> last one. */
-  readonly #lasts = new Map<Entry, Entry>();
-
-  newNode(): Node {
-    const node: Node = { id: this.nodes.length, bestRank: NO_RANK, single: null, leaf: null, rest: null };
-    this.nodes.push(node);
-    return node;
-  }
-
-  /** Entries must come in rank order, and each only once: it is in one chain. */
-  insert(root: Node, pattern: Pattern, entry: Entry): void {
-    let node = root;
-    node.bestRank = Math.min(node.bestRank, entry.rank);
-    for (const segment of pattern.segments) {
-      node = segment.kind === "literal" ? this.#child(node, segment.key) : (node.single ??= this.newNode());
-      node.bestRank = Math.min(node.bestRank, entry.rank);
-    }
-    if (pattern.rest) node.rest = this.#chained(node.rest, entry);
-    else node.leaf = this.#chained(node.leaf, entry);
-  }
-
-  /** @returns the chain with one more at its end */
-  #chained(first: Entry | null, entry: Entry): Entry {
-    const last = first === null ? null : (this.#lasts.get(first) ?? first);
-    if (last !== null) last.next = entry;
-    this.#lasts.set(first ?? entry, entry);
-    return first ?? entry;
-  }
-
-  #child(parent: Node, literal: string): Node {
-    const key = `${parent.id}/${literal}`;
-    const known = this.#children.get(key);
-    if (known !== undefined) return known;
-    const child = this.newNode();
-    this.#children.set(key, child);
-    this.edges.push({ parent: parent.id, literal, child: child.id });
-    return child;
-  }
-}
-
-function entryOf({ match, route, refuses }: PathVariant, pattern: Pattern, rank: number): Entry {
-  const params = pattern.segments.flatMap((segment, i) => (segment.kind === "single" && segment.name !== null ? [i] : []));
-  return {
-    id: route,
-    rank,
-    conditions: compileConditions(match),
-    refuses,
-    paramSegments: params.length === 0 ? NO_SEGMENTS : params,
-    restSegment: pattern.rest ? pattern.segments.length : -1,
-    next: null,
-  };
 }
 
 class TrieRouter implements Router {
@@ -150,27 +60,9 @@ class TrieRouter implements Router {
 
   constructor(matches: readonly MatchPlan[], terms: RoutingTerms) {
     this.#negotiation = negotiationFor(matches, terms);
-    const variants = pathVariants(matches, terms.versioning);
-    const builder = new TrieBuilder();
-    const roots = new Map<string, Node>();
-    const order = sortMatches(
-      variants.map((variant) => variant.match),
-      "below-host",
-    );
-    for (const [rank, i] of order.entries()) {
-      const variant = variants[i]!; // sortMatches returns indexes of variants
-      const { match } = variant;
-      const pattern = parsePattern(match.path);
-      if ("error" in pattern) throw new RangeError(`path ${JSON.stringify(match.path)}: ${pattern.error}`);
-      const entry = entryOf(variant, pattern, rank);
-      for (const host of match.hosts.length === 0 ? [""] : new Set(match.hosts)) {
-        let root = roots.get(host);
-        if (root === undefined) roots.set(host, (root = builder.newNode()));
-        builder.insert(root, pattern, { ...entry });
-      }
-    }
-    this.#nodes = builder.nodes;
-    this.#edges = new EdgeTable(builder.edges);
+    const { nodes, edges, roots } = buildTries(matches, terms);
+    this.#nodes = nodes;
+    this.#edges = new EdgeTable(edges);
     this.#hosts = new HostTable(roots);
   }
 
@@ -186,7 +78,7 @@ class TrieRouter implements Router {
       if (this.#versionRefused) return MATCH_VERSION;
       return this.#sawPath && !this.#sawMethod ? MATCH_METHOD : MATCH_NONE;
     }
-    x.params = best.paramSegments.length === 0 && best.restSegment < 0 ? NO_PARAMS : captureParams(x.path, best);
+    x.params = best.captures.length === 0 ? NO_PARAMS : captureParams(x.path, best.captures);
     return best.id;
   }
 
@@ -293,10 +185,23 @@ class TrieRouter implements Router {
         const next = this.#nodes[child]!; // edges lead to nodes
         if (next.bestRank < this.#bestRank) this.#visit(next, end + 1);
       }
+      if (node.parts !== null) this.#visitParts(node.parts, start, end);
       const single = node.single;
       if (single !== null && end > start && single.bestRank < this.#bestRank) this.#visit(single, end + 1);
     }
     if (node.rest !== null) this.#consider(node.rest);
+  }
+
+  #visitParts(parts: PartTable<Node>, start: number, end: number): void {
+    const path = this.#path;
+    const encoded = path.indexOf("%", start);
+    const isPlain = encoded < 0 || encoded >= end;
+    const key = isPlain ? path : segmentKey(path.slice(start, end));
+    const from = isPlain ? start : 0;
+    const to = isPlain ? end : key.length;
+    for (let group = 0; group < parts.groupCount; group++)
+      for (const edge of parts.candidates(group, key, from, to))
+        if (edge.node.bestRank < this.#bestRank && edgeMatches(edge, key, from, to)) this.#visit(edge.node, end + 1);
   }
 
   /** A segment with percent-encoding may spell a literal's reserved characters differently. */
@@ -332,23 +237,4 @@ class TrieRouter implements Router {
     if (version.isNamed && rank < this.#refusedRank) this.#refusedRank = rank;
     return false;
   }
-}
-
-/** Values of the parameters in pattern order, the rest last and without its leading slash ('' for nothing). */
-function captureParams(path: string, entry: Entry): readonly string[] {
-  const { paramSegments, restSegment } = entry;
-  const params: string[] = [];
-  let start = 1;
-  let next = 0;
-  for (let segment = 0; next < paramSegments.length || segment < restSegment; segment++) {
-    let end = path.indexOf("/", start);
-    if (end < 0) end = path.length;
-    if (segment === paramSegments[next]) {
-      params.push(path.slice(start, end));
-      next++;
-    }
-    start = end + 1;
-  }
-  if (restSegment >= 0) params.push(path.slice(start));
-  return params;
 }

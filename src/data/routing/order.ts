@@ -2,7 +2,7 @@
 // Order in the file never counts. Pure; used by the primary (sort, refuse) and by compile.ts (rank).
 import type { MatchPlan } from "../../plan/plan.ts";
 import type { ValueMatch } from "../../plan/routing-terms.ts";
-import { comparePatterns, compareText, type Pattern, parsePattern, patternShape } from "./pattern.ts";
+import { comparePatterns, compareText, mayTie, type Pattern, parsePattern, patternWeight } from "./pattern.ts";
 
 /** Most ties that {@link findTies} reports: one is enough to refuse, a few help to mend. */
 export const TIES_MAX = 100;
@@ -10,22 +10,30 @@ export const TIES_MAX = 100;
 /** What the comparison needs of a match, worked out once. */
 interface Key {
   readonly match: MatchPlan;
+  /** Of several the most specific. */
   readonly pattern: Pattern;
-  readonly shape: string;
 }
 
-const keyOf = (match: MatchPlan): Key => {
-  const pattern = parsePattern(match.path);
-  if ("error" in pattern) throw new RangeError(`path ${JSON.stringify(match.path)}: ${pattern.error}`);
-  return { match, pattern, shape: patternShape(pattern) };
-};
+const keyOf = (match: MatchPlan): Key => ({
+  match,
+  pattern: match.paths.map(patternOf).reduce((best, each) => (comparePatterns(each, best) < 0 ? each : best)),
+});
+
+function patternOf(path: string): Pattern {
+  const pattern = parsePattern(path);
+  if ("error" in pattern) throw new RangeError(`path ${JSON.stringify(path)}: ${pattern.error}`);
+  return pattern;
+}
+
+/** One for each path. */
+const keysOf = (match: MatchPlan): readonly Key[] => match.paths.map((path) => ({ match, pattern: patternOf(path) }));
 
 /**
- * The order that config/REFERENCE.md promises ("Which route wins"): exact host before wildcard (longer suffix first) before none; exact path before parameters before `**`, longer literal
- * first; then methods before none; then a version before none; then more header conditions, then more query conditions (of equally many: exact, then
+ * The order that config/REFERENCE.md promises ("Which route wins"): exact host before wildcard (longer suffix first) before none; exact path before
+ * parameters before `**`, longer literal first (see comparePatterns); then methods before none; then a version before none; then more header conditions, then more query conditions (of equally many: exact, then
  * prefix, then regex, then present); then a client type before none. What is left is ordered by text, so that the order is total.
  *
- * A route with several hosts is listed under its best one; at run time a request's own host decides (see compile.ts).
+ * A route with several hosts or paths is listed under its best ones; at run time a request's own host and path decide (see compile.ts).
  * @returns < 0 when `a` comes first. 0 only for matches that say the same.
  * @throws RangeError for a path that parsePattern refuses
  */
@@ -102,7 +110,7 @@ const canonicalText = (match: MatchPlan): string =>
     valuesText(match.headers),
     valuesText(match.query),
     match.client,
-    match.path,
+    match.paths.toSorted(),
     match.versions,
   ]);
 
@@ -110,16 +118,17 @@ const valuesText = (values: readonly ValueMatch[]): readonly string[] => values.
 const valueText = (value: ValueMatch): string => JSON.stringify([value.name, value.kind, value.kind === "present" ? "" : value.value]);
 
 /**
- * Whether some request could match both with nothing but text order to decide: the same host reaches both, the paths have the same shape, and the
- * conditions weigh the same without excluding each other. Regular expressions are taken to overlap unless an exact value disproves it.
+ * Whether some request could match both with nothing but text order to decide: the same host reaches both, two of the paths weigh the same and do not
+ * exclude each other, nor do the conditions. Regular expressions of conditions are taken to overlap unless an exact value disproves it.
  * @throws RangeError for a path that parsePattern refuses
  */
-export const tie = (a: MatchPlan, b: MatchPlan): boolean => shareHost(a.hosts, b.hosts) && patternsAndConditionsTie(keyOf(a), keyOf(b));
+export const tie = (a: MatchPlan, b: MatchPlan): boolean =>
+  shareHost(a.hosts, b.hosts) && keysOf(a).some((left) => keysOf(b).some((right) => patternsTie(left, right) && conditionsTie(a, b)));
 
 const shareHost = (a: readonly string[], b: readonly string[]): boolean =>
   a.length === 0 ? b.length === 0 : a.some((host) => b.includes(host));
 
-const patternsAndConditionsTie = (a: Key, b: Key): boolean => a.shape === b.shape && conditionsTie(a.match, b.match);
+const patternsTie = (a: Key, b: Key): boolean => patternWeight(a.pattern) === patternWeight(b.pattern) && mayTie(a.pattern, b.pattern);
 
 function conditionsTie(a: MatchPlan, b: MatchPlan): boolean {
   if (compareValues(a.headers, b.headers) !== 0 || compareValues(a.query, b.query) !== 0) return false;
@@ -155,15 +164,17 @@ export interface Tie {
 }
 
 /**
- * Every tie, in index order, up to {@link TIES_MAX}. Routes are compared only within buckets of the same host, shape and kind of conditions,
- * and there (when all ask the same names for exact values) of the same values: linear for real tables.
+ * Every tie, in index order, up to {@link TIES_MAX}. Routes are compared only within buckets of the same host, weight of the path and kind of conditions,
+ * and there of the same literal text around parameters (when all have it at the same places) and (when all ask the same names for exact values) of the
+ * same values: linear for real tables.
+ * @param matches of one path each (see pathVariants)
  * @throws RangeError for a path that parsePattern refuses
  */
 export function findTies(matches: readonly MatchPlan[]): readonly Tie[] {
   const keys = matches.map(keyOf);
   const buckets = new Map<string, number[]>();
   for (const [index, key] of keys.entries()) {
-    const below = `${key.shape}\n${conditionShape(key.match)}`;
+    const below = `${patternWeight(key.pattern)}\n${conditionShape(key.match)}`;
     for (const host of key.match.hosts.length === 0 ? [""] : new Set(key.match.hosts)) addTo(buckets, `${host}\n${below}`, index);
   }
   const found = new Map<string, Tie>();
@@ -183,19 +194,24 @@ const conditionShape = (match: MatchPlan): string =>
     KINDS.map((kind) => [count(match.headers, kind), count(match.query, kind)]),
   ]);
 
-/** Splits a bucket by method, version and exact values where that cannot part two routes that tie. */
+/** Splits a bucket by method, version, exact values and literal text around parameters where that cannot part two routes that tie. */
 function byExactValues(bucket: readonly number[], keys: readonly Key[]): Iterable<readonly number[]> {
   const names = new Set(bucket.map((index) => JSON.stringify(exactValues(keys[index]!.match).map(([name]) => name)))); // index of keys
   const splitValues = names.size === 1;
+  const splitText = new Set(bucket.map((index) => JSON.stringify(partTexts(keys[index]!).map((text) => text.length)))).size === 1; // index of keys
   const groups = new Map<string, number[]>();
   for (const index of bucket) {
-    const { match } = keys[index]!; // index of keys
-    const values = splitValues ? JSON.stringify(exactValues(match)) : "";
+    const key = keys[index]!; // index of keys
+    const { match } = key;
+    const values = `${splitValues ? JSON.stringify(exactValues(match)) : ""}\n${splitText ? JSON.stringify(partTexts(key)) : ""}`;
     for (const method of match.methods.length === 0 ? [""] : new Set(match.methods))
       for (const version of match.versions.length === 0 ? [""] : match.versions) addTo(groups, `${method}\n${version}\n${values}`, index);
   }
   return groups.values();
 }
+
+const partTexts = ({ pattern }: Key): readonly string[] =>
+  pattern.segments.flatMap((segment) => (segment.kind === "part" ? [segment.prefix, segment.suffix] : []));
 
 const exactValues = (match: MatchPlan): readonly (readonly [string, string])[] =>
   [...match.headers.map((value) => ["h", value] as const), ...match.query.map((value) => ["q", value] as const)]
@@ -207,7 +223,8 @@ function collectTies(group: readonly number[], keys: readonly Key[], found: Map<
     for (let j = i + 1; j < group.length; j++) {
       const a = Math.min(group[i]!, group[j]!); // i, j < length
       const b = Math.max(group[i]!, group[j]!);
-      if (!patternsAndConditionsTie(keys[a]!, keys[b]!)) continue;
+      const [left, right] = [keys[a]!, keys[b]!]; // indexes of keys
+      if (!conditionsTie(left.match, right.match) || !patternsTie(left, right)) continue;
       found.set(`${a}:${b}`, { a, b });
       if (found.size >= TIES_MAX) return;
     }

@@ -2,6 +2,7 @@
 // Must stay usable at load (primary) and in workers: pure, no exchange.
 import { encodeByte } from "../../base/hex.ts";
 import { normalisePath, segmentKey } from "./normalise.ts";
+import { constraintOf, constraintProblem, matchesPart, mayMeet, type PartSegment, partShape, samplePart } from "./part.ts";
 
 /** Longest pattern, in characters. */
 export const PATTERN_LENGTH_MAX = 2048;
@@ -10,8 +11,9 @@ export const PATTERN_SEGMENTS_MAX = 64;
 /** Name under which the part matched by a trailing `**` is a parameter. */
 export const REST_PARAM = "**";
 
-/** One segment: a literal, or any one non-empty segment (`{name}` captures it, `*` does not). */
+/** One segment: a literal, a parameter with literal text around it or a constraint, or any one non-empty segment (`{name}` captures it, `*` does not). */
 export type Segment =
+  | PartSegment
   | {
       readonly kind: "literal";
       /** Normal form; '' only as the last segment (a trailing slash). */
@@ -31,17 +33,17 @@ export interface Pattern {
   readonly paramNames: readonly string[];
   /** First rule of the order: 0 exact, 1 with parameters, 2 with `**`. */
   readonly tier: 0 | 1 | 2;
-  /** Second rule: characters in literal segments. */
+  /** Second rule: characters in literal segments, and around parameters. */
   readonly literalLength: number;
 }
 
 const PARAM_NAME = /^[A-Za-z_][A-Za-z0-9_-]{0,63}$/;
 
-/** @param text for example `/users/{id}`, `/files/**`, `/a/*\/b`. @returns the pattern, or what is wrong with it. */
+/** @param text for example `/users/{id}`, `/files/**`, `/a/*\/b`, `/{file}.json`, `/{id:[0-9]+}`. @returns the pattern, or what is wrong with it. */
 export function parsePattern(text: string): Pattern | { readonly error: string } {
   if (!text.startsWith("/")) return { error: "a path begins with '/'" };
   if (text.length > PATTERN_LENGTH_MAX) return { error: `a path has at most ${PATTERN_LENGTH_MAX} characters` };
-  const parts = text.slice(1).split("/");
+  const parts = splitSegments(text.slice(1));
   if (parts.length > PATTERN_SEGMENTS_MAX) return { error: `a path has at most ${PATTERN_SEGMENTS_MAX} segments` };
   const segments: Segment[] = [];
   const paramNames: string[] = [];
@@ -57,44 +59,109 @@ export function parsePattern(text: string): Pattern | { readonly error: string }
     const segment = parseSegment(part, last);
     if ("error" in segment) return segment;
     segments.push(segment);
-    if (segment.kind !== "single" || segment.name === null) continue;
+    if (segment.kind === "literal" || segment.name === null) continue;
     if (paramNames.includes(segment.name)) return { error: `the parameter {${segment.name}} appears twice` };
     paramNames.push(segment.name);
   }
-  const singles = segments.filter((segment) => segment.kind === "single").length;
-  const literalLength = segments.reduce((sum, segment) => sum + (segment.kind === "literal" ? segment.key.length : 0), 0);
-  return { text, segments, rest, paramNames, tier: rest ? 2 : singles > 0 ? 1 : 0, literalLength };
+  const tier = rest ? 2 : segments.some((segment) => segment.kind !== "literal") ? 1 : 0;
+  return { text, segments, rest, paramNames, tier, literalLength: segments.reduce((sum, segment) => sum + literalLengthOf(segment), 0) };
+}
+
+function literalLengthOf(segment: Segment): number {
+  if (segment.kind === "literal") return segment.key.length;
+  return segment.kind === "part" ? segment.prefix.length + segment.suffix.length : 0;
+}
+
+/** At the slashes that do not stand in a constraint (`{id:[^/]+}`). */
+function splitSegments(text: string): readonly string[] {
+  if (!text.includes("{")) return text.split("/");
+  const parts: string[] = [];
+  let start = 0;
+  for (let i = 0; i < text.length; i++) {
+    if (text[i] === "/") {
+      parts.push(text.slice(start, i));
+      start = i + 1;
+    } else if (text[i] === "{") i = Math.max(i, closingBrace(text, i));
+  }
+  parts.push(text.slice(start));
+  return parts;
+}
+
+/** Where the brace at `open` is closed, past those of repetitions, in classes and behind `\`; -1 for nowhere. */
+function closingBrace(text: string, open: number): number {
+  const colon = /^\{[^{}/:]*:/.exec(text.slice(open));
+  if (colon === null) return text.indexOf("}", open);
+  let depth = 0;
+  let inClass = false;
+  for (let i = open; i < text.length; i++) {
+    const char = text[i];
+    if (char === "\\") i++;
+    else if (inClass) inClass = char !== "]";
+    else if (char === "[") inClass = true;
+    else if (char === "{") depth++;
+    else if (char === "}" && --depth === 0) return i;
+  }
+  return -1;
 }
 
 function parseSegment(part: string, last: boolean): Segment | { readonly error: string } {
   if (part === "*") return { kind: "single", name: null };
-  if (part.startsWith("{") && part.endsWith("}")) {
-    const name = part.slice(1, -1);
-    return PARAM_NAME.test(name)
-      ? { kind: "single", name }
-      : { error: `'${part}' is no parameter: its name needs letters, digits, '_' or '-', and begins with a letter or '_'` };
-  }
-  if (/[{}]/.test(part)) return { error: `'${part}': a {parameter} takes a whole segment` };
-  if (part.includes("*")) return { error: `'${part}': '*' takes a whole segment (write %2A for the character)` };
+  if (/[{}]/.test(part)) return parseParameter(part);
+  if (part.includes("*"))
+    return { error: `'${part}': '*' takes a whole segment (write %2A for the character, {name} for a part of a segment)` };
   if (part === "") return last ? { kind: "literal", text: "", key: "" } : { error: "an empty segment ('//') never matches" };
   if (part === "." || part === "..") return { error: "dot segments never match: paths are normalised first" };
-  const literal = normalisePath(`/${encodeNonAscii(part)}`);
-  if (literal === null)
-    return {
-      error: `'${part}' never matches: a request with it is refused as unsafe; where \`paths\` let it through, a {parameter} takes it`,
-    };
-  const normal = literal.slice(1);
-  return { kind: "literal", text: normal, key: segmentKey(normal) };
+  const normal = normalLiteral(part);
+  return normal === null ? { error: neverMatches(part) } : { kind: "literal", text: normal, key: segmentKey(normal) };
 }
 
-/** A segment that is a parameter in other programs: `:id`, `:id?`, `<id>`, `<int:id>`, `[id]`, `$id`, `{id:[0-9]+}`. */
+const neverMatches = (part: string): string =>
+  `'${part}' never matches: a request with it is refused as unsafe; where \`paths\` let it through, a {parameter} takes it`;
+
+/** @returns null for what no request may have in its path */
+const normalLiteral = (part: string): string | null => normalisePath(`/${encodeNonAscii(part)}`)?.slice(1) ?? null;
+
+/** `{name}`, `{name:constraint}`, with literal text before and after. */
+function parseParameter(part: string): Segment | { readonly error: string } {
+  const open = part.indexOf("{");
+  const close = open < 0 ? -1 : closingBrace(part, open);
+  if (close < 0) return { error: `'${part}': a brace stands alone; a parameter is written {name}` };
+  const [before, after] = [part.slice(0, open), part.slice(close + 1)];
+  if (/[{}]/.test(before + after))
+    return { error: `'${part}': a segment has one parameter; write several segments, or one parameter for all of it` };
+  if ((before + after).includes("*")) return { error: `'${part}': '*' takes a whole segment (write %2A for the character)` };
+  const [, name = "", colon, constraint = ""] = /^([^:]*)(:)?(.*)$/s.exec(part.slice(open + 1, close)) ?? [];
+  if (!PARAM_NAME.test(name))
+    return { error: `'${part}' is no parameter: its name needs letters, digits, '_' or '-', and begins with a letter or '_'` };
+  const problem = colon === undefined ? null : constraintProblem(constraint);
+  if (problem !== null) return { error: `the constraint of {${name}}: ${problem}` };
+  const [prefix, suffix] = [literalPart(before), literalPart(after)];
+  if (prefix === null || suffix === null) return { error: neverMatches(part) };
+  return prefix === "" && suffix === "" && constraint === ""
+    ? { kind: "single", name }
+    : { kind: "part", name, prefix, suffix, constraint };
+}
+
+/** Literal text beside a parameter, in the form of `segmentKey`; null for what no request may have, or what is no UTF-8 by itself. */
+function literalPart(text: string): string | null {
+  // Dots alone are no dot segment here.
+  const normal = /^\.*$/.test(text) ? text : normalLiteral(text);
+  if (normal === null) return null;
+  try {
+    decodeURIComponent(normal);
+  } catch {
+    return null;
+  }
+  return segmentKey(normal);
+}
+
+/** A segment that is a parameter in other programs: `:id`, `:id?`, `<id>`, `<int:id>`, `[id]`, `$id`. */
 const FOREIGN_PARAM =
-  /^(?::([A-Za-z_][A-Za-z0-9_-]*)\??|<(?:\w+:)?([A-Za-z_][A-Za-z0-9_-]*)>|\[([A-Za-z_][A-Za-z0-9_-]*)\]|\$([A-Za-z_][A-Za-z0-9_-]*)|\{([A-Za-z_][A-Za-z0-9_-]*):.*\})$/;
+  /^(?::([A-Za-z_][A-Za-z0-9_-]*)\??|<(?:\w+:)?([A-Za-z_][A-Za-z0-9_-]*)>|\[([A-Za-z_][A-Za-z0-9_-]*)\]|\$([A-Za-z_][A-Za-z0-9_-]*))$/;
 
 /** @returns the pattern with the parameters that other programs write so (`/users/:id`) as ours (`/users/{id}`); null when it has none. For messages only. */
 export function meantPattern(text: string): string | null {
-  const meant = text
-    .split("/")
+  const meant = splitSegments(text)
     .map((part) => {
       const name = FOREIGN_PARAM.exec(part)?.slice(1).find(Boolean);
       return name === undefined ? part : `{${name}}`;
@@ -112,19 +179,36 @@ function encodeNonAscii(text: string): string {
 }
 
 /**
- * The pattern with parameter names left out: two patterns match the same paths exactly when their shapes are equal.
- * @returns for example `/users/*`, `/files/**`.
+ * The pattern with parameter names left out: two patterns of equal shapes match the same paths.
+ * @returns for example `/users/*`, `/files/**`, `/{}.json`, `/{:[0-9]+}`.
  */
-export function patternShape(pattern: Pattern): string {
-  const parts = pattern.segments.map((segment) => (segment.kind === "literal" ? segment.key : "*"));
-  if (pattern.rest) parts.push("**");
-  // A literal '*' has the key '*' too (written %2A): tell it apart from the wildcard.
-  return `/${parts.map((part, i) => (part === "*" && pattern.segments[i]?.kind === "literal" ? "%2A" : part)).join("/")}`;
+export const patternShape = (pattern: Pattern): string => shapeOf(pattern, partShape);
+
+/** Equal for two patterns that nothing but text order parts, unless their segments exclude each other: see {@link mayTie}. */
+export const patternWeight = (pattern: Pattern): string =>
+  `${pattern.literalLength} ${shapeOf(pattern, (segment) => `{${precedenceOf(segment)}}`)}`;
+
+function shapeOf({ segments, rest }: Pattern, part: (segment: PartSegment) => string): string {
+  const parts = segments.map((segment) => {
+    // A literal '*' has the key '*' too (written %2A): tell it apart from the wildcard.
+    if (segment.kind === "literal") return segment.key === "*" ? "%2A" : segment.key;
+    return segment.kind === "part" ? part(segment) : "*";
+  });
+  if (rest) parts.push("**");
+  return `/${parts.join("/")}`;
+}
+
+/** The lower, the more specific: a literal, literal text around a constrained or a free parameter, a constrained parameter, a free one. */
+function precedenceOf(segment: Segment): number {
+  if (segment.kind !== "part") return segment.kind === "literal" ? 0 : 4;
+  if (segment.prefix === "" && segment.suffix === "") return 3;
+  return segment.constraint === "" ? 2 : 1;
 }
 
 /**
- * Order of patterns that can match the same path: exact before parameters before `**`; then more literal characters; then, from the left,
- * literal before parameter; then more segments. Ends in text order, so that it is total. `*` and `{param}` weigh the same.
+ * Order of patterns that can match the same path: exact before parameters before `**`; then more literal characters; then, from the left, literal
+ * before a parameter with literal text before a constrained one before a free one; then more segments. Ends in text order, so that it is total.
+ * `*` and `{param}` weigh the same.
  * @returns 0 exactly when the shapes are equal
  */
 export function comparePatterns(a: Pattern, b: Pattern): number {
@@ -132,11 +216,18 @@ export function comparePatterns(a: Pattern, b: Pattern): number {
   if (byWeight !== 0) return byWeight;
   const common = Math.min(a.segments.length, b.segments.length);
   for (let i = 0; i < common; i++) {
-    const byKind = Number(a.segments[i]?.kind !== "literal") - Number(b.segments[i]?.kind !== "literal");
+    const byKind = precedenceOf(a.segments[i] as Segment) - precedenceOf(b.segments[i] as Segment); // i is below both lengths
     if (byKind !== 0) return byKind;
   }
   return b.segments.length - a.segments.length || compareText(patternShape(a), patternShape(b));
 }
+
+/** For patterns of one {@link patternWeight}: whether some path may match both. Never false when one does. */
+export const mayTie = (a: Pattern, b: Pattern): boolean =>
+  a.segments.every((segment, i) => {
+    const other = b.segments[i];
+    return segment.kind !== "part" || other?.kind !== "part" || mayMeet(segment, other);
+  });
 
 /** Order by code units, the same on every machine (unlike localeCompare). */
 export const compareText = (a: string, b: string): number => (a < b ? -1 : Number(a > b));
@@ -149,6 +240,30 @@ export function patternMatches(pattern: Pattern, path: string): boolean {
   if (parts.length < segments.length || (!rest && parts.length > segments.length)) return false;
   return segments.every((segment, i) => {
     const part = parts[i] ?? "";
-    return segment.kind === "literal" ? segmentKey(part) === segment.key : part !== "";
+    const key = segmentKey(part);
+    if (segment.kind === "part") return matchesPart(segment, constraintOf(segment), key, 0, key.length);
+    return segment.kind === "literal" ? key === segment.key : part !== "";
   });
+}
+
+/**
+ * A path that the pattern matches, in normal form.
+ * @param anything what stands for a segment that may be anything. @param rest segments for `**`
+ */
+export function samplePath(pattern: Pattern, anything: (segment: Segment) => string, rest: readonly string[]): string {
+  const parts = pattern.segments.map((segment) => {
+    if (segment.kind === "literal") return segment.text;
+    return segment.kind === "part" ? samplePart(segment, anything(segment)) : anything(segment);
+  });
+  return `/${[...parts, ...(pattern.rest ? rest : [])].join("/")}`;
+}
+
+/** The parameters that every one of a route's paths has, in the order of the first. @throws RangeError for a path that parsePattern refuses */
+export function commonParamNames(paths: readonly string[]): readonly string[] {
+  const [first = [], ...others] = paths.map((path) => {
+    const pattern = parsePattern(path);
+    if ("error" in pattern) throw new RangeError(`path ${JSON.stringify(path)}: ${pattern.error}`);
+    return pattern.paramNames;
+  });
+  return others.length === 0 ? first : first.filter((name) => others.every((names) => names.includes(name)));
 }

@@ -1,29 +1,41 @@
-// Owns versions in paths: where one stands, and the further patterns by which a route of a version is reached (`/v2/users` for `/users`). Pure.
+// Owns the patterns by which a route is reached: one for each of its paths and, where versions stand in paths, one for each version (`/v2/users` for
+// `/users`). Pure.
 import type { MatchPlan } from "../../plan/plan.ts";
 import type { VersioningPlan } from "../../plan/routing-terms.ts";
 
-/** A way to a route: its match as written, or with a version in the path. */
+/** A way to a route: its match with one path, as written or with a version in it. */
 export interface PathVariant {
   /** Index of the route. */
   readonly route: number;
+  /** Index of the path that this one is made of. */
+  readonly path: number;
+  /** Of one path. */
   readonly match: MatchPlan;
   /** Stands for a path with a version that the route does not have: nothing is taken by it, and what is less specific is not either. */
   readonly refuses: boolean;
 }
 
-/** Every way to every route, in index order. Without versions in paths: the matches themselves. */
+/** Every way to every route, in index order. */
 export function pathVariants(matches: readonly MatchPlan[], versioning: VersioningPlan | null): readonly PathVariant[] {
   const before = versioning?.path ?? null;
-  return matches.flatMap((match, route) => {
-    const written = { route, match, refuses: false };
-    if (before === null || match.versions.length === 0) return [written];
-    const further = match.versions.flatMap((version) => {
-      const path = versionedPath(match.path, before, version);
-      return path === null ? [] : [{ route, match: { ...match, path, versions: [version] }, refuses: false }];
-    });
-    const any = insertSegment(match.path, before, "*");
-    return [written, ...further, ...(any === null ? [] : [{ route, match: { ...match, path: any }, refuses: true }])];
-  });
+  return matches.flatMap((match, route) =>
+    match.paths.flatMap((path, index): PathVariant[] => {
+      const variant = (text: string, versions: readonly string[], refuses: boolean): PathVariant => ({
+        route,
+        path: index,
+        match: text === path && match.paths.length === 1 ? match : { ...match, paths: [text], versions },
+        refuses,
+      });
+      const written = variant(path, match.versions, false);
+      if (before === null || match.versions.length === 0) return [written];
+      const further = match.versions.flatMap((version) => {
+        const named = versionedPath(path, before, version);
+        return named === null ? [] : [variant(named, [version], false)];
+      });
+      const any = insertSegment(path, before, "*");
+      return [written, ...further, ...(any === null ? [] : [variant(any, match.versions, true)])];
+    }),
+  );
 }
 
 /** @param before such as `/api/v`. @returns the path with the segment of the version in it; null where the path does not begin as versioned ones do */

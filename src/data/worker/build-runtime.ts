@@ -24,7 +24,7 @@ import { AUTHENTICATORS } from "../policies/auth/registry.ts";
 import { createModulePolicy } from "../policies/module/policy.ts";
 import { POLICIES, type PolicyEntry } from "../policies/registry.ts";
 import { compileRouter } from "../routing/compile.ts";
-import { parsePattern } from "../routing/pattern.ts";
+import { commonParamNames } from "../routing/pattern.ts";
 import { createUpstream, type LiveUpstream } from "../upstream/select.ts";
 import type { Endpoint } from "../upstream/upstream.ts";
 import { phasesOf, requestSteps } from "./request-steps.ts";
@@ -156,12 +156,11 @@ interface RouteParts {
 }
 
 function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared, lastResort, imported }: RouteParts): Route {
-  const pattern = parsePattern(plan.match.path);
-  if ("error" in pattern) throw new Error(`route ${plan.name}: ${pattern.error}`);
+  const paramNames = commonParamNames(plan.match.paths);
   let slots = 0;
   const context: PolicyRoute = {
     name: plan.name,
-    paramNames: pattern.paramNames,
+    paramNames,
     methods: plan.match.methods,
     resources,
     slot: () => new ExchangeSlot(slots++),
@@ -189,7 +188,7 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     accessLog: settings.accessLog,
     settings: shared.one(settings),
     handler: named("handler", registries.handlers, plan.handler.name).create(plan.handler.config, context),
-    paramNames: shared.one(pattern.paramNames),
+    paramNames: shared.one(paramNames),
     onRequest: requestSteps(policies, registries.phases),
     onUpstreamRequest: having(policies, "onUpstreamRequest"),
     onResponse: having(policies, "onResponse")?.toReversed() ?? null,

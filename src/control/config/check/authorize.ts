@@ -1,10 +1,11 @@
 // Owns the checks of `authorize` against the rest of the configuration: somebody must prove who is calling before anything can be asked of them.
 import { type AuthorizeConfig, readCondition } from "../../../data/policies/authorize/config.ts";
-import { parsePattern } from "../../../data/routing/pattern.ts";
+import { commonParamNames } from "../../../data/routing/pattern.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { type PathPart, suggest } from "../source/problem.ts";
 import { authOf } from "./auth-of.ts";
+import { arePathsLost } from "./path-places.ts";
 import type { Findings, Report } from "./references.ts";
 
 /** What can only be asked of a caller who is known. */
@@ -19,7 +20,7 @@ export function checkAuthorize(draft: Draft, findings: Findings): void {
     const path: PathPart[] = ["routes", index, "authorize"];
     const authIsLost = findings.isLost(["routes", index, "auth"]);
     for (const key of OF_THE_CALLER) if (config[key] !== undefined && !authIsLost) checkCaller(route, [...path, key], report);
-    if (config.when !== undefined && !authIsLost && !findings.isLost(["routes", index, "match", "path"]))
+    if (config.when !== undefined && !authIsLost && !arePathsLost(index, findings))
       checkCondition(route, config.when, [...path, "when"], report);
     for (const [i, tier] of (config.tiers ?? []).entries())
       if (tiers?.includes(tier) === false) report([...path, "tiers", i], `there is no tier named ${tier}`, suggest(tier, tiers, "tiers"));
@@ -38,8 +39,12 @@ function checkCondition(route: RouteConfig, text: string, path: readonly PathPar
     return;
   }
   if (expression.needsIdentity) checkCaller(route, path, report);
-  const pattern = parsePattern(route.match.path);
-  const known = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
+  const known = commonParamNames(route.match.paths); // the schema has refused broken patterns
   for (const name of expression.pathNames)
-    if (!known.includes(name)) report(path, `the route's path has no parameter ${name}`, suggest(name, known, "parameters"));
+    if (!known.includes(name))
+      report(
+        path,
+        `${route.match.paths.length === 1 ? "the route's path has" : "not every path of the route has"} ${route.match.paths.length === 1 ? "no" : "the"} parameter ${name}`,
+        suggest(name, known, "parameters"),
+      );
 }

@@ -68,16 +68,21 @@ function checkVersions(draft: Draft, findings: Findings): void {
 /** A preflight has neither the header nor the media types of the request that it precedes: it belongs to one route, whatever version is meant. */
 function checkPreflights(having: readonly IndexedRoute[], { header, accept, default: preset }: VersioningPlan, { warn }: Findings): void {
   if (header === null && accept === null) return;
-  const groups = Map.groupBy(having, ([, { match }]) => JSON.stringify([match.hosts.toSorted(), match.path]));
-  for (const routes of groups.values()) {
+  const byPath = having.flatMap((each) => each[1].match.paths.map((path) => ({ each, path })));
+  const groups = Map.groupBy(byPath, ({ each: [, { match }], path }) => JSON.stringify([match.hosts.toSorted(), path]));
+  const told = new Set<number>();
+  for (const group of groups.values()) {
+    const routes = group.map(({ each }) => each);
     const answering = routes.find(([, { match }]) => preset !== null && match.versions.includes(preset)) ?? first(routes);
     for (const [index, route] of routes)
-      if (answering !== undefined && corsOf(route) !== corsOf(answering[1]))
+      if (answering !== undefined && corsOf(route) !== corsOf(answering[1]) && !told.has(index)) {
+        told.add(index);
         warn(
           ["routes", index, "cors"],
           `preflights of this version are answered by ${answering[1].name}, whose cors differs: they name no version`,
           "give both the same cors, or name versions in the path or query alone",
         );
+      }
   }
 }
 

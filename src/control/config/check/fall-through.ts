@@ -2,7 +2,7 @@
 // workers do. Must only warn: a public route may be meant.
 import type { AuthTree } from "../../../data/policies/auth/config.ts";
 import { compareBelowHost } from "../../../data/routing/order.ts";
-import { parsePattern } from "../../../data/routing/pattern.ts";
+import { type Pattern, parsePattern, patternMatches, samplePath } from "../../../data/routing/pattern.ts";
 import type { MatchPlan } from "../../../plan/plan.ts";
 import { answers } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
@@ -99,15 +99,30 @@ function leftovers({ methods, headers, query, client, versions }: MatchPlan): re
 
 /** The first public route that takes what this one leaves, and by which request. */
 function fallOf(from: Indexed, probe: RouteProbe<Indexed>): { readonly to: Indexed; readonly example: string } | null {
-  const path = samplePath(from.match.path);
+  for (const path of from.match.paths) {
+    const fall = fallAt(from, path, probe);
+    if (fall !== null) return fall;
+  }
+  return null;
+}
+
+/** @param written one of its paths */
+function fallAt(from: Indexed, written: string, probe: RouteProbe<Indexed>): { readonly to: Indexed; readonly example: string } | null {
+  const path = sampleOf(written);
   // `*.suffix`, read as a host, is one that it stands for.
   for (const host of from.match.hosts.length === 0 ? [""] : from.match.hosts) {
     for (const { method, headers, lacks } of leftovers(from.match)) {
       const to = probe.routeOf({ method, host, path, query: "", headers });
-      if (to === null || !isOpen(to.route) || !outranks(from.match, to.match, host) || isSite(from, to)) continue;
+      if (
+        to === null ||
+        !isOpen(to.route) ||
+        !outranks({ ...from.match, paths: [written] }, takingOf(to.match, path), host) ||
+        isSite(from, to)
+      )
+        continue;
       // A public route that names the method was written for it.
       if (lacks === "" && to.match.methods.length > 0) continue;
-      return { to, example: `${method} ${host}${from.match.path}${lacks === "" ? "" : ` without ${lacks}`}` };
+      return { to, example: `${method} ${host}${written}${lacks === "" ? "" : ` without ${lacks}`}` };
     }
   }
   return null;
@@ -121,8 +136,7 @@ function outranks(match: MatchPlan, other: MatchPlan, host: string): boolean {
 
 /** A route for everything that leads to other services: a web site beside an API. */
 function isSite(from: Indexed, to: Indexed): boolean {
-  const pattern = parsePattern(to.match.path);
-  if ("error" in pattern || pattern.literalLength > 0) return false;
+  if (patternsOf(to.match).some(({ literalLength }) => literalLength > 0)) return false;
   const services = servicesOf(from.route);
   return !servicesOf(to.route).some((name) => services.includes(name));
 }
@@ -130,9 +144,16 @@ function isSite(from: Indexed, to: Indexed): boolean {
 const servicesOf = ({ to, weighted }: RouteConfig): readonly string[] =>
   weighted?.map(({ upstream }) => upstream) ?? (to === undefined ? [] : [to]);
 
-function samplePath(text: string): string {
+function sampleOf(text: string): string {
   const pattern = parsePattern(text);
-  if ("error" in pattern) return text; // the schema has refused it
-  const parts = pattern.segments.map((segment) => (segment.kind === "literal" ? segment.text : SAMPLE));
-  return `/${[...parts, ...(pattern.rest ? SAMPLE_REST : [])].join("/")}`;
+  return "error" in pattern ? text : samplePath(pattern, () => SAMPLE, SAMPLE_REST); // the schema has refused broken patterns
+}
+
+const patternsOf = ({ paths }: MatchPlan): readonly Pattern[] =>
+  paths.map(parsePattern).flatMap((pattern) => ("error" in pattern ? [] : [pattern]));
+
+/** With those of its paths that take a request's path. */
+function takingOf(match: MatchPlan, path: string): MatchPlan {
+  const taking = patternsOf(match).filter((pattern) => patternMatches(pattern, path));
+  return taking.length === 0 ? match : { ...match, paths: taking.map(({ text }) => text) }; // none: by a version in the path
 }

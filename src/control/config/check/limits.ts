@@ -1,6 +1,6 @@
 // Owns the checks of limits against what else the configuration says: who calls a route, which tiers there are, limits that routes share.
 
-import { parsePattern } from "../../../data/routing/pattern.ts";
+import { commonParamNames } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
 import { isShared, type LimitConfig, limitIdentities, needsIdentity } from "../../../plan/rate-limit.ts";
 import type { RouteConfig } from "../schema/route.ts";
@@ -8,6 +8,7 @@ import type { Draft } from "../schema/sections.ts";
 import { nodeAt } from "../source/located.ts";
 import type { PathPart } from "../source/problem.ts";
 import { authOf } from "./auth-of.ts";
+import { arePathsLost } from "./path-places.ts";
 import type { Findings, Report } from "./references.ts";
 
 /** What must be equal in limits that share their buckets. Cost and shadow may differ: one route may be dearer than another. */
@@ -24,7 +25,7 @@ export function checkLimits(draft: Draft, findings: Findings): void {
       const path = ["routes", index, "rateLimit", i];
       if (!findings.isLost(["routes", index, "auth"])) checkCallers(route, limit, path, findings.report);
       checkTiers(draft, limit, path, findings);
-      if (!findings.isLost(["routes", index, "match", "path"])) checkKeys(route, limit, path, findings.report);
+      if (!arePathsLost(index, findings)) checkKeys(route, limit, path, findings.report);
       if (limit.mode !== "local" && nodeAt(findings.root, ["redis"]) === undefined)
         findings.report([...path, "mode"], `\`mode: ${limit.mode}\` needs Redis`, "add `redis`, or use `mode: local`");
       if (!isShared(limit) || findings.isLost(path)) continue;
@@ -65,8 +66,7 @@ function checkTiers(draft: Draft, limit: LimitConfig, path: readonly PathPart[],
 }
 
 function checkKeys(route: RouteConfig, limit: LimitConfig, path: readonly PathPart[], report: Report): void {
-  const pattern = parsePattern(route.match.path);
-  const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
+  const paramNames = commonParamNames(route.match.paths); // the schema has refused broken patterns
   for (const part of limit.per) {
     if (part.kind !== "key") continue;
     const template = compileTemplate(part.template, paramNames);

@@ -1,9 +1,10 @@
 // Owns the checks of `paths` between listeners and routes: what one lets through and no other takes, what no request can match.
 import { hasMatrixParameter } from "../../../data/routing/normalise.ts";
-import { type Pattern, parsePattern } from "../../../data/routing/pattern.ts";
+import type { Pattern } from "../../../data/routing/pattern.ts";
 import type { PathSpelling } from "../../../plan/paths.ts";
 import { STRICT_PATHS } from "../schema/paths.ts";
 import type { Draft } from "../schema/sections.ts";
+import { placedPaths } from "./path-places.ts";
 import type { Findings } from "./references.ts";
 
 /** Those that routes refuse unless they are told. */
@@ -32,17 +33,17 @@ function checkPermission(name: PathSpelling, { listeners, routes }: Draft, { war
 }
 
 /** A literal with a matrix parameter is met by no path unless listener and route let it through. */
-function checkLiterals({ listeners, routes }: Draft, { warn }: Findings): void {
+function checkLiterals({ listeners, routes }: Draft, findings: Findings): void {
   const kept = listeners.some(({ paths }) => paths?.matrixParameters === "keep");
   for (const [i, route] of routes.entries()) {
-    const pattern = parsePattern(route.match.path);
-    if ("error" in pattern || !hasLiteral(pattern, hasMatrixParameter)) continue;
     if (kept && route.paths?.matrixParameters === "allow") continue;
-    warn(
-      ["routes", i, "match", "path"],
-      "paths with `;` are refused: this never matches",
-      "write `paths: { matrixParameters: keep }` in a listener and `paths: { matrixParameters: allow }` in the route",
-    );
+    for (const { pattern, place } of placedPaths(route, i, findings))
+      if (hasLiteral(pattern, hasMatrixParameter))
+        findings.warn(
+          place,
+          "paths with `;` are refused: this never matches",
+          "write `paths: { matrixParameters: keep }` in a listener and `paths: { matrixParameters: allow }` in the route",
+        );
   }
 }
 
@@ -56,13 +57,16 @@ function checkCase({ listeners, routes }: Draft, findings: Findings): void {
   const say = everywhere ? findings.report : findings.warn;
   const where = everywhere ? "every listener folds" : `${findings.format(["listeners", folding])} folds`;
   for (const [i, route] of routes.entries()) {
-    const pattern = parsePattern(route.match.path);
-    if ("error" in pattern || !hasLiteral(pattern, hasUpperCase)) continue;
-    say(["routes", i, "match", "path"], `${where} paths to lower case: this never matches there`, "write the path in lower case");
+    for (const { pattern, place } of placedPaths(route, i, findings))
+      if (hasLiteral(pattern, hasUpperCase))
+        say(place, `${where} paths to lower case: this never matches there`, "write the path in lower case");
   }
 }
 
 const hasLiteral = ({ segments }: Pattern, has: (text: string) => boolean): boolean =>
-  segments.some((segment) => segment.kind === "literal" && has(segment.text));
+  segments.some((segment) => {
+    if (segment.kind === "part") return has(segment.prefix) || has(segment.suffix);
+    return segment.kind === "literal" && has(segment.text);
+  });
 
 const hasUpperCase = (text: string): boolean => /[A-Z]/.test(text.replace(/%[0-9A-F]{2}/g, ""));

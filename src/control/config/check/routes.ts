@@ -2,7 +2,7 @@
 
 import type { AggregateConfig } from "../../../data/handlers/aggregate/config-plan.ts";
 import { findTies } from "../../../data/routing/order.ts";
-import { meantPattern, parsePattern } from "../../../data/routing/pattern.ts";
+import { commonParamNames, meantPattern } from "../../../data/routing/pattern.ts";
 import { compileTemplate } from "../../../data/routing/template.ts";
 import { pathVariants } from "../../../data/routing/versioned-paths.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
@@ -14,7 +14,9 @@ import { type PathPart, suggest } from "../source/problem.ts";
 import { checkAggregate } from "./aggregate.ts";
 import { asWritten } from "./as-written.ts";
 import { authOf } from "./auth-of.ts";
+import { placedPaths } from "./path-places.ts";
 import type { Findings, Report } from "./references.ts";
+import { checkRouteCost } from "./route-cost.ts";
 
 export function checkRoutes(draft: Draft, findings: Findings): void {
   const { root, report } = findings;
@@ -27,19 +29,20 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     checkDestination(route, ["routes", index], findings);
     if (findings.isLost(["routes", index, "match"])) continue;
     good.push({ index, route });
-    const pattern = parsePattern(route.match.path);
-    const paramNames = "error" in pattern ? [] : pattern.paramNames; // the schema has refused broken patterns
-    const meant = meantPattern(route.match.path);
-    if (meant !== null)
-      findings.warn(["routes", index, "match", "path"], literalMessage(route.match.path, meant), `did you mean \`${meant}\`?`);
+    for (const { text, place } of placedPaths(route, index, findings)) {
+      const meant = meantPattern(text);
+      if (meant !== null) findings.warn(place, literalMessage(text, meant), `did you mean \`${meant}\`?`);
+    }
     if (areNamed) checkFeatureUpstreams(route, ["routes", index], draft.upstreamNames, report);
+    const paramNames = commonParamNames(route.match.paths); // the schema has refused broken patterns
     for (const policy of route.policies) {
-      checkTemplates(policy, paramNames, ["routes", index], findings);
+      checkTemplates(policy, { paramNames, areCommon: route.match.paths.length > 1 }, ["routes", index], findings);
       if (policy.name === "aggregate")
         checkAggregate(policy.config as AggregateConfig, { path: ["routes", index, "aggregate"], paramNames }, findings); // parsed by aggregateSchema
     }
   }
-  checkTies(draft, root, good, report);
+  checkTies(draft, findings, good);
+  checkRouteCost(draft, findings);
 }
 
 interface IndexedRoute {
@@ -120,11 +123,19 @@ function checkSticky(route: RouteConfig, path: readonly PathPart[], findings: Fi
     );
 }
 
-function checkTemplates(policy: FeaturePlan, paramNames: readonly string[], path: readonly PathPart[], findings: Findings): void {
+/** Of a route. */
+interface KnownParams {
+  readonly paramNames: readonly string[];
+  /** It has several paths: these are the parameters of all. */
+  readonly areCommon: boolean;
+}
+
+function checkTemplates(policy: FeaturePlan, { paramNames, areCommon }: KnownParams, path: readonly PathPart[], findings: Findings): void {
+  const remedy = areCommon ? "a parameter must stand in each of the route's paths" : "";
   for (const use of featureOf(policy.name).templates(policy.config)) {
     const template = compileTemplate(use.text, paramNames);
     const place = asWritten(findings.root, [...path, policy.name, ...use.path]);
-    if ("error" in template) findings.report(place, template.error, "");
+    if ("error" in template) findings.report(place, template.error, remedy);
     else if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
   }
 }
@@ -142,18 +153,26 @@ function warnOfLiteral(text: string, paramNames: readonly string[], place: reado
   if (name !== undefined) warn(place, `the parameter ${name} is not used: this stands as it is written`, `did you mean \`${meant}\`?`);
 }
 
-function checkTies({ sections }: Draft, root: LocatedMap, routes: readonly IndexedRoute[], report: Report): void {
+function checkTies({ sections }: Draft, findings: Findings, routes: readonly IndexedRoute[]): void {
   const variants = pathVariants(
     routes.map(({ route }) => route.match),
     sections.versioning ?? null,
   ).filter(({ refuses }) => !refuses);
   const told = new Set<string>();
   for (const { a, b } of findTies(variants.map(({ match }) => match))) {
-    const [first, second] = [routes[variants[a]?.route ?? -1], routes[variants[b]?.route ?? -1]];
-    if (first === undefined || second === undefined || told.has(`${first.index}:${second.index}`)) continue;
+    const [left, right] = [variants[a], variants[b]];
+    const [first, second] = [routes[left?.route ?? -1], routes[right?.route ?? -1]];
+    if (left === undefined || right === undefined || first === undefined || second === undefined) continue;
+    if (told.has(`${first.index}:${second.index}`)) continue;
     told.add(`${first.index}:${second.index}`); // two routes of several versions may meet in each
-    const message = `matches the same requests as ${first.route.name} (${placeOf(root, first.index)}), and neither is more specific`;
-    report(["routes", second.index, "match"], message, "give one of them a longer path or a further condition");
+    if (first.index === second.index) {
+      const paths = placedPaths(first.route, first.index, findings);
+      const message = `matches the same paths as ${paths[left.path]?.text}, and neither is more specific`;
+      findings.report(paths[right.path]?.place ?? [], message, "keep one of them");
+      continue;
+    }
+    const message = `matches the same requests as ${first.route.name} (${placeOf(findings.root, first.index)}), and neither is more specific`;
+    findings.report(["routes", second.index, "match"], message, "give one of them a longer path or a further condition");
   }
 }
 

@@ -43,7 +43,7 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |
-| path | literal segments; \`{name}\` or \`*\` for one segment; \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
+| path | literal segments; \`{name}\` or \`*\` for one segment; \`a-{name}\`, \`{name}.json\` for a part of one; \`{name:[0-9]+}\`, \`{name:a|b}\` for what a regular expression matches whole (linear time: no look-around, no back references, at most 1,000 states); \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
 | template | text with the variables below; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
@@ -59,8 +59,9 @@ ${VARIABLES.map(([name, meaning]) => `| \`{${name}}\` | ${meaning} |`).join("\n"
 ## Which route wins
 
 The order in the file never matters. Of the routes that match a request the most specific wins: exact host before \`*.\` host (longer first) before none; exact path
-before parameters before \`**\`, more literal characters first; then methods before none; then a version before none; then more header conditions, then more query
-conditions; then a client type before none. Two routes that could tie are an error.
+before parameters before \`**\`; then more literal characters; then, from the left, literal segments, parameters with literal text, constrained ones, free ones; then methods before none; then a version before none; then more header conditions, then more query
+conditions; then a client type before none. Two routes that could tie are an error; constraints that no segment can meet both do not tie. Each of several \`paths\` has its
+own place in this order.
 
 A request that names a version takes no route without one in place of a more specific route that has other versions: it is refused, or takes a less specific route of its
 version. A request that names none has the version \`versioning.default\`.

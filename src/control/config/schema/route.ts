@@ -18,21 +18,32 @@ import { version } from "./versioning.ts";
 const HOSTS_MAX = 1000;
 const SPLIT_MAX = 32;
 const VERSIONS_MAX = 32;
+const PATHS_MAX = 100;
 
 const match = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       hosts: z
         .array(hostPattern())
         .max(HOSTS_MAX)
         .prefault([])
         .meta({ description: "Any of these hosts; `*.example.com` is any name below. Empty: any host." }),
       path: pathPattern()
-        .prefault("/**")
+        .optional()
         .meta({
           description:
-            "Pattern: literal segments, `{name}` and `*` for one segment, `**` at the end for any rest, also none: `/static/**` matches `/static` too.",
-          examples: ["/users/{id}", "/static/**"],
+            "Pattern: literal segments; `{name}` and `*` for one segment; `{name}` beside literal text for a part of one; `{name:regex}` for what the regular expression matches whole; `**` at the end for any rest, also none: `/static/**` matches `/static` too. Left out, with `paths`: `/**`.",
+          examples: ["/users/{id}", "/static/**", "/{file}.json", "/orders/{id:[1-9][0-9]*}", "/{kind:users|orders}/{id}"],
+        }),
+      paths: z
+        .array(pathPattern())
+        .min(1)
+        .max(PATHS_MAX)
+        .optional()
+        .meta({
+          description:
+            "Instead of `path`: any of these patterns. It stays one route: in its metrics, limits and policies, which know the parameters that all of them have.",
+          examples: [["/users/**", "/teams/**"]],
         }),
       methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
       headers: conditions(headerName()).prefault({}).meta({
@@ -53,16 +64,20 @@ const match = once(() =>
           description: "Version of the service, or several: `versioning` says where requests name it.",
           examples: ["2", ["1", "2"]],
         }),
-    })
-    .transform((v) => ({
-      hosts: [...new Set(v.hosts)],
-      path: v.path,
-      methods: [...new Set(v.methods)].sort(),
-      headers: v.headers,
-      query: v.query,
-      client: v.client ?? null,
-      versions: [...new Set([v.version ?? []].flat())].sort(),
-    })),
+    }),
+    ({ path, paths }, object) => {
+      if (path !== undefined && paths !== undefined)
+        object("path and paths exclude each other", ["paths"], "write all of them under `paths`");
+    },
+  ).transform((v) => ({
+    hosts: [...new Set(v.hosts)],
+    paths: v.paths ?? [v.path ?? "/**"],
+    methods: [...new Set(v.methods)].sort(),
+    headers: v.headers,
+    query: v.query,
+    client: v.client ?? null,
+    versions: [...new Set([v.version ?? []].flat())].sort(),
+  })),
 );
 
 const ACCESS_LOG = "Write a line to the access log for each request.";

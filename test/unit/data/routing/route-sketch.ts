@@ -8,9 +8,9 @@ import { MATCH_METHOD, MATCH_NONE } from "../../../../src/data/routing/router.ts
 import type { MatchPlan } from "../../../../src/plan/plan.ts";
 import type { ValueMatch } from "../../../../src/plan/routing-terms.ts";
 
-export const match = (path: string, rest: Partial<MatchPlan> = {}): MatchPlan => ({
+export const match = (path: string | readonly string[], rest: Partial<MatchPlan> = {}): MatchPlan => ({
   hosts: [],
-  path,
+  paths: [path].flat(),
   methods: [],
   headers: [],
   query: [],
@@ -67,8 +67,8 @@ export interface Reference {
 
 export function referenceMatch(matches: readonly MatchPlan[], x: Exchange): Reference {
   const known = [...matches.keys()].filter((i) => {
-    const { hosts, path } = matches[i]!; // i is an index of matches
-    return hostTier(hosts, x.host) !== null && pathMatches(path, x.path);
+    const { hosts, paths } = matches[i]!; // i is an index of matches
+    return hostTier(hosts, x.host) !== null && paths.some((path) => pathMatches(path, x.path));
   });
   const methodKnown = known.filter((i) => methodFits(matches[i]!.methods, x.method));
   const query = new URLSearchParams(x.query);

@@ -275,8 +275,8 @@ function plainReading(matches: readonly MatchPlan[], versioning: VersioningPlan,
   let blocked = false;
   for (const tier of [(hosts: readonly string[]) => hosts.includes(x.host), (hosts: readonly string[]) => hosts.length === 0]) {
     const reached = pathVariants(matches, versioning)
-      .filter(({ match: { hosts, path } }) => {
-        const pattern = parsePattern(path);
+      .filter(({ match: { hosts, paths } }) => {
+        const pattern = parsePattern(paths[0] ?? "");
         return tier(hosts) && !("error" in pattern) && patternMatches(pattern, x.path);
       })
       .sort((a, b) => compareBelowHost(a.match, b.match));

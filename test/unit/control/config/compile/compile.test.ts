@@ -152,7 +152,7 @@ it("the example of the design compiles, units resolved", () => {
     metricSlot: 1,
     match: {
       hosts: ["api.example.com"],
-      path: "/users/{id}",
+      paths: ["/users/{id}"],
       methods: ["GET", "HEAD"],
       headers: [{ name: "x-api-version", kind: "exact", value: "2" }],
       query: [{ name: "beta", kind: "exact", value: "true" }],

@@ -134,8 +134,8 @@ describe("overlays on lists", () => {
   it("one route is changed by its name, the others stay as they are", () => {
     const routes = routesOf("routes: [{ name: b, timeouts: { idle: 2s }, match: { methods: [GET] } }]");
     expect(routes.map(({ name }) => name)).toEqual(["a", "b"]);
-    expect(routes[1]).toMatchObject({ to: "users", match: { path: "/b", methods: ["GET"] }, timeouts: { idleMs: 2000 } });
-    expect(routes[0]).toMatchObject({ match: { path: "/a", methods: [] }, timeouts: { idleMs: 1000 } });
+    expect(routes[1]).toMatchObject({ to: "users", match: { paths: ["/b"], methods: ["GET"] }, timeouts: { idleMs: 2000 } });
+    expect(routes[0]).toMatchObject({ match: { paths: ["/a"], methods: [] }, timeouts: { idleMs: 1000 } });
   });
   it("a route with a new name is added", () =>
     expect(routesOf("routes: [{ name: c, match: { path: /c }, to: users }]").map(({ name }) => name)).toEqual(["a", "b", "c"]));
