@@ -25,6 +25,8 @@ const patternOf = (n: number): string => (PATTERNS[n % PATTERNS.length] ?? "").r
 const matchOf = (n: number): MatchPlan => ({
   hosts: ["api.example.com"],
   paths: [patternOf(n)],
+  listeners: [],
+  scheme: null,
   methods: n % 2 === 0 ? ["GET"] : [],
   headers: [],
   query: [],
@@ -111,7 +113,18 @@ const TERMS: RoutingTerms = {
   versioning: { path: "/v", header: "api-version", query: null, accept: { parameter: "version", vendor: "acme" }, default: "1" },
 };
 const negotiated = (rest: Partial<MatchPlan>): { readonly match: MatchPlan } => ({
-  match: { hosts: [], paths: ["/orders/**"], methods: [], headers: [], query: [], client: null, versions: [], ...rest },
+  match: {
+    hosts: [],
+    paths: ["/orders/**"],
+    listeners: [],
+    scheme: null,
+    methods: [],
+    headers: [],
+    query: [],
+    client: null,
+    versions: [],
+    ...rest,
+  },
 });
 const NEGOTIATED = [
   negotiated({ versions: ["1"] }),

@@ -53,6 +53,10 @@ export interface ListenerPlan {
   readonly tls: ListenerTlsPlan | null;
   /** Every connection begins with a PROXY protocol v2 header, which is believed (node engine only). */
   readonly proxyProtocol: boolean;
+  /** What routes know it by; '' for none. */
+  readonly name: string;
+  /** Every request that came by plain HTTP is redirected to https on this port; null: none is. */
+  readonly redirectToHttps: number | null;
   /** What request paths may hold beyond the strict normal form; null: nothing. */
   readonly paths: PathsPlan | null;
 }
@@ -303,6 +307,10 @@ export interface MatchPlan {
   /** Any of these patterns, at least one: literal segments, `{param}` (also beside literal text and with a constraint), `*` (one segment), trailing `**`
    * (any rest, also none). */
   readonly paths: readonly string[];
+  /** Names of listeners; empty for any. */
+  readonly listeners: readonly string[];
+  /** How the client came, as far as trusted proxies are believed; null for any. */
+  readonly scheme: "http" | "https" | null;
   /** Uppercase; empty for any. HEAD is implied by GET. */
   readonly methods: readonly string[];
   readonly headers: readonly ValueMatch[];

@@ -14,6 +14,7 @@ export interface Sketch {
   readonly headers?: HeaderList;
   readonly peer?: string;
   readonly secure?: boolean;
+  readonly listener?: string;
   readonly resolver?: ClientResolver;
 }
 
@@ -41,6 +42,7 @@ export class ReadExchange extends Exchange {
     this.oddNames = this.headers.some((name, i) => i % 2 === 0 && isOddName(name));
     this.peer = sketch.peer ?? "203.0.113.7";
     this.secure = sketch.secure ?? false;
+    this.listener = sketch.listener ?? "";
   }
 
   peerAddress(): string {

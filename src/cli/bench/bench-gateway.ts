@@ -110,16 +110,18 @@ const runIn = (directory: string): string => path.join(directory, "run");
 const logIn = (directory: string): string => path.join(directory, "gateway.log");
 
 /**
- * Laid over the operator's files: one listener, like the first but on a free loopback port; no admin listener; access-log lines are made and
- * written, but to nowhere.
+ * Laid over the operator's files: one listener, like the first but on a free loopback port, and further ones where routes may know them by name; no admin
+ * listener; access-log lines are made and written, but to nowhere.
  */
 export function overlayFor(plan: Plan): Readonly<Record<string, unknown>> {
-  return { listeners: [listenerLike(plan.listeners[0])], admin: false, log: { file: "/dev/null" } };
+  const others = plan.listeners.slice(1).filter(({ name }) => name !== "");
+  return { listeners: [listenerLike(plan.listeners[0]), ...others.map(listenerLike)], admin: false, log: { file: "/dev/null" } };
 }
 
 function listenerLike(listener: ListenerPlan | undefined): Readonly<Record<string, unknown>> {
   const tls = listener?.tls ?? null;
   return {
+    ...(listener === undefined || listener.name === "" ? {} : { name: listener.name }),
     address: "127.0.0.1:0",
     // The node engine is kept where it was chosen; a PROXY protocol header is not, as the generator sends none.
     ...(listener?.engine === "node" && !listener.proxyProtocol ? { strict: true } : {}),

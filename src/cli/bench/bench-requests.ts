@@ -40,7 +40,7 @@ const USER_AGENTS: Readonly<Record<string, string>> = {
 export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArguments, "urls" | "headers" | "body">) {
   const probe = new RouteProbe(plan.routes, plan);
   if (urls.length > REQUESTS_MAX) throw new OperatorError(`--url: at most ${REQUESTS_MAX} at once`, 2);
-  if (urls.length > 0) return { requests: urls.map((url) => named(url, probe, { headers, body })), skipped: [] };
+  if (urls.length > 0) return { requests: urls.map((url) => named(url, probe, { headers, body, entry: entryOf(plan) })), skipped: [] };
   const requests: BenchRequest[] = [];
   const skipped: Skipped[] = [];
   for (const route of plan.routes) {
@@ -58,7 +58,7 @@ export function benchRequests(plan: Plan, { urls, headers, body }: Pick<BenchArg
 function named(
   text: string,
   probe: RouteProbe<RoutePlan>,
-  given: { readonly headers: readonly string[]; readonly body: string },
+  given: { readonly headers: readonly string[]; readonly body: string; readonly entry: Entry },
 ): BenchRequest {
   const [, method = "GET", url = ""] = /^(?:([A-Za-z]+) +)?(\S+)$/.exec(text) ?? [];
   const whole = url.startsWith("/") ? `http://host${url}` : url;
@@ -71,7 +71,7 @@ function named(
   if (normal === null || !isQuery(query)) throw new OperatorError(`--url: the gateway refuses the path of "${text}"`, 2);
   const authority = url.startsWith("/") ? "" : new URL(whole).host;
   const host = hostOf(given.headers, authority);
-  const request = { method: method.toUpperCase(), host, path: normal, query, headers: given.headers };
+  const request = { method: method.toUpperCase(), host, path: normal, query, headers: given.headers, ...given.entry };
   const route = probe.routeOf(request);
   if (route === null)
     throw new OperatorError(
@@ -100,6 +100,11 @@ function guessed(
     return `it takes only ${match.methods.join(", ")}, which may change something; name a request with --url "${match.methods[0]} ..."`;
   const query = values(match.query);
   const fields = values(match.headers);
+  const entry = entryOf(plan);
+  if (match.listeners.length > 0 && !match.listeners.includes(entry.listener))
+    return `it is for the listener ${match.listeners.join(" or ")}; only the first is driven`;
+  if (match.scheme !== null && match.scheme !== entry.scheme)
+    return `it is for ${match.scheme}, and the first listener speaks ${entry.scheme}`;
   if (query === null || fields === null) return "it asks for a value that matches a pattern; name a request with --url and --header";
   const client = match.client === null ? [] : clientHeaders(match.client, plan.clients);
   if (client === null) return "its client type asks for a value that matches a pattern; name a request with --url and --header";
@@ -112,6 +117,7 @@ function guessed(
       method,
       host: hostOf(given, authority),
       path: samplePath(named.path ?? path),
+      ...entry,
       query: [...query, ...named.query].map(([name, value]) => `${encodeURIComponent(name)}=${encodeURIComponent(value)}`).join("&"),
       headers: [...given, ...fields.flat(), ...client, ...named.headers],
     };
@@ -120,6 +126,13 @@ function guessed(
     reason ||= `${method} ${request.path} goes to ${taken?.name ?? "no route"}; name a request with --url`;
   }
   return reason;
+}
+
+type Entry = Pick<ProbedRequest, "listener" | "scheme">;
+
+/** Where the bench comes in: at a listener like the first. */
+function entryOf({ listeners: [first] }: Plan): Entry {
+  return { listener: first?.name ?? "", scheme: first == null || first.tls === null ? "http" : "https" };
 }
 
 /** @returns the headers of a client of a type, flat; null when they cannot be guessed */

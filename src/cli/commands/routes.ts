@@ -53,6 +53,8 @@ function cells({ name, match, handler, policies, filters, modules }: RoutePlan, 
   const mirror = proxy?.mirror ?? null;
   const upstream = (index: number): string => plan.upstreams[index]?.name ?? "?";
   const conditions = [
+    ...(match.listeners.length === 0 ? [] : [`listener ${match.listeners.join(",")}`]),
+    ...(match.scheme === null ? [] : [match.scheme]),
     ...match.headers.map(conditionText),
     ...match.query.map((q) => `?${conditionText(q)}`),
     ...(match.client === null ? [] : [`client ${match.client}`]),

@@ -46,7 +46,12 @@ function asJson(result: LoadResult, files: readonly string[]): object {
     files,
     errors: [],
     warnings: result.warnings.map(flat),
-    listeners: listeners.map(({ address, engine, tls }) => ({ address, engine, tls: tls !== null })),
+    listeners: listeners.map(({ name, address, engine, tls }) => ({
+      ...(name === "" ? {} : { name }),
+      address,
+      engine,
+      tls: tls !== null,
+    })),
     routes: routes.length,
     upstreams: upstreams.map(({ name, targets }) => ({ name, targets: targets.length })),
     policies: policyUses(plan),
@@ -57,7 +62,7 @@ function summary(plan: Plan, files: readonly string[]): string {
   const targets = plan.upstreams.reduce((sum, upstream) => sum + upstream.targets.length, 0);
   const listeners = plan.listeners.map(
     (l) =>
-      `  ${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}\n`,
+      `  ${l.name === "" ? "" : `${l.name} `}${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}${l.redirectToHttps === null ? "" : `; plain HTTP is redirected to https, port ${l.redirectToHttps}`}\n`,
   );
   return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}${describePolicies(plan)}`;
 }

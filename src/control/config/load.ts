@@ -10,6 +10,7 @@ import { checkFallThrough } from "./check/fall-through.ts";
 import { checkGrants } from "./check/grants.ts";
 import { checkIdentity } from "./check/identity.ts";
 import { checkLimits } from "./check/limits.ts";
+import { checkListeners } from "./check/listeners.ts";
 import { checkLog } from "./check/log.ts";
 import { checkPaths } from "./check/paths.ts";
 import { checkRedis } from "./check/redis.ts";
@@ -134,6 +135,7 @@ export function parseConfig(options: {
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
   checkRoutes(draft, findings);
+  checkListeners(draft, findings);
   checkClients(draft, findings);
   checkPaths(draft, findings);
   checkTimeouts(draft, findings);

@@ -87,6 +87,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   contentLength = 0;
   /** The request asks for a WebSocket (RFC 6455). */
   wantsWebSocket = false;
+  /** Name of the listener; '' for one without. */
+  listener = "";
   /** The listener speaks TLS. */
   secure = false;
   /** Close the client connection after this response. */

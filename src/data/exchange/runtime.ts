@@ -106,6 +106,8 @@ export interface Runtime {
   inFlight: number;
   /** Whether a peer is in trustedProxies. @param peer canonical address; '' on a Unix socket */
   trustsPeer(peer: string): boolean;
+  /** A query without what any authenticator of the plan takes for a credential. */
+  hideCredentials(query: string): string;
   /** The query as the access log gets it: without anybody's credentials; null when it gets none. */
   readonly logQuery: ((query: string) => string) | null;
   /** Computes {@link Exchange.clientInfo}. */

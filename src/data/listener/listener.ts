@@ -15,6 +15,8 @@ export interface ListenerHost {
   refuse(x: Exchange, refusal: Refusal, error?: unknown): void;
   /** Answers `OPTIONS *` (RFC 9110 section 9.3.7). Never throws. */
   answerServerOptions(x: Exchange): void;
+  /** What routes know the listener by; '' for none. */
+  readonly name: string;
   /** The listener's own for request paths; null for the strict ones. */
   readonly paths: PathRules | null;
   /** True while the worker drains: responses carry `Connection: close`. */

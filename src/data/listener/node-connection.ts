@@ -132,6 +132,7 @@ export class NodeConnection implements ExchangeConnection {
   private begin(x: NodeExchange, turn: Turn): void {
     const { req } = turn;
     x.secure = this.secure;
+    x.listener = this.host.name;
     x.headers = lowercaseNames(req.rawHeaders);
     if (req.httpVersion === "1.0") x.protocol = "http/1.0";
     const serverOptions = req.method === "OPTIONS" && req.url === "*";

@@ -172,6 +172,7 @@ class UwsListener implements Listener, WebSocketWatcher {
       // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
       if (this.plan.unixPath === null && x.peerAddress() === "") return void res.close();
       x.secure = this.plan.tls !== null;
+      x.listener = this.host.name;
       headerList = x.headers;
       headersBroken = null;
       usualValues = true;

@@ -32,10 +32,13 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
   }),
   feature("rewrite", rewriteSchema, { templates: (config) => (config.kind === "path" ? [{ path: ["path"], text: config.path }] : []) }),
   feature("headers", headersSchema, {
-    templates: (config) =>
-      (["request", "response"] as const).flatMap((side) =>
-        (["set", "add"] as const).flatMap((action) =>
-          Object.entries(config[side][action]).map(([name, text]) => ({ path: [side, action, name], text })),
+    templates: ({ request, response }) =>
+      Object.entries({
+        request: { set: request.set, add: request.add },
+        response: { set: response.set, add: response.add, onTls: response.onTls },
+      }).flatMap(([side, actions]) =>
+        Object.entries(actions).flatMap(([action, values]) =>
+          Object.entries(values).map(([name, text]) => ({ path: [side, action, name], text })),
         ),
       ),
   }),

@@ -2,7 +2,7 @@
 // match() must allocate nothing but params, and must cost the same for ten routes and ten thousand.
 import type { MatchPlan } from "../../plan/plan.ts";
 import { captureParams } from "./captures.ts";
-import { acceptsMethod, conditionsHold } from "./conditions.ts";
+import { acceptsMethod, conditionsHold, isPlace } from "./conditions.ts";
 import { EdgeTable, HASH_SEED, hashStep, hashText } from "./edge-table.ts";
 import { HostTable } from "./host-table.ts";
 import { type Negotiation, NO_TERMS, negotiationFor, type RoutingTerms } from "./negotiation.ts";
@@ -217,12 +217,14 @@ class TrieRouter implements Router {
     const negotiation = this.#negotiation;
     for (let entry: Entry | null = first; entry !== null; entry = entry.next) {
       if (entry.rank >= this.#bestRank) return;
+      const { conditions } = entry;
+      if (conditions.place !== null && !isPlace(conditions.place, x)) continue;
       if (negotiation !== null && entry.refuses && !negotiation.version.isInPath) continue;
       this.#sawPath = true;
       if (this.#passing !== null) this.#passing(entry);
-      if (!acceptsMethod(entry.conditions, x.method)) continue;
+      if (!acceptsMethod(conditions, x.method)) continue;
       this.#sawMethod = true;
-      if (!conditionsHold(entry.conditions, x, negotiation)) continue;
+      if (!conditionsHold(conditions, x, negotiation)) continue;
       if (negotiation !== null && !this.#versionHolds(entry, negotiation)) continue;
       this.#best = entry;
       this.#bestRank = entry.rank;

@@ -1,4 +1,4 @@
-// Owns what a route demands besides host and path: method, headers, query, client type, version. Compiled once, tested per request.
+// Owns what a route demands besides host and path: listener, scheme, method, headers, query, client type, version. Compiled once, tested per request.
 // Must not allocate unless a query value really is encoded or has a `;` in it.
 import type { MatchPlan } from "../../plan/plan.ts";
 import type { Negotiation } from "./negotiation.ts";
@@ -7,6 +7,7 @@ import { compileValue, headerHolds, queryHolds, type ValueTest } from "./value-t
 
 /** What a route demands besides host and path; null where it demands nothing. */
 export interface Conditions {
+  readonly place: Place | null;
   /** HEAD is added where GET stands. */
   readonly methods: readonly string[] | null;
   readonly headers: readonly ValueTest[] | null;
@@ -15,15 +16,23 @@ export interface Conditions {
   readonly versions: readonly string[] | null;
 }
 
+/** Where a request came in. A route of another place is none to it: it is not told of, not even by its methods. */
+export interface Place {
+  readonly listeners: readonly string[] | null;
+  readonly scheme: "http" | "https" | null;
+}
+
 /** One for all routes that demand nothing else. */
-const NO_CONDITIONS: Conditions = { methods: null, headers: null, query: null, client: null, versions: null };
+const NO_CONDITIONS: Conditions = { place: null, methods: null, headers: null, query: null, client: null, versions: null };
 
 /** @throws SyntaxError for a regular expression the configuration should have refused */
 export function compileConditions(match: MatchPlan): Conditions {
-  const lists = match.methods.length + match.headers.length + match.query.length + match.versions.length;
-  if (lists === 0 && match.client === null) return NO_CONDITIONS;
+  const lists = match.methods.length + match.headers.length + match.query.length + match.versions.length + match.listeners.length;
+  if (lists === 0 && match.client === null && match.scheme === null) return NO_CONDITIONS;
   const methods = match.methods.includes("GET") ? [...new Set([...match.methods, "HEAD"])] : match.methods;
+  const hasPlace = match.listeners.length > 0 || match.scheme !== null;
   return {
+    place: hasPlace ? { listeners: match.listeners.length === 0 ? null : match.listeners, scheme: match.scheme } : null,
     methods: methods.length === 0 ? null : methods,
     headers: match.headers.length === 0 ? null : match.headers.map(compileValue),
     query: match.query.length === 0 ? null : match.query.map(compileValue),
@@ -31,6 +40,9 @@ export function compileConditions(match: MatchPlan): Conditions {
     versions: match.versions.length === 0 ? null : match.versions,
   };
 }
+
+export const isPlace = ({ listeners, scheme }: Place, x: RequestView): boolean =>
+  (listeners === null || listeners.includes(x.listener)) && (scheme === null || x.clientInfo().scheme === scheme);
 
 export function acceptsMethod(conditions: Conditions, method: string): boolean {
   const { methods } = conditions;

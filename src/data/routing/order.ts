@@ -30,7 +30,8 @@ const keysOf = (match: MatchPlan): readonly Key[] => match.paths.map((path) => (
 
 /**
  * The order that config/REFERENCE.md promises ("Which route wins"): exact host before wildcard (longer suffix first) before none; exact path before
- * parameters before `**`, longer literal first (see comparePatterns); then methods before none; then a version before none; then more header conditions, then more query conditions (of equally many: exact, then
+ * parameters before `**`, longer literal first (see comparePatterns); then a listener before none; then a scheme before none; then methods
+ * before none; then a version before none; then more header conditions, then more query conditions (of equally many: exact, then
  * prefix, then regex, then present); then a client type before none. What is left is ordered by text, so that the order is total.
  *
  * A route with several hosts or paths is listed under its best ones; at run time a request's own host and path decide (see compile.ts).
@@ -72,6 +73,8 @@ function compareHosts(a: readonly string[], b: readonly string[]): number {
 /** Everything but host, path and the final text order: 0 means that neither is more specific. */
 function compareConditions(a: MatchPlan, b: MatchPlan): number {
   return (
+    Number(a.listeners.length === 0) - Number(b.listeners.length === 0) ||
+    Number(a.scheme === null) - Number(b.scheme === null) ||
     compareMethods(a.methods, b.methods) ||
     Number(a.versions.length === 0) - Number(b.versions.length === 0) ||
     compareValues(a.headers, b.headers) ||
@@ -110,6 +113,8 @@ const canonicalText = (match: MatchPlan): string =>
     valuesText(match.headers),
     valuesText(match.query),
     match.client,
+    match.listeners.toSorted(),
+    match.scheme,
     match.paths.toSorted(),
     match.versions,
   ]);
@@ -133,7 +138,8 @@ const patternsTie = (a: Key, b: Key): boolean => patternWeight(a.pattern) === pa
 function conditionsTie(a: MatchPlan, b: MatchPlan): boolean {
   if (compareValues(a.headers, b.headers) !== 0 || compareValues(a.query, b.query) !== 0) return false;
   if (a.methods.length === 0 ? b.methods.length > 0 : !a.methods.some((method) => b.methods.includes(method))) return false;
-  if (a.client !== b.client) return false;
+  if (a.client !== b.client || a.scheme !== b.scheme) return false;
+  if (a.listeners.length === 0 ? b.listeners.length > 0 : !a.listeners.some((name) => b.listeners.includes(name))) return false;
   if (a.versions.length === 0 ? b.versions.length > 0 : !a.versions.some((version) => b.versions.includes(version))) return false;
   return !exclude(a.headers, b.headers) && !exclude(a.query, b.query);
 }
@@ -188,6 +194,8 @@ export function findTies(matches: readonly MatchPlan[]): readonly Tie[] {
 /** Equal for all matches that weigh the same. Methods that differ but overlap stay in one bucket. */
 const conditionShape = (match: MatchPlan): string =>
   JSON.stringify([
+    match.listeners.length > 0,
+    match.scheme,
     match.methods.length > 0,
     match.versions.length > 0,
     match.client,

@@ -28,6 +28,8 @@ export interface RequestView {
   readonly query: string;
   /** Lowercase host without port, '' when the request has none. */
   readonly host: string;
+  /** Name of the listener that it came to; '' for one without. */
+  readonly listener: string;
   readonly headers: HeaderList;
   /** Some header's name isOddName() (base/http.ts): services may read it as another one. */
   readonly oddNames: boolean;

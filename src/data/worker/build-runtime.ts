@@ -80,6 +80,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     if (breaker === null || fallback?.kind !== "upstream") continue;
     breaker.standIn = upstreams.find((each) => each.name === fallback.name) ?? missing(fallback.name);
   }
+  const hideCredentials = withoutCredentials([...resources.authenticators.values()]);
   return {
     plan,
     limits: plan.limits,
@@ -91,7 +92,8 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     connectionRules: new ConnectionRules(plan),
     inFlight: 0,
     trustsPeer: (peer) => client.trusts(peer),
-    logQuery: plan.logQuery ? withoutCredentials([...resources.authenticators.values()]) : null,
+    hideCredentials,
+    logQuery: plan.logQuery ? hideCredentials : null,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
   };
@@ -100,7 +102,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
 /** Of all authenticators, whatever the route: a client may show a credential where nobody looks for it. */
 function withoutCredentials(authenticators: readonly Authenticator[]): (query: string) => string {
   const strips = authenticators.flatMap(({ places }) => places.flatMap(({ stripPath }) => (stripPath === null ? [] : [stripPath])));
-  return (query) => strips.reduce((path, strip) => strip(path), `/?${query}`).slice(2);
+  return (query) => (query === "" ? "" : strips.reduce((path, strip) => strip(path), `/?${query}`).slice(2));
 }
 
 function missing(upstream: string): never {

@@ -3,9 +3,10 @@ import type { ListenerPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import type { Listener, ListenerHost } from "../listener/listener.ts";
+import { isPlain } from "../policies/redirect/location.ts";
 import { PathRules } from "../routing/path-rules.ts";
 import type { OwnedRuntime } from "./build-runtime.ts";
-import { answerServerOptions, handle, refuseExchange } from "./pipeline.ts";
+import { answerServerOptions, handle, redirectToHttps, refuseExchange } from "./pipeline.ts";
 
 /** The worker, as its listeners see it. */
 export interface ListenerOwner {
@@ -21,8 +22,10 @@ export interface ListenerOwner {
 /** A listener with the host it talks to; `closing` makes its responses say `Connection: close`. */
 export class OpenListener implements ListenerHost {
   readonly #worker: ListenerOwner;
-  /** Of the plan in force for this address, also when another listener has taken it over. */
+  // Of the plan in force for this address, also when another listener has taken it over:
   paths: PathRules | null;
+  name: string;
+  #redirectPort: number | null;
   listener: Listener | null = null;
   /**
    * Where a Unix socket is bound until its plan is in force: only then it takes the place of the one before, in one step. Node removes
@@ -38,11 +41,17 @@ export class OpenListener implements ListenerHost {
   constructor(worker: ListenerOwner, plan: ListenerPlan) {
     this.#worker = worker;
     this.paths = rulesOf(plan);
+    this.name = plan.name;
+    this.#redirectPort = plan.redirectToHttps;
   }
 
   /** @param plan of the listener that has the address now: what it says holds for open connections too; null for none */
   succeededBy(plan: ListenerPlan | null): void {
-    if (plan !== null) this.paths = rulesOf(plan);
+    if (plan !== null) {
+      this.paths = rulesOf(plan);
+      this.name = plan.name;
+      this.#redirectPort = plan.redirectToHttps;
+    }
     this.listener?.succeededBy(plan);
   }
 
@@ -51,7 +60,8 @@ export class OpenListener implements ListenerHost {
   }
 
   handle(x: Exchange): void {
-    handle(x);
+    if (this.#redirectPort !== null && isPlain(x)) redirectToHttps(x, this.#redirectPort);
+    else handle(x);
   }
 
   refuse(x: Exchange, refusal: Refusal, error?: unknown): void {

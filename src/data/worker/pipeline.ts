@@ -9,12 +9,16 @@ import type { Refusal } from "../exchange/refusal.ts";
 import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import { SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
+import { httpsReply } from "../policies/redirect/location.ts";
 import { refusedSpelling } from "../routing/path-rules.ts";
 import { headerSentOnce } from "../routing/request/sent-once.ts";
 import { MATCH_METHOD, MATCH_VERSION } from "../routing/router.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */
 const REQUEST_ID = /^[A-Za-z0-9._:/+=@-]{1,128}$/;
+
+/** Permanent, with method and body (RFC 9110 section 15.4.9). */
+const HTTPS_STATUS = 308;
 
 /** Takes an admitted request to its end. Never throws. */
 export function handle(x: Exchange): void {
@@ -53,6 +57,17 @@ export function answerServerOptions(x: Exchange): void {
   try {
     identify(x);
     reply(x, { kind: "response", status: 204, headers: ["allow", SERVER_METHODS], body: null });
+  } catch (error) {
+    crashed(x, error);
+  }
+}
+
+/** Of a listener that serves nothing by plain HTTP: before there is a route. Never throws. @param port of the https address */
+export function redirectToHttps(x: Exchange, port: number): void {
+  begin(x);
+  try {
+    identify(x);
+    reply(x, httpsReply(x, { port, status: HTTPS_STATUS, query: x.runtime.hideCredentials(x.query) }));
   } catch (error) {
     crashed(x, error);
   }

@@ -9,7 +9,7 @@ import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings } from "./references.ts";
-import { RouteProbe } from "./route-probe.ts";
+import { type ProbedRequest, RouteProbe } from "./route-probe.ts";
 import { FORWARD_AUTH } from "./service-of.ts";
 
 /** Stands where a pattern takes anything; no route should name it. */
@@ -27,8 +27,12 @@ interface Indexed {
   readonly match: MatchPlan;
 }
 
+/** Where a request comes in. */
+type Entry = Pick<ProbedRequest, "listener" | "scheme">;
+
 /** A request for a protected route's host and path that the route does not match. */
 interface Leftover {
+  readonly entry: Entry;
   readonly method: string;
   readonly headers: readonly string[];
   /** What it lacks; '' when it is the method that differs. */
@@ -41,12 +45,13 @@ export function checkFallThrough(draft: Draft, findings: Findings): void {
   for (const [index, route] of draft.routes.entries()) {
     all.push({ index, route, match: route.match });
   }
-  const conditional = all.filter(({ route, match }) => isProtected(route) && leftovers(match).length > 0);
+  const entries = entriesOf(draft);
+  const conditional = all.filter(({ route, match }) => isProtected(route) && leftovers(match, entries).length > 0);
   if (conditional.length === 0 || !all.some(({ route }) => isOpen(route))) return;
   const probe = new RouteProbe(all, draft.complete);
   const fallen = new Map<number, { readonly names: string[]; readonly example: string }>();
   for (const from of conditional) {
-    const fall = fallOf(from, probe);
+    const fall = fallOf(from, probe, entries);
     if (fall === null) continue;
     const before = fallen.get(fall.to.index);
     if (before === undefined) fallen.set(fall.to.index, { names: [from.route.name], example: fall.example });
@@ -83,7 +88,34 @@ const isOpen = (route: RouteConfig): boolean =>
 /** A service decides about its requests. */
 const hasForwardAuth = ({ policies }: RouteConfig): boolean => policies.some(({ name }) => name === FORWARD_AUTH);
 
-function leftovers({ methods, headers, query, client, versions }: MatchPlan): readonly Leftover[] {
+/** Every way in. */
+function entriesOf({ listeners, sections }: Draft): readonly Entry[] {
+  const isProxied = (sections.trustedProxies ?? []).length > 0;
+  const all = listeners.flatMap(({ name: listener, certificates, redirectToHttps }) => {
+    const own = certificates === null ? "http" : "https";
+    return (["https", "http"] as const)
+      .filter((scheme) => (isProxied || scheme === own) && (scheme === "https" || redirectToHttps === null))
+      .map((scheme) => ({ listener, scheme }));
+  });
+  return [...new Map(all.map((entry) => [`${entry.listener} ${entry.scheme}`, entry])).values()];
+}
+
+const isEntry = ({ listeners, scheme }: MatchPlan, entry: Entry): boolean =>
+  (listeners.length === 0 || listeners.includes(entry.listener)) && (scheme === null || scheme === entry.scheme);
+
+function leftovers(match: MatchPlan, entries: readonly Entry[]): readonly Leftover[] {
+  const { listeners, scheme, methods } = match;
+  const lacks = [
+    ...(listeners.length === 0 ? [] : [`the listener ${listeners.join(" or ")}`]),
+    ...(scheme === null ? [] : [`the scheme ${scheme}`]),
+  ];
+  const [method = "GET"] = methods;
+  return entries.flatMap((entry) =>
+    isEntry(match, entry) ? leftoversAt(match, entry) : [{ entry, method, headers: [], lacks: lacks.join(" and ") }],
+  );
+}
+
+function leftoversAt({ methods, headers, query, client, versions }: MatchPlan, entry: Entry): readonly Leftover[] {
   const lacks = [
     ...headers.map(({ name }) => `the header ${name}`),
     ...query.map(({ name }) => `the query parameter ${name}`),
@@ -92,27 +124,35 @@ function leftovers({ methods, headers, query, client, versions }: MatchPlan): re
   ].join(", ");
   const agent = client === "desktop" ? ["user-agent", "bot"] : []; // who sends none counts as desktop
   const bare =
-    lacks === "" ? [] : (methods.length === 0 ? METHODS.slice(0, 1) : methods).map((method) => ({ method, headers: agent, lacks }));
+    lacks === "" ? [] : (methods.length === 0 ? METHODS.slice(0, 1) : methods).map((method) => ({ entry, method, headers: agent, lacks }));
   const others = methods.length === 0 ? [] : METHODS.filter((method) => !methods.includes(method));
-  return [...bare, ...others.map((method) => ({ method, headers: agent, lacks: "" }))];
+  return [...bare, ...others.map((method) => ({ entry, method, headers: agent, lacks: "" }))];
 }
 
 /** The first public route that takes what this one leaves, and by which request. */
-function fallOf(from: Indexed, probe: RouteProbe<Indexed>): { readonly to: Indexed; readonly example: string } | null {
+function fallOf(
+  from: Indexed,
+  probe: RouteProbe<Indexed>,
+  entries: readonly Entry[],
+): { readonly to: Indexed; readonly example: string } | null {
   for (const path of from.match.paths) {
-    const fall = fallAt(from, path, probe);
+    const fall = fallAt(from, path, { probe, entries });
     if (fall !== null) return fall;
   }
   return null;
 }
 
 /** @param written one of its paths */
-function fallAt(from: Indexed, written: string, probe: RouteProbe<Indexed>): { readonly to: Indexed; readonly example: string } | null {
+function fallAt(
+  from: Indexed,
+  written: string,
+  { probe, entries }: { readonly probe: RouteProbe<Indexed>; readonly entries: readonly Entry[] },
+): { readonly to: Indexed; readonly example: string } | null {
   const path = sampleOf(written);
   // `*.suffix`, read as a host, is one that it stands for.
   for (const host of from.match.hosts.length === 0 ? [""] : from.match.hosts) {
-    for (const { method, headers, lacks } of leftovers(from.match)) {
-      const to = probe.routeOf({ method, host, path, query: "", headers });
+    for (const { entry, method, headers, lacks } of leftovers(from.match, entries)) {
+      const to = probe.routeOf({ ...entry, method, host, path, query: "", headers });
       if (
         to === null ||
         !isOpen(to.route) ||
@@ -120,7 +160,8 @@ function fallAt(from: Indexed, written: string, probe: RouteProbe<Indexed>): { r
         isSite(from, to)
       )
         continue;
-      // A public route that names the method was written for it.
+      // A public route that names the place, or the method, was written for it.
+      if (!isEntry(from.match, entry) && (to.match.listeners.length > 0 || to.match.scheme !== null)) continue;
       if (lacks === "" && to.match.methods.length > 0) continue;
       return { to, example: `${method} ${host}${written}${lacks === "" ? "" : ` without ${lacks}`}` };
     }

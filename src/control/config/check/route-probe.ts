@@ -12,13 +12,12 @@ export interface ProbedRequest {
   /** Normalised. */
   readonly path: string;
   readonly query: string;
+  /** Name of the listener; '' for one without. */
+  readonly listener: string;
+  readonly scheme: "http" | "https";
   /** Flat, names lowercase. */
   readonly headers: readonly string[];
 }
-
-const unreachable = (): never => {
-  throw new Error("a probe is only matched, never answered");
-};
 
 /** What the route table reads of a request. */
 const probeView = (request: ProbedRequest): RoutableRequest => ({
@@ -29,7 +28,7 @@ const probeView = (request: ProbedRequest): RoutableRequest => ({
   route: null,
   params: [],
   identity: null,
-  clientInfo: unreachable,
+  clientInfo: () => ({ ip: "", scheme: request.scheme }),
 });
 
 export class RouteProbe<R extends { readonly match: MatchPlan }> {

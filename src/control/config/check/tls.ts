@@ -2,12 +2,14 @@
 // What only time or trust can tell (expiry, names not covered) is a warning; what would fail a handshake is a problem.
 import { createPrivateKey, type KeyObject, X509Certificate } from "node:crypto";
 import { UNREADABLE } from "../../../base/schema.ts";
+import { namesOf } from "../../../data/policies/auth/config.ts";
 import type { TlsRulesPlan } from "../../../plan/tls-rules.ts";
 import type { LeftOutListener, NamedUpstream } from "../schema/schema.ts";
 import type { Draft } from "../schema/sections.ts";
 import { fitsKey } from "../schema/tls-rules.ts";
 import { ConfigFiles } from "../source/files.ts";
 import type { PathPart } from "../source/problem.ts";
+import { authOf } from "./auth-of.ts";
 import type { Findings, Report } from "./references.ts";
 import { serviceUsers } from "./service-of.ts";
 
@@ -58,7 +60,7 @@ function checkSuites(rules: TlsRulesPlan | null, certificate: X509Certificate, p
   report(path, `none of \`ciphers\` is for a key of its kind (${keyType}): nobody could speak TLSv1.2 with it`, remedy);
 }
 
-/** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener serves every route. */
+/** Also whether `mtls` authenticators can be asked wherever a request may come from: every TLS listener that serves a route with one. */
 function checkClientAuthorities(draft: Draft, files: ConfigFiles, findings: Findings): void {
   const { report, warn } = findings;
   const listener = (index: number): Report => findings.listener(index);
@@ -73,14 +75,23 @@ function checkClientAuthorities(draft: Draft, files: ConfigFiles, findings: Find
   if (mtls === undefined || findings.isLost(["listeners"])) return;
   if (draft.listeners.every(({ clientAuth }) => clientAuth === null))
     return report(["auth", mtls.name], "no listener asks clients for certificates", "add `tls.clientCa` to the listeners");
-  for (const [i, { certificates, clientAuth }] of draft.listeners.entries()) {
-    if (certificates === null || clientAuth !== null) continue;
+  for (const [i, { name, certificates, clientAuth }] of draft.listeners.entries()) {
+    if (certificates === null || clientAuth !== null || !mayAskFor(mtls.name, name, draft.routes)) continue;
     const remedy = "add `clientCa`, with `clientCertificates: optional` where others call too";
     report(["listeners", i, "tls"], `${mtls.name} can't prove who calls here: clients are not asked for certificates`, remedy);
   }
 }
 
 const readable = (pem: string | null): string | null => (pem === UNREADABLE ? null : pem);
+
+/** Whether some route asks for the authenticator on this listener; also when none asks for it anywhere. */
+function mayAskFor(authenticator: string, listener: string, routes: Draft["routes"]): boolean {
+  const asking = routes.filter((route) => {
+    const tree = authOf(route)?.tree ?? null;
+    return tree !== null && namesOf(tree).includes(authenticator);
+  });
+  return asking.length === 0 || asking.some(({ match }) => match.listeners.length === 0 || match.listeners.includes(listener));
+}
 
 /** What the gateway as a client needs: the same for upstreams and Redis. */
 function checkClientTls(

@@ -97,6 +97,8 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
     ...engineOf(listener),
     tls: certificates === null ? null : { ...tls, fingerprint: digest(JSON.stringify(tls)) },
     proxyProtocol,
+    name: listener.name,
+    redirectToHttps: listener.redirectToHttps,
     paths: listener.paths,
   };
 }

@@ -59,7 +59,8 @@ ${VARIABLES.map(([name, meaning]) => `| \`{${name}}\` | ${meaning} |`).join("\n"
 ## Which route wins
 
 The order in the file never matters. Of the routes that match a request the most specific wins: exact host before \`*.\` host (longer first) before none; exact path
-before parameters before \`**\`; then more literal characters; then, from the left, literal segments, parameters with literal text, constrained ones, free ones; then methods before none; then a version before none; then more header conditions, then more query
+before parameters before \`**\`; then more literal characters; then, from the left, literal segments, parameters with literal text, constrained ones, free ones; then a listener
+before none; then a scheme before none; then methods before none; then a version before none; then more header conditions, then more query
 conditions; then a client type before none. Two routes that could tie are an error; constraints that no segment can meet both do not tie. Each of several \`paths\` has its
 own place in this order.
 

@@ -1,7 +1,7 @@
 // Owns the schema of listeners: address, TLS by SNI, engine choice.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { once, whenWritten } from "../../../base/schema.ts";
+import { name, once, whenWritten } from "../../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
 import { listenerPaths } from "./paths.ts";
 import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
@@ -49,11 +49,27 @@ const tls = once(() =>
 export const listener = once(() =>
   withRules(
     z.strictObject({
+      name: name()
+        .optional()
+        .meta({
+          description: "Unique among listeners: what `match.listener` of routes knows it by.",
+          examples: ["public"],
+        }),
       address: listenAddress().meta({
         description:
           "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
       }),
       tls: whenWritten(tls).meta({ description: "Serve HTTPS." }),
+      redirectToHttps: z
+        .int({ error: (issue) => (issue.input === true ? "expected the port of the https address, such as 443" : undefined) })
+        .min(1)
+        .max(65_535)
+        .optional()
+        .meta({
+          description:
+            "Redirect (308) every request that came by plain HTTP to the same address by https on this port, before a route is looked for. Requests that a trusted proxy says came by https are served. Credentials in the query are left out.",
+          examples: [443],
+        }),
       http2: z
         .literal(false, { error: (issue) => (issue.input === true ? `${unsupportedMessage("http2")}; remove it` : undefined) })
         .prefault(false)
@@ -71,12 +87,18 @@ export const listener = once(() =>
           "What the paths of requests may hold beyond the strict normal form, here and where a route allows it: else 400 `bad_path`. The form is made once: it is matched, judged, signed and forwarded.",
       }),
     }),
+    ({ redirectToHttps, tls }, object) => {
+      if (redirectToHttps !== undefined && tls !== undefined)
+        object("redirectToHttps and tls exclude each other: nobody comes here by plain HTTP", ["redirectToHttps"], "remove it");
+    },
     ({ proxyProtocol, tls, address }, object) => {
       if (proxyProtocol && tls !== undefined && address.unixPath !== null)
         object("proxyProtocol and tls do not go together on a Unix socket", ["proxyProtocol"], "remove one of them");
     },
   ).transform((v) => ({
     ...v.address,
+    name: v.name ?? "",
+    redirectToHttps: v.redirectToHttps ?? null,
     strict: v.strict,
     proxyProtocol: v.proxyProtocol,
     paths: v.paths ?? null,

@@ -47,7 +47,10 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "routes.*": {
     insecure: "nothing on a route is opened by a name: it stands under an authenticator, as in `auth.NAME.jwt.insecure`",
     ...Object.fromEntries(
-      ["path", "paths", "hosts", "methods", "query", "client"].map((key) => [key, `it stands under \`match\`: \`match: { ${key}: ... }\``]),
+      ["path", "paths", "hosts", "methods", "query", "client", "listener", "scheme", "version"].map((key) => [
+        key,
+        `it stands under \`match\`: \`match: { ${key}: ... }\``,
+      ]),
     ),
     ...Object.fromEntries(["retry", "breaker", "health", "balance", "targets"].map((key) => [key, "it stands under `upstreams.NAME`"])),
     ...Object.fromEntries(["upstream", "backend", "service", "url"].map((key) => [key, "`to` names the upstream"])),

@@ -11,6 +11,7 @@ import { conditions } from "./conditions.ts";
 import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { host } from "./host.ts";
+import { LISTENERS_MAX } from "./listener.ts";
 import { routePaths } from "./paths.ts";
 import { routeTimeouts, weight } from "./upstream.ts";
 import { version } from "./versioning.ts";
@@ -45,6 +46,16 @@ const match = once(() =>
             "Instead of `path`: any of these patterns. It stays one route: in its metrics, limits and policies, which know the parameters that all of them have.",
           examples: [["/users/**", "/teams/**"]],
         }),
+      listener: z
+        .union([name(), z.array(name()).min(1).max(LISTENERS_MAX)])
+        .optional()
+        .meta({
+          description: "Name of the listener that it serves, or several. To requests on others the route does not exist.",
+          examples: ["public", ["public", "internal"]],
+        }),
+      scheme: z.enum(["http", "https"]).optional().meta({
+        description: "How the client came: to the listener, or to a trusted proxy that says so.",
+      }),
       methods: z.array(method()).max(32).prefault([]).meta({ description: "Any of these methods; GET implies HEAD. Empty: any method." }),
       headers: conditions(headerName()).prefault({}).meta({
         description: "All of these request headers: name to text (exact), `{prefix}`, `{regex}` or `{present: true}`.",
@@ -72,6 +83,8 @@ const match = once(() =>
   ).transform((v) => ({
     hosts: [...new Set(v.hosts)],
     paths: v.paths ?? [v.path ?? "/**"],
+    listeners: [...new Set([v.listener ?? []].flat())],
+    scheme: v.scheme ?? null,
     methods: [...new Set(v.methods)].sort(),
     headers: v.headers,
     query: v.query,

@@ -47,7 +47,14 @@ export const headersSchema = once(() =>
   z
     .strictObject({
       request: side(true, "request").prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
-      response: side(false, "response").prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
+      response: side(false, "response")
+        .extend({
+          onTls: values(false, "Headers to set on responses to clients that came by https, also to a trusted proxy that says so.", {
+            "strict-transport-security": "max-age=31536000",
+          }),
+        })
+        .prefault({})
+        .meta({ description: "What the client gets, also with the gateway's own answers." }),
     })
     .meta({ description: "Change headers. Values may hold templates. Order: remove, set, add." }),
 );

@@ -8,6 +8,7 @@ import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
 import type { HeadersConfig } from "./config.ts";
 
+/** Of requests or responses. */
 type Side = HeadersConfig["request"];
 type Value = (x: Exchange) => string;
 
@@ -18,7 +19,12 @@ export const createHeaders: PolicyFactory = (config, route): Policy => {
   const up = changes(request, route.paramNames, true);
   const down = changes(response, route.paramNames, false);
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
-  if (down !== null) policy.onResponse = (x, head): undefined => down(x, head.headers);
+  const secure = changes({ set: response.onTls, add: {}, remove: [] }, route.paramNames, false);
+  if (down !== null || secure !== null)
+    policy.onResponse = (x, head): undefined => {
+      down?.(x, head.headers);
+      if (secure !== null && x.clientInfo().scheme === "https") secure(x, head.headers);
+    };
   return policy;
 };
 

@@ -13,6 +13,15 @@ export const redirectReply = (status: number, location: string, query: string): 
   body: null,
 });
 
+/** By plain HTTP, as far as trusted proxies are believed. */
+export const isPlain = (x: Exchange): boolean => !x.secure && x.clientInfo().scheme === "http";
+
+const HTTPS_PORT = 443;
+
+/** To the same address by https. @param to its query without `?`, without credentials: a Location stands in logs and histories */
+export const httpsReply = (x: Exchange, to: { readonly port: number; readonly status: number; readonly query: string }): Reply =>
+  x.host === "" ? NO_HOST : redirectReply(to.status, `https://${x.host}${to.port === HTTPS_PORT ? "" : `:${to.port}`}${x.path}`, to.query);
+
 /** Without the credentials that `auth` looked for: a Location stands in logs and histories, and may lead to another host. */
 export const shownQueryOf = (x: Exchange): string => x.shownQuery ?? x.query;
 

@@ -9,7 +9,18 @@ import { planOf } from "./plan-of.ts";
 function outcome(route: string, path: string, micros: readonly number[], part: Partial<RequestOutcome> = {}): RequestOutcome {
   const latency = latencyHistogram();
   for (const each of micros) latency.record(each);
-  const request = { route, method: "GET", host: "", path, query: "", headers: [], authority: "", body: "" };
+  const request = {
+    route,
+    method: "GET",
+    host: "",
+    path,
+    query: "",
+    listener: "",
+    scheme: "http" as const,
+    headers: [],
+    authority: "",
+    body: "",
+  };
   return { request, latency, statuses: new Map([[200, micros.length]]), failed: 0, ...part };
 }
 

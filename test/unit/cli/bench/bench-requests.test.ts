@@ -156,7 +156,18 @@ describe("samplePath", () => {
 
 describe("requestBytes", () => {
   const url = new URL("http://127.0.0.1:8080");
-  const base = { route: "r", method: "GET", host: "", path: "/a", query: "", headers: [] as readonly string[], authority: "", body: "" };
+  const base = {
+    route: "r",
+    listener: "",
+    scheme: "http" as const,
+    method: "GET",
+    host: "",
+    path: "/a",
+    query: "",
+    headers: [] as readonly string[],
+    authority: "",
+    body: "",
+  };
   it.each<[string, Partial<typeof base>, string]>([
     ["the target's host", {}, "GET /a HTTP/1.1\r\nhost: 127.0.0.1:8080\r\n\r\n"],
     ["a host of its own", { authority: "api.example.com", query: "x=1" }, "GET /a?x=1 HTTP/1.1\r\nhost: api.example.com\r\n\r\n"],

@@ -16,6 +16,8 @@ const listener = (host: string, port: number, unixPath: string | null = null): L
   engineReason: "",
   tls: null,
   proxyProtocol: false,
+  name: "",
+  redirectToHttps: null,
   paths: null,
 });
 const NONE: readonly string[] = [];

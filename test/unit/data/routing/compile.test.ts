@@ -137,6 +137,36 @@ describe("methods", () => {
   });
 });
 
+describe("listener and scheme", () => {
+  const matches = [
+    match("/a", { listeners: ["internal"], methods: ["DELETE"] }),
+    match("/a", { scheme: "https" }),
+    match("/a/**"),
+    match("/b", { listeners: ["public", "internal"], methods: ["GET"] }),
+    match("/b", { listeners: ["public"], scheme: "http", methods: ["GET"] }),
+  ];
+  const router = routerOf(matches);
+  test.each<[Sketch, number]>([
+    [{ path: "/a" }, 2],
+    [{ path: "/a", secure: true }, 1],
+    [{ path: "/a", method: "DELETE", listener: "internal", secure: true }, 0],
+    [{ path: "/a", method: "DELETE", listener: "public" }, 2],
+    [{ path: "/b", listener: "public" }, 4],
+    [{ path: "/b", listener: "public", secure: true }, 3],
+    [{ path: "/b", listener: "internal" }, 3],
+    [{ path: "/b" }, MATCH_NONE],
+  ])("%j takes route %i", (sketch, expected) => {
+    expect(router.match(new ReadExchange(sketch))).toBe(expected);
+  });
+
+  test("a route of another listener is not told of, neither by its methods nor as the one that came nearest", () => {
+    const elsewhere = new ReadExchange({ path: "/b", method: "POST", listener: "other" });
+    expect([router.match(elsewhere), router.nearest(elsewhere)]).toEqual([MATCH_NONE, -1]);
+    const here = new ReadExchange({ path: "/b", method: "POST", listener: "internal" });
+    expect([router.match(here), router.allowedMethods(here)]).toEqual([MATCH_METHOD, ["GET", "HEAD"]]);
+  });
+});
+
 describe("headers, query, client", () => {
   const routes = [
     match("/x", { headers: [exact("x-api-version", "2"), present("x-beta")] }),
@@ -223,6 +253,8 @@ function randomRoute(random: (below: number) => number): MatchPlan {
     headers: values(),
     query: values(),
     client: pick([null, null, null, "mobile" as const]),
+    listeners: pick([[], [], [], ["one"], ["one", "two"]]),
+    scheme: pick([null, null, null, null, "http" as const, "https" as const]),
   });
 }
 
@@ -231,6 +263,8 @@ function randomRequest(random: (below: number) => number): Sketch {
   const path = `/${Array.from({ length: random(5) }, () => pick([...WORDS, "@me", "zz"])).join("/")}`;
   return {
     method: pick(["GET", "GET", "POST", "HEAD", "DELETE"]),
+    listener: pick(["", "one", "two"]),
+    secure: pick([false, true]),
     host: pick(HOSTS),
     path: path !== "/" && random(6) === 0 ? `${path}/` : path,
     query: pick(["", "k=1", "k=2&l=2", "k=12", "l=%31", "k=1&k=2"]),

@@ -86,6 +86,11 @@ describe("tie", () => {
     ["versions apart", match("/x", { versions: ["1", "2"] }), match("/x", { versions: ["3"] }), false],
     ["versions in common", match("/x", { versions: ["1", "2"] }), match("/x", { versions: ["2", "3"] }), true],
     ["a version and any", match("/x", { versions: ["1"] }), match("/x"), false],
+    ["listeners apart", match("/x", { listeners: ["a"] }), match("/x", { listeners: ["b", "c"] }), false],
+    ["a listener in common", match("/x", { listeners: ["a", "b"] }), match("/x", { listeners: ["b", "c"] }), true],
+    ["a listener and any", match("/x", { listeners: ["a"] }), match("/x"), false],
+    ["schemes apart", match("/x", { scheme: "http" }), match("/x", { scheme: "https" }), false],
+    ["the same scheme", match("/x", { scheme: "http" }), match("/x", { scheme: "http" }), true],
     ["client types apart", match("/x", { client: "bot" }), match("/x", { client: "mobile" }), false],
     ["the same client type", match("/x", { client: "bot" }), match("/x", { client: "bot" }), true],
   ])("%s", (_, a, b, expected) => {
@@ -122,13 +127,15 @@ function randomMatch(random: (below: number) => number): MatchPlan {
     headers: values(),
     query: values(),
     client: pick(null, null, null, null, "bot" as const, "mobile" as const),
+    listeners: pick([], [], [], [], [], [], [], [], ["one"], ["one", "two"]),
+    scheme: pick(null, null, null, null, null, null, null, "http" as const),
   });
 }
 
 test("findTies finds what comparing every pair finds", () => {
   const random = seeded(3);
   let ties = 0;
-  for (let round = 0; round < 45; round++) {
+  for (let round = 0; round < 70; round++) {
     const matches = Array.from({ length: 60 }, () => randomMatch(random));
     const expected: { a: number; b: number }[] = [];
     for (let a = 0; a < matches.length; a++) {

@@ -11,6 +11,8 @@ import type { ValueMatch } from "../../../../src/plan/routing-terms.ts";
 export const match = (path: string | readonly string[], rest: Partial<MatchPlan> = {}): MatchPlan => ({
   hosts: [],
   paths: [path].flat(),
+  listeners: [],
+  scheme: null,
   methods: [],
   headers: [],
   query: [],
@@ -67,7 +69,9 @@ export interface Reference {
 
 export function referenceMatch(matches: readonly MatchPlan[], x: Exchange): Reference {
   const known = [...matches.keys()].filter((i) => {
-    const { hosts, paths } = matches[i]!; // i is an index of matches
+    const { hosts, paths, listeners, scheme } = matches[i]!; // i is an index of matches
+    if (listeners.length > 0 && !listeners.includes(x.listener)) return false;
+    if (scheme !== null && scheme !== (x.secure ? "https" : "http")) return false;
     return hostTier(hosts, x.host) !== null && paths.some((path) => pathMatches(path, x.path));
   });
   const methodKnown = known.filter((i) => methodFits(matches[i]!.methods, x.method));

@@ -4,7 +4,7 @@ import { formatProblem } from "../../../../../src/control/config/source/problem.
 import { good, unmark } from "../../../../support/config-text.ts";
 
 const HEAD = `version: 1
-listeners: [{ address: 127.0.0.1:0 }]
+listeners: [{ name: public, address: 127.0.0.1:0 }, { name: internal, address: 127.0.0.1:0 }]
 upstreams: { users: { targets: [{ url: http://10.0.0.1 }] }, web: { targets: [{ url: http://10.0.0.2 }] } }
 auth: { corp: { apiKey: { name: x-key } } }
 consumers: [{ id: c, roles: [x], keys: ["sha256:${"0".repeat(64)}"] }]
@@ -75,6 +75,21 @@ describe("it warns", () => {
     leaves("r0", "GET /a without a client of type desktop"),
   );
   check(
+    "of requests on other listeners",
+    ["match: { path: /a, listener: internal }", "match: { path: /a }, auth: ‸none"],
+    leaves("r0", "GET /a without the listener internal"),
+  );
+  check(
+    "of requests on the same listener",
+    ["match: { path: /a, listener: internal, methods: [GET] }", "match: { path: /a, listener: internal }, auth: ‸none"],
+    leaves("r0", "POST /a"),
+  );
+  check(
+    "at each of several paths",
+    ["match: { paths: [/a, '/b/{x:[0-9]+}'], methods: [GET] }", "match: { path: '/b/{y}' }, auth: ‸none"],
+    leaves("r0", "POST /b/{x:[0-9]+}"),
+  );
+  check(
     "of a route for any host",
     ["match: { path: /a/b, methods: [GET], hosts: ['*.a.example'] }", "match: { path: '/a/{x}' }, auth: ‸none"],
     leaves("r0", "POST *.a.example/a/b"),
@@ -111,6 +126,10 @@ describe("it warns", () => {
 });
 
 describe("it does not", () => {
+  check("when the public route is for other listeners by name", [
+    "match: { path: /a, listener: internal }",
+    "match: { path: /a, listener: public }, auth: none",
+  ]);
   check("without conditions", ["match: { path: /a }", "match: { path: /** }, auth: none"]);
   check("when the public route names the method", [
     "match: { path: /a, methods: [GET] }",

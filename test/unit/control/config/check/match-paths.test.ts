@@ -109,7 +109,7 @@ describe("parts and constraints", () => {
     const longer = (count: number) => Array.from({ length: count }, (_, i) => route(`r${i}`, `path: '/${"a".repeat(i + 1)}-{x}'`));
     expect(problems(...longer(64))).toEqual([]);
     expect(problems(...longer(65))).toEqual([
-      "c.yaml:5:32: routes[0].match.path: at this place paths have literal texts of more than 64 different lengths beside a parameter; make them equally long, or put them into segments of their own",
+      "c.yaml:69:33: routes[64].match.path: at this place paths have literal texts of more than 64 different lengths beside a parameter; make them equally long, or put them into segments of their own",
     ]);
   });
 

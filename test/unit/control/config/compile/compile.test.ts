@@ -68,6 +68,8 @@ it("the example of the design compiles, units resolved", () => {
         engineReason: "the default: fastest",
         tls: null,
         proxyProtocol: false,
+        name: "",
+        redirectToHttps: null,
         paths: null,
       },
     ],

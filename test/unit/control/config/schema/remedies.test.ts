@@ -217,7 +217,17 @@ describe("names of periods", () => {
 
 it("a route without match is for everything", () => {
   const { config } = good([withRoutes("- { name: a, to: users }")]);
-  expect(config.routes[0]?.match).toEqual({ hosts: [], paths: ["/**"], methods: [], headers: [], query: [], client: null, versions: [] });
+  expect(config.routes[0]?.match).toEqual({
+    hosts: [],
+    paths: ["/**"],
+    listeners: [],
+    scheme: null,
+    methods: [],
+    headers: [],
+    query: [],
+    client: null,
+    versions: [],
+  });
 });
 
 it("names of targets may have underscores", () =>

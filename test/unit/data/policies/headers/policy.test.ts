@@ -40,6 +40,19 @@ test("remove, set, add: in this order", () => {
   );
 });
 
+test("headers for TLS go to clients that came by https alone, in place of the service's and of those for all", () => {
+  const sent = (scheme: "http" | "https", set = {}): string => {
+    const head = responseHead({ fields: { "strict-transport-security": "max-age=1" }, fromUpstream: true });
+    const response = { set, onTls: { "Strict-Transport-Security": "max-age=31536000", "x-h": "{host}" } };
+    buildPolicy("headers", { response }).onResponse?.(new TestExchange({ scheme }), head);
+    return text(head.headers);
+  };
+  expect(sent("https")).toBe("strict-transport-security: max-age=31536000 | x-h: api.example.com");
+  expect(sent("http")).toBe("strict-transport-security: max-age=1");
+  expect(sent("https", { "x-h": "1" })).toBe("strict-transport-security: max-age=31536000 | x-h: api.example.com");
+  expect(sent("http", { "x-h": "1" })).toBe("strict-transport-security: max-age=1 | x-h: 1");
+});
+
 test("a prefix never takes what frames the message", () => {
   expect(up({ remove: ["co*", "h*"] }, { "content-length": "3", "content-type": "a/b", host: "a", "h-x": "1" })).toBe(
     "content-length: 3 | host: a",
