@@ -1,8 +1,8 @@
 // The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
+import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
-import type { PathsPlan } from "./paths.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 import type { TlsRulesPlan, UpstreamTlsPlan } from "./tls-rules.ts";
 
@@ -35,59 +35,6 @@ export interface Plan {
   readonly drainTimeoutMs: number;
   /** The access log holds queries. */
   readonly logQuery: boolean;
-}
-
-export type Engine = "uws" | "node";
-
-export interface ListenerPlan {
-  /** Identity across reloads: the address as written, normalised (`127.0.0.1:8080`, `unix:/run/sluice.sock`). */
-  readonly address: string;
-  readonly host: string;
-  /** 0 picks a free port: the primary resolves it before the workers see it. */
-  readonly port: number;
-  /** Unix socket path; then host is '' and port 0. */
-  readonly unixPath: string | null;
-  readonly engine: Engine;
-  /** Why this engine: shown by `validate`. */
-  readonly engineReason: string;
-  readonly tls: ListenerTlsPlan | null;
-  /** Every connection begins with a PROXY protocol v2 header, which is believed (node engine only). */
-  readonly proxyProtocol: boolean;
-  /** What routes know it by; '' for none. */
-  readonly name: string;
-  /** Every request that came by plain HTTP is redirected to https on this port; null: none is. */
-  readonly redirectToHttps: number | null;
-  /** What request paths may hold beyond the strict normal form; null: nothing. */
-  readonly paths: PathsPlan | null;
-}
-
-export interface ListenerTlsPlan {
-  /** First is the default certificate. Paths are absolute. */
-  readonly certificates: readonly CertificatePlan[];
-  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
-  readonly clientAuth: ClientAuthPlan | null;
-  /** null: the engine's own choice from TLS 1.2 on. */
-  readonly rules: TlsRulesPlan | null;
-  /** Changes when any file's content changes. */
-  readonly fingerprint: string;
-}
-
-export interface ClientAuthPlan {
-  /** PEM file, absolute, and its content. */
-  readonly caPath: string;
-  readonly ca: string;
-  /** false: clients may come without one. */
-  readonly required: boolean;
-}
-
-/** With the content of its files as they were checked: whoever listens must not depend on what they have become. Each character is a byte. */
-export interface CertificatePlan {
-  readonly certPath: string;
-  readonly keyPath: string;
-  readonly cert: string;
-  readonly key: string;
-  /** SNI names, `*.example.com` allowed; empty for default only. */
-  readonly hosts: readonly string[];
 }
 
 export type Balance = "round-robin" | "least-request" | "random" | "hash";
@@ -304,8 +251,10 @@ export type FeaturePlan = { readonly name: string; readonly config: unknown };
 export interface MatchPlan {
   /** Lowercase; exact, or `*.suffix`; empty for any host. */
   readonly hosts: readonly string[];
-  /** Any of these patterns, at least one: literal segments, `{param}` (also beside literal text and with a constraint), `*` (one segment), trailing `**`
-   * (any rest, also none). */
+  /**
+   * Any of these patterns, at least one: literal segments, `{param}` (also beside literal text and with a constraint), `*` (one segment), trailing `**`
+   * (any rest, also none).
+   */
   readonly paths: readonly string[];
   /** Names of listeners; empty for any. */
   readonly listeners: readonly string[];

@@ -7,7 +7,8 @@ import path from "node:path";
 import { OperatorError } from "../../base/errors.ts";
 import { type PipedTexts, STDIN } from "../../control/config/source/piped.ts";
 import { InstanceDir } from "../../control/instance/instance-dir.ts";
-import type { ListenerPlan, Plan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { processTree } from "./process-cost.ts";
 
 const READY_WITHIN_MS = 30_000;

@@ -4,7 +4,8 @@ import { accessSync, constants, lstatSync, rmSync } from "node:fs";
 import { connect, createServer } from "node:net";
 import { dirname } from "node:path";
 import { OperatorError } from "../../base/errors.ts";
-import type { ListenerPlan, Plan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
+import type { Plan } from "../../plan/plan.ts";
 import { overlaps } from "./instance-dir.ts";
 import { portHolder } from "./port-holder.ts";
 

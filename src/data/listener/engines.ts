@@ -1,5 +1,5 @@
 // Chooses the engine of a listener. The node engine is loaded only when a listener asks for it.
-import type { ListenerPlan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Listener, ListenerHost } from "./listener.ts";
 import { uwsEngine } from "./uws-engine.ts";
 

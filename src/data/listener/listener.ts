@@ -1,5 +1,5 @@
 // Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
-import type { ListenerPlan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import type { Runtime } from "../exchange/runtime.ts";

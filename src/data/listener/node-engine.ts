@@ -7,7 +7,7 @@ import net, { type Socket } from "node:net";
 import tls, { type SecureContext } from "node:tls";
 import { OperatorError } from "../../base/errors.ts";
 import { canonicalIp } from "../../base/ip.ts";
-import type { ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/plan.ts";
+import type { ClientAuthPlan, ListenerPlan, ListenerTlsPlan } from "../../plan/listener-plan.ts";
 import { secureOptions } from "../../plan/tls-rules.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { authoritiesOf, isVouchedFor } from "./client-authority.ts";

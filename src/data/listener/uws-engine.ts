@@ -4,7 +4,7 @@
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../base/errors.ts";
 import { beginTurn, endTurn } from "../../base/turn-clock.ts";
-import type { ListenerPlan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { admit, isUnusualValue, type RequestLine } from "./admit.ts";
 import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";

@@ -1,5 +1,5 @@
 // Owns one listener of a worker from opening to its last connection, and what its engine may ask of the worker. Must never decide anything itself.
-import type { ListenerPlan } from "../../plan/plan.ts";
+import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import type { Listener, ListenerHost } from "../listener/listener.ts";

@@ -14,7 +14,7 @@ export const CONSTRAINTS_BESIDE_MAX = 32;
 /** Different lengths of literal text (before and after) around the parameters at one place. */
 export const LENGTHS_BESIDE_MAX = 64;
 /** Places of the table where one path may be looked for. */
-export const VISITS_MAX = 10_000;
+export const VISITS_MAX = 1000;
 
 /** Only when every path can be read: the table is built of them. */
 export function checkRouteCost({ routes, sections }: Draft, findings: Findings): void {

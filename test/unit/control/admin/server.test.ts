@@ -35,7 +35,17 @@ const PLAN = {
   routes: [
     {
       name: "users-read",
-      match: { hosts: ["api.example.com"], path: "/users/{id}", methods: ["GET"], headers: [], query: [], client: null, versions: [] },
+      match: {
+        hosts: ["api.example.com"],
+        paths: ["/users/{id}"],
+        listeners: [],
+        scheme: null,
+        methods: ["GET"],
+        headers: [],
+        query: [],
+        client: null,
+        versions: [],
+      },
       settings: { accessLog: true },
       handler: { name: "proxy", config: { to: [{ upstream: 0, weight: 1 }], mirror: { upstream: 0, fraction: 0.01 }, webSocket: true } },
       policies: [{ name: "cors", config: {} }],

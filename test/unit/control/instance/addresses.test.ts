@@ -5,7 +5,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { boundAddress, checkAddressesFree, listenerUrl, REMEDIES, resolvePorts } from "../../../../src/control/instance/addresses.ts";
 import { portHolder } from "../../../../src/control/instance/port-holder.ts";
-import type { ListenerPlan, Plan } from "../../../../src/plan/plan.ts";
+import type { ListenerPlan } from "../../../../src/plan/listener-plan.ts";
+import type { Plan } from "../../../../src/plan/plan.ts";
 
 const listener = (host: string, port: number, unixPath: string | null = null): ListenerPlan => ({
   address: unixPath === null ? `${host}:${port}` : `unix:${unixPath}`,
