@@ -104,6 +104,29 @@ function matching(size: number, requests: readonly ReadExchange[]): Micro["prepa
   };
 }
 
+/** Parameters beside literal text and with constraints, all at one place of the path or below it. */
+const PART_PATTERNS = ["/v1/svc-N-{name}", "/v1/{name}.svc-N", "/v1/svc-N-{id:[1-9][0-9]*}", "/v1/svc-N/{kind:users|orders}/{id:[0-9]+}"];
+
+function matchingParts(size: number): Micro["prepare"] {
+  return () => {
+    const patterns = Array.from({ length: size }, (_, n) => (PART_PATTERNS[n % PART_PATTERNS.length] ?? "").replace("N", String(n)));
+    const router = compileRouter(patterns.map((path) => ({ match: { ...matchOf(1), paths: [path] } })));
+    const requests = patterns.slice(0, HOT).map((path) => {
+      const filled = path
+        .replace(/\{kind.*?\}/, "orders")
+        .replaceAll(/\{id.*?\}/g, "8412")
+        .replace("{name}", "report");
+      return new ReadExchange({ path: filled });
+    });
+    if (requests.some((x, n) => router.match(x) !== n)) throw new Error("the wrong routes");
+    return (count) => {
+      let sum = 0;
+      for (let i = 0; i < count; i++) sum += router.match(requests[i % requests.length]!); // the remainder is an index
+      return sum;
+    };
+  };
+}
+
 const hotRequests = (): readonly ReadExchange[] => Array.from({ length: HOT }, (_, n) => requestOf(n));
 
 const TERMS: RoutingTerms = {
@@ -155,6 +178,8 @@ const negotiating = (name: string, sketch: Sketch, id: number): Micro => ({
 export const MICRO: readonly Micro[] = [
   { name: "10 routes", prepare: matching(HOT, hotRequests()) },
   { name: "the same ten requests in 10000 routes", prepare: matching(10_000, hotRequests()) },
+  { name: "10 routes with parts and constraints", prepare: matchingParts(HOT) },
+  { name: "the same ten requests in 10000 routes with parts and constraints", prepare: matchingParts(10_000) },
   negotiating("a version in a header", { path: "/orders/7", headers: ["api-version", "2"] }, 1),
   negotiating("a version in the path", { path: "/v2/orders/7" }, 1),
   negotiating("a version in a media type", { path: "/orders/7", headers: ["accept", "application/vnd.acme.v2+json"] }, 1),

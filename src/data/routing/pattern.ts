@@ -74,7 +74,7 @@ function literalLengthOf(segment: Segment): number {
 
 /** At the slashes that do not stand in a constraint (`{id:[^/]+}`). */
 function splitSegments(text: string): readonly string[] {
-  if (!text.includes("{")) return text.split("/");
+  if (!text.includes(":") || !text.includes("{")) return text.split("/");
   const parts: string[] = [];
   let start = 0;
   for (let i = 0; i < text.length; i++) {
@@ -89,8 +89,8 @@ function splitSegments(text: string): readonly string[] {
 
 /** Where the brace at `open` is closed, past those of repetitions, in classes and behind `\`; -1 for nowhere. */
 function closingBrace(text: string, open: number): number {
-  const colon = /^\{[^{}/:]*:/.exec(text.slice(open));
-  if (colon === null) return text.indexOf("}", open);
+  const [colon, close] = [text.indexOf(":", open), text.indexOf("}", open)];
+  if (colon < 0 || colon > close) return close;
   let depth = 0;
   let inClass = false;
   for (let i = open; i < text.length; i++) {
@@ -123,6 +123,7 @@ const normalLiteral = (part: string): string | null => normalisePath(`/${encodeN
 
 /** `{name}`, `{name:constraint}`, with literal text before and after. */
 function parseParameter(part: string): Segment | { readonly error: string } {
+  if (part.startsWith("{") && part.endsWith("}") && PARAM_NAME.test(part.slice(1, -1))) return { kind: "single", name: part.slice(1, -1) };
   const open = part.indexOf("{");
   const close = open < 0 ? -1 : closingBrace(part, open);
   if (close < 0) return { error: `'${part}': a brace stands alone; a parameter is written {name}` };

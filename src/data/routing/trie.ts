@@ -53,7 +53,7 @@ export interface Tries {
 /** @throws RangeError for a path, SyntaxError for a regular expression that the configuration should have refused */
 export function buildTries(matches: readonly MatchPlan[], terms: RoutingTerms): Tries {
   const variants = pathVariants(matches, terms.versioning);
-  const names = matches.map(({ paths }) => commonParamNames(paths));
+  const common = matches.map(({ paths }) => (paths.length === 1 ? null : commonParamNames(paths)));
   const builder = new TrieBuilder();
   const roots = new Map<string, Node>();
   const order = sortMatches(
@@ -69,7 +69,7 @@ export function buildTries(matches: readonly MatchPlan[], terms: RoutingTerms): 
       rank,
       conditions: compileConditions(match),
       refuses: variant.refuses,
-      captures: capturesOf(pattern, names[variant.route]!), // of each match
+      captures: capturesOf(pattern, common[variant.route] ?? pattern.paramNames),
       next: null,
     };
     for (const host of match.hosts.length === 0 ? [""] : new Set(match.hosts)) {
