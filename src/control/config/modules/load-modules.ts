@@ -1,7 +1,7 @@
 // Owns the policies of the user's own in a configuration: reads their modules, tries them out apart, and puts what is known of them in the place of what was
 // written. Whatever is wrong with one is a problem of the configuration, with its place.
 import path from "node:path";
-import { parsePattern } from "../../../data/routing/pattern.ts";
+import { commonParamNames } from "../../../data/routing/pattern.ts";
 import type { ModuleFilePlan, ModuleUse } from "../../../plan/module-plan.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { ConfigFiles } from "../source/files.ts";
@@ -75,10 +75,13 @@ function writtenIn(routes: readonly RouteConfig[], root: LocatedMap): ReadonlyMa
   return all;
 }
 
-function factsOf({ name, match }: RouteConfig): RouteFacts {
-  const pattern = parsePattern(match.path);
-  return { name, path: match.path, parameters: "error" in pattern ? [] : pattern.paramNames, methods: match.methods };
-}
+/** What the schema has refused has no route: every path can be read. */
+const factsOf = ({ name, match: { paths, methods } }: RouteConfig): RouteFacts => ({
+  name,
+  path: paths[0] ?? "",
+  parameters: commonParamNames(paths),
+  methods,
+});
 
 class Loading {
   readonly #root: LocatedMap;

@@ -38,7 +38,7 @@ export function createModulePolicy(plan: ModulePolicyPlan, module: PublicPolicy,
       set: (x, value) => PolicyExchange.keep(x as PolicyExchange, index, value),
     };
   };
-  const path = whole.routes.find((each) => each.name === route.name)?.match.path ?? "";
+  const path = whole.routes.find((each) => each.name === route.name)?.match.paths[0] ?? "";
   const facts = { name: route.name, path, parameters: route.paramNames, methods: route.methods, slot };
   try {
     const hooks = module.create(frozen(plan.with), facts);
