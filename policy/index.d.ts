@@ -191,8 +191,9 @@ export interface Hooks<P extends Phase = Phase> {
 /** The route that a policy is made for. */
 export interface Route {
   readonly name: string;
-  /** As written in `match`. */
+  /** As written in `match`; of several the first. */
   readonly path: string;
+  /** Those that all of its paths have. */
   readonly parameters: readonly string[];
   /** Upper case; empty for any. */
   readonly methods: readonly string[];
