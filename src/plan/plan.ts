@@ -4,7 +4,7 @@ import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
-import type { TlsRulesPlan, UpstreamTlsPlan } from "./tls-rules.ts";
+import type { UpstreamTlsPlan } from "./tls-rules.ts";
 
 /** Everything a worker needs to serve. A new version replaces the old one whole. */
 export interface Plan {
