@@ -57,9 +57,13 @@ export const HELP: Readonly<Record<string, CommandHelp>> = {
     ],
   },
   validate: {
-    usage: "validate [-c FILE]... [--json]",
+    usage: "validate [-c FILE]... [--json] [--sources]",
     summary: "check a configuration: every error at once, with file:line:column",
-    options: [CONFIG, { form: "--json", text: "The result as JSON: valid, errors, warnings, listeners, counts." }],
+    options: [
+      CONFIG,
+      { form: "--json", text: "The result as JSON: valid, errors, warnings, listeners, counts." },
+      { form: "--sources", text: "Where each setting of each route comes from: defaults, a policy set, the route; with file and line." },
+    ],
     notes: ["Exit status 0: it may be started; 1: it has errors."],
   },
   routes: {

@@ -1,6 +1,8 @@
 // Owns `sluice routes`: the compiled table, in match order.
 
 import { waysOutOf } from "../../control/config/check/ways-out.ts";
+import type { LoadResult } from "../../control/config/load.ts";
+import { layersOf, settingsOf } from "../../control/config/schema/route-layers.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
@@ -20,20 +22,50 @@ export async function routesCommand(argv: readonly string[], io: CommandIo): Pro
     for (const problem of result.problems) io.stderr(`${formatProblem(problem)}\n`);
     return 1;
   }
-  io.stdout(routeTable(planOf(result.config)));
+  io.stdout(routeTable(planOf(result.config), sourcesOf(result)));
   return 0;
 }
 
 const HEADINGS = ["#", "NAME", "HOST", "PATH", "METHODS", "CONDITIONS", "TO", "POLICIES"] as const;
 
-/** Aligned columns, one line a route, in match order. A column for named ways out only when some route takes one. */
-export function routeTable(plan: Plan): string {
+/** The key of policies of the user's own. */
+const MODULES = "policies";
+
+/** Layers under the route that a policy came from. */
+type Sources = (route: string, policy: string) => readonly string[];
+
+/** By name of route and policy, lowest first: `defaults`, the sets by their names. Nothing for what is the route's own. */
+function sourcesOf({ config, tree }: LoadResult & { readonly ok: true }): Sources {
+  const found = new Map<string, readonly string[]>();
+  for (const [i, { name, policies }] of config.routes.entries()) {
+    const layers = layersOf(tree, i).slice(0, -1);
+    const settings = layers.length === 0 ? [] : settingsOf(tree, i);
+    for (const key of [...policies.map((policy) => policy.name), MODULES]) {
+      const used = new Set(settings.flatMap(({ path, from }) => (isBelow(path, key) ? [from] : [])));
+      found.set(
+        `${name} ${key}`,
+        layers.flatMap(({ path }) => (used.has(path.join(".")) ? [String(path.at(-1))] : [])),
+      );
+    }
+  }
+  return (route, policy) => found.get(`${route} ${policy}`) ?? [];
+}
+
+const marked = (layers: readonly string[]): readonly string[] => (layers.length === 0 ? [] : [layers.join("+")]);
+
+const isBelow = (path: string, key: string): boolean => path.startsWith(key) && /^([.[]|$)/.test(path.slice(key.length));
+
+/**
+ * Aligned columns, one line a route, in match order. Policies that came from below the route are marked with that: `auth@partner`. A column for named ways
+ * out only when some route takes one.
+ */
+export function routeTable(plan: Plan, sources: Sources = () => []): string {
   const opened = plan.routes.map((route) => waysOutOf(route, plan).join(","));
   const shown = opened.some((each) => each !== "");
   const headings: readonly string[] = shown ? [...HEADINGS, "INSECURE"] : HEADINGS;
   const rows = [
     headings,
-    ...plan.routes.map((route, i) => [String(i), ...cells(route, plan), ...(shown ? [opened[i] === "" ? "-" : (opened[i] ?? "-")] : [])]),
+    ...plan.routes.map((route, i) => [String(i), ...cells(route, plan, sources), ...(shown ? [opened[i] === "" ? "-" : (opened[i] ?? "-")] : [])]),
   ];
   const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows
@@ -47,7 +79,7 @@ export function routeTable(plan: Plan): string {
     .join("");
 }
 
-function cells({ name, match, handler, policies, filters, modules }: RoutePlan, plan: Plan): string[] {
+function cells({ name, match, handler, policies, filters, modules }: RoutePlan, plan: Plan, sources: Sources): string[] {
   const proxy = proxyOf(handler);
   const to = proxy?.to;
   const mirror = proxy?.mirror ?? null;
@@ -72,7 +104,11 @@ function cells({ name, match, handler, policies, filters, modules }: RoutePlan, 
     conditions.join(" ") || "-",
     (parts?.join(", ") ?? `(${describeHandler(handler)})`) +
       (mirror === null ? "" : ` (mirror ${upstream(mirror.upstream)} ${mirror.fraction * 100}%)`),
-    [...policies.map(policyText), ...modules.map(moduleText), ...filters.map(({ name }) => name)].join(",") || "-",
+    [
+      ...policies.map((policy) => [policyText(policy), ...marked(sources(name, policy.name))].join("@")),
+      ...modules.map((module) => [moduleText(module), ...marked(sources(name, MODULES))].join("@")),
+      ...filters.map((filter) => [filter.name, ...marked(sources(name, filter.name))].join("@")),
+    ].join(",") || "-",
   ];
 }
 

@@ -2,8 +2,9 @@
 
 import { formatDurationMs } from "../../base/units.ts";
 import type { LoadResult } from "../../control/config/load.ts";
+import { settingsOf } from "../../control/config/schema/route-layers.ts";
 import type { Config } from "../../control/config/schema/schema.ts";
-import { type ConfigProblem, formatProblem } from "../../control/config/source/problem.ts";
+import { type ConfigProblem, formatPosition, formatProblem } from "../../control/config/source/problem.ts";
 import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
 import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -13,14 +14,15 @@ import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
 import type { CommandIo } from "../command.ts";
 import { commandConfig, planOf } from "./command-config.ts";
 
-export const OPTIONS = { ...CONFIG_OPTIONS, json: { type: "boolean" } } as const;
+export const OPTIONS = { ...CONFIG_OPTIONS, json: { type: "boolean" }, sources: { type: "boolean" } } as const;
 
 /** @returns 0 when the configuration may be started, 1 when not. @throws OperatorError for wrong arguments. */
 export async function validateCommand(argv: readonly string[], io: CommandIo): Promise<number> {
   const { values, files } = readArguments(argv, { command: "validate", options: OPTIONS, positional: "file" });
   const { result, names } = await commandConfig(files, io);
   if (values.json === true) {
-    io.stdout(`${JSON.stringify(asJson(result, names), null, 2)}\n`);
+    const sources = result.ok && values.sources === true ? { settings: settingsByRoute(result) } : {};
+    io.stdout(`${JSON.stringify({ ...asJson(result, names), ...sources }, null, 2)}\n`);
     return result.ok ? 0 : 1;
   }
   if (!result.ok) {
@@ -32,6 +34,7 @@ export async function validateCommand(argv: readonly string[], io: CommandIo): P
   io.stdout(summary(planOf(result.config), names));
   io.stdout(describeFleetLimits(result.config));
   io.stdout(describeRedisConsumers(result.config));
+  if (values.sources === true) io.stdout(describeSources(result));
   return 0;
 }
 
@@ -117,6 +120,29 @@ function describeRedisConsumers({ redis, consumersFrom }: Config): string {
   if (redis === null || consumersFrom.redis === null) return "";
   const [key, marker, every] = [consumersKey(redis.prefix), markerKey(redis.prefix), formatDurationMs(consumersFrom.redis.everyMs)];
   return `consumers from Redis: ${key}, looked at every ${every}; they count once ${marker} is there, and are checked by the running gateway, not here\n`;
+}
+
+type Loaded = LoadResult & { readonly ok: true };
+
+/** For programs: keys are stable. */
+function settingsByRoute({ config, tree }: Loaded): readonly object[] {
+  return config.routes.map(({ name, use }, i) => ({
+    route: name,
+    use,
+    settings: settingsOf(tree, i).map(({ path, from, at }) => ({ path, from, ...at })),
+  }));
+}
+
+/** @returns for each route its settings, which layer each came from, and where that stands. Values may be secret and are not told. */
+function describeSources({ config, tree }: Loaded): string {
+  return config.routes
+    .map(({ name, use }, i) => {
+      const settings = settingsOf(tree, i);
+      const [path, from] = [Math.max(...settings.map((each) => each.path.length)), Math.max(...settings.map((each) => each.from.length))];
+      const lines = settings.map((each) => `  ${each.path.padEnd(path)}  ${each.from.padEnd(from)}  ${formatPosition(each.at)}\n`);
+      return `route ${name}${use.length === 0 ? "" : ` uses ${use.join(", ")}`}${lines.length === 0 ? ": no settings" : ""}\n${lines.join("")}`;
+    })
+    .join("");
 }
 
 const plural = (n: number, word: string): string => `${n} ${word}${n === 1 ? "" : "s"}`;

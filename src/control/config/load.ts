@@ -13,6 +13,7 @@ import { checkLimits } from "./check/limits.ts";
 import { checkListeners } from "./check/listeners.ts";
 import { checkLog } from "./check/log.ts";
 import { checkPaths } from "./check/paths.ts";
+import { checkPolicySets } from "./check/policy-sets.ts";
 import { checkRedis } from "./check/redis.ts";
 import { checkReferences, Findings } from "./check/references.ts";
 import { checkRoutes } from "./check/routes.ts";
@@ -31,6 +32,7 @@ import { notTextProblem, readDocument } from "./source/document.ts";
 import { ConfigFiles } from "./source/files.ts";
 import type { Env } from "./source/interpolate.ts";
 import { layFiles } from "./source/layers.ts";
+import type { LocatedMap } from "./source/located.ts";
 import { type PipedTexts, pipeName } from "./source/piped.ts";
 import { addAll, type ConfigProblem, firstProblems, formatProblem, type Position, PROBLEMS_MAX, sortProblems } from "./source/problem.ts";
 import { type RedisConsumerSet, withRedisConsumers } from "./source/redis-consumers.ts";
@@ -45,6 +47,8 @@ export type LoadResult =
       readonly config: Config;
       readonly warnings: readonly ConfigProblem[];
       readonly files: readonly string[];
+      /** What was read, before `defaults` and policy sets were merged under the routes: says where settings come from. Holds secrets. */
+      readonly tree: LocatedMap;
     }
   | { readonly ok: false; readonly problems: readonly ConfigProblem[]; readonly files: readonly string[] };
 
@@ -134,6 +138,7 @@ export function parseConfig(options: {
   const draft = { ...written, routes: modules.routes, complete: written.complete && { ...written.complete, routes: modules.routes } };
   const findings = new Findings(root, draft);
   checkReferences(draft, findings);
+  checkPolicySets(draft, findings);
   checkRoutes(draft, findings);
   checkListeners(draft, findings);
   checkClients(draft, findings);
@@ -176,6 +181,7 @@ export function parseConfig(options: {
     },
     warnings: sortProblems(findings.warnings, names),
     files: files.paths,
+    tree: remote.root,
   };
 }
 

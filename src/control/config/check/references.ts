@@ -24,14 +24,16 @@ export class Findings {
   readonly report: Report;
   readonly warn: Report;
   readonly #lost: readonly (readonly PathPart[])[];
+  readonly #standsAt: Draft["standsAt"];
   /** Index of a listener -> what is wrong with the files of its certificates. */
   readonly listeners = new Map<number, ConfigProblem[]>();
 
   /** @param draft what was read of the tree, and what the tree lacks because it could not be read */
-  constructor(root: LocatedMap, { lost, written }: Pick<Draft, "lost" | "written">) {
+  constructor(root: LocatedMap, { lost, written, standsAt }: Pick<Draft, "lost" | "written" | "standsAt">) {
     this.root = root;
     this.written = written;
     this.#lost = lost;
+    this.#standsAt = standsAt;
     this.report = this.#into(this.problems);
     this.warn = this.#into(this.warnings);
   }
@@ -53,7 +55,7 @@ export class Findings {
 
   /** A path of the tree as its author wrote it: what an upstream has from the defaults stands there. */
   format(path: readonly PathPart[]): string {
-    return formatPath(writtenPath(this.root, inUpstreamDefaults(this.root, path) ?? path));
+    return formatPath(this.#standsAt(writtenPath(this.root, inUpstreamDefaults(this.root, path) ?? path)));
   }
 
   /** The names that a section defines, also those of what could not be read. */

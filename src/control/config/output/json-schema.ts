@@ -1,7 +1,7 @@
 // Owns the JSON Schema made from the schema: for editors, and as the base of the reference docs. Pure.
 import * as z from "zod";
 import { standsFor } from "../../../base/schema.ts";
-import { configSchema } from "../schema/schema.ts";
+import { configSchema, IGNORED_PREFIX } from "../schema/schema.ts";
 import { REMOVE_KEY } from "../source/layers.ts";
 
 /** A JSON Schema node, as far as we read and write it. */
@@ -63,13 +63,14 @@ const ENVIRONMENT = "\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}";
 export function editorSchema(): JsonSchema {
   const { $schema, ...root } = inputSchema();
   const layered = withRemovals(asLayer(root));
-  return { $schema, title: "Sluice configuration", ...(withEnvironment(layered) as JsonSchema) }; // an object in, an object out
+  const patternProperties = { [`^${IGNORED_PREFIX}`]: {} };
+  return { $schema, title: "Sluice configuration", ...(withEnvironment(layered) as JsonSchema), patternProperties }; // an object in, an object out
 }
 
 /** Lists that layers change entry by entry -> the key that tells entries apart, which they always have. */
 const ENTRY_KEYS: Readonly<Record<string, string>> = { "/routes": "name", "/upstreams/*/targets": "url" };
 /** Lists that they change so when every entry has a name: an entry has a name, or is whole. */
-const NAMED_ENTRIES: readonly string[] = ["/routes[]/rateLimit", "/defaults/rateLimit"];
+const NAMED_ENTRIES: readonly string[] = ["/routes[]/rateLimit", "/defaults/rateLimit", "/policySets/*/rateLimit"];
 
 function entriesOf(items: JsonSchema, path: string): JsonSchema {
   const key = ENTRY_KEYS[path];
@@ -145,6 +146,7 @@ const withRemovals = (root: JsonSchema): JsonSchema =>
     ["upstreams", "*", "targets", "[]"],
     ["routes", "[]", "rateLimit", "[]"],
     ["defaults", "rateLimit", "[]"],
+    ["policySets", "*", "rateLimit", "[]"],
   ].reduce((schema, path) => withKey(schema, path, REMOVE_KEY, REMOVAL), root);
 
 const ANNOTATIONS = ["description", "default", "examples"] as const;

@@ -163,4 +163,12 @@ drainTimeout: 1m`,
   auth: staff
   timeouts: { attempt: 10s }
   headers: { request: { remove: [x-internal-*] } }`,
+  policySets: `policySets:
+  partner:
+    auth: partner-keys
+    rateLimit: [{ name: partner, per: consumer, rate: 50/s }]
+    headers: { request: { set: { x-caller: "{consumer.id}" } } }
+  browser: { cors: { origins: ["https://app.example.com"] } }
+routes:
+  - { name: orders, match: { path: /orders/** }, use: [partner, browser], to: orders }`,
 };

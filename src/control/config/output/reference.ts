@@ -47,7 +47,7 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | template | text with the variables below; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
-Anchors, aliases and \`<<\` work. Inside \`{ }\`, YAML needs quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other
+Anchors, aliases and \`<<\` work; top-level keys that begin with \`x-\` are ignored, as a home for them. Inside \`{ }\`, YAML needs quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other
 YAML parsers.
 
 ## Variables in templates
@@ -82,16 +82,20 @@ export function referenceText(): string {
   const top = table(simple.map(([key, schema]) => ({ key, schema, required: isRequired(root, key) })));
   parts.push(`## Top level\n\n${top}${example("Top level")}`);
   for (const [key, schema] of Object.entries(root.properties ?? {}))
-    if (hasKeys(schema) && !DEFAULTS.includes(key)) parts.push(section(key, schema));
+    if (hasKeys(schema) && !EXPLAINED_ELSEWHERE.includes(key)) parts.push(section(key, schema));
   parts.push(
     `## upstreamDefaults\n\n${sentence(root.properties?.["upstreamDefaults"])} Takes every key of an upstream but \`targets\`.\n${example("upstreamDefaults")}`,
-    `## defaults\n\n${sentence(root.properties?.["defaults"])} Takes every key of a route but \`name\`, \`match\`, \`to\`, \`weighted\`, \`stickyBy\` and \`mirror\`.\n${example("defaults")}`,
   );
+  for (const key of UNDER_ROUTES)
+    parts.push(
+      `## ${key}\n\n${sentence(root.properties?.[key])} Takes every key of a route but \`name\`, \`match\`, \`use\`, \`to\`, \`weighted\`, \`stickyBy\` and \`mirror\`.\n${example(key)}`,
+    );
   return parts.join("\n");
 }
 
-/** Their keys are explained where they are the keys of routes and upstreams. */
-const DEFAULTS = ["defaults", "upstreamDefaults"];
+/** Layers of routes: their keys are explained where they are the keys of routes. */
+const UNDER_ROUTES = ["defaults", "policySets"];
+const EXPLAINED_ELSEWHERE = [...UNDER_ROUTES, "upstreamDefaults"];
 
 function section(key: string, schema: JsonSchema): string {
   const { node, suffix } = innermost(schema);

@@ -12,10 +12,13 @@ const LATER: Readonly<Record<string, readonly string[]>> = {
   "upstreamDefaults.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,
+  "policySets.*": ROUTE_KEYS,
 };
+
+const NAMED: readonly PathPart[] = ["upstreams", "policySets"];
 
 /** Whether a key at this place belongs to a later version. */
 export function isReservedKey(place: readonly PathPart[], key: string): boolean {
-  const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && place[0] === "upstreams") ? "*" : part)).join(".");
+  const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && NAMED.includes(place[0] ?? "")) ? "*" : part)).join(".");
   return LATER[pattern]?.includes(key) ?? false;
 }

@@ -58,6 +58,13 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "routes.*.headers": Object.fromEntries(
     ["set", "add", "remove"].map((key) => [key, `it stands under \`request\` or \`response\`: \`request: { ${key}: ... }\``]),
   ),
+  defaults: { use: "routes name the sets that they use: write the keys themselves here" },
+  "policySets.*": {
+    use: "a set uses no other: routes list all that they use",
+    ...Object.fromEntries(
+      ["name", "match", "to", "weighted", "mirror"].map((key) => [key, "it makes a route itself: it stands in the route"]),
+    ),
+  },
   "upstreams.*": {
     insecure: "nothing on an upstream is opened by a name; `tls.insecureSkipVerify` leaves its certificate unverified",
     ...Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
@@ -73,7 +80,7 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 export const keyElsewhere = (place: readonly PathPart[], key: string): string | null => ELSEWHERE[placeOf(place)]?.[key] ?? null;
 
 /** Sections whose second key is a name. */
-const NAMED: readonly (PathPart | undefined)[] = ["upstreams", "auth", "tiers"];
+const NAMED: readonly (PathPart | undefined)[] = ["upstreams", "auth", "tiers", "policySets"];
 
 const placeOf = (path: readonly PathPart[]): string =>
   path.map((part, i) => (typeof part === "number" || (i === 1 && NAMED.includes(path[0])) ? "*" : part)).join(".");
@@ -97,7 +104,7 @@ function nearestValue(issue: Issue & { readonly code: "invalid_value" }, node: L
 
 function scalarRemedy(mistake: Mistake, value: unknown): string | null {
   const { issue, path, accepts } = mistake;
-  if (["routes.*.auth", "defaults.auth"].includes(placeOf(path))) return "name an authenticator, or write `none`";
+  if (["routes.*.auth", "defaults.auth", "policySets.*.auth"].includes(placeOf(path))) return "name an authenticator, or write `none`";
   const expected = issue?.code === "invalid_type" ? issue.expected : "";
   if (expected === "string" && typeof value !== "string") return "write it in quotes";
   if (value === true && accepts({})) return "write `{}` for its defaults";

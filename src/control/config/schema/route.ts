@@ -20,6 +20,9 @@ const HOSTS_MAX = 1000;
 const SPLIT_MAX = 32;
 const VERSIONS_MAX = 32;
 const PATHS_MAX = 100;
+const USED_SETS_MAX = 32;
+/** Policy sets of one instance. */
+export const POLICY_SETS_MAX = 1000;
 
 const match = once(() =>
   withRules(
@@ -188,6 +191,15 @@ const ownKeys = once(() => ({
   match: match().prefault({}).meta({
     description: "Which requests it is for; left out: all. Order in the file never matters: the more specific route wins.",
   }),
+  use: z
+    .array(name())
+    .max(USED_SETS_MAX)
+    .prefault([])
+    .meta({
+      description:
+        "Policy sets that lie under this route: over `defaults`, each over those before it, the route's own keys over all. Maps merge key by key, lists are replaced, `key: null` takes away.",
+      examples: [["partner", "cors"]],
+    }),
   to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
   weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
   stickyBy: whenWritten(stickyBy).meta({
@@ -207,19 +219,33 @@ const fixed = once(() => z.strictObject({ ...ownKeys(), ...settings() }));
 /** One route, as written with the defaults merged in. Read its output with {@link routeOf}. */
 export const route = once(() => z.strictObject({ ...ownKeys(), ...settings(), ...policies() }));
 
-/** What may stand under `defaults`: everything but what makes a route itself. Nothing is filled in here: the route's own defaults come after. */
+/** What may stand under `defaults` and in a set: everything but what makes a route itself. Nothing is filled in here: the route's own defaults come after. */
+const shared = () =>
+  z.strictObject({
+    ...settings(),
+    accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
+    webSocket: webSocket().optional(),
+    methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
+    ...policies(),
+  });
+
 export const defaults = once(() =>
+  shared().optional().meta({
+    description: "Merged under every route: maps key by key, the route wins; `key: null` in a route takes a default away.",
+  }),
+);
+
+/** One policy set: it may hold what `defaults` may, handlers such as `respond` too. */
+export const policySet = once(shared);
+
+export const policySets = once(() =>
   z
-    .strictObject({
-      ...settings(),
-      accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
-      webSocket: webSocket().optional(),
-      methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
-      ...policies(),
-    })
+    .record(name(), policySet())
+    .refine((record) => Object.keys(record).length <= POLICY_SETS_MAX, `expected at most ${POLICY_SETS_MAX} policy sets`)
     .optional()
     .meta({
-      description: "Merged under every route: maps key by key, the route wins; `key: null` in a route takes a default away.",
+      description:
+        "Named sets of policies and settings, for routes that name them under `use`. They lie over `defaults` and under the route's own keys; `key: null` in a set takes away what lies under it.",
     }),
 );
 
@@ -242,6 +268,7 @@ export function routeOf(output: unknown): RouteConfig {
   return {
     name: flat.name,
     match: flat.match,
+    use: flat.use,
     to: flat.to,
     weighted: flat.weighted,
     stickyBy: flat.stickyBy,

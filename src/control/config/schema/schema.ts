@@ -12,7 +12,7 @@ import { identity } from "./identity.ts";
 import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./instance.ts";
 import { listeners } from "./listener.ts";
 import { redis } from "./redis.ts";
-import { defaults, type RouteConfig, routes } from "./route.ts";
+import { defaults, policySets, type RouteConfig, routes } from "./route.ts";
 import { type UpstreamConfig, upstream, upstreamDefaults } from "./upstream.ts";
 import { versioning } from "./versioning.ts";
 
@@ -59,7 +59,10 @@ export const SECTIONS = {
   versioning,
 } as const;
 
-const WHOLE = { ...SECTIONS, upstreamDefaults, upstreams, defaults, routes } as const;
+const WHOLE = { ...SECTIONS, upstreamDefaults, upstreams, defaults, policySets, routes } as const;
+
+/** Top-level keys that begin so are the author's own, as a home for anchors: nobody reads them. */
+export const IGNORED_PREFIX = "x-";
 
 /** Keys of the whole file. */
 export const CONFIG_KEYS: readonly string[] = Object.keys(WHOLE);

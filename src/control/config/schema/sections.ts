@@ -3,14 +3,15 @@ import type { z } from "zod";
 import { name as nameSchema } from "../../../base/schema.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import type { ConfigFiles } from "../source/files.ts";
-import { type Located, type LocatedMap, overlay, positionAt, replaceAt, without } from "../source/located.ts";
-import { addAll, type ConfigProblem, formatPath, type PathPart, PROBLEMS_MAX } from "../source/problem.ts";
-import { featureOf } from "./features.ts";
+import { type Located, type LocatedMap, nodeAt, positionAt, replaceAt, without } from "../source/located.ts";
+import { addAll, type ConfigProblem, formatPath, type PathPart, PROBLEMS_MAX, problemKey } from "../source/problem.ts";
+import { FEATURES, featureOf } from "./features.ts";
 import { IS_REQUIRED, meantKeys, problemsOf, unknownKeysIssue } from "./issues.ts";
 import { parseAt } from "./parse.ts";
-import { routes as allRoutes, defaults, type RouteConfig, route, routeOf } from "./route.ts";
+import { routes as allRoutes, defaults, POLICY_SETS_MAX, policySet, policySets, type RouteConfig, route, routeOf } from "./route.ts";
+import { standsAt, usedSets, withoutNulls, withRouteLayers } from "./route-layers.ts";
 import { areRelated, salvage } from "./salvage.ts";
-import { upstreams as allUpstreams, CONFIG_KEYS, type Config, type NamedUpstream, SECTIONS } from "./schema.ts";
+import { upstreams as allUpstreams, CONFIG_KEYS, type Config, IGNORED_PREFIX, type NamedUpstream, SECTIONS } from "./schema.ts";
 import { type UpstreamConfig, upstream, upstreamDefaults } from "./upstream.ts";
 import { withUpstreamDefaults } from "./upstream-defaults.ts";
 
@@ -22,8 +23,10 @@ export interface Draft {
   readonly upstreams: readonly NamedUpstream[];
   readonly routes: readonly RouteConfig[];
   readonly sections: Partial<Pick<Config, keyof typeof SECTIONS>>;
-  /** The whole tree, the defaults merged under routes and upstreams. */
+  /** The whole tree, defaults and policy sets merged under the routes, and the upstreams' defaults under upstreams. */
   readonly written: LocatedMap;
+  /** Where the value stands in the files that counts at a path of that tree. */
+  readonly standsAt: (path: readonly PathPart[]) => readonly PathPart[];
   /** Paths in it of what had to be taken out so that the rest could be read. */
   readonly lost: readonly (readonly PathPart[])[];
   /** null unless every part is right by the schema. */
@@ -42,17 +45,19 @@ export function sectionPresets(): Readonly<Record<string, unknown>> {
 /** Saves a cold start the schemas of the sections that a file does not have. */
 const PRESETS = typeof SECTION_PRESETS === "undefined" ? {} : SECTION_PRESETS;
 
-/** @returns the tree with the defaults merged under routes and upstreams and without what is wrong, the draft, and what the schema found wrong. */
+/** @returns the tree with defaults and policy sets merged under routes and upstreams and without what is wrong, the draft, and what the schema found wrong. */
 export function readSections(
   tree: LocatedMap,
   files: ConfigFiles,
 ): { readonly root: LocatedMap; readonly draft: Draft; readonly problems: readonly ConfigProblem[] } {
-  const whole = withUpstreamDefaults(withDefaults(tree));
+  const { root: merged, problems: idle } = withRouteLayers(tree);
+  const whole = withUpstreamDefaults(merged);
   const reading = new Reading(whole, files);
   const unknown = unknownSections(whole);
   addAll(reading.problems, problemsOf(unknown, whole, []));
-  addAll(reading.problems, defaultsProblems(defaults, "defaults", whole));
-  addAll(reading.problems, defaultsProblems(upstreamDefaults, "upstreamDefaults", whole));
+  reading.tell(defaultsProblems(defaults, "defaults", whole));
+  reading.tell(defaultsProblems(upstreamDefaults, "upstreamDefaults", whole));
+  for (const more of [policySetsProblems(whole), idle]) reading.tell(more);
   const sections: Record<string, unknown> = {};
   for (const [key, schema] of Object.entries(SECTIONS)) {
     const preset = whole.entries.has(key) ? undefined : PRESETS[key];
@@ -63,36 +68,28 @@ export function readSections(
   const { upstreams, upstreamNames } = readUpstreams(reading);
   const routes = readRoutes(reading);
   const { problems, lost } = reading;
+  addAll(lost, lackingSets(whole));
   // No problem: every section is there.
   const complete = problems.length === 0 ? { ...(known as Pick<Config, keyof typeof SECTIONS>), upstreams, routes } : null;
-  const draft = { listeners: known.listeners ?? [], upstreamNames, upstreams, routes, sections: known, written: whole, lost, complete };
+  const draft = {
+    listeners: known.listeners ?? [],
+    upstreamNames,
+    upstreams,
+    routes,
+    sections: known,
+    written: whole,
+    standsAt: (path: readonly PathPart[]) => standsAt(tree, path),
+    lost,
+    complete,
+  };
   const meant = new Set(unknown.flatMap(meantKeys));
   return { root: reading.rest, draft, problems: problems.filter(({ message, path }) => message !== IS_REQUIRED || !meant.has(path)) };
 }
 
-/** Lays every route over `defaults`. */
-function withDefaults(root: LocatedMap): LocatedMap {
-  const under = root.entries.get("defaults")?.node;
-  const routes = root.entries.get("routes");
-  if (under?.kind !== "map" || routes?.node.kind !== "list") return root;
-  const items = routes.node.items.map((item) => overlay(withoutReplaced(under, item), item));
-  return { ...root, entries: new Map(root.entries).set("routes", { keyAt: routes.keyAt, node: { ...routes.node, items } }) };
-}
-
-/** Keys of which a route's own replaces the default whole: half of one tree in another would mean something that nobody wrote. */
-const REPLACED_WHOLE: readonly string[] = ["auth"];
-
-function withoutReplaced(under: LocatedMap, route: Located): LocatedMap {
-  const own = REPLACED_WHOLE.filter((key) => route.kind === "map" && holdsMap(route.entries.get(key)?.node) && under.entries.has(key));
-  if (own.length === 0) return under;
-  return { ...under, entries: new Map([...under.entries].filter(([key]) => !own.includes(key))) };
-}
-
-/** Anything else replaces (or, null, removes) by itself. */
-const holdsMap = (node: Located | undefined): boolean => node?.kind === "map";
-
 function unknownSections(root: LocatedMap): z.core.$ZodIssue[] {
-  const unknown = [...root.entries.keys()].filter((key) => !CONFIG_KEYS.includes(key)).slice(0, PROBLEMS_MAX + 1);
+  const unknown = [...root.entries.keys()]
+    .filter((key) => !CONFIG_KEYS.includes(key) && !key.startsWith(IGNORED_PREFIX))
+    .slice(0, PROBLEMS_MAX + 1);
   return unknown.length === 0 ? [] : [unknownKeysIssue(unknown, CONFIG_KEYS)];
 }
 
@@ -103,13 +100,43 @@ function defaultsProblems(schema: () => z.ZodType, key: string, root: LocatedMap
   return "value" in parsed ? [] : parsed.problems.filter((problem) => problem.message !== IS_REQUIRED);
 }
 
+/** What is wrong with each policy set by itself, whether a route uses it or not. Keys that are missing may come from another layer. */
+function policySetsProblems(root: LocatedMap): ConfigProblem[] {
+  const node = root.entries.get("policySets")?.node;
+  if (node === undefined) return [];
+  const judged = replaceAt(root, ["policySets", "*"], withoutNulls);
+  if (node.kind !== "map" || node.entries.size > POLICY_SETS_MAX) {
+    const parsed = parseAt(policySets(), judged, ["policySets"]);
+    return "value" in parsed ? [] : [...parsed.problems];
+  }
+  const problems: ConfigProblem[] = [];
+  for (const name of parseNames("policySets", node, problems)) {
+    const parsed = parseAt(policySet(), judged, ["policySets", name]);
+    if (!("value" in parsed))
+      addAll(
+        problems,
+        parsed.problems.filter((problem) => problem.message !== IS_REQUIRED),
+      );
+  }
+  return problems;
+}
+
+/** What a route does not have because it names a set that is not there: nothing is said of its lack. */
+function* lackingSets(root: LocatedMap): Generator<readonly PathPart[]> {
+  const routes = root.entries.get("routes")?.node;
+  for (const [i, route] of routes?.kind === "list" ? routes.items.entries() : []) {
+    if (usedSets(route).every((name) => nodeAt(root, ["policySets", name]) !== undefined)) continue;
+    for (const { key } of FEATURES) if (nodeAt(route, [key]) === undefined) yield ["routes", i, key];
+  }
+}
+
 function readUpstreams(reading: Reading): { upstreams: NamedUpstream[]; upstreamNames: string[] } {
   const node = reading.root.entries.get("upstreams")?.node;
   if (node?.kind !== "map") {
     reading.read(allUpstreams(), ["upstreams"]);
     return { upstreams: [], upstreamNames: [] };
   }
-  const names = parseNames(node, reading.problems);
+  const names = parseNames("upstreams", node, reading.problems);
   const upstreams = names.flatMap((name) => {
     const parsed = reading.read(upstream(), ["upstreams", name]);
     return parsed === undefined ? [] : [{ ...resolveFallback(parsed, ["upstreams", name, "breaker", "fallback"], reading), name }];
@@ -117,12 +144,12 @@ function readUpstreams(reading: Reading): { upstreams: NamedUpstream[]; upstream
   return { upstreams, upstreamNames: names };
 }
 
-function parseNames(node: LocatedMap, problems: ConfigProblem[]): string[] {
+function parseNames(section: string, node: LocatedMap, problems: ConfigProblem[]): string[] {
   return [...node.entries].map(([name, entry]) => {
     if (!nameSchema().safeParse(name).success) {
       problems.push({
         at: entry.keyAt,
-        path: formatPath(["upstreams", name]),
+        path: formatPath([section, name]),
         message: "expected a name of letters, digits, '.', '_' and '-'",
         remedy: "",
       });
@@ -151,6 +178,7 @@ class Reading {
   readonly root: LocatedMap;
   readonly files: ConfigFiles;
   readonly problems: ConfigProblem[] = [];
+  readonly #told = new Set<string>();
   readonly lost: (readonly PathPart[])[] = [];
   /** The tree without what is wrong. */
   rest: LocatedMap;
@@ -167,7 +195,7 @@ class Reading {
   read<S extends z.ZodType>(schema: S, path: readonly PathPart[], fill?: Readonly<Record<string, string>>): z.output<S> | undefined {
     const parsed = parseAt(schema, this.root, path);
     if ("value" in parsed) return parsed.value;
-    addAll(this.problems, parsed.problems);
+    this.tell(parsed.problems);
     // No more than that are told: what else is wrong with it, and the checks of the rest, would be work for nobody.
     if (this.crowded) return undefined;
     const { rest, lost, hidden } = parsed.node === undefined ? NOTHING : salvage(schema, parsed.node, fill);
@@ -181,6 +209,15 @@ class Reading {
     const whole = replaceAt(this.rest, path.map(String), () => rest.node);
     if (whole.kind === "map") this.rest = whole;
     return rest.value;
+  }
+
+  /** What stands in a layer that many routes share is told once. */
+  tell(problems: readonly ConfigProblem[]): void {
+    for (const problem of problems) {
+      const key = problemKey(problem);
+      if (!this.#told.has(key)) this.problems.push(problem);
+      this.#told.add(key);
+    }
   }
 
   /** There are more problems than are told: then nothing is checked any further. */

@@ -23,6 +23,7 @@ const ALIASES: readonly Alias[] = [
   { place: ["upstreamDefaults", "timeouts"], ...TIMEOUTS },
   { place: ["routes", "*", "timeouts"], ...TIMEOUTS },
   { place: ["defaults", "timeouts"], ...TIMEOUTS },
+  { place: ["policySets", "*", "timeouts"], ...TIMEOUTS },
   { place: ["upstreams", "*"], ...HOST },
   { place: ["upstreamDefaults"], ...HOST },
 ];

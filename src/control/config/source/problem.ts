@@ -66,13 +66,16 @@ export function formatRefusal(problems: readonly ConfigProblem[]): string {
   return `${lines.join("")}the configuration was refused: ${lines.length} ${lines.length === 1 ? "error" : "errors"}\n`;
 }
 
+/** Equal for problems that say the same about the same key at the same place. */
+export const problemKey = (p: ConfigProblem): string => JSON.stringify([p.at, p.message, /[^.[]*$/.exec(p.path)?.[0]]);
+
 /** Sorts by file (in the order given), line and column, and drops a problem that says the same about the same key at the same
- * place: defaults reach every route. */
+ * place: defaults and policy sets reach many routes. */
 export function sortProblems(problems: readonly ConfigProblem[], files: readonly string[]): ConfigProblem[] {
   const rank = new Map(files.map((file, i) => [file, i]));
   const seen = new Set<string>();
   const unique = problems.filter((p) => {
-    const key = JSON.stringify([p.at, p.message, /[^.[]*$/.exec(p.path)?.[0]]);
+    const key = problemKey(p);
     return !seen.has(key) && seen.add(key);
   });
   return unique.sort(

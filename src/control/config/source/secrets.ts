@@ -23,6 +23,7 @@ const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>
     // Of policies of the user's own: any text there.
     ["routes", "*", "policies", "*", "with", "*"],
     ["defaults", "policies", "*", "with", "*"],
+    ["policySets", "*", "policies", "*", "with", "*"],
   ],
   key: [
     ["identity", "internalToken", "key"],
