@@ -65,7 +65,11 @@ export const corsSchema = once(() =>
     }),
     ({ credentials, origins }, object) => {
       if (credentials && origins.includes("*"))
-        object("credentials with the origin `*` would let every site act as the signed-in user: list the origins", ["credentials"]);
+        object(
+          "credentials with the origin `*` would let every site act as the signed-in user",
+          ["credentials"],
+          "where pages send no cookies (tokens in `Authorization` are none), remove `credentials`; else name the origins, or a pattern such as https://*.example.com",
+        );
     },
   ).meta({
     description:

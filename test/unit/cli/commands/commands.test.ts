@@ -66,6 +66,18 @@ routes:
   - { name: crawled, match: { path: /**, client: bot }, to: users }
 `,
   );
+  writeFileSync(
+    join(folder, "sets.yaml"),
+    `version: 1
+listeners: [{ address: 127.0.0.1:8080 }]
+upstreams: { users: { targets: [{ url: http://a }] } }
+defaults: { headers: { request: { remove: [x-a] } } }
+policySets:
+  closed: { headers: { request: { set: { x-a: "1" } } } }
+  open: { cors: { origins: ["*"] } }
+routes: [{ name: a, match: {}, use: [closed, open], to: users, timeouts: { total: 1s } }]
+`,
+  );
   writeFileSync(join(folder, "size.yaml"), "redis: { fleetSize: 5, syncInterval: 1s }\n");
   writeFileSync(join(folder, "consumers.yaml"), "redis: { prefix: eu-1 }\nconsumersFrom: { redis: { every: 30s } }\n");
   writeFileSync(join(folder, "over.yaml"), "listeners: [{ address: 127.0.0.1:9 }]\n");
@@ -79,7 +91,7 @@ async function run(command: Command, ...names: string[]) {
   let stderr = "";
   const io = { stdout: (text: string) => void (stdout += text), stderr: (text: string) => void (stderr += text), env: {}, stdin: noInput };
   const code = await command(
-    names.flatMap((name) => ["-c", join(folder, name)]),
+    names.flatMap((name) => (name.startsWith("--") ? [name] : ["-c", join(folder, name)])),
     io,
   );
   return { code, stdout: stdout.replaceAll(`${folder}/`, ""), stderr: stderr.replaceAll(`${folder}/`, "") };
@@ -154,6 +166,29 @@ bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstream
       stderr: "none.yaml:1:1: can't read the configuration: there is no such file; check the path after -c\n1 error in none.yaml\n",
     });
   });
+  it("says where each setting of each route comes from", async () => {
+    const { stdout } = await run(validateCommand, "sets.yaml", "--sources");
+    expect(stdout.split("1 route, 1 upstream with 1 target\n")[1]).toBe(`route a uses closed, open
+  headers.request.remove   defaults           sets.yaml:4:43
+  headers.request.set.x-a  policySets.closed  sets.yaml:6:47
+  cors.origins             policySets.open    sets.yaml:7:28
+  timeouts.total           route              sets.yaml:8:83
+`);
+    const json: unknown = JSON.parse((await run(validateCommand, "sets.yaml", "--sources", "--json")).stdout);
+    expect(json).toMatchObject({
+      valid: true,
+      settings: [
+        {
+          route: "a",
+          use: ["closed", "open"],
+          settings: expect.arrayContaining([
+            expect.objectContaining({ path: "cors.origins", from: "policySets.open", line: 7, column: 28 }),
+          ]),
+        },
+      ],
+    });
+    expect(JSON.parse((await run(validateCommand, "sets.yaml", "--json")).stdout)).not.toHaveProperty("settings");
+  });
   it("refuses what it does not know", async () => {
     const io = { stdout: () => {}, stderr: () => {}, env: {}, stdin: noInput };
     const attempt = validateCommand(["--fast"], io);
@@ -166,6 +201,9 @@ bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstream
 });
 
 describe("routes", () => {
+  it("marks policies that come from below the route with the layers that they come from", async () => {
+    expect((await run(routesCommand, "sets.yaml")).stdout.split("\n")[1]).toMatch(/ users {2}cors@open,headers@defaults\+closed$/);
+  });
   it("prints the table in match order, aligned", async () => {
     const { code, stdout } = await run(routesCommand, "good.yaml");
     expect(code).toBe(0);

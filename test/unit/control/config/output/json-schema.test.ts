@@ -113,6 +113,14 @@ describe("the editor's schema", () => {
   check("listeners", [{ address: 8080 }], false);
   check("listeners", [{ address: "8080" }], false);
   check("defaults", null, true);
+  check("policySets.*", { auth: null, timeouts: { attempt: "60s" } }, true);
+  check("policySets.*", { to: "users" }, false);
+  check("policySets.*.rateLimit", [{ name: "a", rate: "1/s" }], true);
+  check("policySets.*.rateLimit", [{ rate: "1/s" }], false);
+  check("policySets.*.rateLimit.[].remove", true, true);
+  check("routes.[].use", ["partner"], true);
+  check("x-anchors", { anything: [1, null] }, true);
+  check("y-anchors", {}, false);
   check("upstreams.*", null, true);
   check("upstreams.*.timeouts", { attempt: "60s" }, true);
   check("upstreams.*.timeouts", { response: "60s" }, true);
