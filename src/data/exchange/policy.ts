@@ -98,6 +98,8 @@ export interface Policy {
   onUpstreamFailure?(x: Exchange, failure: CallFailure): Reply | undefined;
   /** Exactly once, when the exchange is over, whatever happened. Synchronous. */
   onFinish?(x: Exchange): void;
+  /** Which of the client's headers go upstream, of those that go at all: what the gateway sends itself is not asked for. @param name lowercase. Pure. */
+  readonly copies?: (name: string) => boolean;
   /** Takes the credentials that the policy looks for out of a query: what is left may be shown, however the request ends. Pure. */
   readonly hideQuery?: (query: string) => string;
 }

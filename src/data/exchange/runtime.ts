@@ -49,6 +49,8 @@ export interface Route {
   readonly policyTimeoutMs: number;
   /** See Policy.hideQuery; null when no credential can stand in the query. */
   readonly hideQuery: ((query: string) => string) | null;
+  /** See Policy.copies; null when all go. */
+  readonly copies: ((name: string) => boolean) | null;
   /** The route has a CORS policy: a preflight for it is answered here. */
   readonly answersPreflight: boolean;
 }

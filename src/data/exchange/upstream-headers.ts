@@ -52,11 +52,13 @@ export function upstreamHeaders(
   const { deadlineHeader } = upstream.plan;
   const out: HeaderList = ["host", hostOf(x, host, endpoint)];
   const headers = x.headers;
+  const copies = x.route?.copies ?? null;
   const keepsOverride = x.route?.settings.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     if (name === deadlineHeader || isOfOriginFamily(name)) continue;
     if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
+    if (copies !== null && !copies(name)) continue;
     if (x.oddNames && isForgery(name, deadlineHeader)) continue;
     out.push(name, headers[i + 1] as string);
   }

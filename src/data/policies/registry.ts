@@ -8,6 +8,7 @@ import { createDeprecation } from "./deprecation/policy.ts";
 import { createForwardAuth } from "./forwardAuth/policy.ts";
 import { createHeaders } from "./headers/policy.ts";
 import { createIp } from "./ip/policy.ts";
+import { createQuery } from "./query/policy.ts";
 import { createRateLimit } from "./rateLimit/policy.ts";
 import { createRedirect } from "./redirect/policy.ts";
 import { createRewrite } from "./rewrite/policy.ts";
@@ -31,6 +32,8 @@ export const POLICIES: readonly PolicyEntry[] = [
   { name: "forwardAuth", phase: "identify", create: createForwardAuth },
   { name: "authorize", phase: "identify", create: createAuthorize },
   { name: "rewrite", phase: "origin", create: createRewrite },
+  // Behind rewrite, which may add to the query.
+  { name: "query", phase: "origin", create: createQuery },
   { name: "headers", phase: "origin", create: createHeaders },
   // Behind headers, whose changes to responses come later and so have the last word.
   { name: "deprecation", phase: "origin", create: createDeprecation },

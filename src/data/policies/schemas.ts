@@ -7,6 +7,7 @@ import { deprecationSchema } from "./deprecation/config.ts";
 import { forwardAuthSchema } from "./forwardAuth/config.ts";
 import { headersSchema } from "./headers/config.ts";
 import { ipSchema } from "./ip/config.ts";
+import { querySchema } from "./query/config.ts";
 import { rateLimitSchema } from "./rateLimit/config.ts";
 import { redirectSchema } from "./redirect/config.ts";
 import { rewriteSchema } from "./rewrite/config.ts";
@@ -31,6 +32,12 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
       ),
   }),
   feature("rewrite", rewriteSchema, { templates: (config) => (config.kind === "path" ? [{ path: ["path"], text: config.path }] : []) }),
+  feature("query", querySchema, {
+    templates: (config) =>
+      (["set", "setIfAbsent"] as const).flatMap((action) =>
+        Object.entries(config[action]).map(([name, text]) => ({ path: [action, name], text })),
+      ),
+  }),
   feature("headers", headersSchema, {
     templates: ({ request, response }) =>
       Object.entries({
@@ -39,6 +46,10 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
       }).flatMap(([side, actions]) =>
         Object.entries(actions).flatMap(([action, values]) =>
           Object.entries(values).map(([name, text]) => ({ path: [side, action, name], text })),
+    templates: (config) =>
+      (["request", "response"] as const).flatMap((side) =>
+        (["set", "setIfAbsent", "add"] as const).flatMap((action) =>
+          Object.entries(config[side][action]).map(([name, text]) => ({ path: [side, action, name], text })),
         ),
       ),
   }),

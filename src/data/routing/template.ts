@@ -12,6 +12,8 @@ export interface Variable {
   readonly spelling: Spelling;
   /** @returns '' when the exchange has no such value */
   value(x: RequestView): string;
+  /** What stands in for it where it has no value. */
+  readonly otherwise?: Variable;
 }
 
 /** Text with variables, ready to render. */
@@ -37,12 +39,40 @@ export interface Template {
 
 /**
  * `{name}` or `{path.name}` (`{**}` for the rest) give path parameters; `{query.name}`, `{header.name}`, `{host}`, `{method}`, `{request.id}`, `{request.path}`,
- * `{client.ip}`, `{scheme}` and `{route}` the rest; `{consumer.id}`, `{consumer.tier}` and `{claims.NAME}` (dotted) what is proven of the caller, '' for nobody. A parameter's own name wins over these. `{{` and `}}` stand for braces.
+ * `{client.ip}`, `{scheme}` and `{route}` the rest; `{consumer.id}`, `{consumer.tier}` and `{claims.NAME}` (dotted) what is proven of the caller, '' for nobody. `{a ?? b ?? 'text'}` is the first that has a value. A parameter's own name wins over these. `{{` and `}}` stand for braces.
  * @param paramNames those of the route's pattern
  */
 export function compileTemplate(text: string, paramNames: readonly string[]): Template | { readonly error: string } {
-  const parts = splitTemplate(text, (name) => requestVariable(name, paramNames));
+  const parts = splitTemplate(text, (name) => choiceOf(name, paramNames));
   return "error" in parts ? parts : new CompiledTemplate(text, parts);
+}
+
+function choiceOf(text: string, paramNames: readonly string[]): Variable | { readonly error: string } {
+  if (!text.includes("??")) return requestVariable(text, paramNames);
+  const names = text.split("??").map((each) => each.trim());
+  let choice: Variable | undefined;
+  for (const [i, name] of names.toReversed().entries()) {
+    if (name === "") return { error: `{${text}}: a variable, or a text in quotes, stands on each side of '??'` };
+    const literal = /^(["'])(.*)\1$/.exec(name)?.[2];
+    if (literal !== undefined && i > 0) return { error: `{${text}}: a text in quotes is always there, so nothing can stand in for it` };
+    const variable: Variable | { readonly error: string } =
+      literal === undefined ? requestVariable(name, paramNames) : { spelling: "text", value: () => literal };
+    if ("error" in variable) return variable;
+    choice = choice === undefined ? variable : { ...variable, otherwise: choice };
+  }
+  return choice ?? { error: `{${text}} is empty` };
+}
+
+/** The variable of a choice that has a value, or the last. */
+function chosen(variable: Variable, x: RequestView): Variable {
+  let each = variable;
+  while (each.otherwise !== undefined && each.value(x) === "") each = each.otherwise;
+  return each;
+}
+
+function valueIn<T>(x: RequestView, variable: Variable, as: (value: string, spelling: Spelling) => T): T {
+  const { value, spelling } = variable.otherwise === undefined ? variable : chosen(variable, x);
+  return as(value(x), spelling);
 }
 
 /** What a name between braces stands for, of the request itself. */
@@ -119,7 +149,7 @@ class CompiledTemplate implements Template {
   render(x: RequestView): string {
     if (this.constant !== null) return this.constant;
     let out = "";
-    for (const part of this.#parts) out += typeof part === "string" ? part : asText(part.value(x), part.spelling);
+    for (const part of this.#parts) out += typeof part === "string" ? part : valueIn(x, part, asText);
     return out;
   }
 
@@ -129,7 +159,7 @@ class CompiledTemplate implements Template {
     for (const part of this.#parts) {
       if (typeof part === "string") out += part;
       else {
-        const value = asPath(part.value(x), part.spelling);
+        const value = valueIn(x, part, asPath);
         if (value === null) return null;
         out += value;
       }
@@ -140,14 +170,14 @@ class CompiledTemplate implements Template {
   renderQuery(x: RequestView): string {
     if (this.constant !== null) return this.constant;
     let out = "";
-    for (const part of this.#parts) out += typeof part === "string" ? part : asQuery(part.value(x), part.spelling);
+    for (const part of this.#parts) out += typeof part === "string" ? part : valueIn(x, part, asQuery);
     return out;
   }
 
   renderHeader(x: RequestView): string {
     if (this.constant !== null) return asHeader(this.constant, "text");
     let out = "";
-    for (const part of this.#parts) out += typeof part === "string" ? asHeader(part, "text") : asHeader(part.value(x), part.spelling);
+    for (const part of this.#parts) out += typeof part === "string" ? asHeader(part, "text") : valueIn(x, part, asHeader);
     return out;
   }
 }

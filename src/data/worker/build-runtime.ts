@@ -198,6 +198,7 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     onFinish: having(policies, "onFinish"),
     filters: filters.length === 0 ? null : filters,
     policyTimeoutMs: Math.min(resources.plan.limits.policyTimeoutMs, settings.timeouts?.totalMs || Number.POSITIVE_INFINITY), // 0: no deadline
+    copies: policies.find((policy) => policy.copies !== undefined)?.copies ?? null,
     hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
     answersPreflight: policies.some((policy) => policy.name === "cors"),
   };

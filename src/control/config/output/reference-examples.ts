@@ -142,11 +142,16 @@ drainTimeout: 1m`,
     match: { path: /graphql }
     rewrite: { stripPrefix: /graphql, addPrefix: /rpc/graphql }
     to: users`,
+  "routes: query": `routes:
+  - name: search
+    match: { path: /search }
+    query: { allow: [q, page, "filter_*"], set: { tenant: "{claims.tenant}" }, setIfAbsent: { page: "1" } }
+    to: users`,
   "routes: headers": `routes:
   - name: tenants
     match: { path: "/tenants/{tenant}/**" }
     headers:
-      request: { set: { x-tenant: "{path.tenant}" }, remove: [x-internal-*] }
+      request: { set: { x-tenant: "{path.tenant}" }, setIfAbsent: { x-key: "{header.authorization ?? header.apikey}" }, remove: [x-internal-*] }
       response: { set: { cache-control: no-store }, remove: [server] }
     to: users`,
   "routes: deprecation": `routes:

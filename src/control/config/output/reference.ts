@@ -45,6 +45,8 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | file | relative to the configuration file that names it |
 | path | literal segments; \`{name}\` or \`*\` for one segment; \`a-{name}\`, \`{name}.json\` for a part of one; \`{name:[0-9]+}\`, \`{name:a|b}\` for what a regular expression matches whole (linear time: no look-around, no back references, at most 1,000 states); \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
 | template | text with the variables below; \`{{\` and \`}}\` for braces |
+| path | literal segments; \`{name}\` or \`*\` for one segment; \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
+| template | text with the variables below; \`{header.a ?? header.b ?? "text"}\` is the first that has a value; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.
 Anchors, aliases and \`<<\` work; top-level keys that begin with \`x-\` are ignored, as a home for them. Inside \`{ }\`, YAML needs quotes around texts with braces; \`/users/{id}\` is understood without, here but not by other

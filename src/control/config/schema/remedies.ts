@@ -56,7 +56,10 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ...Object.fromEntries(["upstream", "backend", "service", "url"].map((key) => [key, "`to` names the upstream"])),
   },
   "routes.*.headers": Object.fromEntries(
-    ["set", "add", "remove"].map((key) => [key, `it stands under \`request\` or \`response\`: \`request: { ${key}: ... }\``]),
+    ["set", "setIfAbsent", "add", "remove", "allow"].map((key) => [
+      key,
+      `it stands under \`request\` or \`response\`: \`request: { ${key}: ... }\``,
+    ]),
   ),
   defaults: { use: "routes name the sets that they use: write the keys themselves here" },
   "policySets.*": {

@@ -10,7 +10,9 @@ type Written = NonNullable<AuthorizeConfig["claims"]>[string];
 /** @returns whether a claim's value does. */
 export type ClaimTest = (claim: unknown, x: Exchange) => boolean;
 
-const SENT = /\{(header|query)\.([^}]+)\}/g;
+const SENT = /\{(header|query)\.([^}?]+)\}/g;
+/** `{header.a ?? header.b}`: one of them must have been sent. */
+const CHOICE = /\{[^{}]*\?\?[^{}]*\}/g;
 
 export function compileClaimTest(written: Written, paramNames: readonly string[]): ClaimTest {
   const tests = (Array.isArray(written) ? written : [written]).map((each) => compileScalar(each, paramNames));
@@ -30,7 +32,9 @@ function compileScalar(written: Scalar, paramNames: readonly string[]): ClaimTes
     place,
     name: place === "header" ? name.toLowerCase() : name,
   }));
+  const choices = (written.match(CHOICE) ?? []).map((each) => compiled(each, paramNames));
   return (claim, x) => {
+    for (const choice of choices) if (choice.render(x) === "") return false;
     for (const { place, name } of sent)
       if ((place === "header" ? headerSentOnce(x, name) : querySentOnce(x, name)) === undefined) return false;
     const text = template.render(x);

@@ -1,6 +1,7 @@
 // Owns the `headers` key of a route: headers set, added and removed on the way up and down. Schema, type and docs only.
 import * as z from "zod";
 import { isProtected } from "../../../base/protected-headers.ts";
+import { type Objection, withRules } from "../../../base/rules.ts";
 import { headerName, headerText, once } from "../../../base/schema.ts";
 
 const HEADERS_MAX = 100;
@@ -32,16 +33,53 @@ const removals = () =>
     .prefault([])
     .meta({ description: "Headers to remove: names, or prefixes such as `x-internal-*`. Done first.", examples: [["x-internal-*"]] });
 
-const side = (allowHost: boolean, direction: string) =>
-  z.strictObject({
-    set: values(
-      allowHost,
-      `Headers of the ${direction} to replace, whatever was there. A template without a value removes the header.`,
-      allowHost ? { "x-tenant": "{path.tenant}" } : { "x-frame-options": "DENY" },
-    ),
-    add: values(false, `Headers of the ${direction} to add beside those that are there.`, { "x-seen-by": "sluice" }),
-    remove: removals(),
-  });
+const allowed = () =>
+  z
+    .array(
+      z
+        .string()
+        .regex(/^[!#$%&'+\-.^_`|~0-9A-Za-z]+\*?$/, "expected a header name, or a prefix such as x-app-*")
+        .transform((text) => text.toLowerCase()),
+    )
+    .max(HEADERS_MAX)
+    .optional();
+
+const side = (allowHost: boolean, direction: string) => ({
+  set: values(
+    allowHost,
+    `Headers of the ${direction} to replace, whatever was there. A template without a value removes the header.`,
+    allowHost ? { "x-tenant": "{path.tenant}" } : { "x-frame-options": "DENY" },
+  ),
+  add: values(false, `Headers of the ${direction} to add beside those that are there.`, { "x-seen-by": "sluice" }),
+  setIfAbsent: values(
+    false,
+    `Headers of the ${direction} to add where there is none of that name, after \`remove\` and \`set\`.`,
+    allowHost ? { accept: "application/json" } : { "cache-control": "no-store" },
+  ),
+  remove: removals(),
+});
+
+type Actions = Readonly<Record<"set" | "setIfAbsent", Readonly<Record<string, string>>>>;
+
+/** What is set always is never absent. */
+const onlyOnce = ({ set, setIfAbsent }: Actions, object: Objection): void => {
+  for (const name of Object.keys(setIfAbsent))
+    if (Object.hasOwn(set, name))
+      object(`${name} is under \`set\` too, which replaces it always`, ["setIfAbsent", name], "keep one of them");
+};
+
+const request = () =>
+  withRules(
+    z.strictObject({
+      allow: allowed().meta({
+        description:
+          "The client's headers that go upstream: names, or prefixes such as `x-app-*`; `[]` for none. Done first. Left out: all. What the gateway itself sends stays (Host, framing, `X-Forwarded-*`, `X-Request-Id`, who is calling), and so do `content-type`, `content-encoding` and `max-forwards`, which say what a request is; a WebSocket's handshake too. Credentials that are to be forwarded must be listed.",
+        examples: [["accept", "accept-language", "x-app-*"]],
+      }),
+      ...side(true, "request"),
+    }),
+    onlyOnce,
+  );
 
 export const headersSchema = once(() =>
   z
@@ -53,10 +91,12 @@ export const headersSchema = once(() =>
             "strict-transport-security": "max-age=31536000",
           }),
         })
+      request: request().prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
+      response: withRules(z.strictObject(side(false, "response")), onlyOnce)
         .prefault({})
         .meta({ description: "What the client gets, also with the gateway's own answers." }),
     })
-    .meta({ description: "Change headers. Values may hold templates. Order: remove, set, add." }),
+    .meta({ description: "Change headers. Values may hold templates. Order: allow, remove, set, setIfAbsent, add." }),
 );
 
 export type HeadersConfig = z.output<ReturnType<typeof headersSchema>>;

@@ -1,7 +1,8 @@
 // Owns headers that operators set, add and remove, towards the upstream and towards the client.
 
-import { removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
+import { getHeader, removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
 import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
+import { matchNames } from "../../../base/name-patterns.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
@@ -10,12 +11,17 @@ import type { HeadersConfig } from "./config.ts";
 
 /** Of requests or responses. */
 type Side = HeadersConfig["request"];
+type Side = HeadersConfig["response"];
 type Value = (x: Exchange) => string;
 
-/** Order on each side: remove, set, add. A side without changes costs nothing. */
+/** What a request is: without these a service would take its body for something else, or it would go round for ever. */
+const KEPT: readonly string[] = ["content-type", "content-encoding", "max-forwards"];
+
+/** Order on each side: allow, remove, set, setIfAbsent, add. A side without changes costs nothing. */
 export const createHeaders: PolicyFactory = (config, route): Policy => {
   const { request, response } = config as HeadersConfig; // parsed by headersSchema in the primary
-  const policy: Policy = { name: "headers" };
+  const copies = request.allow === undefined ? {} : { copies: matchNames([...KEPT, ...request.allow]) };
+  const policy: Policy = { name: "headers", ...copies };
   const up = changes(request, route.paramNames, true);
   const down = changes(response, route.paramNames, false);
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
@@ -32,10 +38,11 @@ export const createHeaders: PolicyFactory = (config, route): Policy => {
 function changes(side: Side, paramNames: readonly string[], fromClient: boolean): ((x: Exchange, headers: HeaderList) => undefined) | null {
   const gone = matcher(side.remove);
   const set = Object.entries(side.set).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
+  const absent = Object.entries(side.setIfAbsent).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   const add = Object.entries(side.add).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
-  if (gone === null && set.length === 0 && add.length === 0) return null;
+  if (gone === null && set.length === 0 && absent.length === 0 && add.length === 0) return null;
   // Other spellings of a name that is removed or set, see plainName: left in, they could pass for the operator's.
-  const names = new Set(set.map(({ name }) => plainName(name)));
+  const names = new Set([...set, ...absent].map(({ name }) => plainName(name)));
   const isForgery = (name: string): boolean => isOddName(name) && (names.has(plainName(name)) || gone?.(plainName(name)) === true);
   return (x, headers) => {
     if (fromClient && x.oddNames) removeHeaders(headers, isForgery);
@@ -45,6 +52,11 @@ function changes(side: Side, paramNames: readonly string[], fromClient: boolean)
       if (text !== "") setHeader(headers, name, text);
       // Without a value the header goes: what the client sent under this name must never pass for the operator's. A Host there must be.
       else if (name !== "host") removeHeader(headers, name);
+    }
+    for (const { name, value } of absent) {
+      if (getHeader(headers, name) !== undefined) continue;
+      const text = value(x);
+      if (text !== "") headers.push(name, text);
     }
     for (const { name, value } of add) {
       const text = value(x);
@@ -56,14 +68,9 @@ function changes(side: Side, paramNames: readonly string[], fromClient: boolean)
 /** @returns what tells a header to remove from one to keep; null when none is to be removed */
 function matcher(patterns: readonly string[]): ((name: string) => boolean) | null {
   if (patterns.length === 0) return null;
-  const exact = new Set(patterns.filter((each) => !each.endsWith("*")));
-  const prefixes = patterns.filter((each) => each.endsWith("*")).map((each) => each.slice(0, -1));
-  if (prefixes.length === 0) return (name) => exact.has(name);
-  return (name) => {
-    if (exact.has(name)) return true;
-    for (const prefix of prefixes) if (name.startsWith(prefix)) return !isProtected(name);
-    return false;
-  };
+  const matches = matchNames(patterns);
+  // No pattern is a protected name itself: only a prefix can hold one.
+  return patterns.some((each) => each.endsWith("*")) ? (name) => matches(name) && !isProtected(name) : matches;
 }
 
 /** @returns the value for an exchange; '' for none, also when what came out is no valid value */

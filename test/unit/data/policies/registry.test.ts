@@ -26,6 +26,7 @@ test("a policy's own name is the registry's", () => {
     authorize: { ip: ["192.0.2.1"] },
     redirect: { https: true },
     rewrite: { path: "/x" },
+    query: { allow: [] },
     deprecation: { since: "2026-03-01" },
     forwardAuth: { to: "users" },
   };

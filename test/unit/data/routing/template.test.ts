@@ -25,6 +25,9 @@ function exchange(sketch: Sketch = {}, params: readonly string[] = []): ReadExch
 
 test.each<[string, Sketch, readonly string[], string]>([
   ["plain", {}, [], "plain"],
+  ["{query.a ?? id}", {}, ["42"], "42"],
+  ["{query.a ?? header.b ?? 'x y'}", {}, [], "x y"],
+  ["{id ?? 'x'}", {}, ["42"], "42"],
   ["", {}, [], ""],
   ["{{id}}", {}, ["1"], "{id}"],
   ["}}{{", {}, [], "}{"],
@@ -55,6 +58,11 @@ test.each<[string, RegExp]>([
   ["{id", /'\{' without '\}'/],
   ["id}", /'\}' without '\{'/],
   ["{}", /unknown/],
+  ["{id ?? }", /stands on each side of '\?\?'/],
+  ["{?? id}", /stands on each side of '\?\?'/],
+  ["{'a' ?? id}", /nothing can stand in for it/],
+  ["{id ?? nope}", /\{nope\} is unknown/],
+  ["{id ?? 'a}", /is unknown/],
   ["{nope}", /\{nope\} is unknown \(known: id, host, \*\*, query\.NAME/],
   ["{path.nope}", /no such parameter \(known: id/],
   ["{path.}", /no such parameter/],

@@ -114,3 +114,61 @@ test("a client's other spelling of a name that is removed or set goes too; the u
   policy.onResponse?.(x, head);
   expect(text(head.headers)).toBe("x_b: 1");
 });
+
+test("a header is added only where there is none of its name", () => {
+  expect(up({ setIfAbsent: { "X-A": "9", "x-b": "8" } }, { "x-a": ["1", "2"] })).toBe("x-a: 1 | x-a: 2 | x-b: 8");
+  expect(up({ setIfAbsent: { "x-a": "9" } }, { "x-a": "" })).toBe("x-a: ");
+  expect(up({ remove: ["x-*"], setIfAbsent: { "x-a": "9" } }, { "x-a": "1" })).toBe("x-a: 9");
+  expect(up({ setIfAbsent: { "x-a": "{query.none}" } }, {})).toBe("");
+  // A service may read `x_a` as `x-a`: then the gateway's would stand beside it.
+  expect(up({ setIfAbsent: { "x-a": "9" } }, { x_a: "1" }, { headers: { x_a: "1" } })).toBe("x-a: 9");
+  expect(down({ setIfAbsent: { "cache-control": "no-store", "x-b": "1" } }, { "cache-control": "max-age=1" })).toBe(
+    "cache-control: max-age=1 | x-b: 1",
+  );
+});
+
+test("a template may name what stands in where there is no value", () => {
+  const set = (text: string, headers: Readonly<Record<string, string | readonly string[]>>, query = "") =>
+    up({ set: { "x-k": text } }, {}, { headers, query });
+  const either = "{header.authorization ?? header.apikey}";
+  expect(set(either, { authorization: "A", apikey: "B" })).toBe("x-k: A");
+  expect(set(either, { apikey: "B" })).toBe("x-k: B");
+  expect(set(either, {})).toBe("");
+  // Nobody can say which of two a service would read: it counts as none.
+  expect(set(either, { authorization: ["A", "C"], apikey: "B" })).toBe("x-k: B");
+  expect(set("<{query.a ?? header.b ?? 'no ?'}>", {})).toBe("x-k: <no ?>");
+  expect(set('{query.a??header.b??"x"}', {}, "a=1")).toBe("x-k: 1");
+});
+
+test("an allow-list says which of the client's headers go upstream", () => {
+  const policy = buildPolicy("headers", { request: { allow: ["Accept", "x-app-*"] } });
+  const passing = [
+    "accept",
+    "x-app-a",
+    "x-app-",
+    "content-type",
+    "content-encoding",
+    "max-forwards",
+    "accept-language",
+    "x-app",
+    "cookie",
+    "x_app-a",
+  ].filter((name) => policy.copies?.(name));
+  expect(passing).toEqual(["accept", "x-app-a", "x-app-", "content-type", "content-encoding", "max-forwards"]);
+  expect(policy.onUpstreamRequest).toBeUndefined();
+  expect(buildPolicy("headers", { request: { allow: [] } }).copies?.("accept")).toBe(false);
+  expect(buildPolicy("headers", { request: { remove: ["a"] } }).copies).toBeUndefined();
+});
+
+test("conditions on absence that can't be meant are refused", () => {
+  for (const [config, expected] of [
+    [{ request: { set: { "x-a": "1" }, setIfAbsent: { "X-A": "2" } } }, /request\.setIfAbsent\.x-a: x-a is under `set` too/],
+    [{ response: { set: { "x-a": "1" }, setIfAbsent: { "x-a": "2" } } }, /response\.setIfAbsent\.x-a: x-a is under `set` too/],
+    [{ request: { setIfAbsent: { host: "a" } } }, /request\.setIfAbsent\.host/],
+    [{ request: { allow: ["*"] } }, /expected a header name, or a prefix/],
+    [{ response: { allow: ["x-a"] } }, /allow|unrecognized|unknown/i],
+  ] as const) {
+    const parsed = parsePolicy("headers", config);
+    expect("problems" in parsed ? parsed.problems.join() : "accepted").toMatch(expected);
+  }
+});
