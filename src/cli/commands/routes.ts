@@ -65,7 +65,11 @@ export function routeTable(plan: Plan, sources: Sources = () => []): string {
   const headings: readonly string[] = shown ? [...HEADINGS, "INSECURE"] : HEADINGS;
   const rows = [
     headings,
-    ...plan.routes.map((route, i) => [String(i), ...cells(route, plan, sources), ...(shown ? [opened[i] === "" ? "-" : (opened[i] ?? "-")] : [])]),
+    ...plan.routes.map((route, i) => [
+      String(i),
+      ...cells(route, plan, sources),
+      ...(shown ? [opened[i] === "" ? "-" : (opened[i] ?? "-")] : []),
+    ]),
   ];
   const widths = headings.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
   return rows

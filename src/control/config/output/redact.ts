@@ -56,7 +56,9 @@ function copyOf(key: string, value: unknown, secret: RegExp): unknown {
   if (key === "match" || key === "expect") return redactMatch(value);
   if (key === "when" && typeof value === "string") return redactExpression(value);
   const isHeaders =
-    (key === "set" || key === "setIfAbsent" || key === "add" || key === "headers" || key === "query") && typeof value === "object" && !Array.isArray(value);
+    (key === "set" || key === "setIfAbsent" || key === "add" || key === "headers" || key === "query") &&
+    typeof value === "object" &&
+    !Array.isArray(value);
   return copy(value, isHeaders ? SECRET_HEADER : secret);
 }
 
