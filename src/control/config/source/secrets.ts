@@ -52,6 +52,7 @@ const PEM_FIELDS: readonly (readonly string[])[] = [
   ["auth", "*", "forwardAuth", "ca"],
   ["routes", "*", "forwardAuth", "ca"],
   ["defaults", "forwardAuth", "ca"],
+  ["policySets", "*", "forwardAuth", "ca"],
   ["auth", "*", "jwt", "keyFetch", "ca"],
   ["auth", "*", "jwt", "providers", "*", "keyFetch", "ca"],
 ];

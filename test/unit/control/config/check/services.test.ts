@@ -238,7 +238,7 @@ routes: [{ name: a, match: { ${hosts} }, forwardAuth: { url: "${url}" }, to: use
   ])("but not one at %s that asks %s", (address, url, hosts) => expect(warnings(own(address, url, hosts))).toEqual([]));
   it("the gateway itself behind `to`, once for all routes", () => {
     expect(warnings(withDefaults("to: sso").replace("http://10.0.0.9", "http://127.0.0.1:8080"))).toEqual([
-      expect.stringMatching(/^c\.yaml:4:\d+: routes\[0\]\.forwardAuth\.to: http:\/\/127\.0\.0\.1:8080 is the gateway's own/),
+      expect.stringMatching(/^c\.yaml:4:\d+: defaults\.forwardAuth\.to: http:\/\/127\.0\.0\.1:8080 is the gateway's own/),
     ]);
   });
   it("a key that all callers share", () => {

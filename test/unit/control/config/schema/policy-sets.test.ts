@@ -73,6 +73,12 @@ policySets: { open: { headers: { request: { set: { x-a: "1", x-b: "2" } } } }, c
     expect(config.routes[0]).toMatchObject({ use: ["slow", "off"], timeouts: { attemptMs: 60_000 }, accessLog: false, webSocket: false });
     expect(config.routes[0]?.policies.map(({ name }) => name)).toEqual(["respond"]);
   });
+  it("files that a set names are relative to the file that it stands in", () => {
+    const ca = "policySets: { p: { forwardAuth: { url: https://sso.example/check, ca: 'file:no/such.pem' } } }\n";
+    expect(problemsOf(`${withRoutes("- { name: a, match: {}, to: users, use: [p] }")}\n${ca}`)).toEqual([
+      expect.stringMatching(/^c\.yaml:7:\d+: policySets\.p\.forwardAuth\.ca: .*no\/such\.pem/),
+    ]);
+  });
   it("overlays are laid over sets, and named limits of a set are changed one by one", () => {
     const base = text(
       "use: [p]",
