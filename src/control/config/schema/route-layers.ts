@@ -117,7 +117,7 @@ export interface RouteSetting {
   readonly at: Position;
 }
 
-const OWN_KEYS: ReadonlySet<string> = new Set(["name", "match", "use", "to", "weighted", "mirror"]);
+const OWN_KEYS: ReadonlySet<string> = new Set(["name", "match", "use", "to", "weighted", "stickyBy", "mirror"]);
 
 /** What a route has besides what makes it itself: texts, numbers and lists, each with its place. @param root before layers were merged */
 export function settingsOf(root: LocatedMap, index: number): readonly RouteSetting[] {
