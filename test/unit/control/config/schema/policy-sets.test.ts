@@ -79,6 +79,14 @@ policySets: { open: { headers: { request: { set: { x-a: "1", x-b: "2" } } } }, c
       expect.stringMatching(/^c\.yaml:7:\d+: policySets\.p\.forwardAuth\.ca: .*no\/such\.pem/),
     ]);
   });
+  it("policies of one's own may stand in a set, and an upper layer's list replaces them", () => {
+    const list = (name: string) => `policies: [{ module: ./${name}.ts }]`;
+    const missing = (route: string) =>
+      problemsOf(text(route, `{ low: { ${list("low")} }, high: { ${list("high")} } }`)).map((each) => /[a-z]+\.ts/.exec(each)?.[0]);
+    expect(missing("use: [low]")).toEqual(["low.ts"]);
+    expect(missing("use: [low, high]")).toEqual(["high.ts"]);
+    expect(missing(`use: [low, high], ${list("own")}`)).toEqual(["own.ts"]);
+  });
   it("overlays are laid over sets, and named limits of a set are changed one by one", () => {
     const base = text(
       "use: [p]",
