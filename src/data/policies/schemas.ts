@@ -41,15 +41,11 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
   feature("headers", headersSchema, {
     templates: ({ request, response }) =>
       Object.entries({
-        request: { set: request.set, add: request.add },
-        response: { set: response.set, add: response.add, onTls: response.onTls },
+        request: { set: request.set, setIfAbsent: request.setIfAbsent, add: request.add },
+        response: { set: response.set, setIfAbsent: response.setIfAbsent, add: response.add, onTls: response.onTls },
       }).flatMap(([side, actions]) =>
         Object.entries(actions).flatMap(([action, values]) =>
           Object.entries(values).map(([name, text]) => ({ path: [side, action, name], text })),
-    templates: (config) =>
-      (["request", "response"] as const).flatMap((side) =>
-        (["set", "setIfAbsent", "add"] as const).flatMap((action) =>
-          Object.entries(config[side][action]).map(([name, text]) => ({ path: [side, action, name], text })),
         ),
       ),
   }),

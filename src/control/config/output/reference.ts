@@ -44,8 +44,6 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |
 | path | literal segments; \`{name}\` or \`*\` for one segment; \`a-{name}\`, \`{name}.json\` for a part of one; \`{name:[0-9]+}\`, \`{name:a|b}\` for what a regular expression matches whole (linear time: no look-around, no back references, at most 1,000 states); \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
-| template | text with the variables below; \`{{\` and \`}}\` for braces |
-| path | literal segments; \`{name}\` or \`*\` for one segment; \`**\` at the end for any rest, also none: \`/x/**\` matches \`/x\`, \`/x/\` and \`/x/a/b\` |
 | template | text with the variables below; \`{header.a ?? header.b ?? "text"}\` is the first that has a value; \`{{\` and \`}}\` for braces |
 
 Unknown keys are errors. All errors are reported at once, each with file, line and column: \`sluice validate -c FILE\`.

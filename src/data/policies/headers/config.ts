@@ -81,20 +81,22 @@ const request = () =>
     onlyOnce,
   );
 
+const response = () =>
+  withRules(
+    z.strictObject({
+      ...side(false, "response"),
+      onTls: values(false, "Headers to set on responses to clients that came by https, also to a trusted proxy that says so.", {
+        "strict-transport-security": "max-age=31536000",
+      }),
+    }),
+    onlyOnce,
+  );
+
 export const headersSchema = once(() =>
   z
     .strictObject({
-      request: side(true, "request").prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
-      response: side(false, "response")
-        .extend({
-          onTls: values(false, "Headers to set on responses to clients that came by https, also to a trusted proxy that says so.", {
-            "strict-transport-security": "max-age=31536000",
-          }),
-        })
       request: request().prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
-      response: withRules(z.strictObject(side(false, "response")), onlyOnce)
-        .prefault({})
-        .meta({ description: "What the client gets, also with the gateway's own answers." }),
+      response: response().prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
     })
     .meta({ description: "Change headers. Values may hold templates. Order: allow, remove, set, setIfAbsent, add." }),
 );

@@ -10,8 +10,7 @@ import { compiled } from "../../exchange/templates.ts";
 import type { HeadersConfig } from "./config.ts";
 
 /** Of requests or responses. */
-type Side = HeadersConfig["request"];
-type Side = HeadersConfig["response"];
+type Side = Pick<HeadersConfig["response"], "set" | "setIfAbsent" | "add" | "remove">;
 type Value = (x: Exchange) => string;
 
 /** What a request is: without these a service would take its body for something else, or it would go round for ever. */
@@ -25,7 +24,7 @@ export const createHeaders: PolicyFactory = (config, route): Policy => {
   const up = changes(request, route.paramNames, true);
   const down = changes(response, route.paramNames, false);
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
-  const secure = changes({ set: response.onTls, add: {}, remove: [] }, route.paramNames, false);
+  const secure = changes({ set: response.onTls, setIfAbsent: {}, add: {}, remove: [] }, route.paramNames, false);
   if (down !== null || secure !== null)
     policy.onResponse = (x, head): undefined => {
       down?.(x, head.headers);
