@@ -1,7 +1,8 @@
 // What copying headers costs, in both directions: what goes upstream with the forwarding headers, and what undici's raw list becomes.
 
+import type { HeaderList } from "../../src/base/header-list.ts";
 import { createClientResolver } from "../../src/data/exchange/client/forwarded.ts";
-import type { Exchange, HeaderList } from "../../src/data/exchange/exchange.ts";
+import type { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { upstreamHeaders } from "../../src/data/exchange/upstream-headers.ts";
 import { createUpstream } from "../../src/data/upstream/select.ts";

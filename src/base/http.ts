@@ -84,14 +84,14 @@ export const HOP_BY_HOP: readonly string[] = [
   "upgrade",
 ];
 
-/** Whether services may read a field name as another one, see {@link plainName}. @param name lowercase */
-export const isOddName = (name: string): boolean => !allOf(name, 0, name.length, PLAIN_NAME);
+/** Whether services may read a field name as another one, see {@link cgiEquivalent}. @param name lowercase */
+export const isAmbiguousFieldName = (name: string): boolean => !allOf(name, 0, name.length, PLAIN_NAME);
 
 /**
  * The name as which services may read a field: CGI, FastCGI, WSGI and Rack turn it into a variable (RFC 3875 section 4.1.18), so that `x_user`,
  * and with some `x.user`, becomes HTTP_X_USER just as `x-user` does. @param name lowercase
  */
-export function plainName(name: string): string {
+export function cgiEquivalent(name: string): string {
   const { length } = name;
   if (length > PLAIN_NAME_BYTES) return name.replace(/[^a-z0-9]/g, "-");
   for (let i = 0; i < length; i++) {

@@ -15,7 +15,7 @@ const makers = new WeakMap<object, () => z.ZodType>();
  * keys are optional.)
  * @param make of a schema that gives nothing for a key that is absent
  */
-export function whenWritten<S extends z.ZodType>(make: () => S): z.ZodOptional<S> {
+export function lazyOptional<S extends z.ZodType>(make: () => S): z.ZodOptional<S> {
   const stand = z.transform((value, ctx) => {
     const parsed = make().safeParse(value);
     if (parsed.success) return parsed.data;
@@ -27,4 +27,4 @@ export function whenWritten<S extends z.ZodType>(make: () => S): z.ZodOptional<S
 }
 
 /** @returns the schema that another stands in for, or null. For whoever describes schemas. */
-export const standsFor = (schema: object): z.ZodType | null => makers.get(schema)?.() ?? null;
+export const resolveLazy = (schema: object): z.ZodType | null => makers.get(schema)?.() ?? null;

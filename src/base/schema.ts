@@ -5,7 +5,7 @@ import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
 import { once } from "./lazy-schema.ts";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
 
-export { once, standsFor, whenWritten } from "./lazy-schema.ts";
+export { lazyOptional, once, resolveLazy } from "./lazy-schema.ts";
 
 /**
  * Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. No secret,

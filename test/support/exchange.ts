@@ -2,10 +2,11 @@
 // The engine's side only: what it is told to write is recorded.
 
 import type { X509Certificate } from "node:crypto";
-import { isOddName } from "../../src/base/http.ts";
+import type { HeaderList } from "../../src/base/header-list.ts";
+import { isAmbiguousFieldName } from "../../src/base/http.ts";
 import { FEATURES } from "../../src/control/config/schema/features.ts";
 import { identity } from "../../src/control/config/schema/identity.ts";
-import { type BodySink, Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import { type BodySink, Exchange } from "../../src/data/exchange/exchange.ts";
 import { IdentityHeaders } from "../../src/data/exchange/identity/identity-headers.ts";
 import type { Policy, Reply, ResponseHead } from "../../src/data/exchange/policy.ts";
 import type { OpenFilter } from "../../src/data/exchange/response-filter.ts";
@@ -64,7 +65,7 @@ export class TestExchange extends Exchange {
     this.secure = scheme === "https";
     this.wantsWebSocket = sketch.webSocket ?? false;
     this.headers = flat(sketch.headers ?? {});
-    this.oddNames = this.headers.some((name, i) => i % 2 === 0 && isOddName(name));
+    this.hasAmbiguousFieldNames = this.headers.some((name, i) => i % 2 === 0 && isAmbiguousFieldName(name));
     this.requestId = "0190a1b2-c3d4-7e5f-8a9b-0c1d2e3f4a5b";
     this.upstreamPath = this.query === "" ? this.path : `${this.path}?${this.query}`;
     const params = sketch.params ?? {};

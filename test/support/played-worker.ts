@@ -1,7 +1,9 @@
 // Owns a worker in this thread whose clients and targets are played: runtime, policies, filters, handlers, calls, breakers and the timer wheel are real.
 // Each request to a target waits for the test to answer it.
+
+import type { HeaderList } from "../../src/base/header-list.ts";
 import { compilePlan } from "../../src/control/config/compile/compile.ts";
-import { BODY_CHUNKED, BODY_NONE, type BodySink, Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import { BODY_CHUNKED, BODY_NONE, type BodySink, Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { admit } from "../../src/data/listener/admit.ts";
 import type { Pool, WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../../src/data/upstream/upstream.ts";

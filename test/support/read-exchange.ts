@@ -1,8 +1,10 @@
 // Owns an Exchange that is only read: for tests and benchmarks of what looks at a request (routing, templates, client address).
 // It imports nothing but the record itself. The writing side is the engine's and is never reached here.
-import { isOddName } from "../../src/base/http.ts";
+
+import type { HeaderList } from "../../src/base/header-list.ts";
+import { isAmbiguousFieldName } from "../../src/base/http.ts";
 import { type ClientResolver, createClientResolver } from "../../src/data/exchange/client/forwarded.ts";
-import { Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 
 export interface Sketch {
@@ -39,7 +41,7 @@ export class ReadExchange extends Exchange {
     this.path = sketch.path ?? "/";
     this.query = sketch.query ?? "";
     this.headers = sketch.headers ?? [];
-    this.oddNames = this.headers.some((name, i) => i % 2 === 0 && isOddName(name));
+    this.hasAmbiguousFieldNames = this.headers.some((name, i) => i % 2 === 0 && isAmbiguousFieldName(name));
     this.peer = sketch.peer ?? "203.0.113.7";
     this.secure = sketch.secure ?? false;
     this.listener = sketch.listener ?? "";

@@ -1,7 +1,9 @@
 // Owns a worker's whole way of a request in this thread, but for sockets: admission, routing, policies, choice of a target, the head that goes up, the
 // answer and its record. Plan, runtime and services are real; only the connections of client and service are played.
+
+import type { HeaderList } from "../../src/base/header-list.ts";
 import { compilePlan } from "../../src/control/config/compile/compile.ts";
-import { Exchange, type HeaderList } from "../../src/data/exchange/exchange.ts";
+import { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { admit } from "../../src/data/listener/admit.ts";
 import { PathRules } from "../../src/data/routing/path-rules.ts";

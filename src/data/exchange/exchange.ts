@@ -18,8 +18,6 @@ export const BODY_FIXED = 1;
 export const BODY_CHUNKED = 2;
 export type BodyKind = typeof BODY_NONE | typeof BODY_FIXED | typeof BODY_CHUNKED;
 
-export type { ClientInfo, HeaderList };
-
 /** Receives the request body. */
 export interface BodySink {
   /** @param chunk owned by the receiver; may be empty. @param last no more will come. Call {@link Exchange.pauseBody} to slow the client down. */
@@ -80,8 +78,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   /** Host header (authority) as sent, port included. */
   authority = "";
   headers: HeaderList = [];
-  /** Some header's name {@link isOddName}: services may read it as another one. */
-  oddNames = false;
+  /** Some header's name {@link isAmbiguousFieldName}: services may read it as another one. */
+  hasAmbiguousFieldNames = false;
   bodyKind: BodyKind = BODY_NONE;
   /** Declared body length in bytes; -1 when chunked, 0 when there is none. */
   contentLength = 0;
@@ -197,7 +195,7 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
     return null;
   }
 
-  /** First value of a request header, for what decides nothing: a decision reads it by request/sent-once.ts. @param name lowercase */
+  /** First value of a request header, for what decides nothing: a decision reads it by request/single-value.ts. @param name lowercase */
   header(name: string): string | undefined {
     const headers = this.headers;
     for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
@@ -211,7 +209,7 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   }
 
   /** The query as it may be shown (access log, Location of a redirect), when a credential of the route may stand in it; null: as it is. */
-  get shownQuery(): string | null {
+  get redactedQuery(): string | null {
     const hide = this.route?.hideQuery ?? null;
     return hide === null || this.query === "" ? null : hide(this.query);
   }

@@ -1,8 +1,9 @@
 // The Policy interface: what a policy can do to an exchange, and when. Policies never import each other.
 import type { Readable } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import type { CallFailure } from "../upstream/call-request.ts";
-import type { Exchange, HeaderList } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import type { PolicyRoute } from "./route-context.ts";
 
 /** An answer made by the gateway itself. */

@@ -1,9 +1,10 @@
 // Writes the answers that the gateway makes itself: replies of policies and handlers and, as the only place, error responses (RFC 9457).
 // Must never put upstream details into a body.
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import { appendHeaders } from "../../base/header-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
-import { BODY_NONE, type BodySink, type ClientEvents, type Exchange, type HeaderList } from "./exchange.ts";
+import { BODY_NONE, type BodySink, type ClientEvents, type Exchange } from "./exchange.ts";
 import { complete, finish } from "./finish.ts";
 import type { Reply, ResponseHead } from "./policy.ts";
 import { FilterChain } from "./response-filter.ts";

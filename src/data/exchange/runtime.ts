@@ -1,5 +1,7 @@
 // Types of a plan brought to life in one worker: routes with their policies, upstreams with their pools.
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
+
+import type { HeaderList } from "../../base/header-list.ts";
 import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
@@ -8,12 +10,13 @@ import type { Plan, RouteSettings } from "../../plan/plan.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
 import type { DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
+import type { ClientInfo } from "../routing/request-view.ts";
 import type { Router } from "../routing/router.ts";
 import type { CallServices } from "../upstream/call-request.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { BodyLimits } from "./body/body-limits.ts";
 import type { ConnectionRules } from "./client/connection-rules.ts";
-import type { ClientInfo, Exchange, HeaderList } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
 import type { KeyStore } from "./identity/key-store.ts";

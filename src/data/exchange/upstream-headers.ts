@@ -1,10 +1,12 @@
 // What goes upstream: copies end-to-end headers, drops hop-by-hop ones (RFC 9110 section 7.6.1) and those the gateway sets itself.
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
-import { HOP_BY_HOP, isOddName, plainName } from "../../base/http.ts";
+
+import type { HeaderList } from "../../base/header-list.ts";
+import { cgiEquivalent, HOP_BY_HOP, isAmbiguousFieldName } from "../../base/http.ts";
 import { isOfOriginFamily, isOriginClaim, METHOD_OVERRIDES, ORIGIN_CLAIMS } from "../../base/origin-claims.ts";
 import type { HostPlan } from "../../plan/plan.ts";
 import type { Endpoint, Upstream, WireRequest } from "../upstream/upstream.ts";
-import type { Exchange, HeaderList } from "./exchange.ts";
+import type { Exchange } from "./exchange.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
@@ -29,8 +31,8 @@ const NOT_COPIED: ReadonlySet<string> = new Set([...NOT_FORWARDED, ...ORIGIN_CLA
 
 /** A name that services may read as one that is never copied, or that only a trusted proxy may send. */
 function isForgery(name: string, deadlineHeader: string | null): boolean {
-  if (!isOddName(name)) return false;
-  const plain = plainName(name);
+  if (!isAmbiguousFieldName(name)) return false;
+  const plain = cgiEquivalent(name);
   return NOT_FORWARDED.has(plain) || plain === deadlineHeader || isOriginClaim(plain);
 }
 
@@ -59,7 +61,7 @@ export function upstreamHeaders(
     if (name === deadlineHeader || isOfOriginFamily(name)) continue;
     if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
     if (copies !== null && !copies(name)) continue;
-    if (x.oddNames && isForgery(name, deadlineHeader)) continue;
+    if (x.hasAmbiguousFieldNames && isForgery(name, deadlineHeader)) continue;
     out.push(name, headers[i + 1] as string);
   }
   x.runtime.appendForwarding(x, out);

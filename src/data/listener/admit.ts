@@ -4,11 +4,11 @@ import type { ErrorCode } from "../../base/errors.ts";
 import { removeHeaders } from "../../base/header-list.ts";
 import {
   CONNECTION_OPTIONS_MAX,
+  cgiEquivalent,
+  isAmbiguousFieldName,
   isHopByHop,
-  isOddName,
   parseAuthority,
   parseConnectionTokens,
-  plainName,
   withoutEmptyPort,
 } from "../../base/http.ts";
 import type { SentTarget } from "../../shared/log-ring.ts";
@@ -99,10 +99,10 @@ function scanHeaders(x: Exchange, usualValues: boolean): Refusal | null {
     bytes += name.length + value.length + 4;
     if (!usualValues && isUnusualValue(value) && FORBIDDEN_VALUE.test(value))
       return bad(`the value of ${printable(name)} has a forbidden character (RFC 9110 section 5.5)`);
-    if (isOddName(name)) {
+    if (isAmbiguousFieldName(name)) {
       if (!HEADER_NAME.test(name)) return bad("a header field name is not a token (RFC 9110 section 5.1)");
-      x.oddNames = true;
-      if (identityHeaders.isProtected(plainName(name)))
+      x.hasAmbiguousFieldNames = true;
+      if (identityHeaders.isProtected(cgiEquivalent(name)))
         return bad(`services could take ${printable(name)} for a header of the gateway's own`);
     } else if (identityHeaders.isProtected(name)) forged = true;
     note(name, value, x);

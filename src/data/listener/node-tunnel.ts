@@ -2,9 +2,10 @@
 // Must never look into payloads: what the two ends negotiated is theirs. Frame heads are followed for the message limit and to say goodbye.
 import type { Socket } from "node:net";
 import type { Duplex } from "node:stream";
+import type { HeaderList } from "../../base/header-list.ts";
 import { isFieldValue, isToken } from "../../base/http.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { HeaderList, UpgradedUpstream } from "../exchange/exchange.ts";
+import type { UpgradedUpstream } from "../exchange/exchange.ts";
 import { acceptKey } from "../handlers/proxy/websocket/handshake.ts";
 import { closeFrame, FrameScanner } from "./frame-scanner.ts";
 import type { NodeExchange } from "./node-exchange.ts";

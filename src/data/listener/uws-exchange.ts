@@ -1,7 +1,8 @@
 // An exchange on the uws engine: reads a body and writes a response through uWebSockets.js without ever touching
 // a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
 import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
-import { BODY_NONE, type BodySink, Exchange, type HeaderList, type UpgradedUpstream } from "../exchange/exchange.ts";
+import type { HeaderList } from "../../base/header-list.ts";
+import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../exchange/exchange.ts";
 import { isEventStream } from "./event-stream.ts";
 import { canonicalIp } from "./peer-address.ts";
 import { statusLine } from "./status-line.ts";

@@ -3,7 +3,7 @@
 import * as z from "zod";
 import { isOriginClaim } from "../../base/origin-claims.ts";
 import { isProtected } from "../../base/protected-headers.ts";
-import { duration, headerName, headerText, once, size, statusRange, whenWritten } from "../../base/schema.ts";
+import { duration, headerName, headerText, lazyOptional, once, size, statusRange } from "../../base/schema.ts";
 import type { StatusRange } from "../../plan/plan.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
 import { serviceBreaker, servicePath, serviceRef, serviceTimeout, serviceUpstream, serviceUrl } from "./config-service.ts";
@@ -184,7 +184,7 @@ export const subrequestKeys = once(() => ({
     .min(1)
     .optional()
     .meta({ description: "PEM file with the authorities to trust instead of the system's, for an https `url`." }),
-  breaker: whenWritten(serviceBreaker).meta({
+  breaker: lazyOptional(serviceBreaker).meta({
     description:
       "Circuit breaker of a service at a `url`: opens after 5 failures in a row, for 5s. Failures: no connection, no answer in time, a broken one, or 5xx.",
   }),
@@ -194,7 +194,7 @@ export const subrequestKeys = once(() => ({
     .refine((bytes) => bytes >= 1024 && bytes <= ANSWER_BYTES_MAX, "expected 1KiB to 1MiB")
     .prefault("64KiB")
     .meta({ description: "Longest body of an answer; of a longer one only status and headers are relayed." }),
-  cache: whenWritten(cacheSchema),
+  cache: lazyOptional(cacheSchema),
 }));
 
 const METHODS = ["GET", "HEAD", "POST"] as const;

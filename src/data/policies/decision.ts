@@ -1,7 +1,7 @@
 // Owns what a service's answer means for a request: it passes, it is refused, or nothing was decided. Pure.
 // Must never let pass what is in any doubt: only an answer that has all that is expected does.
 import type { ErrorCode } from "../../base/errors.ts";
-import type { HeaderList } from "../exchange/exchange.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import type { Reply } from "../exchange/policy.ts";
 import type { Collected } from "../upstream/collect.ts";
 import type { ExpectConfig } from "./config-subrequest.ts";

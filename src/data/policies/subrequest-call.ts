@@ -1,7 +1,8 @@
 // Owns one subrequest to a service: a collected call to its upstream, cancelled when the exchange ends.
 // Must never put a service's name or error into an answer to a client.
+
+import type { HeaderList } from "../../base/header-list.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
-import type { HeaderList } from "../exchange/exchange.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { type CallRecord, type CallRequest, type CallServices, NO_BODY, newCallRecord, WholeBody } from "../upstream/call-request.ts";
 import { type Collected, CollectedCall } from "../upstream/collect.ts";

@@ -1,10 +1,11 @@
 // Owns the headers of a subrequest, and the keys under which decisions are cached. Pure.
 // Must never send a service what the client claims about the request itself (method, path, host): the gateway writes that.
 import { hash, randomBytes } from "node:crypto";
+import type { HeaderList } from "../../base/header-list.ts";
 import { removeHeaders } from "../../base/header-list.ts";
-import { isOddName, plainName } from "../../base/http.ts";
+import { cgiEquivalent, isAmbiguousFieldName } from "../../base/http.ts";
 import { isOriginClaim } from "../../base/origin-claims.ts";
-import type { Exchange, HeaderList } from "../exchange/exchange.ts";
+import type { Exchange } from "../exchange/exchange.ts";
 import { CookieWalk } from "../routing/request/cookie-walk.ts";
 import type { KeyPart } from "./config-subrequest.ts";
 
@@ -45,7 +46,7 @@ export class ReservedHeaders {
   constructor(names: readonly string[]) {
     this.#names = new Set(names);
     // A name with odd marks of its own has look-alikes without any.
-    this.#plain = new Set(names.map(plainName));
+    this.#plain = new Set(names.map(cgiEquivalent));
   }
 
   /** Takes them all out. */
@@ -54,7 +55,7 @@ export class ReservedHeaders {
   }
 
   readonly #isReserved = (name: string): boolean =>
-    this.#names.has(name) || this.#plain.has(name) || (isOddName(name) && this.#plain.has(plainName(name)));
+    this.#names.has(name) || this.#plain.has(name) || (isAmbiguousFieldName(name) && this.#plain.has(cgiEquivalent(name)));
 }
 
 /** What comes with a body that the service receives. */

@@ -1,7 +1,7 @@
 // Owns the guess of what type of client sent a request. A hint for routing to a fitting service, never a basis for access: clients send what they like.
 import { compileRegex } from "../../base/linear-regex.ts";
 import { BUILT_IN_CLIENTS, type BuiltInClient, type ClientTypePlan, type UserAgentMatch } from "../../plan/routing-terms.ts";
-import { headerSentOnce } from "./request/sent-once.ts";
+import { singleHeaderValue } from "./request/single-value.ts";
 import type { RequestView } from "./request-view.ts";
 import { compileValue, headerHolds, type ValueTest } from "./value-test.ts";
 
@@ -14,7 +14,7 @@ const BOT_WORDS = ["bot", "crawl", "spider", "slurp", "facebookexternalhit", "me
 /** What the built-in types are guessed from. */
 const BUILT_IN_HEADERS = ["user-agent", "sec-ch-ua-mobile"] as const;
 
-const userAgentOf = (x: RequestView): string => (headerSentOnce(x, "user-agent") ?? "").slice(0, USER_AGENT_LENGTH_MAX);
+const userAgentOf = (x: RequestView): string => (singleHeaderValue(x, "user-agent") ?? "").slice(0, USER_AGENT_LENGTH_MAX);
 
 /**
  * `bot` when the User-Agent names itself one; else `mobile` when the browser says so by `Sec-CH-UA-Mobile: ?1` (User-Agent Client Hints) or,
@@ -25,7 +25,7 @@ export function clientType(x: RequestView): BuiltInClient {
   const userAgent = userAgentOf(x);
   const lower = userAgent.toLowerCase();
   for (const word of BOT_WORDS) if (lower.includes(word)) return "bot";
-  const hint = headerSentOnce(x, "sec-ch-ua-mobile");
+  const hint = singleHeaderValue(x, "sec-ch-ua-mobile");
   if (hint === "?1") return "mobile";
   if (hint === "?0") return "desktop";
   return /Mobi|iPhone|okhttp\/|CFNetwork\//.test(userAgent) ? "mobile" : "desktop";

@@ -31,8 +31,8 @@ export interface RequestView {
   /** Name of the listener that it came to; '' for one without. */
   readonly listener: string;
   readonly headers: HeaderList;
-  /** Some header's name isOddName() (base/http.ts): services may read it as another one. */
-  readonly oddNames: boolean;
+  /** Some header's name isAmbiguousFieldName() (base/http.ts): services may read it as another one. */
+  readonly hasAmbiguousFieldNames: boolean;
   readonly requestId: string;
   /** null until a route is found. */
   readonly route: { readonly name: string } | null;

@@ -4,7 +4,7 @@
 import { isToken } from "../../base/http.ts";
 import { claimAt } from "./claim.ts";
 import { REST_PARAM } from "./pattern.ts";
-import { headerSentOnce, querySentOnce } from "./request/sent-once.ts";
+import { singleHeaderValue, singleQueryValue } from "./request/single-value.ts";
 import type { RequestView } from "./request-view.ts";
 import { asHeader, asPath, asQuery, asText, type Spelling, splitTemplate } from "./template-text.ts";
 
@@ -85,12 +85,12 @@ export function requestVariable(name: string, paramNames: readonly string[]): Va
   }
   if (name.startsWith("query.") && name.length > 6) {
     const key = name.slice(6);
-    return { spelling: "text", value: (x) => querySentOnce(x, key) ?? "" };
+    return { spelling: "text", value: (x) => singleQueryValue(x, key) ?? "" };
   }
   if (name.startsWith("header.")) {
     const key = name.slice(7).toLowerCase();
     return isToken(key)
-      ? { spelling: "bytes", value: (x) => headerSentOnce(x, key) ?? "" }
+      ? { spelling: "bytes", value: (x) => singleHeaderValue(x, key) ?? "" }
       : { error: `{${name}}: '${key}' is no header name` };
   }
   if (name.startsWith("claims.") && name.length > 7) {

@@ -3,7 +3,7 @@
 import type { ValueMatch } from "../../plan/routing-terms.ts";
 import { compileValueRegex } from "./order.ts";
 import { decodeQuery, QueryWalk } from "./request/query-walk.ts";
-import { isLookAlike } from "./request/sent-once.ts";
+import { isLookAlike } from "./request/single-value.ts";
 import type { RequestView } from "./request-view.ts";
 
 /** A {@link ValueMatch} ready to test. */
@@ -30,12 +30,12 @@ export function compileValue(match: ValueMatch): ValueTest {
 
 /** A repeated header must hold on every line, its look-alikes too: the upstream may read any of them. */
 export function headerHolds(test: ValueTest, x: RequestView): boolean {
-  const { headers, oddNames } = x;
+  const { headers, hasAmbiguousFieldNames } = x;
   let found = false;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     const exact = name === test.name;
-    if (!exact && !(oddNames && isLookAlike(name, test.name))) continue;
+    if (!exact && !(hasAmbiguousFieldNames && isLookAlike(name, test.name))) continue;
     if (!test.holds(headers[i + 1] as string)) return false;
     found ||= exact;
   }

@@ -4,7 +4,7 @@ import type { ErrorCode } from "../../base/errors.ts";
 import type { VersioningPlan } from "../../plan/routing-terms.ts";
 import { type AcceptedRange, acceptedRanges } from "./request/accept-versions.ts";
 import { decodeQuery, QueryWalk } from "./request/query-walk.ts";
-import { readOnce, TWICE } from "./request/sent-once.ts";
+import { readSingle, TWICE } from "./request/single-value.ts";
 import type { RequestView } from "./request-view.ts";
 import { versionInPath } from "./versioned-paths.ts";
 
@@ -139,7 +139,7 @@ export class VersionReader {
     for (const each of ["path", "header", "query"] as const) {
       let found: string | typeof TWICE | null | undefined;
       if (each === "path") found = path === null ? null : versionInPath(x.path, path, this.#known);
-      else if (each === "header") found = header === null ? null : readOnce(x, header);
+      else if (each === "header") found = header === null ? null : readSingle(x, header);
       else found = query === null ? null : queryOnce(x.query, query);
       if (found === undefined || found === null) continue;
       if (found === TWICE) return faulty(`the ${each === "header" ? `header ${header}` : `query parameter ${query}`} is there twice`);

@@ -11,7 +11,7 @@ import type { Route } from "../exchange/runtime.ts";
 import { SERVER_METHODS } from "../handlers/proxy/max-forwards.ts";
 import { httpsReply } from "../policies/redirect/location.ts";
 import { refusedSpelling } from "../routing/path-rules.ts";
-import { headerSentOnce } from "../routing/request/sent-once.ts";
+import { singleHeaderValue } from "../routing/request/single-value.ts";
 import { MATCH_METHOD, MATCH_VERSION } from "../routing/router.ts";
 
 /** X-Request-Id that is passed on: anything else is replaced. */
@@ -74,7 +74,7 @@ export function redirectToHttps(x: Exchange, port: number): void {
 }
 
 function identify(x: Exchange): void {
-  const given = headerSentOnce(x, "x-request-id");
+  const given = singleHeaderValue(x, "x-request-id");
   x.requestId = given !== undefined && REQUEST_ID.test(given) ? given : x.runtime.services.nextRequestId();
 }
 
@@ -99,8 +99,8 @@ function refuseVersion(x: Exchange): void {
 
 /** A CORS preflight (Fetch standard, section 3.2.2) belongs to the route of the request it asks about. @returns -1 for none */
 function preflightRoute(x: Exchange): number {
-  const asked = headerSentOnce(x, "access-control-request-method");
-  if (asked === undefined || headerSentOnce(x, "origin") === undefined) return -1;
+  const asked = singleHeaderValue(x, "access-control-request-method");
+  if (asked === undefined || singleHeaderValue(x, "origin") === undefined) return -1;
   x.method = asked;
   let id = x.runtime.router.match(x);
   // A browser's preflight has neither the header nor the media types by which the request will name its version.

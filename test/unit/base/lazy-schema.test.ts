@@ -1,7 +1,7 @@
 // Schemas that are made when somebody writes their key.
 import { expect, it } from "vitest";
 import * as z from "zod";
-import { standsFor, whenWritten } from "../../../src/base/lazy-schema.ts";
+import { lazyOptional, resolveLazy } from "../../../src/base/lazy-schema.ts";
 
 function counted() {
   const made = { times: 0 };
@@ -10,7 +10,7 @@ function counted() {
     made.times++;
     return inner;
   };
-  return { made, inner, whole: z.strictObject({ key: whenWritten(make).meta({ description: "a key" }), other: z.string().optional() }) };
+  return { made, inner, whole: z.strictObject({ key: lazyOptional(make).meta({ description: "a key" }), other: z.string().optional() }) };
 }
 
 it("is not made while nobody writes the key", () => {
@@ -34,6 +34,6 @@ it("parses and refuses like the schema itself", () => {
 
 it("tells describers what it stands for", () => {
   const { inner, whole } = counted();
-  expect(standsFor(whole.shape.key.def.innerType)).toBe(inner);
-  expect(standsFor(inner)).toBeNull();
+  expect(resolveLazy(whole.shape.key.def.innerType)).toBe(inner);
+  expect(resolveLazy(inner)).toBeNull();
 });

@@ -1,5 +1,5 @@
 // Owns the checks that keep the headers by which services know a caller to the gateway: no part of the configuration may set or read them as a client's.
-import { plainName } from "../../../base/http.ts";
+import { cgiEquivalent } from "../../../base/http.ts";
 import type { AggregateConfig } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { PlaceConfig } from "../../../data/policies/auth/config-places.ts";
 import type { HeadersConfig } from "../../../data/policies/headers/config.ts";
@@ -18,7 +18,7 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
   const names = new Set(identity.protectedNames);
   for (const [index, route] of draft.routes.entries()) {
     for (const path of writes(route))
-      if (names.has(plainName(String(path.at(-1)))))
+      if (names.has(cgiEquivalent(String(path.at(-1)))))
         report(
           asWritten(root, ["routes", index, ...path]),
           "services take this header for who is calling: only the gateway writes it",

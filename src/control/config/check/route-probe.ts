@@ -23,7 +23,7 @@ export interface ProbedRequest {
 const probeView = (request: ProbedRequest): RoutableRequest => ({
   ...request,
   headers: [...request.headers],
-  oddNames: false,
+  hasAmbiguousFieldNames: false,
   requestId: "",
   route: null,
   params: [],

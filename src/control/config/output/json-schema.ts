@@ -1,6 +1,6 @@
 // Owns the JSON Schema made from the schema: for editors, and as the base of the reference docs. Pure.
 import * as z from "zod";
-import { standsFor } from "../../../base/schema.ts";
+import { resolveLazy } from "../../../base/schema.ts";
 import { configSchema, IGNORED_PREFIX } from "../schema/schema.ts";
 import { REMOVE_KEY } from "../source/layers.ts";
 
@@ -44,7 +44,7 @@ function describe(schema: z.ZodType, definitions: Record<string, JsonSchema>): J
       const { examples } = z.globalRegistry.get(zodSchema) ?? {};
       // Zod leaves out the examples of what is transformed, as if they were outputs: ours are what people write.
       if (Array.isArray(examples)) jsonSchema.examples ??= examples;
-      const real = standsFor(zodSchema);
+      const real = resolveLazy(zodSchema);
       if (real === null) return;
       const { $schema, definitions: own, ...rest } = describe(real, definitions);
       Object.assign(definitions, own);

@@ -1,13 +1,13 @@
 // Owns the schema of the `auth` section: named authenticators, each of one kind from the data plane's list. Must never read files.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { name, once, whenWritten } from "../../../base/schema.ts";
+import { lazyOptional, name, once } from "../../../base/schema.ts";
 import { WAY_OUT_NAMES, type WayOut } from "../../../base/ways-out.ts";
 import { AUTHENTICATOR_SCHEMAS } from "../../../data/policies/auth/schemas.ts";
 
 const AUTHENTICATORS_MAX = 100;
 
-const kinds = once(() => Object.fromEntries(Object.entries(AUTHENTICATOR_SCHEMAS).map(([kind, schema]) => [kind, whenWritten(schema)])));
+const kinds = once(() => Object.fromEntries(Object.entries(AUTHENTICATOR_SCHEMAS).map(([kind, schema]) => [kind, lazyOptional(schema)])));
 
 /** Keys of the kinds, at most one of them written. */
 type Written = { readonly forwardCredentials: boolean } & Readonly<Record<string, unknown>>;

@@ -1,7 +1,7 @@
 // Owns the schema of an upstream's circuit breaker. The output has the plan's shape, but for the slot, which the primary gives it.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, name, once, statusRange, whenWritten } from "../../../base/schema.ts";
+import { fraction, lazyOptional, name, once, statusRange } from "../../../base/schema.ts";
 import { respondSchema } from "../../../data/handlers/respond/config.ts";
 import type { BreakerCondition, BreakerPlan, StatusRange } from "../../../plan/plan.ts";
 import { TRIALS_MAX } from "../../../shared/breaker-word.ts";
@@ -43,7 +43,7 @@ const failures = once(() =>
 const fallback = once(() =>
   withRules(
     z.strictObject({
-      respond: whenWritten(respondSchema).meta({ description: "Answer with this." }),
+      respond: lazyOptional(respondSchema).meta({ description: "Answer with this." }),
       upstream: name().optional().meta({ description: "Ask this upstream instead; its own fallback is not used." }),
     }),
     ({ respond, upstream }, object) => {
@@ -92,7 +92,7 @@ export const breaker = once(() =>
         description: "Time after the trials over which the share of requests that pass grows from a tenth to all; `0` for at once.",
       }),
       failures: failures(),
-      fallback: whenWritten(fallback),
+      fallback: lazyOptional(fallback),
     }),
     ({ slowCallRate, slowCall }, object) => {
       if (slowCallRate !== undefined && slowCall === undefined) object("`slowCallRate` needs `slowCall`", ["slowCallRate"]);

@@ -3,8 +3,8 @@ import type { z } from "zod";
 import { keyPositionAt, type Located, nodeAt, positionAt } from "../source/located.ts";
 import { type ConfigProblem, formatPath, nearest, type PathPart, PROBLEMS_MAX, suggest } from "../source/problem.ts";
 import { unsupportedMessage } from "./fields.ts";
-import { isReservedKey } from "./later.ts";
 import { keyElsewhere, remedyFor } from "./remedies.ts";
+import { isReservedKey } from "./reserved-keys.ts";
 
 type Issue = z.core.$ZodIssue;
 type RawIssue = z.core.$ZodRawIssue;

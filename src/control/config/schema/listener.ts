@@ -1,7 +1,7 @@
 // Owns the schema of listeners: address, TLS by SNI, engine choice.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { name, once, whenWritten } from "../../../base/schema.ts";
+import { lazyOptional, name, once } from "../../../base/schema.ts";
 import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
 import { listenerPaths } from "./paths.ts";
 import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
@@ -59,7 +59,7 @@ export const listener = once(() =>
         description:
           "`host:port`, `[IPv6]:port` or `unix:/path`; port 0 picks a free one. To a Unix socket only the user that Sluice runs as can connect.",
       }),
-      tls: whenWritten(tls).meta({ description: "Serve HTTPS." }),
+      tls: lazyOptional(tls).meta({ description: "Serve HTTPS." }),
       redirectToHttps: z
         .int({ error: (issue) => (issue.input === true ? "expected the port of the https address, such as 443" : undefined) })
         .min(1)
@@ -82,7 +82,7 @@ export const listener = once(() =>
         description:
           "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
       }),
-      paths: whenWritten(listenerPaths).meta({
+      paths: lazyOptional(listenerPaths).meta({
         description:
           "What the paths of requests may hold beyond the strict normal form, here and where a route allows it: else 400 `bad_path`. The form is made once: it is matched, judged, signed and forwarded.",
       }),

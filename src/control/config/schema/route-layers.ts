@@ -11,7 +11,7 @@ export interface RouteLayer {
 }
 
 /** Keys of which an upper layer's map replaces what lies below whole: half of one tree in another would mean something that nobody wrote. */
-const REPLACED_WHOLE: readonly string[] = ["auth"];
+const NON_MERGED_KEYS: readonly string[] = ["auth"];
 
 /** The layers of a route, lowest first, its own last. Sets that are not there, or are no maps, are left out. */
 export function layersOf(root: LocatedMap, index: number): readonly RouteLayer[] {
@@ -54,7 +54,7 @@ export function withRouteLayers(root: LocatedMap): { readonly root: LocatedMap; 
 
 function withoutReplaced(below: Located, over: Located): Located {
   if (below.kind !== "map" || over.kind !== "map") return below;
-  const own = REPLACED_WHOLE.filter((key) => over.entries.get(key)?.node.kind === "map" && below.entries.has(key));
+  const own = NON_MERGED_KEYS.filter((key) => over.entries.get(key)?.node.kind === "map" && below.entries.has(key));
   if (own.length === 0) return below;
   return { ...below, entries: new Map([...below.entries].filter(([key]) => !own.includes(key))) };
 }

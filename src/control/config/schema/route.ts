@@ -1,7 +1,7 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { headerName, name, once, whenWritten } from "../../../base/schema.ts";
+import { headerName, lazyOptional, name, once } from "../../../base/schema.ts";
 import type { StickyBy } from "../../../data/handlers/proxy/config.ts";
 import { type ModulesConfig, modulesSchema } from "../../../data/policies/module/config.ts";
 import type { ModuleUse } from "../../../plan/module-plan.ts";
@@ -129,7 +129,7 @@ const routeLimits = once(() =>
 );
 
 const settings = once(() => ({
-  timeouts: whenWritten(routeTimeouts).meta({
+  timeouts: lazyOptional(routeTimeouts).meta({
     description:
       "Overrides of the upstream's timeouts. `connect` is how long a request waits for a connection that is made for it; the connection itself, which other routes share, goes on being made for the longest of the upstream's and its routes' `connect`.",
   }),
@@ -137,14 +137,14 @@ const settings = once(() => ({
     description:
       "Override of the upstream's `host`, for this route's requests: Host only. The name asked for and verified by TLS belongs to the connection, and so to the upstream.",
   }),
-  limits: whenWritten(routeLimits).meta({ description: "Overrides of the instance's limits." }),
-  paths: whenWritten(routePaths).meta({
+  limits: lazyOptional(routeLimits).meta({ description: "Overrides of the instance's limits." }),
+  paths: lazyOptional(routePaths).meta({
     description: "What request paths may hold here, of what the listener lets through. Refused: 400 `bad_path`.",
   }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: webSocket().prefault(true),
   methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
-  policies: whenWritten(modulesSchema),
+  policies: lazyOptional(modulesSchema),
 }));
 
 const upstreamName = once(() => name().meta({ description: "Name of an upstream." }));
@@ -201,18 +201,18 @@ const ownKeys = once(() => ({
       examples: [["partner", "cors"]],
     }),
   to: upstreamName().optional().meta({ description: "The upstream it goes to." }),
-  weighted: whenWritten(weighted).meta({ description: "Instead of `to`: split by weight." }),
-  stickyBy: whenWritten(stickyBy).meta({
+  weighted: lazyOptional(weighted).meta({ description: "Instead of `to`: split by weight." }),
+  stickyBy: lazyOptional(stickyBy).meta({
     description:
       "Of `weighted`: what has the same value goes to the same upstream: `consumer`, `ip`, `{header: name}` or `{cookie: name}`. Shares stay as the weights say, over many callers; when weights change, only those move that have to. Requests without the value are split by chance.",
   }),
-  mirror: whenWritten(mirror).meta({
+  mirror: lazyOptional(mirror).meta({
     description:
       "Send a copy to another upstream as well; its answer is thrown away. Larger bodies than `retry.bufferBytes`, and those of unknown length, are not copied.",
   }),
 }));
 
-const policies = once(() => Object.fromEntries(FEATURES.map(({ key, schema }) => [key, whenWritten(schema)])));
+const policies = once(() => Object.fromEntries(FEATURES.map(({ key, schema }) => [key, lazyOptional(schema)])));
 
 const fixed = once(() => z.strictObject({ ...ownKeys(), ...settings() }));
 

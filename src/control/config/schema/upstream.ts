@@ -1,7 +1,7 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, headerName, once, size, statusRange, whenWritten } from "../../../base/schema.ts";
+import { fraction, headerName, lazyOptional, once, size, statusRange } from "../../../base/schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
@@ -207,7 +207,7 @@ const passiveHealth = once(() =>
 const health = once(() =>
   z
     .strictObject({
-      active: whenWritten(activeHealth).meta({ description: "Probes sent by the primary; off unless present." }),
+      active: lazyOptional(activeHealth).meta({ description: "Probes sent by the primary; off unless present." }),
       passive: z
         .union([z.literal(false), passiveHealth()], { error: "expected a map, or false" })
         .prefault({})
@@ -259,7 +259,7 @@ const settings = once(() => ({
     description:
       "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",
   }),
-  hashOn: whenWritten(hashOn),
+  hashOn: lazyOptional(hashOn),
   hashBalanceFactor: z
     .union([z.literal(0), count(101, HASH_BALANCE_FACTOR_MAX)], {
       error: `expected 0 or a percentage from 101 to ${HASH_BALANCE_FACTOR_MAX}`,
@@ -270,7 +270,7 @@ const settings = once(() => ({
         "Of `balance: hash`: a target takes at most this percentage of the mean number of requests under way, and what is beyond goes to the next on the ring, so a hot key is spread and affinity is lost while it is. `0`: no bound.",
       examples: [150],
     }),
-  sticky: whenWritten(sticky),
+  sticky: lazyOptional(sticky),
   slowStart: period({ min: 0 })
     .prefault("0")
     .meta({ description: "Time over which a new or recovered target gets its full share; `0` for at once." }),
@@ -278,8 +278,8 @@ const settings = once(() => ({
   timeouts: timeouts(),
   retry: retry(),
   health: health(),
-  breaker: whenWritten(breaker),
-  tls: whenWritten(tls).meta({ description: "For https targets." }),
+  breaker: lazyOptional(breaker),
+  tls: lazyOptional(tls).meta({ description: "For https targets." }),
   host: host().optional().meta({
     description:
       "The Host that the service gets: `target` the target's own, `client` the one that the client sent, or this name. A name is asked for (SNI) and verified too where `tls.serverName` says nothing else, and health checks send it. `X-Forwarded-Host` is what the client asked for in any case.",

@@ -1,6 +1,6 @@
 // Owns what a request's Connection header may name. What it names does not go upstream (RFC 9110 section 7.6.1), so that it could take away a field
 // by which the gateway decides, or one that the gateway itself answers for: those it may not name, all others are gone before anything is decided.
-import { plainName } from "../../../base/http.ts";
+import { cgiEquivalent } from "../../../base/http.ts";
 import { isOriginClaim } from "../../../base/origin-claims.ts";
 import type { Plan } from "../../../plan/plan.ts";
 
@@ -26,12 +26,12 @@ export class ConnectionRules {
   constructor(plan: Pick<Plan, "identity" | "authenticators" | "routes">) {
     const callers = plan.routes.flatMap(({ policies }) => policies.filter(({ name }) => name === "forwardAuth"));
     const read = [...plan.authenticators.flatMap(fieldsOf), ...[...plan.authenticators, ...callers].flatMap(sentFields)];
-    this.#kept = new Set([...FIXED, ...plan.identity.protectedNames, ...read].map(plainName));
+    this.#kept = new Set([...FIXED, ...plan.identity.protectedNames, ...read].map(cgiEquivalent));
   }
 
   /** @param option lowercase, neither close, keep-alive nor upgrade. @returns false: the request is refused */
   mayName(option: string): boolean {
-    const plain = plainName(option);
+    const plain = cgiEquivalent(option);
     return !this.#kept.has(plain) && !isOriginClaim(plain);
   }
 }

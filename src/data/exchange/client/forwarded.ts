@@ -2,9 +2,11 @@
 // Only peers in trustedProxies are believed, hop by hop from the right; what is not believed is not passed on.
 
 import { ClientTrust } from "../../../base/client-trust.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import { isToken } from "../../../base/http.ts";
 import { isOriginClaim } from "../../../base/origin-claims.ts";
-import type { ClientInfo, Exchange, HeaderList } from "../exchange.ts";
+import type { ClientInfo } from "../../routing/request-view.ts";
+import type { Exchange } from "../exchange.ts";
 import { type Chain, FORWARDED_HOPS_MAX, joined, readChain, UNREADABLE } from "./forwarded-chain.ts";
 
 const VIA = "1.1 sluice";

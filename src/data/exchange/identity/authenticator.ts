@@ -1,8 +1,9 @@
 // Owns the contract between the auth policy and the kinds of authenticator (jwt, apiKey, ...). Types only.
 import type { ErrorCode } from "../../../base/errors.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import type { AuthenticatorPlan, ConsumerPlan, Plan } from "../../../plan/plan.ts";
 import type { IdSpace } from "../../credentials/id-space.ts";
-import type { Exchange, HeaderList } from "../exchange.ts";
+import type { Exchange } from "../exchange.ts";
 import type { Services } from "../runtime.ts";
 import type { Identity } from "./identity.ts";
 

@@ -1,9 +1,10 @@
 // Owns the headers that tell services who is calling: which names they have, that no client can send one, and how an identity is written into them.
 // Must never write anything that a client chose by itself.
+
+import type { HeaderList } from "../../../base/header-list.ts";
 import { encodeByte } from "../../../base/hex.ts";
 import type { IdentityPlan } from "../../../plan/plan.ts";
 import { claimAt } from "../../routing/claim.ts";
-import type { HeaderList } from "../exchange.ts";
 import type { Identity } from "./identity.ts";
 import { InternalToken } from "./internal-token.ts";
 

@@ -4,7 +4,7 @@ import { parseJsonPath } from "../../../base/exact-json.ts";
 import { HOP_BY_HOP } from "../../../base/http.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { withRules } from "../../../base/rules.ts";
-import { duration, headerName, headerText, name, once, size, whenWritten } from "../../../base/schema.ts";
+import { duration, headerName, headerText, lazyOptional, name, once, size } from "../../../base/schema.ts";
 import type { StatusRange } from "../../../plan/plan.ts";
 import { CONCURRENCY_MAX, ITEMS_MAX, type LegBody, type LegConfig } from "./config-plan.ts";
 
@@ -147,7 +147,7 @@ export const writtenLeg = once(() =>
           description: "Request headers that replace what the client sent.",
           examples: [{ "x-segment": "{legs.user.json.segment}" }],
         }),
-      body: whenWritten(body).meta({ description: "`client`: the client's own body. `{ json: ... }`: one made here. Left out: none." }),
+      body: lazyOptional(body).meta({ description: "`client`: the client's own body. `{ json: ... }`: one made here. Left out: none." }),
       required: z.boolean().prefault(true).meta({
         description: "true: without it there is no answer. false: the answer comes without it, and says so.",
       }),
@@ -158,7 +158,7 @@ export const writtenLeg = once(() =>
           description:
             "For the whole leg, from its start to the last byte of its answer, retries included. Default: the upstream's timeouts.",
         }),
-      retry: whenWritten(retry).meta({ description: "Overrides of the upstream's `retry`." }),
+      retry: lazyOptional(retry).meta({ description: "Overrides of the upstream's `retry`." }),
       expect: statuses(200, 599, "200-299")
         .prefault(["200-299"])
         .meta({ description: "Statuses whose body is used. With any other the leg fails." }),
@@ -190,7 +190,7 @@ export const writtenLeg = once(() =>
         .refine((map) => bounded(map, MEMBERS_MAX), `expected at most ${MEMBERS_MAX} members`)
         .prefault({})
         .meta({ description: "Members that get another name: from old to new. Done after `pick`.", examples: [{ full_name: "name" }] }),
-      flatten: whenWritten(flatten).meta({
+      flatten: lazyOptional(flatten).meta({
         description:
           "A list of members: what is inside of them takes their place (what is outside wins). `true`: a list of lists becomes one list. Done last.",
         examples: [["address"], true],

@@ -3,7 +3,7 @@
 import { setHeader } from "../../../base/header-list.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Reply } from "../../exchange/policy.ts";
-import { readOnce, TWICE } from "../../routing/request/sent-once.ts";
+import { readSingle, TWICE } from "../../routing/request/single-value.ts";
 
 const FIELD = "max-forwards";
 const NUMBER = /^\d{1,10}$/;
@@ -14,7 +14,7 @@ export const SERVER_METHODS = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 /** Counts this hop. @param x an OPTIONS request about to be forwarded. @returns the answer when it may go no further; undefined when it may */
 export function countForward(x: Exchange): Reply | undefined {
-  const sent = readOnce(x, FIELD);
+  const sent = readSingle(x, FIELD);
   if (sent === undefined) return undefined;
   if (sent === TWICE || !NUMBER.test(sent)) return MALFORMED;
   const left = Number(sent);

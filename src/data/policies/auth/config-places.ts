@@ -1,7 +1,7 @@
 // Owns the schema of where a credential stands: `from`, a list of places, and its short form `in` and `name`. For the primary only.
 // Must never let two places look at the same part of a request: each credential there would be two.
 import * as z from "zod";
-import { plainName } from "../../../base/http.ts";
+import { cgiEquivalent } from "../../../base/http.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { headerName, once } from "../../../base/schema.ts";
 
@@ -97,7 +97,7 @@ function overlap(a: PlaceConfig, b: PlaceConfig): boolean {
   if (a.in !== b.in) return false;
   if (a.in !== "header") return a.name === b.name;
   const schemes = a.scheme === null || b.scheme === null || a.scheme.toLowerCase() === b.scheme.toLowerCase();
-  return plainName(a.name) === plainName(b.name) && schemes;
+  return cgiEquivalent(a.name) === cgiEquivalent(b.name) && schemes;
 }
 
 /** What a kind's schema read of its places. */

@@ -1,6 +1,8 @@
 // Owns where a credential may stand in a request, by configuration: finding it in one of its places, and taking it out of what goes upstream.
 // Must never change the request itself, and never choose between two credentials: nobody can say which of them a service would read.
-import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
+
+import type { HeaderList } from "../../../base/header-list.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { CredentialPlace } from "../../exchange/identity/authenticator.ts";
 import type { PlaceConfig } from "./config-places.ts";
 import {

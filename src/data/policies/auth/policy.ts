@@ -1,7 +1,8 @@
 // Authenticates the caller of a route, by the authenticators that the route names. Must never let a request through that was not decided,
 // and takes the credentials out of what goes upstream.
 import type { ErrorCode } from "../../../base/errors.ts";
-import type { Challenges, Exchange, HeaderList } from "../../exchange/exchange.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
+import type { Challenges, Exchange } from "../../exchange/exchange.ts";
 import type { Authenticator, CredentialPlace } from "../../exchange/identity/authenticator.ts";
 import type { IdentityHeaders } from "../../exchange/identity/identity-headers.ts";
 import type { Policy, PolicyFactory, Reply, UpstreamRequest } from "../../exchange/policy.ts";

@@ -1,12 +1,13 @@
 // Owns finding a credential in a request and taking it out again: header, `Authorization` scheme, cookie, query parameter.
 // Must never look at what a credential says. In doubt (two of them, a spelling that services may read as the same name) it says so.
 
+import type { HeaderList } from "../../../base/header-list.ts";
 import { removeHeader, removeHeaders } from "../../../base/header-list.ts";
-import { isOddName, isTokenCode, plainName } from "../../../base/http.ts";
-import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
+import { cgiEquivalent, isAmbiguousFieldName, isTokenCode } from "../../../base/http.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
 import { decodeQuery, QueryWalk } from "../../routing/request/query-walk.ts";
-import { isLookAlike } from "../../routing/request/sent-once.ts";
+import { isLookAlike } from "../../routing/request/single-value.ts";
 
 /** The request has none. */
 export const NONE = 0;
@@ -24,7 +25,7 @@ export function readHeader(x: Exchange, name: string): Reading {
     if (found !== NONE) return SEVERAL;
     found = headers[i + 1] as string; // i is inside a list of pairs
   }
-  return x.oddNames && hasLookAlike(headers, name) ? SEVERAL : found;
+  return x.hasAmbiguousFieldNames && hasLookAlike(headers, name) ? SEVERAL : found;
 }
 
 /** Some other spelling that services may read as this header (`x_api_key` for `x-api-key`). */
@@ -96,9 +97,12 @@ export function readQuery(x: Exchange, name: string): Reading {
 
 /** Takes a header out, its look-alikes included. @param name lowercase */
 export function stripHeader(headers: HeaderList, name: string): void {
-  removeHeaders(headers, (other) => other === name || (other.length === name.length && isOddName(other) && isLookAlike(other, name)));
+  removeHeaders(
+    headers,
+    (other) => other === name || (other.length === name.length && isAmbiguousFieldName(other) && isLookAlike(other, name)),
+  );
   // A name with odd marks of its own has look-alikes without any.
-  if (isOddName(name)) removeHeader(headers, plainName(name));
+  if (isAmbiguousFieldName(name)) removeHeader(headers, cgiEquivalent(name));
 }
 
 /** @param scheme lowercase */

@@ -8,7 +8,7 @@ import { type ASTNode, Environment, type ParseResult } from "@marcbachmann/cel-j
 import { compileRegex, LinearRegex } from "../../../base/linear-regex.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Identity } from "../../exchange/identity/identity.ts";
-import { decodedPath, headerSentOnce, querySentOnce, utf8 } from "../../routing/request/sent-once.ts";
+import { decodedPath, singleHeaderValue, singleQueryValue, utf8 } from "../../routing/request/single-value.ts";
 
 const NODES_MAX = 200;
 const DEPTH_MAX = 24;
@@ -279,8 +279,8 @@ const SIMPLE: Readonly<Record<string, (x: Exchange, nowMs: number) => unknown>> 
 
 const ENTRY: Readonly<Record<Keyed, (x: Exchange, name: string) => string | undefined>> = {
   path: (x, name) => decodedPath(x.param(name) ?? ""),
-  query: querySentOnce,
-  header: (x, name) => utf8(headerSentOnce(x, name) ?? "") || undefined,
+  query: singleQueryValue,
+  header: (x, name) => utf8(singleHeaderValue(x, name) ?? "") || undefined,
 };
 
 class CompiledExpression implements Expression {

@@ -1,7 +1,7 @@
 // Owns the comparison of a claim with what a route demands of it. Exact: no coercion but that a text from a request equals the same whole number.
 import type { Exchange } from "../../exchange/exchange.ts";
 import { compiled } from "../../exchange/templates.ts";
-import { headerSentOnce, querySentOnce } from "../../routing/request/sent-once.ts";
+import { singleHeaderValue, singleQueryValue } from "../../routing/request/single-value.ts";
 import type { AuthorizeConfig } from "./config.ts";
 
 type Scalar = string | number | boolean;
@@ -36,7 +36,7 @@ function compileScalar(written: Scalar, paramNames: readonly string[]): ClaimTes
   return (claim, x) => {
     for (const choice of choices) if (choice.render(x) === "") return false;
     for (const { place, name } of sent)
-      if ((place === "header" ? headerSentOnce(x, name) : querySentOnce(x, name)) === undefined) return false;
+      if ((place === "header" ? singleHeaderValue(x, name) : singleQueryValue(x, name)) === undefined) return false;
     const text = template.render(x);
     // Nothing is demanded where nothing was sent; U+FFFD stands for bytes that are no text.
     if (text === "" || text.includes("\ufffd")) return false;

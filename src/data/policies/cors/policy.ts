@@ -5,7 +5,7 @@ import { isToken, trimWhitespace } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory, Reply, ResponseHead } from "../../exchange/policy.ts";
 import type { PolicyRoute } from "../../exchange/route-context.ts";
-import { headerSentOnce, readOnce, TWICE } from "../../routing/request/sent-once.ts";
+import { readSingle, singleHeaderValue, TWICE } from "../../routing/request/single-value.ts";
 import type { CorsConfig } from "./config.ts";
 import { compileOrigins } from "./origins.ts";
 
@@ -30,7 +30,9 @@ const isOwned = (name: string): boolean => name.startsWith("access-control-") &&
 
 /** Fetch standard, CORS-preflight request: OPTIONS with Origin and Access-Control-Request-Method. */
 const isPreflight = (x: Exchange): boolean =>
-  x.method === "OPTIONS" && headerSentOnce(x, "access-control-request-method") !== undefined && headerSentOnce(x, "origin") !== undefined;
+  x.method === "OPTIONS" &&
+  singleHeaderValue(x, "access-control-request-method") !== undefined &&
+  singleHeaderValue(x, "origin") !== undefined;
 
 /** Answers preflights, refuses WebSockets of unlisted origins, and replaces the upstream's Access-Control-* headers by its own. */
 export const createCors: PolicyFactory = (config, route): Policy => new Cors(config as CorsConfig, route); // parsed by corsSchema in the primary
@@ -59,7 +61,7 @@ class Cors implements Policy {
 
   onRequest(x: Exchange): Reply | undefined {
     if (x.wantsWebSocket) {
-      const origin = readOnce(x, "origin");
+      const origin = readSingle(x, "origin");
       return origin === undefined || (origin !== TWICE && this.#allowed(origin)) ? undefined : ORIGIN_DENIED;
     }
     return isPreflight(x) ? this.#answerPreflight(x) : undefined;
@@ -68,7 +70,7 @@ class Cors implements Policy {
   /** An origin that is not listed gets a 204 without permissions: the browser then refuses. onResponse adds the origin. */
   #answerPreflight(x: Exchange): Reply {
     const headers = ["vary", "Access-Control-Request-Method, Access-Control-Request-Headers"];
-    if (this.#allowed(headerSentOnce(x, "origin") ?? "")) {
+    if (this.#allowed(singleHeaderValue(x, "origin") ?? "")) {
       headers.push("access-control-allow-methods", this.#methods);
       const allowHeaders = this.#headers ?? askedHeaders(x);
       if (allowHeaders !== "") headers.push("access-control-allow-headers", allowHeaders);
@@ -81,7 +83,7 @@ class Cors implements Policy {
     const headers = head.headers;
     if (head.fromUpstream) removeHeaders(headers, isOwned);
     if (!this.#same) addVary(headers, "origin");
-    const origin = headerSentOnce(x, "origin");
+    const origin = singleHeaderValue(x, "origin");
     if (origin === undefined ? !this.#same : !this.#allowed(origin)) return;
     setHeader(headers, "access-control-allow-origin", this.#same ? "*" : (origin ?? "*"));
     if (this.#credentials) setHeader(headers, "access-control-allow-credentials", "true");

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { isOriginClaim } from "../../../base/origin-claims.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { withRules } from "../../../base/rules.ts";
-import { headerName, once, size, whenWritten } from "../../../base/schema.ts";
+import { headerName, lazyOptional, once, size } from "../../../base/schema.ts";
 import { oneService } from "../config-service.ts";
 import {
   HEADERS_MAX,
@@ -75,7 +75,7 @@ export const forwardAuthSchema = once(() =>
             "Headers of an answer that lets pass, by exact name, for the upstream. What the client sent under these names, or spellings of them, is always removed.",
           examples: [["x-user", "x-tenant"]],
         }),
-      body: whenWritten(bodySchema),
+      body: lazyOptional(bodySchema),
       onDenied: z.enum(["relay", "problem"]).prefault("relay").meta({
         description:
           "What the client gets when the service does not let it pass. `relay`: the service's status, headers and body, as a redirect to a login page is. `problem`: 401 `credentials_invalid` for 401, with the service's `WWW-Authenticate`; else 403 `access_denied`.",

@@ -1,9 +1,11 @@
 // Calls a service before a request is forwarded, and gives the upstream what the service says of it. Must never let a request through about which
 // nothing was decided, unless the operator wants that; nor a client's word in a header that is the service's to write.
+
+import type { HeaderList } from "../../../base/header-list.ts";
 import { FAILED_OPEN_HEADER } from "../../../base/origin-claims.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import { bufferBody } from "../../exchange/body/buffer-body.ts";
-import { BODY_NONE, type Exchange, type HeaderList } from "../../exchange/exchange.ts";
+import { BODY_NONE, type Exchange } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory, Reply, ResponseHead, UpstreamRequest } from "../../exchange/policy.ts";
 import type { ExchangeSlot, PolicyResources } from "../../exchange/route-context.ts";
 import type { Collected } from "../../upstream/collect.ts";
@@ -121,7 +123,7 @@ class ForwardAuth implements Policy {
 
   #prepare(x: Exchange, body: Buffer | null, omitted: boolean): Prepared {
     const { requestHeaders, cache } = this.#config;
-    const headers = subrequestHeaders(x, requestHeaders, x.shownQuery ?? x.query);
+    const headers = subrequestHeaders(x, requestHeaders, x.redactedQuery ?? x.query);
     if (x.identity !== null) this.#means.identityHeaders.describe(x.identity, headers);
     if (body !== null) describeBody(x, headers);
     if (omitted) headers.push(BODY_MARK, BODY_OMITTED);

@@ -1,10 +1,11 @@
 // Owns headers that operators set, add and remove, towards the upstream and towards the client.
 
+import type { HeaderList } from "../../../base/header-list.ts";
 import { getHeader, removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
-import { isOddName, parseAuthority, plainName } from "../../../base/http.ts";
+import { cgiEquivalent, isAmbiguousFieldName, parseAuthority } from "../../../base/http.ts";
 import { matchNames } from "../../../base/name-patterns.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
-import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
 import type { HeadersConfig } from "./config.ts";
@@ -40,11 +41,12 @@ function changes(side: Side, paramNames: readonly string[], fromClient: boolean)
   const absent = Object.entries(side.setIfAbsent).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   const add = Object.entries(side.add).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   if (gone === null && set.length === 0 && absent.length === 0 && add.length === 0) return null;
-  // Other spellings of a name that is removed or set, see plainName: left in, they could pass for the operator's.
-  const names = new Set([...set, ...absent].map(({ name }) => plainName(name)));
-  const isForgery = (name: string): boolean => isOddName(name) && (names.has(plainName(name)) || gone?.(plainName(name)) === true);
+  // Other spellings of a name that is removed or set, see cgiEquivalent: left in, they could pass for the operator's.
+  const names = new Set([...set, ...absent].map(({ name }) => cgiEquivalent(name)));
+  const isForgery = (name: string): boolean =>
+    isAmbiguousFieldName(name) && (names.has(cgiEquivalent(name)) || gone?.(cgiEquivalent(name)) === true);
   return (x, headers) => {
-    if (fromClient && x.oddNames) removeHeaders(headers, isForgery);
+    if (fromClient && x.hasAmbiguousFieldNames) removeHeaders(headers, isForgery);
     if (gone !== null) removeHeaders(headers, gone);
     for (const { name, value } of set) {
       const text = value(x);

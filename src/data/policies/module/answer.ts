@@ -1,7 +1,7 @@
 // Owns turning what a policy of the user's own answers into a reply. Throws at what is none: then the policy has failed.
 import type { Readable } from "node:stream";
 import { ERRORS, type ErrorCode } from "../../../base/errors.ts";
-import type { HeaderList } from "../../exchange/exchange.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import type { Reply } from "../../exchange/policy.ts";
 import { headerValue, writableName } from "./header-rules.ts";
 

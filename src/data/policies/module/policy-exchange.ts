@@ -2,12 +2,13 @@
 // hook it is made in. One for each policy and exchange. Must never hand out anything of the gateway's own that can be changed.
 
 import type * as Public from "../../../../policy/index.d.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import { getHeader, getList, removeHeader, setHeader } from "../../../base/header-list.ts";
-import { plainName } from "../../../base/http.ts";
-import type { Exchange, HeaderList } from "../../exchange/exchange.ts";
+import { cgiEquivalent } from "../../../base/http.ts";
+import type { Exchange } from "../../exchange/exchange.ts";
 import type { ResponseHead, UpstreamRequest } from "../../exchange/policy.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
-import { decodedPath, headerSentOnce, querySentOnce } from "../../routing/request/sent-once.ts";
+import { decodedPath, singleHeaderValue, singleQueryValue } from "../../routing/request/single-value.ts";
 import type { CallFailure } from "../../upstream/call-request.ts";
 import { headerValue, writableName } from "./header-rules.ts";
 
@@ -110,7 +111,7 @@ export class PolicyExchange implements Seen {
   }
 
   headerOnce(name: string): string | undefined {
-    return headerSentOnce(this.#x, name.toLowerCase());
+    return singleHeaderValue(this.#x, name.toLowerCase());
   }
 
   cookie(name: string): string | undefined {
@@ -128,7 +129,7 @@ export class PolicyExchange implements Seen {
   }
 
   queryParameter(name: string): string | undefined {
-    return querySentOnce(this.#x, name);
+    return singleQueryValue(this.#x, name);
   }
 
   parameter(name: string): string | undefined {
@@ -192,7 +193,7 @@ export class PolicyExchange implements Seen {
 
   #writableUpstream(name: string): string {
     const lower = writableName(name);
-    if (this.#x.runtime.identityHeaders.isProtected(plainName(lower)))
+    if (this.#x.runtime.identityHeaders.isProtected(cgiEquivalent(lower)))
       throw new TypeError(`services take the header ${lower} for who is calling: the gateway alone writes it`);
     return lower;
   }

@@ -5,7 +5,7 @@ import type { LimitConfig } from "../../../plan/rate-limit.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { compiled } from "../../exchange/templates.ts";
-import { headerSentOnce } from "../../routing/request/sent-once.ts";
+import { singleHeaderValue } from "../../routing/request/single-value.ts";
 import { claimText, claimValue } from "./claim.ts";
 
 /** Sets the tag of an exchange's bucket: left in the hash's `high` and `low`. */
@@ -26,7 +26,7 @@ export function compileKey(config: LimitConfig, route: PolicyRoute): KeyOf {
       case "ip":
         return [ipPart(config)];
       case "header":
-        return [textPart((x) => headerSentOnce(x, part.name) ?? "")];
+        return [textPart((x) => singleHeaderValue(x, part.name) ?? "")];
       case "claim":
         return [textPart((x) => claimText(claimValue(x.identity, part.name)))];
       case "key": {

@@ -10,7 +10,7 @@ import type { Exchange } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory, Reply, ResponseHead } from "../../exchange/policy.ts";
 import type { ExchangeSlot, PolicyRoute } from "../../exchange/route-context.ts";
 import type { Services } from "../../exchange/runtime.ts";
-import { headerSentOnce } from "../../routing/request/sent-once.ts";
+import { singleHeaderValue } from "../../routing/request/single-value.ts";
 import { Admission } from "./admission.ts";
 import { limitField, refusal, retryAfterS } from "./answer.ts";
 import { type Bucket, type CompiledLimit, compileLimits } from "./buckets.ts";
@@ -231,7 +231,7 @@ class RateLimit implements Policy {
 function costOf(x: Exchange, { cost }: LimitConfig): number {
   if (cost.kind === "fixed") return cost.units;
   if (cost.kind === "response") return 1;
-  const said = headerSentOnce(x, cost.name);
+  const said = singleHeaderValue(x, cost.name);
   if (said === undefined || !/^\d{1,9}$/.test(said)) return cost.default;
   return Math.max(1, Math.min(Number(said), cost.max));
 }

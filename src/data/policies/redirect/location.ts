@@ -23,7 +23,7 @@ export const httpsReply = (x: Exchange, to: { readonly port: number; readonly st
   x.host === "" ? NO_HOST : redirectReply(to.status, `https://${x.host}${to.port === HTTPS_PORT ? "" : `:${to.port}`}${x.path}`, to.query);
 
 /** Without the credentials that `auth` looked for: a Location stands in logs and histories, and may lead to another host. */
-export const shownQueryOf = (x: Exchange): string => x.shownQuery ?? x.query;
+export const shownQueryOf = (x: Exchange): string => x.redactedQuery ?? x.query;
 
 /** A redirect target, taken apart: `prefix`, then the request's host if `requestHost`, then `port`, then `rest` (a template). */
 export interface Target {

@@ -2,7 +2,7 @@
 import type { HashOn } from "../../../plan/plan.ts";
 import { CookieWalk } from "../../routing/request/cookie-walk.ts";
 import { QueryWalk } from "../../routing/request/query-walk.ts";
-import { headerSentOnce } from "../../routing/request/sent-once.ts";
+import { singleHeaderValue } from "../../routing/request/single-value.ts";
 import type { RequestView } from "../../routing/request-view.ts";
 
 /** @returns the key, undecoded; '' when the exchange has none (an empty value counts as none). */
@@ -13,7 +13,7 @@ export function hashKey(x: RequestView, on: HashOn): string {
     case "path":
       return x.path;
     case "header":
-      return headerSentOnce(x, on.name) ?? "";
+      return singleHeaderValue(x, on.name) ?? "";
     case "cookie":
       return cookieValue(x, on.name);
     case "query":

@@ -1,6 +1,6 @@
 // What a service's answer means, what the client gets for a refusal, and what is kept of it.
 import { describe, expect, it } from "vitest";
-import type { HeaderList } from "../../../../src/data/exchange/exchange.ts";
+import type { HeaderList } from "../../../../src/base/header-list.ts";
 import type { ExpectConfig } from "../../../../src/data/policies/config-subrequest.ts";
 import { type Decision, decisionOf, denialReply, failedCall, type ServiceAnswer } from "../../../../src/data/policies/decision.ts";
 import { DecisionCache } from "../../../../src/data/policies/decision-cache.ts";

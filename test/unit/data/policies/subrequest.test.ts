@@ -1,7 +1,7 @@
 // What a service is shown of a request, and under which key a decision about it is kept.
 import { describe, expect, it } from "vitest";
+import type { HeaderList } from "../../../../src/base/header-list.ts";
 import { createClientResolver } from "../../../../src/data/exchange/client/forwarded.ts";
-import type { HeaderList } from "../../../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../../../src/data/exchange/runtime.ts";
 import type { KeyPart } from "../../../../src/data/policies/config-subrequest.ts";
 import { chosenKey, describeBody, subrequestHeaders, wholeKey } from "../../../../src/data/policies/subrequest.ts";

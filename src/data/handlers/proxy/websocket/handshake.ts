@@ -2,8 +2,9 @@
 // Pure; must never touch a socket.
 import { createHash } from "node:crypto";
 import type { ErrorCode } from "../../../../base/errors.ts";
+import type { HeaderList } from "../../../../base/header-list.ts";
 import { isToken, trimWhitespace } from "../../../../base/http.ts";
-import { BODY_NONE, type Exchange, type HeaderList } from "../../../exchange/exchange.ts";
+import { BODY_NONE, type Exchange } from "../../../exchange/exchange.ts";
 
 /** RFC 6455 section 1.3. */
 const ACCEPT_GUID = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";

@@ -1,10 +1,12 @@
 // Owns the kind `forwardAuth`: a service says whose credential a request carries. Fails closed.
 // Must never take anything but the service's own word for who is calling, and never send a subrequest for a request without a credential.
+
+import type { HeaderList } from "../../../../base/header-list.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../../../shared/metric-cells.ts";
-import type { Exchange, HeaderList } from "../../../exchange/exchange.ts";
+import type { Exchange } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import type { Services } from "../../../exchange/runtime.ts";
-import { utf8 } from "../../../routing/request/sent-once.ts";
+import { utf8 } from "../../../routing/request/single-value.ts";
 import type { Collected } from "../../../upstream/collect.ts";
 import { answerOf, type Decision, decisionOf, failedCall, valuesOf } from "../../decision.ts";
 import { DecisionCache } from "../../decision-cache.ts";

@@ -1,7 +1,8 @@
 // Owns the introspection of one token: the request to the provider, and what its response means. The call itself is as any other to an upstream.
 // Must never take an answer that is in any doubt for a yes; must never log a token.
+
+import type { HeaderList } from "../../../../base/header-list.ts";
 import { parseStrictObject, strictUtf8 } from "../../../../base/strict-json.ts";
-import type { HeaderList } from "../../../exchange/exchange.ts";
 import type { Collected } from "../../../upstream/collect.ts";
 import type { Upstream } from "../../../upstream/upstream.ts";
 import { type SubrequestContext, sendSubrequest } from "../../subrequest-call.ts";

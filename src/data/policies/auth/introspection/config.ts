@@ -1,7 +1,7 @@
 // Owns the schema of `auth.NAME.introspection`. Loaded by the primary only.
 import * as z from "zod";
 import { withRules } from "../../../../base/rules.ts";
-import { duration, once, whenWritten } from "../../../../base/schema.ts";
+import { duration, lazyOptional, once } from "../../../../base/schema.ts";
 import type { StatusRange } from "../../../../plan/plan.ts";
 import type { ServiceRef } from "../../../../plan/service-ref.ts";
 import { oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
@@ -96,7 +96,7 @@ export const introspectionConfig = once(() =>
         .max(100_000)
         .prefault(256)
         .meta({ description: "Tokens that wait for that in each worker; beyond it the answer is 503 `auth_overloaded`." }),
-      breaker: whenWritten(serviceBreaker).meta({
+      breaker: lazyOptional(serviceBreaker).meta({
         description:
           "Spares a provider that does not answer, and the time to find that out: after 5 failures in a row no request is sent for 5s. Tokens that are not remembered then get 503 `auth_unavailable`.",
       }),

@@ -1,6 +1,6 @@
 // Owns the text that is signed (RFC 9421 section 2.5): from a request and the covered components to the signature base. Pure.
 // Must never take a component that is missing, or that services might read another way, for signed.
-import { isOddName, parseAuthority, trimWhitespace } from "../../../../base/http.ts";
+import { isAmbiguousFieldName, parseAuthority, trimWhitespace } from "../../../../base/http.ts";
 import type { Exchange } from "../../../exchange/exchange.ts";
 import { hasLookAlike } from "../reading.ts";
 import { type SignatureInput, serialiseInput } from "./structured-fields.ts";
@@ -48,12 +48,12 @@ export function fieldValue(x: Exchange, name: string): string | null {
     value = value === null ? line : `${value}, ${line}`;
   }
   if (value !== null && /[^\t\x20-\x7e]/.test(value)) return null;
-  return x.oddNames && hasLookAlike(headers, name) ? null : value;
+  return x.hasAmbiguousFieldNames && hasLookAlike(headers, name) ? null : value;
 }
 
 /** A component's name as it must be written: derived, or a field's in lowercase. */
 export const isComponent = (name: string): boolean =>
-  name.startsWith("@") ? DERIVED_COMPONENTS.includes(name) : /^[a-z0-9-]+$/.test(name) && !isOddName(name);
+  name.startsWith("@") ? DERIVED_COMPONENTS.includes(name) : /^[a-z0-9-]+$/.test(name) && !isAmbiguousFieldName(name);
 
 /** @returns the signature base; or the component that cannot be used, in `missing` */
 export function signatureBase(x: Exchange, input: SignatureInput): { readonly base: string } | { readonly missing: string } {

@@ -2,7 +2,7 @@
 import { Ajv } from "ajv";
 import { describe, expect, it } from "vitest";
 import * as z from "zod";
-import { standsFor } from "../../../../../src/base/schema.ts";
+import { resolveLazy } from "../../../../../src/base/schema.ts";
 import { editorSchema, inputSchema, type JsonSchema } from "../../../../../src/control/config/output/json-schema.ts";
 import { referenceText } from "../../../../../src/control/config/output/reference.ts";
 import { configSchema } from "../../../../../src/control/config/schema/schema.ts";
@@ -136,7 +136,7 @@ it("no default and no example of the schema is lost", () => {
       target: "draft-7",
       unrepresentable: "any",
       override: ({ zodSchema, jsonSchema, path: below }) => {
-        const real = standsFor(zodSchema);
+        const real = resolveLazy(zodSchema);
         const place = [path, ...below.filter((key) => key !== "properties")].join(".");
         if (real !== null) walk(real, place);
         const { type } = zodSchema._zod.def;

@@ -1,8 +1,8 @@
 // Who is believed: the walk through X-Forwarded-For and Forwarded, spoofing attempts, and what upstreams are told.
 import { describe, expect, test } from "vitest";
+import type { HeaderList } from "../../../../../src/base/header-list.ts";
 import { createClientResolver } from "../../../../../src/data/exchange/client/forwarded.ts";
 import { FORWARDED_HOPS_MAX } from "../../../../../src/data/exchange/client/forwarded-chain.ts";
-import type { HeaderList } from "../../../../../src/data/exchange/exchange.ts";
 import { ReadExchange, type Sketch } from "../../../../support/read-exchange.ts";
 
 const resolver = createClientResolver(["10.0.0.0/8", "fd00::/8", "127.0.0.1"]);

@@ -1,7 +1,7 @@
 import { createHmac, hash } from "node:crypto";
 import { describe, expect, it, test } from "vitest";
 import { benchCredentials } from "../../../../../bench/micro/credentials.ts";
-import { isOddName } from "../../../../../src/base/http.ts";
+import { isAmbiguousFieldName } from "../../../../../src/base/http.ts";
 import type { AuthOutcome } from "../../../../../src/data/exchange/identity/authenticator.ts";
 import { stripPlaces } from "../../../../../src/data/policies/auth/places.ts";
 import { BASE, problemsOf } from "../../../../support/config-text.ts";
@@ -81,7 +81,7 @@ describe("a key in one of several places", () => {
     ["beside a look-alike of another place", { headers: { "x-api-key": KEY, x_api_key: KEY } }, several],
   ])("%s", (_, request, expected) => {
     const x = new TestExchange(request);
-    x.oddNames = x.headers.some((name, i) => i % 2 === 0 && isOddName(name)); // as the listener does
+    x.hasAmbiguousFieldNames = x.headers.some((name, i) => i % 2 === 0 && isAmbiguousFieldName(name)); // as the listener does
     expect(outcomeText(authenticatorOf(sections(FROM)).authenticate(x) as AuthOutcome)).toBe(expected);
   });
 });

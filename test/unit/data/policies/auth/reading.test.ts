@@ -1,6 +1,6 @@
 // Where credentials are found, and what is left when they are taken out. In doubt there are SEVERAL.
 import { describe, expect, it } from "vitest";
-import { isOddName } from "../../../../../src/base/http.ts";
+import { isAmbiguousFieldName } from "../../../../../src/base/http.ts";
 import * as reading from "../../../../../src/data/policies/auth/reading.ts";
 import { flat, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
@@ -9,7 +9,7 @@ const { NONE, SEVERAL } = reading;
 /** As admission leaves it. */
 function exchange(sketch: RequestSketch): TestExchange {
   const x = new TestExchange(sketch);
-  x.oddNames = x.headers.some((name, i) => i % 2 === 0 && isOddName(name));
+  x.hasAmbiguousFieldNames = x.headers.some((name, i) => i % 2 === 0 && isAmbiguousFieldName(name));
   return x;
 }
 

@@ -58,7 +58,7 @@ function request({
 }: Variation = {}): TestExchange {
   const made = signMessage({ components, secret, parameters });
   const x = new TestExchange({ ...REQUEST, ...sketch, services, headers: { ...headers, ...(signed?.(made) ?? made) } });
-  x.oddNames = x.headers.some((name, i) => i % 2 === 0 && name.includes("_"));
+  x.hasAmbiguousFieldNames = x.headers.some((name, i) => i % 2 === 0 && name.includes("_"));
   return x;
 }
 

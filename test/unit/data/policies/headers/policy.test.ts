@@ -106,7 +106,7 @@ test("configurations that can't be meant are refused", () => {
 test("a client's other spelling of a name that is removed or set goes too; the upstream's own stays", () => {
   const policy = buildPolicy("headers", { request: { remove: ["x-internal-*"], set: { "x-a": "9" } }, response: { remove: ["x-b"] } });
   const x = new TestExchange();
-  x.oddNames = true;
+  x.hasAmbiguousFieldNames = true;
   const upstream = { method: "GET", path: "/", headers: flat({ x_a: "1", "x.a": "2", x_internal_user: "3", x_other: "4" }) };
   policy.onUpstreamRequest?.(x, upstream);
   expect(text(upstream.headers)).toBe("x_other: 4 | x-a: 9");

@@ -1,9 +1,15 @@
 // Finding parameters and cookies by name: against plain splitting, over random texts; and that their work grows with the text, not with its square.
 import { describe, expect, test } from "vitest";
-import { plainName } from "../../../../../src/base/http.ts";
+import { cgiEquivalent } from "../../../../../src/base/http.ts";
 import { CookieWalk } from "../../../../../src/data/routing/request/cookie-walk.ts";
 import { decodeQuery, QueryWalk } from "../../../../../src/data/routing/request/query-walk.ts";
-import { headerSentOnce, isLookAlike, querySentOnce, readOnce, TWICE } from "../../../../../src/data/routing/request/sent-once.ts";
+import {
+  isLookAlike,
+  readSingle,
+  singleHeaderValue,
+  singleQueryValue,
+  TWICE,
+} from "../../../../../src/data/routing/request/single-value.ts";
 import { ReadExchange } from "../../../../support/read-exchange.ts";
 import { seeded } from "../route-sketch.ts";
 
@@ -80,9 +86,9 @@ test("names look alike when their plain names are equal", () => {
   const name = (): string => Array.from({ length: 1 + random(3) }, () => chars[random(chars.length)]).join("");
   for (let i = 0; i < 20_000; i++) {
     const [one, other] = [name(), name()];
-    if (isLookAlike(one, other) !== (plainName(one) === plainName(other))) expect.fail(`${one} ${other}`);
+    if (isLookAlike(one, other) !== (cgiEquivalent(one) === cgiEquivalent(other))) expect.fail(`${one} ${other}`);
   }
-  expect([plainName("x_a.b~1"), plainName(`x_${"a_".repeat(300)}`)]).toEqual(["x-a-b-1", `x-${"a-".repeat(300)}`]);
+  expect([cgiEquivalent("x_a.b~1"), cgiEquivalent(`x_${"a_".repeat(300)}`)]).toEqual(["x-a-b-1", `x-${"a-".repeat(300)}`]);
 });
 
 describe("what is sent once", () => {
@@ -96,8 +102,8 @@ describe("what is sent once", () => {
     [["x-a", "1", "x_b", "2"], "1"],
   ])("%j", (headers, expected) => {
     const x = new ReadExchange({ headers });
-    expect(readOnce(x, "x-a")).toBe(expected);
-    expect(headerSentOnce(x, "x-a")).toBe(expected === TWICE ? undefined : expected);
+    expect(readSingle(x, "x-a")).toBe(expected);
+    expect(singleHeaderValue(x, "x-a")).toBe(expected === TWICE ? undefined : expected);
   });
 
   test.each<[string, string | undefined]>([
@@ -112,6 +118,6 @@ describe("what is sent once", () => {
     ["b=1;c=2&a=1", "1"],
     ["a", ""],
   ])("%s", (query, expected) => {
-    expect(querySentOnce(new ReadExchange({ query }), "a")).toBe(expected);
+    expect(singleQueryValue(new ReadExchange({ query }), "a")).toBe(expected);
   });
 });

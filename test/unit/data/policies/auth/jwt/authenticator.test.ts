@@ -1,6 +1,6 @@
 // The jwt authenticator in its worker: what it accepts and makes of it, what it remembers and for how long, and what it does without keys.
 import { afterAll, afterEach, beforeEach, describe, expect, test, vi } from "vitest";
-import { isOddName } from "../../../../../../src/base/http.ts";
+import { isAmbiguousFieldName } from "../../../../../../src/base/http.ts";
 import { keysOfJwks } from "../../../../../../src/data/credentials/key-material.ts";
 import { jwtSchema } from "../../../../../../src/data/policies/auth/jwt/config.ts";
 import { stripPlaces } from "../../../../../../src/data/policies/auth/places.ts";
@@ -334,7 +334,7 @@ describe("where the token stands", () => {
   const text = token(rsa);
   const ask = async (written: object, request: ConstructorParameters<typeof TestExchange>[0]) => {
     const x = new TestExchange(request);
-    x.oddNames = x.headers.some((name, i) => i % 2 === 0 && isOddName(name)); // as the listener does
+    x.hasAmbiguousFieldNames = x.headers.some((name, i) => i % 2 === 0 && isAmbiguousFieldName(name)); // as the listener does
     return said(await jwtAuthenticator(worker, { ...fixed, ...written }).authenticate(x));
   };
   test.each<[string, object, NonNullable<ConstructorParameters<typeof TestExchange>[0]>, string | RegExp]>([

@@ -5,7 +5,7 @@ const UPSTREAM_KEYS = ["descriptors", "protos", "includes", "reflection"];
 const ROUTE_KEYS = ["cache", "transcode", "graphql"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
-const LATER: Readonly<Record<string, readonly string[]>> = {
+const RESERVED: Readonly<Record<string, readonly string[]>> = {
   "upstreams.*": UPSTREAM_KEYS,
   upstreamDefaults: UPSTREAM_KEYS,
   "upstreams.*.breaker.fallback": ["cache"],
@@ -20,5 +20,5 @@ const NAMED: readonly PathPart[] = ["upstreams", "policySets"];
 /** Whether a key at this place belongs to a later version. */
 export function isReservedKey(place: readonly PathPart[], key: string): boolean {
   const pattern = place.map((part, i) => (typeof part === "number" || (i === 1 && NAMED.includes(place[0] ?? "")) ? "*" : part)).join(".");
-  return LATER[pattern]?.includes(key) ?? false;
+  return RESERVED[pattern]?.includes(key) ?? false;
 }

@@ -6,7 +6,7 @@
 import type { RequestView } from "../request-view.ts";
 import { QueryWalk } from "./query-walk.ts";
 
-/** What {@link readOnce} finds of a header that is there more than once. */
+/** What {@link readSingle} finds of a header that is there more than once. */
 export const TWICE = Symbol("twice");
 
 /** Whether services may read a field of one name as one of the other (`x_user` as `x-user`): their plain names (base/http.ts) are equal. @param name lowercase @param other lowercase */
@@ -23,13 +23,13 @@ export function isLookAlike(name: string, other: string): boolean {
 const isAlphanumeric = (c: number): boolean => (c >= 97 && c <= 122) || (c >= 48 && c <= 57);
 
 /** @param name lowercase. @returns the byte string; undefined when there is none; {@link TWICE} when nobody can say which of several a service would read */
-export function readOnce(x: RequestView, name: string): string | typeof TWICE | undefined {
-  const { headers, oddNames } = x;
+export function readSingle(x: RequestView, name: string): string | typeof TWICE | undefined {
+  const { headers, hasAmbiguousFieldNames } = x;
   let found: string | undefined;
   for (let i = 0; i < headers.length; i += 2) {
     const each = headers[i] as string; // i is inside a list of pairs
     if (each !== name) {
-      if (oddNames && isLookAlike(each, name)) return TWICE;
+      if (hasAmbiguousFieldNames && isLookAlike(each, name)) return TWICE;
       continue;
     }
     if (found !== undefined) return TWICE;
@@ -39,15 +39,15 @@ export function readOnce(x: RequestView, name: string): string | typeof TWICE | 
 }
 
 /** @param name lowercase. @returns the byte string; undefined unless it is there exactly once */
-export function headerSentOnce(x: RequestView, name: string): string | undefined {
-  const found = readOnce(x, name);
+export function singleHeaderValue(x: RequestView, name: string): string | undefined {
+  const found = readSingle(x, name);
   return found === TWICE ? undefined : found;
 }
 
 const walk = new QueryWalk();
 
 /** @returns decoded text; undefined unless it is there exactly once and well encoded, also for readers to whom `;` separates as `&` does */
-export function querySentOnce(x: RequestView, name: string): string | undefined {
+export function singleQueryValue(x: RequestView, name: string): string | undefined {
   const { query } = x;
   if (query === "") return undefined;
   let found: string | undefined;
