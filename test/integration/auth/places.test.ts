@@ -41,6 +41,7 @@ beforeAll(async () => {
 workers: 1
 listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true }]
 admin: { address: "127.0.0.1:0", token: "${TOKEN}" }
+limits: { policyTimeout: 5m } # however slow this machine is
 auth:
   keys: { apiKey: { from: [{ header: x-api-key }, { header: authorization, scheme: Bearer }, { query: apikey }, { cookie: k }] } }
   kept: { apiKey: { from: [{ header: x-api-key }, { query: apikey }, { cookie: k }] }, forwardCredentials: true }
