@@ -6,7 +6,7 @@ import type { Route } from "./runtime.ts";
 /** A handler, compiled for one route. */
 export interface Handler {
   /**
-   * Answers an exchange that all request policies have let pass: by reply(), fail(), respond() or events of its own, at once or later. From its return on
+   * Answers an exchange that all request policies have let pass: by reply(), fail() or events of its own, at once or later. From its return on
    * the exchange has `events`, so that it ends whatever happens. What it throws is answered with `internal_error`.
    */
   handle(x: Exchange, route: Route): void;

@@ -38,11 +38,6 @@ export function reply(x: Exchange, answer: Reply): void {
   send(x, answerOf(x, answer));
 }
 
-/** Answers with a whole response, whoever made it: policies run, then it goes out. Only before anything of a response was started. */
-export function respond(x: Exchange, head: ResponseHead, body: Uint8Array | null): void {
-  send(x, { head, body });
-}
-
 /** A response policy has replaced what was there: the policies from `next` on see the new one. Only before anything of a response was started. */
 export function replaceBy(x: Exchange, { reply: answer, next }: Replacement): void {
   send(x, instead(x, answer), next);

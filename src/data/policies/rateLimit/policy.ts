@@ -11,7 +11,6 @@ import type { Policy, PolicyFactory, Reply, ResponseHead } from "../../exchange/
 import type { ExchangeSlot, PolicyRoute } from "../../exchange/route-context.ts";
 import type { Services } from "../../exchange/runtime.ts";
 import { singleHeaderValue } from "../../routing/request/single-value.ts";
-import { Admission } from "./admission.ts";
 import { limitField, refusal, retryAfterS } from "./answer.ts";
 import { type Bucket, type CompiledLimit, compileLimits } from "./buckets.ts";
 
@@ -27,7 +26,18 @@ const isOurs = (name: string): boolean => name.startsWith("ratelimit") && OUR_FI
 
 export const createRateLimit: PolicyFactory = (config, route): Policy => new RateLimit(config as readonly LimitConfig[], route); // parsed by rateLimitSchema in the primary
 
-class RouteAdmission extends Admission {
+/**
+ * What an exchange has taken from the table of limits: what must be given back, charged or told when its response is there. Filled part by part, and
+ * reused: an exchange allocates none as long as the pool has one, and no two use one at once, since onFinish takes it back.
+ */
+class RouteAdmission {
+  /** Asked in this order; the first `count` are in use. */
+  readonly asks: LimitAsk[] = [];
+  count = 0;
+  /** Index of the part that refused; -1 for none. */
+  refusedBy = -1;
+  /** The upstream's response has been charged. */
+  charged = false;
   /** What each of the asks is about, at the same index. */
   readonly limits: CompiledLimit[] = [];
   readonly buckets: Bucket[] = [];
