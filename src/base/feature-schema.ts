@@ -1,11 +1,22 @@
-// What the loader knows of a policy, filter or handler: its key, schema, templates and files. For the primary only: a worker must never load zod.
+// What the loader knows of a policy, filter or handler: its key, schema, templates, conditions and files. For the primary only: a worker must never load zod.
 import type { z } from "zod";
 
 /** A template inside a parsed policy configuration. */
 export interface TemplateUse {
   /** Keys from the policy's configuration to the template, for error positions. */
-  readonly path: readonly string[];
+  readonly path: readonly (string | number)[];
   readonly text: string;
+}
+
+/** A condition inside a parsed configuration (data/routing/expression). */
+export interface ConditionUse {
+  /** Keys from the feature's configuration to the condition, for error positions. */
+  readonly path: readonly (string | number)[];
+  readonly text: string;
+  /** What is there when it is looked at. */
+  readonly sees: "request" | "response";
+  /** Nobody may use the route where it does not hold. */
+  readonly isRequired: boolean;
 }
 
 /** What the loader must know about one feature of a route. The functions take what `schema` parsed. */
@@ -16,6 +27,8 @@ export interface FeatureSchema {
   readonly schema: () => z.ZodType;
   /** Templates to compile against the route's parameters, so that a wrong one is an error at load. */
   readonly templates: (config: unknown) => readonly TemplateUse[];
+  /** Conditions to compile, so that a wrong one is an error at load. */
+  readonly conditions: (config: unknown) => readonly ConditionUse[];
   /** The upstreams that it names, beside the route's own `to`. */
   readonly upstreams: (config: unknown) => readonly UpstreamUse[];
   /** Puts the indexes of upstreams in the plan in the place of their names; when the plan is compiled. */
@@ -41,6 +54,7 @@ interface Knowledge<Config> {
   upstreams?(config: Config): readonly UpstreamUse[];
   link?(config: Config, indexOf: (upstream: string) => number): unknown;
   templates?(config: Config): readonly TemplateUse[];
+  conditions?(config: Config): readonly ConditionUse[];
   answers?(config: Config): boolean;
   resolve?(config: Config, readFile: (path: string) => Uint8Array): Config;
 }
@@ -52,6 +66,7 @@ export function feature<S extends z.ZodType>(key: string, schema: () => S, knows
     key,
     schema,
     templates: (config) => knows.templates?.(config as Config) ?? [],
+    conditions: (config) => knows.conditions?.(config as Config) ?? [],
     upstreams: (config) => knows.upstreams?.(config as Config) ?? [],
     link: (config, indexOf) => (knows.link === undefined ? config : knows.link(config as Config, indexOf)),
     answers: (config) => knows.answers?.(config as Config) ?? false,

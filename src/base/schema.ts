@@ -5,7 +5,7 @@ import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
 import { once } from "./lazy-schema.ts";
 import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
 
-export { lazyOptional, once, resolveLazy } from "./lazy-schema.ts";
+export { lazyOptional, mapOrList, once, resolveLazy } from "./lazy-schema.ts";
 
 /**
  * Stands for the content of a file that can't be read, so that nothing else is said about it. Another in each process: nobody can write it. No secret,
@@ -186,6 +186,12 @@ export const headerText = once(() =>
     .string()
     .regex(/^(?![\t ])[^\x00-\x08\x0a-\x1f\x7f]*(?<![\t ])$/, "expected a header value without control characters and blanks at its ends"),
 );
+
+/** Longest condition, in characters. */
+const CONDITION_CHARS_MAX = 1024;
+
+/** A condition in CEL, if there is one: the loader compiles what a feature names under `conditions` (feature-schema.ts). */
+export const condition = once(() => z.string().min(1).max(CONDITION_CHARS_MAX).optional());
 
 /** Status codes: a number or a range. Output bounds, both included. */
 export const statusRange = once(() =>

@@ -29,7 +29,7 @@ const DATA: Readonly<Record<string, string>> = {
   "data-plane": "src/data/worker/worker.ts",
   "verify-task": "src/offload/verify-task.ts",
   "password-task": "src/offload/password-task.ts",
-  expression: "src/data/policies/authorize/expression.ts",
+  expression: "src/data/routing/expression/expression.ts",
 };
 /** Where import() stays what it is: what it loads is known to nobody when this is built. */
 const IMPORTING: Readonly<Record<string, string>> = { "import-modules": "src/modules/import-modules.ts" };

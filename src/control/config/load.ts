@@ -5,6 +5,7 @@ import { decodeUtf8 } from "../../base/utf8.ts";
 import { checkAuth } from "./check/auth.ts";
 import { checkAuthorize } from "./check/authorize.ts";
 import { checkClients } from "./check/clients.ts";
+import { checkConditions } from "./check/conditions.ts";
 import { checkConsumers } from "./check/consumers.ts";
 import { checkFallThrough } from "./check/fall-through.ts";
 import { checkGrants } from "./check/grants.ts";
@@ -149,6 +150,7 @@ export function parseConfig(options: {
   checkServices(draft, findings);
   checkLimits(draft, findings);
   checkAuthorize(draft, findings);
+  checkConditions(draft, findings);
   checkGrants(draft, findings);
   checkIdentity(draft, findings);
   checkTls(draft, files, findings);

@@ -1,7 +1,8 @@
 // Owns the list of policy schemas, in the registry's order. For the primary only: a worker must never load zod.
-import { type FeatureSchema, feature } from "../../base/feature-schema.ts";
+import { type ConditionUse, type FeatureSchema, feature, type TemplateUse } from "../../base/feature-schema.ts";
 import { authSchema } from "./auth/config.ts";
 import { authorizeSchema } from "./authorize/config.ts";
+import { type Conditional, changesIn, type Placed } from "./config-changes.ts";
 import { corsSchema } from "./cors/config.ts";
 import { deprecationSchema } from "./deprecation/config.ts";
 import { forwardAuthSchema } from "./forwardAuth/config.ts";
@@ -11,6 +12,23 @@ import { querySchema } from "./query/config.ts";
 import { rateLimitSchema } from "./rateLimit/config.ts";
 import { redirectSchema } from "./redirect/config.ts";
 import { rewriteSchema } from "./rewrite/config.ts";
+
+/** The templates of changes. @param actions those whose values are templates */
+const templatesIn = <K extends string>(
+  key: readonly string[],
+  changes: readonly Placed<Readonly<Record<K, Readonly<Record<string, string>>>>>[],
+  actions: readonly K[],
+): readonly TemplateUse[] =>
+  changes.flatMap(({ at, change }) =>
+    actions.flatMap((action) =>
+      Object.entries<string>(change[action]).map(([name, text]) => ({ path: [...key, ...at, action, name], text })),
+    ),
+  );
+
+const conditionsIn = (key: readonly string[], changes: readonly Placed<Conditional>[], sees: ConditionUse["sees"]): readonly ConditionUse[] =>
+  changes.flatMap(({ at, change: { when } }) =>
+    when === undefined ? [] : [{ path: [...key, ...at, "when"], text: when, sees, isRequired: false }],
+  );
 
 /** Every policy's schema, in the order of POLICIES in registry.ts. */
 export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
@@ -30,24 +48,22 @@ export const POLICY_SCHEMAS: readonly FeatureSchema[] = [
       Object.entries(config.claims ?? {}).flatMap(([name, written]) =>
         [written].flat().flatMap((each) => (typeof each === "string" ? [{ path: ["claims", name], text: each }] : [])),
       ),
+    conditions: ({ when }) => (when === undefined ? [] : [{ path: ["when"], text: when, sees: "request", isRequired: true }]),
   }),
   feature("rewrite", rewriteSchema, { templates: (config) => (config.kind === "path" ? [{ path: ["path"], text: config.path }] : []) }),
   feature("query", querySchema, {
-    templates: (config) =>
-      (["set", "setIfAbsent"] as const).flatMap((action) =>
-        Object.entries(config[action]).map(([name, text]) => ({ path: [action, name], text })),
-      ),
+    templates: (config) => templatesIn([], changesIn(config), ["set", "setIfAbsent"]),
+    conditions: (config) => conditionsIn([], changesIn(config), "request"),
   }),
   feature("headers", headersSchema, {
-    templates: ({ request, response }) =>
-      Object.entries({
-        request: { set: request.set, setIfAbsent: request.setIfAbsent, add: request.add },
-        response: { set: response.set, setIfAbsent: response.setIfAbsent, add: response.add, onTls: response.onTls },
-      }).flatMap(([side, actions]) =>
-        Object.entries(actions).flatMap(([action, values]) =>
-          Object.entries(values).map(([name, text]) => ({ path: [side, action, name], text })),
-        ),
-      ),
+    templates: ({ request, response }) => [
+      ...templatesIn(["request"], changesIn(request), ["set", "setIfAbsent", "add"]),
+      ...templatesIn(["response"], changesIn(response), ["set", "setIfAbsent", "add", "onTls"]),
+    ],
+    conditions: ({ request, response }) => [
+      ...conditionsIn(["request"], changesIn(request), "request"),
+      ...conditionsIn(["response"], changesIn(response), "response"),
+    ],
   }),
   feature("deprecation", deprecationSchema),
 ];

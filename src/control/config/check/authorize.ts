@@ -1,11 +1,9 @@
 // Owns the checks of `authorize` against the rest of the configuration: somebody must prove who is calling before anything can be asked of them.
-import { type AuthorizeConfig, readCondition } from "../../../data/policies/authorize/config.ts";
-import { commonParamNames } from "../../../data/routing/pattern.ts";
+import type { AuthorizeConfig } from "../../../data/policies/authorize/config.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { type PathPart, suggest } from "../source/problem.ts";
 import { authOf } from "./auth-of.ts";
-import { arePathsLost } from "./path-places.ts";
 import type { Findings, Report } from "./references.ts";
 
 /** What can only be asked of a caller who is known. */
@@ -20,8 +18,6 @@ export function checkAuthorize(draft: Draft, findings: Findings): void {
     const path: PathPart[] = ["routes", index, "authorize"];
     const authIsLost = findings.isLost(["routes", index, "auth"]);
     for (const key of OF_THE_CALLER) if (config[key] !== undefined && !authIsLost) checkCaller(route, [...path, key], report);
-    if (config.when !== undefined && !authIsLost && !arePathsLost(index, findings))
-      checkCondition(route, config.when, [...path, "when"], report);
     for (const [i, tier] of (config.tiers ?? []).entries())
       if (tiers?.includes(tier) === false) report([...path, "tiers", i], `there is no tier named ${tier}`, suggest(tier, tiers, "tiers"));
   }
@@ -30,21 +26,4 @@ export function checkAuthorize(draft: Draft, findings: Findings): void {
 function checkCaller(route: RouteConfig, path: readonly PathPart[], report: Report): void {
   if ((authOf(route)?.tree ?? null) === null)
     report(path, `nobody proves who is calling the route ${route.name}, so nobody could ever use it`, "name an authenticator under `auth`");
-}
-
-function checkCondition(route: RouteConfig, text: string, path: readonly PathPart[], report: Report): void {
-  const expression = readCondition(text);
-  if ("error" in expression) {
-    report(path, expression.at === 0 ? expression.error : `at character ${expression.at}: ${expression.error}`, "");
-    return;
-  }
-  if (expression.needsIdentity) checkCaller(route, path, report);
-  const known = commonParamNames(route.match.paths); // the schema has refused broken patterns
-  for (const name of expression.pathNames)
-    if (!known.includes(name))
-      report(
-        path,
-        `${route.match.paths.length === 1 ? "the route's path has" : "not every path of the route has"} ${route.match.paths.length === 1 ? "no" : "the"} parameter ${name}`,
-        suggest(name, known, "parameters"),
-      );
 }

@@ -2,6 +2,7 @@
 import { cgiEquivalent } from "../../../base/http.ts";
 import type { AggregateConfig } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { PlaceConfig } from "../../../data/policies/auth/config-places.ts";
+import { changesIn } from "../../../data/policies/config-changes.ts";
 import type { HeadersConfig } from "../../../data/policies/headers/config.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import type { RouteConfig } from "../schema/route.ts";
@@ -53,9 +54,13 @@ export function checkIdentity(draft: Draft, findings: Findings): void {
 /** Where the route writes request headers. */
 function writes(route: RouteConfig): PathPart[][] {
   const config = route.policies.find((policy) => policy.name === "headers")?.config as HeadersConfig | undefined; // parsed by headersSchema
-  const actions = config === undefined ? [] : (["set", "add"] as const);
+  const changes = config === undefined ? [] : changesIn(config.request);
   return [
-    ...actions.flatMap((action) => Object.keys(config?.request[action] ?? {}).map((name) => ["headers", "request", action, name])),
+    ...changes.flatMap(({ at, change }) =>
+      (["set", "setIfAbsent", "add"] as const).flatMap((action) =>
+        Object.keys(change[action]).map((name) => ["headers", "request", ...at, action, name]),
+      ),
+    ),
     ...route.policies.flatMap(legWrites),
   ];
 }

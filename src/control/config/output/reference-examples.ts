@@ -145,14 +145,18 @@ drainTimeout: 1m`,
   "routes: query": `routes:
   - name: search
     match: { path: /search }
-    query: { allow: [q, page, "filter_*"], set: { tenant: "{claims.tenant}" }, setIfAbsent: { page: "1" } }
+    query:
+      - { allow: [q, page, "filter_*"], set: { tenant: "{claims.tenant}" }, setIfAbsent: { page: "1" } }
+      - { when: consumer.tier == "free", set: { limit: "10" } }
     to: users`,
   "routes: headers": `routes:
   - name: tenants
     match: { path: "/tenants/{tenant}/**" }
     headers:
       request: { set: { x-tenant: "{path.tenant}" }, setIfAbsent: { x-key: "{header.authorization ?? header.apikey}" }, remove: [x-internal-*] }
-      response: { set: { cache-control: no-store }, remove: [server] }
+      response:
+        - { set: { cache-control: no-store }, remove: [server] }
+        - { when: 'response.status == 200 && !("etag" in response.header)', set: { cache-control: "max-age=60" } }
     to: users`,
   "routes: deprecation": `routes:
   - name: orders-v1

@@ -20,6 +20,24 @@ const VARIABLES: readonly (readonly [name: string, value: string])[] = [
   ["route", "the route's name"],
 ];
 
+const CONDITION_VARIABLES: readonly (readonly [name: string, value: string])[] = [
+  ["method, scheme, host, route", "as in templates"],
+  ["request.path, request.time", "the path in its normal form, percent-encoded; now, a timestamp in UTC"],
+  ["client.ip", "the caller's address, the real one behind `trustedProxies`"],
+  ['path.NAME, path["NAME"]', "a parameter of the route's path, decoded"],
+  ['query.NAME, query["NAME"]', "a query parameter, decoded; not there when it is sent twice"],
+  ['header["NAME"]', "a request header, name in lower case; not there when it is empty, sent twice, or sent in another spelling too"],
+  [
+    "consumer.id, .tier, .authenticator, .scopes, .roles, .groups",
+    "the proven caller: texts, and lists of texts. Of nobody nothing can be evaluated",
+  ],
+  ["claims.NAME", "the caller's claims, as they came"],
+  [
+    'response.status, response.header["NAME"]',
+    "only under `headers.response`: of the response before the first change; several lines of one name are joined by commas",
+  ],
+];
+
 const INTRODUCTION = `# Configuration reference
 
 Written from the schema by \`npm run generate\`; do not edit. Working files to start from stand beside it in this folder.
@@ -55,6 +73,21 @@ YAML parsers.
 | Variable | Value |
 |---|---|
 ${VARIABLES.map(([name, meaning]) => `| \`{${name}}\` | ${meaning} |`).join("\n")}
+
+## Conditions
+
+Where a key is called \`when\`, it takes a condition in a bounded part of [CEL](https://cel.dev), at most 1,024 characters, such as \`header["x-tier"] == "gold" && method != "GET"\`:
+
+| Variable | Value |
+|---|---|
+${CONDITION_VARIABLES.map(([name, meaning]) => `| \`${name}\` | ${meaning} |`).join("\n")}
+
+Operators, \`in\`, \`has()\`, \`size()\`, \`int()\`, \`double()\`, \`string()\`, \`bool()\`, \`timestamp()\`, \`duration()\`, \`.contains()\`, \`.startsWith()\`, \`.endsWith()\`, \`.matches()\`, \`.size()\`, the parts of a time
+(\`.getHours()\` and the like, in UTC) and, over lists, \`.all()\`, \`.exists()\`, \`.exists_one()\`. \`.matches()\` takes a regular expression of RE2's kind (classes, alternation, repetition; no look-around, no back references; at most 1,000 states), written out.
+Regular expressions and everything else take linear time. A condition that does not compile, asks for a parameter that the path does not have, or reads a response where there is none yet, is an error at load.
+
+What is not there makes the whole condition neither true nor false, unless another part decides it: it **cannot be evaluated**, and counts as false. \`has(claims.level) && claims.level > 3\` and \`"x-a" in header\` ask whether something is there.
+It opens nothing: \`authorize\` refuses, and of a change what it takes away is taken away all the same.
 
 ## Which route wins
 

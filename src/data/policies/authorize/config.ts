@@ -2,8 +2,7 @@
 import * as z from "zod";
 import { parseCidr } from "../../../base/ip.ts";
 import { withRules } from "../../../base/rules.ts";
-import { callerName, name, once, scope } from "../../../base/schema.ts";
-import { compileExpression } from "./load-expression.ts";
+import { callerName, condition, name, once, scope } from "../../../base/schema.ts";
 
 const GRANTS_MAX = 100;
 const CLAIMS_MAX = 32;
@@ -11,8 +10,6 @@ const CLAIM_VALUES_MAX = 100;
 const NAMES_MAX = 1000;
 const BLOCKS_MAX = 10_000;
 const WINDOWS_MAX = 32;
-/** Longest `when`, in characters. */
-export const EXPRESSION_CHARS_MAX = 1024;
 
 export const DAYS = ["sun", "mon", "tue", "wed", "thu", "fri", "sat"] as const;
 
@@ -117,16 +114,11 @@ export const authorizeSchema = once(() =>
         .max(WINDOWS_MAX)
         .optional()
         .meta({ description: "Times at which the route may be used: in one of these windows." }),
-      when: z
-        .string()
-        .min(1)
-        .max(EXPRESSION_CHARS_MAX)
-        .optional()
-        .meta({
-          description:
-            "A condition in CEL that must be true, over `consumer`, `claims`, `path`, `query`, `header`, `host`, `method`, `scheme`, `client.ip`, `request.path`, `request.time` and `route`. `.matches()` takes a regular expression of RE2's kind (classes, alternation, repetition; no look-around, no back references; at most 1,000 states), written out. What cannot be evaluated, or is no boolean, is no.",
-          examples: ["claims.level >= 3 && claims.tenant == path.tenant"],
-        }),
+      when: condition().meta({
+        description:
+          "A [condition](#conditions) that must be true. What cannot be evaluated is not.",
+        examples: ["claims.level >= 3 && claims.tenant == path.tenant"],
+      }),
     })
     .refine((value) => Object.values(value).some((part) => part !== undefined), "expected at least one condition")
     .meta({
@@ -136,11 +128,3 @@ export const authorizeSchema = once(() =>
 );
 
 export type AuthorizeConfig = z.output<ReturnType<typeof authorizeSchema>>;
-
-/** What the configuration has to know of `when`: whether it needs a proven caller, and which path parameters it reads. @property at of the fault, from 1; 0 for none */
-export type Condition =
-  | { readonly needsIdentity: boolean; readonly pathNames: readonly string[] }
-  | { readonly error: string; readonly at: number };
-
-/** Compiles `when` as a worker does. */
-export const readCondition = (text: string): Condition => compileExpression(text);

@@ -5,9 +5,9 @@ import type { Identity } from "../../exchange/identity/identity.ts";
 import type { Policy, PolicyFactory, Reply } from "../../exchange/policy.ts";
 import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { claimAt } from "../../routing/claim.ts";
+import { compileExpression } from "../../routing/expression/load-expression.ts";
 import { challengeFor } from "../challenge.ts";
 import type { AuthorizeConfig } from "./config.ts";
-import { compileExpression } from "./load-expression.ts";
 import { compileClaimTest } from "./operand.ts";
 import { compileWindows } from "./time-windows.ts";
 
@@ -135,7 +135,7 @@ function conditionOf(
   route: PolicyRoute,
 ): { readonly needsIdentity: boolean; readonly test: Circumstance } | null {
   if (when === undefined) return null;
-  const expression = compileExpression(when);
+  const expression = compileExpression(when, "request");
   if ("error" in expression) throw new Error(`route ${route.name}: authorize.when: ${expression.error}`);
   const no = denied("the condition of the route does not hold");
   return { needsIdentity: expression.needsIdentity, test: (x) => (expression.holds(x, Date.now()) === true ? undefined : no) };

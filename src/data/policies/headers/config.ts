@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { type Objection, withRules } from "../../../base/rules.ts";
-import { headerName, headerText, once } from "../../../base/schema.ts";
+import { condition, headerName, headerText, mapOrList, once } from "../../../base/schema.ts";
+import { CHANGES_MAX } from "../config-changes.ts";
 
 const HEADERS_MAX = 100;
 
@@ -45,6 +46,12 @@ const allowed = () =>
     .optional();
 
 const side = (allowHost: boolean, direction: string) => ({
+  when: condition().meta({
+    description: allowHost
+      ? "A [condition](#conditions): only where it holds is the rest of this map done. Opens nothing where it does not hold: the client's own headers of the names under `set` never go upstream then (nor where it holds), and where it cannot be evaluated, what is under `remove` is removed all the same."
+      : "A [condition](#conditions), also over `response.status` and `response.header`: only where it holds is the rest of this map done. Where it cannot be evaluated, what is under `remove` is removed all the same.",
+    examples: [allowHost ? '"staff" in consumer.roles' : 'response.status >= 400 && !("cache-control" in response.header)'],
+  }),
   set: values(
     allowHost,
     `Headers of the ${direction} to replace, whatever was there. A template without a value removes the header.`,
@@ -68,6 +75,43 @@ const onlyOnce = ({ set, setIfAbsent }: Actions, object: Objection): void => {
       object(`${name} is under \`set\` too, which replaces it always`, ["setIfAbsent", name], "keep one of them");
 };
 
+interface Change extends Actions {
+  readonly when?: string | undefined;
+  readonly add: object;
+  readonly remove: readonly string[];
+  readonly allow?: readonly string[] | undefined;
+  readonly onTls?: object;
+}
+
+/** A map without changes is a mistake where it has a condition, or is one of several. */
+const changesSomething = ({ set, setIfAbsent, add, remove, allow, onTls = {} }: Change): boolean =>
+  allow !== undefined || remove.length > 0 || [set, setIfAbsent, add, onTls].some((map) => Object.keys(map).length > 0);
+
+const CHANGES_NOTHING = "changes nothing";
+const SAY_WHAT = "say what is to be set, added or removed, or take the map away";
+
+const conditionOfSomething = (change: Change, object: Objection): void => {
+  if (change.when !== undefined && change.allow !== undefined)
+    object("`allow` has no condition", ["allow"], "write it in a map without `when`, or give those requests a route of their own");
+  else if (change.when !== undefined && !changesSomething(change)) object(CHANGES_NOTHING, ["when"], SAY_WHAT);
+};
+
+/** One map, or several in order. */
+const oneOrSeveral = <S extends z.ZodType<Change>>(change: S, description: string) =>
+  mapOrList(
+    change,
+    z
+      .array(change)
+      .min(1)
+      .max(CHANGES_MAX)
+      .superRefine((list, ctx) => {
+        for (const [i, each] of list.entries())
+          if (each.when === undefined && !changesSomething(each))
+            ctx.addIssue({ code: "custom", message: CHANGES_NOTHING, path: [i], params: { remedy: SAY_WHAT } });
+      }),
+    { description: `${description} A map, or a list of up to ${CHANGES_MAX}, done in order.` },
+  );
+
 const request = () =>
   withRules(
     z.strictObject({
@@ -79,6 +123,7 @@ const request = () =>
       ...side(true, "request"),
     }),
     onlyOnce,
+    conditionOfSomething,
   );
 
 const response = () =>
@@ -90,15 +135,19 @@ const response = () =>
       }),
     }),
     onlyOnce,
+    conditionOfSomething,
   );
 
 export const headersSchema = once(() =>
   z
     .strictObject({
-      request: request().prefault({}).meta({ description: "What the upstream gets. Setting `host` changes the Host it sees." }),
-      response: response().prefault({}).meta({ description: "What the client gets, also with the gateway's own answers." }),
+      request: oneOrSeveral(request(), "What the upstream gets. Setting `host` changes the Host it sees.").prefault({}),
+      response: oneOrSeveral(response(), "What the client gets, also with the gateway's own answers.").prefault({}),
     })
-    .meta({ description: "Change headers. Values may hold templates. Order: allow, remove, set, setIfAbsent, add." }),
+    .meta({
+      description:
+        "Change headers. Values may hold templates. Order: allow, remove, set, setIfAbsent, add; of a list, every `allow`, then map by map. All conditions are looked at before the first change. `defaults`, sets and the route are merged key by key as long as each has a map; a list replaces what is below it whole, and so does a map a list.",
+    }),
 );
 
 export type HeadersConfig = z.output<ReturnType<typeof headersSchema>>;

@@ -1,4 +1,5 @@
-// Owns headers that operators set, add and remove, towards the upstream and towards the client.
+// Owns headers that operators set, add and remove, towards the upstream and towards the client. A condition that does not hold must never let through what
+// the change would have replaced, nor one that cannot be evaluated what it would have removed.
 
 import type { HeaderList } from "../../../base/header-list.ts";
 import { getHeader, removeHeader, removeHeaders, setHeader } from "../../../base/header-list.ts";
@@ -6,36 +7,85 @@ import { cgiEquivalent, isAmbiguousFieldName, parseAuthority } from "../../../ba
 import { matchNames } from "../../../base/name-patterns.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
-import type { Policy, PolicyFactory } from "../../exchange/policy.ts";
+import type { Policy, PolicyFactory, ResponseHead } from "../../exchange/policy.ts";
 import { compiled } from "../../exchange/templates.ts";
+import type { Sees } from "../../routing/expression/expression-view.ts";
+import { compileConditions, isDone, isUndecided } from "../conditional.ts";
+import { type Conditional, changesIn, setOnCondition } from "../config-changes.ts";
 import type { HeadersConfig } from "./config.ts";
 
+type RequestSide = Exclude<HeadersConfig["request"], readonly unknown[]>;
 /** Of requests or responses. */
-type Side = Pick<HeadersConfig["response"], "set" | "setIfAbsent" | "add" | "remove">;
+type Side = Pick<RequestSide, "set" | "setIfAbsent" | "add" | "remove">;
 type Value = (x: Exchange) => string;
+/** @param head of a response */
+type Change = (x: Exchange, headers: HeaderList, head?: ResponseHead) => undefined;
+
+const NO_CHANGES: Side = { set: {}, setIfAbsent: {}, add: {}, remove: [] };
 
 /** What a request is: without these a service would take its body for something else, or it would go round for ever. */
 const KEPT: readonly string[] = ["content-type", "content-encoding", "max-forwards"];
 
-/** Order on each side: allow, remove, set, setIfAbsent, add. A side without changes costs nothing. */
+/** Order on each side: allow, remove, set, setIfAbsent, add; map by map. A side without changes costs nothing. */
 export const createHeaders: PolicyFactory = (config, route): Policy => {
-  const { request, response } = config as HeadersConfig; // parsed by headersSchema in the primary
-  const copies = request.allow === undefined ? {} : { copies: matchNames([...KEPT, ...request.allow]) };
-  const policy: Policy = { name: "headers", ...copies };
-  const up = changes(request, route.paramNames, true);
-  const down = changes(response, route.paramNames, false);
+  const headers = config as HeadersConfig; // parsed by headersSchema in the primary
+  const request = changesIn(headers.request).map(({ change }) => change);
+  const response = changesIn(headers.response).map(({ change }) => change);
+  const copies = copiesOf(request);
+  const policy: Policy = { name: "headers", ...(copies === null ? {} : { copies }) };
+  const up = inOrder(request, (side) => changes(side, route.paramNames, true), { sees: "request", where: `route ${route.name}: headers` });
   if (up !== null) policy.onUpstreamRequest = (x, upstreamRequest) => up(x, upstreamRequest.headers);
-  const secure = changes({ set: response.onTls, setIfAbsent: {}, add: {}, remove: [] }, route.paramNames, false);
-  if (down !== null || secure !== null)
-    policy.onResponse = (x, head): undefined => {
-      down?.(x, head.headers);
-      if (secure !== null && x.clientInfo().scheme === "https") secure(x, head.headers);
-    };
+  const down = inOrder(response, (side) => responseChanges(side, route.paramNames), {
+    sees: "response",
+    where: `route ${route.name}: headers`,
+  });
+  if (down !== null) policy.onResponse = (x, head) => down(x, head.headers, head);
   return policy;
 };
 
+/** @returns which of the client's headers go upstream; null for all */
+function copiesOf(sides: readonly RequestSide[]): ((name: string) => boolean) | null {
+  const allowed = sides.flatMap(({ allow }) => (allow === undefined ? [] : [matchNames([...KEPT, ...allow])]));
+  const withheld = new Set([...setOnCondition(sides)].filter((name) => !KEPT.includes(name)));
+  const [only] = allowed;
+  if (withheld.size === 0 && allowed.length < 2) return only ?? null;
+  const plain = new Set([...withheld].map(cgiEquivalent));
+  const isWithheld = (name: string): boolean => withheld.has(name) || (isAmbiguousFieldName(name) && plain.has(cgiEquivalent(name)));
+  return (name) => !isWithheld(name) && allowed.every((has) => has(name));
+}
+
+/** @returns null when there is nothing to do. A map without condition is done without looking at any. */
+function inOrder<S extends Side & Conditional>(
+  sides: readonly S[],
+  compile: (side: Side | S) => Change | null,
+  { sees, where }: { readonly sees: Sees; readonly where: string },
+): Change | null {
+  const [only] = sides;
+  if (only !== undefined && sides.length === 1 && only.when === undefined) return compile(only);
+  const steps = sides.map((side) => ({ all: compile(side), removal: compile({ ...NO_CHANGES, remove: side.remove }) }));
+  if (steps.every(({ all }) => all === null)) return null;
+  const decide = compileConditions(sides, sees, where);
+  return (x, headers, head): undefined => {
+    const decision = decide(x, head);
+    for (const [i, { all, removal }] of steps.entries()) {
+      if (isDone(decision, i)) all?.(x, headers);
+      else if (isUndecided(decision, i)) removal?.(x, headers);
+    }
+  };
+}
+
+function responseChanges(side: Side & { readonly onTls?: Side["set"] }, paramNames: readonly string[]): Change | null {
+  const always = changes(side, paramNames, false);
+  const secure = side.onTls === undefined ? null : changes({ ...NO_CHANGES, set: side.onTls }, paramNames, false);
+  if (secure === null) return always;
+  return (x, headers): undefined => {
+    always?.(x, headers);
+    if (x.clientInfo().scheme === "https") secure(x, headers);
+  };
+}
+
 /** @returns null when there is nothing to do */
-function changes(side: Side, paramNames: readonly string[], fromClient: boolean): ((x: Exchange, headers: HeaderList) => undefined) | null {
+function changes(side: Side, paramNames: readonly string[], fromClient: boolean): Change | null {
   const gone = matcher(side.remove);
   const set = Object.entries(side.set).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));
   const absent = Object.entries(side.setIfAbsent).map(([name, text]) => ({ name, value: valueFor(name, text, paramNames) }));

@@ -1,7 +1,8 @@
 // Owns the `query` key of a route: parameters set, removed and let through on the way to the upstream. Schema, type and docs only.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { once } from "../../../base/schema.ts";
+import { condition, mapOrList, once } from "../../../base/schema.ts";
+import { CHANGES_MAX } from "../config-changes.ts";
 
 const PARAMETERS_MAX = 100;
 const NAME_CHARS_MAX = 256;
@@ -23,9 +24,14 @@ const values = (description: string, example: Record<string, string>) =>
 
 const names = () => z.array(z.string().min(1).max(NAME_CHARS_MAX)).max(PARAMETERS_MAX);
 
-export const querySchema = once(() =>
+const change = () =>
   withRules(
     z.strictObject({
+      when: condition().meta({
+        description:
+          "A [condition](#conditions): only where it holds is the rest of this map done. Opens nothing where it does not hold: the client's own parameters of the names under `set` never go upstream then (nor where it holds), and where it cannot be evaluated, what is under `remove` is removed all the same.",
+        examples: ["consumer.tier == 'free'"],
+      }),
       allow: names()
         .optional()
         .meta({
@@ -45,14 +51,21 @@ export const querySchema = once(() =>
       if (allow === undefined && remove.length + Object.keys(set).length + Object.keys(setIfAbsent).length === 0)
         object("changes nothing", [], "give it `allow`, `remove`, `set` or `setIfAbsent`, or leave `query` out");
     },
+    ({ when, allow }, object) => {
+      if (when !== undefined && allow !== undefined)
+        object("`allow` has no condition", ["allow"], "write it in a map without `when`, or give those requests a route of their own");
+    },
     ({ set, setIfAbsent }, object) => {
       for (const name of Object.keys(setIfAbsent))
         if (Object.hasOwn(set, name))
           object(`${name} is under \`set\` too, which replaces it always`, ["setIfAbsent", name], "keep one of them");
     },
-  ).meta({
+  );
+
+export const querySchema = once(() =>
+  mapOrList(change(), z.array(change()).min(1).max(CHANGES_MAX), {
     description:
-      "Change the query that the upstream gets. Values may hold templates. Order: allow, remove, set, setIfAbsent. Names are compared exactly, decoded; `;` within a parameter goes upstream as `%3B`, so that no service finds parameters in it that were not judged. Routes match, and the access log shows, what the client sent.",
+      "Change the query that the upstream gets: by a map, or a list of up to 15, done in order. Values may hold templates. Order: allow, remove, set, setIfAbsent; of a list, every `allow`, then map by map. Names are compared exactly, decoded; `;` within a parameter goes upstream as `%3B`, so that no service finds parameters in it that were not judged. Routes match, and the access log shows, what the client sent. Merged with what is below as `headers` is.",
   }),
 );
 

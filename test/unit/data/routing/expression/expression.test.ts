@@ -1,12 +1,13 @@
 // The part of CEL that routes may use: what is refused at load and where, what holds, and that doubt is never a yes.
 import { describe, expect, it } from "vitest";
 import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
-import { compileExpression, type Expression } from "../../../../../src/data/policies/authorize/expression.ts";
+import { compileExpression } from "../../../../../src/data/routing/expression/expression.ts";
+import type { Expression, ResponseView, Sees } from "../../../../../src/data/routing/expression/expression-view.ts";
 import { identityOf } from "../../../../support/authenticator.ts";
 import { type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
-function compiled(text: string): Expression {
-  const expression = compileExpression(text);
+function compiled(text: string, sees: Sees = "request"): Expression {
+  const expression = compileExpression(text, sees);
   if ("error" in expression) throw new Error(`${text}: ${expression.error}`);
   return expression;
 }
@@ -142,7 +143,65 @@ it("knows which path parameters it names", () => {
   expect(compiled('path.a == path["b"] || has(path.c) || "d" in path').pathNames).toEqual(["a", "b", "c", "d"]);
 });
 
+describe("of a response", () => {
+  const RESPONSE: ResponseView = {
+    status: 404,
+    headers: ["cache-control", "no-store", "vary", "a", "vary", "b", "x-caf", "caf\xc3\xa9", "x-bad", "\xff", "x-empty", ""],
+  };
+  const of = (text: string): boolean | null => compiled(text, "response").holds(new TestExchange(SKETCH), NOW_MS, RESPONSE);
+
+  it.each<[string, boolean | null]>([
+    ["response.status == 404 && response.status >= 400 && response.status < 500", true],
+    ["response.status in [301, 302]", false],
+    ['response.header["cache-control"] == "no-store"', true],
+    ['"cache-control" in response.header && !("etag" in response.header)', true],
+    ["has(response.header.vary) && !has(response.header.etag)", true],
+    ['response.header.vary == "a, b"', true],
+    ['response.header["cache-control"].contains("no-store") && method == "PUT"', true],
+    ['response.header["x-caf"].matches("^caf\\u00e9$")', true],
+    ['response.header.etag == "1"', null],
+    ['response.header["x-bad"] == "a"', null],
+    ['"x-empty" in response.header', false],
+    ['response.status == 404 || response.header.etag == "1"', true],
+  ])("%s: %s", (text, expected) => expect(of(text)).toBe(expected));
+
+  it("it cannot be evaluated where there is no response", () => {
+    expect(compiled("response.status < 500", "response").holds(new TestExchange(SKETCH), NOW_MS)).toBeNull();
+    expect(compiled("response.status < 500", "response").needsIdentity).toBe(false);
+  });
+
+  it.each<[string, number, string]>([
+    ["response == response", 1, 'name what is read of the response: response.status or response.header["..."]'],
+    ["response.body == 1", 1, "name what is read of the response"],
+    ['response["status"] == 1', 1, "name what is read of the response"],
+    ["has(response.header)", 5, "name what is read of the response"],
+    ["response.header.exists(h, true)", 1, "name what is read of the response"],
+    ['response.header[method] == "a"', 1, 'name the entry by a text: response.header["..."]'],
+    ['response.header["ETag"] == "a"', 1, "in lower case: etag"],
+    ['response.status == "404"', 1, "no such overload"],
+  ])("%s is refused", (text, at, message) => expectProblem(compileExpression(text, "response"), at, message));
+
+  it.each(["response.status == 1", "response.header.etag == '1'", "response == 1", "response.x == 1"])(
+    "%s is refused where nothing has answered yet",
+    (text) => expectProblem(compileExpression(text, "request"), 0, "there is no response yet when this is decided"),
+  );
+});
+
+function expectProblem(made: ReturnType<typeof compileExpression>, at: number, message: string): void {
+  if (!("error" in made)) throw new Error("accepted");
+  expect(made.error).toContain(message);
+  if (at > 0) expect(made.at).toBe(at);
+  expect(made.error).not.toContain("\n");
+}
+
 describe("refused at load", () => {
+  it.each<[string, string]>([
+    ["foo == 1", "known: consumer, claims, path, query"],
+    ["1 +", "write a condition in CEL"],
+    ["consumer.id == 3", "compare values of one kind"],
+    ["1 + 1", "compare it with something"],
+  ])("%s, with what to do about it", (text, remedy) => expect(compileExpression(text, "request")).toHaveProperty("remedy", expect.stringContaining(remedy)));
+
   it.each<[string, number, string]>([
     ["", 1, "Unexpected"],
     ["1 +", 4, "Unexpected token: EOF"],
@@ -178,10 +237,7 @@ describe("refused at load", () => {
     [`${"(".repeat(40)}true${")".repeat(40)}`, 0, ""],
     [Array(100).fill("method == host").join(" && "), 0, ""],
   ])("%s", (text, at, message) => {
-    const expression = compileExpression(text);
-    if (!("error" in expression)) throw new Error("accepted");
-    expect(expression.error).toContain(message);
-    if (at > 0) expect(expression.at).toBe(at);
-    expect(expression.error).not.toContain("\n");
+    const expression = compileExpression(text, "request");
+    expectProblem(expression, at, message);
   });
 });
