@@ -139,6 +139,7 @@ describe("doors", () => {
 
   it.each<[string, RegExp, RegExp]>([
     ["only the store imports ioredis", /^ioredis(\/|$)/, /^src\/store\//],
+    ["only conditions import the CEL library", /^@marcbachmann\/cel-js$/, /^src\/data\/routing\/expression\//],
     ["only the listener imports uWebSockets.js", /^uWebSockets\.js$/, /^src\/data\/listener\//],
     ["on the data plane only a pool imports undici", /^undici(\/|$)/, /^src\/(control|cli)\/|^src\/data\/upstream\/transport\/undici\//],
     [
@@ -179,6 +180,8 @@ describe("loading", () => {
   it.each<readonly [entry: string, unwanted: string]>([
     ["src/data/worker/worker.ts", "zod"],
     ["src/data/worker/worker.ts", "yaml"],
+    ["src/data/worker/worker.ts", "@marcbachmann/cel-js"],
+    ["src/control/primary/primary.ts", "@marcbachmann/cel-js"],
     ["src/main.ts", "undici"],
     ["src/main.ts", "ioredis"],
     ["src/start/supervisor/supervise.ts", "zod"],

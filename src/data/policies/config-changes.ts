@@ -22,5 +22,6 @@ export const changesIn = <T extends object>(written: T | readonly T[]): readonly
 const isList = <T extends object>(written: T | readonly T[]): written is readonly T[] => Array.isArray(written);
 
 /** The names that a list sets on a condition: where it does not hold, what a client sent under them must not pass for the operator's. */
-export const setOnCondition = (changes: readonly (Conditional & { readonly set: Readonly<Record<string, string>> })[]): ReadonlySet<string> =>
-  new Set(changes.flatMap(({ when, set }) => (when === undefined ? [] : Object.keys(set))));
+export const setOnCondition = (
+  changes: readonly (Conditional & { readonly set: Readonly<Record<string, string>> })[],
+): ReadonlySet<string> => new Set(changes.flatMap(({ when, set }) => (when === undefined ? [] : Object.keys(set))));

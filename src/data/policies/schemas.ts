@@ -25,7 +25,11 @@ const templatesIn = <K extends string>(
     ),
   );
 
-const conditionsIn = (key: readonly string[], changes: readonly Placed<Conditional>[], sees: ConditionUse["sees"]): readonly ConditionUse[] =>
+const conditionsIn = (
+  key: readonly string[],
+  changes: readonly Placed<Conditional>[],
+  sees: ConditionUse["sees"],
+): readonly ConditionUse[] =>
   changes.flatMap(({ at, change: { when } }) =>
     when === undefined ? [] : [{ path: [...key, ...at, "when"], text: when, sees, isRequired: false }],
   );

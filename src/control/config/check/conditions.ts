@@ -14,7 +14,8 @@ import type { Findings } from "./references.ts";
 export function checkConditions(draft: Draft, findings: Findings): void {
   for (const [index, route] of draft.routes.entries())
     for (const { name, config } of route.policies)
-      for (const use of featureOf(name).conditions(config)) checkCondition({ route, index }, use, ["routes", index, name, ...use.path], findings);
+      for (const use of featureOf(name).conditions(config))
+        checkCondition({ route, index }, use, ["routes", index, name, ...use.path], findings);
 }
 
 interface IndexedRoute {

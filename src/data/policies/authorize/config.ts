@@ -115,8 +115,7 @@ export const authorizeSchema = once(() =>
         .optional()
         .meta({ description: "Times at which the route may be used: in one of these windows." }),
       when: condition().meta({
-        description:
-          "A [condition](#conditions) that must be true. What cannot be evaluated is not.",
+        description: "A [condition](#conditions) that must be true. What cannot be evaluated is not.",
         examples: ["claims.level >= 3 && claims.tenant == path.tenant"],
       }),
     })

@@ -7,7 +7,7 @@
 import { Environment, type ParseResult } from "@marcbachmann/cel-js";
 import { LinearRegex } from "../../../base/linear-regex.ts";
 import type { Expression, ExpressionProblem, ExpressionView, ResponseView, Sees } from "./expression-view.ts";
-import { Caller, callerOf, Client, type Fact, type Facts, factsOf, isBounded, NO_CLAIMS, RequestFacts, ResponseFacts } from "./facts.ts";
+import { Caller, Client, callerOf, type Fact, type Facts, factsOf, isBounded, NO_CLAIMS, RequestFacts, ResponseFacts } from "./facts.ts";
 import { LINEAR_MATCHES, Unwanted, Uses } from "./uses.ts";
 
 const NODES_MAX = 200;
@@ -50,7 +50,11 @@ export function compileExpression(text: string, sees: Sees): Expression | Expres
     const { valid, type = "", error } = parsed.check();
     if (!valid) return problemOf(error, sees);
     if (type !== "bool" && type !== "dyn")
-      return { error: `it is no condition: it gives ${type}, not true or false`, remedy: "compare it with something, as in `x == 1`", at: 0 };
+      return {
+        error: `it is no condition: it gives ${type}, not true or false`,
+        remedy: "compare it with something, as in `x == 1`",
+        at: 0,
+      };
     return new CompiledExpression(parsed, uses);
   } catch (error) {
     return error instanceof Unwanted ? { error: error.message, remedy: "", at: error.at } : problemOf(error, sees);
@@ -66,7 +70,8 @@ function problemOf(error: unknown, sees: Sees): ExpressionProblem {
 }
 
 function remedyFor(summary: string, sees: Sees): string {
-  if (summary.startsWith("Unknown variable")) return `known: ${VARIABLES}${sees === "response" ? ", response.status, response.header" : ""}`;
+  if (summary.startsWith("Unknown variable"))
+    return `known: ${VARIABLES}${sees === "response" ? ", response.status, response.header" : ""}`;
   if (summary.startsWith("no such overload")) return "compare values of one kind, or convert one: `int(...)`, `string(...)`";
   if (summary.startsWith("Unexpected")) return 'write a condition in CEL, such as `method == "GET" && header["x-tier"] == "gold"`';
   return "";
@@ -106,4 +111,3 @@ class CompiledExpression implements Expression {
     }
   }
 }
-

@@ -176,7 +176,9 @@ const isKeyed = (name: string): name is Keyed => KEYED.some((each) => each === n
 /** Which of the maps a node is; null for none. */
 function keyedOf(node: ASTNode): Keyed | null {
   if (node.op === "id") return isKeyed(node.args) ? node.args : null;
-  return node.op === "." && node.args[0].op === "id" && node.args[0].args === RESPONSE && node.args[1] === "header" ? RESPONSE_HEADER : null;
+  return node.op === "." && node.args[0].op === "id" && node.args[0].args === RESPONSE && node.args[1] === "header"
+    ? RESPONSE_HEADER
+    : null;
 }
 
 /** A variable, something in it, or a list written out. */
@@ -196,4 +198,3 @@ function childrenOf(args: unknown): readonly ASTNode[] {
   // By the library's types, what has an operator is a node.
   return typeof args === "object" && args !== null && "op" in args ? [args as ASTNode] : [];
 }
-

@@ -138,9 +138,21 @@ describe("authorize", () => {
       ]));
   it("where and when may be asked on a public route", () =>
     expect(problemsOf(asks('{ ip: [10.0.0.0/8], time: [{ days: [mon] }], when: "method == \\"GET\\"" }', "none"))).toEqual([]));
-  check("a broken condition", asks("{ when: ‸1 + }"), "routes[0].authorize.when: at character 4: Unexpected token: EOF; write a condition in CEL, such as `method == \"GET\" && header[\"x-tier\"] == \"gold\"`");
-  check("unknown variable", asks("{ when: ‸claim.a == 1 }"), "routes[0].authorize.when: at character 1: Unknown variable: claim; known: consumer, claims, path, query, header, host, method, scheme, client.ip, request.path, request.time, route");
-  check("no condition", asks("{ when: ‸size(claims.a) }"), "routes[0].authorize.when: it is no condition: it gives int, not true or false; compare it with something, as in `x == 1`");
+  check(
+    "a broken condition",
+    asks("{ when: ‸1 + }"),
+    'routes[0].authorize.when: at character 4: Unexpected token: EOF; write a condition in CEL, such as `method == "GET" && header["x-tier"] == "gold"`',
+  );
+  check(
+    "unknown variable",
+    asks("{ when: ‸claim.a == 1 }"),
+    "routes[0].authorize.when: at character 1: Unknown variable: claim; known: consumer, claims, path, query, header, host, method, scheme, client.ip, request.path, request.time, route",
+  );
+  check(
+    "no condition",
+    asks("{ when: ‸size(claims.a) }"),
+    "routes[0].authorize.when: it is no condition: it gives int, not true or false; compare it with something, as in `x == 1`",
+  );
   check(
     "a parameter that the path does not have",
     asks("{ when: ‸claims.tenant == path.tenat }"),

@@ -200,7 +200,9 @@ describe("refused at load", () => {
     ["1 +", "write a condition in CEL"],
     ["consumer.id == 3", "compare values of one kind"],
     ["1 + 1", "compare it with something"],
-  ])("%s, with what to do about it", (text, remedy) => expect(compileExpression(text, "request")).toHaveProperty("remedy", expect.stringContaining(remedy)));
+  ])("%s, with what to do about it", (text, remedy) =>
+    expect(compileExpression(text, "request")).toHaveProperty("remedy", expect.stringContaining(remedy)),
+  );
 
   it.each<[string, number, string]>([
     ["", 1, "Unexpected"],
