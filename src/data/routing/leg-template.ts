@@ -3,8 +3,8 @@
 import { type JsonPath, jsonAt, parseJsonPath, scalarText } from "../../base/exact-json.ts";
 import { isToken } from "../../base/http.ts";
 import type { RequestView } from "./request-view.ts";
-import { requestVariable, type Variable } from "./template.ts";
-import { asHeader, asPath, asQuery, asText, splitTemplate } from "./template-text.ts";
+import { literalVariable, requestVariable, type Variable } from "./template.ts";
+import { asHeader, asPath, asQuery, asText, splitChoice, splitTemplate } from "./template-text.ts";
 
 /** What legs have answered, by their place in the declared order. */
 export interface LegAnswers {
@@ -25,11 +25,14 @@ export interface LegNames {
   readonly hasItem: boolean;
 }
 
-type LegVariable =
+type OneVariable =
   | { readonly kind: "request"; readonly name: string; readonly variable: Variable }
   | { readonly kind: "json"; readonly name: string; readonly leg: number; readonly path: JsonPath }
   | { readonly kind: "header"; readonly name: string; readonly leg: number; readonly header: string }
   | { readonly kind: "item"; readonly name: string; readonly path: JsonPath };
+/** @property of the first of them that has a value counts, or the last; two or more */
+type Choice = { readonly kind: "choice"; readonly name: string; readonly of: readonly [OneVariable, ...OneVariable[]] };
+type LegVariable = OneVariable | Choice;
 
 type Parts = readonly (string | LegVariable)[];
 type Failure = { readonly error: string };
@@ -41,9 +44,12 @@ export interface LegContext {
   readonly item: unknown;
 }
 
-/** `{legs.NAME.json.PATH}`, `{legs.NAME.header.NAME}`, `{item}` and `{item.PATH}`, and the variables of compileTemplate. PATH is dotted, or a JSON Pointer. */
+/**
+ * `{legs.NAME.json.PATH}`, `{legs.NAME.header.NAME}`, `{item}` and `{item.PATH}`, and the variables of compileTemplate. PATH is dotted, or a JSON Pointer.
+ * `{a ?? b ?? 'text'}` is the first that is there and not empty; a leg that has failed gives nothing.
+ */
 export function compileLegTemplate(text: string, names: LegNames): LegTemplate | Failure {
-  const parts = splitTemplate(text, (name) => legVariable(name, names));
+  const parts = splitTemplate(text, (between) => legChoice(between, names));
   return "error" in parts ? parts : new LegTemplate(parts);
 }
 
@@ -54,7 +60,22 @@ export function compileLegValue(text: string, names: LegNames): LegTemplate | Fa
   return template.isJson ? template : { error: "expected the list of another leg, such as {legs.orders.json.items}" };
 }
 
-function legVariable(name: string, names: LegNames): LegVariable | Failure {
+function legChoice(text: string, names: LegNames): LegVariable | Failure {
+  const alternatives = splitChoice(text);
+  if ("error" in alternatives) return alternatives;
+  const of: OneVariable[] = [];
+  for (const { name, literal } of alternatives) {
+    const one: OneVariable | Failure =
+      literal === undefined ? legVariable(name, names) : { kind: "request", name, variable: literalVariable(literal) };
+    if ("error" in one) return one;
+    of.push(one);
+  }
+  const [first, ...others] = of;
+  if (first === undefined) return { error: `{${text}} is empty` };
+  return others.length === 0 ? first : { kind: "choice", name: text, of: [first, ...others] };
+}
+
+function legVariable(name: string, names: LegNames): OneVariable | Failure {
   if (name === "item" || name.startsWith("item.") || name.startsWith("item/")) {
     if (names.hasItem) return itemVariable(name);
     if (name !== "item" || !names.params.includes(name)) return { error: `{${name}}: only a leg with \`forEach\` has items` };
@@ -64,12 +85,12 @@ function legVariable(name: string, names: LegNames): LegVariable | Failure {
   return "error" in variable ? variable : { kind: "request", name, variable };
 }
 
-function itemVariable(name: string): LegVariable | Failure {
+function itemVariable(name: string): OneVariable | Failure {
   const path = parseJsonPath(name[4] === "/" ? name.slice(4) : name.slice(5));
   return "error" in path ? { error: `{${name}}: ${path.error}` } : { kind: "item", name, path };
 }
 
-function ofLeg(name: string, { legs, lists }: LegNames): LegVariable | Failure {
+function ofLeg(name: string, { legs, lists }: LegNames): OneVariable | Failure {
   const [, legName = "", what, dotted, rest = ""] = /^legs\.([^./]+)\.(json|header)(?:([./])(.+))?$/s.exec(name) ?? [];
   if (what === undefined) return { error: `{${name}}: expected {legs.NAME.json.PATH} or {legs.NAME.header.NAME}` };
   const leg = legs.indexOf(legName);
@@ -88,33 +109,38 @@ function ofLeg(name: string, { legs, lists }: LegNames): LegVariable | Failure {
 export class LegTemplate {
   /** The whole output when there are no variables; null when there are. */
   readonly constant: string | null;
-  /** Legs that must have answered, each once. */
+  /** Legs that must have ended, each once. */
   readonly legs: readonly number[];
+  /** Those of them that must have answered: nothing stands in for what is wanted of them. */
+  readonly sources: readonly number[];
   readonly #parts: Parts;
 
   constructor(parts: Parts) {
     this.#parts = parts;
     const constant = parts.every((part) => typeof part === "string");
     this.constant = constant ? parts.join("") : null;
-    this.legs = [...new Set(parts.flatMap((part) => (typeof part !== "string" && "leg" in part ? [part.leg] : [])))];
+    this.legs = [...new Set(parts.flatMap(legsOf))];
+    this.sources = [...new Set(parts.flatMap((part) => (typeof part !== "string" && part.kind === "choice" ? [] : legsOf(part))))];
   }
 
   /** Nothing in it comes from a service. */
   get isOfRequest(): boolean {
-    return this.#parts.every((part) => typeof part === "string" || part.kind === "request");
+    return this.#parts.every((part) => typeof part === "string" || alternativesOf(part).every(({ kind }) => kind === "request"));
   }
 
-  /** It is one value of another leg's JSON, and nothing else. */
+  /** It is one value of another leg's JSON, or a choice of such, and nothing else. */
   get isJson(): boolean {
     const [only] = this.#parts;
-    return this.#parts.length === 1 && typeof only === "object" && only.kind === "json";
+    return this.#parts.length === 1 && typeof only === "object" && alternativesOf(only).every(({ kind }) => kind === "json");
   }
 
   /** The JSON value, for a template that is one variable and nothing else (a request's values are text); a text else. @returns undefined when there is nothing */
   renderJson(context: LegContext): unknown {
     const [only] = this.#parts;
-    if (this.#parts.length === 1 && typeof only === "object" && (only.kind === "json" || only.kind === "item"))
-      return jsonAt(only.kind === "json" ? context.answers.json(only.leg) : context.item, only.path);
+    if (this.#parts.length === 1 && typeof only === "object") {
+      const one = only.kind === "choice" ? chosen(only, (each) => isValue(jsonValue(each, context))) : only;
+      return jsonValue(one, context);
+    }
     return this.#render(context, TEXT) ?? undefined;
   }
 
@@ -137,10 +163,11 @@ export class LegTemplate {
   fault(context: LegContext): { readonly client: boolean; readonly detail: string } {
     for (const part of this.#parts) {
       if (typeof part === "string") continue;
-      if (part.kind === "request") {
-        if (asPath(part.variable.value(context.x), part.variable.spelling) === null)
+      const one = part.kind === "choice" ? chosen(part, (each) => isValue(textValue(each, context))) : part;
+      if (one.kind === "request") {
+        if (asPath(one.variable.value(context.x), one.variable.spelling) === null)
           return { client: true, detail: `{${part.name}} has no value that may stand in a path` };
-      } else if (legValue(part, context) === null) return { client: false, detail: `{${part.name}} has no value` };
+      } else if (legValue(one, context) === null) return { client: false, detail: `{${part.name}} has no value` };
     }
     return { client: false, detail: "a value of another leg may not stand here" };
   }
@@ -150,10 +177,13 @@ export class LegTemplate {
     for (const part of this.#parts) {
       let spelt: string | null;
       if (typeof part === "string") spelt = literal(part, "text");
-      else if (part.kind === "request") spelt = request(part.variable.value(context.x), part.variable.spelling);
       else {
-        const value = legValue(part, context);
-        spelt = value === null ? null : leg(value, part.kind === "header" ? "bytes" : "text");
+        const one = part.kind === "choice" ? chosen(part, (each) => isValue(textValue(each, context))) : part;
+        if (one.kind === "request") spelt = request(one.variable.value(context.x), one.variable.spelling);
+        else {
+          const value = legValue(one, context);
+          spelt = value === null ? null : leg(value, one.kind === "header" ? "bytes" : "text");
+        }
       }
       if (spelt === null) return null;
       out += spelt;
@@ -184,8 +214,41 @@ const HEADER: Place = {
   },
 };
 
+const alternativesOf = (variable: LegVariable): readonly OneVariable[] => (variable.kind === "choice" ? variable.of : [variable]);
+
+const legsOf = (part: string | LegVariable): readonly number[] =>
+  typeof part === "string" ? [] : alternativesOf(part).flatMap((each) => ("leg" in each ? [each.leg] : []));
+
+/** The first of a choice that has a value, or the last. */
+function chosen({ of }: Choice, hasValue: (variable: OneVariable) => boolean): OneVariable {
+  for (const each of of) if (hasValue(each)) return each;
+  return of.at(-1) ?? of[0];
+}
+
+/** Anything but nothing and the empty text, which is what a header that was not sent reads as. */
+const isValue = (value: unknown): boolean => value !== undefined && value !== null && value !== "";
+
+const textValue = (variable: OneVariable, context: LegContext): string | null =>
+  variable.kind === "request" ? variable.variable.value(context.x) : legValue(variable, context);
+
+/** What a variable alone is in JSON. @returns undefined when there is nothing */
+function jsonValue(variable: OneVariable, context: LegContext): unknown {
+  switch (variable.kind) {
+    case "json":
+      return jsonAt(context.answers.json(variable.leg), variable.path);
+    case "item":
+      return jsonAt(context.item, variable.path);
+    case "request":
+      return asText(variable.variable.value(context.x), variable.variable.spelling);
+    case "header": {
+      const value = legValue(variable, context);
+      return value === null ? undefined : asText(value, "bytes");
+    }
+  }
+}
+
 /** @returns null when the leg gave none that has one text */
-function legValue(part: Exclude<LegVariable, { readonly kind: "request" }>, { answers, item }: LegContext): string | null {
+function legValue(part: Exclude<OneVariable, { readonly kind: "request" }>, { answers, item }: LegContext): string | null {
   switch (part.kind) {
     case "json":
       return scalarText(jsonAt(answers.json(part.leg), part.path));

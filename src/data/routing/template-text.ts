@@ -55,6 +55,24 @@ export function splitTemplate<V extends object>(
   return parts.filter((part) => part !== "");
 }
 
+/** What stands between `??`: a variable by its name, or a text. */
+export type Alternative = { readonly name: string; readonly literal?: undefined } | { readonly name: string; readonly literal: string };
+
+/** What stands between braces, one or several to choose from: the first that has a value. */
+export function splitChoice(text: string): readonly Alternative[] | { readonly error: string } {
+  if (!text.includes("??")) return [{ name: text }];
+  const names = text.split("??").map((each) => each.trim());
+  const alternatives: Alternative[] = [];
+  for (const [i, name] of names.entries()) {
+    if (name === "") return { error: `{${text}}: a variable, or a text in quotes, stands on each side of '??'` };
+    const literal = /^(["'])(.*)\1$/.exec(name)?.[2];
+    if (literal !== undefined && i < names.length - 1)
+      return { error: `{${text}}: a text in quotes is always there, so nothing can stand in for it` };
+    alternatives.push(literal === undefined ? { name } : { name, literal });
+  }
+  return alternatives;
+}
+
 const BRACES_OR_QUERY = /\{\{|\}\}|\{[^}]*\}|[?#]/g;
 
 /** Where the query or fragment of an address begins that is a template: its `?` or `#` outside of braces. @returns the text's length for none */

@@ -6,7 +6,7 @@ import { claimAt } from "./claim.ts";
 import { REST_PARAM } from "./pattern.ts";
 import { singleHeaderValue, singleQueryValue } from "./request/single-value.ts";
 import type { RequestView } from "./request-view.ts";
-import { asHeader, asPath, asQuery, asText, type Spelling, splitTemplate } from "./template-text.ts";
+import { asHeader, asPath, asQuery, asText, type Spelling, splitChoice, splitTemplate } from "./template-text.ts";
 
 export interface Variable {
   readonly spelling: Spelling;
@@ -48,20 +48,19 @@ export function compileTemplate(text: string, paramNames: readonly string[]): Te
 }
 
 function choiceOf(text: string, paramNames: readonly string[]): Variable | { readonly error: string } {
-  if (!text.includes("??")) return requestVariable(text, paramNames);
-  const names = text.split("??").map((each) => each.trim());
+  const alternatives = splitChoice(text);
+  if ("error" in alternatives) return alternatives;
   let choice: Variable | undefined;
-  for (const [i, name] of names.toReversed().entries()) {
-    if (name === "") return { error: `{${text}}: a variable, or a text in quotes, stands on each side of '??'` };
-    const literal = /^(["'])(.*)\1$/.exec(name)?.[2];
-    if (literal !== undefined && i > 0) return { error: `{${text}}: a text in quotes is always there, so nothing can stand in for it` };
-    const variable: Variable | { readonly error: string } =
-      literal === undefined ? requestVariable(name, paramNames) : { spelling: "text", value: () => literal };
+  for (const each of alternatives.toReversed()) {
+    const variable = each.literal === undefined ? requestVariable(each.name, paramNames) : literalVariable(each.literal);
     if ("error" in variable) return variable;
     choice = choice === undefined ? variable : { ...variable, otherwise: choice };
   }
   return choice ?? { error: `{${text}} is empty` };
 }
+
+/** The last of a choice. */
+export const literalVariable = (text: string): Variable => ({ spelling: "text", value: () => text });
 
 /** The variable of a choice that has a value, or the last. */
 function chosen(variable: Variable, x: RequestView): Variable {

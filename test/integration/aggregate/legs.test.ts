@@ -55,6 +55,19 @@ routes:
       header: { to: two, path: /ok, headers: { x-line: "{legs.user.json.line}" }, required: false }
       none: { to: two, path: "/ok?x={legs.user.json.none}", required: false }
       after: { to: two, path: "/ok?x={legs.path.json.id}", required: false }
+  - name: choices
+    match: { path: "/choices/{id}" }
+    aggregate:
+      user: { to: one, path: "/users/{id}", required: false }
+      orders:
+        to: two
+        method: POST
+        path: "/orders/{legs.user.json.name ?? header.x-segment ?? 'all'}"
+        query: { name: "{legs.user.json.name ?? 'nobody'}" }
+        headers: { x-tag: "{legs.user.header.x-tag ?? legs.more.json.tag ?? 'none'}" }
+        body: { json: { user: "{legs.user.json.id ?? id}", more: "{legs.more.json ?? 'none'}" } }
+      more: { to: one, path: /more, required: false }
+      both: { to: two, path: "/both/{legs.user.json.id ?? '0'}/{legs.more.json.id}", required: false }
   - name: short
     match: { path: /short }
     aggregate: { a: { to: one, path: /fails }, b: { to: two, path: /hangs, required: false } }
@@ -201,6 +214,33 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect(Object.keys((await response.json()) as object)).toEqual(["user"]);
     expect(response.headers.get("x-aggregate-incomplete")).toBe("path, slash, header, none, after");
     expect(two.requests).toEqual([]);
+  });
+
+  test("what stands in for a leg's values is taken where it has none, also because it has failed", async () => {
+    two.scripts.set("*", (response, { url, headers, body }) => json({ url, tag: headers["x-tag"], body })(response, {} as AskedRequest));
+    one.scripts.set("/more", json({ id: 5, tag: "t5" }));
+    const orders = async (id: string, headers: Record<string, string> = {}) => {
+      const response = await ask(engine, `/choices/${id}`, { headers });
+      const { orders, both } = (await response.json()) as Record<string, unknown>;
+      return { orders, both: (both as { url?: string } | undefined)?.url, incomplete: response.headers.get("x-aggregate-incomplete") };
+    };
+    expect(await orders("7")).toEqual({
+      orders: { url: "/orders/Ada?name=Ada", tag: "t1", body: '{"user":7,"more":{"id":5,"tag":"t5"}}' },
+      both: "/both/7/5",
+      incomplete: null,
+    });
+    // There is no such user, so that leg fails; the leg that asks with its values is required, and does not.
+    expect(await orders("8", { "x-segment": "s&t" })).toEqual({
+      orders: { url: "/orders/s%26t?name=nobody", tag: "t5", body: '{"user":"8","more":{"id":5,"tag":"t5"}}' },
+      both: "/both/0/5",
+      incomplete: "user",
+    });
+    one.scripts.set("/more", json({}, 500));
+    expect(await orders("8")).toEqual({
+      orders: { url: "/orders/all?name=nobody", tag: "none", body: '{"user":"8","more":"none"}' },
+      both: undefined,
+      incomplete: "user, more, both",
+    });
   });
 
   test("when a required leg fails, the others are cancelled and the answer does not wait for them", async () => {

@@ -20,6 +20,8 @@ export interface AggregateScene {
 /** A leg's use of another leg. */
 interface Use {
   readonly of: number;
+  /** Something stands in for what is wanted of it. */
+  readonly hasStandIn: boolean;
   /** Keys from the leg to the template. */
   readonly place: readonly PathPart[];
 }
@@ -64,7 +66,7 @@ function usesOf(leg: LegConfig, names: LegNames, report: LegReport): readonly Us
   const uses: Use[] = [];
   const take = (template: LegTemplate | { readonly error: string }, place: readonly PathPart[]): void => {
     if ("error" in template) report.error([leg.name, ...place], template.error, "");
-    else for (const of of template.legs) uses.push({ of, place });
+    else for (const of of template.legs) uses.push({ of, place, hasStandIn: !template.sources.includes(of) });
   };
   const path = compileLegTemplate(leg.path, names);
   take(path, ["path"]);
@@ -139,13 +141,13 @@ function wayBack(start: number, uses: readonly (readonly Use[])[]): readonly num
 function checkOptionalSources(legs: readonly LegConfig[], uses: readonly (readonly Use[])[], report: LegReport): void {
   for (const [i, leg] of legs.entries()) {
     if (!leg.required) continue;
-    for (const { of, place } of uses[i] ?? []) {
+    for (const { of, place, hasStandIn } of uses[i] ?? []) {
       const source = legs[of];
-      if (source?.required === false)
+      if (source?.required === false && !hasStandIn)
         report.warn(
           [leg.name, ...place],
           `${leg.name} is required and needs ${source.name}, which is optional: both fail together`,
-          `make ${source.name} required, or ${leg.name} optional`,
+          `make ${source.name} required, or ${leg.name} optional, or name a stand-in: {legs.${source.name}... ?? "..."}`,
         );
     }
   }

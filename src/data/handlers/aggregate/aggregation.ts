@@ -103,7 +103,7 @@ export class Aggregation implements ClientEvents, LegOwner {
     });
   }
 
-  /** A leg has ended: those that wait for it go on, or fail with it. */
+  /** A leg has ended: those that wait for it go on, or fail with it where nothing stands in for what they want of it. */
   private settle(run: LegRun): void {
     if (this.over) return;
     const { failure, leg } = run;
@@ -115,7 +115,7 @@ export class Aggregation implements ClientEvents, LegOwner {
       const next = this.runs[place];
       if (next === undefined || next.ended || this.over) continue;
       next.waiting--;
-      if (failure !== null) {
+      if (failure !== null && next.leg.sources.includes(leg.place)) {
         next.skip(run);
         this.settle(next);
       } else if (next.waiting === 0) this.begin(next);
@@ -243,7 +243,7 @@ export class Aggregation implements ClientEvents, LegOwner {
   private originOf(run: LegRun): LegRun {
     let at = run;
     while (at.failure?.code === "leg_skipped") {
-      const cause = at.leg.needs.map((place) => this.runs[place]).find((each) => each?.failure != null);
+      const cause = at.leg.sources.map((place) => this.runs[place]).find((each) => each?.failure != null);
       if (cause === undefined) break;
       at = cause;
     }

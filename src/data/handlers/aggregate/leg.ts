@@ -62,6 +62,8 @@ export class Leg {
   readonly place: number;
   /** Legs that must have ended before, each once. */
   readonly needs: readonly number[];
+  /** Those of them that must have answered: nothing stands in for what this leg wants of them. */
+  readonly sources: readonly number[];
   /** The list of `forEach`; null without. */
   readonly list: LegTemplate | null;
   /** Set by whoever knows all legs: another one uses the JSON. */
@@ -101,9 +103,9 @@ export class Leg {
       ...(this.#pathQuery === null ? [] : [this.#pathQuery]),
       ...[...this.#query, ...this.#headers].map(({ template }) => template),
     ];
-    this.needs = [
-      ...new Set([...templates, ...(this.#json?.templates ?? []), ...(this.list === null ? [] : [this.list])].flatMap(({ legs }) => legs)),
-    ];
+    const all = [...templates, ...(this.#json?.templates ?? []), ...(this.list === null ? [] : [this.list])];
+    this.needs = [...new Set(all.flatMap(({ legs }) => legs))];
+    this.sources = [...new Set(all.flatMap(({ sources }) => sources))];
     this.#isConstant =
       templates.every(({ constant }) => constant !== null) && (this.#json?.templates ?? []).every(({ constant }) => constant !== null);
   }

@@ -157,3 +157,90 @@ test("a value alone keeps its type in JSON, and among text it is text", () => {
   expect(compiled("{legs.user.json.none}").renderJson(context({ user }))).toBeUndefined();
   expect(compiled("x{legs.user.json.list}").renderJson(context({ user }))).toBeUndefined();
 });
+
+describe("a choice", () => {
+  const CHOICE = '{legs.user.json.id ?? header.x-id ?? "none"}';
+  const path = (given: Given): string | null => compiled(`/u/${CHOICE}`).renderPath(context(given));
+
+  test.each<[string, Given, string | null]>([
+    ["the first that is there", { user: { id: 7 }, sketch: { headers: ["x-id", "8"] } }, "/u/7"],
+    ["the next where it is missing", { user: {}, sketch: { headers: ["x-id", "8"] } }, "/u/8"],
+    ["the next where it is null", { user: { id: null }, sketch: { headers: ["x-id", "8"] } }, "/u/8"],
+    ["the next where it is empty", { user: { id: "" }, sketch: { headers: ["x-id", "8"] } }, "/u/8"],
+    ["the next where it has no one text", { user: { id: [1] }, sketch: { headers: ["x-id", "8"] } }, "/u/8"],
+    ["the next where the leg has failed", { sketch: { headers: ["x-id", "8"] } }, "/u/8"],
+    ["the text where nothing else is there", {}, "/u/none"],
+    ["false and 0 are values", { user: { id: false } }, "/u/false"],
+    ["a value that may not stand there is refused, not replaced", { user: { id: ".." } }, null],
+    ["a value is encoded for its place, whichever it is", { sketch: { headers: ["x-id", "a/b"] } }, "/u/a%2Fb"],
+  ])("takes %s", (_, given, expected) => expect(path(given)).toBe(expected));
+
+  test("ends with nothing where its last has no value, and says which was wanted", () => {
+    const template = compiled("{legs.user.json.id ?? legs.user.header.x}");
+    const none = context({ user: {} });
+    expect([template.renderPath(none), template.renderQuery(none), template.renderHeader(none), template.renderJson(none)]).toEqual([
+      null,
+      null,
+      null,
+      undefined,
+    ]);
+    expect(template.fault(none)).toEqual({ client: false, detail: "{legs.user.json.id ?? legs.user.header.x} has no value" });
+    const client = compiled("/{legs.user.json.id ?? claims.sub}");
+    expect(client.fault(context({ user: {} }))).toEqual({
+      client: true,
+      detail: "{legs.user.json.id ?? claims.sub} has no value that may stand in a path",
+    });
+  });
+
+  test("in a query and a header no value leaves its place, whichever it is", () => {
+    const given = context({ user: {}, sketch: { headers: ["x-id", "a&b=1"] } });
+    expect(compiled(`a=${CHOICE}`).renderQuery(given)).toBe("a=a%26b%3D1");
+    expect(compiled(CHOICE).renderHeader(given)).toBe("a&b=1");
+    expect(compiled(CHOICE).renderHeader(context({ user: { id: "a\r\nb" } }))).toBeNull();
+    expect(compiled('{legs.user.json.none ?? "é"}').renderHeader(context({ user: {} }))).toBe("\xc3\xa9");
+  });
+
+  test("alone in JSON a value keeps its type", () => {
+    const json = (user: unknown, item?: unknown): unknown =>
+      compiled("{legs.user.json.ids ?? item.ids ?? id}").renderJson(context({ user, item }));
+    expect(json({ ids: [1] }, { ids: [2] })).toEqual([1]);
+    expect(json({ ids: null }, { ids: [2] })).toEqual([2]);
+    expect(json({ ids: [] }, { ids: [2] })).toEqual([]);
+    expect(json(undefined)).toBe("7");
+    expect(compiled("{legs.user.json.a ?? legs.user.json.b}").renderJson(context({ user: { b: null } }))).toBeNull();
+    expect(compiled("is {legs.user.json.a ?? 'none'}").renderJson(context({ user: {} }))).toBe("is none");
+  });
+
+  test("may be the list of another leg, or of one of several", () => {
+    const template = compileLegValue("legs.user.json.a ?? legs.orders.json.b", NAMES);
+    expect("error" in template ? template.error : template.renderJson(context({ user: { a: [1] } }))).toEqual([1]);
+    expect(compileLegValue("{legs.user.json.a ?? id}", NAMES)).toEqual({
+      error: expect.stringMatching(/expected the list of another leg/),
+    });
+  });
+
+  test.each<[string, readonly number[], readonly number[]]>([
+    ["{legs.user.json.a ?? 'x'}", [0], []],
+    ["{legs.user.json.a ?? legs.orders.json.b}", [0, 1], []],
+    ["{legs.user.json.a ?? 'x'}{legs.user.header.etag}", [0], [0]],
+    ["{legs.user.json.a}{legs.orders.json.b ?? id}", [0, 1], [0]],
+  ])("%s waits for the legs %j and cannot do without %j", (text, legs, sources) => {
+    expect([compiled(text).legs, compiled(text).sources]).toEqual([legs, sources]);
+  });
+
+  test("of nothing but the client's values is the client's", () => {
+    expect(compiled('{id ?? header.x ?? "a"}').isOfRequest).toBe(true);
+    expect(compiled("{id ?? legs.user.json.a}").isOfRequest).toBe(false);
+  });
+
+  test.each<[string, RegExp]>([
+    ["{legs.user.json.a ?? }", /stands on each side/],
+    ["{?? id}", /stands on each side/],
+    ["{'x' ?? legs.user.json.a}", /nothing can stand in for it/],
+    ["{legs.user.json.a ?? legs.nobody.json.b}", /there is no leg nobody/],
+    ["{legs.user.json.a ?? nope}", /\{nope\} is unknown/],
+    ["{legs.user.json.a ?? item.x}", /only a leg with `forEach`/],
+  ])("%s is refused", (text, error) => {
+    expect(compileLegTemplate(text, NAMES)).toEqual({ error: expect.stringMatching(error) });
+  });
+});

@@ -185,10 +185,21 @@ describe("legs that wait for legs", () => {
   it("are warned of when a required one needs an optional one", () => {
     expect(warnings('{ a: { to: users, path: /a, required: false }, b: { to: orders, path: "/{legs.a.json.x}" } }')).toEqual([
       expect.stringMatching(
-        /aggregate\.b\.path: b is required and needs a, which is optional: both fail together; make a required, or b optional$/,
+        /aggregate\.b\.path: b is required and needs a, which is optional: both fail together; make a required, or b optional, or name a stand-in: \{legs\.a\.\.\. \?\? "\.\.\."\}$/,
       ),
     ]);
   });
+  it("are not warned of where something stands in for what is wanted of the optional one", () => {
+    const legs = (path: string): string => `{ a: { to: users, path: /a, required: false }, b: { to: orders, path: '${path}' } }`;
+    expect(warnings(legs('/{legs.a.json.x ?? "none"}'))).toEqual([]);
+    expect(warnings(legs('/{legs.a.json.x ?? "none"}/{legs.a.json.y}'))).toHaveLength(1);
+  });
+  check(
+    "legs that are named in a choice are there, and wait for each other in no circle",
+    withLegs(`{ a: { to: users, path: ‸'/{legs.c.json.x ?? "1"}' }, b: { to: orders, path: ‸'/{header.x ?? legs.b.json.x}' } }`),
+    "routes[0].aggregate.a.path: {legs.c.json.x}: there is no leg c (legs: a, b)",
+    "routes[0].aggregate.b.path: the leg waits for its own answer; take one of these values from elsewhere",
+  );
 });
 
 describe("members", () => {
