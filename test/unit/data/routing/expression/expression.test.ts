@@ -3,6 +3,7 @@ import { describe, expect, it } from "vitest";
 import type { Identity } from "../../../../../src/data/exchange/identity/identity.ts";
 import { compileExpression } from "../../../../../src/data/routing/expression/expression.ts";
 import type { Expression, ResponseView, Sees } from "../../../../../src/data/routing/expression/expression-view.ts";
+import { compileExpression as compileOnce } from "../../../../../src/data/routing/expression/load-expression.ts";
 import { identityOf } from "../../../../support/authenticator.ts";
 import { type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
@@ -141,6 +142,14 @@ it("longer or deeper values than the bounds are a no, whatever the expression sa
 
 it("knows which path parameters it names", () => {
   expect(compiled('path.a == path["b"] || has(path.c) || "d" in path').pathNames).toEqual(["a", "b", "c", "d"]);
+});
+
+it("a condition that many routes have is compiled once, and what is kept has a bound", () => {
+  const first = compileOnce("true", "request");
+  expect(compileOnce("true", "request")).toBe(first);
+  expect(compileOnce("true", "response")).not.toBe(first);
+  for (let i = 0; i < 2000; i++) compileOnce(`method == "M${i}"`, "request");
+  expect(compileOnce("true", "request")).not.toBe(first);
 });
 
 describe("of a response", () => {
