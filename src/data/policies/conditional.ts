@@ -26,7 +26,8 @@ export function compileConditions(
   return (x, response) => {
     const nowMs = Date.now();
     let decision = 0;
-    for (const [i, condition] of conditions.entries()) {
+    for (let i = 0; i < conditions.length; i++) {
+      const condition = conditions[i] ?? null;
       const holds = condition === null || condition.holds(x, nowMs, response);
       if (holds === true) decision |= 1 << i;
       else if (holds === null) decision |= 1 << (i + CHANGES_MAX);

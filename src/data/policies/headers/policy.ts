@@ -67,9 +67,9 @@ function inOrder<S extends Side & Conditional>(
   const decide = compileConditions(sides, sees, where);
   return (x, headers, head): undefined => {
     const decision = decide(x, head);
-    for (const [i, { all, removal }] of steps.entries()) {
-      if (isDone(decision, i)) all?.(x, headers);
-      else if (isUndecided(decision, i)) removal?.(x, headers);
+    for (let i = 0; i < steps.length; i++) {
+      if (isDone(decision, i)) steps[i]?.all?.(x, headers);
+      else if (isUndecided(decision, i)) steps[i]?.removal?.(x, headers);
     }
   };
 }

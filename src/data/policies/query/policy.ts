@@ -46,9 +46,9 @@ function inOrder(list: readonly Change[], { name, paramNames }: PolicyRoute): St
   return (x, request) => {
     const decision = decide(x);
     judge(x, request);
-    for (const [i, { all, removal }] of steps.entries()) {
-      if (isDone(decision, i)) all(x, request);
-      else if (isUndecided(decision, i)) removal?.(x, request);
+    for (let i = 0; i < steps.length; i++) {
+      if (isDone(decision, i)) steps[i]?.all(x, request);
+      else if (isUndecided(decision, i)) steps[i]?.removal?.(x, request);
     }
   };
 }

@@ -102,7 +102,10 @@ routes:
         header["x-tenant"] == "hunter2" && header[ "x-b" ] in ["it's hunter2", 'hunter2']
     rewrite: { path: "/b?partner=hunter2" }
     forwardAuth: { url: "https://auth.example/verify?code=hunter2", expect: { headers: { x-shared: hunter2 } } }
-    headers: { request: { set: { x-auth: hunter2, x-session-id: hunter2, x-team: blue } } }
+    headers:
+      request: [{ set: { x-auth: hunter2, x-session-id: hunter2, x-team: blue } }, { when: 'header["x-c"] == "hunter2"', set: { x-key: hunter2 } }]
+      response: { when: 'response.header["x-d"] == "hunter2"', set: { set-cookie: hunter2 } }
+    query: [{ when: 'query.e == "hunter2"', set: { token: hunter2 } }]
   - name: b
     match: { path: /b }
     auth: none
@@ -122,6 +125,9 @@ routes:
     "x-partner",
     "x-tenant",
     "x-b",
+    "x-c",
+    "x-d",
+    "query.e",
     "blue",
     "x-made-by",
     "us",
