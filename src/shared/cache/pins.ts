@@ -1,0 +1,57 @@
+// Owns which objects' bytes this worker is reading or writing, so that no thread puts others in their place (hazard pointers, Michael 2004).
+// A pin is seen by all before its object is looked at again: see store.ts for the order. Must never be left set: the object could not be replaced any more.
+import { PINS, type StoreLayout } from "./layout.ts";
+
+export class Pins {
+  readonly #words: Int32Array;
+  readonly #first: number;
+  readonly #mark: number;
+  /** Free pins below the mark. */
+  readonly #free: number[] = [];
+  #used = 0;
+
+  constructor(words: Int32Array, layout: StoreLayout, index: number) {
+    this.#words = words;
+    this.#first = layout.pins + index * PINS;
+    this.#mark = layout.pinMarks + index;
+  }
+
+  /** @returns the pin; -1 when all are in use */
+  set(unit: number): number {
+    let pin = this.#free.pop() ?? -1;
+    if (pin < 0) {
+      if (this.#used === PINS) return -1;
+      pin = this.#used++;
+      Atomics.store(this.#words, this.#mark, this.#used);
+    }
+    Atomics.store(this.#words, this.#first + pin, unit + 1);
+    return pin;
+  }
+
+  clear(pin: number): void {
+    Atomics.store(this.#words, this.#first + pin, 0);
+    this.#free.push(pin);
+  }
+
+  /** Pins in use. */
+  get count(): number {
+    return this.#used - this.#free.length;
+  }
+}
+
+/** Whether any worker has pinned an object. For the holder of the lock. */
+export function isPinned(words: Int32Array, layout: StoreLayout, unit: number): boolean {
+  for (let worker = 0; worker < layout.workers; worker++) {
+    const used = Atomics.load(words, layout.pinMarks + worker);
+    const first = layout.pins + worker * PINS;
+    for (let pin = first; pin < first + used; pin++) if (Atomics.load(words, pin) === unit + 1) return true;
+  }
+  return false;
+}
+
+/** Pins of a worker that is gone. */
+export function clearPins(words: Int32Array, layout: StoreLayout, index: number): void {
+  const first = layout.pins + index * PINS;
+  for (let pin = first; pin < first + PINS; pin++) Atomics.store(words, pin, 0);
+  Atomics.store(words, layout.pinMarks + index, 0);
+}

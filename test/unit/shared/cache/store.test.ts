@@ -1,0 +1,188 @@
+import { describe, expect, test } from "vitest";
+import { HEAD, layoutIn, UNIT_BYTES } from "../../../../src/shared/cache/layout.ts";
+import { ResponseStore } from "../../../../src/shared/cache/store.ts";
+
+const KEY = new Uint8Array(16).fill(7);
+const MIB = 1024 * 1024;
+
+const open = (bytes = 2 * MIB, workers = 2): { buffer: SharedArrayBuffer; stores: ResponseStore[] } => {
+  const buffer = ResponseStore.allocate(bytes, workers, KEY);
+  return { buffer, stores: Array.from({ length: workers }, (_, index) => new ResponseStore(buffer, index)) };
+};
+
+/** A body that says whose it is in every byte. */
+const bodyOf = (key: string, version: number, length: number): Buffer => {
+  const text = `${key}#${version};`;
+  return Buffer.from(text.repeat(Math.ceil(length / text.length)).slice(0, length), "latin1");
+};
+
+function put(store: ResponseStore, key: string, version: number, length: number): boolean {
+  const writer = store.reserve(key, 8, length);
+  if (writer === null) return false;
+  writer.head.write(String(version).padStart(8), "latin1");
+  bodyOf(key, version, length).copy(writer.body);
+  return writer.commit({ owner: 3, facts: [version, length] });
+}
+
+function expectWhole(store: ResponseStore, key: string): number {
+  const object = store.find(key);
+  if (object === null) return -1;
+  const version = Number(object.head.toString("latin1"));
+  expect(object.key).toBe(key);
+  expect(object.fact(0)).toBe(version);
+  expect(object.body.equals(bodyOf(key, version, object.fact(1)))).toBe(true);
+  object.release();
+  return version;
+}
+
+/** A generator of numbers that a seed repeats (mulberry32). */
+function randomFrom(seed: number): () => number {
+  let state = seed | 0;
+  return () => {
+    state = (state + 0x6d2b79f5) | 0;
+    let t = Math.imul(state ^ (state >>> 15), 1 | state);
+    t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
+    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
+  };
+}
+
+describe("the shared response store", () => {
+  test("gives every worker what one of them has stored", () => {
+    const { stores } = open();
+    expect(put(stores[0]!, "GET https://a/x", 1, 5000)).toBe(true);
+    expect(expectWhole(stores[1]!, "GET https://a/x")).toBe(1);
+    expect(stores[1]!.find("GET https://a/y")).toBeNull();
+    expect(stores.map((each) => each.pinned)).toEqual([0, 0]);
+  });
+
+  test("puts a newer response in the place of the older one, of which a reader keeps the bytes", () => {
+    const { stores } = open();
+    put(stores[0]!, "k", 1, 3000);
+    const reader = stores[1]!.find("k")!;
+    put(stores[0]!, "k", 2, 100);
+    for (let i = 0; i < 3000; i++) put(stores[0]!, `other${i}`, i, 2000);
+    expect(reader.body.equals(bodyOf("k", 1, 3000))).toBe(true);
+    reader.release();
+    put(stores[0]!, "k", 3, 100);
+    expect(expectWhole(stores[1]!, "k")).toBe(3);
+  });
+
+  test("hides an object until it is committed, and forgets it when it is abandoned", () => {
+    const { stores } = open();
+    const writer = stores[0]!.reserve("k", 8, 10)!;
+    expect(stores[1]!.find("k")).toBeNull();
+    writer.abandon();
+    writer.abandon();
+    expect(writer.commit({ owner: 0, facts: [] })).toBe(false);
+    expect(stores[1]!.find("k")).toBeNull();
+    expect(stores[0]!.pinned).toBe(0);
+  });
+
+  test("refuses an object that is larger than a quarter of the small ring", () => {
+    const [store] = open().stores;
+    expect(store!.reserve("k", 0, store!.objectBytesMax)).toBeNull();
+    const writer = store!.reserve("k", 0, store!.objectBytesMax - 200);
+    expect(writer).not.toBeNull();
+    writer!.abandon();
+  });
+
+  test("removes an object, and those that a condition names", () => {
+    const [store] = open().stores;
+    for (let i = 0; i < 200; i++) put(store!, `k${i}`, i, 50);
+    expect(store!.remove("k7")).toBe(true);
+    expect(store!.remove("k7")).toBe(false);
+    let gone = 0;
+    for (let at = 0; at < store!.buckets; at += 10) gone += store!.removeWhere(at, 10, (each) => each.fact(0) % 2 === 0);
+    expect(gone).toBe(100);
+    for (let i = 0; i < 200; i++) expect(expectWhole(store!, `k${i}`)).toBe(i % 2 === 0 || i === 7 ? -1 : i);
+    expect(store!.counts()).toMatchObject({ objects: 99, removed: 101 });
+  });
+
+  test("frees what a worker had pinned and was writing when it died", () => {
+    const { buffer, stores } = open(MIB, 2);
+    const primary = new ResponseStore(buffer);
+    put(stores[0]!, "k", 1, 1000);
+    stores[1]!.find("k");
+    stores[1]!.reserve("half", 8, 1000);
+    primary.clearWorker(1);
+    const again = new ResponseStore(buffer, 1);
+    expect(again.pinned).toBe(0);
+    expect(again.find("half")).toBeNull();
+    const { pins, pinMarks } = layoutIn(buffer);
+    expect(new Int32Array(buffer).subarray(pins, pinMarks).every((word) => word === 0)).toBe(true);
+    for (let i = 0; i < 5000; i++) expect(put(stores[0]!, `n${i}`, i, 900)).toBe(true);
+  });
+
+  test("is emptied when a worker died with the lock, and what another reads keeps its bytes", () => {
+    const { buffer, stores } = open(MIB, 2);
+    const primary = new ResponseStore(buffer);
+    for (let i = 0; i < 3000; i++) put(stores[0]!, `n${i}`, i, 900);
+    put(stores[0]!, "kept", 4, 2000);
+    const reader = stores[0]!.find("kept")!;
+    new Int32Array(buffer)[HEAD.lock] = 3; // worker 1
+    expect(stores[0]!.reserve("x", 0, 10)).toBeNull();
+    primary.clearWorker(1);
+    expect(primary.counts()).toMatchObject({ objects: 0, bytes: 0, emptied: 1 });
+    expect(stores[0]!.find("kept")).toBeNull();
+    for (let i = 0; i < 3000; i++) expect(put(stores[0]!, `m${i}`, i, 900)).toBe(true);
+    expect(reader.body.equals(bodyOf("kept", 4, 2000))).toBe(true);
+  });
+
+  test("never gives out bytes of another object, whatever is stored, read, held and removed by whom", () => {
+    const seeds = Number(process.env["SEEDS"] ?? 20);
+    for (let seed = 1; seed <= seeds; seed++) {
+      const random = randomFrom(seed);
+      const { stores } = open(MIB, 3);
+      const versions = new Map<string, number>();
+      const held: { object: NonNullable<ReturnType<ResponseStore["find"]>>; bytes: Buffer }[] = [];
+      for (let step = 0; step < 4000; step++) {
+        const store = stores[Math.floor(random() * 3)]!;
+        const key = `key${Math.floor(random() ** 3 * 600)}`;
+        const dice = random();
+        if (dice < 0.45) {
+          const version = (versions.get(key) ?? 0) + 1;
+          if (put(store, key, version, Math.floor(random() ** 4 * 20_000))) versions.set(key, version);
+        } else if (dice < 0.9) {
+          const found = expectWhole(store, key);
+          if (found >= 0) expect(found).toBe(versions.get(key));
+        } else if (dice < 0.93) {
+          store.remove(key);
+        } else if (dice < 0.97) {
+          const object = store.find(key);
+          if (object !== null) held.push({ object, bytes: Buffer.from(object.body) });
+        } else {
+          const one = held.splice(Math.floor(random() * held.length), 1)[0];
+          if (one !== undefined) {
+            expect(one.object.body.equals(one.bytes)).toBe(true);
+            one.object.release();
+          }
+        }
+      }
+      for (const { object, bytes } of held) {
+        expect(object.body.equals(bytes)).toBe(true);
+        object.release();
+      }
+      expect(stores.map((each) => each.pinned)).toEqual([0, 0, 0]);
+      const { bytes, capacityBytes } = stores[0]!.counts();
+      expect(bytes).toBeLessThanOrEqual(capacityBytes);
+    }
+  });
+
+  test("keeps what is read often, where a scan of objects that nobody reads again passes through", () => {
+    const [store] = open(4 * MIB, 1).stores;
+    const hot = Array.from({ length: 200 }, (_, i) => `hot${i}`);
+    for (let round = 0; round < 40; round++) {
+      for (const key of hot) if (expectWhole(store!, key) < 0) put(store!, key, round, 4000);
+      for (let i = 0; i < 500; i++) put(store!, `scan${round}/${i}`, 0, 4000);
+    }
+    const kept = hot.filter((key) => expectWhole(store!, key) >= 0).length;
+    expect(kept).toBeGreaterThan(190);
+  });
+
+  test("accounts for all memory by units", () => {
+    const { buffer, stores } = open(8 * MIB, 4);
+    expect(buffer.byteLength).toBeLessThanOrEqual(8 * MIB);
+    expect(stores[0]!.counts().capacityBytes % UNIT_BYTES).toBe(0);
+    expect(stores[0]!.counts().capacityBytes).toBeGreaterThan(7 * MIB);
+  });
+});
