@@ -157,6 +157,13 @@ export const ERRORS = {
     "Send fewer or shorter headers, or raise limits.headerBytes / headerCount.",
   ),
   client_aborted: row(0, "client", true, "The client went away before the response was complete", "Nothing to do in the gateway."),
+  cache_miss: row(
+    504,
+    "client",
+    false,
+    "Nothing stored may answer this request",
+    "Ask without `Cache-Control: only-if-cached`: then the service is asked.",
+  ),
   internal_error: row(500, "gateway", true, "The gateway failed", "Report it with the request id; the gateway log has the stack."),
   policy_failed: row(
     500,

@@ -1,5 +1,6 @@
 // The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
+import type { CachePlan } from "./cache-plan.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
@@ -11,6 +12,7 @@ export interface Plan {
   readonly version: number;
   readonly listeners: readonly ListenerPlan[];
   readonly limits: LimitsPlan;
+  readonly cache: CachePlan;
   /** CIDR blocks whose Forwarded / X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
   readonly upstreams: readonly UpstreamPlan[];

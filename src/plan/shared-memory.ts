@@ -29,6 +29,10 @@ export interface SharedMemory {
   readonly connections: SharedArrayBuffer;
   /** Of connections whose client a PROXY header named. Written by all workers, each its own cells: see shared/address-counts.ts. */
   readonly proxiedCounts: SharedArrayBuffer;
+  /** Shared by all: see shared/cache/layout.ts. */
+  readonly responses: SharedArrayBuffer;
+  /** Shared by all: see shared/cache/stamps.ts. */
+  readonly purges: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
 }

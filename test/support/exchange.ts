@@ -172,7 +172,7 @@ export function policyRoute(route: Partial<PolicyRoute> = {}): PolicyRoute {
     identityHeaders,
   } as unknown as PolicyRoute["resources"];
   let slots = 0;
-  return { name: "test", paramNames: [], methods: [], resources, slot: () => new ExchangeSlot(slots++), ...route };
+  return { name: "test", paramNames: [], methods: [], resources, slot: () => new ExchangeSlot(slots++), keyed: () => [], ...route };
 }
 
 /** What a policy that answers at once makes of a request before it is known who calls, and in its own phase. */

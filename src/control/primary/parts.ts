@@ -50,10 +50,11 @@ export interface Parts {
 export function assembleParts(options: PartsOptions): Parts {
   const { config, source, log } = options;
   const { count, cpus } = workersHere(config.workers);
-  const cells = new SharedCells(count + SPARE_CELLS, {
+  const limits = {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
-  });
+  };
+  const cells = new SharedCells(count + SPARE_CELLS, limits, config.cache.memoryBytes);
   const workers: WorkerSet = createWorkers(options, cells, count, (source) => keys.check(source));
   const keys = new KeySources({
     random: Math.random,

@@ -1,6 +1,8 @@
 // Owns all shared memory of the instance: allocates it, hands each worker its part, cleans up after one that died.
 // Layouts are documented where they are defined, in src/shared/.
 import { monotonicMs } from "../../base/clock.ts";
+import { earlyRandomBytes } from "../../base/random-bytes.ts";
+import { SIP_KEY_BYTES } from "../../base/sip-hash.ts";
 import { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
@@ -10,6 +12,8 @@ import { BodyBudget, bodyBudgetBytes } from "../../shared/body-budget.ts";
 import { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
+import { Stamps } from "../../shared/cache/stamps.ts";
+import { ResponseStore } from "../../shared/cache/store.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
@@ -36,6 +40,11 @@ export class SharedCells {
   readonly limitWatch: LimitWatch;
   readonly #limitHashKey: Uint8Array;
   readonly #replay = ReplaySet.allocate();
+  /** The primary's view of the store of responses. */
+  readonly responses: ResponseStore;
+  readonly purges: Stamps;
+  readonly #responsesBuffer: SharedArrayBuffer;
+  readonly #purgesBuffer = Stamps.allocate();
   /** Bytes of request bodies that the workers hold. */
   readonly bodyBudget: BodyBudget;
   readonly connections: ConnectionTable;
@@ -50,8 +59,12 @@ export class SharedCells {
   /**
    * @param cells how many workers may write at once, replacements included
    * @param limits slots of the table of limits, and the key that names are hashed with for it
+   * @param cacheBytes memory of the store of responses
    */
-  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }) {
+  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }, cacheBytes: number) {
+    this.#responsesBuffer = ResponseStore.allocate(cacheBytes, cells, earlyRandomBytes(SIP_KEY_BYTES));
+    this.responses = new ResponseStore(this.#responsesBuffer);
+    this.purges = new Stamps(this.#purgesBuffer);
     this.limits = new LimitTablePrimary(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
     this.limitWatch = new LimitWatch(this.limits);
     this.#limitHashKey = limits.hashKey;
@@ -103,6 +116,8 @@ export class SharedCells {
       metrics,
       logRing,
       heartbeat: this.#heartbeatBuffer,
+      responses: this.#responsesBuffer,
+      purges: this.#purgesBuffer,
       replay: this.#replay,
       bodyBudget: this.#bodyBudgetBuffer,
       bodyCounts: this.#bodyCounts,
@@ -116,6 +131,7 @@ export class SharedCells {
     this.health.clearWorker(cells);
     this.breakers.clearWorker(cells);
     this.limits.clearWorker(cells);
+    this.responses.clearWorker(cells);
     this.bodyBudget.clearWorker(cells);
     for (const counts of [this.#bodyCounts, this.#proxiedCounts]) new AddressCounts(counts).clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();

@@ -3,6 +3,7 @@ import type { Plan } from "../../plan/plan.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Authenticator } from "./identity/authenticator.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
+import type { UpstreamRequest } from "./policy.ts";
 import type { Services } from "./runtime.ts";
 
 export interface PolicyRoute {
@@ -11,8 +12,19 @@ export interface PolicyRoute {
   /** The route's own methods (MatchPlan.methods): uppercase, empty for any. */
   readonly methods: readonly string[];
   readonly resources: PolicyResources;
+  /** What of the route's policies tells one request from another: for its handler, and only then. */
+  readonly keyed: () => readonly KeyedPolicy[];
   /** A place in each exchange of the route for what a policy keeps of it. */
   slot<T>(): ExchangeSlot<T>;
+}
+
+/** A policy, as whoever stores responses sees it. */
+export interface KeyedPolicy {
+  readonly name: string;
+  /** See Policy.onUpstreamRequest: what it adds to a request makes that another one. */
+  onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
+  /** In the place of that: what its answer depends on. null for a policy of the user's own that does not say, so that nothing may be stored. */
+  readonly cacheKey?: ((x: Exchange) => string) | null;
 }
 
 /** What the policies of one plan share in this worker. */

@@ -7,6 +7,8 @@ import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
+import type { Stamps } from "../../shared/cache/stamps.ts";
+import type { ResponseStore } from "../../shared/cache/store.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
 import type { DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
@@ -77,6 +79,9 @@ export interface Services extends CallServices {
   verifySignature(token: string, alg: string, key: VerificationKeyPlan): Promise<Verdict> | null;
   /** Checks a password against a hash that was made elsewhere, on a thread. Rejects when that can't be told. */
   checkPassword(job: PasswordJob): Promise<boolean>;
+  /** Responses that all workers share, this worker's view; what of them was purged. */
+  readonly responses: ResponseStore;
+  readonly purges: Stamps;
   /** Single-use values that any worker has seen. */
   readonly replay: ReplaySet;
   nextRequestId(): string;

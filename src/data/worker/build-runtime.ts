@@ -166,6 +166,14 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     methods: plan.match.methods,
     resources,
     slot: () => new ExchangeSlot(slots++),
+    keyed: () => [
+      ...plan.policies.flatMap(({ name }, i) => {
+        const policy = policies[i];
+        const changes = policy?.onUpstreamRequest?.bind(policy);
+        return [changes === undefined ? { name } : { name, onUpstreamRequest: changes }];
+      }),
+      ...modules.map(({ policy, cacheKey }) => ({ name: policy.name, cacheKey })),
+    ],
   };
   const named = <Entry extends { readonly name: string }>(kind: string, entries: readonly Entry[], name: string): Entry => {
     const entry = entries.find((each) => each.name === name);

@@ -14,6 +14,8 @@ import { AddressBucket } from "../../shared/address-bucket.ts";
 import { AddressCounts } from "../../shared/address-counts.ts";
 import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
+import { Stamps } from "../../shared/cache/stamps.ts";
+import { ResponseStore } from "../../shared/cache/store.ts";
 import { ConnectionTable } from "../../shared/connection-table.ts";
 import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
@@ -50,6 +52,8 @@ export class WorkerServices implements Services {
   readonly limits: LimitTable;
   readonly limitHashKey: Uint8Array;
   readonly replay: ReplaySet;
+  readonly responses: ResponseStore;
+  readonly purges: Stamps;
   readonly bodies: BodyLimits;
   readonly connections: ConnectionLimits;
   inFlight = 0;
@@ -94,6 +98,8 @@ export class WorkerServices implements Services {
     this.limits = new LimitTable(shared.limits, shared.workerIndex);
     this.limitHashKey = shared.limitHashKey;
     this.replay = new ReplaySet(shared.replay);
+    this.responses = new ResponseStore(shared.responses, shared.workerIndex);
+    this.purges = new Stamps(shared.purges);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
       new BodyBudget(shared.bodyBudget, shared.workerIndex),

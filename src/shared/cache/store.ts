@@ -107,7 +107,7 @@ export class ResponseStore {
   /**
    * Memory for an object.
    * @param key a byte string of at most {@link STORE_KEY_CHARS_MAX} chars
-   * @returns null when it is too large, or there is no room: too much is being read. Else it must be committed or abandoned, once.
+   * @returns null when it is too large, or there is no room: too much is being read. Else it must be released, once.
    */
   reserve(key: string, headBytes: number, bodyBytes: number): ObjectWriter | null {
     const pins = this.#pins;
@@ -137,7 +137,7 @@ export class ResponseStore {
   }
 
   /** @internal {@link ObjectWriter} */
-  enter(unit: number, pin: number): boolean {
+  enter(unit: number): boolean {
     const records = this.#records;
     const taken = this.#lock.take();
     if (taken) {
@@ -150,7 +150,6 @@ export class ResponseStore {
       else records.count(HEAD.unitsLive, -records.get(replaced, REC.size));
       this.#lock.give();
     }
-    this.#pins?.clear(pin);
     return taken;
   }
 
@@ -314,7 +313,7 @@ export class StoredObject extends ObjectView {
   }
 }
 
-/** Memory that is being filled. */
+/** Memory that is being filled, and may be read until it is released. */
 export class ObjectWriter {
   readonly head: Buffer;
   readonly body: Buffer;
@@ -322,6 +321,7 @@ export class ObjectWriter {
   readonly #records: Records;
   readonly #unit: number;
   #pin: number;
+  #committed = false;
 
   constructor(store: ResponseStore, records: Records, { unit, pin }: { readonly unit: number; readonly pin: number }) {
     this.#store = store;
@@ -334,20 +334,19 @@ export class ObjectWriter {
     this.body = view.body;
   }
 
-  /** Makes it findable, in the place of what had its key. @returns false when that was not possible in time: it is gone then */
+  /** Makes it findable, in the place of what had its key; nothing of it may be written any more. Once. @returns false when that was not possible in time */
   commit({ owner, facts }: StoredFacts): boolean {
-    if (this.#pin < 0) return false;
+    if (this.#pin < 0 || this.#committed) return false;
+    this.#committed = true;
     const records = this.#records;
     records.set(this.#unit, REC.owner, owner);
     const first = records.factsAt(this.#unit);
     for (let i = 0; i < FACTS; i++) records.floats[first + i] = facts[i] ?? 0;
-    const pin = this.#pin;
-    this.#pin = -1;
-    return this.#store.enter(this.#unit, pin);
+    return this.#store.enter(this.#unit);
   }
 
-  /** Idempotent; after commit() without effect. */
-  abandon(): void {
+  /** Neither read nor written any more; what is not committed is gone. Idempotent. */
+  release(): void {
     if (this.#pin < 0) return;
     this.#store.leave(this.#pin);
     this.#pin = -1;

@@ -1,5 +1,6 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
+import type { CacheSettings } from "../../../data/cache/settings.ts";
 import { legsOf } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { ProxyConfig } from "../../../data/handlers/proxy/config.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
@@ -12,7 +13,7 @@ import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
 import { authenticatorsOf, authOf } from "../check/auth-of.ts";
 import { FORWARD_AUTH } from "../check/service-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";
-import { answers, featureOf, isFilter, isPolicy } from "../schema/features.ts";
+import { answers, featureOf, isCache, isFilter, isPolicy } from "../schema/features.ts";
 import { serverNameOf } from "../schema/host.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
@@ -50,6 +51,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     version: context.version,
     listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
     limits: config.limits,
+    cache: config.cache,
     trustedProxies: config.trustedProxies,
     upstreams: [
       ...config.upstreams.map((upstream) => compileUpstream(upstream, connects.get(upstream.name) ?? 0, context)),
@@ -221,7 +223,7 @@ function compileRoute(
       refusedSpellings: refusedBits(refusedSpellings(route.paths)),
     },
     upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),
-    handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index) } : linked(answering),
+    handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index, cacheOf(features)) } : linked(answering),
     policies: features.filter(isPolicy).map(linked),
     modules: route.uses.map((use) => ({ ...use, slot: context.policySlot?.(use.name) ?? ROUTE_SLOT_OVERFLOW })),
     filters: features.filter(isFilter).map(linked),
@@ -250,6 +252,7 @@ function answeringNames({ to, weighted, policies, uses }: RouteConfig): readonly
 function compileProxy(
   { to, weighted, stickyBy, mirror, webSocket, webSocketClosesAtExpiry }: RouteConfig,
   index: (upstream: string) => number,
+  cache: CacheSettings | null,
 ): ProxyConfig {
   const parts = (to === undefined ? (weighted ?? []) : [{ upstream: to, weight: 1 }]).filter((part) => part.weight > 0);
   const isSticky = stickyBy !== undefined && parts.length > 1;
@@ -257,10 +260,14 @@ function compileProxy(
     to: parts.map((part) => ({ upstream: index(part.upstream), weight: part.weight })),
     stickyBy: isSticky ? { on: stickyBy, names: parts.map((part) => part.upstream) } : null,
     mirror: mirror === undefined || mirror.percent === 0 ? null : { upstream: index(mirror.upstream), fraction: mirror.percent / 100 },
+    cache,
     webSocket,
     webSocketClosesAtExpiry,
   };
 }
+
+const cacheOf = (features: readonly FeaturePlan[]): CacheSettings | null =>
+  (features.find(isCache)?.config as CacheSettings | undefined) ?? null; // parsed by cacheSchema
 
 function missing(upstream: string): never {
   throw new Error(`upstream ${upstream} was not checked`);

@@ -3,6 +3,7 @@ import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../../base/cpu-list.ts";
 import { withRules } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
+import type { CachePlan } from "../../../plan/cache-plan.ts";
 import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import { WORKERS_MAX } from "../../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../../shared/limit-layout.ts";
@@ -13,6 +14,8 @@ import { bodyBytes, bytes, count, filePath, listenAddress, period } from "./fiel
 const ENGINE_TIMEOUT_MS_MAX = 960_000;
 
 const MIB = 1024 ** 2;
+/** Objects of the largest size that the store must have room for. */
+const OBJECTS_MIN = 50;
 
 /** Output null for `none`. */
 const perAddress = (most: number) =>
@@ -198,6 +201,34 @@ export const limits = once(() =>
     )
     .prefault({})
     .meta({ description: "Bounds on what clients may send and hold." }),
+);
+
+export const cache = once(() =>
+  withRules(
+    z.strictObject({
+      memory: bytes(8 * MIB)
+        .prefault("64MiB")
+        .meta({ description: "Memory of the store that all workers share, index included; taken as it fills. A change needs a restart." }),
+      maxObject: bytes(1).prefault("1MiB").meta({ description: "Largest body that is stored; at most a fiftieth of `memory`." }),
+      name: z
+        .string()
+        .regex(/^[A-Za-z*][A-Za-z0-9!#$%&'*+.^_`|~:/-]*$/, "expected a token (RFC 9651 section 3.3.4)")
+        .max(64)
+        .prefault("sluice")
+        .meta({ description: "By which `Cache-Status` (RFC 9211) names this cache." }),
+    }),
+    ({ memory, maxObject }, object) => {
+      if (maxObject > memory / OBJECTS_MIN)
+        object(
+          `maxObject is more than a fiftieth of memory (${Math.floor(memory / OBJECTS_MIN)} bytes)`,
+          ["maxObject"],
+          "raise memory, or lower maxObject",
+        );
+    },
+  )
+    .transform((v): CachePlan => ({ memoryBytes: v.memory, maxObjectBytes: v.maxObject, name: v.name }))
+    .prefault({})
+    .meta({ description: "The store of responses; routes use it by their own `cache`." }),
 );
 
 export const drainTimeout = once(() =>

@@ -2,7 +2,7 @@
 import type { PathPart } from "../source/problem.ts";
 
 const UPSTREAM_KEYS = ["descriptors", "protos", "includes", "reflection"];
-const ROUTE_KEYS = ["cache", "transcode", "graphql"];
+const ROUTE_KEYS = ["transcode", "graphql"];
 
 /** Place (with `*` for any name or index) -> keys that come in a later version. */
 const RESERVED: Readonly<Record<string, readonly string[]>> = {

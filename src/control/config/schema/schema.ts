@@ -9,7 +9,7 @@ import { clients } from "./clients.ts";
 import { consumers, consumersFrom, tiers } from "./consumers.ts";
 import { trustedProxy } from "./fields.ts";
 import { identity } from "./identity.ts";
-import { admin, dns, drainTimeout, limits, log, watchdog, workers } from "./instance.ts";
+import { admin, cache, dns, drainTimeout, limits, log, watchdog, workers } from "./instance.ts";
 import { listeners } from "./listener.ts";
 import { redis } from "./redis.ts";
 import { defaults, policySets, type RouteConfig, routes } from "./route.ts";
@@ -45,6 +45,7 @@ export const SECTIONS = {
   admin,
   trustedProxies,
   limits,
+  cache,
   drainTimeout,
   watchdog,
   dns,

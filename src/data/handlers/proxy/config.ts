@@ -1,5 +1,7 @@
 // Owns what the handler `proxy` is configured with: the route keys `to`, `weighted`, `mirror` and `webSocket`, compiled.
+
 import type { FeaturePlan, HashOn, WeightedUpstream } from "../../../plan/plan.ts";
+import type { CacheSettings } from "../../cache/settings.ts";
 
 /** What callers are told apart by. */
 export type StickyBy = { readonly kind: "consumer" } | Extract<HashOn, { readonly kind: "ip" | "header" | "cookie" }>;
@@ -10,6 +12,8 @@ export interface ProxyConfig {
   /** By what a caller stays with the upstream that it was given; null: every request is given one by chance. */
   readonly stickyBy: StickySplitConfig | null;
   readonly mirror: MirrorConfig | null;
+  /** null: nothing is stored. */
+  readonly cache: CacheSettings | null;
   /** Allow protocol upgrades to WebSocket. */
   readonly webSocket: boolean;
   /** A WebSocket ends (1008) when the credential ends that opened it. */

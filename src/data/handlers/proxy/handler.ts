@@ -1,42 +1,83 @@
 // Owns the answer of a route by relaying it to an upstream: chosen by weight, over HTTP or as a WebSocket.
 import type { WeightedUpstream } from "../../../plan/plan.ts";
+import { createRouteCache } from "../../cache/create.ts";
+import type { RouteCache } from "../../cache/route-cache.ts";
+import { isUnsafe } from "../../cache/rules/invalidation.ts";
+import type { CacheSettings } from "../../cache/settings.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import { finish } from "../../exchange/finish.ts";
 import type { Handler, HandlerEntry } from "../../exchange/handler.ts";
+import type { ResponseHead } from "../../exchange/policy.ts";
 import { fail, reply } from "../../exchange/reply.ts";
+import type { PolicyRoute } from "../../exchange/route-context.ts";
 import type { Route } from "../../exchange/runtime.ts";
 import type { Upstream } from "../../upstream/upstream.ts";
-import type { ProxyConfig } from "./config.ts";
+import type { MirrorConfig, ProxyConfig } from "./config.ts";
 import { countForward } from "./max-forwards.ts";
 import { Relay } from "./relay.ts";
 import { StickySplit } from "./sticky-split.ts";
 
-export const createProxy: HandlerEntry["create"] = (config) => new ProxyHandler(config as ProxyConfig); // compiled in the primary
+export const createProxy: HandlerEntry["create"] = (config, context) => new ProxyHandler(config as ProxyConfig, context); // compiled in the primary
 
 class ProxyHandler implements Handler {
   readonly #config: ProxyConfig;
   readonly #weightTotal: number;
   readonly #split: StickySplit | null;
+  /** What has been answered before may be answered from there; null: nothing is kept. */
+  readonly #cache: RouteCache | null;
 
-  constructor(config: ProxyConfig) {
+  constructor(config: ProxyConfig, context: PolicyRoute) {
     this.#config = config;
     this.#weightTotal = config.to.reduce((sum, { weight }) => sum + weight, 0);
     this.#split = config.stickyBy === null ? null : new StickySplit(config.to, config.stickyBy);
+    this.#cache = config.cache === null ? null : this.#cacheOf(context, config.cache);
   }
 
   handle(x: Exchange, route: Route): void {
-    const { mirror, webSocket } = this.#config;
+    const { webSocket } = this.#config;
     const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
     if (answer !== undefined) return reply(x, answer);
     const upstream = x.runtime.upstreams[x.sentTo < 0 ? this.#choose(x) : x.sentTo] as Upstream; // indices come from the plan's own list
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
-    else new Relay(x, route, upstream, mirror).start();
+    else if (this.#cache === null) this.#relay(x, route, upstream);
+    else this.#cache.handle(x, route, upstream);
+  }
+
+  #relay(x: Exchange, route: Route, upstream: Upstream): void {
+    new Relay(x, route, upstream, this.#config.mirror).start();
+  }
+
+  #cacheOf(context: PolicyRoute, settings: CacheSettings): RouteCache {
+    const cache = createRouteCache(context, {
+      settings,
+      keyedByUpstream: this.#split !== null,
+      forward: (x, route, upstream) => {
+        if (isUnsafe(x.method)) new ChangingRelay(x, route, upstream, this.#config.mirror, cache).start();
+        else this.#relay(x, route, upstream);
+      },
+    });
+    return cache;
   }
 
   /** @returns the index of an upstream: the caller's own part of a sticky split, else by weight */
   #choose(x: Exchange): number {
     const own = this.#split === null ? -1 : this.#split.choose(x);
     return own < 0 ? chooseByWeight(this.#config.to, this.#weightTotal) : own;
+  }
+}
+
+/** Of a request that may change what is stored. */
+class ChangingRelay extends Relay {
+  readonly #cache: RouteCache;
+
+  constructor(x: Exchange, route: Route, upstream: Upstream, mirror: MirrorConfig | null, cache: RouteCache) {
+    super(x, route, upstream, mirror);
+    this.#cache = cache;
+  }
+
+  protected override upstreamHead(head: ResponseHead): void {
+    this.#cache.changed(this.x, head.status, head.headers);
+    super.upstreamHead(head);
   }
 }
 

@@ -40,6 +40,8 @@ function workerSet(workers: number, atOnce = workers) {
       metrics: memory,
       logRing: memory,
       replay: new SharedArrayBuffer(8),
+      responses: memory,
+      purges: memory,
       bodyBudget: memory,
       bodyCounts: memory,
       connections: memory,

@@ -21,7 +21,9 @@ function put(store: ResponseStore, key: string, version: number, length: number)
   if (writer === null) return false;
   writer.head.write(String(version).padStart(8), "latin1");
   bodyOf(key, version, length).copy(writer.body);
-  return writer.commit({ owner: 3, facts: [version, length] });
+  const stored = writer.commit({ owner: 3, facts: [version, length] });
+  writer.release();
+  return stored;
 }
 
 function expectWhole(store: ResponseStore, key: string): number {
@@ -67,12 +69,12 @@ describe("the shared response store", () => {
     expect(expectWhole(stores[1]!, "k")).toBe(3);
   });
 
-  test("hides an object until it is committed, and forgets it when it is abandoned", () => {
+  test("hides an object until it is committed, and forgets it when it is released before", () => {
     const { stores } = open();
     const writer = stores[0]!.reserve("k", 8, 10)!;
     expect(stores[1]!.find("k")).toBeNull();
-    writer.abandon();
-    writer.abandon();
+    writer.release();
+    writer.release();
     expect(writer.commit({ owner: 0, facts: [] })).toBe(false);
     expect(stores[1]!.find("k")).toBeNull();
     expect(stores[0]!.pinned).toBe(0);
@@ -83,7 +85,7 @@ describe("the shared response store", () => {
     expect(store!.reserve("k", 0, store!.objectBytesMax)).toBeNull();
     const writer = store!.reserve("k", 0, store!.objectBytesMax - 200);
     expect(writer).not.toBeNull();
-    writer!.abandon();
+    writer!.release();
   });
 
   test("removes an object, and those that a condition names", () => {

@@ -1,0 +1,133 @@
+// Owns the `cache` key of a route: what may be stored and for how long. Schema, type and docs only.
+import * as z from "zod";
+import { withRules } from "../../base/rules.ts";
+import { duration, headerName, once } from "../../base/schema.ts";
+import { CREDENTIAL_HEADERS } from "./credential-headers.ts";
+import type { CacheSettings, QueryKey } from "./settings.ts";
+
+const STATUSES_MAX = 64;
+const NAMES_MAX = 64;
+
+const seconds = (ms: number | undefined): number => (ms === undefined ? -1 : ms / 1000);
+
+const names = once(() => z.array(z.string().min(1).max(256)).max(NAMES_MAX));
+
+const query = once(() =>
+  z
+    .union([
+      z.enum(["all", "none"]),
+      withRules(z.strictObject({ only: names().optional(), except: names().optional() }), ({ only, except }, object) => {
+        if ((only === undefined) === (except === undefined)) object("expected exactly one of only and except");
+      }),
+    ])
+    .prefault("all")
+    .transform((value): QueryKey => {
+      if (value === "all") return { kind: "all" };
+      if (value === "none") return { kind: "only", names: [] };
+      return value.only === undefined ? { kind: "except", names: value.except ?? [] } : { kind: "only", names: value.only };
+    })
+    .meta({
+      description:
+        "Query parameters that count: `all` as they come, `none`, `{only: [...]}` or `{except: [...]}` in an order of their own. What does not count is not sent to the upstream either.",
+      examples: ["all", { except: ["utm_source", "utm_medium"] }],
+    }),
+);
+
+const key = once(() =>
+  z
+    .strictObject({
+      query: query(),
+      headers: z
+        .array(headerName())
+        .max(NAMES_MAX)
+        .refine((list) => list.every((each) => !CREDENTIAL_HEADERS.has(each)), {
+          error: "a credential is no part of a key: let the route's `auth` say who asks",
+        })
+        .prefault([])
+        .meta({ description: "Request headers that count, whether or not the response's Vary names them.", examples: [["x-region"]] }),
+      cookies: names().prefault([]).meta({ description: "Cookies that count." }),
+    })
+    .prefault({})
+    .meta({ description: "What tells responses apart, beside scheme, host, path, what Vary names and who asks." }),
+);
+
+const byStatus = once(() =>
+  z
+    .record(z.string().regex(/^[2345]\d\d$/, "expected a status from 200 to 599"), duration())
+    .refine((record) => Object.keys(record).length <= STATUSES_MAX, `expected at most ${STATUSES_MAX} statuses`)
+    .prefault({})
+    .transform((record) => Object.entries(record).map(([status, ms]): readonly [number, number] => [Number(status), ms / 1000]))
+    .meta({
+      description: "The same for responses with this status, errors included, which are stored only so or when the origin says how long.",
+      examples: [{ 404: "10s", 503: "1s" }],
+    }),
+);
+
+export const cacheSchema = once(() =>
+  z
+    .strictObject({
+      ttl: duration()
+        .optional()
+        .meta({
+          description:
+            "Lifetime of responses that say nothing of it themselves (status 200, 203, 204, 300, 301, 308). What the origin says (Cache-Control, Expires, CDN-Cache-Control) always counts first. Left out: such responses are not stored.",
+          examples: ["30s"],
+        }),
+      statuses: byStatus(),
+      heuristic: z
+        .boolean()
+        .prefault(false)
+        .meta({ description: "Where neither says a lifetime: a tenth of the time since Last-Modified, at most a day." }),
+      staleWhileRevalidate: duration().optional().meta({
+        description:
+          "How long after its lifetime a response is still served while it is validated in the background (RFC 5861), unless the origin says another time or forbids it.",
+      }),
+      staleIfError: duration().optional().meta({
+        description:
+          "How long after its lifetime a response stands in for a failed connection and for 500, 502, 503 and 504 (RFC 5861), unless the origin says another time or forbids it.",
+      }),
+      staleIfOpen: duration().optional().meta({
+        description: "The same while the upstream's breaker is open; the longer of the two counts.",
+      }),
+      perConsumer: z.boolean().prefault(true).meta({
+        description:
+          "On a route with `auth`: each caller has responses of its own, told apart by all that the gateway knows of it. `false`: all callers share them, whatever services are told about who asks.",
+      }),
+      setCookie: z.enum(["refuse", "keep"]).prefault("refuse").meta({
+        description:
+          "Responses with Set-Cookie: `refuse` stores none of them; `keep` stores them with the cookie, which everybody then gets.",
+      }),
+      key: key(),
+      clientControl: z.boolean().prefault(true).meta({
+        description: "Cache-Control and Pragma of requests are obeyed. `false` spares the origin clients that ask for the newest.",
+      }),
+      tags: z
+        .array(headerName())
+        .max(8)
+        .prefault(["cache-tag", "surrogate-key"])
+        .meta({ description: "Response headers that name tags, by which responses can be purged." }),
+      status: z.boolean().prefault(true).meta({ description: "Cache-Status (RFC 9211) on responses." }),
+    })
+    .transform(
+      (v): CacheSettings => ({
+        ttl: seconds(v.ttl),
+        byStatus: v.statuses,
+        heuristic: v.heuristic,
+        staleWhileRevalidate: seconds(v.staleWhileRevalidate),
+        staleIfError: seconds(v.staleIfError),
+        staleIfOpen: seconds(v.staleIfOpen),
+        perConsumer: v.perConsumer,
+        setCookie: v.setCookie,
+        keyHeaders: v.key.headers,
+        keyCookies: v.key.cookies,
+        query: v.key.query,
+        clientControl: v.clientControl,
+        tagFields: v.tags,
+        showStatus: v.status,
+      }),
+    )
+    .meta({
+      description:
+        "Serve responses from memory, as RFC 9111 permits a shared cache. Off unless present; `cache: {}` stores what the origin allows.",
+    }),
+);

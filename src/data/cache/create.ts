@@ -1,0 +1,56 @@
+// Builds the cache of one route from its plan, in the worker.
+import { hash32 } from "../../base/hash32.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { KeyedPolicy, PolicyRoute } from "../exchange/route-context.ts";
+import type { Route } from "../exchange/runtime.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import { KeyMaker } from "./key.ts";
+import { RouteCache } from "./route-cache.ts";
+import type { CacheSettings } from "./settings.ts";
+import { workerCache } from "./worker-cache.ts";
+
+/** Its additions are what the identity's part of the key says. */
+const AUTH = "auth";
+/** What a service has decided about a caller. */
+const FORWARD_AUTH = "forwardAuth";
+
+export interface RouteCacheOptions {
+  readonly settings: CacheSettings;
+  /** Callers are given upstreams by rule. */
+  readonly keyedByUpstream: boolean;
+  /** Relays an exchange without the store. */
+  forward(x: Exchange, route: Route, upstream: Upstream): void;
+}
+
+/** @throws Error naming a policy that does not say what its answer depends on */
+export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstream, forward }: RouteCacheOptions): RouteCache {
+  const { services, plan, identityHeaders } = context.resources;
+  const policies = context.keyed();
+  const silent = policies.find(({ cacheKey }) => cacheKey === null);
+  if (silent !== undefined)
+    throw new Error(`route ${context.name}: cache needs policy ${silent.name} to have cacheKey(x), which names what its answer depends on`);
+  const authenticates = policies.some(({ name }) => name === AUTH);
+  const keys = new KeyMaker({
+    space: `${context.name}\u0000${JSON.stringify(settings)}`,
+    settings,
+    policies: policies.filter((each) => changesRequest(each, settings)),
+    authenticates,
+    describe: (identity, headers) => identityHeaders.describe(identity, headers),
+  });
+  return new RouteCache({
+    ...workerCache(services),
+    keys,
+    settings,
+    name: plan.cache.name,
+    maxObjectBytes: plan.cache.maxObjectBytes,
+    owner: hash32(context.name) | 0,
+    authenticates,
+    keyedByUpstream,
+    forward,
+  });
+}
+
+function changesRequest({ name, onUpstreamRequest, cacheKey }: KeyedPolicy, { perConsumer }: CacheSettings): boolean {
+  if (name === AUTH || (name === FORWARD_AUTH && !perConsumer)) return false;
+  return onUpstreamRequest !== undefined || cacheKey !== undefined;
+}

@@ -1,0 +1,447 @@
+// Owns one question to the origin on behalf of the store: asked once, whoever wants the answer follows it (follower.ts). It belongs to no client: the one that
+// came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
+import type { HeaderList } from "../../base/header-list.ts";
+import { removeHeaders } from "../../base/header-list.ts";
+import type { TimeoutsPlan } from "../../plan/plan.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import { type RelaySource, ResponseRelay } from "../exchange/response-relay.ts";
+import type { Route, Services } from "../exchange/runtime.ts";
+import { upstreamRequest } from "../exchange/upstream-headers.ts";
+import type { RequestView } from "../routing/request-view.ts";
+import {
+  type CallFailure,
+  type CallRecord,
+  type CallRequest,
+  NO_BODY,
+  newCallRecord,
+  type ResponseSink,
+} from "../upstream/call-request.ts";
+import type { Endpoint, Upstream, WireHead, WireRequest } from "../upstream/upstream.ts";
+import { UpstreamCall } from "../upstream/upstream-call.ts";
+import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
+import { type GrowingBody, type PieceBudget, Pieces, ReservedBody } from "./growing-body.ts";
+import type { CachedResponse, CacheKey, FillBegin, ResponseCache } from "./response-cache.ts";
+import { assess, type Storable, type StoreRules, type Unstorable } from "./rules/assess.ts";
+import type { CacheOutcome, ForwardReason } from "./rules/cache-status.ts";
+import { OWN_CONDITIONS } from "./rules/conditions.ts";
+import { remainingOf } from "./rules/freshness.ts";
+import { isOriginError } from "./rules/reuse.ts";
+import { isAbout, updated, validators } from "./rules/validation.ts";
+import { variantKey } from "./rules/variant.ts";
+
+/** What a fill needs to know of the route's cache. */
+export interface FillContext {
+  readonly cache: ResponseCache;
+  readonly budget: PieceBudget;
+  readonly maxObjectBytes: number;
+  readonly rules: StoreRules;
+  /** An opaque number of the route. */
+  readonly owner: number;
+  tagsOf(headers: HeaderList): readonly number[];
+  /** Path and query that are sent, when not all of the query counts. */
+  sentPath(x: Exchange): string;
+  /** Fields for one client: Age, Cache-Status. */
+  shown(outcome: CacheOutcome, age: number | null): HeaderList;
+  /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
+  mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
+  /** Serves a stored response to one client. */
+  serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
+  /** Answers an exchange by a request of its own: what it waited for is not for it. */
+  again(x: Exchange): void;
+  /** Without looking into the store. */
+  forward(x: Exchange, detail: string): void;
+  /** The answer is not one to wait for: further requests go on by themselves for a while. */
+  rememberUncacheable(): void;
+  /** Nobody may join any more. */
+  ended(fill: Fill): void;
+}
+
+/** What is asked, and why. */
+export interface FillOrder {
+  readonly x: Exchange;
+  readonly route: Route;
+  readonly upstream: Upstream;
+  readonly key: CacheKey;
+  readonly reason: ForwardReason;
+  /** What is to be validated, or may stand in; owned by the fill. null for none. */
+  readonly stored: CachedResponse | null;
+}
+
+export class Fill implements CallRequest, ResponseSink, SharedBody {
+  readonly method = "GET";
+  readonly body = NO_BODY;
+  readonly timeouts: Partial<TimeoutsPlan> | null;
+  readonly boundsBody = false;
+  readonly single = false;
+  readonly via: CallRequest["via"] = null;
+  readonly record: CallRecord;
+  readonly #context: FillContext;
+  readonly #order: FillOrder;
+  readonly #call: UpstreamCall;
+  readonly #followers = new Set<Follower>();
+  readonly #begin: FillBegin;
+  /** The request as it selected the response, when it was sent. */
+  #request: HeaderList;
+  #sentMs = 0;
+  #stored: CachedResponse | null;
+  #head: SharedHead | null = null;
+  #storable: Storable | null = null;
+  #outcome: CacheOutcome;
+  #bytes: GrowingBody | null = null;
+  /** The only one who takes the response, as it is not stored. */
+  #passed: ResponseRelay | null = null;
+  #complete = false;
+  #outgrown = false;
+  #over = false;
+  /** Its followers are being given to others: that they leave means nothing. */
+  #handing = false;
+  /** Nobody has asked to be served by it. */
+  readonly #isBackground: boolean;
+
+  /** @param isBackground the answer is for the store alone */
+  constructor(order: FillOrder, context: FillContext, isBackground: boolean) {
+    const { x, route, upstream } = order;
+    x.clientInfo(); // while it can be known
+    this.#context = context;
+    this.#order = order;
+    this.#isBackground = isBackground;
+    this.#stored = order.stored;
+    this.#request = x.headers;
+    this.#begin = context.cache.begin(order.key);
+    this.#outcome = { forward: order.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: "" };
+    this.timeouts = route.settings.timeouts;
+    this.record = isBackground ? newCallRecord() : x;
+    this.#call = new UpstreamCall(upstream, this, this);
+    x.runtime.inFlight++;
+  }
+
+  start(): void {
+    this.#call.start();
+  }
+
+  /** Whether a request that comes now can be served by it. */
+  get isOpen(): boolean {
+    return !this.#over && this.#passed === null && !this.#outgrown;
+  }
+
+  /** One more who wants the answer. Only while {@link isOpen}. */
+  join(x: Exchange, route: Route): void {
+    if (this.#storable !== null && !this.#serves(x)) return this.#context.again(x);
+    const follower = new Follower(x, route, this);
+    this.#followers.add(follower);
+    if (this.#head !== null) this.#beginOne(follower, this.#head);
+  }
+
+  // --- CallRequest ---
+
+  get services(): Services {
+    return this.#order.x.runtime.services;
+  }
+
+  get view(): RequestView {
+    return this.#order.x;
+  }
+
+  prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
+    const { x } = this.#order;
+    const request = upstreamRequest(x, upstream, endpoint, remainingMs);
+    request.method = "GET";
+    request.path = this.#context.sentPath(x);
+    removeHeaders(request.headers, (name) => OWN_CONDITIONS.has(name));
+    if (this.#stored !== null) request.headers.push(...validators(this.#stored.head.headers));
+    this.#sentMs = Date.now();
+    return request;
+  }
+
+  dispatched(): void {}
+
+  // --- ResponseSink ---
+
+  onHead(status: number, head: WireHead): void {
+    if (this.#passed !== null) return this.#passed.onHead(status, head); // another attempt, after takeBack()
+    this.#outcome = { ...this.#outcome, forwardStatus: status };
+    const stored = this.#stored;
+    if (stored !== null && status === 304) return this.#validated(stored, head.headers);
+    if (stored !== null && isOriginError(status) && this.#context.mayStandIn(stored, this.#order.x, false)) {
+      this.#call.discard();
+      return this.#serveStored(stored);
+    }
+    this.#dropStored();
+    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
+    const judged = assess({ method: "GET", requestHeaders: this.#request, status, headers: head.headers, times }, this.#context.rules);
+    if (typeof judged === "string") return this.#pass(status, head, judged);
+    const bytes = this.#memoryFor(judged, status, head);
+    if (bytes === null) return this.#pass(status, head, "too-large");
+    this.#storable = judged;
+    this.#bytes = bytes;
+    this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, times.receivedMs) };
+    this.#head = { status, headers: head.headers, length: head.length, receivedMs: times.receivedMs };
+    this.#beginAll(this.#head);
+  }
+
+  #memoryFor(storable: Storable, status: number, { headers, length }: WireHead): GrowingBody | null {
+    const { cache, budget, maxObjectBytes } = this.#context;
+    if (length < 0) return new Pieces(budget, maxObjectBytes);
+    if (length > maxObjectBytes) return null;
+    const reservation = cache.reserve(this.#entry(storable, status, headers, length), this.#begin);
+    return reservation === null ? null : new ReservedBody(reservation);
+  }
+
+  #entry(storable: Storable, status: number, headers: HeaderList, bodyBytes: number) {
+    const { key } = this.#order;
+    const { owner } = this.#context;
+    return { key, request: this.#request, storable, status, bodyBytes, tags: this.#context.tagsOf(headers), owner };
+  }
+
+  /** Those whom the response selects as it did the one that was sent; the others go on by themselves. */
+  #beginAll(head: SharedHead): void {
+    for (const follower of [...this.#followers]) {
+      if (this.#serves(follower.exchange)) this.#beginOne(follower, head);
+      else this.#context.again(follower.release());
+    }
+  }
+
+  #serves(x: Exchange): boolean {
+    const vary = this.#storable?.vary ?? [];
+    return x.headers === this.#request || vary.length === 0 || variantKey(vary, x.headers) === variantKey(vary, this.#request);
+  }
+
+  #beginOne(follower: Follower, head: SharedHead): void {
+    const collapsed = follower.exchange !== this.#order.x;
+    follower.begin(head, this.#context.shown({ ...this.#outcome, collapsed }, null));
+  }
+
+  onData(chunk: Buffer): boolean {
+    if (this.#passed !== null) return this.#passed.onData(chunk);
+    const bytes = this.#bytes;
+    if (bytes === null) return true;
+    if (!this.#outgrown && !bytes.append(chunk)) this.#outgrow(chunk);
+    else if (this.#outgrown) (bytes as Pieces).slideOn(chunk, this.#readByAll()); // only pieces outgrow their bounds
+    for (const follower of this.#followers) follower.pump();
+    return this.#hasRoom();
+  }
+
+  /** More than is stored: it goes on as a relay for those who have begun. */
+  #outgrow(chunk: Buffer): void {
+    this.#outgrown = true;
+    this.#context.rememberUncacheable();
+    this.#context.ended(this);
+    if (this.#followers.size === 0) return this.#cancel();
+    (this.#bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
+  }
+
+  #readByAll(): number {
+    let least = Number.POSITIVE_INFINITY;
+    for (const follower of this.#followers) least = Math.min(least, follower.at);
+    return least;
+  }
+
+  /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read. */
+  #hasRoom(): boolean {
+    if (!this.#outgrown) return true;
+    return this.available - this.#readByAll() <= this.#context.maxObjectBytes;
+  }
+
+  onEnd(trailers: HeaderList | null): void {
+    if (this.#passed !== null) {
+      this.#passed.onEnd(trailers);
+      return this.#end();
+    }
+    this.#complete = true;
+    if (!this.#outgrown && trailers === null) this.#store();
+    this.#context.ended(this);
+    for (const follower of [...this.#followers]) follower.pump();
+    this.#endIfUnread();
+  }
+
+  #store(): void {
+    const { cache } = this.#context;
+    const storable = this.#storable;
+    const head = this.#head;
+    if (this.#bytes instanceof ReservedBody) {
+      if (this.#bytes.available === this.#bytes.length) this.#bytes.reservation.commit();
+      return;
+    }
+    if (storable === null || head === null || !(this.#bytes instanceof Pieces)) return;
+    const reservation = cache.reserve(this.#entry(storable, head.status, head.headers, this.#bytes.available), this.#begin);
+    if (reservation === null) return;
+    this.#bytes.copyTo(reservation.body);
+    reservation.commit();
+    reservation.release();
+  }
+
+  onFailure(failure: CallFailure): void {
+    if (this.#passed !== null) {
+      this.#passed.onFailure(failure);
+      return this.#end();
+    }
+    const stored = this.#stored;
+    const isOpen = failure.code === "breaker_open";
+    if (this.#head === null && stored !== null && this.#context.mayStandIn(stored, this.#order.x, isOpen)) return this.#serveStored(stored);
+    this.#context.ended(this);
+    for (const follower of [...this.#followers]) follower.fail(failure);
+    this.#end();
+  }
+
+  takeBack(): boolean {
+    if (this.#passed !== null) return this.#passed.takeBack();
+    return this.#head === null;
+  }
+
+  // --- Ends ---
+
+  /** The origin says that what is stored still holds. */
+  #validated(stored: CachedResponse, fields: HeaderList): void {
+    this.#call.discard();
+    const { status } = stored.head;
+    const { cache, rules } = this.#context;
+    const headers = updated(stored.head.headers, fields);
+    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
+    const judged = isAbout(stored.head.headers, fields)
+      ? assess({ method: "GET", requestHeaders: this.#request, status, headers, times }, rules)
+      : "no-validator";
+    this.#context.ended(this);
+    if (typeof judged === "string") {
+      // Not about what is stored, or no longer to be stored: whoever waits asks for himself.
+      const waiting = this.#releaseAll();
+      this.#dropStored();
+      this.#end();
+      for (const x of waiting) this.#context.forward(x, judged);
+      return;
+    }
+    const reservation = cache.reserve(this.#entry(judged, status, headers, stored.length), this.#begin);
+    if (reservation !== null) {
+      reservation.body.set(stored.body);
+      reservation.commit();
+      reservation.release();
+    }
+    const ttl = remainingOf(judged.freshness, times.receivedMs);
+    const fresh: CachedResponse = {
+      ...stored,
+      head: { ...stored.head, headers: judged.headers },
+      freshness: judged.freshness,
+      body: stored.body,
+      isVoid: false,
+    };
+    this.#serveAll(fresh, { ...this.#outcome, stored: reservation !== null, ttl });
+  }
+
+  #serveStored(stored: CachedResponse): void {
+    this.#context.ended(this);
+    this.#serveAll(stored, { ...this.#outcome, ttl: remainingOf(stored.freshness, Date.now()) });
+  }
+
+  /** Each client gets it as a hit of its own. The bytes stay for as long as one of them reads. */
+  #serveAll(stored: CachedResponse, outcome: CacheOutcome): void {
+    const waiting = this.#releaseAll();
+    this.#stored = null;
+    let users = 1;
+    const release = (): void => {
+      if (--users === 0) stored.release();
+    };
+    for (const x of waiting) {
+      users++;
+      this.#context.serve(x, { ...stored, body: stored.body, release }, { ...outcome, collapsed: x !== this.#order.x });
+    }
+    release();
+    this.#end();
+  }
+
+  /** Not to be stored: one takes it as it comes, the others are let go at once. */
+  #pass(status: number, head: WireHead, why: Unstorable | "too-large"): void {
+    this.#context.rememberUncacheable();
+    this.#context.ended(this);
+    this.#outcome = { ...this.#outcome, detail: why };
+    const [first, ...others] = this.#releaseAll();
+    if (first === undefined) {
+      this.#call.discard();
+      this.#end();
+    } else {
+      this.#passed = new Passed(first, this.#order.route, this.#call, () => this.#end());
+      head.headers.push(...this.#context.shown(this.#outcome, null));
+      this.#passed.onHead(status, head);
+    }
+    for (const x of others) this.#context.forward(x, why);
+  }
+
+  #releaseAll(): readonly Exchange[] {
+    this.#handing = true;
+    return [...this.#followers].map((follower) => follower.release());
+  }
+
+  #dropStored(): void {
+    this.#stored?.release();
+    this.#stored = null;
+  }
+
+  #cancel(): void {
+    this.#call.cancel();
+    this.#end();
+  }
+
+  #end(): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#context.ended(this);
+    this.#dropStored();
+    this.#bytes?.release();
+    this.#order.x.runtime.inFlight--;
+  }
+
+  #endIfUnread(): void {
+    if (this.#complete && this.#followers.size === 0) this.#end();
+  }
+
+  // --- SharedBody ---
+
+  get available(): number {
+    return this.#bytes?.available ?? 0;
+  }
+
+  get isComplete(): boolean {
+    return this.#complete;
+  }
+
+  read(from: number, to: number): Buffer {
+    return (this.#bytes as GrowingBody).read(from, to); // some of it is available
+  }
+
+  progressed(): void {
+    if (!this.#outgrown || this.#complete) return;
+    (this.#bytes as Pieces).dropBefore(this.#readByAll()); // only pieces outgrow their bounds
+    if (this.#hasRoom()) this.#call.resume();
+  }
+
+  left(follower: Follower): void {
+    this.#followers.delete(follower);
+    if (this.#complete) return this.#endIfUnread();
+    if (this.#followers.size > 0) return this.progressed();
+    // What is being stored is finished for those to come; what nobody has begun to answer, or what is not stored, is for nobody.
+    const isWanted = this.#isBackground || (this.#head !== null && !this.#outgrown);
+    if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
+  }
+}
+
+/** Takes a response that is not stored for the one client whom it is for. */
+class Passed extends ResponseRelay {
+  protected readonly origin: RelaySource;
+
+  /** @param ended nothing more is wanted of the call */
+  constructor(x: Exchange, route: Route, call: UpstreamCall, ended: () => void) {
+    super(x, route);
+    this.origin = {
+      get active() {
+        return call.active;
+      },
+      resume: () => call.resume(),
+      cancel() {
+        call.cancel();
+        ended();
+      },
+      discard() {
+        call.discard();
+        ended();
+      },
+    };
+  }
+}

@@ -1,0 +1,220 @@
+// Owns what this worker reads from and puts into the shared store: which object answers a request, by key and variant, and that a purged one never does.
+// Must never decide whether a response may be stored or served (rules/): it knows no request but its variant.
+import { hash32 } from "../../base/hash32.ts";
+import type { HeaderList } from "../../base/header-list.ts";
+import type { Stamps } from "../../shared/cache/stamps.ts";
+import type { ObjectWriter, ResponseStore, StoredObject } from "../../shared/cache/store.ts";
+import { decodeHead, encodeHead, factsOf, freshnessFrom, type PurgeStamps, type StoredHead, stampsFrom } from "./entry.ts";
+import type { Storable } from "./rules/assess.ts";
+import type { Freshness } from "./rules/freshness.ts";
+import { variantKey } from "./rules/variant.ts";
+
+/** Heads that this worker keeps decoded. */
+const DECODED_MAX = 4096;
+/** Between a key and its variant: no key ends with it. */
+const VARIANT = "\n~";
+
+/** A request, as the store knows it. */
+export interface CacheKey {
+  /** Byte string. Begins with the URL as clients write it. */
+  readonly text: string;
+  /** What purges of this URL are counted by. */
+  readonly stamp: number;
+}
+
+/** A stored response that belongs to a request. Its body is valid until {@link release}. */
+export interface CachedResponse {
+  readonly head: StoredHead;
+  readonly freshness: Freshness;
+  /** It was purged softly: no longer fresh, whatever its lifetime says. */
+  readonly isVoid: boolean;
+  readonly length: number;
+  readonly body: Buffer;
+  release(): void;
+}
+
+export class ResponseCache {
+  readonly #store: ResponseStore;
+  readonly #stamps: Stamps;
+  readonly #decoded = new Map<number, StoredHead>();
+
+  constructor(store: ResponseStore, stamps: Stamps) {
+    this.#store = store;
+    this.#stamps = stamps;
+  }
+
+  /** @param request of which the fields that Vary names are looked at. @returns null for a miss; else must be released, once */
+  find(key: CacheKey, request: HeaderList): CachedResponse | null {
+    const object = this.#store.find(key.text);
+    if (object === null) return null;
+    const head = this.#headOf(object);
+    if (head.status !== 0) return this.#checked(object, head);
+    object.release();
+    const variant = this.#store.find(variantText(key, head.vary, request));
+    return variant === null ? null : this.#checked(variant, this.#headOf(variant));
+  }
+
+  /** The key of the variant that a request selects, where it is known that there are several; else the key itself. */
+  variantOf(key: CacheKey, request: HeaderList): string {
+    const object = this.#store.find(key.text);
+    if (object === null) return key.text;
+    const { vary, status } = this.#headOf(object);
+    object.release();
+    return status === 0 ? variantText(key, vary, request) : key.text;
+  }
+
+  #checked(object: StoredObject, head: StoredHead): CachedResponse | null {
+    const fact = (index: number): number => object.fact(index);
+    const { hard, soft } = stampsFrom(fact);
+    if (this.#stamps.hard(head.stamps) !== hard) {
+      object.release();
+      return null;
+    }
+    return {
+      head,
+      freshness: freshnessFrom(fact),
+      isVoid: this.#stamps.soft(head.stamps) !== soft,
+      length: object.bodyBytes,
+      get body() {
+        return object.body;
+      },
+      release: () => object.release(),
+    };
+  }
+
+  #headOf(object: StoredObject): StoredHead {
+    const { sequence } = object;
+    let head = this.#decoded.get(sequence);
+    if (head === undefined) {
+      head = decodeHead(object.head.toString("latin1"));
+      if (this.#decoded.size >= DECODED_MAX) this.#decoded.clear();
+      this.#decoded.set(sequence, head);
+    }
+    return head;
+  }
+
+  /** To be called before the origin is asked: what is purged from now on is not stored. */
+  begin({ stamp }: CacheKey): FillBegin {
+    return new FillBegin(this.#stamps, stamp);
+  }
+
+  /** Whether a response of this size can be stored at all. */
+  fits(bytes: number): boolean {
+    return bytes < this.#store.objectBytesMax;
+  }
+
+  /** Memory for a response of known length. @returns null when there is none: it is relayed without being stored */
+  reserve(entry: NewEntry, begin: FillBegin): Reservation | null {
+    const { key, request, storable, status, bodyBytes } = entry;
+    const stamps = [key.stamp, ...entry.tags];
+    const { vary } = storable;
+    const text = vary.length === 0 ? key.text : variantText(key, vary, request);
+    const head = encodeHead({ status, headers: storable.headers, vary, stamps });
+    const writer = this.#store.reserve(text, head.length, bodyBytes);
+    if (writer === null) return null;
+    writer.head.write(head, "latin1");
+    return new Reservation(writer, () => {
+      const current = begin.stampsFor(entry.tags);
+      if (current === null) return false;
+      if (vary.length > 0 && !this.#mark(key, vary, begin.stampsFor([]) ?? current)) return false;
+      if (!writer.commit({ owner: entry.owner, facts: factsOf(storable.freshness, current) })) return false;
+      if (begin.stampsFor(entry.tags) !== null) return true;
+      this.#store.remove(text); // a walk has begun meanwhile, and may have gone by
+      return false;
+    });
+  }
+
+  /** Notes under the key itself by which fields its variants are told apart. */
+  #mark(key: CacheKey, vary: readonly string[], current: PurgeStamps): boolean {
+    const head = encodeHead({ status: 0, headers: [], vary, stamps: [key.stamp] });
+    const known = this.#store.find(key.text);
+    if (known !== null) {
+      const isSame = known.head.toString("latin1") === head;
+      known.release();
+      if (isSame) return true;
+    }
+    const writer = this.#store.reserve(key.text, head.length, 0);
+    if (writer === null) return false;
+    writer.head.write(head, "latin1");
+    const stored = writer.commit({ owner: 0, facts: [0, 0, 0, 0, 0, 0, current.hard, current.soft] });
+    writer.release();
+    return stored;
+  }
+
+  /** All variants and all callers' responses of a URL are void. */
+  invalidate(url: string): void {
+    this.#stamps.purgeUrl(hash32(url), false);
+  }
+}
+
+const variantText = (key: CacheKey, vary: readonly string[], request: HeaderList): string => key.text + VARIANT + variantKey(vary, request);
+
+/** A response to be stored. */
+export interface NewEntry {
+  readonly key: CacheKey;
+  readonly request: HeaderList;
+  readonly storable: Storable;
+  readonly status: number;
+  readonly bodyBytes: number;
+  /** Numbers of its tags. */
+  readonly tags: readonly number[];
+  /** An opaque number of the route. */
+  readonly owner: number;
+}
+
+/**
+ * What was purged of a URL before the origin was asked for it. Which tags a response carries is known only when it is there: one that carries any is not stored
+ * when any tag was purged meanwhile.
+ */
+export class FillBegin {
+  readonly #stamps: Stamps;
+  readonly #walks: number;
+  readonly #tagPurges: number;
+  readonly #hard: number;
+  readonly #soft: number;
+  readonly #url: readonly number[];
+
+  constructor(stamps: Stamps, url: number) {
+    this.#stamps = stamps;
+    this.#url = [url];
+    this.#walks = stamps.walks;
+    this.#tagPurges = stamps.tagPurges;
+    this.#hard = stamps.hard(this.#url);
+    this.#soft = stamps.soft(this.#url);
+  }
+
+  /** @param tags numbers. @returns null when something was purged since: the response may be older than that */
+  stampsFor(tags: readonly number[]): PurgeStamps | null {
+    const stamps = this.#stamps;
+    const isPurged = stamps.walks !== this.#walks || (tags.length > 0 && stamps.tagPurges !== this.#tagPurges);
+    if (isPurged || stamps.hard(this.#url) !== this.#hard || stamps.soft(this.#url) !== this.#soft) return null;
+    const names = [...this.#url, ...tags];
+    return { hard: stamps.hard(names), soft: stamps.soft(names) };
+  }
+}
+
+/** Memory that a response is written into as it comes; others may read what is there already. */
+export class Reservation {
+  readonly #writer: ObjectWriter;
+  readonly #commit: () => boolean;
+
+  constructor(writer: ObjectWriter, commit: () => boolean) {
+    this.#writer = writer;
+    this.#commit = commit;
+  }
+
+  /** Stays valid until {@link release}, committed or not. */
+  get body(): Buffer {
+    return this.#writer.body;
+  }
+
+  /** @returns whether it is stored now */
+  commit(): boolean {
+    return this.#commit();
+  }
+
+  /** Nobody reads the body any more; what is not committed is gone. Idempotent. */
+  release(): void {
+    this.#writer.release();
+  }
+}
