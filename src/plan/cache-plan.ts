@@ -1,4 +1,4 @@
-// The part of the plan that is the instance's response cache. Types only; bytes.
+// The parts of the plan that are about stored responses: the instance's store, and what routes keep there. Types only.
 
 export interface CachePlan {
   /** Of the shared store, index included. */
@@ -8,3 +8,33 @@ export interface CachePlan {
   /** The token by which Cache-Status names this cache. */
   readonly name: string;
 }
+
+/** A route's `cache`. Times in seconds; -1 for not given. */
+export interface CacheSettings {
+  /** Of responses that say nothing of their lifetime themselves. */
+  readonly ttl: number;
+  /** The same for statuses of their own: `[[404, 10], ...]`. */
+  readonly byStatus: readonly (readonly [number, number])[];
+  readonly heuristic: boolean;
+  readonly staleWhileRevalidate: number;
+  readonly staleIfError: number;
+  /** Callers have entries of their own. */
+  readonly perConsumer: boolean;
+  readonly setCookie: "refuse" | "keep";
+  /** Request fields, lowercase, and cookies that are part of the key, beside what Vary names. */
+  readonly keyHeaders: readonly string[];
+  readonly keyCookies: readonly string[];
+  /** Which query parameters count; what does not count is not sent either. */
+  readonly query: QueryKey;
+  /** Clients' Cache-Control and Pragma are obeyed. */
+  readonly clientControl: boolean;
+  /** Response fields that name tags, lowercase. */
+  readonly tagFields: readonly string[];
+  /** A response that a breaker's refusal may be replaced by may be as old as this beyond its lifetime. */
+  readonly staleIfOpen: number;
+  /** Cache-Status on responses. */
+  readonly showStatus: boolean;
+}
+
+/** `all`: as they come. `only` and `except`: sorted. */
+export type QueryKey = { readonly kind: "all" } | { readonly kind: "only" | "except"; readonly names: readonly string[] };

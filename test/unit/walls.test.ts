@@ -20,8 +20,9 @@ const ROOMS = {
   "data/upstream": "base plan shared data/routing",
   "data/exchange": "base plan shared offload data/credentials data/routing data/upstream",
   "data/policies": "base plan shared offload data/credentials data/routing data/upstream data/exchange",
+  "data/cache": "base plan shared data/routing data/upstream data/exchange",
   "data/filters": "base data/exchange",
-  "data/handlers": "base plan data/routing data/upstream data/exchange data/policies",
+  "data/handlers": "base plan data/routing data/upstream data/exchange data/policies data/cache",
   "data/listener": "base plan shared data/routing data/upstream data/exchange data/handlers",
   "data/worker":
     "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener",
@@ -31,7 +32,7 @@ const ROOMS = {
   // The control plane: the configuration, then the concerns of the primary, then the primary. Of the data plane it sees what DOORS says.
   "control/config/source": "base",
   "control/config/schema":
-    "base plan shared store data/credentials data/routing data/policies data/filters data/handlers control/config/source",
+    "base plan shared store data/credentials data/routing data/policies data/cache data/filters data/handlers control/config/source",
   "control/config/modules": "base plan modules data/routing control/config/source control/config/schema",
   "control/config/check":
     "base plan shared data/credentials data/routing data/policies data/handlers control/config/source control/config/schema",
@@ -111,7 +112,7 @@ describe("rooms", () => {
 
 describe("doors", () => {
   /** What the control plane may see of the data plane: languages, credentials, and the face of a feature that is made for it. */
-  const DOORS = /^src\/data\/((credentials|routing)\/|(policies|handlers|filters)\/(.*\/)?(config(-[a-z]+)?|schemas)\.ts$)/;
+  const DOORS = /^src\/data\/((credentials|routing)\/|(policies|handlers|filters|cache)\/(.*\/)?(config(-[a-z]+)?|schemas)\.ts$)/;
   const isFeature = (file: string): boolean => /^src\/data\/(policies|handlers|filters)\/[^/]+\//.test(file);
 
   it("the control plane sees of the data plane only languages, credentials and what features make for it", () => {

@@ -2,8 +2,8 @@
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
 import { duration, headerName, once } from "../../base/schema.ts";
+import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import { CREDENTIAL_HEADERS } from "./credential-headers.ts";
-import type { CacheSettings, QueryKey } from "./settings.ts";
 
 const STATUSES_MAX = 64;
 const NAMES_MAX = 64;
@@ -16,7 +16,10 @@ const query = once(() =>
   z
     .union([
       z.enum(["all", "none"]),
-      withRules(z.strictObject({ only: names().optional(), except: names().optional() }), ({ only, except }, object) => {
+      withRules(z.strictObject({
+          only: names().optional().meta({ description: "These, and no others." }),
+          except: names().optional().meta({ description: "All but these." }),
+        }), ({ only, except }, object) => {
         if ((only === undefined) === (except === undefined)) object("expected exactly one of only and except");
       }),
     ])

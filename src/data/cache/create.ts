@@ -1,12 +1,12 @@
 // Builds the cache of one route from its plan, in the worker.
 import { hash32 } from "../../base/hash32.ts";
+import type { CacheSettings } from "../../plan/cache-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { KeyedPolicy, PolicyRoute } from "../exchange/route-context.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { KeyMaker } from "./key.ts";
 import { RouteCache } from "./route-cache.ts";
-import type { CacheSettings } from "./settings.ts";
 import { workerCache } from "./worker-cache.ts";
 
 /** Its additions are what the identity's part of the key says. */

@@ -25,7 +25,7 @@ export class FillTable {
   }
 
   /** Its answer is there, or will not come. Another that has its id stays. */
-  delete(id: string, fill: Fill): void {
+  delete(id: string, fill: object): void {
     if (this.#fills.get(id) === fill) this.#fills.delete(id);
   }
 

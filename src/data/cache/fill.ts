@@ -4,7 +4,6 @@ import type { HeaderList } from "../../base/header-list.ts";
 import { removeHeaders } from "../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
-import { type RelaySource, ResponseRelay } from "../exchange/response-relay.ts";
 import type { Route, Services } from "../exchange/runtime.ts";
 import { upstreamRequest } from "../exchange/upstream-headers.ts";
 import type { RequestView } from "../routing/request-view.ts";
@@ -18,54 +17,18 @@ import {
 } from "../upstream/call-request.ts";
 import type { Endpoint, Upstream, WireHead, WireRequest } from "../upstream/upstream.ts";
 import { UpstreamCall } from "../upstream/upstream-call.ts";
+import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
-import { type GrowingBody, type PieceBudget, Pieces, ReservedBody } from "./growing-body.ts";
-import type { CachedResponse, CacheKey, FillBegin, ResponseCache } from "./response-cache.ts";
-import { assess, type Storable, type StoreRules, type Unstorable } from "./rules/assess.ts";
-import type { CacheOutcome, ForwardReason } from "./rules/cache-status.ts";
+import { type GrowingBody, Pieces, ReservedBody } from "./growing-body.ts";
+import { Passed } from "./passed.ts";
+import type { CachedResponse, FillBegin } from "./response-cache.ts";
+import { assess, type Storable, type Unstorable } from "./rules/assess.ts";
+import type { CacheOutcome } from "./rules/cache-status.ts";
 import { OWN_CONDITIONS } from "./rules/conditions.ts";
 import { remainingOf } from "./rules/freshness.ts";
 import { isOriginError } from "./rules/reuse.ts";
 import { isAbout, updated, validators } from "./rules/validation.ts";
 import { variantKey } from "./rules/variant.ts";
-
-/** What a fill needs to know of the route's cache. */
-export interface FillContext {
-  readonly cache: ResponseCache;
-  readonly budget: PieceBudget;
-  readonly maxObjectBytes: number;
-  readonly rules: StoreRules;
-  /** An opaque number of the route. */
-  readonly owner: number;
-  tagsOf(headers: HeaderList): readonly number[];
-  /** Path and query that are sent, when not all of the query counts. */
-  sentPath(x: Exchange): string;
-  /** Fields for one client: Age, Cache-Status. */
-  shown(outcome: CacheOutcome, age: number | null): HeaderList;
-  /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
-  mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
-  /** Serves a stored response to one client. */
-  serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
-  /** Answers an exchange by a request of its own: what it waited for is not for it. */
-  again(x: Exchange): void;
-  /** Without looking into the store. */
-  forward(x: Exchange, detail: string): void;
-  /** The answer is not one to wait for: further requests go on by themselves for a while. */
-  rememberUncacheable(): void;
-  /** Nobody may join any more. */
-  ended(fill: Fill): void;
-}
-
-/** What is asked, and why. */
-export interface FillOrder {
-  readonly x: Exchange;
-  readonly route: Route;
-  readonly upstream: Upstream;
-  readonly key: CacheKey;
-  readonly reason: ForwardReason;
-  /** What is to be validated, or may stand in; owned by the fill. null for none. */
-  readonly stored: CachedResponse | null;
-}
 
 export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly method = "GET";
@@ -89,7 +52,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #outcome: CacheOutcome;
   #bytes: GrowingBody | null = null;
   /** The only one who takes the response, as it is not stored. */
-  #passed: ResponseRelay | null = null;
+  #passed: Passed | null = null;
   #complete = false;
   #outgrown = false;
   #over = false;
@@ -419,29 +382,5 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     // What is being stored is finished for those to come; what nobody has begun to answer, or what is not stored, is for nobody.
     const isWanted = this.#isBackground || (this.#head !== null && !this.#outgrown);
     if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
-  }
-}
-
-/** Takes a response that is not stored for the one client whom it is for. */
-class Passed extends ResponseRelay {
-  protected readonly origin: RelaySource;
-
-  /** @param ended nothing more is wanted of the call */
-  constructor(x: Exchange, route: Route, call: UpstreamCall, ended: () => void) {
-    super(x, route);
-    this.origin = {
-      get active() {
-        return call.active;
-      },
-      resume: () => call.resume(),
-      cancel() {
-        call.cancel();
-        ended();
-      },
-      discard() {
-        call.discard();
-        ended();
-      },
-    };
   }
 }

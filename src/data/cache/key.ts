@@ -3,13 +3,13 @@
 
 import { hash32 } from "../../base/hash32.ts";
 import { getList, type HeaderList } from "../../base/header-list.ts";
+import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Identity } from "../exchange/identity/identity.ts";
 import type { UpstreamRequest } from "../exchange/policy.ts";
 import type { KeyedPolicy } from "../exchange/route-context.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { CacheKey } from "./response-cache.ts";
-import type { CacheSettings, QueryKey } from "./settings.ts";
 
 /** Longer keys are not looked for: such a request goes to the origin. */
 export const KEY_CHARS_MAX = 8192;

@@ -2,11 +2,13 @@
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
 import { hash32 } from "../../base/hash32.ts";
 import { getList, type HeaderList } from "../../base/header-list.ts";
+import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
-import { Fill, type FillContext } from "./fill.ts";
+import { Fill } from "./fill.ts";
+import type { FillContext } from "./fill-context.ts";
 import type { FillTable } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import { type KeyMaker, keyedQuery, urlOf } from "./key.ts";
@@ -18,7 +20,6 @@ import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, remainingOf } from "./rules/freshness.ts";
 import { invalidated, isUnsafe } from "./rules/invalidation.ts";
 import { howToUse, mayServeOnError, requestDirectives, type Use } from "./rules/reuse.ts";
-import type { CacheSettings } from "./settings.ts";
 import { StoredBody } from "./stored-body.ts";
 
 /** Tags of one response that count; one with more is not found by the others. */
@@ -115,7 +116,7 @@ export class RouteCache {
     }
     const id = `${directives.noCache ? "!" : ""}${cache.variantOf(key, x.headers)}`;
     const running = fills.get(id);
-    if (running !== undefined && running.isOpen) {
+    if (running?.isOpen === true) {
       stored?.release();
       return running.join(x, route);
     }

@@ -1,10 +1,10 @@
 // Owns turning a right configuration into the plan that workers run. Pure: everything was read and checked by load.ts.
 import { createHash } from "node:crypto";
-import type { CacheSettings } from "../../../data/cache/settings.ts";
 import { legsOf } from "../../../data/handlers/aggregate/config-plan.ts";
 import type { ProxyConfig } from "../../../data/handlers/proxy/config.ts";
 import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
+import type { CacheSettings } from "../../../plan/cache-plan.ts";
 import type { ListenerPlan } from "../../../plan/listener-plan.ts";
 import type { FeaturePlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";

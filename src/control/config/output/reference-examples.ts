@@ -20,6 +20,7 @@ drainTimeout: 1m`,
   headerBytes: 32KiB
   bodyBytes: 1MiB
   webSocket: { idleTimeout: 10m }`,
+  cache: `cache: { memory: 256MiB, maxObject: 2MiB }`,
   watchdog: `watchdog: { timeout: 2s, replaceAfter: 1m }`,
   dns: `dns: { servers: [10.0.0.53], ttlMax: 1m }`,
   log: `log: { file: stdout }`,
@@ -98,6 +99,16 @@ drainTimeout: 1m`,
       - { per: ip, rate: 10/s, burst: 20 }
       - { name: search-daily, per: ip, quota: 1000/day }
     to: users`,
+  "routes: cache": `routes:
+  - name: products
+    match: { path: /products/** }
+    to: users
+    cache:
+      ttl: 30s
+      staleWhileRevalidate: 10s
+      staleIfError: 5m
+      statuses: { 404: 10s }
+      key: { query: { except: [utm_source, utm_medium] }, headers: [x-region] }`,
   "routes: auth": `routes:
   - name: orders
     match: { path: /orders/** }

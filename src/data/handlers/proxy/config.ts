@@ -1,7 +1,7 @@
 // Owns what the handler `proxy` is configured with: the route keys `to`, `weighted`, `mirror` and `webSocket`, compiled.
 
+import type { CacheSettings } from "../../../plan/cache-plan.ts";
 import type { FeaturePlan, HashOn, WeightedUpstream } from "../../../plan/plan.ts";
-import type { CacheSettings } from "../../cache/settings.ts";
 
 /** What callers are told apart by. */
 export type StickyBy = { readonly kind: "consumer" } | Extract<HashOn, { readonly kind: "ip" | "header" | "cookie" }>;

@@ -1,9 +1,9 @@
 // Owns the answer of a route by relaying it to an upstream: chosen by weight, over HTTP or as a WebSocket.
+import type { CacheSettings } from "../../../plan/cache-plan.ts";
 import type { WeightedUpstream } from "../../../plan/plan.ts";
 import { createRouteCache } from "../../cache/create.ts";
 import type { RouteCache } from "../../cache/route-cache.ts";
 import { isUnsafe } from "../../cache/rules/invalidation.ts";
-import type { CacheSettings } from "../../cache/settings.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import { finish } from "../../exchange/finish.ts";
 import type { Handler, HandlerEntry } from "../../exchange/handler.ts";
@@ -34,26 +34,23 @@ class ProxyHandler implements Handler {
   }
 
   handle(x: Exchange, route: Route): void {
-    const { webSocket } = this.#config;
+    const { mirror, webSocket } = this.#config;
     const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
     if (answer !== undefined) return reply(x, answer);
     const upstream = x.runtime.upstreams[x.sentTo < 0 ? this.#choose(x) : x.sentTo] as Upstream; // indices come from the plan's own list
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
-    else if (this.#cache === null) this.#relay(x, route, upstream);
+    else if (this.#cache === null) new Relay(x, route, upstream, mirror).start();
     else this.#cache.handle(x, route, upstream);
   }
 
-  #relay(x: Exchange, route: Route, upstream: Upstream): void {
-    new Relay(x, route, upstream, this.#config.mirror).start();
-  }
-
   #cacheOf(context: PolicyRoute, settings: CacheSettings): RouteCache {
+    const { mirror } = this.#config;
     const cache = createRouteCache(context, {
       settings,
       keyedByUpstream: this.#split !== null,
       forward: (x, route, upstream) => {
-        if (isUnsafe(x.method)) new ChangingRelay(x, route, upstream, this.#config.mirror, cache).start();
-        else this.#relay(x, route, upstream);
+        const relay = isUnsafe(x.method) ? new ChangingRelay(x, route, upstream, mirror, cache) : new Relay(x, route, upstream, mirror);
+        relay.start();
       },
     });
     return cache;

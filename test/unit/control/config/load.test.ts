@@ -250,7 +250,7 @@ describe("routes", () => {
 describe("what a later version brings is refused by name", () => {
   const later = (place: string, key: string, text: string) =>
     check(`${place}${key}`, text, `${place}${key}: \`${key}\` ${LATER}; remove it`);
-  for (const key of ["cache", "transcode", "graphql"]) {
+  for (const key of ["transcode", "graphql"]) {
     later("routes[0].", key, withRoutes(`- { name: a, match: {}, to: users, ‸${key}: {} }`));
     later("defaults.", key, `${BASE}defaults: { ‸${key}: {} }`);
   }

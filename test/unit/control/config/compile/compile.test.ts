@@ -92,6 +92,7 @@ it("the example of the design compiles, units resolved", () => {
       webSocketIdleTimeoutMs: 120_000,
       rateLimitBuckets: 262_144,
     },
+    cache: { memoryBytes: 67_108_864, maxObjectBytes: 1_048_576, name: "sluice" },
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
     decisionSlots: {},

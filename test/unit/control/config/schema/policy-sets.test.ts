@@ -154,8 +154,8 @@ describe("mistakes", () => {
   );
   check(
     "keys of a later version",
-    text("use: [p]", "{ p: { ‸cache: {} } }"),
-    "policySets.p.cache: `cache` is not in this version yet; remove it",
+    text("use: [p]", "{ p: { ‸graphql: {} } }"),
+    "policySets.p.graphql: `graphql` is not in this version yet; remove it",
   );
 
   const many = (sets: string) =>

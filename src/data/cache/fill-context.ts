@@ -1,0 +1,47 @@
+// What a question to the origin uses of its route, and what it is about. Types only.
+import type { HeaderList } from "../../base/header-list.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Route } from "../exchange/runtime.ts";
+import type { Upstream } from "../upstream/upstream.ts";
+import type { PieceBudget } from "./growing-body.ts";
+import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
+import type { StoreRules } from "./rules/assess.ts";
+import type { CacheOutcome, ForwardReason } from "./rules/cache-status.ts";
+
+/** What a fill needs to know of the route's cache. */
+export interface FillContext {
+  readonly cache: ResponseCache;
+  readonly budget: PieceBudget;
+  readonly maxObjectBytes: number;
+  readonly rules: StoreRules;
+  /** An opaque number of the route. */
+  readonly owner: number;
+  tagsOf(headers: HeaderList): readonly number[];
+  /** Path and query that are sent, when not all of the query counts. */
+  sentPath(x: Exchange): string;
+  /** Fields for one client: Age, Cache-Status. */
+  shown(outcome: CacheOutcome, age: number | null): HeaderList;
+  /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
+  mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
+  /** Serves a stored response to one client. */
+  serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
+  /** Answers an exchange by a request of its own: what it waited for is not for it. */
+  again(x: Exchange): void;
+  /** Without looking into the store. */
+  forward(x: Exchange, detail: string): void;
+  /** The answer is not one to wait for: further requests go on by themselves for a while. */
+  rememberUncacheable(): void;
+  /** Nobody may join any more. */
+  ended(fill: object): void;
+}
+
+/** What is asked, and why. */
+export interface FillOrder {
+  readonly x: Exchange;
+  readonly route: Route;
+  readonly upstream: Upstream;
+  readonly key: CacheKey;
+  readonly reason: ForwardReason;
+  /** What is to be validated, or may stand in; owned by the fill. null for none. */
+  readonly stored: CachedResponse | null;
+}
