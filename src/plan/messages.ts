@@ -1,5 +1,6 @@
 // The messages between the primary and a worker thread, and the launch orders of a process. Types only; must never hold logic.
 // Order: init -> ready | refused; then any of the rest. A prepared plan is either activated or discarded.
+import type { MessagePort } from "node:worker_threads";
 import type { DeprecatedCalls } from "./deprecated-calls.ts";
 import type { KeySetMap } from "./keys.ts";
 import type { EndpointPlan, Plan } from "./plan.ts";
@@ -46,6 +47,8 @@ export type ToWorker =
   | { readonly kind: "keys"; readonly sets: KeySetMap }
   /** Answers `unknown-key`, after the news if there were any. @property ok the provider answered. @property restMs it is not asked again before */
   | { readonly kind: "keys-checked"; readonly source: string; readonly ok: boolean; readonly restMs: number }
+  /** A line to another worker. @property worker index of its cells @property port null: there is no such worker any more */
+  | { readonly kind: "linked"; readonly worker: number; readonly port: MessagePort | null }
   /** Stop accepting, finish what is under way for at most timeoutMs, then end the thread. Answered by `drained`. 0 cuts at once. */
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "crash" }
@@ -63,6 +66,8 @@ export type FromWorker =
   | { readonly kind: "failed"; readonly message: string }
   /** A token names a key that the source did not have: has it now? Answered by `keys-checked`. */
   | { readonly kind: "unknown-key"; readonly source: string }
+  /** Make a line to another worker. Answered by `linked`, to both. */
+  | { readonly kind: "link"; readonly worker: number }
   /** Something an operator should know; nothing was lost. */
   | { readonly kind: "warning"; readonly message: string }
   /** Calls to deprecated routes since the last report; a few times a second, when there were any. */

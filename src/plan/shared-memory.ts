@@ -33,6 +33,8 @@ export interface SharedMemory {
   readonly responses: SharedArrayBuffer;
   /** Shared by all: see shared/cache/stamps.ts. */
   readonly purges: SharedArrayBuffer;
+  /** Shared by all: see shared/cache/leases.ts. */
+  readonly cacheLeases: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
 }

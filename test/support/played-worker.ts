@@ -190,6 +190,7 @@ export class PlayedWorker {
       workerMemory(),
       (message) => played.worker?.faults.push(message),
       () => {},
+      () => {},
       [transport],
     );
     await services.prepare(plan);

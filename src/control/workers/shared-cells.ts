@@ -12,6 +12,7 @@ import { BodyBudget, bodyBudgetBytes } from "../../shared/body-budget.ts";
 import { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
+import { Leases } from "../../shared/cache/leases.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
@@ -45,6 +46,7 @@ export class SharedCells {
   readonly purges: Stamps;
   readonly #responsesBuffer: SharedArrayBuffer;
   readonly #purgesBuffer = Stamps.allocate();
+  readonly #cacheLeases = Leases.allocate();
   /** Bytes of request bodies that the workers hold. */
   readonly bodyBudget: BodyBudget;
   readonly connections: ConnectionTable;
@@ -118,6 +120,7 @@ export class SharedCells {
       heartbeat: this.#heartbeatBuffer,
       responses: this.#responsesBuffer,
       purges: this.#purgesBuffer,
+      cacheLeases: this.#cacheLeases,
       replay: this.#replay,
       bodyBudget: this.#bodyBudgetBuffer,
       bodyCounts: this.#bodyCounts,
@@ -132,6 +135,7 @@ export class SharedCells {
     this.breakers.clearWorker(cells);
     this.limits.clearWorker(cells);
     this.responses.clearWorker(cells);
+    new Leases(this.#cacheLeases).clearWorker(cells);
     this.bodyBudget.clearWorker(cells);
     for (const counts of [this.#bodyCounts, this.#proxiedCounts]) new AddressCounts(counts).clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();

@@ -1,6 +1,6 @@
 // Owns the worker threads: how many, which plan they serve, and that a dead one is replaced while the others go on untouched.
 // Must never terminate a thread from outside: a live uWebSockets.js app at thread end aborts the whole process.
-import type { Worker } from "node:worker_threads";
+import { MessageChannel, type Worker } from "node:worker_threads";
 import { OperatorError } from "../../base/errors.ts";
 import { RestartBackoff } from "../../base/restart-backoff.ts";
 import type { Log } from "../../observe/log.ts";
@@ -200,6 +200,7 @@ export class WorkerSet {
       exited: (dead, code, expected) => this.#exited(seat, dead, code, expected),
       warning: (from, message) => this.#options.log.warn(message, { worker: from.seat }),
       deprecatedCalls: (calls) => this.#options.deprecatedCalls?.(calls),
+      link: (from, cells) => this.#link(from, cells),
       unknownKey: (from, source) => {
         void this.#options.unknownKey(source).then((checked) => {
           if (from.state !== "gone") from.send({ kind: "keys-checked", source, ...checked });
@@ -208,6 +209,15 @@ export class WorkerSet {
     });
     this.#threads.add(thread);
     return thread;
+  }
+
+  /** Two workers that ask for each other at once get two lines, and use the one that they hear of first. */
+  #link(from: WorkerThreadHandle, cells: number): void {
+    const to = [...this.#threads].find((thread) => thread.cells === cells && thread.state !== "gone");
+    if (to === undefined || to === from) return from.send({ kind: "linked", worker: cells, port: null });
+    const { port1, port2 } = new MessageChannel();
+    from.send({ kind: "linked", worker: cells, port: port1 });
+    to.send({ kind: "linked", worker: from.cells, port: port2 });
   }
 
   /** Sends the current plan to the idle thread of a seat. */

@@ -22,6 +22,8 @@ export interface ThreadEvents {
   warning(thread: WorkerThreadHandle, message: string): void;
   /** A token in it names a key that the source did not have. Answered by a message `keys-checked`. */
   unknownKey(thread: WorkerThreadHandle, source: string): void;
+  /** It wants a line to the worker with these cells. */
+  link(thread: WorkerThreadHandle, cells: number): void;
   deprecatedCalls(calls: readonly DeprecatedCalls[]): void;
 }
 
@@ -68,7 +70,7 @@ export class WorkerThreadHandle {
   }
 
   send(message: ToWorker): void {
-    this.#worker.postMessage(message);
+    this.#worker.postMessage(message, message.kind === "linked" && message.port !== null ? [message.port] : []);
   }
 
   /** Sends something that is answered, about one plan version. One question at a time. @param timeoutMs then the answer is `silent` and a late one is ignored */
@@ -131,6 +133,9 @@ export class WorkerThreadHandle {
         break;
       case "unknown-key":
         events.unknownKey(this, message.source);
+        break;
+      case "link":
+        events.link(this, message.worker);
         break;
       case "deprecated-calls":
         events.deprecatedCalls(message.calls);

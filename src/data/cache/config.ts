@@ -16,12 +16,15 @@ const query = once(() =>
   z
     .union([
       z.enum(["all", "none"]),
-      withRules(z.strictObject({
+      withRules(
+        z.strictObject({
           only: names().optional().meta({ description: "These, and no others." }),
           except: names().optional().meta({ description: "All but these." }),
-        }), ({ only, except }, object) => {
-        if ((only === undefined) === (except === undefined)) object("expected exactly one of only and except");
-      }),
+        }),
+        ({ only, except }, object) => {
+          if ((only === undefined) === (except === undefined)) object("expected exactly one of only and except");
+        },
+      ),
     ])
     .prefault("all")
     .transform((value): QueryKey => {

@@ -27,6 +27,8 @@ export interface FillContext {
   serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
   /** Answers an exchange by a request of its own: what it waited for is not for it. */
   again(x: Exchange): void;
+  /** The same, by this worker, whoever else asks too. */
+  alone(x: Exchange): void;
   /** Without looking into the store. */
   forward(x: Exchange, detail: string): void;
   /** The answer is not one to wait for: further requests go on by themselves for a while. */

@@ -1,6 +1,11 @@
-// Owns which questions to origins are under way in this worker, and which are not worth waiting for. Bounded in number, bytes and time.
-import type { Fill } from "./fill.ts";
+// Owns which questions to origins are under way for this worker's clients, and which are not worth waiting for. Bounded in number, bytes and time.
+
+import { SipHash } from "../../base/sip-hash.ts";
+import type { Leases } from "../../shared/cache/leases.ts";
+import type { Exchange } from "../exchange/exchange.ts";
+import type { Route, WorkerLinks } from "../exchange/runtime.ts";
 import { PieceBudget } from "./growing-body.ts";
+import { type PeerFollower, type PeerHost, type PeerSink, Peers } from "./peers.ts";
 
 /** Bytes that a worker keeps of responses whose length is not known yet. */
 const PIECE_BYTES_MAX = 64 * 1024 * 1024;
@@ -10,17 +15,44 @@ const REFRESHES_MAX = 256;
 const UNCACHEABLE_MAX = 10_000;
 const UNCACHEABLE_MS = 10_000;
 
-export class FillTable {
+/** A question under way, whoever of the workers has asked it. */
+export interface RunningFill {
+  /** Whether a request that comes now can be served by it. */
+  readonly isOpen: boolean;
+  join(x: Exchange, route: Route): void;
+  /** For another worker; left out by what follows one itself. */
+  follow?(sink: PeerSink): () => void;
+}
+
+/** Who is to ask. @property release gives it back; once */
+export type Turn =
+  | { readonly kind: "mine"; readonly release: () => void }
+  | { readonly kind: "other"; readonly follow: (follower: PeerFollower) => () => void };
+
+/** Without telling the others. */
+export const UNLEASED: Turn = { kind: "mine", release: () => {} };
+
+export class FillTable implements PeerHost {
   readonly pieces = new PieceBudget(PIECE_BYTES_MAX);
-  readonly #fills = new Map<string, Fill>();
+  readonly #fills = new Map<string, RunningFill>();
   /** Until when, performance.now() ms; oldest first. */
   readonly #uncacheable = new Map<string, number>();
+  readonly #leases: Leases;
+  readonly #hash: SipHash;
+  readonly #peers: Peers;
 
-  get(id: string): Fill | undefined {
+  /** @param hashKey the same in all workers */
+  constructor(leases: Leases, hashKey: Uint8Array, links: WorkerLinks) {
+    this.#leases = leases;
+    this.#hash = new SipHash(hashKey);
+    this.#peers = new Peers(links, this);
+  }
+
+  get(id: string): RunningFill | undefined {
     return this.#fills.get(id);
   }
 
-  set(id: string, fill: Fill): void {
+  set(id: string, fill: RunningFill): void {
     this.#fills.set(id, fill);
   }
 
@@ -31,6 +63,21 @@ export class FillTable {
 
   get size(): number {
     return this.#fills.size;
+  }
+
+  /** @returns whether this worker asks, or follows another one that does */
+  turn(id: string): Turn {
+    this.#hash.hash(id);
+    const lease = this.#leases.take(this.#hash.high, this.#hash.low);
+    if (lease.kind === "mine") return { kind: "mine", release: () => this.#leases.give(lease.slot) };
+    if (lease.kind === "full") return UNLEASED;
+    return { kind: "other", follow: (follower) => this.#peers.follow(lease.worker, id, follower) };
+  }
+
+  /** See {@link PeerHost}. */
+  follow(id: string, sink: PeerSink): (() => void) | null {
+    const fill = this.#fills.get(id);
+    return fill?.isOpen === true ? (fill.follow?.(sink) ?? null) : null;
   }
 
   mayRefresh(): boolean {

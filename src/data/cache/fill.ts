@@ -21,6 +21,8 @@ import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import { type GrowingBody, Pieces, ReservedBody } from "./growing-body.ts";
 import { Passed } from "./passed.ts";
+import { PeerAudience } from "./peer-audience.ts";
+import type { PeerHead, PeerSink } from "./peers.ts";
 import type { CachedResponse, FillBegin } from "./response-cache.ts";
 import { assess, type Storable, type Unstorable } from "./rules/assess.ts";
 import type { CacheOutcome } from "./rules/cache-status.ts";
@@ -42,6 +44,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly #order: FillOrder;
   readonly #call: UpstreamCall;
   readonly #followers = new Set<Follower>();
+  readonly #peers = new PeerAudience();
   readonly #begin: FillBegin;
   /** The request as it selected the response, when it was sent. */
   #request: HeaderList;
@@ -95,6 +98,22 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     if (this.#head !== null) this.#beginOne(follower, this.#head);
   }
 
+  /** Another worker follows. Only while {@link isOpen}. @returns to be called when it no longer does */
+  follow(sink: PeerSink): () => void {
+    this.#peers.join(sink, this.#peerHead(), this.#bytes instanceof ReservedBody ? this.#bytes.soFar : NOTHING);
+    return () => {
+      this.#peers.leave(sink);
+      this.#leftAlone();
+    };
+  }
+
+  #peerHead(): PeerHead | null {
+    const head = this.#head;
+    if (head === null || head.length < 0) return null;
+    const vary = this.#storable?.vary ?? [];
+    return { ...head, outcome: this.#outcome, vary, variant: variantKey(vary, this.#request) };
+  }
+
   // --- CallRequest ---
 
   get services(): Services {
@@ -139,6 +158,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#bytes = bytes;
     this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, times.receivedMs) };
     this.#head = { status, headers: head.headers, length: head.length, receivedMs: times.receivedMs };
+    const peerHead = this.#peers.size === 0 ? null : this.#peerHead();
+    if (peerHead !== null) this.#peers.begin(peerHead);
     this.#beginAll(this.#head);
   }
 
@@ -180,6 +201,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     if (bytes === null) return true;
     if (!this.#outgrown && !bytes.append(chunk)) this.#outgrow(chunk);
     else if (this.#outgrown) (bytes as Pieces).slideOn(chunk, this.#readByAll()); // only pieces outgrow their bounds
+    if (this.#peers.size > 0) this.#peers.data(chunk);
     for (const follower of this.#followers) follower.pump();
     return this.#hasRoom();
   }
@@ -189,6 +211,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#outgrown = true;
     this.#context.rememberUncacheable();
     this.#context.ended(this);
+    this.#peers.finish({ kind: "released", detail: "too-large" });
     if (this.#followers.size === 0) return this.#cancel();
     (this.#bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
   }
@@ -211,26 +234,27 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return this.#end();
     }
     this.#complete = true;
-    if (!this.#outgrown && trailers === null) this.#store();
+    const stored = !this.#outgrown && trailers === null && this.#store();
     this.#context.ended(this);
+    this.#peers.finish({ kind: "end" }, stored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
     for (const follower of [...this.#followers]) follower.pump();
     this.#endIfUnread();
   }
 
-  #store(): void {
+  #store(): boolean {
     const { cache } = this.#context;
     const storable = this.#storable;
     const head = this.#head;
     if (this.#bytes instanceof ReservedBody) {
-      if (this.#bytes.available === this.#bytes.length) this.#bytes.reservation.commit();
-      return;
+      return this.#bytes.available === this.#bytes.length && this.#bytes.reservation.commit();
     }
-    if (storable === null || head === null || !(this.#bytes instanceof Pieces)) return;
+    if (storable === null || head === null || !(this.#bytes instanceof Pieces)) return false;
     const reservation = cache.reserve(this.#entry(storable, head.status, head.headers, this.#bytes.available), this.#begin);
-    if (reservation === null) return;
+    if (reservation === null) return false;
     this.#bytes.copyTo(reservation.body);
-    reservation.commit();
+    const stored = reservation.commit();
     reservation.release();
+    return stored;
   }
 
   onFailure(failure: CallFailure): void {
@@ -242,6 +266,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     const isOpen = failure.code === "breaker_open";
     if (this.#head === null && stored !== null && this.#context.mayStandIn(stored, this.#order.x, isOpen)) return this.#serveStored(stored);
     this.#context.ended(this);
+    const { upstream: _own, ...told } = failure;
+    this.#peers.finish({ kind: "failed", failure: told });
     for (const follower of [...this.#followers]) follower.fail(failure);
     this.#end();
   }
@@ -266,6 +292,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#context.ended(this);
     if (typeof judged === "string") {
       // Not about what is stored, or no longer to be stored: whoever waits asks for himself.
+      this.#peers.finish({ kind: "released", detail: judged });
       const waiting = this.#releaseAll();
       this.#dropStored();
       this.#end();
@@ -273,11 +300,13 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return;
     }
     const reservation = cache.reserve(this.#entry(judged, status, headers, stored.length), this.#begin);
+    let isStored = false;
     if (reservation !== null) {
       reservation.body.set(stored.body);
-      reservation.commit();
+      isStored = reservation.commit();
       reservation.release();
     }
+    this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
     const ttl = remainingOf(judged.freshness, times.receivedMs);
     const fresh: CachedResponse = {
       ...stored,
@@ -286,11 +315,12 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       body: stored.body,
       isVoid: false,
     };
-    this.#serveAll(fresh, { ...this.#outcome, stored: reservation !== null, ttl });
+    this.#serveAll(fresh, { ...this.#outcome, stored: isStored, ttl });
   }
 
   #serveStored(stored: CachedResponse): void {
     this.#context.ended(this);
+    this.#peers.finish({ kind: "stand-in", status: this.#outcome.forwardStatus });
     this.#serveAll(stored, { ...this.#outcome, ttl: remainingOf(stored.freshness, Date.now()) });
   }
 
@@ -315,6 +345,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#context.rememberUncacheable();
     this.#context.ended(this);
     this.#outcome = { ...this.#outcome, detail: why };
+    this.#peers.finish({ kind: "released", detail: why });
     const [first, ...others] = this.#releaseAll();
     if (first === undefined) {
       this.#call.discard();
@@ -377,10 +408,18 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   left(follower: Follower): void {
     this.#followers.delete(follower);
+    if (this.#followers.size > 0 && !this.#complete) return this.progressed();
+    this.#leftAlone();
+  }
+
+  /** One who wanted it has gone. */
+  #leftAlone(): void {
     if (this.#complete) return this.#endIfUnread();
-    if (this.#followers.size > 0) return this.progressed();
+    if (this.#followers.size > 0 || this.#peers.size > 0) return;
     // What is being stored is finished for those to come; what nobody has begun to answer, or what is not stored, is for nobody.
     const isWanted = this.#isBackground || (this.#head !== null && !this.#outgrown);
     if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
   }
 }
+
+const NOTHING = Buffer.alloc(0);

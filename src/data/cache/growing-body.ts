@@ -27,6 +27,10 @@ export class ReservedBody implements GrowingBody {
     return this.#bytes.length;
   }
 
+  get soFar(): Buffer {
+    return this.#bytes.subarray(0, this.available);
+  }
+
   append(chunk: Buffer): boolean {
     if (this.available + chunk.length > this.#bytes.length) return false;
     this.#bytes.set(chunk, this.available);

@@ -8,11 +8,12 @@ import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { Fill } from "./fill.ts";
-import type { FillContext } from "./fill-context.ts";
-import type { FillTable } from "./fill-table.ts";
+import type { FillContext, FillOrder } from "./fill-context.ts";
+import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import { type KeyMaker, keyedQuery, urlOf } from "./key.ts";
-import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
+import { RemoteFill } from "./remote-fill.ts";
+import type { CachedResponse, ResponseCache } from "./response-cache.ts";
 import type { StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cache-status.ts";
 import { needsOrigin } from "./rules/conditions.ts";
@@ -63,8 +64,8 @@ export class RouteCache {
     };
   }
 
-  /** Answers an exchange that the policies have let through. Never throws. @param upstream that it would go to */
-  handle(x: Exchange, route: Route, upstream: Upstream): void {
+  /** Answers an exchange that the policies have let through. Never throws. @param upstream that it would go to @param alone whatever other workers ask */
+  handle(x: Exchange, route: Route, upstream: Upstream, alone = false): void {
     const reason = this.#passesBy(x);
     if (reason !== null) return this.#forward(x, route, upstream, { reason, detail: "" });
     const { keys, keyedByUpstream, cache } = this.#parts;
@@ -72,13 +73,13 @@ export class RouteCache {
     if (key === null) return this.#forward(x, route, upstream, { reason: "bypass", detail: "no-key" });
     const directives = this.#directives(x);
     const stored = cache.find(key, x.headers);
-    if (stored === null) return this.#missed(x, { route, upstream, key, stored: null, reason: "uri-miss" }, directives);
+    if (stored === null) return this.#missed(x, { x, route, upstream, key, stored: null, reason: "uri-miss", alone }, directives);
     const use = this.#use(stored, directives);
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
-      return this.#missed(x, { route, upstream, key, stored, reason }, directives);
+      return this.#missed(x, { x, route, upstream, key, stored, reason, alone }, directives);
     }
-    if (use === "background") this.#refresh(x, { route, upstream, key, reason: "stale", stored: cache.find(key, x.headers) });
+    if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), alone });
     this.#serve(x, route, stored, hitOutcome(stored));
   }
 
@@ -101,7 +102,7 @@ export class RouteCache {
   }
 
   /** Nothing that may be served as it is. */
-  #missed(x: Exchange, order: RefreshOrder, directives: Directives): void {
+  #missed(x: Exchange, order: Order, directives: Directives): void {
     const { route, upstream, key, stored, reason } = order;
     if (directives.onlyIfCached) {
       stored?.release();
@@ -120,24 +121,29 @@ export class RouteCache {
       stored?.release();
       return running.join(x, route);
     }
-    const fill = new Fill({ x, route, upstream, key, reason, stored }, this.#context(route, upstream, key, id), false);
+    const turn: Turn = order.alone ? UNLEASED : fills.turn(id);
+    const context = this.#context(order, id, turn);
+    const fill = turn.kind === "mine" ? new Fill(order, context, false) : new RemoteFill(order, context);
     fills.set(id, fill);
     fill.join(x, route);
-    fill.start();
+    if (fill instanceof Fill) fill.start();
+    else if (turn.kind === "other") fill.start(turn.follow);
   }
 
   /** Validates what has just been served, for those to come. */
-  #refresh(x: Exchange, order: RefreshOrder): void {
+  #refresh(x: Exchange, order: Order): void {
     const { fills, cache } = this.#parts;
-    const { route, upstream, key, stored, reason } = order;
+    const { key, stored } = order;
     const id = cache.variantOf(key, x.headers);
-    if (fills.get(id) !== undefined || !fills.mayRefresh()) return stored?.release();
-    const fill = new Fill({ x, route, upstream, key, reason, stored }, this.#context(route, upstream, key, id), true);
+    const turn = fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
+    if (turn?.kind !== "mine") return stored?.release();
+    const fill = new Fill(order, this.#context(order, id, turn), true);
     fills.set(id, fill);
     fill.start();
   }
 
-  #context(route: Route, upstream: Upstream, key: CacheKey, id: string): FillContext {
+  #context({ route, upstream, key }: Order, id: string, turn: Turn): FillContext {
+    let isRunning = true;
     const { cache, fills, maxObjectBytes, owner, settings } = this.#parts;
     return {
       cache,
@@ -157,9 +163,14 @@ export class RouteCache {
         ),
       serve: (x, stored, outcome) => this.#serve(x, route, stored, outcome),
       again: (x) => this.handle(x, route, upstream),
+      alone: (x) => this.handle(x, route, upstream, true),
       forward: (x, detail) => this.#forward(x, route, upstream, { reason: "uri-miss", detail }),
       rememberUncacheable: () => fills.rememberUncacheable(key.text),
-      ended: (fill) => fills.delete(id, fill),
+      ended: (fill) => {
+        fills.delete(id, fill);
+        if (isRunning && turn.kind === "mine") turn.release();
+        isRunning = false;
+      },
     };
   }
 
@@ -218,12 +229,9 @@ export class RouteCache {
   }
 }
 
-interface RefreshOrder {
-  readonly route: Route;
-  readonly upstream: Upstream;
-  readonly key: CacheKey;
-  readonly reason: ForwardReason;
-  readonly stored: CachedResponse | null;
+interface Order extends FillOrder {
+  /** Whatever other workers ask. */
+  readonly alone: boolean;
 }
 
 /** What purges of a tag are counted by: never one of a URL's, as those begin with their scheme. */

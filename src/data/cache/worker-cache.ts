@@ -13,7 +13,10 @@ const made = new WeakMap<Services, WorkerCache>();
 export function workerCache(services: Services): WorkerCache {
   let own = made.get(services);
   if (own === undefined) {
-    own = { cache: new ResponseCache(services.responses, services.purges), fills: new FillTable() };
+    own = {
+      cache: new ResponseCache(services.responses, services.purges),
+      fills: new FillTable(services.cacheLeases, services.limitHashKey, services.links),
+    };
     made.set(services, own);
   }
   return own;

@@ -1,12 +1,14 @@
 // Types of a plan brought to life in one worker: routes with their policies, upstreams with their pools.
 // Built by build-runtime.ts when a plan arrives; immutable afterwards; an exchange keeps the one it started with.
 
+import type { MessagePort } from "node:worker_threads";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
+import type { Leases } from "../../shared/cache/leases.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ResponseStore } from "../../shared/cache/store.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
@@ -82,6 +84,9 @@ export interface Services extends CallServices {
   /** Responses that all workers share, this worker's view; what of them was purged. */
   readonly responses: ResponseStore;
   readonly purges: Stamps;
+  readonly cacheLeases: Leases;
+  /** To other workers. */
+  readonly links: WorkerLinks;
   /** Single-use values that any worker has seen. */
   readonly replay: ReplaySet;
   nextRequestId(): string;
@@ -101,6 +106,14 @@ export interface Services extends CallServices {
   recordLeg(slot: number, outcome: LegOutcome): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
+}
+
+/** Lines to other workers, made when they are first needed. */
+export interface WorkerLinks {
+  /** @param worker index of its cells @param linked called with the port, at once where there is one; with null when that worker is gone */
+  linkTo(worker: number, linked: (port: MessagePort | null) => void): void;
+  /** One has been made, whoever asked for it. */
+  onLink: ((worker: number, port: MessagePort) => void) | null;
 }
 
 export interface Runtime {

@@ -14,6 +14,7 @@ import { AddressBucket } from "../../shared/address-bucket.ts";
 import { AddressCounts } from "../../shared/address-counts.ts";
 import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
+import { Leases } from "../../shared/cache/leases.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
 import { ConnectionTable } from "../../shared/connection-table.ts";
@@ -32,6 +33,7 @@ import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
+import { Links } from "./links.ts";
 import { RequestIds } from "./request-ids.ts";
 
 /** How often gauges are written to the metric cells, ms. */
@@ -54,6 +56,8 @@ export class WorkerServices implements Services {
   readonly replay: ReplaySet;
   readonly responses: ResponseStore;
   readonly purges: Stamps;
+  readonly cacheLeases: Leases;
+  readonly links: Links;
   readonly bodies: BodyLimits;
   readonly connections: ConnectionLimits;
   inFlight = 0;
@@ -84,11 +88,15 @@ export class WorkerServices implements Services {
   );
   private loop = performance.eventLoopUtilization();
 
-  /** @param requestKeys has the primary look for new keys of a source */
+  /**
+   * @param requestKeys has the primary look for new keys of a source
+   * @param requestLink has it make a line to another worker
+   */
   constructor(
     shared: SharedMemory,
     warn: (message: string) => void,
     requestKeys: (source: string) => void,
+    requestLink: (worker: number) => void = () => {},
     transports: readonly TransportEntry[] = TRANSPORTS,
   ) {
     this.transports = transports;
@@ -100,6 +108,8 @@ export class WorkerServices implements Services {
     this.replay = new ReplaySet(shared.replay);
     this.responses = new ResponseStore(shared.responses, shared.workerIndex);
     this.purges = new Stamps(shared.purges);
+    this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
+    this.links = new Links(requestLink);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
       new BodyBudget(shared.bodyBudget, shared.workerIndex),

@@ -66,6 +66,7 @@ class WorkerThread {
       init.shared,
       (message) => send({ kind: "warning", message }),
       (source) => send({ kind: "unknown-key", source }),
+      (worker) => send({ kind: "link", worker }),
     );
     this.#services.countConnections = () => this.#connections();
     setInterval(() => this.#heartbeat.beat(init.shared.workerIndex), HEARTBEAT_MS);
@@ -112,6 +113,9 @@ class WorkerThread {
         break;
       case "keys-checked":
         this.#services.keys.answered(message.source, message.ok, message.restMs);
+        break;
+      case "linked":
+        this.#services.links.linked(message.worker, message.port);
         break;
       case "crash":
         if (this.#init.testHooks) setImmediate(() => crash());

@@ -42,6 +42,7 @@ function workerSet(workers: number, atOnce = workers) {
       replay: new SharedArrayBuffer(8),
       responses: memory,
       purges: memory,
+      cacheLeases: memory,
       bodyBudget: memory,
       bodyCounts: memory,
       connections: memory,
