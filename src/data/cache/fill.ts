@@ -19,11 +19,12 @@ import type { Endpoint, Upstream, WireHead, WireRequest } from "../upstream/upst
 import { UpstreamCall } from "../upstream/upstream-call.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
-import { type GrowingBody, Pieces, ReservedBody } from "./growing-body.ts";
+import type { Pieces } from "./growing-body.ts";
+import { Intake } from "./intake.ts";
 import { Passed } from "./passed.ts";
 import { PeerAudience } from "./peer-audience.ts";
 import type { PeerHead, PeerSink } from "./peers.ts";
-import type { CachedResponse, FillBegin } from "./response-cache.ts";
+import type { CachedResponse } from "./response-cache.ts";
 import { assess, type Storable, type Unstorable } from "./rules/assess.ts";
 import type { CacheOutcome } from "./rules/cache-status.ts";
 import { OWN_CONDITIONS } from "./rules/conditions.ts";
@@ -31,6 +32,7 @@ import { remainingOf } from "./rules/freshness.ts";
 import { isOriginError } from "./rules/reuse.ts";
 import { isAbout, updated, validators } from "./rules/validation.ts";
 import { variantKey } from "./rules/variant.ts";
+import { shareAmong } from "./share.ts";
 
 export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly method = "GET";
@@ -45,7 +47,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly #call: UpstreamCall;
   readonly #followers = new Set<Follower>();
   readonly #peers = new PeerAudience();
-  readonly #begin: FillBegin;
+  readonly #intake: Intake;
   /** The request as it selected the response, when it was sent. */
   #request: HeaderList;
   #sentMs = 0;
@@ -53,7 +55,6 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #head: SharedHead | null = null;
   #storable: Storable | null = null;
   #outcome: CacheOutcome;
-  #bytes: GrowingBody | null = null;
   /** The only one who takes the response, as it is not stored. */
   #passed: Passed | null = null;
   #complete = false;
@@ -73,7 +74,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#isBackground = isBackground;
     this.#stored = order.stored;
     this.#request = x.headers;
-    this.#begin = context.cache.begin(order.key);
+    this.#intake = new Intake(order, context);
     this.#outcome = { forward: order.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: "" };
     this.timeouts = route.settings.timeouts;
     this.record = isBackground ? newCallRecord() : x;
@@ -100,7 +101,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   /** Another worker follows. Only while {@link isOpen}. @returns to be called when it no longer does */
   follow(sink: PeerSink): () => void {
-    this.#peers.join(sink, this.#peerHead(), this.#bytes instanceof ReservedBody ? this.#bytes.soFar : NOTHING);
+    this.#peers.join(sink, this.#peerHead(), this.#intake.soFar);
     return () => {
       this.#peers.leave(sink);
       this.#leftAlone();
@@ -152,29 +153,13 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
     const judged = assess({ method: "GET", requestHeaders: this.#request, status, headers: head.headers, times }, this.#context.rules);
     if (typeof judged === "string") return this.#pass(status, head, judged);
-    const bytes = this.#memoryFor(judged, status, head);
-    if (bytes === null) return this.#pass(status, head, "too-large");
+    if (!this.#intake.accept(judged, status, head)) return this.#pass(status, head, "too-large");
     this.#storable = judged;
-    this.#bytes = bytes;
     this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, times.receivedMs) };
     this.#head = { status, headers: head.headers, length: head.length, receivedMs: times.receivedMs };
     const peerHead = this.#peers.size === 0 ? null : this.#peerHead();
     if (peerHead !== null) this.#peers.begin(peerHead);
     this.#beginAll(this.#head);
-  }
-
-  #memoryFor(storable: Storable, status: number, { headers, length }: WireHead): GrowingBody | null {
-    const { cache, budget, maxObjectBytes } = this.#context;
-    if (length < 0) return new Pieces(budget, maxObjectBytes);
-    if (length > maxObjectBytes) return null;
-    const reservation = cache.reserve(this.#entry(storable, status, headers, length), this.#begin);
-    return reservation === null ? null : new ReservedBody(reservation);
-  }
-
-  #entry(storable: Storable, status: number, headers: HeaderList, bodyBytes: number) {
-    const { key } = this.#order;
-    const { owner } = this.#context;
-    return { key, request: this.#request, storable, status, bodyBytes, tags: this.#context.tagsOf(headers), owner };
   }
 
   /** Those whom the response selects as it did the one that was sent; the others go on by themselves. */
@@ -197,7 +182,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   onData(chunk: Buffer): boolean {
     if (this.#passed !== null) return this.#passed.onData(chunk);
-    const bytes = this.#bytes;
+    const { bytes } = this.#intake;
     if (bytes === null) return true;
     if (!this.#outgrown && !bytes.append(chunk)) this.#outgrow(chunk);
     else if (this.#outgrown) (bytes as Pieces).slideOn(chunk, this.#readByAll()); // only pieces outgrow their bounds
@@ -213,7 +198,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#context.ended(this);
     this.#peers.finish({ kind: "released", detail: "too-large" });
     if (this.#followers.size === 0) return this.#cancel();
-    (this.#bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
+    (this.#intake.bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
   }
 
   #readByAll(): number {
@@ -234,27 +219,11 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return this.#end();
     }
     this.#complete = true;
-    const stored = !this.#outgrown && trailers === null && this.#store();
+    const stored = !this.#outgrown && trailers === null && this.#intake.store();
     this.#context.ended(this);
     this.#peers.finish({ kind: "end" }, stored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
     for (const follower of [...this.#followers]) follower.pump();
     this.#endIfUnread();
-  }
-
-  #store(): boolean {
-    const { cache } = this.#context;
-    const storable = this.#storable;
-    const head = this.#head;
-    if (this.#bytes instanceof ReservedBody) {
-      return this.#bytes.available === this.#bytes.length && this.#bytes.reservation.commit();
-    }
-    if (storable === null || head === null || !(this.#bytes instanceof Pieces)) return false;
-    const reservation = cache.reserve(this.#entry(storable, head.status, head.headers, this.#bytes.available), this.#begin);
-    if (reservation === null) return false;
-    this.#bytes.copyTo(reservation.body);
-    const stored = reservation.commit();
-    reservation.release();
-    return stored;
   }
 
   onFailure(failure: CallFailure): void {
@@ -283,7 +252,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #validated(stored: CachedResponse, fields: HeaderList): void {
     this.#call.discard();
     const { status } = stored.head;
-    const { cache, rules } = this.#context;
+    const { rules } = this.#context;
     const headers = updated(stored.head.headers, fields);
     const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
     const judged = isAbout(stored.head.headers, fields)
@@ -299,13 +268,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       for (const x of waiting) this.#context.forward(x, judged);
       return;
     }
-    const reservation = cache.reserve(this.#entry(judged, status, headers, stored.length), this.#begin);
-    let isStored = false;
-    if (reservation !== null) {
-      reservation.body.set(stored.body);
-      isStored = reservation.commit();
-      reservation.release();
-    }
+    const isStored = this.#intake.renew(stored, judged, headers);
     this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
     const ttl = remainingOf(judged.freshness, times.receivedMs);
     const fresh: CachedResponse = {
@@ -328,15 +291,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #serveAll(stored: CachedResponse, outcome: CacheOutcome): void {
     const waiting = this.#releaseAll();
     this.#stored = null;
-    let users = 1;
-    const release = (): void => {
-      if (--users === 0) stored.release();
-    };
-    for (const x of waiting) {
-      users++;
-      this.#context.serve(x, { ...stored, body: stored.body, release }, { ...outcome, collapsed: x !== this.#order.x });
-    }
-    release();
+    shareAmong(waiting, stored, (x, own) => this.#context.serve(x, own, { ...outcome, collapsed: x !== this.#order.x }));
     this.#end();
   }
 
@@ -378,7 +333,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#over = true;
     this.#context.ended(this);
     this.#dropStored();
-    this.#bytes?.release();
+    this.#intake.release();
     this.#order.x.runtime.inFlight--;
   }
 
@@ -389,7 +344,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   // --- SharedBody ---
 
   get available(): number {
-    return this.#bytes?.available ?? 0;
+    return this.#intake.available;
   }
 
   get isComplete(): boolean {
@@ -397,12 +352,12 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   }
 
   read(from: number, to: number): Buffer {
-    return (this.#bytes as GrowingBody).read(from, to); // some of it is available
+    return this.#intake.read(from, to);
   }
 
   progressed(): void {
     if (!this.#outgrown || this.#complete) return;
-    (this.#bytes as Pieces).dropBefore(this.#readByAll()); // only pieces outgrow their bounds
+    (this.#intake.bytes as Pieces).dropBefore(this.#readByAll()); // only pieces outgrow their bounds
     if (this.#hasRoom()) this.#call.resume();
   }
 
@@ -421,5 +376,3 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
   }
 }
-
-const NOTHING = Buffer.alloc(0);

@@ -9,6 +9,7 @@ import type { PeerFailure, PeerFollower, PeerHead, PeerNews } from "./peers.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import { remainingOf } from "./rules/freshness.ts";
 import { variantKey } from "./rules/variant.ts";
+import { shareAmong } from "./share.ts";
 
 /** How long (ms) beyond the time that the request has the other worker may say nothing. */
 const PATIENCE_MS = 1000;
@@ -124,15 +125,9 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
     this.#stored = null;
     const ttl = remainingOf(stored.freshness, Date.now());
     const outcome = { forward: this.#order.reason, forwardStatus: status, ttl, stored: false, collapsed: true, detail: "" };
-    let users = 1;
-    const release = (): void => {
-      if (--users === 0) stored.release();
-    };
-    this.#handOver((x) => {
-      users++;
-      this.#context.serve(x, { ...stored, body: stored.body, release }, outcome);
-    });
-    release();
+    const waiting: Exchange[] = [];
+    this.#handOver((x) => waiting.push(x));
+    shareAmong(waiting, stored, (x, own) => this.#context.serve(x, own, outcome));
   }
 
   #failed(failure: PeerFailure): void {

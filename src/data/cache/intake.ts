@@ -1,0 +1,88 @@
+// Owns where the answer of one question is kept: memory in the store for one of known length, pieces for another, and that only a whole one is entered.
+import type { HeaderList } from "../../base/header-list.ts";
+import type { WireHead } from "../upstream/upstream.ts";
+import type { FillContext, FillOrder } from "./fill-context.ts";
+import { type GrowingBody, Pieces, ReservedBody } from "./growing-body.ts";
+import type { CachedResponse, FillBegin, NewEntry } from "./response-cache.ts";
+import type { Storable } from "./rules/assess.ts";
+
+/** What is stored of a head, and where it belongs. */
+interface Accepted {
+  readonly storable: Storable;
+  readonly status: number;
+  readonly headers: HeaderList;
+}
+
+export class Intake {
+  /** null until an answer has been accepted. */
+  bytes: GrowingBody | null = null;
+  readonly #order: FillOrder;
+  readonly #context: FillContext;
+  readonly #begin: FillBegin;
+  #accepted: Accepted | null = null;
+
+  constructor(order: FillOrder, context: FillContext) {
+    this.#order = order;
+    this.#context = context;
+    this.#begin = context.cache.begin(order.key);
+  }
+
+  /** @returns false when there is no memory for it: it is not stored */
+  accept(storable: Storable, status: number, { headers, length }: WireHead): boolean {
+    const { cache, budget, maxObjectBytes } = this.#context;
+    this.#accepted = { storable, status, headers };
+    if (length < 0) this.bytes = new Pieces(budget, maxObjectBytes);
+    else if (length <= maxObjectBytes) {
+      const reservation = cache.reserve(this.#entry(this.#accepted, length), this.#begin);
+      if (reservation !== null) this.bytes = new ReservedBody(reservation);
+    }
+    return this.bytes !== null;
+  }
+
+  #entry({ storable, status, headers }: Accepted, bodyBytes: number): NewEntry {
+    const { key, x } = this.#order;
+    const { owner } = this.#context;
+    return { key, request: x.headers, storable, status, bodyBytes, tags: this.#context.tagsOf(headers), owner };
+  }
+
+  /** The body is complete. @returns whether it is stored now */
+  store(): boolean {
+    const { bytes } = this;
+    if (bytes instanceof ReservedBody) return bytes.available === bytes.length && bytes.reservation.commit();
+    if (this.#accepted === null || !(bytes instanceof Pieces)) return false;
+    return this.#put(this.#accepted, bytes.available, (body) => bytes.copyTo(body));
+  }
+
+  /** What is stored, with another head. @returns whether it is stored so now */
+  renew(stored: CachedResponse, storable: Storable, headers: HeaderList): boolean {
+    return this.#put({ storable, status: stored.head.status, headers }, stored.length, (body) => void body.set(stored.body));
+  }
+
+  #put(accepted: Accepted, length: number, fill: (body: Buffer) => void): boolean {
+    const reservation = this.#context.cache.reserve(this.#entry(accepted, length), this.#begin);
+    if (reservation === null) return false;
+    fill(reservation.body);
+    const stored = reservation.commit();
+    reservation.release();
+    return stored;
+  }
+
+  /** What has come of a body that lies where it is to stay. */
+  get soFar(): Buffer {
+    return this.bytes instanceof ReservedBody ? this.bytes.soFar : NOTHING;
+  }
+
+  get available(): number {
+    return this.bytes?.available ?? 0;
+  }
+
+  read(from: number, to: number): Buffer {
+    return (this.bytes as GrowingBody).read(from, to); // some of it is available
+  }
+
+  release(): void {
+    this.bytes?.release();
+  }
+}
+
+const NOTHING = Buffer.alloc(0);

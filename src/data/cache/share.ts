@@ -1,0 +1,16 @@
+// Owns how one stored response is given to several clients: its bytes stay until the last of them has read them.
+import type { Exchange } from "../exchange/exchange.ts";
+import type { CachedResponse } from "./response-cache.ts";
+
+/** @param stored is let go here @param serve takes a response that it must release, once */
+export function shareAmong(clients: readonly Exchange[], stored: CachedResponse, serve: (x: Exchange, own: CachedResponse) => void): void {
+  let users = 1;
+  const release = (): void => {
+    if (--users === 0) stored.release();
+  };
+  for (const x of clients) {
+    users++;
+    serve(x, { ...stored, body: stored.body, release });
+  }
+  release();
+}
