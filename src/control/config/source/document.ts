@@ -1,33 +1,13 @@
 // Owns reading one YAML text into a located tree: size bound, syntax errors, duplicate keys.
 // Must never run code or read files because of what a text says.
-import { isMap, isSeq, Lexer, LineCounter, parseDocument, type YAMLError } from "yaml";
+import { isMap, isSeq, Lexer, type YAMLError } from "yaml";
 import type { NotText } from "../../../base/utf8.ts";
 import type { Env } from "./interpolate.ts";
-import type { Located, LocatedMap } from "./located.ts";
+import type { Located } from "./located.ts";
+import { readInPieces, readListInPieces } from "./pieces.ts";
 import type { ConfigProblem, Position } from "./problem.ts";
-import { DEPTH_MAX, NODES_MAX, TOO_DEEP, Walk } from "./walk.ts";
-
-/** Largest configuration file, in bytes of text: 10,000 generous routes. */
-export const TEXT_BYTES_MAX = 16 * 1024 ** 2;
-
-/**
- * About as much text of a long list is parsed at once: what the parser keeps of a text until its end costs the more the longer that is (in garbage
- * collection; 20,000 consumers took three times as long in one piece).
- */
-const PIECE_CHARS = 4096;
-
-/** One text with the name it is reported under. */
-export interface ConfigText {
-  readonly file: string;
-  readonly text: string;
-}
-
-/** @property root null when the text is not what it should be at all. @property unread where values stand that could not be read. */
-export interface ReadDocument<T extends Located = LocatedMap> {
-  readonly root: T | null;
-  readonly problems: readonly ConfigProblem[];
-  readonly unread: readonly Position[];
-}
+import { DEPTH_MAX, TOO_DEEP, Walk } from "./walk.ts";
+import { type ConfigText, hasStandIns, parse, type ReadDocument, shieldTemplates, startOf, TEXT_BYTES_MAX, unshield } from "./yaml-text.ts";
 
 /** @returns the tree of a configuration, which is a map, and everything wrong with it. */
 export function readDocument(source: ConfigText, env: Env): ReadDocument {
@@ -44,7 +24,7 @@ export function readConsumers(source: ConfigText, env: Env): ReadDocument<Locate
     fits: (contents) => isMap(contents) || isSeq(contents),
     otherwise: ["the file holds no consumer", "write one (`id: acme`, ...) or a list of them, or remove the file"],
   };
-  return readPieces(source, env) ?? readTree(source, env, expected);
+  return readListInPieces(source, env) ?? readTree(source, env, expected);
 }
 
 /** A file that is no text. */
@@ -72,6 +52,8 @@ function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation
   if (hasStandIns(source.text)) return fail("the file holds Unicode noncharacters (U+FDD0, U+FDD1)", "remove them");
   const deep = tooDeep(source.text);
   if (deep !== null) return { root: null, problems: [{ at: placeIn(source, deep), path: "", ...TOO_DEEP }], unread: [] };
+  const inPieces = readInPieces(source, env);
+  if (inPieces !== null) return inPieces;
   const { document, place } = parse(source, 0);
   const problems = withoutEchoes(document.errors.concat(document.warnings)).map((error): ConfigProblem => {
     const [message, remedy] = KNOWN_ERRORS[error.code] ?? [unshield(error.message).replace(/\s+/g, " "), remedyFor(error)];
@@ -84,8 +66,6 @@ function readTree(source: ConfigText, env: Env, { fits, otherwise }: Expectation
   const root = walk.node(document.contents, [], 0);
   return { root, problems, unread };
 }
-
-const startOf = ({ file }: ConfigText): Position => ({ file, line: 1, column: 1 });
 
 /** The parser calls itself for each level, and says so when it can't any more. */
 const isOverflow = (error: YAMLError): boolean => error.message.startsWith("Maximum call stack size exceeded");
@@ -136,63 +116,6 @@ function placeIn({ file, text }: ConfigText, offset: number): Position {
   return { file, line: before.split("\n").length, column: offset - before.lastIndexOf("\n") };
 }
 
-/** @param linesBefore lines of the file before this text */
-function parse({ file, text }: ConfigText, linesBefore: number) {
-  const lines = new LineCounter();
-  const document = parseDocument(shieldTemplates(text), {
-    lineCounter: lines,
-    prettyErrors: false,
-    merge: false,
-    uniqueKeys: false, // the walk says which and where
-    schema: "core",
-    version: "1.2",
-    logLevel: "error",
-  });
-  const place = (offset: number): Position => {
-    const { line, col } = lines.linePos(offset);
-    return { file, line: line + linesBefore, column: col };
-  };
-  return { document, place };
-}
-
-/**
- * A long list whose items begin at the margin, piece by piece. What is at the margin can belong to no item, so that pieces say the same as the whole.
- * @returns null when the text is no such list, is wrong anywhere, or its pieces need one another (aliases): then the whole has to be read
- */
-function readPieces(source: ConfigText, env: Env): ReadDocument<Located> | null {
-  const { file, text } = source;
-  if (text.length <= PIECE_CHARS || Buffer.byteLength(text) > TEXT_BYTES_MAX || hasStandIns(text) || hasSecondDocument(text)) return null;
-  const problems: ConfigProblem[] = [];
-  const unread: Position[] = [];
-  const items: Located[] = [];
-  let at = startOf(source);
-  let [nodes, linesBefore] = [0, 0];
-  for (let start = 0; start < text.length; ) {
-    const next = text.indexOf(ITEM, start + PIECE_CHARS);
-    const piece = { file, text: text.slice(start, next < 0 ? text.length : next + 1) };
-    const { document, place } = parse(piece, linesBefore);
-    const { contents } = document;
-    if (document.errors.length > 0 || document.warnings.length > 0 || !isSeq(contents)) return null;
-    if (start === 0) at = place(contents.range?.[0] ?? 0);
-    const walk = new Walk({ text: piece.text, env, place, unshield, problems, unread });
-    for (const item of contents.items) items.push(walk.node(item, [items.length], 1));
-    nodes += walk.nodes;
-    if (walk.aliasNodes > 0 || nodes > NODES_MAX) return null;
-    start += piece.text.length;
-    linesBefore += piece.text.split("\n").length - 1;
-  }
-  return { root: { kind: "list", at, items }, problems, unread };
-}
-
-/** Behind the first item a document ends, or another begins (YAML 1.2 section 9.1). */
-function hasSecondDocument(text: string): boolean {
-  const first = text.startsWith(ITEM.slice(1)) ? 0 : text.indexOf(ITEM);
-  return text.indexOf("\n---", first) >= 0 || text.indexOf("\n...", first) >= 0;
-}
-
-/** An item of a list at the margin begins. */
-const ITEM = "\n- ";
-
 const KNOWN_ERRORS: Readonly<Record<string, readonly [message: string, remedy: string]>> = {
   MULTIPLE_DOCS: ["a second document begins here", "write one document a file, and give several files with -c"],
   TAB_AS_INDENT: ["a tab can't indent", "use spaces"],
@@ -211,24 +134,3 @@ function withoutEchoes(all: readonly YAMLError[]): readonly YAMLError[] {
   const first = errors.find((error) => error.code === "UNEXPECTED_TOKEN");
   return errors.filter((error) => error === first || error.code !== "UNEXPECTED_TOKEN");
 }
-
-/** Stand-ins for braces: Unicode noncharacters, one UTF-16 unit each, so that positions stay right. */
-const OPEN = "\ufdd0";
-const CLOSE = "\ufdd1";
-
-/**
- * In a YAML flow map an unquoted text can't hold braces, yet `match: { path: /users/{id} }` is how people write it. Braces right after `/`, `=` or `$`
- * are a syntax error there and text everywhere else: so they are taken for text everywhere, and no valid file changes its meaning.
- */
-function shieldTemplates(text: string): string {
-  return text.replace(
-    /(?<=[/=])\{([A-Za-z_*][\w.*-]*)\}|(?<=\$)\{(\w+(?::-[^\s{}[\],"']*)?)\}/g,
-    (_, template: string | undefined, variable: string | undefined) => {
-      return `${OPEN}${template ?? variable ?? ""}${CLOSE}`;
-    },
-  );
-}
-
-const hasStandIns = (text: string): boolean => text.includes(OPEN) || text.includes(CLOSE);
-
-const unshield = (text: string): string => text.replaceAll(OPEN, "{").replaceAll(CLOSE, "}");

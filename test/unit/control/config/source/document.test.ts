@@ -1,9 +1,12 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the subject is ${VAR} in configuration files
+import { inspect } from "node:util";
 import { describe, expect, it } from "vitest";
-import { readConsumers, readDocument, TEXT_BYTES_MAX } from "../../../../../src/control/config/source/document.ts";
+import { readConsumers, readDocument } from "../../../../../src/control/config/source/document.ts";
 import { nodeAt, positionAt, toPlain } from "../../../../../src/control/config/source/located.ts";
+import type { Position } from "../../../../../src/control/config/source/problem.ts";
 import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
 import { ALIAS_NODES_MAX } from "../../../../../src/control/config/source/walk.ts";
+import { TEXT_BYTES_MAX } from "../../../../../src/control/config/source/yaml-text.ts";
 
 const read = (text: string, env: Record<string, string> = {}) => readDocument({ file: "c.yaml", text }, env);
 const plain = (text: string, env: Record<string, string> = {}) => {
@@ -109,6 +112,71 @@ describe("positions", () => {
   check(["a", 0, "c", "missing"], 3, 8);
   check(["a", 7], 2, 3);
   it("nodeAt is exact", () => expect(root === null ? null : nodeAt(root, ["a", 7])).toBeUndefined());
+});
+
+describe("a map with a long list says the same whether that is read in pieces or all is read as a whole", () => {
+  const item = (i: number, indent: string): string =>
+    `${indent}- name: r${i}\n${indent}  match: { path: /t/{x} } # ${i}\n${indent}  to: "*"\n`;
+  const list = (indent: string, ...odd: string[]): string => {
+    const items = Array.from({ length: 200 }, (_, i) => item(i, indent));
+    for (const [i, text] of odd.entries()) items.splice(70 + i * 30, 0, text);
+    return items.join("");
+  };
+  const around = (items: string, before = "", after = "last: { a: [1, ${A}] }\n"): string =>
+    `# a configuration\nversion: 1\n${before}routes: # all\n\n  # the first\n${items}${after}`;
+  const byPlace = (a: Position, b: Position): number => a.line - b.line || a.column - b.column;
+  const readSorted = (text: string) => {
+    const { root, problems, unread } = readDocument({ file: "d.yaml", text }, { A: "1" });
+    const sorted = { root, problems: problems.toSorted((a, b) => byPlace(a.at, b.at)), unread: unread.toSorted(byPlace) };
+    return inspect(sorted, { depth: null, maxArrayLength: null, maxStringLength: null }).replaceAll("&0", "0").split("\n");
+  };
+  /** What looks like an anchor in a comment means nothing, and keeps a text in one piece. */
+  const check = (name: string, text: string) =>
+    it(name, () => {
+      const whole = text.replace("# 0", "# &0");
+      expect(whole).not.toBe(text);
+      expect(readSorted(text)).toEqual(readSorted(whole));
+    });
+  check("nothing odd", around(list("  ")));
+  check("items at the margin", around(list("")));
+  check("items far from the margin", around(list("      ")));
+  check("nothing behind it", around(list("  "), "", ""));
+  check("no line end at the end", around(list("  "), "", "").trimEnd());
+  check("line ends of another system", around(list("  ")).replaceAll("\n", "\r\n"));
+  check("comments at the margin and empty lines", around(list("  ", "# here\n\n", "\n\n  # there\n")));
+  check("a second list, which is shorter", around(list("  "), "listeners:\n  - address: x\n"));
+  check("an item over several lines", around(list("  ", "  - name: x\n    hosts:\n    - a\n    - b\n    note: |+\n      - c\n\n\n")));
+  check("variables", around(list("  ", "  - { id: ${A} }\n", "  - { id: ${B}, tenant: '${' }\n")));
+  check("a variable that is not set, on both sides", around(list("  ", "  - ${B}\n"), "a: ${B}\n", "b: ${B}\n"));
+  check("a key twice", around(list("  ", "  - { id: a, id: b }\n")));
+  check("the list twice", around(list("  "), "", `routes:\n${list("  ")}`));
+  check("the key twice, once without", around(list("  "), "", "routes:\n"));
+  check("the key in quotes, too", around(list("  "), '"routes": null\n'));
+  check("an anchor before, an alias in it", around(list("  ", "  - *a\n"), "x-a: &a { b: 1 }\n"));
+  check("an anchor in it, an alias behind", around(list("  ", "  - &a x\n"), "x-a: &a { b: 1 }\n", "last: *a\n"));
+  check("an anchor and an alias around it", around(list("  "), "x-a: &a { b: 1 }\n", "last: *a\n"));
+  check("a merge at the margin", around(list("  "), "x-a: &a { b: 1 }\n", "<<: *a\n"));
+  check("an anchor of the list", around(list("  ")).replace("routes:", "routes: &r"));
+  check("a syntax error in it", around(list("  ", "  - { id: x\n")));
+  check("a syntax error behind it", around(list("  "), "", "last: { a: \n"));
+  check("an open quote", around(list("  ", '  - "abc\n')));
+  check("an item that goes on at the margin", around(list("  ", "  - { id: x,\nnote: y }\n")));
+  check("an item that is indented less", around(list("   ", "  - name: x\n")));
+  check("an item that is indented more", around(list("  ", "   - name: x\n")));
+  check("a key that is indented less", around(list("   ", "  name: x\n")));
+  check("a tab that indents", around(list("  ", "  - id: x\n\tnote: y\n")));
+  check("a second document", around(list("  "), "", "---\na: 1\n"));
+  check("a map in one text", `{ routes: null, a: "\nroutes:\n${list("  ").replaceAll('"', "")}" }\n`);
+  check("a key in a text", around(list("  ").replaceAll('"', ""), 'a: "\n', '"\nroutes:\n'));
+  check("a key in a text of several lines", around(list("  "), "a: |\n  b\n", "c: |\n  routes:\n    - x\n"));
+  check("items of all kinds", around(list("  ", "  - x\n", "  - - y\n    - z\n  - \n  -\n  - null\n")));
+  it("positions behind it count from the head of the file", () => {
+    const text = around(list("  "));
+    const { root } = readDocument({ file: "d.yaml", text }, { A: "1" });
+    const line = text.split("\n").findIndex((each) => each.startsWith("last")) + 1;
+    expect(root === null ? null : positionAt(root, ["last", "a", 1])).toEqual({ file: "d.yaml", line, column: 16 });
+    expect(root === null ? null : positionAt(root, ["routes", 199, "to"])).toEqual({ file: "d.yaml", line: line - 1, column: 9 });
+  });
 });
 
 describe("a long list says the same whether it is read in pieces or as a whole", () => {
