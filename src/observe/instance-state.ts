@@ -18,7 +18,7 @@ export interface InstanceState {
   readonly phase: Phase;
   /** Why it is not as it should be although it serves (a worker in a crash loop, a stalled worker): shown by /readyz. */
   readonly concerns: readonly Concern[];
-  /** Named ways out that the plan in force takes, with who takes each: `any-issuer (auth.corp)`. For operators. */
+  /** Named ways out that the plan in force takes, with where each is taken: `any-issuer (auth.corp)`. For operators. */
   readonly insecure: readonly string[];
   /** 0 before the first plan is in force. */
   readonly planVersion: number;

@@ -73,6 +73,8 @@ export interface UpstreamPlan {
   readonly host: HostPlan;
   /** Bound of making a connection, ms: the longest `connect` of the upstream and of the routes that lead to it, since they share its connections. */
   readonly connectMaxMs: number;
+  /** Named ways out that its configuration takes (base/ways-out.ts). */
+  readonly insecure: readonly string[];
 }
 
 /** What the Host of a request to an upstream is: the client's, the target's own, or always the same. */
@@ -224,6 +226,8 @@ export interface RoutePlan {
   readonly modules: readonly ModulePolicyPlan[];
   /** In the registry's order. */
   readonly filters: readonly FeaturePlan[];
+  /** Named ways out of its own (base/ways-out.ts). */
+  readonly insecure: readonly string[];
 }
 
 /** What holds for every request of a route, whatever answers it. Equal for most routes. */

@@ -19,7 +19,8 @@ export interface SecureConnection {
 export interface TlsOriginOptions extends IssuedCertificate {
   /** PEM file: clients must have a certificate of this authority. */
   readonly clientCa?: string;
-  readonly maxVersion?: "TLSv1.2" | "TLSv1.3";
+  /** TLS 1.1 is spoken by a server that knows nothing newer, and takes what was good then. */
+  readonly maxVersion?: "TLSv1.1" | "TLSv1.2" | "TLSv1.3";
 }
 
 /** Answers `ok`, closing the connection for `/close`; echoes WebSocket messages. */
@@ -58,6 +59,7 @@ export class TlsOrigin implements AsyncDisposable {
       cert: fs.readFileSync(cert),
       key: fs.readFileSync(key),
       ...(maxVersion === undefined ? {} : { maxVersion }),
+      ...(maxVersion === "TLSv1.1" ? { minVersion: "TLSv1", ciphers: "DEFAULT:@SECLEVEL=0" } : {}),
       ...(clientCa === undefined ? {} : { ca: fs.readFileSync(clientCa), requestCert: true, rejectUnauthorized: true }),
     });
     await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));

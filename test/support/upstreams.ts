@@ -11,6 +11,7 @@ import { TargetHealth } from "../../src/shared/target-health.ts";
 export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
   return {
     name: "users",
+    insecure: [],
     fingerprint: "f",
     targets: [],
     balance: "round-robin",

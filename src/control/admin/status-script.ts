@@ -131,6 +131,7 @@ function compare(now) {
 /** What an operator should look at first: [kind, text]. */
 function attention(now, { routes, upstreams }) {
   const list = now.instance.concerns.map((text) => ["warn", text]);
+  for (const text of now.instance.insecure) list.push(["warn", "open by configuration: " + text]);
   for (const u of upstreams) {
     const down = u.targets.filter((t) => !t.healthy);
     if (u.breaker && u.breaker.state !== "closed") list.push([u.breaker.state.includes("open") ? "bad" : "warn", "upstream " + u.name + ": breaker " + u.breaker.state]);

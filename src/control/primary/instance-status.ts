@@ -16,7 +16,7 @@ import type {
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
-import type { PlanControl } from "../plan/plan-control.ts";
+import type { InForce, PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";
 import type { SharedCells } from "../workers/shared-cells.ts";
 import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
@@ -64,7 +64,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     startedAtMs: sources.startedAtMs,
     phase: sources.phase,
     concerns: concerns({ ...sources, keySources }, seats, upstreams),
-    insecure: (plan?.authenticators ?? []).flatMap(({ name, insecure }) => insecure.map((each) => `${each} (auth.${name})`)),
+    insecure: control.inForce === null ? [] : openedIn(control.inForce),
     planVersion: plan?.version ?? 0,
     planSinceMs: control.inForce?.sinceMs ?? 0,
     reloads: { ...control.reloads },
@@ -77,6 +77,29 @@ export function instanceState(sources: StatusSources): InstanceState {
     fleet: sources.fleet,
     redisConsumers: sources.redisConsumers,
   };
+}
+
+/** Of one name, more places than these are only counted. */
+const PLACES_SHOWN = 5;
+
+/** Named ways out that are taken, each with where: `any-issuer (auth.corp)`. */
+function openedIn({ plan, config }: Pick<InForce, "plan" | "config">): readonly string[] {
+  const places = new Map<string, string[]>();
+  const add = (names: readonly string[], place: string): void => {
+    for (const name of names) {
+      const list = places.get(name);
+      if (list === undefined) places.set(name, [place]);
+      else list.push(place);
+    }
+  };
+  for (const { name, insecure } of plan.authenticators) add(insecure, `auth.${name}`);
+  if (config.redis?.tls?.verify === false) add(["tls-unverified"], "redis");
+  for (const { name, insecure } of plan.upstreams) add(insecure, `upstreams.${name}`);
+  for (const { name, insecure } of plan.routes) add(insecure, `route ${name}`);
+  return [...places].flatMap(([name, list]) => {
+    const shown = list.slice(0, PLACES_SHOWN).map((place) => `${name} (${place})`);
+    return list.length > shown.length ? [...shown, `${name} (${list.length - shown.length} more)`] : shown;
+  });
 }
 
 /** Without a thread, the seat stands for the cells it began with: they keep its counters. */

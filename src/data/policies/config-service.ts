@@ -22,8 +22,8 @@ const LOOPBACK = /^https?:\/\/(127(\.\d{1,3}){3}|\[::1\]|localhost)(:\d+)?$/;
 /** Whether nobody else can read what is sent to a target. @param url of a target, normalised */
 export const isPrivateTarget = (url: string): boolean => url.startsWith("https") || LOOPBACK.test(url);
 
-/** @param expected an example of a right one @param why what a plain http URL is refused with; '' where it may be */
-export const serviceUrl = (expected: string, { plain, credentials }: { readonly plain: string; readonly credentials: string }) =>
+/** @param expected an example of a right one */
+export const serviceUrl = (expected: string, { credentials }: { readonly credentials: string }) =>
   z
     .string()
     .max(URL_CHARS_MAX)
@@ -36,7 +36,6 @@ export const serviceUrl = (expected: string, { plain, credentials }: { readonly 
       if (url === null || (url.protocol !== "https:" && url.protocol !== "http:")) return complain(`expected a URL such as ${expected}`);
       if (url.port === "0") return complain("expected a port from 1 to 65535");
       const target = `${url.protocol}//${url.hostname}:${url.port === "" ? (url.protocol === "https:" ? 443 : 80) : url.port}`;
-      if (plain !== "" && !isPrivateTarget(target)) return complain(plain);
       if (url.username !== "" || url.password !== "" || url.hash !== "")
         return complain(`a URL without user, password and fragment is needed${credentials}`);
       return { target, path: url.pathname + url.search };

@@ -168,7 +168,7 @@ const cacheSchema = once(() =>
 
 /** Keys of both; each reads its own. */
 export const subrequestKeys = once(() => ({
-  url: serviceUrl("http://auth.internal:9000/verify", { plain: "", credentials: "" })
+  url: serviceUrl("http://auth.internal:9000/verify", { credentials: "" })
     .optional()
     .meta({
       description:

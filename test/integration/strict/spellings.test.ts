@@ -12,7 +12,7 @@ routes:
     match: { path: "/**" }
     headers: { request: { remove: [x-internal-*], set: { x-tenant: "{query.tenant}" } } }
     to: u
-  - { name: old, match: { path: "/old/**" }, methodOverride: keep, to: u }
+  - { name: old, match: { path: "/old/**" }, insecure: [method-override], to: u }
 `,
   );
 });

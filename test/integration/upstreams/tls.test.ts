@@ -16,6 +16,7 @@ let folder: string;
 let dns: DnsServer;
 let origin: TlsOrigin;
 let older: TlsOrigin;
+let ancient: TlsOrigin;
 let expired: TlsOrigin;
 let mutual: TlsOrigin;
 let alerting: { readonly port: number; readonly process: ChildProcess };
@@ -44,6 +45,7 @@ beforeAll(async () => {
   for (const name of ["api.test", "other.test"]) dns.zone.set(name, { a: ["127.0.0.1"] });
   origin = await TlsOrigin.start(server);
   older = await TlsOrigin.start({ ...server, maxVersion: "TLSv1.2", clientCa: authority.ca });
+  ancient = await TlsOrigin.start({ ...server, maxVersion: "TLSv1.1" });
   expired = await TlsOrigin.start(authority.issue("expired", ["api.test"], { expired: true }));
   mutual = await TlsOrigin.start({ ...server, clientCa: authority.ca });
   alerting = await alertingServer(server, authority.ca);
@@ -58,7 +60,12 @@ beforeAll(async () => {
     "address-renamed": [origin.port, `${ca}, serverName: api.test`, "127.0.0.1"],
     stranger: [origin.port, `ca: ${stranger.ca}, serverName: api.test`],
     "system-roots": [origin.port, "serverName: api.test"],
-    unverified: [origin.port, "insecureSkipVerify: true"],
+    unverified: [origin.port, "insecureSkipVerify: true"], // the former key,
+    opened: [origin.port, "serverName: other.test }, insecure: [tls-unverified]"],
+    "not-so-old": [ancient.port, `${ca}, serverName: api.test`],
+    old: [ancient.port, `${ca}, serverName: api.test }, insecure: [old-tls]`],
+    "old-named": [ancient.port, `${ca} }, insecure: [old-tls]`, "other.test"],
+    "old-for-new": [origin.port, `${ca}, serverName: api.test }, insecure: [old-tls]`],
     expired: [expired.port, `${ca}, serverName: api.test`],
     mutual: [mutual.port, `${ca}, serverName: api.test, ${shown(client)}`],
     "mutual-older": [older.port, `${ca}, serverName: api.test, ${shown(client)}`],
@@ -78,20 +85,22 @@ upstreams:
 ${Object.entries(upstreams)
   .map(
     ([name, [port, tls, host = "127.0.0.1"]]) =>
-      `  ${name}: { targets: [ { url: "https://${host}:${port}" } ], tls: { ${tls} }, health: { passive: false }, retry: { budget: 100% } }`,
+      `  ${name}: { targets: [ { url: "https://${host}:${port}" } ], ${tls.includes("}") ? `tls: { ${tls}` : `tls: { ${tls} }`}, health: { passive: false }, retry: { budget: 100% } }`,
   )
   .join("\n")}
   alert-undici: { targets: [ { url: "https://127.0.0.1:${alerting.port}" } ], tls: { ${ca}, serverName: api.test }, pool: { client: undici } }
+  old-undici: { targets: [ { url: "https://127.0.0.1:${ancient.port}" } ], tls: { ${ca}, serverName: api.test }, insecure: [old-tls], pool: { client: undici } }
+  old-probed: { targets: [ { url: "https://127.0.0.1:${ancient.port}" } ], tls: { ${ca}, serverName: api.test }, insecure: [old-tls], health: { ${active} } }
   probed: { targets: [ { url: "https://127.0.0.1:${mutual.port}" } ], tls: { ${ca}, serverName: api.test, ${shown(client)} }, health: { ${active} } }
   probed-badly: { targets: [ { url: "https://127.0.0.1:${mutual.port}" } ], tls: { ${ca}, ${shown(client)} }, health: { ${active} } }
 routes:
-${[...Object.keys(upstreams), "alert-undici", "probed", "probed-badly"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
+${[...Object.keys(upstreams), "alert-undici", "old-undici", "old-probed", "probed", "probed-badly"].map((name) => `  - { name: ${name}, match: { path: "/${name}/**" }, to: ${name} }`).join("\n")}
 `,
   });
 });
 afterAll(async () => {
   await gateway[Symbol.asyncDispose]();
-  for (const each of [origin, older, expired, mutual, plain]) await each[Symbol.asyncDispose]();
+  for (const each of [origin, older, ancient, expired, mutual, plain]) await each[Symbol.asyncDispose]();
   alerting.process.kill();
   dns.close();
   fs.rmSync(folder, { recursive: true });
@@ -137,6 +146,50 @@ describe("the service's certificate", () => {
     const line = () => gateway.lines().find((each) => each["path"] === "/misnamed/why");
     await until("the log has it", () => line() !== undefined);
     expect(line()).toMatchObject({ status: 502, code: "upstream_tls", detail: expect.stringMatching(/altnames/) });
+  });
+});
+
+describe("ways out", () => {
+  it("tls-unverified takes any certificate", async () => {
+    const before = origin.connections.length;
+    expect(await ask("/opened/x")).toMatchObject({ status: 200, text: "ok" });
+    expect(origin.connections.slice(before)).toMatchObject([{ serverName: "other.test" }]);
+  });
+
+  it("old-tls speaks TLS of before, with both clients", async () => {
+    expect(await ask("/not-so-old/x")).toMatchObject({ status: 502, code: "upstream_tls" });
+    for (const name of ["old", "old-undici"]) {
+      const before = ancient.connections.length;
+      expect(await ask(`/${name}/x`)).toMatchObject({ status: 200, text: "ok" });
+      expect(ancient.connections.slice(before)).toMatchObject([{ protocol: "TLSv1.1", serverName: "api.test" }]);
+    }
+  });
+
+  it("old-tls verifies all the same, and speaks what is newest", async () => {
+    expect(await ask("/old-named/x")).toMatchObject({ status: 502, code: "upstream_tls" });
+    const before = origin.connections.length;
+    expect(await ask("/old-for-new/x")).toMatchObject({ status: 200 });
+    expect(origin.connections.slice(before)).toMatchObject([{ protocol: "TLSv1.3" }]);
+  });
+
+  it("old-tls holds for WebSockets and probes", async () => {
+    await using client = await WebSocketClient.open(`${gateway.url.replace("http", "ws")}/old/ws`);
+    client.ws.send("hello");
+    expect(await client.received(1)).toEqual(["hello"]);
+    await gateway.said("target is unhealthy"); // that of another upstream: the probes have run
+    expect(await ask("/old-probed/x")).toMatchObject({ status: 200 });
+  });
+
+  it("are named by /readyz, with where they stand", async () => {
+    const { body } = await gateway.admin("GET", "/readyz");
+    expect(body).toMatchObject({
+      status: "ready",
+      insecure: expect.arrayContaining([
+        "tls-unverified (upstreams.unverified)",
+        "tls-unverified (upstreams.opened)",
+        "old-tls (upstreams.old)",
+      ]),
+    });
   });
 });
 

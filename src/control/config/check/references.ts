@@ -164,6 +164,9 @@ function checkHashing({ name, balance, hashOn, hashBalanceFactor }: NamedUpstrea
     report(["upstreams", name, "hashOn"], "`balance: hash` and `hashOn` go together", "");
 }
 
+/** Whether TLS is spoken with any of them. */
+export const hasSecureTarget = (targets: NamedUpstream["targets"]): boolean => targets.some(({ url }) => url.startsWith("https"));
+
 function checkTargets({ name, targets, tls }: NamedUpstream, findings: Findings): void {
   const { report } = findings;
   const seen = new Map<string, number>();
@@ -180,7 +183,7 @@ function checkTargets({ name, targets, tls }: NamedUpstream, findings: Findings)
   if (findings.isLost(["upstreams", name, "targets"])) return;
   if (targets.every((target) => target.weight === 0))
     report(["upstreams", name, "targets"], "every target has weight 0", "give one of them a weight");
-  if (tls !== undefined && !targets.some((target) => target.url.startsWith("https"))) {
+  if (tls !== undefined && nodeAt(findings.root, ["upstreams", name, "tls"]) !== undefined && !hasSecureTarget(targets)) {
     report(["upstreams", name, "tls"], "no target uses https", "write https:// in the targets, or remove tls");
   }
 }

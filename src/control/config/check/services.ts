@@ -2,6 +2,7 @@
 // gateways that would call themselves. Must never resolve a name.
 
 import { formatDurationMs } from "../../../base/units.ts";
+import type { IntrospectionConfig } from "../../../data/policies/auth/introspection/config.ts";
 import { isPrivateTarget } from "../../../data/policies/config-service.ts";
 import type { CacheConfig, SubrequestConfig } from "../../../data/policies/config-subrequest.ts";
 import { BREAKER_UPSTREAMS_MAX } from "../../../shared/breaker-layout.ts";
@@ -43,19 +44,27 @@ function checkTimeout({ path, config }: ServiceUser, { sections }: Draft, { warn
   warn([...path, "timeout"], `${bound} ends before \`timeout: ${formatDurationMs(timeoutMs)}\` does`, "lower it, or raise that one");
 }
 
+const WAY_OUT = "; in a network that you trust, add `insecure: [http-introspection]`";
+
 /** Whoever can read the exchange with a provider has the gateway's secret and every token. */
-function checkClear({ path, service }: ServiceUser, { upstreams }: Draft, { report }: Findings): void {
+function checkClear({ path, service, config }: ServiceUser, { upstreams }: Draft, { report }: Findings): void {
   const upstream = service.own === null ? upstreams.find(({ name }) => name === service.upstream) : undefined;
   if (upstream === undefined) return;
+  const { insecure } = config as IntrospectionConfig; // output of its schema
+  if (insecure.length > 0) {
+    if (upstream.tls?.verify !== false && upstream.targets.every(({ url }) => isPrivateTarget(url)))
+      report([...path, "insecure"], `http-introspection opens nothing: ${upstream.name} has verified or local targets only`, "remove it");
+    return;
+  }
   const open = upstream.targets.find(({ url }) => !isPrivateTarget(url));
   if (open !== undefined)
     report(
       [...path, "to"],
       `the secret and the tokens would go to ${open.url} in the clear`,
-      "use https targets: only a provider on this machine may be called in the clear",
+      `use https targets: only a provider on this machine may be called in the clear${WAY_OUT}`,
     );
   if (upstream.tls?.verify === false)
-    report([...path, "to"], `the upstream ${upstream.name} does not verify its targets`, "remove `tls.insecureSkipVerify` there");
+    report([...path, "to"], `the upstream ${upstream.name} does not verify its targets`, `remove \`tls-unverified\` there${WAY_OUT}`);
 }
 
 const LOOPBACK = /^(127(\.\d{1,3}){3}|\[::1\]|localhost)$/;

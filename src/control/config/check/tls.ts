@@ -42,11 +42,9 @@ export function checkTls(draft: Draft, files: ConfigFiles, findings: Findings): 
     }
   }
   checkClientAuthorities(draft, files, findings);
-  for (const { name, tls } of draft.upstreams) {
-    if (tls !== undefined) checkClientTls(tls, ["upstreams", name, "tls"], { peer: "the upstream", findings });
-  }
+  for (const { name, tls } of draft.upstreams) if (tls !== undefined) checkClientTls(tls, ["upstreams", name, "tls"], findings);
   const redisTls = draft.sections.redis?.tls ?? null;
-  if (redisTls !== null) checkClientTls(redisTls, ["redis", "tls"], { peer: "Redis", findings });
+  if (redisTls !== null) checkClientTls(redisTls, ["redis", "tls"], findings);
   for (const { path, service } of serviceUsers(draft)) {
     const ca = readable(service.own?.ca ?? null);
     if (ca !== null) readCertificates(ca, [...path, "ca"], findings.report);
@@ -97,14 +95,12 @@ function mayAskFor(authenticator: string, listener: string, routes: Draft["route
 function checkClientTls(
   tls: Omit<NonNullable<NamedUpstream["tls"]>, "rules">,
   path: readonly PathPart[],
-  { peer, findings }: { readonly peer: string; readonly findings: Findings },
+  { report, warn }: Findings,
 ): void {
-  const { report, warn } = findings;
   const ca = readable(tls.ca);
   if (ca !== null) readCertificates(ca, [...path, "ca"], report);
   const parsed = checkPair(readable(tls.cert), readable(tls.key), path, report);
   if (parsed !== null) checkValidity(parsed, [], path, warn);
-  if (!tls.verify) warn([...path, "insecureSkipVerify"], `${peer}'s certificate is not verified`, "use `ca` instead");
 }
 
 /** @returns the certificate when both files can be read, parse and belong together. */

@@ -198,7 +198,7 @@ function compileRoute(
   { indexes, upstreams, services }: Names,
   { config, context }: { readonly config: Config; readonly context: CompileContext },
 ): RoutePlan {
-  const { name, match, timeouts, limits, accessLog, methodOverride } = route;
+  const { name, match, timeouts, limits, accessLog, insecure } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
   const features = route.policies.filter((feature) => feature.name !== "auth" || authOf(route)?.tree != null);
   const linked = (feature: FeaturePlan): FeaturePlan => ({
@@ -219,7 +219,7 @@ function compileRoute(
       bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
       bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
       accessLog,
-      keepMethodOverride: methodOverride === "keep",
+      keepMethodOverride: insecure.includes("method-override"),
       refusedSpellings: refusedBits(refusedSpellings(route.paths)),
     },
     upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),
@@ -227,6 +227,7 @@ function compileRoute(
     policies: features.filter(isPolicy).map(linked),
     modules: route.uses.map((use) => ({ ...use, slot: context.policySlot?.(use.name) ?? ROUTE_SLOT_OVERFLOW })),
     filters: features.filter(isFilter).map(linked),
+    insecure,
   };
 }
 

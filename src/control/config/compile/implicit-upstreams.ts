@@ -107,6 +107,7 @@ function implicitPlan(name: string, own: ImplicitUpstream): ImplicitUpstreamPlan
     health: { active: null, passive: { consecutiveFailures: failures, ejectForMs: openForMs, maxEjected: 0.5 } },
     tls: ca === null ? null : { ca, cert: null, key: null, serverName: null, verify: true, rules: null },
     deadlineHeader: null,
+    insecure: [],
     host: "target",
     connectMaxMs: timeouts.connectMs,
     breaker: {

@@ -1,7 +1,9 @@
 // Owns the schema of the `redis` section: how the fleet's Redis is reached and how often instances reconcile with it. Must never connect.
 import * as z from "zod";
+import { insecure } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
 import { name, once } from "../../../base/schema.ts";
+import type { WayOut } from "../../../base/ways-out.ts";
 import type { RedisNode, RedisSettings, RedisTopology } from "../../../store/redis-settings.ts";
 import { parseListenAddress } from "../source/address.ts";
 import { count, pemFile, period } from "./fields.ts";
@@ -117,7 +119,10 @@ const tls = once(() =>
             cert: pemFile().optional().meta({ description: "PEM file: the client certificate." }),
             key: pemFile().optional().meta({ description: "PEM file: the client certificate's private key." }),
             serverName: z.string().min(1).max(253).optional().meta({ description: "Name to verify, instead of the host." }),
-            insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify Redis's certificate: for tests only." }),
+            insecureSkipVerify: z
+              .boolean()
+              .optional()
+              .meta({ description: "Former form of `insecure: [tls-unverified]`.", deprecated: true }),
           }),
           ({ cert, key }, object) => {
             if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
@@ -133,7 +138,7 @@ const tls = once(() =>
         cert: v.cert ?? null,
         key: v.key ?? null,
         serverName: v.serverName ?? null,
-        verify: !v.insecureSkipVerify,
+        verify: v.insecureSkipVerify !== true,
       };
     })
     .meta({
@@ -148,6 +153,7 @@ export const redis = once(() =>
       sentinel: sentinel().optional(),
       cluster: nodes(DEFAULT_PORT).optional().meta({ description: "Some nodes of a Redis Cluster; the others are discovered from them." }),
       tls: tls().optional(),
+      insecure: insecure("redis"),
       username: credential().optional().meta({ description: "User of the ACL; may stand in the URL instead." }),
       password: credential().optional().meta({ description: "Password; may stand in the URL instead. `file:path` reads it from a file." }),
       database: count(0, 65_535).optional().meta({ description: "Number of the database; not with a cluster." }),
@@ -173,11 +179,15 @@ export const redis = once(() =>
     ({ cluster, database, url }, object) => {
       if (cluster !== undefined && (database ?? url?.database ?? 0) !== 0) object("a cluster has only database 0", ["database"]);
     },
+    ({ tls, url, insecure }, object) => {
+      if (insecure !== undefined && (tls ?? null) === null && url?.tls !== true)
+        object("tls-unverified opens nothing: Redis is reached without TLS", ["insecure"], "remove it, or write `tls: true`");
+    },
   )
     .transform((v): RedisConfig => {
       return {
         topology: topologyOf(v),
-        tls: v.tls === undefined && v.url?.tls === true ? PLAIN_TLS : (v.tls ?? null),
+        tls: tlsOf(v.tls === undefined && v.url?.tls === true ? PLAIN_TLS : (v.tls ?? null), v.insecure),
         username: v.username ?? v.url?.username ?? null,
         password: v.password ?? v.url?.password ?? null,
         database: v.database ?? v.url?.database ?? 0,
@@ -195,6 +205,10 @@ export const redis = once(() =>
         "The Redis that makes a fleet of several instances: limits in `fleet` and `strict` mode, and quotas, are shared through it. A change needs a restart.",
     }),
 );
+
+/** @param insecure what was written under it */
+const tlsOf = (tls: RedisSettings["tls"], insecure: readonly WayOut[] = []): RedisSettings["tls"] =>
+  tls === null ? null : { ...tls, verify: tls.verify && !insecure.includes("tls-unverified") };
 
 function topologyOf(v: {
   readonly url?: RedisUrl | undefined;

@@ -45,7 +45,6 @@ const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
 const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   "auth.*": { insecure: "it stands under the kind, as in `auth.NAME.jwt.insecure`" },
   "routes.*": {
-    insecure: "nothing on a route is opened by a name: it stands under an authenticator, as in `auth.NAME.jwt.insecure`",
     ...Object.fromEntries(
       ["path", "paths", "hosts", "methods", "query", "client", "listener", "scheme", "version"].map((key) => [
         key,
@@ -69,7 +68,6 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     ),
   },
   "upstreams.*": {
-    insecure: "nothing on an upstream is opened by a name; `tls.insecureSkipVerify` leaves its certificate unverified",
     ...Object.fromEntries(["url", "urls", "servers", "hosts"].map((key) => [key, "write `targets: [{ url: ... }]`"])),
   },
   upstreamDefaults: Object.fromEntries(

@@ -1,7 +1,9 @@
 // Owns the schema of routes: what they match, where they go, and the policies composed from the data plane's registry.
 import * as z from "zod";
+import { insecure } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
 import { headerName, lazyOptional, name, once } from "../../../base/schema.ts";
+import type { WayOut } from "../../../base/ways-out.ts";
 import type { StickyBy } from "../../../data/handlers/proxy/config.ts";
 import { type ModulesConfig, modulesSchema } from "../../../data/policies/module/config.ts";
 import type { ModuleUse } from "../../../plan/module-plan.ts";
@@ -116,8 +118,7 @@ const webSocket = once(() =>
 );
 
 const METHOD_OVERRIDE =
-  "`X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override`: by them services take a request for one of another method than the route has matched. `remove`: they do not go upstream. `keep`: they do; then nothing that the gateway decides by method holds.";
-const methodOverride = () => z.enum(["remove", "keep"]);
+  "`keep` is the former form of `insecure: [method-override]`. `remove`, as without it: `X-HTTP-Method-Override`, `X-HTTP-Method` and `X-Method-Override` do not go upstream, by which services take a request for one of another method than the route has matched.";
 
 const routeLimits = once(() =>
   z.strictObject({
@@ -143,7 +144,8 @@ const settings = once(() => ({
   }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: webSocket().prefault(true),
-  methodOverride: methodOverride().prefault("remove").meta({ description: METHOD_OVERRIDE }),
+  methodOverride: z.enum(["remove", "keep"]).optional().meta({ description: METHOD_OVERRIDE, deprecated: true }),
+  insecure: insecure("route"),
   policies: lazyOptional(modulesSchema),
 }));
 
@@ -225,7 +227,6 @@ const shared = () =>
     ...settings(),
     accessLog: z.boolean().optional().meta({ description: ACCESS_LOG }),
     webSocket: webSocket().optional(),
-    methodOverride: methodOverride().optional().meta({ description: METHOD_OVERRIDE }),
     ...policies(),
   });
 
@@ -249,7 +250,9 @@ export const policySets = once(() =>
     }),
 );
 
-export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket" | "policies"> {
+export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "webSocket" | "policies" | "methodOverride" | "insecure"> {
+  /** What is opened, also by a former key. */
+  readonly insecure: readonly WayOut[];
   readonly webSocket: boolean;
   readonly webSocketClosesAtExpiry: boolean;
   /** Policies, filters and handlers as configured, in the order of FEATURES. */
@@ -258,6 +261,15 @@ export interface RouteConfig extends Omit<z.output<ReturnType<typeof fixed>>, "w
   readonly modules: ModulesConfig;
   /** The same, once they are loaded (control/config/modules). */
   readonly uses: readonly ModuleUse[];
+}
+
+/** Whoever writes `remove` means it. */
+function openedBy({
+  methodOverride,
+  insecure = [],
+}: Pick<z.output<ReturnType<typeof fixed>>, "methodOverride" | "insecure">): readonly WayOut[] {
+  if (methodOverride === "remove") return insecure.filter((name) => name !== "method-override");
+  return methodOverride === "keep" ? [...new Set<WayOut>([...insecure, "method-override"])] : insecure;
 }
 
 /** Splits the schema's flat output into the route proper and its policies. */
@@ -280,7 +292,7 @@ export function routeOf(output: unknown): RouteConfig {
     accessLog: flat.accessLog,
     webSocket: flat.webSocket.allowed,
     webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,
-    methodOverride: flat.methodOverride,
+    insecure: openedBy(flat),
     policies: plans,
     modules: flat.policies ?? [],
     uses: [],

@@ -6,7 +6,8 @@ import type { Rule } from "../../../base/rules.ts";
 import { once } from "../../../base/schema.ts";
 import type { TlsRulesPlan, TlsVersion } from "../../../plan/tls-rules.ts";
 
-const VERSIONS: readonly TlsVersion[] = ["TLSv1.2", "TLSv1.3"];
+const OLDEST: TlsVersion = "TLSv1.2";
+const NEWEST: TlsVersion = "TLSv1.3";
 const NAMES_MAX = 64;
 
 /** Loaded when somebody writes one of the keys. */
@@ -89,8 +90,8 @@ const version = (description: string, preset: TlsVersion) =>
 
 /** Keys of `tls`, for whoever has them. */
 export const tlsRuleKeys = once(() => ({
-  minVersion: version("Oldest version of TLS that is spoken.", "TLSv1.2"),
-  maxVersion: version("Newest version of TLS that is spoken.", "TLSv1.3"),
+  minVersion: version("Oldest version of TLS that is spoken.", OLDEST),
+  maxVersion: version("Newest version of TLS that is spoken.", NEWEST),
   ciphers: z
     .array(
       oneOf("cipher suite", suites, (text) => [openSslName(text), ...sameIn(suites, text)]).meta({
@@ -118,19 +119,19 @@ export const tlsRuleKeys = once(() => ({
 
 /** As written, defaults filled in. */
 export interface WrittenTlsRules {
-  readonly minVersion: TlsVersion;
+  readonly minVersion?: TlsVersion | undefined;
   readonly maxVersion: TlsVersion;
   readonly ciphers?: readonly string[] | undefined;
   readonly curves?: readonly string[] | undefined;
 }
 
-export const versionOrder: Rule<WrittenTlsRules> = ({ minVersion, maxVersion }, object) => {
+export const versionOrder: Rule<WrittenTlsRules> = ({ minVersion = OLDEST, maxVersion }, object) => {
   if (minVersion > maxVersion)
     object(`${minVersion} to ${maxVersion} is no version at all`, ["minVersion"], "swap `minVersion` and `maxVersion`");
 };
 
 /** A version without a cipher suite could not be spoken, and Node would leave it out without a word. */
-export const ciphersForEachVersion: Rule<WrittenTlsRules> = ({ minVersion, maxVersion, ciphers }, object) => {
+export const ciphersForEachVersion: Rule<WrittenTlsRules> = ({ minVersion = OLDEST, maxVersion, ciphers }, object) => {
   if (ciphers === undefined) return;
   if (maxVersion === "TLSv1.3" && !ciphers.some(isOf13))
     object("none of these is a cipher suite of TLSv1.3", ["ciphers"], `add ${UWS_13.join(", ")}, or write \`maxVersion: TLSv1.2\``);
@@ -145,9 +146,15 @@ export const ciphersForEachVersion: Rule<WrittenTlsRules> = ({ minVersion, maxVe
 const isOf13 = (name: string): boolean => name.startsWith("TLS_");
 
 /** @returns null when nothing is narrowed */
-export function tlsRulesOf({ minVersion, maxVersion, ciphers = [], curves = [] }: WrittenTlsRules): TlsRulesPlan | null {
-  if (minVersion === VERSIONS[0] && maxVersion === VERSIONS[1] && ciphers.length === 0 && curves.length === 0) return null;
+export function tlsRulesOf({ minVersion = OLDEST, maxVersion, ciphers = [], curves = [] }: WrittenTlsRules): TlsRulesPlan | null {
+  if (minVersion === OLDEST && maxVersion === NEWEST && ciphers.length === 0 && curves.length === 0) return null;
   return { minVersion, maxVersion, ciphers: [...new Set(ciphers)], curves: [...new Set(curves)] };
+}
+
+/** The same where TLS of before is spoken too. */
+export function oldTlsRules({ minVersion, ...written }: Partial<WrittenTlsRules>): TlsRulesPlan {
+  const { maxVersion = NEWEST, ciphers = [], curves = [] } = written;
+  return { minVersion: minVersion ?? "TLSv1", maxVersion, ciphers: [...new Set(ciphers)], curves: [...new Set(curves)], old: true };
 }
 
 /** What the kind of a certificate's key needs in the name of a suite of TLS 1.2. */

@@ -25,7 +25,8 @@ function defaultsFor(under: LocatedMap, upstream: Located): LocatedMap {
   let left = under;
   const balance = upstream.entries.get("balance")?.node;
   if (balance?.kind === "scalar" && balance.value !== "hash") for (const key of OF_HASH) left = leftOut(left, upstream, [key]);
-  if (!hasSecureTarget(upstream)) left = leftOut(left, upstream, ["tls"]);
+  // The ways out of an upstream are all about TLS.
+  if (!hasSecureTarget(upstream)) for (const key of ["tls", "insecure"]) left = leftOut(left, upstream, [key]);
   for (const path of ALTERNATIVES) if (nodeAt(upstream, path)?.kind === "map") left = without(left, path);
   return left;
 }

@@ -1,14 +1,17 @@
 // Owns the schema of upstreams: targets, balancing, pools, timeouts, retries, health, TLS. Outputs have the plan's shape.
 import * as z from "zod";
+import { insecure as insecureKey } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
 import { fraction, headerName, lazyOptional, once, size, statusRange } from "../../../base/schema.ts";
+import type { WayOut } from "../../../base/ways-out.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
+import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
 import { host } from "./host.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
-import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
+import { ciphersForEachVersion, oldTlsRules, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
 
 /** Targets of one upstream. */
 export const TARGETS_MAX = 1000;
@@ -231,23 +234,41 @@ const tls = once(() =>
         .max(253)
         .optional()
         .meta({ description: "Name to ask for (SNI) and to verify, instead of the target's host." }),
-      insecureSkipVerify: z.boolean().prefault(false).meta({ description: "Do not verify the upstream's certificate: for tests only." }),
+      insecureSkipVerify: z.boolean().optional().meta({ description: "Former form of `insecure: [tls-unverified]`.", deprecated: true }),
       ...tlsRuleKeys(),
+      // Whether it is written decides what `old-tls` opens.
+      minVersion: tlsRuleKeys()
+        .minVersion.unwrap()
+        .optional()
+        .meta({ description: "Oldest version of TLS that is spoken.", default: "TLSv1.2" }),
     }),
     versionOrder,
     ciphersForEachVersion,
     ({ cert, key }, object) => {
       if ((cert === undefined) !== (key === undefined)) object("cert and key go together");
     },
-  ).transform((v) => ({
-    ca: v.ca ?? null,
-    cert: v.cert ?? null,
-    key: v.key ?? null,
-    serverName: v.serverName ?? null,
-    verify: !v.insecureSkipVerify,
-    rules: tlsRulesOf(v),
-  })),
+  ),
 );
+
+type WrittenTls = z.output<ReturnType<typeof tls>>;
+
+/** @param written undefined where nothing is. @returns undefined where TLS is as it always is */
+function tlsOf(written: WrittenTls | undefined, insecure: readonly WayOut[]): UpstreamTlsPlan | undefined {
+  if (written === undefined && insecure.length === 0) return undefined;
+  return {
+    ca: written?.ca ?? null,
+    cert: written?.cert ?? null,
+    key: written?.key ?? null,
+    serverName: written?.serverName ?? null,
+    verify: !insecure.includes("tls-unverified"),
+    rules: insecure.includes("old-tls") ? oldTlsRules(written ?? {}) : written === undefined ? null : tlsRulesOf(written),
+  };
+}
+
+/** What is opened, also by the former key. */
+function openedBy(tls: WrittenTls | undefined, insecure: readonly WayOut[] = []): readonly WayOut[] {
+  return tls?.insecureSkipVerify === true ? [...new Set<WayOut>([...insecure, "tls-unverified"])] : insecure;
+}
 
 /** Every key but the targets: what upstreams can share. */
 const settings = once(() => ({
@@ -280,6 +301,7 @@ const settings = once(() => ({
   health: health(),
   breaker: lazyOptional(breaker),
   tls: lazyOptional(tls).meta({ description: "For https targets." }),
+  insecure: insecureKey("upstream"),
   host: host().optional().meta({
     description:
       "The Host that the service gets: `target` the target's own, `client` the one that the client sent, or this name. A name is asked for (SNI) and verified too where `tls.serverName` says nothing else, and health checks send it. `X-Forwarded-Host` is what the client asked for in any case.",
@@ -297,17 +319,28 @@ const settings = once(() => ({
 }));
 
 export const upstream = once(() =>
-  z
-    .strictObject({
+  withRules(
+    z.strictObject({
       targets: z.array(target()).min(1).max(TARGETS_MAX).meta({ description: "Addresses of the service." }),
       ...settings(),
-    })
-    .transform(({ timeouts, host = "target", preserveHost: _read, ...rest }) => ({
+    }),
+    ({ tls, insecure = [] }, object) => {
+      if (tls?.insecureSkipVerify === false && insecure.includes("tls-unverified"))
+        object("says the contrary of `insecure: [tls-unverified]`", ["tls", "insecureSkipVerify"], "remove one of them");
+      if (tls?.minVersion === "TLSv1.3" && insecure.includes("old-tls"))
+        object("old-tls opens nothing: only TLSv1.3 is spoken", ["insecure"], "remove it, or `tls.minVersion`");
+    },
+  ).transform(({ timeouts, host = "target", preserveHost: _read, tls, insecure: written, ...rest }) => {
+    const insecure = openedBy(tls, written);
+    return {
       ...rest,
       host,
+      tls: tlsOf(tls, insecure),
+      insecure,
       writtenTimeouts: timeouts,
       timeouts: upstreamTimeouts(timeouts, rest.retry),
-    })),
+    };
+  }),
 );
 
 /** What may stand under `upstreamDefaults`. Of its output nothing is used: it is laid under each upstream before that is read. */

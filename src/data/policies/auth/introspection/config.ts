@@ -1,10 +1,12 @@
 // Owns the schema of `auth.NAME.introspection`. Loaded by the primary only.
 import * as z from "zod";
+import { insecure } from "../../../../base/insecure-schema.ts";
 import { withRules } from "../../../../base/rules.ts";
 import { duration, lazyOptional, once } from "../../../../base/schema.ts";
+import type { WayOut } from "../../../../base/ways-out.ts";
 import type { StatusRange } from "../../../../plan/plan.ts";
 import type { ServiceRef } from "../../../../plan/service-ref.ts";
-import { oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
+import { isPrivateTarget, oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
 import { type PlaceConfig, tokenPlaceFields, tokenPlaces } from "../config-places.ts";
 import { type ClaimPath, claims, consumerFields } from "../jwt/config-claims.ts";
 import { period } from "../jwt/config-provider.ts";
@@ -13,6 +15,7 @@ const CACHE_MS_MAX = 3_600_000;
 
 export interface IntrospectionConfig {
   readonly service: ServiceRef;
+  readonly insecure: readonly WayOut[];
   readonly clientId: string;
   readonly clientSecret: string;
   readonly from: readonly PlaceConfig[];
@@ -40,12 +43,10 @@ const FAILURES: readonly StatusRange[] = [
   ...[401, 404, 405, 407, 408, 410, 421].map((status) => ({ min: status, max: status })),
 ];
 
-/** Whoever can read the exchange with the provider has the secret and every token. */
-const CLEAR = "expected https: only a provider on this machine may be asked in the clear";
-
 const endpoint = once(() =>
-  serviceUrl("https://id.example.com/introspect", { plain: CLEAR, credentials: "; use clientId and clientSecret" }).meta({
-    description: "The provider's introspection endpoint; https, or http on this machine. It is an upstream of its own, `auth:NAME`.",
+  serviceUrl("https://id.example.com/introspect", { credentials: "; use clientId and clientSecret" }).meta({
+    description:
+      "The provider's introspection endpoint; https, or http on this machine, elsewhere with `insecure: [http-introspection]`. It is an upstream of its own, `auth:NAME`.",
     examples: ["https://id.example.com/oauth2/introspect"],
   }),
 );
@@ -70,6 +71,7 @@ export const introspectionConfig = once(() =>
         .min(1)
         .max(4096)
         .meta({ description: "Its secret; `file:path` reads it.", examples: ["file:secrets/introspection"] }),
+      insecure: insecure("introspection"),
       ca: z.string().min(1).optional().meta({ description: "PEM file with the authorities to trust instead of the system's." }),
       ...tokenPlaceFields(),
       audience: z
@@ -102,6 +104,18 @@ export const introspectionConfig = once(() =>
       }),
     }),
     oneService("endpoint"),
+    ({ endpoint, insecure }, object) => {
+      const isPrivate = endpoint === undefined || isPrivateTarget(endpoint.target);
+      // Whoever can read the exchange with the provider has the secret and every token.
+      if (!isPrivate && insecure === undefined)
+        object(
+          "expected https: only a provider on this machine may be asked in the clear",
+          ["endpoint"],
+          "use https://; in a network that you trust, add `insecure: [http-introspection]`",
+        );
+      if (endpoint !== undefined && isPrivate && insecure !== undefined)
+        object("http-introspection opens nothing: the endpoint is asked by https, or is on this machine", ["insecure"], "remove it");
+    },
   )
     .transform((given, ctx): IntrospectionConfig => {
       const { cacheFor, timeout, breaker: _guard, audience: audiences, ca: _ca, endpoint: url, to: _to, path: _path, ...others } = given;
@@ -110,6 +124,7 @@ export const introspectionConfig = once(() =>
       if (from === null) return z.NEVER;
       return {
         ...rest,
+        insecure: given.insecure ?? [],
         service: serviceRef(given, url, { timeoutMs: timeout, connections: given.concurrency, failureStatuses: FAILURES }),
         from,
         audiences: audiences === undefined ? null : [audiences].flat(),

@@ -100,12 +100,12 @@ auth: { a: ${auth} }
   check(
     "a provider in the clear",
     authenticator(`{ introspection: { to: ‸users, ${id} } }`),
-    "auth.a.introspection.to: the secret and the tokens would go to http://10.0.0.1:80 in the clear; use https targets: only a provider on this machine may be called in the clear",
+    "auth.a.introspection.to: the secret and the tokens would go to http://10.0.0.1:80 in the clear; use https targets: only a provider on this machine may be called in the clear; in a network that you trust, add `insecure: [http-introspection]`",
   );
   check(
     "a provider that nobody verifies",
     authenticator(`{ introspection: { to: ‸users, ${id} } }`, "https://10.0.0.1", "tls: { insecureSkipVerify: true }"),
-    "auth.a.introspection.to: the upstream users does not verify its targets; remove `tls.insecureSkipVerify` there",
+    "auth.a.introspection.to: the upstream users does not verify its targets; remove `tls-unverified` there; in a network that you trust, add `insecure: [http-introspection]`",
   );
   check("a provider on this machine", authenticator(`{ introspection: { to: users, path: /introspect, ${id} } }`, "http://127.0.0.1:9000"));
   check(

@@ -103,6 +103,7 @@ it("the example of the design compiles, units resolved", () => {
   });
   expect(upstreams[0]).toEqual({
     name: "users",
+    insecure: [],
     fingerprint: expect.any(String),
     targets: [
       { url: "http://10.0.0.1:9001", weight: 2 },

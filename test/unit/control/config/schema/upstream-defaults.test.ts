@@ -89,7 +89,7 @@ describe("a mistake in upstreamDefaults is reported once, where it stands:", () 
   it("a warning", () => {
     const warnings = good([text("{ tls: { insecureSkipVerify: true } }").replace("http://10.0.0.1", "https://10.0.0.1")]).warnings;
     expect(warnings.map(formatProblem)).toEqual([
-      "c.yaml:6:48: upstreamDefaults.tls.insecureSkipVerify: the upstream's certificate is not verified; use `ca` instead",
+      "c.yaml:6:48: upstreamDefaults.tls.insecureSkipVerify: tls-unverified: the certificate is not verified: whoever is on the way can pose as the other side; name the authority that signed it as `tls.ca`, and its name as `tls.serverName`",
     ]);
   });
 });

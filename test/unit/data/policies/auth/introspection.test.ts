@@ -381,12 +381,12 @@ describe("configuration", () => {
   check(
     "in the clear",
     `endpoint: "http://id.example.com/i", ${id}`,
-    "endpoint: expected https: only a provider on this machine may be asked in the clear",
+    "endpoint: expected https: only a provider on this machine may be asked in the clear; use https://; in a network that you trust, add `insecure: [http-introspection]`",
   );
   check(
     "a name that only begins like this machine",
     `endpoint: "http://127.0.0.1.example.com/", ${id}`,
-    "endpoint: expected https: only a provider on this machine may be asked in the clear",
+    "endpoint: expected https: only a provider on this machine may be asked in the clear; use https://; in a network that you trust, add `insecure: [http-introspection]`",
   );
   check(
     "user in the URL",
