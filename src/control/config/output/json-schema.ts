@@ -3,6 +3,7 @@ import * as z from "zod";
 import { resolveLazy } from "../../../base/schema.ts";
 import { configSchema, IGNORED_PREFIX } from "../schema/schema.ts";
 import { REMOVE_KEY } from "../source/layers.ts";
+import { withSharedDefinitions } from "./shared-definitions.ts";
 
 /** A JSON Schema node, as far as we read and write it. */
 export interface JsonSchema {
@@ -61,6 +62,11 @@ const ENVIRONMENT = "\\$\\{[A-Za-z_][A-Za-z0-9_]*(:-[^}]*)?\\}";
  * layer is not required, and any key that may be left out may be null.
  */
 export function editorSchema(): JsonSchema {
+  return withSharedDefinitions(plainEditorSchema());
+}
+
+/** The same, all of it written out. */
+export function plainEditorSchema(): JsonSchema {
   const { $schema, ...root } = inputSchema();
   const layered = withRemovals(asLayer(root));
   const patternProperties = { [`^${IGNORED_PREFIX}`]: {} };
