@@ -3,7 +3,7 @@
 import path from "node:path";
 import { Worker } from "node:worker_threads";
 import { OperatorError } from "../../base/errors.ts";
-import type { ThreadJob, ThreadOutcome } from "./load-job.ts";
+import { readMessage, type ThreadJob, type ThreadMessage, type ThreadOutcome } from "./load-job.ts";
 
 /** Longest time (ms) of one load. */
 const LOAD_MS_MAX = 60_000;
@@ -44,13 +44,14 @@ export class LoadThread {
     worker.once("exit", () => this.#threads.delete(worker));
     let timer: NodeJS.Timeout | undefined;
     try {
-      return await new Promise<ThreadOutcome>((resolve, reject) => {
+      const message = await new Promise<ThreadMessage>((resolve, reject) => {
         const late = `it takes longer than ${timeoutMs / 1000} s to read: ${HANGS}, or make it smaller`;
         timer = setTimeout(() => reject(new OperatorError(late)), timeoutMs);
         worker.once("message", resolve);
         worker.on("error", (error) => reject(explain(error, heapMb)));
         worker.once("exit", () => reject(new Error("the thread that loads the configuration ended without an answer")));
       });
+      return readMessage(message);
     } finally {
       clearTimeout(timer);
       void worker.terminate();

@@ -12,6 +12,8 @@ interface Key {
   readonly match: MatchPlan;
   /** Of several the most specific. */
   readonly pattern: Pattern;
+  /** {@link canonicalText}, once it was needed: most comparisons end before. */
+  text?: string;
 }
 
 const keyOf = (match: MatchPlan): Key => ({
@@ -54,9 +56,9 @@ export function sortMatches(matches: readonly MatchPlan[], order: "with-host" | 
 const compareKeys = (a: Key, b: Key): number => compareHosts(a.match.hosts, b.match.hosts) || compareKeysBelowHost(a, b);
 
 const compareKeysBelowHost = (a: Key, b: Key): number =>
-  comparePatterns(a.pattern, b.pattern) ||
-  compareConditions(a.match, b.match) ||
-  compareText(canonicalText(a.match), canonicalText(b.match));
+  comparePatterns(a.pattern, b.pattern) || compareConditions(a.match, b.match) || compareText(textOf(a), textOf(b));
+
+const textOf = (key: Key): string => (key.text ??= canonicalText(key.match));
 
 /** Best host first: 0 exact, 1 wildcard, 2 any; longer suffix first. */
 function compareHosts(a: readonly string[], b: readonly string[]): number {

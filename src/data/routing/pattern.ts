@@ -183,7 +183,17 @@ function encodeNonAscii(text: string): string {
  * The pattern with parameter names left out: two patterns of equal shapes match the same paths.
  * @returns for example `/users/*`, `/files/**`, `/{}.json`, `/{:[0-9]+}`.
  */
-export const patternShape = (pattern: Pattern): string => shapeOf(pattern, partShape);
+export function patternShape(pattern: Pattern): string {
+  let shape = shapes.get(pattern);
+  if (shape === undefined) {
+    shape = shapeOf(pattern, partShape);
+    shapes.set(pattern, shape);
+  }
+  return shape;
+}
+
+/** A sort wants them again and again. */
+const shapes = new WeakMap<Pattern, string>();
 
 /** Equal for two patterns that nothing but text order parts, unless their segments exclude each other: see {@link mayTie}. */
 export const patternWeight = (pattern: Pattern): string =>

@@ -134,7 +134,10 @@ export function writtenPath(root: Located, path: readonly PathPart[]): readonly 
   });
 }
 
-/** Replaces the nodes below a path that may hold `*` for any key or index. `change` returns the same node to leave it alone. */
+/**
+ * Replaces the nodes below a path that may hold `*` for any key or index. `change` returns the same node to leave it alone; what holds nothing that was
+ * changed is the same too.
+ */
 export function replaceAt(
   root: Located,
   pattern: readonly string[],
@@ -144,15 +147,18 @@ export function replaceAt(
   const [part, ...rest] = pattern;
   if (part === undefined) return change(root, path);
   if (root.kind === "list") {
-    return {
-      ...root,
-      items: root.items.map((item, i) => (part === "*" || part === String(i) ? replaceAt(item, rest, change, [...path, i]) : item)),
-    };
+    const items = root.items.map((item, i) => (part === "*" || part === String(i) ? replaceAt(item, rest, change, [...path, i]) : item));
+    return items.every((item, i) => item === root.items[i]) ? root : { ...root, items };
   }
   if (root.kind !== "map") return root;
-  const entries = new Map(root.entries);
-  for (const [key, entry] of root.entries) {
-    if (part === "*" || part === key) entries.set(key, { keyAt: entry.keyAt, node: replaceAt(entry.node, rest, change, [...path, key]) });
+  let entries: Map<string, LocatedEntry> | null = null;
+  for (const key of part === "*" ? root.entries.keys() : [part]) {
+    const entry = root.entries.get(key);
+    if (entry === undefined) continue;
+    const node = replaceAt(entry.node, rest, change, [...path, key]);
+    if (node === entry.node) continue;
+    entries ??= new Map(root.entries);
+    entries.set(key, { keyAt: entry.keyAt, node });
   }
-  return { ...root, entries };
+  return entries === null ? root : { ...root, entries };
 }
