@@ -10,6 +10,7 @@ import { OperatorError } from "../../../../src/base/errors.ts";
 import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
 import { ADMIN_PROBLEMS, type AdminProblemCode } from "../../../../src/control/admin/problem.ts";
 import { type Admin, createAdmin } from "../../../../src/control/admin/server.ts";
+import { STATUS_SCRIPT } from "../../../../src/control/admin/status-script.ts";
 import type { ReloadResult } from "../../../../src/control/plan/reload.ts";
 import type { BreakerStatus, FleetState } from "../../../../src/observe/instance-state.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";
@@ -195,6 +196,18 @@ describe("what is answered", () => {
       concerns: [],
       insecure,
     });
+  });
+
+  test("the status page is told of named ways out", async () => {
+    const ask = await start({ state: () => instanceState({ insecure: ["old-tls (upstreams.printer)"] }) });
+    expect((await ask("GET", "/status")).json().instance.insecure).toEqual(["old-tls (upstreams.printer)"]);
+    const source = /^function attention\(.*?^\}$/ms.exec(STATUS_SCRIPT)?.[0] ?? "";
+    const attention = new Function(`${source}; return attention;`)() as (now: unknown, traffic: unknown) => unknown; // of the page's own script
+    const now = { instance: { concerns: ["redis is away"], insecure: ["old-tls (upstreams.printer)"], phase: "serving" }, workers: [] };
+    expect(attention(now, { routes: [], upstreams: [] })).toEqual([
+      ["warn", "redis is away"],
+      ["warn", "open by configuration: old-tls (upstreams.printer)"],
+    ]);
   });
 
   test("metrics", async () => {
