@@ -1,6 +1,8 @@
 // Owns writing a JSON Schema without repetition: what stands in it several times becomes a definition, and references to it. Pure. Must never change what
 // the schema accepts.
-import type { JsonSchema } from "./json-schema.ts";
+
+/** A JSON Schema node. */
+type Schema = Readonly<Record<string, unknown>>;
 
 /** Shorter parts are repeated: a reference would say less than they do (characters of JSON). */
 const PART_CHARS_MIN = 64;
@@ -11,11 +13,11 @@ const SEVERAL: readonly string[] = ["anyOf", "allOf", "oneOf"];
 const BY_NAME: readonly string[] = ["properties", "patternProperties", "definitions"];
 
 /** @returns a schema that says the same, with `definitions`. As draft 7 reads nothing beside `$ref`, only parts that are equal in every word are shared. */
-export function withSharedDefinitions(root: JsonSchema): JsonSchema {
+export function withSharedDefinitions(root: Schema): Schema {
   const sharing = new Sharing(root);
   const { definitions: own = {}, ...rest } = root;
-  const written = sharing.inside(rest, "") as JsonSchema; // an object stays one
-  const kept = Object.entries(own as Readonly<Record<string, JsonSchema>>).map(([name, each]) => [name, sharing.inside(each, name)]); // by the keyword's meaning
+  const written = sharing.inside(rest, "") as Schema; // an object stays one
+  const kept = Object.entries(own as Readonly<Record<string, Schema>>).map(([name, each]) => [name, sharing.inside(each, name)]); // by the keyword's meaning
   return { ...written, definitions: { ...Object.fromEntries(kept), ...sharing.definitions } };
 }
 
@@ -27,7 +29,7 @@ class Sharing {
   /** JSON of nodes is needed again and again. */
   readonly #texts = new Map<object, string>();
 
-  constructor(root: JsonSchema) {
+  constructor(root: Schema) {
     this.#count(root);
   }
 
@@ -37,26 +39,26 @@ class Sharing {
     const text = this.#textOf(part);
     const count = (this.#counts.get(text) ?? 0) + 1;
     this.#counts.set(text, count);
-    if (count === 1) for (const [, child] of childrenOf(part as JsonSchema)) this.#count(child);
+    if (count === 1) for (const [, child] of childrenOf(part as Schema)) this.#count(child);
   }
 
   /** @param name of the key that it stands under */
   #written(part: unknown, name: string): unknown {
     if (typeof part !== "object" || part === null) return part;
     const text = this.#textOf(part);
-    if (text.length < PART_CHARS_MIN || (this.#counts.get(text) ?? 0) < 2) return this.inside(part as JsonSchema, name);
+    if (text.length < PART_CHARS_MIN || (this.#counts.get(text) ?? 0) < 2) return this.inside(part as Schema, name);
     let definition = this.#names.get(text);
     if (definition === undefined) {
       definition = this.#free(name);
       this.#names.set(text, definition);
       this.definitions[definition] = null; // keeps the name, and the place before what stands in it
-      this.definitions[definition] = this.inside(part as JsonSchema, name);
+      this.definitions[definition] = this.inside(part as Schema, name);
     }
     return { $ref: `#/definitions/${definition}` };
   }
 
   /** A part itself, with references in it. */
-  inside(part: JsonSchema, name: string): unknown {
+  inside(part: Schema, name: string): unknown {
     const result: Record<string, unknown> = {};
     for (const [keyword, value] of Object.entries(part)) {
       if (ONE.includes(keyword)) result[keyword] = this.#written(value, name);
@@ -86,7 +88,7 @@ class Sharing {
   }
 }
 
-function* childrenOf(schema: JsonSchema): Generator<readonly [keyword: string, child: unknown]> {
+function* childrenOf(schema: Schema): Generator<readonly [keyword: string, child: unknown]> {
   for (const keyword of ONE) if (schema[keyword] !== undefined) yield [keyword, schema[keyword]];
   for (const keyword of SEVERAL) for (const child of (schema[keyword] ?? []) as readonly unknown[]) yield [keyword, child]; // lists by the keywords' meaning
   for (const keyword of BY_NAME) for (const child of Object.values((schema[keyword] ?? {}) as object)) yield [keyword, child];
