@@ -109,11 +109,7 @@ describe("defaults", () => {
   });
   it("cannot say where routes go", () => {
     expect(problemsOf(text("{ to: users }", "- { name: a, match: {} }"))).toContain(
-<<<<<<< HEAD
-      "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, host, limits, paths, accessLog, webSocket, methodOverride, policies, ip, redirect, cors, rateLimit, auth, forwardAuth, authorize, rewrite, query, headers, deprecation, cache, aggregate, respond, compress",
-=======
-      "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, host, limits, paths, accessLog, webSocket, methodOverride, insecure, policies, ip, redirect, cors, rateLimit, auth, forwardAuth, authorize, rewrite, query, headers, deprecation, aggregate, respond, compress",
->>>>>>> 9f99af6 (Name what was open by a key of its own, and open whole products: old-tls, tls-unverified, http-introspection, method-override)
+      "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, host, limits, paths, accessLog, webSocket, methodOverride, insecure, policies, ip, redirect, cors, rateLimit, auth, forwardAuth, authorize, rewrite, query, headers, deprecation, cache, aggregate, respond, compress",
     );
   });
 });
