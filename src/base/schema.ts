@@ -192,18 +192,3 @@ const CONDITION_CHARS_MAX = 1024;
 
 /** A condition in CEL, if there is one: the loader compiles what a feature names under `conditions` (feature-schema.ts). */
 export const condition = once(() => z.string().min(1).max(CONDITION_CHARS_MAX).optional());
-
-/** Status codes: a number or a range. Output bounds, both included. */
-export const statusRange = once(() =>
-  z
-    .union([z.string().meta({ pattern: /^[1-5]\d\d(-[1-5]\d\d)?$/.source }), z.int().min(100).max(599)])
-    .transform((value, ctx) => {
-      const m = /^([1-5]\d\d)(?:-([1-5]\d\d))?$/.exec(String(value));
-      const min = Number(m?.[1]);
-      const max = Number(m?.[2] ?? m?.[1]);
-      if (m !== null && min <= max) return { min, max };
-      ctx.addIssue({ code: "custom", message: "expected a status such as 200 or a range such as 200-299" });
-      return z.NEVER;
-    })
-    .meta({ examples: ["200-299", 204] }),
-);

@@ -1,5 +1,6 @@
 // The plan: the compiled, immutable, structured-clonable configuration that crosses from primary to workers.
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
+import type { StatusRange } from "../base/status-list.ts";
 import type { CachePlan } from "./cache-plan.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
@@ -136,12 +137,14 @@ export interface TimeoutsPlan {
   readonly totalMs: number;
 }
 
-export type RetryCondition = "connect-failure" | "reset" | "timeout" | number;
+export type RetryCondition = "connect-failure" | "reset" | "timeout";
 
 export interface RetryPlan {
   /** Further attempts after the first; 0 for none. */
   readonly attempts: number;
   readonly on: readonly RetryCondition[];
+  /** Of responses that are tried again, too. */
+  readonly statuses: readonly StatusRange[];
   readonly backoffBaseMs: number;
   readonly backoffMaxMs: number;
   /** Retries as a fraction of requests (0..1). */
@@ -162,8 +165,7 @@ export interface ActiveHealthPlan {
   readonly timeoutMs: number;
   readonly healthyAfter: number;
   readonly unhealthyAfter: number;
-  readonly statusMin: number;
-  readonly statusMax: number;
+  readonly statuses: readonly StatusRange[];
 }
 
 export interface PassiveHealthPlan {
@@ -171,12 +173,6 @@ export interface PassiveHealthPlan {
   readonly ejectForMs: number;
   /** Largest fraction of an upstream's endpoints that may be ejected at once (0..1). */
   readonly maxEjected: number;
-}
-
-/** Both included. */
-export interface StatusRange {
-  readonly min: number;
-  readonly max: number;
 }
 
 export type BreakerCondition = "connect-failure" | "reset" | "timeout" | "invalid";

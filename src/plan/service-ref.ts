@@ -1,5 +1,5 @@
 // Owns how the plan refers to a service that policies call (introspection, forwardAuth): an upstream, configured or made of a URL. Types only.
-import type { StatusRange } from "./plan.ts";
+import type { StatusRange } from "../base/status-list.ts";
 
 /** In the configuration of every policy and authenticator that calls a service, under `service`: compile.ts finds it there. */
 export interface ServiceRef {

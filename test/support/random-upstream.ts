@@ -94,7 +94,7 @@ export class PlayedBody implements BodySource {
   }
 }
 
-const CONDITIONS: readonly RetryCondition[] = ["connect-failure", "reset", "timeout", 500, 502, 503];
+const CONDITIONS: readonly RetryCondition[] = ["connect-failure", "reset", "timeout"];
 
 function breakerPlan(by: Chance, slot: number): BreakerPlan {
   return {
@@ -165,6 +165,7 @@ export function randomUpstream(by: Chance, dispatch: Pool["dispatch"]): { readon
     retry: {
       attempts: by.pick([0, 2, 3]),
       on: CONDITIONS.filter(() => by.chance(0.85)),
+      statuses: [500, 502, 503].filter(() => by.chance(0.85)).map((status) => ({ min: status, max: status })),
       backoffBaseMs: by.pick([1, 30]),
       backoffMaxMs: 60,
       budget: by.pick([0, 1, 1, 1]),

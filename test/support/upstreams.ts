@@ -21,7 +21,7 @@ export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
     slowStartMs: 0,
     pool: { client: "http1", connections: 8, pipelining: 1, keepAliveMs: 1000, queue: 8 },
     timeouts: { connectMs: 1000, attemptMs: 1000, idleMs: 1000, totalMs: 0 },
-    retry: { attempts: 2, on: [], backoffBaseMs: 25, backoffMaxMs: 250, budget: 0.2, nonIdempotent: false, bufferBytes: 0 },
+    retry: { attempts: 2, on: [], statuses: [], backoffBaseMs: 25, backoffMaxMs: 250, budget: 0.2, nonIdempotent: false, bufferBytes: 0 },
     health: { active: null, passive: null },
     breaker: null,
     tls: null,

@@ -8,7 +8,7 @@ import { importsOf, listed, loadedBy } from "../support/sources.ts";
  */
 const ROOMS = {
   base: "",
-  plan: "",
+  plan: "base",
   shared: "base",
   store: "",
   offload: "plan",

@@ -2,6 +2,7 @@
 import type { ClientRequest, RequestOptions } from "node:http";
 import { assertNever } from "../../base/errors.ts";
 import { parseIpv4 } from "../../base/ip.ts";
+import { hasStatus } from "../../base/status-list.ts";
 import { formatDurationMs } from "../../base/units.ts";
 import type { ActiveHealthPlan, EndpointPlan } from "../../plan/plan.ts";
 import { secureOptions, type UpstreamTlsPlan } from "../../plan/tls-rules.ts";
@@ -99,7 +100,7 @@ function sniName(authority: string): string {
 function judge(check: ActiveHealthPlan, ending: Ending): ProbeResult {
   switch (ending.kind) {
     case "status":
-      return { ok: ending.status >= check.statusMin && ending.status <= check.statusMax, reason: `status ${ending.status}` };
+      return { ok: hasStatus(check.statuses, ending.status), reason: `status ${ending.status}` };
     case "timeout":
       return { ok: false, reason: `timeout after ${formatDurationMs(check.timeoutMs)}` };
     case "error":

@@ -2,7 +2,7 @@
 import * as z from "zod";
 import type { Objection } from "../../base/rules.ts";
 import { duration, name, once } from "../../base/schema.ts";
-import type { StatusRange } from "../../plan/plan.ts";
+import type { StatusRange } from "../../base/status-list.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
 
 const URL_CHARS_MAX = 2048;

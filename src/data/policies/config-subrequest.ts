@@ -3,8 +3,9 @@
 import * as z from "zod";
 import { isOriginClaim } from "../../base/origin-claims.ts";
 import { isProtected } from "../../base/protected-headers.ts";
-import { duration, headerName, headerText, lazyOptional, once, size, statusRange } from "../../base/schema.ts";
-import type { StatusRange } from "../../plan/plan.ts";
+import { duration, headerName, headerText, lazyOptional, once, size } from "../../base/schema.ts";
+import type { StatusRange } from "../../base/status-list.ts";
+import { statusList } from "../../base/status-schema.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
 import { serviceBreaker, servicePath, serviceRef, serviceTimeout, serviceUpstream, serviceUrl } from "./config-service.ts";
 
@@ -80,20 +81,10 @@ export const headerList = (each: () => z.ZodType<string, string>) =>
     .max(HEADERS_MAX)
     .transform((names) => [...new Set(names)]);
 
-const statuses = once(() =>
-  z
-    .union([statusRange(), z.array(statusRange()).min(1).max(32)])
-    .transform((value): readonly StatusRange[] => [value].flat())
-    .refine(
-      (list) => list.every(({ min, max }) => min >= 200 && max <= 299),
-      "expected statuses from 200 to 299: no other answer lets a request pass",
-    ),
-);
-
 const expectSchema = once(() =>
   z
     .strictObject({
-      status: statuses()
+      status: statusList({ min: 200, max: 299, because: "no other answer lets a request pass" })
         .prefault("200-299")
         .meta({ description: "The statuses that let a request pass.", examples: [204, "200-299", [200, 204]] }),
       headers: z

@@ -2,6 +2,7 @@
 // Must never let pass what is in any doubt: only an answer that has all that is expected does.
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import { hasStatus } from "../../base/status-list.ts";
 import type { Reply } from "../exchange/policy.ts";
 import type { Collected } from "../upstream/collect.ts";
 import type { ExpectConfig } from "./config-subrequest.ts";
@@ -52,7 +53,7 @@ export function decisionOf(answer: ServiceAnswer, expect: ExpectConfig, copied: 
 }
 
 function passes({ status, headers }: ServiceAnswer, { statuses, headers: wanted }: ExpectConfig): boolean {
-  if (!statuses.some(({ min, max }) => status >= min && status <= max)) return false;
+  if (!hasStatus(statuses, status)) return false;
   for (const { name, value } of wanted) {
     const found = valuesOf(headers, name);
     if (found.length !== 1 || found[0] !== value) return false;

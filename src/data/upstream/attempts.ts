@@ -3,6 +3,7 @@
 import { backoffMs } from "../../base/backoff.ts";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import { hasStatus } from "../../base/status-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
@@ -140,8 +141,8 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   protected retry(condition: string | number, unsent: boolean, retryAfterMs: number): boolean {
     const { request, upstream } = this;
     const plan = upstream.plan.retry;
-    if (request.single || request.record.attempts > (request.retryAttempts ?? plan.attempts) || !plan.on.some((on) => on === condition))
-      return false;
+    if (request.single || request.record.attempts > (request.retryAttempts ?? plan.attempts)) return false;
+    if (!(typeof condition === "number" ? hasStatus(plan.statuses, condition) : plan.on.some((on) => on === condition))) return false;
     if (!request.body.replayable || !(unsent || plan.nonIdempotent || IDEMPOTENT.has(request.method))) return false;
     if (upstream.breaker?.refuses() === true) return false;
     const last = this.endpoint;

@@ -1,13 +1,12 @@
 // Owns what circuit breakers mean to one upstream in one worker: who may pass, and which outcomes are failures. The state is shared.
 // Must never choose a target or answer a client. Everything here is on the request path: no allocation, some atomic loads while all is well.
 import { ERROR_CODES, type ErrorCode, errorNumber } from "../../base/errors.ts";
+import { StatusSet } from "../../base/status-list.ts";
 import type { BreakerCondition, BreakerPlan } from "../../plan/plan.ts";
 import { type BreakerOutcome, type BreakerTable, OUTCOME } from "../../shared/breaker-table.ts";
 import { NO_TICKET, PHASE, REFUSED } from "../../shared/breaker-word.ts";
 import type { Outcome, Upstream } from "./upstream.ts";
 
-/** Statuses that a response can have. */
-const STATUSES = 600;
 /** When to come again while trials or a recovery decide, ms. */
 const SOON_MS = 1000;
 
@@ -35,8 +34,8 @@ export class UpstreamBreaker {
   readonly #now: () => number;
   readonly #judgesUpstream: boolean;
   readonly #judgesTargets: boolean;
-  /** 1: a failure. */
-  readonly #statuses = new Uint8Array(STATUSES);
+  /** Those of failures. */
+  readonly #statuses: StatusSet;
   /** By errorNumber; 1: a failure. */
   readonly #codes = new Uint8Array(ERROR_CODES.length + 1);
 
@@ -48,7 +47,7 @@ export class UpstreamBreaker {
     this.#now = now;
     this.#judgesUpstream = scope !== "target";
     this.#judgesTargets = scope !== "upstream";
-    for (const { min, max } of failures.statuses) this.#statuses.fill(1, min, max + 1);
+    this.#statuses = new StatusSet(failures.statuses);
     for (const condition of failures.conditions) for (const code of CONDITION_CODES[condition]) this.#codes[errorNumber(code)] = 1;
   }
 
@@ -81,7 +80,7 @@ export class UpstreamBreaker {
 
   /** The response head is here, so many ms after the request was with the target. */
   onHead(tickets: Tickets, slot: number, status: number, tookMs: number): void {
-    this.#settle(tickets, slot, this.#statuses[status] === 1, tookMs);
+    this.#settle(tickets, slot, this.#statuses.has(status), tookMs);
     tickets.answered = true;
   }
 

@@ -2,7 +2,6 @@
 // The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
-
 import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
@@ -124,7 +123,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   private retryStatus(status: number, head: WireHead): boolean {
     const { wire } = this;
     if (!this.retry(status, false, parseRetryAfterMs(head.retryAfter, Date.now()) ?? 0)) return false;
-    this.settle("failure", null);
+    this.settle(this.outcomeOf(status, null), null); // of a target that said 429, nothing failed
     this.wire = null;
     wire?.discard();
     return true;
@@ -204,7 +203,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     }
     this.status = status;
     this.judge(status, now);
-    if (status >= 500 && this.retryStatus(status, head)) return;
+    if (status >= 400 && this.retryStatus(status, head)) return;
     this.lastDataMs = now;
     this.headDeadlineMs = this.deadlineMs;
     if (!this.request.boundsBody) this.deadlineMs = 0;

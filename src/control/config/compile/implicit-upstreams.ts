@@ -103,7 +103,7 @@ function implicitPlan(name: string, own: ImplicitUpstream): ImplicitUpstreamPlan
     },
     timeouts,
     // A subrequest changes nothing, so a connection that the service closed meanwhile is no reason to fail.
-    retry: { attempts: 1, on: ["reset"], backoffBaseMs: 0, backoffMaxMs: 0, budget: 1, nonIdempotent: true, bufferBytes: 0 },
+    retry: { attempts: 1, on: ["reset"], statuses: [], backoffBaseMs: 0, backoffMaxMs: 0, budget: 1, nonIdempotent: true, bufferBytes: 0 },
     health: { active: null, passive: { consecutiveFailures: failures, ejectForMs: openForMs, maxEjected: 0.5 } },
     tls: ca === null ? null : { ca, cert: null, key: null, serverName: null, verify: true, rules: null },
     deadlineHeader: null,

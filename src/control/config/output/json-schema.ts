@@ -170,6 +170,7 @@ function withEnvironment(node: unknown): unknown {
   }
   const result: Record<string, unknown> = {};
   for (const [keyword, value] of Object.entries(schema)) {
+    if (keyword === "unit") continue; // for the reference only
     if (keyword === "properties" || keyword === "definitions")
       result[keyword] = mapValues(value as Readonly<Record<string, JsonSchema>>, withEnvironment); // by the keyword's definition
     else if (keyword === "pattern" && schema.type === "string") result[keyword] = `(${String(value)})|${ENVIRONMENT}`;

@@ -58,6 +58,7 @@ One YAML file (JSON is YAML too), or several: with \`-c base.yaml -c prod.yaml\`
 | percentage | \`20%\`, or a number from 0 to 1 |
 | rate | \`100/s\`, \`60/minute\`, \`5000/hour\`: a whole number of at least 1, \`/\`, and \`s\`, \`sec\`, \`second\`, \`m\`, \`min\`, \`minute\`, \`h\`, \`hour\`, \`d\`, \`day\`, \`week\` or \`month\` (30 days). The names may stand in the plural. A rate flows evenly: \`60/min\` lets one pass each second, and \`burst\` at once |
 | quota | written as a rate, but counted in periods of UTC that begin anew: the minute, hour, day, week (Monday, 0:00), month of the calendar |
+| statuses | a status (\`503\`), a range (\`500-599\`), or a list of both: \`[200-299, 302]\`. The same wherever statuses are named; a key may bound them |
 | environment | \`\${VAR}\`, or \`\${VAR:-default}\` where VAR may be unset or empty; \`$\${\` for a literal \`\${\`. VAR unset without default is an error |
 | secret | \`file:path\` reads it from a file |
 | file | relative to the configuration file that names it |

@@ -1,9 +1,10 @@
 // Owns the schema of an upstream's circuit breaker. The output has the plan's shape, but for the slot, which the primary gives it.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, lazyOptional, name, once, statusRange } from "../../../base/schema.ts";
+import { fraction, lazyOptional, name, once } from "../../../base/schema.ts";
+import { statusesOr } from "../../../base/status-schema.ts";
 import { respondSchema } from "../../../data/handlers/respond/config.ts";
-import type { BreakerCondition, BreakerPlan, StatusRange } from "../../../plan/plan.ts";
+import type { BreakerCondition, BreakerPlan } from "../../../plan/plan.ts";
 import { TRIALS_MAX } from "../../../shared/breaker-word.ts";
 import { BUCKET_COUNT_MAX } from "../../../shared/rolling-window.ts";
 import { count, period } from "./fields.ts";
@@ -15,25 +16,12 @@ const WINDOW_MS_MAX = 600_000;
 /** Shorter openings would be over before anybody has heard of them. */
 const OPEN_MS_MIN = 100;
 const MAX_OPEN_FOR_MS = 60_000;
-const FAILURES_MAX = 50;
 const CONSECUTIVE_MAX = 10_000;
 
-const failure = once(() =>
-  z.union([z.enum(CONDITIONS), statusRange()], {
-    error: "expected connect-failure, reset, timeout, invalid, a status such as 503 or a range such as 500-599",
-  }),
-);
-
 const failures = once(() =>
-  z
-    .array(failure())
-    .min(1)
-    .max(FAILURES_MAX)
+  statusesOr(CONDITIONS, { example: "500-599" })
     .prefault(["500-599", ...CONDITIONS])
-    .transform((list) => ({
-      statuses: list.filter((each): each is StatusRange => typeof each === "object"),
-      conditions: [...new Set(list.filter((each): each is BreakerCondition => typeof each === "string"))],
-    }))
+    .transform(({ words, statuses }) => ({ statuses, conditions: words }))
     .meta({
       description:
         "What counts as a failure: statuses, `connect-failure`, `reset` (the connection broke), `timeout`, `invalid` (not HTTP, or a refused upgrade). Everything else that the upstream answers is a success; a client that goes away counts as neither.",

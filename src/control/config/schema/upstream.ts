@@ -2,8 +2,9 @@
 import * as z from "zod";
 import { insecure as insecureKey } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, headerName, lazyOptional, once, size, statusRange } from "../../../base/schema.ts";
 import type { WayOut } from "../../../base/ways-out.ts";
+import { fraction, headerName, lazyOptional, once, size } from "../../../base/schema.ts";
+import { statusesOr, statusList } from "../../../base/status-schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 import { breaker } from "./breaker.ts";
@@ -122,21 +123,17 @@ const timeouts = once(() => writtenTimeouts(true).prefault({}).meta({ descriptio
 /** A route's overrides: only what is written. */
 export const routeTimeouts = once(() => writtenTimeouts(false));
 
-const retryCondition = once(() =>
-  z
-    .union([z.enum(["connect-failure", "reset", "timeout"]), count(400, 599)], {
-      error: "expected connect-failure, reset, timeout or a status from 400 to 599",
-    })
-    .transform((value): RetryCondition => value),
-);
+const RETRY_CONDITIONS = ["connect-failure", "reset", "timeout"] as const satisfies readonly RetryCondition[];
+
+const retryOn = once(() => statusesOr(RETRY_CONDITIONS, { min: 400, example: "500-599", mayBeEmpty: true }));
 
 const retry = once(() =>
   z
     .strictObject({
       attempts: count(0, 10).prefault(2).meta({ description: "Further attempts after the first; 0 for none." }),
-      on: z.array(retryCondition()).max(50).prefault(["connect-failure", "reset"]).meta({
+      on: retryOn().prefault(["connect-failure", "reset"]).meta({
         description:
-          "What is tried again: `connect-failure`, `reset` (the connection broke before a response), `timeout` (connect or response), or a status. As in nginx, an answer of the service is passed on unless its status is listed.",
+          "What is tried again: `connect-failure`, `reset` (the connection broke before a response), `timeout` (connect or response), or statuses. As in nginx, an answer of the service is passed on unless its status is listed.",
       }),
       backoff: z
         .strictObject({
@@ -157,7 +154,8 @@ const retry = once(() =>
     .transform(
       (v): RetryPlan => ({
         attempts: v.attempts,
-        on: [...new Set(v.on)],
+        on: v.on.words,
+        statuses: v.on.statuses,
         backoffBaseMs: v.backoff.base,
         backoffMaxMs: v.backoff.max,
         budget: v.budget,
@@ -184,7 +182,7 @@ const activeHealth = once(() =>
       timeout: period().prefault("1s").meta({ description: "A probe that takes longer failed." }),
       healthyAfter: count(1, 100).prefault(2).meta({ description: "Successes in a row after which a target is used again." }),
       unhealthyAfter: count(1, 100).prefault(3).meta({ description: "Failures in a row after which a target is no longer used." }),
-      expect: statusRange().prefault("200-299").meta({ description: "Status of a healthy target." }),
+      expect: statusList().prefault("200-299").meta({ description: "Statuses of a healthy target." }),
     })
     .transform((v) => ({
       path: v.path,
@@ -192,8 +190,7 @@ const activeHealth = once(() =>
       timeoutMs: v.timeout,
       healthyAfter: v.healthyAfter,
       unhealthyAfter: v.unhealthyAfter,
-      statusMin: v.expect.min,
-      statusMax: v.expect.max,
+      statuses: v.expect,
     })),
 );
 

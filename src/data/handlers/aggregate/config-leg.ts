@@ -5,14 +5,13 @@ import { HOP_BY_HOP } from "../../../base/http.ts";
 import { isProtected } from "../../../base/protected-headers.ts";
 import { withRules } from "../../../base/rules.ts";
 import { duration, headerName, headerText, lazyOptional, name, once, size } from "../../../base/schema.ts";
-import type { StatusRange } from "../../../plan/plan.ts";
+import { statusList } from "../../../base/status-schema.ts";
 import { CONCURRENCY_MAX, ITEMS_MAX, type LegBody, type LegConfig } from "./config-plan.ts";
 
 const PATH_CHARS_MAX = 8192;
 const PARAMETERS_MAX = 64;
 const HEADERS_MAX = 64;
 const MEMBERS_MAX = 256;
-const STATUSES_MAX = 50;
 const RETRIES_MAX = 10;
 const TIMEOUT_MS_MAX = 3_600_000;
 const JSON_CHARS_MAX = 64 * 1024;
@@ -33,24 +32,6 @@ const OWN_HEADERS: ReadonlySet<string> = new Set([
 
 /** A bound in bytes. */
 export const bytes = once(() => size().refine((n) => n >= 1 && n <= BYTES_MAX, "expected at least 1 byte and at most 64MiB"));
-
-/** @param min lowest status @param max highest one */
-const statuses = (min: number, max: number, example: string) =>
-  z
-    .array(
-      z
-        .union([z.string(), z.int().min(100).max(599)])
-        .transform((value, ctx): StatusRange => {
-          const [, from = "", to = from] = /^(\d{3})(?:-(\d{3}))?$/.exec(String(value)) ?? [];
-          const range = { min: Number(from), max: Number(to) };
-          if (from !== "" && range.min >= min && range.min <= range.max && range.max <= max) return range;
-          ctx.addIssue({ code: "custom", message: `expected a status from ${min} to ${max}, or a range such as ${example}` });
-          return z.NEVER;
-        })
-        .meta({ examples: [example, min] }),
-    )
-    .min(1)
-    .max(STATUSES_MAX);
 
 /** Legs stand in templates between dots, and in a header. */
 export const legName = once(() =>
@@ -159,10 +140,10 @@ export const writtenLeg = once(() =>
             "For the whole leg, from its start to the last byte of its answer, retries included. Default: the upstream's timeouts.",
         }),
       retry: lazyOptional(retry).meta({ description: "Overrides of the upstream's `retry`." }),
-      expect: statuses(200, 599, "200-299")
+      expect: statusList({ min: 200 })
         .prefault(["200-299"])
         .meta({ description: "Statuses whose body is used. With any other the leg fails." }),
-      relay: statuses(400, 499, "400-499")
+      relay: statusList({ min: 400, max: 499 })
         .optional()
         .meta({
           description: "Statuses of a required leg that become the client's status when the leg fails with them. Others become 502.",

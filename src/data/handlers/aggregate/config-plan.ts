@@ -1,5 +1,6 @@
 // Owns the shape of a compiled `aggregate`: plain data that crosses from primary to workers. Types and bounds only; must never load zod.
-import type { FeaturePlan, StatusRange } from "../../../plan/plan.ts";
+import type { StatusRange } from "../../../base/status-list.ts";
+import type { FeaturePlan } from "../../../plan/plan.ts";
 
 /** Legs of one route. */
 export const LEGS_MAX = 32;

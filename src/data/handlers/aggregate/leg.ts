@@ -3,7 +3,7 @@
 import type { ErrorCode } from "../../../base/errors.ts";
 import { isObject } from "../../../base/exact-json.ts";
 import { getHeader, type HeaderList } from "../../../base/header-list.ts";
-import type { StatusRange } from "../../../plan/plan.ts";
+import { hasStatus } from "../../../base/status-list.ts";
 import { compileLegTemplate, compileLegValue, type LegContext, type LegNames, type LegTemplate } from "../../routing/leg-template.ts";
 import { isQuery } from "../../routing/normalise.ts";
 import { normaliseMade } from "../../routing/path-rules.ts";
@@ -158,7 +158,7 @@ export class Leg {
   /** What a response gives, or why it gives nothing. */
   result({ status, headers, body }: LegResponse): LegResult | LegFailure {
     const { config } = this;
-    if (!isIn(config.expect, status)) return { code: "leg_status", detail: `status ${status}`, response: { status, headers, body } };
+    if (!hasStatus(config.expect, status)) return { code: "leg_status", detail: `status ${status}`, response: { status, headers, body } };
     const coding = getHeader(headers, "content-encoding");
     if (coding !== undefined && coding !== "identity") return invalid(`the answer is encoded (${coding}), which was not asked for`);
     const read = readJson(status, body, config.method === "HEAD");
@@ -174,14 +174,12 @@ export class Leg {
 
   /** Whether the client gets the status of this response. */
   relays(status: number): boolean {
-    return isIn(this.config.relay, status);
+    return hasStatus(this.config.relay, status);
   }
 }
 
 /** Of an answer without body. */
 const NOTHING: Readonly<Record<string, unknown>> = {};
-
-const isIn = (ranges: readonly StatusRange[], status: number): boolean => ranges.some(({ min, max }) => status >= min && status <= max);
 
 const invalid = (detail: string): LegFailure => ({ code: "leg_invalid", detail });
 

@@ -131,9 +131,13 @@ describe("upstreams", () => {
   upstream(
     "retry condition",
     `${target}, retry: { on: [‸always] }`,
-    ".retry.on[0]: expected connect-failure, reset, timeout or a status from 400 to 599",
+    ".retry.on[0]: expected connect-failure, reset, timeout, a status from 400 to 599, or a range such as 500-599",
   );
-  upstream("retry status", `${target}, retry: { on: [‸200] }`, ".retry.on[0]: expected at least 400");
+  upstream(
+    "retry status",
+    `${target}, retry: { on: [‸200] }`,
+    ".retry.on[0]: expected connect-failure, reset, timeout, a status from 400 to 599, or a range such as 500-599",
+  );
   upstream("too many retries", `${target}, retry: { attempts: ‸11 }`, ".retry.attempts: expected at most 10");
   upstream(
     "passive health",
@@ -148,7 +152,7 @@ describe("upstreams", () => {
   upstream(
     "status range",
     `${target}, health: { active: { expect: ‸299-200 } }`,
-    ".health.active.expect: expected a status such as 200 or a range such as 200-299",
+    ".health.active.expect: expected a status from 100 to 599, or a range such as 200-299; write `200-299`",
   );
 });
 

@@ -36,8 +36,7 @@ const check = (part: Partial<ActiveHealthPlan> = {}): ActiveHealthPlan => ({
   timeoutMs: 2000,
   healthyAfter: 2,
   unhealthyAfter: 3,
-  statusMin: 200,
-  statusMax: 299,
+  statuses: [{ min: 200, max: 299 }],
   ...part,
 });
 
@@ -109,7 +108,7 @@ describe("thresholds", () => {
   ])("status $status against $min-$max", async ({ status, min, max, up }) => {
     const { backend: server, one } = await backend();
     server.status = status;
-    probe.update(plan(check({ statusMin: min, statusMax: max, unhealthyAfter: 1 })), of(one));
+    probe.update(plan(check({ statuses: [{ min, max }], unhealthyAfter: 1 })), of(one));
     await until("three probes", () => server.seen.length >= 3);
     expect(health.isDown(1)).toBe(!up);
   });

@@ -399,3 +399,23 @@ it("a response that is taken back leaves no status behind", async () => {
   x.leave();
   expect([x.status, x.code, left(worker)]).toEqual([0, "client_aborted", NOTHING]);
 });
+
+it("a 429 that `retry.on` lists is tried again, and is no failure of its target", async () => {
+  const worker = await PlayedWorker.start(
+    config("retry: { attempts: 1, on: [429, 502-504], backoff: { base: 1ms, max: 1ms } }, breaker: { minimumRequests: 1 }"),
+  );
+  const x = worker.ask("/");
+  const [first] = worker.calls;
+  first?.head(429);
+  await expect.poll(() => worker.calls.length).toBe(2);
+  expect(first?.discarded).toBe(true);
+  worker.last.head(429).end();
+  expect([x.status, x.attempts, left(worker)]).toEqual([429, 2, NOTHING]);
+});
+
+it("a 404 that `retry.on` does not list is passed on", async () => {
+  const worker = await PlayedWorker.start(config("retry: { attempts: 1, on: [429, 502-504] }"));
+  const x = worker.ask("/");
+  worker.last.head(404).end();
+  expect([x.status, x.attempts]).toEqual([404, 1]);
+});

@@ -4,7 +4,7 @@ import { insecure } from "../../../../base/insecure-schema.ts";
 import { withRules } from "../../../../base/rules.ts";
 import { duration, lazyOptional, once } from "../../../../base/schema.ts";
 import type { WayOut } from "../../../../base/ways-out.ts";
-import type { StatusRange } from "../../../../plan/plan.ts";
+import type { StatusRange } from "../../../../base/status-list.ts";
 import type { ServiceRef } from "../../../../plan/service-ref.ts";
 import { isPrivateTarget, oneService, serviceBreaker, servicePath, serviceRef, serviceUpstream, serviceUrl } from "../../config-service.ts";
 import { type PlaceConfig, tokenPlaceFields, tokenPlaces } from "../config-places.ts";

@@ -69,7 +69,7 @@ describe("what is refused", () => {
   refused('url: http://auth/, responseHeaders: [‸"x-*"]', ".responseHeaders[0]: `x-*` is a pattern: list exact names");
   refused(
     "url: http://auth/, expect: { status: ‸302 }",
-    ".expect.status: expected statuses from 200 to 299: no other answer lets a request pass",
+    ".expect.status: expected a status from 200 to 299, or a range such as 200-299: no other answer lets a request pass",
   );
   refused("url: http://auth/, body: {}, method: ‸GET", ".method: a subrequest with a body needs POST");
   refused(

@@ -118,7 +118,8 @@ it("the example of the design compiles, units resolved", () => {
     timeouts: { connectMs: 1000, attemptMs: 5000, idleMs: 30_000, totalMs: 15_000 },
     retry: {
       attempts: 2,
-      on: ["connect-failure", "reset", 502, 503, 504],
+      on: ["connect-failure", "reset"],
+      statuses: [502, 503, 504].map((status) => ({ min: status, max: status })),
       backoffBaseMs: 25,
       backoffMaxMs: 250,
       budget: 0.2,
@@ -126,7 +127,14 @@ it("the example of the design compiles, units resolved", () => {
       bufferBytes: 65_536,
     },
     health: {
-      active: { path: "/healthz", intervalMs: 5000, timeoutMs: 1000, healthyAfter: 2, unhealthyAfter: 3, statusMin: 200, statusMax: 299 },
+      active: {
+        path: "/healthz",
+        intervalMs: 5000,
+        timeoutMs: 1000,
+        healthyAfter: 2,
+        unhealthyAfter: 3,
+        statuses: [{ min: 200, max: 299 }],
+      },
       passive: { consecutiveFailures: 5, ejectForMs: 30_000, maxEjected: 0.5 },
     },
     breaker: {

@@ -85,11 +85,11 @@ describe("what is refused", () => {
   refused("failures: ‸[]", ".failures: expected at least 1 entry");
   refused(
     "failures: [‸reset-me]",
-    ".failures[0]: expected connect-failure, reset, timeout, invalid, a status such as 503 or a range such as 500-599",
+    ".failures[0]: expected connect-failure, reset, timeout, invalid, a status from 100 to 599, or a range such as 500-599",
   );
   refused(
     "failures: [‸600]",
-    ".failures[0]: expected connect-failure, reset, timeout, invalid, a status such as 503 or a range such as 500-599",
+    ".failures[0]: expected connect-failure, reset, timeout, invalid, a status from 100 to 599, or a range such as 500-599",
   );
   refused("fallback: ‸{}", ".fallback: expected exactly one of respond and upstream");
   refused("fallback: ‸{ upstream: spare, respond: {} }", ".fallback: expected exactly one of respond and upstream");
