@@ -159,7 +159,7 @@ export interface TargetStatus {
   readonly slot: number;
   readonly weight: number;
   readonly healthy: boolean;
-  /** `ok`, `active check failed`, `breaker open`, `ejected`: one short phrase. */
+  /** `ok`, `active check failed` with what was seen and expected, `breaker open`, `ejected`: one phrase. */
   readonly reason: string;
   readonly inFlight: number;
   readonly breaker: BreakerStatus | null;

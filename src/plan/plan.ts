@@ -160,13 +160,23 @@ export interface HealthPlan {
 }
 
 export interface ActiveHealthPlan {
+  /** Only connect, the TLS handshake included; what concerns HTTP means nothing then. */
+  readonly tcp: boolean;
+  readonly method: string;
   readonly path: string;
+  /** Lowercase names to byte strings; `host` too. */
+  readonly headers: Readonly<Record<string, string>>;
   readonly intervalMs: number;
   readonly timeoutMs: number;
   readonly healthyAfter: number;
   readonly unhealthyAfter: number;
   readonly statuses: readonly StatusRange[];
+  /** null: it is not looked at. */
+  readonly body: HealthBodyPlan | null;
 }
+
+/** What the body of a healthy target's response holds: a text, or a match of a regular expression of the linear-time kind. */
+export type HealthBodyPlan = { readonly contains: string } | { readonly regex: string };
 
 export interface PassiveHealthPlan {
   readonly consecutiveFailures: number;

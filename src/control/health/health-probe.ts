@@ -17,7 +17,7 @@ export interface HealthEvent {
   /** {@link EndpointPlan.key} */
   readonly target: string;
   readonly healthy: boolean;
-  /** What the deciding probe saw: `status 503`, `timeout after 1s`, `ECONNREFUSED`. */
+  /** What the deciding probe saw, and expected: `status 503, expected 200-299`, `timeout after 1s, expected 200-299`. */
   readonly reason: string;
 }
 
@@ -38,6 +38,8 @@ interface Watched {
   /** Where and how it is probed: while it stays the same, so does the rhythm. */
   readonly identity: string;
   healthy: boolean;
+  /** What the last probe that failed saw. */
+  trouble: string;
   /** Results in a row that contradict `healthy`. */
   contrary: number;
   timer: NodeJS.Timeout | null;
@@ -80,6 +82,11 @@ export class HealthProbe {
     for (const watched of this.#watched.values()) if (watched.timer === null && watched.abort === null) this.#enqueue(watched);
   }
 
+  /** What the last probe of each endpoint that is down saw and expected, by slot. */
+  troubles(): ReadonlyMap<number, string> {
+    return new Map([...this.#watched.values()].flatMap(({ healthy, endpoint, trouble }) => (healthy ? [] : [[endpoint.slot, trouble]])));
+  }
+
   /** Ends all probing. States stay as they are. */
   stop(): void {
     for (const watched of this.#watched.values()) halt(watched);
@@ -113,7 +120,7 @@ export class HealthProbe {
     const abort = new AbortController();
     watched.abort = abort;
     const { endpoint, check, tls, host } = watched;
-    const result = await probeOnce({ endpoint, check, tls, host, signal: abort.signal });
+    const result = await probeOnce({ endpoint, check, tls, host }, abort.signal);
     this.#running -= 1;
     watched.abort = null;
     if (!abort.signal.aborted) {
@@ -134,6 +141,7 @@ export class HealthProbe {
   }
 
   #record(watched: Watched, result: ProbeResult): void {
+    if (!result.ok) watched.trouble = result.reason;
     if (result.ok === watched.healthy) {
       watched.contrary = 0;
       return;
@@ -150,14 +158,17 @@ export class HealthProbe {
 function watch(of: Pick<Watched, "upstream" | "endpoint" | "check" | "tls" | "host">): Watched {
   const { endpoint, check, tls, host } = of;
   const identity = JSON.stringify([endpoint.slot, endpoint.address, endpoint.port, endpoint.tls, endpoint.authority, check, tls, host]);
-  return { ...of, identity, healthy: true, contrary: 0, timer: null, abort: null };
+  return { ...of, identity, healthy: true, trouble: "", contrary: 0, timer: null, abort: null };
 }
 
 /** @returns the one to go on with: the old one when it is probed in the same way; else the new one, with what was known about the same slot. */
 function succeed(old: Watched | undefined, wanted: Watched): Watched {
   if (old === undefined) return wanted;
   if (old.identity !== wanted.identity) {
-    if (old.endpoint.slot === wanted.endpoint.slot) wanted.healthy = old.healthy;
+    if (old.endpoint.slot === wanted.endpoint.slot) {
+      wanted.healthy = old.healthy;
+      wanted.trouble = old.trouble;
+    }
     return wanted;
   }
   old.endpoint = wanted.endpoint;

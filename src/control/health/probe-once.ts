@@ -1,112 +1,111 @@
-// Owns one active health check of one endpoint: connect, ask, judge. Must never throw and never take longer than its timeout.
-import type { ClientRequest, RequestOptions } from "node:http";
-import { assertNever } from "../../base/errors.ts";
-import { parseIpv4 } from "../../base/ip.ts";
-import { hasStatus } from "../../base/status-list.ts";
+// Owns one active health check of one endpoint: ask by a transport, judge, within its time. Must never throw and never take longer than its timeout.
+import { formatStatuses, hasStatus } from "../../base/status-list.ts";
 import { formatDurationMs } from "../../base/units.ts";
-import type { ActiveHealthPlan, EndpointPlan } from "../../plan/plan.ts";
-import { secureOptions, type UpstreamTlsPlan } from "../../plan/tls-rules.ts";
-
-// Not by import: that reads every export, and one of them loads a whole fetch implementation (some 60 ms, in each thread).
-const http = () => process.getBuiltinModule("node:http");
-const https = () => process.getBuiltinModule("node:https");
-
-/** What to ask. */
-export interface Probe {
-  readonly endpoint: EndpointPlan;
-  readonly check: ActiveHealthPlan;
-  readonly tls: UpstreamTlsPlan | null;
-  /** What Host is. */
-  readonly host: string;
-  /** Gives up at once; the result then means nothing. */
-  readonly signal: AbortSignal;
-}
+import type { ActiveHealthPlan } from "../../plan/plan.ts";
+import { ProbeBody } from "./probe-body.ts";
+import { probeByHttp1 } from "./probe-http1.ts";
+import { probeByTcp } from "./probe-tcp.ts";
+import type { OpenProbe, Probe, ProbeEvents, ProbeTransport } from "./probe-transport.ts";
 
 /** What came of it. */
 export interface ProbeResult {
   readonly ok: boolean;
-  /** For operators. */
+  /** For operators: what came, and of what failed also what was expected. */
   readonly reason: string;
 }
 
-type Ending =
-  | { readonly kind: "status"; readonly status: number }
-  | { readonly kind: "error"; readonly error: Error }
-  | { readonly kind: "timeout" };
+const transportOf = ({ check }: Probe): ProbeTransport => (check.tcp ? probeByTcp : probeByHttp1);
 
 /**
- * GET over a new connection, so that accepting connections is tested too. The response head decides; a body is not waited for.
+ * @param signal gives up at once; the result then means nothing
  * @returns always, within `check.timeoutMs`.
  */
-export function probeOnce(probe: Probe): Promise<ProbeResult> {
-  return new Promise((resolve) => {
-    let request: ClientRequest | null = null;
-    const timer = setTimeout(() => end({ kind: "timeout" }), probe.check.timeoutMs);
-    const end = (ending: Ending): void => {
-      clearTimeout(timer);
-      resolve(judge(probe.check, ending));
-      request?.destroy();
-    };
+export function probeOnce(probe: Probe, signal: AbortSignal): Promise<ProbeResult> {
+  return new Promise((resolve) => new Judge(probe, signal, resolve).begin());
+}
+
+class Judge implements ProbeEvents {
+  readonly #probe: Probe;
+  readonly #check: ActiveHealthPlan;
+  readonly #signal: AbortSignal;
+  readonly #resolve: (result: ProbeResult) => void;
+  readonly #body: ProbeBody | null;
+  readonly #timer: NodeJS.Timeout;
+  #open: OpenProbe | null = null;
+  /** Of the response; 0 for none yet. */
+  #status = 0;
+  #over = false;
+
+  constructor(probe: Probe, signal: AbortSignal, resolve: (result: ProbeResult) => void) {
+    const { check } = probe;
+    this.#probe = probe;
+    this.#check = check;
+    this.#signal = signal;
+    this.#resolve = resolve;
+    this.#body = check.body === null ? null : new ProbeBody(check.body);
+    this.#timer = setTimeout(() => this.#timedOut(), check.timeoutMs);
+  }
+
+  begin(): void {
+    this.#signal.addEventListener("abort", this.#abandoned);
     try {
-      request = open(probe);
+      const open = transportOf(this.#probe)(this.#probe, this);
+      if (this.#over) open.close();
+      else this.#open = open;
     } catch (error) {
       // Synchronous for a path or TLS material that node refuses.
-      end({ kind: "error", error: error instanceof Error ? error : new Error(String(error)) });
-      return;
+      this.failed(error instanceof Error ? error : new Error(String(error)));
     }
-    // After the head was seen, destroying the request may report errors again; resolve() ignores all but the first.
-    request.on("error", (error) => end({ kind: "error", error }));
-    request.on("response", (response) => {
-      response.on("error", () => undefined);
-      end({ kind: "status", status: response.statusCode ?? 0 });
-    });
-    request.on("upgrade", (_response, socket) => {
-      socket.destroy();
-      end({ kind: "status", status: 101 });
-    });
-    request.end();
-  });
-}
+  }
 
-function open(probe: Probe): ClientRequest {
-  const { endpoint, check, tls, host, signal } = probe;
-  const options: RequestOptions = {
-    host: endpoint.address,
-    port: endpoint.port,
-    path: check.path,
-    method: "GET",
-    headers: { host, "user-agent": "sluice-health", accept: "*/*" },
-    agent: false,
-    signal,
-  };
-  if (!endpoint.tls) return http().request(options);
-  return https().request({
-    ...options,
-    ...secureOptions(tls?.rules ?? null),
-    ...(tls?.ca == null ? {} : { ca: tls.ca }),
-    ...(tls?.cert == null ? {} : { cert: tls.cert }),
-    ...(tls?.key == null ? {} : { key: tls.key }),
-    servername: tls?.serverName ?? sniName(endpoint.authority),
-    rejectUnauthorized: tls?.verify ?? true,
-  });
-}
+  connected(): void {
+    if (this.#check.tcp) this.#end(true, "connected");
+  }
 
-/** The host of an authority for SNI; '' for IP literals, which SNI does not allow (RFC 6066 section 3). */
-function sniName(authority: string): string {
-  const host = authority.replace(/:\d+$/, "").replace(/^\[(.*)\]$/, "$1");
-  return host.includes(":") || parseIpv4(host) >= 0 ? "" : host;
-}
+  head(status: number): void {
+    const { statuses } = this.#check;
+    this.#status = status;
+    if (!hasStatus(statuses, status)) this.#end(false, `status ${status}, expected ${formatStatuses(statuses)}`);
+    else if (this.#body === null) this.#end(true, `status ${status}`);
+  }
 
-function judge(check: ActiveHealthPlan, ending: Ending): ProbeResult {
-  switch (ending.kind) {
-    case "status":
-      return { ok: hasStatus(check.statuses, ending.status), reason: `status ${ending.status}` };
-    case "timeout":
-      return { ok: false, reason: `timeout after ${formatDurationMs(check.timeoutMs)}` };
-    case "error":
-      return { ok: false, reason: errorReason(ending.error) };
-    default:
-      return assertNever(ending);
+  data(chunk: Buffer): void {
+    if (this.#over || this.#body === null) return;
+    if (this.#body.add(chunk)) this.#judgeBody(this.#body);
+  }
+
+  end(): void {
+    if (!this.#over && this.#body !== null) this.#judgeBody(this.#body);
+  }
+
+  failed(error: Error): void {
+    this.#end(false, `${errorReason(error)}, expected ${this.#expected}`);
+  }
+
+  #judgeBody(body: ProbeBody): void {
+    if (body.fits()) this.#end(true, `status ${this.#status}, body as expected`);
+    else this.#end(false, `status ${this.#status} and ${body.bytes} bytes, expected ${body.expected}`);
+  }
+
+  #timedOut(): void {
+    const so = this.#status === 0 ? "" : ` (status ${this.#status}, and the body did not end)`;
+    this.#end(false, `timeout after ${formatDurationMs(this.#check.timeoutMs)}${so}, expected ${this.#expected}`);
+  }
+
+  get #expected(): string {
+    if (this.#check.tcp) return "a connection";
+    return this.#status !== 0 && this.#body !== null ? this.#body.expected : formatStatuses(this.#check.statuses);
+  }
+
+  readonly #abandoned = (): void => this.#end(false, "given up");
+
+  #end(ok: boolean, reason: string): void {
+    if (this.#over) return;
+    this.#over = true;
+    clearTimeout(this.#timer);
+    this.#signal.removeEventListener("abort", this.#abandoned);
+    this.#open?.close();
+    this.#resolve({ ok, reason });
   }
 }
 

@@ -34,6 +34,8 @@ export interface StatusSources {
   readonly pins: CpuPins | null;
   readonly endpoints: ReadonlyMap<string, readonly EndpointPlan[]>;
   readonly keySources: readonly KeySourceStatus[];
+  /** Slot of an endpoint that is down -> what its last probe saw and expected. */
+  readonly failedChecks: ReadonlyMap<number, string>;
   readonly accessLog: AccessLog | null;
   /** Seats whose worker is blocked. */
   readonly blocked: readonly number[];
@@ -55,7 +57,7 @@ export function instanceState(sources: StatusSources): InstanceState {
       name: upstream.name,
       balance: upstream.balance,
       breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
-      targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, cells)),
+      targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, sources)),
     }),
   );
   return {
@@ -108,12 +110,14 @@ function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells
   return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index), cpu };
 }
 
-function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { health, breakers }: SharedCells): TargetStatus {
+function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { cells, failedChecks }: StatusSources): TargetStatus {
+  const { health, breakers } = cells;
   const { slot, key, weight } = endpoint;
   const down = health.isDown(slot);
   const ejected = health.ejectedUntilMs(slot) > monotonicMs();
   const open = breaker !== null && breakers.isOpen(slot);
-  const reason = down ? "active check failed" : open ? "breaker open" : ejected ? "ejected" : "ok";
+  const check = failedChecks.get(slot) ?? "";
+  const reason = down ? `active check failed${check === "" ? "" : `: ${check}`}` : open ? "breaker open" : ejected ? "ejected" : "ok";
   return {
     key,
     slot,

@@ -324,6 +324,7 @@ class Primary {
       pins: this.#parts.pins,
       endpoints: this.#parts.discovery.endpoints,
       keySources: this.#parts.keys.states(),
+      failedChecks: this.#parts.probes.troubles(),
       accessLog: this.#accessLog,
       blocked: this.#parts.watchdog.blocked,
       adminTrouble: this.#adminEndpoint.trouble,

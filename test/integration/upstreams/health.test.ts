@@ -1,4 +1,6 @@
 // Targets that fall ill and recover, as clients and services see it: two workers that must agree, traffic going on.
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { afterEach, describe, expect, it, onTestFailed } from "vitest";
 import { Gateway } from "../../support/gateway.ts";
 import { Service, stopAll } from "../../support/service.ts";
@@ -62,12 +64,19 @@ describe("active probes", () => {
     await more(client);
     expect(client.bodies.get("a")).toBeGreaterThan(10);
     a.health = 503;
-    expect(await gateway.said("target is unhealthy")).toMatchObject({ upstream: "fleet", target: a.url, reason: "status 503" });
+    expect(await gateway.said("target is unhealthy")).toMatchObject({
+      upstream: "fleet",
+      target: a.url,
+      reason: "status 503, expected 200-299",
+    });
     const asked = a.requests;
     await more(client, 100);
     // Those that were on their way when it was told.
     expect(a.requests - asked).toBeLessThanOrEqual(6);
-    expect(await targets(gateway)).toMatchObject([{ healthy: false, reason: "active check failed" }, { healthy: true }]);
+    expect(await targets(gateway)).toMatchObject([
+      { healthy: false, reason: "active check failed: status 503, expected 200-299" },
+      { healthy: true },
+    ]);
     a.health = 200;
     expect(await gateway.said("target is healthy")).toMatchObject({ target: a.url });
     const back = a.requests;
@@ -100,7 +109,7 @@ describe("active probes", () => {
     const client = traffic(gateway);
     await more(client);
     await a.stop();
-    expect(await gateway.said("target is unhealthy")).toMatchObject({ target: a.url, reason: "ECONNREFUSED" });
+    expect(await gateway.said("target is unhealthy")).toMatchObject({ target: a.url, reason: "ECONNREFUSED, expected 200-299" });
     await more(client);
     await a.listen();
     await gateway.said("target is healthy");
@@ -109,6 +118,58 @@ describe("active probes", () => {
     await client.stop();
     // With retries a dead target costs no GET.
     expect(client.failures).toEqual([]);
+  });
+});
+
+describe("what a check asks and expects", () => {
+  it("a body without the text takes a target out, and /upstreams says what was expected and came", async () => {
+    const hosts = new Set<string>();
+    let state = "UP";
+    const server = createServer((request, response) => {
+      if (request.url === "/state") hosts.add(`${request.method} ${request.headers.host} ${request.headers["x-key"]}`);
+      response.writeHead(200).end(request.url === "/state" ? `{"status":"${state}"}` : "served");
+    });
+    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`; // a TCP server that listens has one
+    const active = `active: { path: /state, method: POST, headers: { host: state.internal, x-key: k }, interval: 50ms, unhealthyAfter: 1, healthyAfter: 1,
+      expect: { status: [200, 204], body: { regex: '"status":"UP"' } } }`;
+    await using gateway = await Gateway.start({
+      config: `version: 1
+workers: 1
+admin: { address: "127.0.0.1:0" }
+listeners: [ { address: "127.0.0.1:0" } ]
+upstreams: { fleet: { targets: [ { url: "${url}" } ], health: { ${active} } } }
+routes: [ { name: all, match: {}, to: fleet } ]
+`,
+    });
+    await until("it was asked", () => hosts.size > 0);
+    expect(await ask(gateway)).toMatchObject({ status: 200 });
+    state = "OUT";
+    await gateway.said("target is unhealthy");
+    const reason = 'status 200 and 16 bytes, expected a body with a match of `"status":"UP"`';
+    expect(await targets(gateway)).toMatchObject([{ healthy: false, reason: `active check failed: ${reason}` }]);
+    expect(await ask(gateway)).toMatchObject({ status: 503, code: "no_healthy_target" });
+    state = "UP";
+    await gateway.said("target is healthy");
+    expect(await ask(gateway)).toMatchObject({ status: 200 });
+    expect([...hosts]).toEqual(["POST state.internal k"]);
+    server.closeAllConnections();
+    server.close();
+  });
+
+  it("tcp needs no request: a target that answers every one with 500 is well while it accepts connections", async () => {
+    const [a] = await fleet("a");
+    if (a === undefined) throw new Error("not started");
+    a.health = 500;
+    await using gateway = await Gateway.start({
+      config: config([a], "health: { active: { tcp: true, interval: 20ms, unhealthyAfter: 1, healthyAfter: 1 } }"),
+    });
+    await until("it was checked", () => a.accepted >= 3);
+    expect(a.probes).toBe(0);
+    expect(await targets(gateway)).toMatchObject([{ healthy: true, reason: "ok" }]);
+    await a.stop();
+    await gateway.said("target is unhealthy");
+    expect(await targets(gateway)).toMatchObject([{ healthy: false, reason: "active check failed: ECONNREFUSED, expected a connection" }]);
   });
 });
 

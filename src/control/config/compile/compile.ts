@@ -160,7 +160,7 @@ function compileUpstream(upstream: NamedUpstream, connectMs: number, context: Co
   const text = JSON.stringify(settings);
   return {
     ...settings,
-    fingerprint: settings.tls === null ? text : digest(text),
+    fingerprint: settings.tls === null && Object.keys(settings.health.active?.headers ?? {}).length === 0 ? text : digest(text),
     targets: targets.filter((target) => target.weight > 0),
     sticky: sticky ?? null,
     breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },

@@ -42,9 +42,10 @@ function describe(schema: z.ZodType, definitions: Record<string, JsonSchema>): J
     target: "draft-7",
     unrepresentable: "any",
     override: ({ zodSchema, jsonSchema }) => {
-      const { examples } = z.globalRegistry.get(zodSchema) ?? {};
-      // Zod leaves out the examples of what is transformed, as if they were outputs: ours are what people write.
+      const { examples, default: preset } = z.globalRegistry.get(zodSchema) ?? {};
+      // Zod leaves out the examples and defaults of what is transformed, as if they were outputs: ours are what people write.
       if (Array.isArray(examples)) jsonSchema.examples ??= examples;
+      if (preset !== undefined) jsonSchema.default ??= preset;
       const real = resolveLazy(zodSchema);
       if (real === null) return;
       const { $schema, definitions: own, ...rest } = describe(real, definitions);

@@ -4,11 +4,12 @@ import { insecure as insecureKey } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
 import type { WayOut } from "../../../base/ways-out.ts";
 import { fraction, headerName, lazyOptional, once, size } from "../../../base/schema.ts";
-import { statusesOr, statusList } from "../../../base/status-schema.ts";
+import { statusesOr } from "../../../base/status-schema.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
+import { health } from "./health.ts";
 import { host } from "./host.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
@@ -168,55 +169,6 @@ const retry = once(() =>
       description:
         "Further attempts: for idempotent requests, or where nothing was sent. Never to the same target while another is healthy.",
     }),
-);
-
-const activeHealth = once(() =>
-  z
-    .strictObject({
-      path: z
-        .string()
-        .regex(/^\/[\x21-\x22\x24-\x7e]*$/, "expected a path that starts with /")
-        .prefault("/healthz")
-        .meta({ description: "Asked with GET." }),
-      interval: period().prefault("5s").meta({ description: "Between two probes of a target." }),
-      timeout: period().prefault("1s").meta({ description: "A probe that takes longer failed." }),
-      healthyAfter: count(1, 100).prefault(2).meta({ description: "Successes in a row after which a target is used again." }),
-      unhealthyAfter: count(1, 100).prefault(3).meta({ description: "Failures in a row after which a target is no longer used." }),
-      expect: statusList().prefault("200-299").meta({ description: "Statuses of a healthy target." }),
-    })
-    .transform((v) => ({
-      path: v.path,
-      intervalMs: v.interval,
-      timeoutMs: v.timeout,
-      healthyAfter: v.healthyAfter,
-      unhealthyAfter: v.unhealthyAfter,
-      statuses: v.expect,
-    })),
-);
-
-const passiveHealth = once(() =>
-  z
-    .strictObject({
-      consecutiveFailures: count(1, 10_000).prefault(5).meta({ description: "Failed requests in a row after which a target is ejected." }),
-      ejectFor: period().prefault("30s").meta({ description: "How long; longer each time it happens again." }),
-      maxEjected: fraction().prefault("50%").meta({ description: "Largest share of the targets that may be ejected at once." }),
-    })
-    .transform((v) => ({ consecutiveFailures: v.consecutiveFailures, ejectForMs: v.ejectFor, maxEjected: v.maxEjected })),
-);
-
-const health = once(() =>
-  z
-    .strictObject({
-      active: lazyOptional(activeHealth).meta({ description: "Probes sent by the primary; off unless present." }),
-      passive: z
-        .union([z.literal(false), passiveHealth()], { error: "expected a map, or false" })
-        .prefault({})
-        .transform((v) => (v === false ? null : v))
-        .meta({ description: "Watching real traffic; on unless `false`." }),
-    })
-    .transform((v) => ({ active: v.active ?? null, passive: v.passive }))
-    .prefault({})
-    .meta({ description: "How unhealthy targets are found." }),
 );
 
 const tls = once(() =>

@@ -12,6 +12,8 @@ const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>
   text: [
     ["admin", "token"],
     ["upstreams", "*", "sticky", "secret"],
+    ["upstreams", "*", "health", "active", "headers", "*"],
+    ["upstreamDefaults", "health", "active", "headers", "*"],
     ["upstreamDefaults", "sticky", "secret"],
     ["redis", "url"],
     ["redis", "password"],

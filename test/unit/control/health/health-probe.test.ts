@@ -31,12 +31,16 @@ afterEach(() => {
 });
 
 const check = (part: Partial<ActiveHealthPlan> = {}): ActiveHealthPlan => ({
+  tcp: false,
+  method: "GET",
   path: "/healthz",
+  headers: {},
   intervalMs: 10,
   timeoutMs: 2000,
   healthyAfter: 2,
   unhealthyAfter: 3,
   statuses: [{ min: 200, max: 299 }],
+  body: null,
   ...part,
 });
 
@@ -57,10 +61,11 @@ async function listen(server: Server): Promise<number> {
 /** A server that answers with a status that a test changes, and remembers the requests. */
 class Backend {
   status = 200;
+  body = "a body that nobody waits for";
   readonly seen: http.IncomingMessage[] = [];
   readonly server = http.createServer((request, response) => {
     this.seen.push(request);
-    response.writeHead(this.status).end("a body that nobody waits for");
+    response.writeHead(this.status).end(this.body);
   });
 }
 
@@ -83,7 +88,7 @@ describe("thresholds", () => {
     expect(server.seen.length - failed).toBeGreaterThanOrEqual(2);
     expect(health.recoveredAtMs(1)).toBeGreaterThan(0);
     expect(events).toEqual([
-      { upstream: "users", target: "a", healthy: false, reason: "status 503" },
+      { upstream: "users", target: "a", healthy: false, reason: "status 503, expected 200-299" },
       { upstream: "users", target: "a", healthy: true, reason: "status 204" },
     ]);
   });
@@ -122,6 +127,142 @@ test("asks for the path, of the authority, and says who asks", async () => {
   expect(server.seen[0]?.headers).toMatchObject({ host: one.authority, "user-agent": "sluice-health", connection: "close" });
 });
 
+test("sends its own method and headers, Host among them", async () => {
+  const { backend: server, one } = await backend();
+  const headers = { host: "users.internal", accept: "application/json", "x-probe": "\u00fc" };
+  probe.update(plan(check({ method: "HEAD", headers })), of(one));
+  await until("a probe", () => server.seen.length > 0);
+  expect(server.seen[0]?.method).toBe("HEAD");
+  expect(server.seen[0]?.headers).toMatchObject({ ...headers, "user-agent": "sluice-health" });
+});
+
+describe("statuses and bodies", () => {
+  /** @returns why it is down; null when three probes found it well */
+  async function verdict(server: Backend, one: EndpointPlan, part: Partial<ActiveHealthPlan>): Promise<string | null> {
+    probe.update(plan(check({ unhealthyAfter: 1, ...part })), of(one));
+    await until("it is decided", () => events.length > 0 || server.seen.length >= 3);
+    return events[0]?.reason ?? null;
+  }
+
+  test("a list of statuses holds each of them, and the message names the whole list", async () => {
+    const statuses = [
+      { min: 200, max: 299 },
+      { min: 302, max: 302 },
+    ];
+    const { backend: server, one } = await backend();
+    server.status = 302;
+    expect(await verdict(server, one, { statuses })).toBeNull();
+    server.status = 303;
+    await until("down", () => health.isDown(1));
+    expect([...probe.troubles()]).toEqual([[1, "status 303, expected 200-299, 302"]]);
+  });
+
+  test.each<[string, string, ActiveHealthPlan["body"], string | null]>([
+    ["a text that is there", '{"status":"UP"}', { contains: '"UP"' }, null],
+    ["a text that is not there", '{"status":"DOWN"}', { contains: '"UP"' }, 'status 200 and 17 bytes, expected a body with "\\"UP\\""'],
+    ["an expression that matches", '{"status": "UP"}', { regex: '"status":\\s*"UP"' }, null],
+    [
+      "an expression that does not match",
+      '{"status": "OUT"}',
+      { regex: '"status":\\s*"UP"' },
+      'status 200 and 17 bytes, expected a body with a match of `"status":\\s*"UP"`',
+    ],
+    ["a text beyond ASCII", "Gesundheit: gr\u00fcn", { contains: "gr\u00fcn" }, null],
+    ["an expression for the whole body", "Gesundheit: gr\u00fcn", { regex: "^Ges.*gr\u00fcn$" }, null],
+    ["no body", "", { contains: "ok" }, 'status 200 and 0 bytes, expected a body with "ok"'],
+    ["a text at the end of what is read", `${"x".repeat(64 * 1024 - 2)}ok`, { contains: "ok" }, null],
+    [
+      "a text behind what is read",
+      `${"x".repeat(64 * 1024 - 1)}ok`,
+      { contains: "ok" },
+      'status 200 and 65536 bytes, expected a body with "ok" in its first 64 KiB',
+    ],
+  ])("%s in a body", async (_, text, body, reason) => {
+    const { backend: server, one } = await backend();
+    server.body = text;
+    expect(await verdict(server, one, { body })).toBe(reason);
+  });
+
+  test("a body that does not end is decided by the text that it holds", async () => {
+    let asked = 0;
+    const server = http.createServer((_request, response) => {
+      asked += 1;
+      response.writeHead(200).write("UP");
+    });
+    const one = endpoint("a", 1, { port: await listen(server) });
+    probe.update(plan(check({ body: { contains: "UP" }, unhealthyAfter: 1 })), of(one));
+    await until("three probes", () => asked >= 3);
+    expect(events).toEqual([]);
+    server.closeAllConnections();
+  });
+
+  test("without that text it fails when its time is over, and says where it stood", async () => {
+    const server = http.createServer((_request, response) => void response.writeHead(200).write("half"));
+    const one = endpoint("a", 1, { port: await listen(server) });
+    probe.update(plan(check({ body: { contains: "UP" }, unhealthyAfter: 1, timeoutMs: 200 })), of(one));
+    await until("down", () => events.length > 0);
+    expect(events[0]?.reason).toBe('timeout after 200ms (status 200, and the body did not end), expected a body with "UP"');
+    server.closeAllConnections();
+  });
+
+  test("a body that breaks off says so", async () => {
+    const server = http.createServer((_request, response) => {
+      response.writeHead(200, { "content-length": 100 }).write("half");
+      setImmediate(() => response.destroy());
+    });
+    probe.update(plan(check({ unhealthyAfter: 1, body: { contains: "UP" } })), of(endpoint("a", 1, { port: await listen(server) })));
+    await until("down", () => events.length > 0);
+    expect(events[0]?.reason).toBe('ECONNRESET, expected a body with "UP"');
+  });
+
+  test("the reason of one that stays down is that of its last probe", async () => {
+    const { backend: server, one } = await backend();
+    server.status = 503;
+    probe.update(plan(check({ unhealthyAfter: 1 })), of(one));
+    await until("down", () => health.isDown(1));
+    server.status = 500;
+    await until("the new reason", () => probe.troubles().get(1) === "status 500, expected 200-299");
+    server.status = 200;
+    await until("up", () => !health.isDown(1));
+    expect([...probe.troubles()]).toEqual([]);
+  });
+});
+
+describe("tcp", () => {
+  test("a target that accepts connections is well, whatever it speaks, and is sent nothing", async () => {
+    let closed = 0;
+    let received = "";
+    const server = net.createServer((socket) => {
+      socket.on("data", (chunk) => {
+        received += chunk;
+      });
+      socket.on("error", () => undefined).on("close", () => closed++);
+    });
+    probe.update(plan(check({ tcp: true, unhealthyAfter: 1 })), of(endpoint("a", 1, { port: await listen(server) })));
+    await until("three probes, each closed", () => closed >= 3);
+    expect([events, received]).toEqual([[], ""]);
+  });
+
+  test("one where nobody listens is down", async () => {
+    const server = net.createServer();
+    const port = await listen(server);
+    await new Promise((resolve) => server.close(resolve));
+    servers.pop();
+    probe.update(plan(check({ tcp: true, unhealthyAfter: 1 })), of(endpoint("a", 1, { port })));
+    await until("down", () => health.isDown(1));
+    expect(events[0]?.reason).toBe("ECONNREFUSED, expected a connection");
+  });
+
+  test("one that does not complete the TLS handshake is down", async () => {
+    const sockets: net.Socket[] = [];
+    const port = await listen(net.createServer((socket) => sockets.push(socket)));
+    probe.update(plan(check({ tcp: true, unhealthyAfter: 1, timeoutMs: 30 })), of(endpoint("a", 1, { port, tls: true })));
+    await until("down", () => health.isDown(1));
+    expect(events[0]?.reason).toBe("timeout after 30ms, expected a connection");
+    for (const socket of sockets) socket.destroy();
+  });
+});
+
 describe("ways to fail", () => {
   const downWith = async (port: number, part: Partial<ActiveHealthPlan>, tls?: boolean): Promise<string> => {
     probe.update(plan(check({ unhealthyAfter: 2, ...part })), of(endpoint("a", 1, { port, tls: tls ?? false })));
@@ -134,19 +275,19 @@ describe("ways to fail", () => {
     const port = await listen(server);
     await new Promise((resolve) => server.close(resolve));
     servers.pop();
-    expect(await downWith(port, {})).toBe("ECONNREFUSED");
+    expect(await downWith(port, {})).toBe("ECONNREFUSED, expected 200-299");
   });
 
   test("accepts and says nothing", async () => {
     const sockets: net.Socket[] = [];
     const port = await listen(net.createServer((socket) => sockets.push(socket)));
-    expect(await downWith(port, { timeoutMs: 30 })).toBe("timeout after 30ms");
+    expect(await downWith(port, { timeoutMs: 30 })).toBe("timeout after 30ms, expected 200-299");
     for (const socket of sockets) socket.destroy();
   });
 
   test("hangs up", async () => {
     const port = await listen(net.createServer((socket) => socket.destroy()));
-    expect(await downWith(port, {})).toBe("ECONNRESET");
+    expect(await downWith(port, {})).toBe("ECONNRESET, expected 200-299");
   });
 
   test("answers something else than HTTP", async () => {
@@ -161,7 +302,7 @@ describe("ways to fail", () => {
 
   test("a path that cannot be sent is a failure, not a crash", async () => {
     const { one } = await backend();
-    expect(await downWith(one.port, { path: "/a b" })).toBe("ERR_UNESCAPED_CHARACTERS");
+    expect(await downWith(one.port, { path: "/a b" })).toBe("ERR_UNESCAPED_CHARACTERS, expected 200-299");
   });
 
   test("an endless body does not matter: the head decides", async () => {
@@ -303,5 +444,19 @@ describe("TLS", () => {
     await until("down", () => health.isDown(1));
     expect(events[0]?.reason).toContain(reason);
     expect(served).toBe(0);
+  });
+
+  test.each<[authority: string, reason: string | null]>([
+    ["users.test", null],
+    ["other.test", "ERR_TLS_CERT_ALTNAME_INVALID, expected a connection"],
+  ])("by tcp with the name %s: %s", async (authority, reason) => {
+    let closed = 0;
+    const server = https.createServer({ cert, key });
+    server.on("secureConnection", (socket) => socket.on("error", () => undefined).on("close", () => closed++));
+    const port = await listen(server);
+    const one = endpoint("a", 1, { port, tls: true, authority: `${authority}:${port}` });
+    probe.update(plan(check({ tcp: true, unhealthyAfter: 1 }), tls({ ca })), of(one));
+    await until("it is decided", () => events.length > 0 || closed >= 3);
+    expect(events[0]?.reason ?? null).toBe(reason);
   });
 });

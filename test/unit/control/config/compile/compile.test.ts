@@ -128,12 +128,16 @@ it("the example of the design compiles, units resolved", () => {
     },
     health: {
       active: {
+        tcp: false,
+        method: "GET",
         path: "/healthz",
+        headers: {},
         intervalMs: 5000,
         timeoutMs: 1000,
         healthyAfter: 2,
         unhealthyAfter: 3,
         statuses: [{ min: 200, max: 299 }],
+        body: null,
       },
       passive: { consecutiveFailures: 5, ejectForMs: 30_000, maxEjected: 0.5 },
     },
