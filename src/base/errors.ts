@@ -281,6 +281,13 @@ export const ERRORS = {
     "The upstream stalled in the middle of its response",
     "Check the service, or raise timeouts.idle. The client got 504 if nothing of the response had been sent, else a cut connection.",
   ),
+  upstream_status: row(
+    502,
+    "upstream",
+    false,
+    "The service answered with an error",
+    "Check the service's log at that time; errorPages.intercept has its own response replaced. The status is the service's.",
+  ),
   forward_auth_unavailable: row(
     503,
     "upstream",

@@ -27,6 +27,8 @@ export interface LimitsPlan {
   readonly webSocketIdleTimeoutMs: number;
   /** Slots of the table of limits, as wanted: shared/limit-layout.ts rounds up. */
   readonly rateLimitBuckets: number;
+  /** Largest error page; looked at when the configuration is loaded. */
+  readonly errorPageBytes: number;
 }
 
 /** The least pace of a request body: nothing is asked in the first `afterMs`, then `bytesPerSecond` on average over each `graceMs`. */

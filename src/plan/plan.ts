@@ -2,6 +2,7 @@
 // Types only. Units are fixed here: milliseconds, bytes, fractions (0..1); nothing is left to be parsed by a worker.
 import type { StatusRange } from "../base/status-list.ts";
 import type { CachePlan } from "./cache-plan.ts";
+import type { ErrorPagesPlan } from "./error-pages.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
@@ -33,6 +34,10 @@ export interface Plan {
   readonly versioning: VersioningPlan | null;
   /** In match order (see data/routing/order.ts): index is the route id within this plan. */
   readonly routes: readonly RoutePlan[];
+  /** Distinct sets of error pages; routes name theirs by index. */
+  readonly errorPages: readonly ErrorPagesPlan[];
+  /** Index of those for requests that no route has; -1 for none. */
+  readonly unroutedErrorPages: number;
   /** Files of the policies of the user's own: of each module all that it imports. */
   readonly modules: readonly ModuleFilePlan[];
   readonly drainTimeoutMs: number;
@@ -245,6 +250,8 @@ export interface RouteSettings {
   readonly bodyBytes: number;
   readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;
+  /** Index into {@link Plan.errorPages}; -1 for none. */
+  readonly errorPages: number;
   /** Fields that order another method (X-HTTP-Method-Override) go upstream. */
   readonly keepMethodOverride: boolean;
   /** Spellings of the path that are refused, whatever the listener lets through: bits of data/routing/path-rules.ts. */

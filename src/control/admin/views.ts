@@ -1,9 +1,11 @@
 // Owns the shape of the admin listener's JSON: state and totals joined for reading. Must show no secrets.
 import { ERRORS } from "../../base/errors.ts";
+import { formatStatuses } from "../../base/status-list.ts";
 import { legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { InstanceState, OthersBreaker, OthersBreakers } from "../../observe/instance-state.ts";
 import type { Totals } from "../../observe/totals.ts";
+import type { ErrorPagesPlan } from "../../plan/error-pages.ts";
 import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
@@ -55,11 +57,19 @@ function routeView(plan: Plan | null, route: RoutePlan): object {
     policies: route.policies.map((policy) => policy.name),
     filters: route.filters.map((filter) => filter.name),
     accessLog: settings.accessLog,
+    errorPages: errorPagesView(plan?.errorPages[settings.errorPages]),
     webSocket: proxy?.webSocket ?? false,
     bodyBytes: settings.bodyBytes,
     bodyRate: settings.bodyRate,
     timeouts: settings.timeouts,
   };
+}
+
+/** What has pages, the more specific first, and what is intercepted; null for none. */
+function errorPagesView(set: ErrorPagesPlan | undefined): object | null {
+  if (set === undefined) return null;
+  const on = set.pages.map((page) => (typeof page.on === "string" ? page.on : formatStatuses([page.on])));
+  return { on, intercept: formatStatuses(set.intercept) };
 }
 
 /** Every breaker, and what the other instances of a fleet say of theirs; null without Redis. */

@@ -7,6 +7,7 @@ import { checkAuthorize } from "./check/authorize.ts";
 import { checkClients } from "./check/clients.ts";
 import { checkConditions } from "./check/conditions.ts";
 import { checkConsumers } from "./check/consumers.ts";
+import { checkErrorPages, pageFiles } from "./check/error-pages.ts";
 import { checkFallThrough } from "./check/fall-through.ts";
 import { checkGrants } from "./check/grants.ts";
 import { checkIdentity } from "./check/identity.ts";
@@ -158,6 +159,7 @@ export function parseConfig(options: {
   checkConsumers(draft, findings, resolved.plainKeys);
   checkFallThrough(draft, findings);
   checkLog(draft, findings);
+  checkErrorPages(draft, files, findings);
   checkThreads(draft, env, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
@@ -177,6 +179,7 @@ export function parseConfig(options: {
       ...draft.complete,
       listeners,
       certificateFiles: files.contents(certificateFiles(listeners)),
+      errorPageFiles: files.texts(pageFiles(draft.complete)),
       modules: modules.files,
       leftOut: draft.complete.listeners.flatMap((listener, i) => leftOut(listener, out.get(i))),
       redisConsumers: draft.complete.consumersFrom.redis && redisConsumers,

@@ -1,4 +1,5 @@
 // Owns the summary of what a reload changes, for the log and the answer to /reload. Pure.
+import { hash } from "node:crypto";
 import { type LegConfig, legsOf } from "../../data/handlers/aggregate/config-plan.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan } from "../../plan/plan.ts";
@@ -18,6 +19,7 @@ export function describeChanges(before: Plan, after: Plan): readonly string[] {
     ...(JSON.stringify(before.identity) === JSON.stringify(after.identity) ? [] : ["identity changed"]),
     ...(JSON.stringify(before.clients) === JSON.stringify(after.clients) ? [] : ["clients changed"]),
     ...(JSON.stringify(before.versioning) === JSON.stringify(after.versioning) ? [] : ["versioning changed"]),
+    ...(unroutedPages(before) === unroutedPages(after) ? [] : ["errorPages changed"]),
     ...(JSON.stringify(before.trustedProxies) === JSON.stringify(after.trustedProxies) ? [] : ["trustedProxies changed"]),
     ...(before.drainTimeoutMs === after.drainTimeoutMs ? [] : ["drainTimeout changed"]),
   ];
@@ -41,10 +43,12 @@ function byName<T extends { readonly name: string }>(
   return new Map(items.map((item) => [item.name, JSON.stringify(identity(item))]));
 }
 
-/** A route without what reloads renumber: its metric slot, and upstreams by name instead of by index. */
+/** A route without what reloads renumber: its metric slot, and upstreams and error pages by what they are instead of by index. */
 function routeIdentity(plan: Plan): (route: Plan["routes"][number]) => unknown {
   const upstreamName = (index: number) => plan.upstreams[index]?.name;
-  return (route) => {
+  const pages = plan.errorPages.map((set) => hash("sha256", JSON.stringify(set)));
+  return (numbered) => {
+    const route = { ...numbered, settings: { ...numbered.settings, errorPages: pages[numbered.settings.errorPages] } };
     const proxy = proxyOf(route.handler);
     const upstreams = route.upstreams.map(upstreamName);
     const legs = legsOf(route.handler);
@@ -62,6 +66,8 @@ const withNames = (config: unknown, legs: readonly LegConfig[]): unknown => ({
   ...(config as object), // that of an aggregate
   legs: legs.map((leg) => ({ ...leg, upstream: -1 })),
 });
+
+const unroutedPages = (plan: Plan): string => JSON.stringify(plan.errorPages[plan.unroutedErrorPages] ?? null);
 
 const withoutSlot = (upstream: Plan["upstreams"][number]): unknown => ({
   ...upstream,

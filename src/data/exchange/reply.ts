@@ -1,13 +1,15 @@
-// Writes the answers that the gateway makes itself: replies of policies and handlers and, as the only place, error responses (RFC 9457).
-// Must never put upstream details into a body.
-import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+// Writes the answers that the gateway makes itself: replies of policies and handlers and, as the only place, error responses (problem.ts makes them).
+// Must never let one out that the response policies have not seen.
+import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import { appendHeaders } from "../../base/header-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { BODY_NONE, type BodySink, type ClientEvents, type Exchange } from "./exchange.ts";
 import { complete, finish } from "./finish.ts";
 import type { Reply, ResponseHead } from "./policy.ts";
+import { intercepted, problem } from "./problem.ts";
 import { FilterChain } from "./response-filter.ts";
+import { headOf } from "./response-head.ts";
 import { StreamReply } from "./stream-reply.ts";
 
 /**
@@ -16,8 +18,6 @@ import { StreamReply } from "./stream-reply.ts";
  */
 const LINGER_BYTES_MAX = 256 * 1024;
 const LINGER_MS_MAX = 1000;
-/** Seconds in Retry-After of the gateway's own 503 answers. */
-const RETRY_AFTER_S = "1";
 
 /** Of a stream the reply itself, with what it has beside the stream. */
 type Body = Uint8Array | Extract<Reply, { readonly kind: "stream" }> | null;
@@ -28,7 +28,7 @@ interface Answer {
   readonly body: Body;
 }
 
-/** Answers with a problem document. Only before anything of a response was started. */
+/** Answers with a problem document, or the error page in its place. Only before anything of a response was started. */
 export function fail(x: Exchange, code: ErrorCode, detail = "", headers?: HeaderList): void {
   send(x, problem(x, headers === undefined ? { code, detail } : { code, detail, headers }));
 }
@@ -41,6 +41,11 @@ export function reply(x: Exchange, answer: Reply): void {
 /** A response policy has replaced what was there: the policies from `next` on see the new one. Only before anything of a response was started. */
 export function replaceBy(x: Exchange, { reply: answer, next }: Replacement): void {
   send(x, instead(x, answer), next);
+}
+
+/** Answers in place of a service's response, of which nothing but status and some headers is left. Only before anything of a response was started. */
+export function replaceIntercepted(x: Exchange, status: number, headers: HeaderList): void {
+  send(x, problem(x, intercepted(status, headers)));
 }
 
 /** What a response policy answers instead. */
@@ -82,50 +87,12 @@ function answerOf(x: Exchange, answer: Reply): Answer {
   if (answer.kind === "problem") return problem(x, answer);
   if (answer.kind === "stream") {
     answer.body.on("error", ignore); // it may fail before it is read, or after it was discarded: that is nobody's event, and not the worker's end
-    return { head: headOf(x, answer.status, answer.headers.slice(), -1), body: answer };
+    return { head: headOf(x, { status: answer.status, headers: answer.headers.slice(), length: -1 }), body: answer };
   }
   const body = typeof answer.body === "string" ? Buffer.from(answer.body, "utf8") : answer.body;
   // RFC 9110 section 8.6: the length in a 304 is that of the 200 it stands for, which nobody here knows.
-  return { head: headOf(x, answer.status, answer.headers.slice(), answer.status === 304 ? -1 : (body?.length ?? 0)), body };
-}
-
-type Problem = Omit<Extract<Reply, { readonly kind: "problem" }>, "kind">;
-
-function problem(x: Exchange, { code, detail, headers, status = ERRORS[code].status }: Problem): Answer {
-  const info = ERRORS[code];
-  x.errorCode = code;
-  x.errorDetail = detail;
-  if (info.close) x.closeAfter = true;
-  const list: HeaderList = ["content-type", "application/problem+json", "cache-control", "no-store"];
-  if (status === 503 && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
-  if (headers !== undefined) list.push(...headers);
-  const body = problemBody(x, { code, detail, status });
-  return { head: headOf(x, status, list, body.length), body };
-}
-
-const headOf = (x: Exchange, status: number, headers: HeaderList, length: number): ResponseHead => ({
-  status,
-  headers,
-  length,
-  hasBody: hasBody(x.method, status),
-  fromUpstream: false,
-});
-
-function problemBody(x: Exchange, { code, detail, status }: Required<Pick<Problem, "code" | "detail" | "status">>): Buffer {
-  const info = ERRORS[code];
-  // Details of gateway and upstream faults are for the log; a client is told what it can mend itself.
-  const shown = info.source === "client" && detail !== "" ? detail : info.title;
-  const reason = x.overloadReason ?? undefined;
-  const problem = {
-    type: `urn:sluice:error:${code}`,
-    title: info.title,
-    status,
-    code,
-    reason,
-    detail: shown,
-    requestId: x.requestId,
-  };
-  return Buffer.from(JSON.stringify(problem), "utf8");
+  const length = answer.status === 304 ? -1 : (body?.length ?? 0);
+  return { head: headOf(x, { status: answer.status, headers: answer.headers.slice(), length }), body };
 }
 
 /** @param from the first response policy to run */
@@ -201,9 +168,6 @@ function write(x: Exchange, { head, body }: Answer): void {
   if (body !== null && head.hasBody) chain.data(body);
   chain.end(null);
 }
-
-/** RFC 9110 section 6.4.1: HEAD, 204 and 304 have no body, whatever their headers say. */
-export const hasBody = (method: string, status: number): boolean => method !== "HEAD" && status !== 204 && status !== 304;
 
 const REPLY_EVENTS: ClientEvents = {
   clientAborted(x) {

@@ -8,9 +8,14 @@ import type { WireHead } from "../upstream/upstream.ts";
 import type { ClientEvents, Exchange } from "./exchange.ts";
 import { finish } from "./finish.ts";
 import type { ResponseHead } from "./policy.ts";
-import { fail, finalHead, hasBody, replaceBy, reply } from "./reply.ts";
+import { pagesOf } from "./problem.ts";
+import { fail, finalHead, replaceBy, replaceIntercepted, reply } from "./reply.ts";
 import { FilterChain, type ResponseSource } from "./response-filter.ts";
+import { hasBody } from "./response-head.ts";
 import type { Route } from "./runtime.ts";
+
+/** What `errorPages.intercept` can name. */
+const INTERCEPTED_STATUS_MIN = 400;
 
 /** Where a relayed response comes from: what an UpstreamCall offers to its sink. */
 export interface RelaySource {
@@ -45,6 +50,10 @@ export abstract class ResponseRelay implements ResponseSink, ClientEvents, Respo
     const { x, route } = this;
     const head: ResponseHead = { status, headers, length, hasBody: hasBody(x.method, status), fromUpstream: true };
     this.upstreamHead(head);
+    if (status >= INTERCEPTED_STATUS_MIN && pagesOf(x)?.intercepts(status) === true) {
+      this.origin.discard();
+      return replaceIntercepted(x, status, headers);
+    }
     const instead = finalHead(x, head);
     if (instead !== null) {
       this.origin.discard();

@@ -20,6 +20,7 @@ import type { CallServices } from "../upstream/call-request.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { BodyLimits } from "./body/body-limits.ts";
 import type { ConnectionRules } from "./client/connection-rules.ts";
+import type { ErrorPages } from "./error-pages.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Handler } from "./handler.ts";
 import type { IdentityHeaders } from "./identity/identity-headers.ts";
@@ -123,6 +124,8 @@ export interface Runtime {
   readonly routes: readonly Route[];
   readonly upstreams: readonly Upstream[];
   readonly services: Services;
+  /** As {@link Plan.errorPages}. */
+  readonly errorPages: readonly ErrorPages[];
   readonly identityHeaders: IdentityHeaders;
   readonly connectionRules: ConnectionRules;
   /** Exchanges that began under this runtime and are not finished. */

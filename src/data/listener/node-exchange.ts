@@ -5,8 +5,8 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Socket } from "node:net";
 import type { HeaderList } from "../../base/header-list.ts";
 import { isHopByHop } from "../../base/http.ts";
+import { reasonPhrase } from "../../base/reason-phrase.ts";
 import { type BodySink, Exchange, type UpgradedUpstream } from "../exchange/exchange.ts";
-import { reasonPhrase } from "./status-line.ts";
 
 const EMPTY = Buffer.alloc(0);
 

@@ -10,6 +10,7 @@ import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { idSpaceOf } from "../credentials/id-space.ts";
 import { ConnectionRules } from "../exchange/client/connection-rules.ts";
 import { createClientResolver } from "../exchange/client/forwarded.ts";
+import { ErrorPages } from "../exchange/error-pages.ts";
 import type { HandlerEntry } from "../exchange/handler.ts";
 import type { Authenticator } from "../exchange/identity/authenticator.ts";
 import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
@@ -88,6 +89,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     routes,
     upstreams,
     services,
+    errorPages: plan.errorPages.map((pages) => new ErrorPages(pages)),
     identityHeaders,
     connectionRules: new ConnectionRules(plan),
     inFlight: 0,

@@ -19,6 +19,7 @@ import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
 import { beyondUws } from "../schema/tls-rules.ts";
+import { ErrorPageTable } from "./error-pages.ts";
 import { decisionNames, type ImplicitUpstreamPlan, type ImplicitUpstreams, implicitUpstreams, withUpstream } from "./implicit-upstreams.ts";
 
 /** What the primary adds. */
@@ -46,6 +47,8 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     services,
   };
   const connects = longestConnects(config.routes, names.upstreams);
+  const pages = new ErrorPageTable(config.errorPageFiles);
+  const unroutedErrorPages = pages.indexOf(config.errorPages);
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
@@ -71,8 +74,10 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     versioning: config.versioning,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
-      return route === undefined ? [] : compileRoute(route, names, { config, context });
+      return route === undefined ? [] : compileRoute(route, names, { config, context, pages });
     }),
+    errorPages: pages.sets,
+    unroutedErrorPages,
     modules: config.modules,
     drainTimeoutMs: config.drainTimeout,
     logQuery: config.log.query,
@@ -196,7 +201,7 @@ interface Names {
 function compileRoute(
   route: RouteConfig,
   { indexes, upstreams, services }: Names,
-  { config, context }: { readonly config: Config; readonly context: CompileContext },
+  { config, context, pages }: { readonly config: Config; readonly context: CompileContext; readonly pages: ErrorPageTable },
 ): RoutePlan {
   const { name, match, timeouts, limits, accessLog, insecure } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
@@ -220,6 +225,7 @@ function compileRoute(
       bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
       accessLog,
       keepMethodOverride: insecure.includes("method-override"),
+      errorPages: pages.indexOf(route.errorPages ?? null),
       refusedSpellings: refusedBits(refusedSpellings(route.paths)),
     },
     upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),

@@ -16,7 +16,7 @@ const SECRET_NAME_OF_AUTH = /^key$|^k$|hash|pem|private|token|secret|password|pe
  * headers and parameters that routes compare with, texts in expressions, and queries and passwords of URLs: any of them may be a shared secret.
  */
 export function redactConfig(config: Config): unknown {
-  const { certificateFiles: _keys, redisConsumers: _raw, modules, ...shown } = config;
+  const { certificateFiles: _keys, errorPageFiles: _pages, redisConsumers: _raw, modules, ...shown } = config;
   return copy({
     ...shown,
     modules: modules.map(({ url }) => url),

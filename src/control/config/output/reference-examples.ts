@@ -58,6 +58,14 @@ drainTimeout: 1m`,
   default: "1"
   header: api-version
   accept: { vendor: acme }`,
+  errorPages: `errorPages:
+  route_not_found: { body: "Nothing is here. Your request was {requestId}." }
+  429: { json: { error: "{code}", status: "{status}" } }
+  500-599:
+    - { body: "<!doctype html><title>{title}</title><h1>{status}</h1>", contentType: text/html; charset=utf-8 }
+    - { json: { error: "{code}" } }
+  503: { redirect: "https://status.example.com/?code={code}" }
+  intercept: [502, 503]`,
   upstreamDefaults: `upstreamDefaults:
   timeouts: { connect: 500ms, attempt: 10s }
   retry: { attempts: 1, on: [connect-failure, reset, 503] }

@@ -134,13 +134,14 @@ const EXPLAINED_ELSEWHERE = [...UNDER_ROUTES, "upstreamDefaults"];
 function section(key: string, schema: JsonSchema): string {
   const { node, suffix } = innermost(schema);
   const policies = new Map(key === "routes" ? FEATURES.map((policy) => [policy.key, node.properties?.[policy.key]]) : []);
-  const plain = rows(node, "").filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
-  const title = `## ${key}\n\n${sentence(schema)}${suffix === "" ? "" : ` Keys of each entry:`}\n\n${table(plain)}${example(key)}`;
-  const own = [...policies].map(
+  const own = hasNamedEntries(schema) ? rows(ownKeysOf(schema), "") : [];
+  const plain = [...own, ...rows(node, own.length === 0 ? "" : "NAME.")].filter((row) => !policies.has(row.key.split(/[.[]/)[0] ?? ""));
+  const title = `## ${key}\n\n${sentence(schema)}${suffix === "" || own.length > 0 ? "" : ` Keys of each entry:`}\n\n${table(plain)}${example(key)}`;
+  const features = [...policies].map(
     ([name, policy]) =>
       `### ${key}: ${name}\n\n${sentence(policy)}\n\n${table(rows(innermost(policy ?? {}).node, ""))}${example(`${key}: ${name}`)}`,
   );
-  return [title, ...own].join("\n");
+  return [title, ...features].join("\n");
 }
 
 const example = (key: string): string => `\n\`\`\`yaml\n${REFERENCE_EXAMPLES[key] ?? ""}\n\`\`\`\n`;
@@ -170,12 +171,19 @@ function rows(node: JsonSchema, prefix: string): Row[] {
     const row = { key: name, schema, required: isRequired(node, key) };
     const below = alternatives(schema).flatMap((branch) => {
       const inner = innermost(branch);
+      if (hasNamedEntries(branch)) return [...rows(ownKeysOf(branch), `${name}.`), ...rows(inner.node, `${name}${inner.suffix}.`)];
       return inner.node.properties === undefined ? [] : rows(inner.node, `${name}${inner.suffix}.`);
     });
     const plain = below.map((each) => each.key.replaceAll("[]", "")); // one entry and a list of them are explained once
     return [row, ...below.filter((_, i) => plain.indexOf(plain[i] ?? "") === i)];
   });
 }
+
+/** A map with keys of its own beside those that its author names. */
+const hasNamedEntries = ({ properties, additionalProperties }: JsonSchema): boolean =>
+  properties !== undefined && typeof additionalProperties === "object";
+
+const ownKeysOf = ({ properties = {} }: JsonSchema): JsonSchema => ({ properties });
 
 /** A value may be one of several maps, also as the entry of a list. */
 function alternatives(schema: JsonSchema): readonly JsonSchema[] {

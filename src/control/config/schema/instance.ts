@@ -17,6 +17,9 @@ const MIB = 1024 ** 2;
 /** Objects of the largest size that the store must have room for. */
 const OBJECTS_MIN = 50;
 
+/** Of one error page. */
+const ERROR_PAGE_BYTES_MAX = 8 * MIB;
+
 /** Output null for `none`. */
 const perAddress = (most: number) =>
   z
@@ -165,6 +168,10 @@ export const limits = once(() =>
         description:
           "Callers that can be told apart at once by all limits together, rounded up to a power of two; 16 bytes each. Only who has used something lately takes a place. A change needs a restart.",
       }),
+      errorPageBytes: bytes(1)
+        .refine((n) => n <= ERROR_PAGE_BYTES_MAX, `expected at most ${ERROR_PAGE_BYTES_MAX / MIB}MiB`)
+        .prefault("256KiB")
+        .meta({ description: "Largest page under `errorPages`, file or text; each is in every worker's memory." }),
       webSocket: z
         .strictObject({
           messageBytes: bytes(1).prefault("1MiB").meta({ description: "Largest message, either direction; beyond it close code 1009." }),
@@ -197,6 +204,7 @@ export const limits = once(() =>
         webSocketBufferBytes: v.webSocket.bufferBytes,
         webSocketIdleTimeoutMs: v.webSocket.idleTimeout,
         rateLimitBuckets: v.rateLimitBuckets,
+        errorPageBytes: v.errorPageBytes,
       }),
     )
     .prefault({})

@@ -13,14 +13,25 @@ export interface RouteLayer {
 /** Keys of which an upper layer's map replaces what lies below whole: half of one tree in another would mean something that nobody wrote. */
 const NON_MERGED_KEYS: readonly string[] = ["auth"];
 
+/** Keys at the top level that are for routes too, as the lowest layer. */
+const TOP_KEYS: readonly string[] = ["errorPages"];
+/** Maps of which an upper layer's entry replaces the one below whole: half of one in another would mean something that nobody wrote. */
+const WHOLE_ENTRIES: readonly string[] = ["errorPages"];
+
+function topLayer(root: LocatedMap): readonly RouteLayer[] {
+  const entries = new Map([...root.entries].filter(([key, { node }]) => TOP_KEYS.includes(key) && node.kind === "map"));
+  return entries.size === 0 ? [] : [{ path: [], node: { ...root, entries } }];
+}
+
 /** The layers of a route, lowest first, its own last. Sets that are not there, or are no maps, are left out. */
 export function layersOf(root: LocatedMap, index: number): readonly RouteLayer[] {
   const own = nodeAt(root, ["routes", index]);
   const sets = usedSets(own).map((name): readonly PathPart[] => ["policySets", name]);
-  return [["defaults"], ...sets, ["routes", index]].flatMap((path) => {
+  const written = [["defaults"], ...sets, ["routes", index]].flatMap((path) => {
     const node = nodeAt(root, path);
     return node?.kind === "map" ? [{ path, node }] : [];
   });
+  return [...topLayer(root), ...written];
 }
 
 /** The names under a route's `use`, as far as they are texts. */
@@ -55,8 +66,18 @@ export function withRouteLayers(root: LocatedMap): { readonly root: LocatedMap; 
 function withoutReplaced(below: Located, over: Located): Located {
   if (below.kind !== "map" || over.kind !== "map") return below;
   const own = NON_MERGED_KEYS.filter((key) => over.entries.get(key)?.node.kind === "map" && below.entries.has(key));
-  if (own.length === 0) return below;
-  return { ...below, entries: new Map([...below.entries].filter(([key]) => !own.includes(key))) };
+  const left = own.length === 0 ? below : { ...below, entries: new Map([...below.entries].filter(([key]) => !own.includes(key))) };
+  return WHOLE_ENTRIES.reduce((map, key) => withoutEntries(map, over, key), left);
+}
+
+/** Without the entries of a map below that the one above has as maps, too. */
+function withoutEntries(below: LocatedMap, over: LocatedMap, key: string): LocatedMap {
+  const entry = below.entries.get(key);
+  const above = over.entries.get(key)?.node;
+  if (entry?.node.kind !== "map" || above?.kind !== "map") return below;
+  const kept = [...entry.node.entries].filter(([name]) => above.entries.get(name)?.node.kind !== "map");
+  if (kept.length === entry.node.entries.size) return below;
+  return { ...below, entries: new Map(below.entries).set(key, { ...entry, node: { ...entry.node, entries: new Map(kept) } }) };
 }
 
 const isNull = (node: Located): boolean => node.kind === "scalar" && node.value === null;

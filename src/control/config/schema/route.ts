@@ -10,6 +10,7 @@ import type { ModuleUse } from "../../../plan/module-plan.ts";
 import type { FeaturePlan } from "../../../plan/plan.ts";
 import { bodyRate } from "./body.ts";
 import { conditions } from "./conditions.ts";
+import { errorPages } from "./error-pages.ts";
 import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { host } from "./host.ts";
@@ -146,6 +147,7 @@ const settings = once(() => ({
   webSocket: webSocket().prefault(true),
   methodOverride: z.enum(["remove", "keep"]).optional().meta({ description: METHOD_OVERRIDE, deprecated: true }),
   insecure: insecure("route"),
+  errorPages: lazyOptional(errorPages),
   policies: lazyOptional(modulesSchema),
 }));
 
@@ -293,6 +295,7 @@ export function routeOf(output: unknown): RouteConfig {
     webSocket: flat.webSocket.allowed,
     webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,
     insecure: openedBy(flat),
+    errorPages: flat.errorPages,
     policies: plans,
     modules: flat.policies ?? [],
     uses: [],

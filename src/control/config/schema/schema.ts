@@ -7,6 +7,7 @@ import type { RedisConsumerSet } from "../source/redis-consumers.ts";
 import { auth } from "./auth.ts";
 import { clients } from "./clients.ts";
 import { consumers, consumersFrom, tiers } from "./consumers.ts";
+import { errorPages } from "./error-pages.ts";
 import { trustedProxy } from "./fields.ts";
 import { identity } from "./identity.ts";
 import { admin, cache, dns, drainTimeout, limits, log, watchdog, workers } from "./instance.ts";
@@ -37,6 +38,12 @@ export const upstreams = once(() =>
     .meta({ description: "Named groups of targets." }),
 );
 
+const topErrorPages = once(() =>
+  errorPages()
+    .optional()
+    .transform((value) => value ?? null),
+);
+
 /** Sections that stand on their own: each is parsed alone, so that a mistake in one hides none in another. */
 export const SECTIONS = {
   version,
@@ -58,6 +65,7 @@ export const SECTIONS = {
   consumersFrom,
   clients,
   versioning,
+  errorPages: topErrorPages,
 } as const;
 
 const WHOLE = { ...SECTIONS, upstreamDefaults, upstreams, defaults, policySets, routes } as const;
@@ -98,6 +106,8 @@ export interface Config extends Sections {
   readonly routes: readonly RouteConfig[];
   /** Files of the listeners' certificates, keys and authorities: path -> content, each character a byte. */
   readonly certificateFiles: Readonly<Record<string, string>>;
+  /** Error pages in files: path -> text. */
+  readonly errorPageFiles: Readonly<Record<string, string>>;
   /** Sources of the policies of the user's own. */
   readonly modules: readonly ModuleFilePlan[];
   /** Listeners that the file has and that are not among `listeners`, as their certificates cannot be used; only ever at a start. */

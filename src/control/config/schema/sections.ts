@@ -30,7 +30,7 @@ export interface Draft {
   /** Paths in it of what had to be taken out so that the rest could be read. */
   readonly lost: readonly (readonly PathPart[])[];
   /** null unless every part is right by the schema. */
-  readonly complete: Omit<Config, "certificateFiles" | "modules" | "leftOut" | "redisConsumers"> | null;
+  readonly complete: Omit<Config, "certificateFiles" | "errorPageFiles" | "modules" | "leftOut" | "redisConsumers"> | null;
 }
 
 /** Set by build.ts, from {@link sectionPresets}; from source there is none. */

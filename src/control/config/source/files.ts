@@ -4,6 +4,7 @@ import { createHash } from "node:crypto";
 import { type Dir, opendirSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { fileErrorText, readRegularFile, stampOf } from "../../../base/read-file.ts";
+import { decodeUtf8 } from "../../../base/utf8.ts";
 
 /** All files of one configuration together. */
 export const FILES_BYTES_MAX = 256 * 1024 ** 2;
@@ -119,6 +120,17 @@ export class ConfigFiles {
       if (Buffer.isBuffer(content)) contents[path] = content.toString("latin1");
     }
     return contents;
+  }
+
+  /** Path -> text, for those of these files that could be read and are text (UTF-8). */
+  texts(paths: readonly string[]): Record<string, string> {
+    const texts: Record<string, string> = {};
+    for (const path of paths) {
+      const content = this.#read.get(path)?.content;
+      const text = Buffer.isBuffer(content) ? decodeUtf8(content) : null;
+      if (typeof text === "string") texts[path] = text;
+    }
+    return texts;
   }
 
   snapshot(): ConfigFilesSnapshot {

@@ -41,7 +41,23 @@ const PATH_FIELDS: readonly (readonly string[])[] = [
   ["listeners", "*", "tls", "certificates", "*", "key"],
   ["listeners", "*", "tls", "clientCa"],
   ["consumersFrom", "directory"],
+  ...[["errorPages"], ["defaults", "errorPages"], ["policySets", "*", "errorPages"]].flatMap(pageFields),
 ];
+
+/** On routes: looked for only where one has pages. */
+const ROUTE_PATH_FIELDS: readonly (readonly string[])[] = pageFields(["routes", "*", "errorPages"]);
+
+/** Of a page in one form, and of one in several. */
+function pageFields(place: readonly string[]): (readonly string[])[] {
+  return [
+    [...place, "*", "file"],
+    [...place, "*", "*", "file"],
+  ];
+}
+
+function haveErrorPages(routes: Located | undefined): boolean {
+  return routes?.kind === "list" && routes.items.some((route) => route.kind === "map" && route.entries.has("errorPages"));
+}
 
 /** Fields that name a PEM file whose text goes into the plan; a PEM text itself is accepted too. */
 const PEM_FIELDS: readonly (readonly string[])[] = [
@@ -120,7 +136,8 @@ export function resolveFiles(root: LocatedMap, files: ConfigFiles): ResolvedFile
   });
   change(TEXT_FIELDS, (node, text, path) => (text.startsWith("file:") ? content(node, text.slice(5), path, plainText) : node));
   change([["log", "file"]], (node, text) => (text === "stdout" ? node : { ...node, value: files.resolve(node.at.file, text) }));
-  change(PATH_FIELDS, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
+  const pathFields = haveErrorPages(root.entries.get("routes")?.node) ? [...PATH_FIELDS, ...ROUTE_PATH_FIELDS] : PATH_FIELDS;
+  change(pathFields, (node, text) => ({ ...node, value: files.resolve(node.at.file, text.replace(/^file:/, "")) }));
   change(PEM_FIELDS, (node, text, path) =>
     text.startsWith("-----BEGIN ") ? node : content(node, text.replace(/^file:/, ""), path, plainText),
   );

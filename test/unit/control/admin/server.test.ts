@@ -33,6 +33,15 @@ afterEach(async () => {
 const PLAN = {
   version: 3,
   upstreams: [{ name: "users" }],
+  errorPages: [
+    {
+      pages: [
+        { on: "rate_limited", variants: [] },
+        { on: { min: 500, max: 599 }, variants: [] },
+      ],
+      intercept: [{ min: 502, max: 502 }],
+    },
+  ],
   routes: [
     {
       name: "users-read",
@@ -47,7 +56,7 @@ const PLAN = {
         client: null,
         versions: [],
       },
-      settings: { accessLog: true },
+      settings: { accessLog: true, errorPages: 0 },
       handler: { name: "proxy", config: { to: [{ upstream: 0, weight: 1 }], mirror: { upstream: 0, fraction: 0.01 }, webSocket: true } },
       policies: [{ name: "cors", config: {} }],
       filters: [],
@@ -282,7 +291,13 @@ describe("what is answered", () => {
     const ask = await start({ totals });
     expect((await ask("GET", "/config")).json()).toEqual({ admin: { token: "***" } });
     expect((await ask("GET", "/routes")).json()).toMatchObject([
-      { name: "users-read", to: [{ upstream: "users", weight: 1 }], mirror: { upstream: "users" }, policies: ["cors"] },
+      {
+        name: "users-read",
+        to: [{ upstream: "users", weight: 1 }],
+        mirror: { upstream: "users" },
+        policies: ["cors"],
+        errorPages: { on: ["rate_limited", "500-599"], intercept: "502" },
+      },
     ]);
     expect((await ask("GET", "/upstreams")).json()[0].targets).toMatchObject([
       { key: "http://10.0.0.1:9001", healthy: true, attempts: 1, failures: {} },

@@ -91,6 +91,7 @@ it("the example of the design compiles, units resolved", () => {
       webSocketBufferBytes: 1_048_576,
       webSocketIdleTimeoutMs: 120_000,
       rateLimitBuckets: 262_144,
+      errorPageBytes: 262_144,
     },
     cache: { memoryBytes: 67_108_864, maxObjectBytes: 1_048_576, name: "sluice" },
     trustedProxies: ["10.0.0.0/8"],
@@ -100,6 +101,8 @@ it("the example of the design compiles, units resolved", () => {
     modules: [],
     drainTimeoutMs: 30_000,
     logQuery: false,
+    errorPages: [],
+    unroutedErrorPages: -1,
   });
   expect(upstreams[0]).toEqual({
     name: "users",

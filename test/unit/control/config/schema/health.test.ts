@@ -76,7 +76,11 @@ describe("what is refused", () => {
     ".expect.body: expected exactly one of contains and regex",
   );
   refused("no test of a body", "{ expect: { body: ‸{} } }", ".expect.body: expected exactly one of contains and regex");
-  refused("an expression that is none", "{ expect: { body: { regex: ‸'(a' } } }", ".expect.body.regex: character 1: this group is not closed");
+  refused(
+    "an expression that is none",
+    "{ expect: { body: { regex: ‸'(a' } } }",
+    ".expect.body.regex: character 1: this group is not closed",
+  );
   refused(
     "a back reference",
     "{ expect: { body: { regex: ‸'(a)\\1' } } }",
