@@ -42,6 +42,15 @@ test("what a reload changes", () => {
     "clients changed",
     "versioning changed",
   ]);
+  const pages = base(upstream("b", 1), `${route("x", "b")}, ${route("y", "b")}`, "errorPages: { 404: { body: one } }");
+  check(pages, pages.replace("one", "two"), ["routes changed: x, y", "errorPages changed"]);
+  // Indexes of sets move: that is no change.
+  const ofRoute = `${route("y", "b").slice(0, -1)}, errorPages: { 500: { body: own } } }`;
+  check(
+    base(upstream("b", 1), ofRoute),
+    base(upstream("b", 1), `{ name: x, match: { path: /x }, to: b, errorPages: { 400: { body: x } } }, ${ofRoute}`),
+    ["route added: x"],
+  );
   const callers = `${one}consumers: [{ id: acme, roles: [a] }, { id: b }]\nauth: { legacy: { basic: {} } }\ndefaults: { auth: none }\n`;
   check(one, callers, ["authenticator added: legacy", "consumers added: acme, b"]);
   check(callers, callers.replace("[a]", "[b]").replace("basic: {}", "basic: { cacheFor: 2m }"), [
