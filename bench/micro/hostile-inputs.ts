@@ -19,6 +19,8 @@ const CONFIG = `version: 1
 listeners: [{ address: 127.0.0.1:0, paths: { encodedSlashes: keep, doubleEncodings: keep, emptySegments: keep, backslashes: keep, case: fold } }]
 trustedProxies: [10.0.0.0/8]
 versioning: { from: [path, header, accept, query] }
+errorPages:
+  400-599: [{ body: "<p>{requestId}</p>", contentType: text/html }, { body: "{status}" }, { json: { code: "{code}" } }]
 clients:
   tv: { userAgent: ["*a*b*c*d*e*", { regex: "(.*x){8}y" }] }
   kiosk: { headers: { x-device: { regex: "[a-z]+-[0-9]*" } } }
@@ -85,6 +87,11 @@ const head = (name: string, ...written: readonly string[]): Input => ({
   name,
   request: { path: "/all/x", headers: fields("Host: api.example.com", ...written) },
 });
+/** Of a request that is answered with an error page. */
+const failing = (name: string, ...written: readonly string[]): Input => ({
+  name: `${name}, on an error`,
+  request: { path: "/nowhere", headers: fields("Host: api.example.com", ...written) },
+});
 const behindProxy = (name: string, ...written: readonly string[]): Input => ({
   name: `${name}, behind a proxy`,
   request: { ...head(name, ...written).request, peer: "10.0.0.1" },
@@ -129,6 +136,11 @@ const HEADS: readonly Input[] = [
   head("Accept of one text", `Accept: a/b;version="${fill("\\a")}"`),
   head("Accept of blanks", `Accept: a/b;version=1${fill(" ")}`),
   head("Accept lines", ...lines("Accept", "a/b;version=1,")),
+  failing("Accept of commas", one("Accept", ",")),
+  failing("Accept of ranges", one("Accept", "a/b;q=0.1,")),
+  failing("Accept of parameters", one("Accept", "text/html;q=1;")),
+  failing("Accept of quotes", `Accept: text/html;a=${fill('"\\"')}`),
+  failing("Accept lines", ...lines("Accept", "text/*;q=0,")),
   head("a long version", one("Api-Version", "1")),
   head("User-Agent of stars' parts", one("User-Agent", "abcd")),
   head("User-Agent of a pattern's parts", one("User-Agent", "x")),
