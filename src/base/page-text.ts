@@ -8,9 +8,12 @@ export interface PageValues {
   readonly code: string;
   readonly title: string;
   readonly requestId: string;
+  /** What was asked for, without credentials. Its author is the client: only URLs have it, percent-encoded, as no escaping is right for every place in a page. */
+  url(): string;
 }
 
 const PLACEHOLDER = /\{(status|code|title|requestId)\}/;
+const PLACEHOLDER_IN_URL = /\{(status|code|title|requestId|url)\}/;
 
 /** How values are written: as text between tags or within an attribute, inside a JSON string, within a URL, or as they are. */
 export type Escaping = "html" | "json" | "url" | "none";
@@ -43,7 +46,7 @@ export class PageText {
   readonly #how: Escaping;
 
   constructor(text: string, how: Escaping) {
-    this.#parts = text.split(new RegExp(PLACEHOLDER, "g"));
+    this.#parts = text.split(new RegExp(how === "url" ? PLACEHOLDER_IN_URL : PLACEHOLDER, "g"));
     this.#how = how;
   }
 
@@ -56,7 +59,7 @@ export class PageText {
     let text = this.#parts[0] ?? "";
     for (let i = 1; i < this.#parts.length; i += 2) {
       const name = this.#parts[i] as keyof PageValues; // a placeholder's name stands at each odd place
-      text += escaped(String(values[name]), this.#how) + this.#parts[i + 1];
+      text += escaped(name === "url" ? values.url() : String(values[name]), this.#how) + this.#parts[i + 1];
     }
     return text;
   }

@@ -201,10 +201,11 @@ export class PlayedWorker {
   ask(
     path: string,
     { method = "GET", headers = [], chunked = false }: { method?: string; headers?: HeaderList; chunked?: boolean } = {},
+    query = "",
   ): PlayedClient {
     const x = new PlayedClient(this.runtime as Runtime);
     x.headers = ["host", "api.example.com", ...headers];
-    const refusal = admit(x, { method, path, query: "" }, null);
+    const refusal = admit(x, { method, path, query }, null);
     x.bodyKind = chunked ? BODY_CHUNKED : BODY_NONE;
     x.contentLength = chunked ? -1 : 0;
     x.bodyDone = !chunked;

@@ -31,7 +31,7 @@ export function problem(x: Exchange, problem: Problem): ProblemAnswer {
   if (status === 503 && !intercepted && headers?.includes("retry-after") !== true) list.push("retry-after", RETRY_AFTER_S);
   if (headers !== undefined) list.push(...headers);
   const title = intercepted ? reasonPhrase(status) || info.title : info.title;
-  const values: PageValues = { status, code, title, requestId: x.requestId };
+  const values: PageValues = { status, code, title, requestId: x.requestId, url: () => urlOf(x) };
   const page = pagesOf(x)?.answer(values, getList(x.headers, "accept"));
   if (page !== undefined) addVary(list, "accept"); // also where the problem document was chosen
   if (page != null)
@@ -54,6 +54,13 @@ export function problem(x: Exchange, problem: Problem): ProblemAnswer {
     }),
     body,
   };
+}
+
+/** What was asked for, as the client has it; '' for what was not admitted, or came without Host. */
+function urlOf(x: Exchange): string {
+  if (x.unadmitted !== null || x.authority === "") return "";
+  const query = x.runtime.hideCredentials(x.query);
+  return `${x.clientInfo().scheme}://${x.authority}${x.path}${query === "" ? "" : `?${query}`}`;
 }
 
 function document(x: Exchange, { status, code, title, requestId }: PageValues, detail: string): Buffer {

@@ -2,7 +2,13 @@
 import { describe, expect, it } from "vitest";
 import { escapingOf, PageText } from "../../../src/base/page-text.ts";
 
-const VALUES = { status: 404, code: "route_not_found", title: `<b>"It's" & gone</b>\n`, requestId: "a/b=1" };
+const VALUES = {
+  status: 404,
+  code: "route_not_found",
+  title: `<b>"It's" & gone</b>\n`,
+  requestId: "a/b=1",
+  url: () => 'https://a.example/x?q="<b>',
+};
 const filled = (text: string, type: string): string => new PageText(text, escapingOf(type)).fill(VALUES);
 
 describe("values", () => {
@@ -21,6 +27,11 @@ describe("values", () => {
     expect(new PageText("https://a/?c={code}&r={requestId}&t={title}", "url").fill(VALUES)).toBe(
       "https://a/?c=route_not_found&r=a%2Fb%3D1&t=%3Cb%3E%22It's%22%20%26%20gone%3C%2Fb%3E%0A",
     );
+  });
+
+  it("what was asked for stands in URLs alone, where it is percent-encoded", () => {
+    expect(new PageText("https://a/?rd={url}", "url").fill(VALUES)).toBe("https://a/?rd=https%3A%2F%2Fa.example%2Fx%3Fq%3D%22%3Cb%3E");
+    for (const how of ["html", "json", "none"] as const) expect(new PageText("const {url} = x", how).fill(VALUES)).toBe("const {url} = x");
   });
 
   it("in JSON are JSON, whatever they hold", () => {

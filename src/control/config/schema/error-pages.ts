@@ -75,8 +75,9 @@ const writtenVariant = once(() =>
       .regex(REDIRECT, "expected http(s)://host/..., or a path that starts with one `/`; the host is fixed text")
       .optional()
       .meta({
-        description: "Instead of a page: 303 to this address, for clients that want HTML. Placeholders are percent-encoded.",
-        examples: ["https://status.example.com/?code={code}"],
+        description:
+          "Instead of a page: 303 to this address, for clients that want HTML. Placeholders are percent-encoded; `{url}` is what was asked for, without credentials.",
+        examples: ["https://login.example.com/?rd={url}"],
       }),
     contentType: headerText()
       .regex(MEDIA_TYPE, "expected a media type such as text/html; charset=utf-8")

@@ -118,6 +118,20 @@ describe("forms", () => {
     expect(worker.ask("/nowhere", accept("*/*")).head?.status).toBe(404);
   });
 
+  it("a redirect may carry what was asked for, without credentials", async () => {
+    const worker = await PlayedWorker.start(`version: 1
+listeners: [{ address: 127.0.0.1:0 }]
+auth: { keys: { apiKey: { in: query, name: key } } }
+consumers: [{ id: c, keys: ["sha256:2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae"] }]
+upstreams: { a: { targets: [{ url: http://a }] } }
+errorPages: { 401: { redirect: "/login?rd={url}" } }
+routes: [{ name: r, match: { path: /r/** }, auth: keys, to: a }]
+`);
+    const x = worker.ask("/r/x", accept(BROWSER), "b=2&key=secret");
+    expect(x.head?.status).toBe(303);
+    expect(decodeURIComponent(fields(x)["location"] ?? "")).toBe("/login?rd=http://api.example.com/r/x?b=2");
+  });
+
   it.each<[string, HeaderList]>([
     ["WebSockets", ["upgrade", "websocket", "connection", "upgrade"]],
     ["gRPC", ["content-type", "application/grpc+proto"]],
