@@ -15,7 +15,10 @@ export function withUpstreamDefaults(root: LocatedMap): LocatedMap {
 }
 
 /** Alternatives, of which half of one in another would mean something that nobody wrote: an upstream's own replaces the default whole. */
-const ALTERNATIVES: readonly (readonly string[])[] = [["hashOn"], ["breaker", "fallback"]];
+const ALTERNATIVES: readonly (readonly string[])[] = [["hashOn"], ["breaker", "fallback"], ["health", "active", "expect", "body"]];
+/** A check that only connects, and what only one that asks has. */
+const CHECK = ["health", "active"] as const;
+const OF_ASKING: readonly string[] = ["path", "method", "headers", "expect"];
 /** Of one way to balance. */
 const OF_HASH: readonly string[] = ["hashOn", "hashBalanceFactor"];
 
@@ -27,6 +30,9 @@ function defaultsFor(under: LocatedMap, upstream: Located): LocatedMap {
   if (balance?.kind === "scalar" && balance.value !== "hash") for (const key of OF_HASH) left = leftOut(left, upstream, [key]);
   // The ways out of an upstream are all about TLS.
   if (!hasSecureTarget(upstream)) for (const key of ["tls", "insecure"]) left = leftOut(left, upstream, [key]);
+  const tcp = nodeAt(upstream, [...CHECK, "tcp"]);
+  if (tcp?.kind === "scalar" && tcp.value === true) for (const key of OF_ASKING) left = leftOut(left, upstream, [...CHECK, key]);
+  else if (OF_ASKING.some((key) => nodeAt(upstream, [...CHECK, key]) !== undefined)) left = leftOut(left, upstream, [...CHECK, "tcp"]);
   for (const path of ALTERNATIVES) if (nodeAt(upstream, path)?.kind === "map") left = without(left, path);
   return left;
 }

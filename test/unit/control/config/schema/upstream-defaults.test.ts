@@ -56,6 +56,23 @@ describe("upstreamDefaults", () => {
       { kind: "header", name: "x-user" },
     ]);
   });
+  it("of a check that asks reach no upstream whose check only connects, and the other way round", () => {
+    const asks = "{ health: { active: { path: /state, method: HEAD, interval: 7s, expect: 204 } } }";
+    const [a, b] = upstreams(text(asks, "health: { active: { tcp: true } }"));
+    expect(a?.health.active).toMatchObject({ tcp: true, intervalMs: 7000, path: "/healthz", method: "GET" });
+    expect(b?.health.active).toMatchObject({ tcp: false, path: "/state", method: "HEAD", statuses: [{ min: 204, max: 204 }] });
+    const [c, d] = upstreams(text("{ health: { active: { tcp: true, interval: 7s } } }", "health: { active: { path: /state } }"));
+    expect(c?.health.active).toMatchObject({ tcp: false, path: "/state", intervalMs: 7000 });
+    expect(d?.health.active).toMatchObject({ tcp: true, intervalMs: 7000 });
+  });
+  it("of a check's body give way whole", () => {
+    const defaults = "{ health: { active: { expect: { status: 204, body: { contains: UP } } } } }";
+    const [a, b] = upstreams(
+      text(defaults, "health: { active: { expect: { body: { regex: '^OK' } } } }", "health: { active: { expect: 200 } }"),
+    );
+    expect(a?.health.active).toMatchObject({ statuses: [{ min: 204, max: 204 }], body: { regex: "^OK" } });
+    expect(b?.health.active).toMatchObject({ statuses: [{ min: 200, max: 200 }], body: null });
+  });
   it("give way whole where an upstream takes another alternative", () => {
     const defaults = "{ balance: hash, hashOn: { header: x-user }, breaker: { openFor: 1s, fallback: { respond: { status: 200 } } } }";
     const [a] = upstreams(text(defaults, "hashOn: { cookie: sid }, breaker: { fallback: { upstream: b } }"));
