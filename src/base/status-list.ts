@@ -29,6 +29,17 @@ export const formatStatuses = (list: readonly StatusRange[]): string => list.map
 
 export const formatStatusRange = ({ min, max }: StatusRange): string => (min === max ? String(min) : `${min}-${max}`);
 
+/** Values for ranges as values for statuses: of ranges that hold the same one, the narrower counts. @throws nothing; two as narrow as each other: the later */
+export function byStatus<T>(entries: readonly (readonly [StatusRange, T])[]): ReadonlyMap<number, T> {
+  const values = new Map<number, T>();
+  const widest = entries.toSorted(([a], [b]) => b.max - b.min - (a.max - a.min));
+  for (const [{ min, max }, value] of widest) for (let status = min; status <= max; status++) values.set(status, value);
+  return values;
+}
+
+/** Whether two ranges have a status in common and neither is narrower. */
+export const areTied = (a: StatusRange, b: StatusRange): boolean => a.max - a.min === b.max - b.min && a.min <= b.max && b.min <= a.max;
+
 /** A list for the hot path: one look-up whatever its length. Immutable. */
 export class StatusSet {
   /** 1 for those in it. */

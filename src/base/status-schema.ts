@@ -1,7 +1,7 @@
 // Owns the schema of lists of status codes, wherever a configuration names statuses: a number, a range, or a list of both; where other conditions can stand
 // beside them, in one list with those. One error message with one remedy for all. Imported by config schemas only (primary).
 import * as z from "zod";
-import { formatStatusRange, parseStatusRange, STATUS_MAX, STATUS_MIN, type StatusRange } from "./status-list.ts";
+import { areTied, byStatus, formatStatusRange, parseStatusRange, STATUS_MAX, STATUS_MIN, type StatusRange } from "./status-list.ts";
 
 /** Entries of one list. */
 const ENTRIES_MAX = 50;
@@ -35,6 +35,42 @@ export const statusesOr = <const Word extends string>(words: readonly Word[], bo
     }))
     .meta({ unit: `statuses, ${words.map((word) => `\`${word}\``).join(", ")}` });
 
+/** A map from statuses and ranges of them: the narrower counts. Output values by status, one for each. */
+export const statusMap = <T>(value: z.ZodType<T>, entriesMax: number, bounds: StatusBounds = {}) => {
+  const { expected, within } = wordsFor([], bounds);
+  const key = z
+    .string()
+    .meta({ pattern: PATTERN })
+    .refine((text) => within(parseStatusRange(text)), expected);
+  return z
+    .record(key, value)
+    .refine((record) => Object.keys(record).length <= entriesMax, `expected at most ${entriesMax} statuses`)
+    .transform((record, ctx): ReadonlyMap<number, T> => {
+      const entries = Object.entries(record).flatMap(([text, each]) => {
+        const range = parseStatusRange(text);
+        return range === null ? [] : [[range, each] as const];
+      });
+      for (const [i, [range]] of entries.entries()) {
+        const tied = entries.slice(0, i).find(([other]) => areTied(other, range));
+        if (tied === undefined) continue;
+        const message = `${formatStatusRange(range)} and ${formatStatusRange(tied[0])} have statuses in common, and neither is narrower`;
+        ctx.addIssue({ code: "custom", path: [formatStatusRange(range)], message, params: { remedy: "write ranges that do not overlap" } });
+      }
+      return byStatus(entries);
+    });
+};
+
+/** What is said of what is none of these, and the test. */
+function wordsFor(
+  words: readonly string[],
+  { min = STATUS_MIN, max = STATUS_MAX, example = hundredOf(min, max), because = "" }: StatusBounds,
+) {
+  return {
+    expected: `expected ${words.map((word) => `${word}, `).join("")}a status from ${min} to ${max}, or a range such as ${example}${because === "" ? "" : `: ${because}`}`,
+    within: (range: StatusRange | null): range is StatusRange => range !== null && range.min >= min && range.max <= max,
+  };
+}
+
 function oneOrMore(words: readonly string[], bounds: StatusBounds) {
   const each = entry(words, bounds);
   return z
@@ -48,12 +84,9 @@ function oneOrMore(words: readonly string[], bounds: StatusBounds) {
     .transform((value): readonly (string | StatusRange)[] => [value].flat());
 }
 
-function entry(
-  words: readonly string[],
-  { min = STATUS_MIN, max = STATUS_MAX, example = hundredOf(min, max), because = "" }: StatusBounds,
-) {
-  const expected = `expected ${words.map((word) => `${word}, `).join("")}a status from ${min} to ${max}, or a range such as ${example}${because === "" ? "" : `: ${because}`}`;
-  const within = (range: StatusRange | null): range is StatusRange => range !== null && range.min >= min && range.max <= max;
+function entry(words: readonly string[], bounds: StatusBounds) {
+  const { min = STATUS_MIN, max = STATUS_MAX } = bounds;
+  const { expected, within } = wordsFor(words, bounds);
   const statuses = [z.string().meta({ pattern: PATTERN }), z.int().meta({ minimum: min, maximum: max })] as const;
   return z
     .union(words.length === 0 ? statuses : [z.enum(words), ...statuses], { error: expected })

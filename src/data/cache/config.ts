@@ -2,6 +2,7 @@
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
 import { duration, headerName, once } from "../../base/schema.ts";
+import { statusMap } from "../../base/status-schema.ts";
 import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import { CREDENTIAL_HEADERS } from "./credential-headers.ts";
 
@@ -58,14 +59,13 @@ const key = once(() =>
 );
 
 const byStatus = once(() =>
-  z
-    .record(z.string().regex(/^[2345]\d\d$/, "expected a status from 200 to 599"), duration())
-    .refine((record) => Object.keys(record).length <= STATUSES_MAX, `expected at most ${STATUSES_MAX} statuses`)
+  statusMap(duration(), STATUSES_MAX, { min: 200, example: "500-599" })
     .prefault({})
-    .transform((record) => Object.entries(record).map(([status, ms]): readonly [number, number] => [Number(status), ms / 1000]))
+    .transform((values) => Array.from(values, ([status, ms]): readonly [number, number] => [status, ms / 1000]))
     .meta({
-      description: "The same for responses with this status, errors included, which are stored only so or when the origin says how long.",
-      examples: [{ 404: "10s", 503: "1s" }],
+      description:
+        "The same for responses with this status, or in this range (the narrower counts), errors included, which are stored only so or when the origin says how long.",
+      examples: [{ 404: "10s", "500-599": "1s" }],
     }),
 );
 

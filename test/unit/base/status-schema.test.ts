@@ -76,6 +76,40 @@ describe.each(PLACES)("%s", (_, hole, path, words) => {
   });
 });
 
+describe("maps by status", () => {
+  const cached = (statuses: string): string => route(`cache: { statuses: ${statuses} }, to: a`);
+  const MESSAGE = "expected a status from 200 to 599, or a range such as 500-599";
+
+  it("take ranges, of which the narrower counts", () => {
+    const { config } = good([cached("{ 500-599: 1s, 404: 10s, 502-504: 2s, 503: 3s }")]);
+    const [feature] = config.routes[0]?.policies ?? [];
+    const cache = feature?.config as { readonly byStatus: readonly (readonly [number, number])[] } | undefined; // output of cacheSchema
+    const values = new Map(cache?.byStatus);
+    expect([404, 500, 502, 503, 504, 505, 599, 600, 200].map((status) => values.get(status))).toEqual([
+      10,
+      1,
+      2,
+      3,
+      2,
+      1,
+      1,
+      ...[undefined, undefined],
+    ]);
+  });
+
+  it.each([
+    ["{ ‸5xx: 1s }", `routes[0].cache.statuses.5xx: ${MESSAGE}`],
+    ["{ ‸100: 1s }", `routes[0].cache.statuses.100: ${MESSAGE}`],
+    [
+      "{ 500-510: 1s, 505-515: ‸1s }",
+      "routes[0].cache.statuses.505-515: 505-515 and 500-510 have statuses in common, and neither is narrower; write ranges that do not overlap",
+    ],
+  ])("refuse %s at its place", (marked, message) => {
+    const { text, places } = unmark(cached(marked));
+    expect(problemsOf(text)).toEqual([`${places[0]}${message}`]);
+  });
+});
+
 it("statuses out of the environment are statuses", () => {
   // biome-ignore lint/suspicious/noTemplateCurlyInString: an environment variable in a configuration
   const { config } = good([upstream('health: { active: { expect: ["${OK}", 302] } }')], { OK: "200-299" });

@@ -3,7 +3,7 @@ import * as z from "zod";
 import { ERRORS } from "../../../base/errors.ts";
 import { type Objection, withRules } from "../../../base/rules.ts";
 import { headerText, once } from "../../../base/schema.ts";
-import { parseStatusRange, type StatusRange } from "../../../base/status-list.ts";
+import { areTied as areTiedRanges, parseStatusRange, type StatusRange } from "../../../base/status-list.ts";
 import { statusList } from "../../../base/status-schema.ts";
 import { nearest } from "../source/problem.ts";
 import { filePath } from "./fields.ts";
@@ -203,4 +203,4 @@ const bySpecificity = (a: ErrorPageConfig, b: ErrorPageConfig): number => widthO
 
 /** Two pages for the same error, of which neither is more specific. */
 export const areTied = (a: ErrorPageConfig, b: ErrorPageConfig): boolean =>
-  typeof a.on !== "string" && typeof b.on !== "string" && widthOf(a) === widthOf(b) && a.on.min <= b.on.max && b.on.min <= a.on.max;
+  typeof a.on !== "string" && typeof b.on !== "string" && areTiedRanges(a.on, b.on);

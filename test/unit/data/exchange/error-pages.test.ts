@@ -256,6 +256,20 @@ describe("intercepted", () => {
     expect(x.head?.status).toBe(404);
   });
 
+  it("holds for responses that came from the cache, for each client by its own Accept; the service is asked once", async () => {
+    const worker = await withPages(
+      "{ 404: { body: gone, contentType: text/html }, intercept: 404 }",
+      ", cache: { statuses: { 404: 10s } }",
+    );
+    const first = worker.ask("/r", accept(BROWSER));
+    worker.last.head(404, ["content-type", "text/plain"], 5).data("stack").end();
+    await expect.poll(() => first.ended).toBe(true);
+    const second = worker.ask("/r", accept(BROWSER));
+    const third = worker.ask("/r", accept("application/json"));
+    await expect.poll(() => second.ended && third.ended).toBe(true);
+    expect([first.body, second.body, JSON.parse(third.body).code, worker.calls.length]).toEqual(["gone", "gone", "upstream_status", 1]);
+  });
+
   it("of HEAD is the head of the page", async () => {
     const worker = await start();
     const x = worker.ask("/own", { method: "HEAD", ...accept(BROWSER) });
