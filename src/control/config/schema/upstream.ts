@@ -2,9 +2,9 @@
 import * as z from "zod";
 import { insecure as insecureKey } from "../../../base/insecure-schema.ts";
 import { withRules } from "../../../base/rules.ts";
-import type { WayOut } from "../../../base/ways-out.ts";
 import { fraction, headerName, lazyOptional, once, size } from "../../../base/schema.ts";
 import { statusesOr } from "../../../base/status-schema.ts";
+import type { WayOut } from "../../../base/ways-out.ts";
 import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 import { breaker } from "./breaker.ts";
