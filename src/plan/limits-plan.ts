@@ -4,7 +4,8 @@ export interface LimitsPlan {
   readonly headerBytes: number;
   readonly headerCount: number;
   readonly uriBytes: number;
-  readonly bodyBytes: number;
+  /** null for none. */
+  readonly bodyBytes: number | null;
   readonly headerTimeoutMs: number;
   readonly bodyTimeoutMs: number;
   /** Longest time of one policy's asynchronous work in one exchange. */

@@ -247,6 +247,7 @@ export interface RouteSettings {
   readonly timeouts: Partial<TimeoutsPlan> | null;
   /** Instead of the upstream's; null: that. Copies to a mirror have their own upstream's. */
   readonly host: HostPlan | null;
+  /** Largest request body; Infinity for none. */
   readonly bodyBytes: number;
   readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;

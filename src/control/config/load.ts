@@ -4,6 +4,7 @@
 import { decodeUtf8 } from "../../base/utf8.ts";
 import { checkAuth } from "./check/auth.ts";
 import { checkAuthorize } from "./check/authorize.ts";
+import { checkBodies } from "./check/bodies.ts";
 import { checkClients } from "./check/clients.ts";
 import { checkConditions } from "./check/conditions.ts";
 import { checkConsumers } from "./check/consumers.ts";
@@ -18,6 +19,7 @@ import { checkPaths } from "./check/paths.ts";
 import { checkPolicySets } from "./check/policy-sets.ts";
 import { checkRedis } from "./check/redis.ts";
 import { checkReferences, Findings } from "./check/references.ts";
+import { checkRewrites } from "./check/rewrites.ts";
 import { checkRoutes } from "./check/routes.ts";
 import { checkServices } from "./check/services.ts";
 import { checkThreads } from "./check/threads.ts";
@@ -142,6 +144,8 @@ export function parseConfig(options: {
   checkReferences(draft, findings);
   checkPolicySets(draft, findings);
   checkRoutes(draft, findings);
+  checkRewrites(draft, findings);
+  checkBodies(draft, findings);
   checkListeners(draft, findings);
   checkClients(draft, findings);
   checkPaths(draft, findings);

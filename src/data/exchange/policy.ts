@@ -3,6 +3,7 @@ import type { Readable } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { CallFailure } from "../upstream/call-request.ts";
+import type { Endpoint } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PolicyRoute } from "./route-context.ts";
 
@@ -57,6 +58,12 @@ export interface ResponseHead {
   readonly fromUpstream: boolean;
 }
 
+/** What an upstream has answered: the request as it was sent, after all policies, and where to. */
+export interface SentRequest {
+  readonly request: UpstreamRequest;
+  readonly endpoint: Endpoint;
+}
+
 /**
  * The phases before anything is sent upstream, in order; within one, policies run in the registry's order.
  * `edge`: what needs no caller (addresses, https, preflights, limits that do not depend on the caller), so that nothing refused or redirected there was asked
@@ -68,7 +75,7 @@ export type Phase = (typeof PHASES)[number];
 
 /**
  * A policy, compiled for one route. All hooks are optional and a route pays only for those that exist.
- * Order: the phases (onRequest in the policy's own, see registry.ts) -> handler -> target selected -> onUpstreamRequest (each attempt) -> onUpstreamFailure, where there is no response -> onResponse (reverse order) -> response filters -> onFinish.
+ * Order: the phases (onRequest in the policy's own, see registry.ts) -> handler -> target selected -> onUpstreamRequest (each attempt) -> onUpstreamFailure, where there is no response -> onUpstreamResponse -> onResponse (reverse order) -> response filters -> onFinish.
  * Hooks must not throw; a throw is answered with `internal_error` and never lets the request through.
  */
 export interface Policy {
@@ -88,6 +95,11 @@ export interface Policy {
   onIdentified?(x: Exchange): Reply | undefined | Promise<Reply | undefined>;
   /** Once for each attempt, with the headers that will be sent. Synchronous. */
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
+  /**
+   * An upstream's response is to go to the client: its head as the upstream made it, before anything of the gateway's own (cookies, other policies' headers)
+   * is in it. Not for what the gateway answers itself. Synchronous.
+   */
+  onUpstreamResponse?(x: Exchange, head: ResponseHead, sent: SentRequest): void;
   /**
    * When the final head is known, before anything is sent to the client; also for the gateway's own answers. Synchronous.
    * @returns a Reply that replaces the response: the body of this one is dropped, and the policies that have not seen it yet see the new one

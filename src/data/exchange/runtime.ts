@@ -46,6 +46,7 @@ export interface Route {
   /** One array per hook, holding only the policies that implement it; null when there are none. This one has the steps of all phases (request-steps.ts). */
   readonly onRequest: readonly Policy[] | null;
   readonly onUpstreamRequest: readonly Policy[] | null;
+  readonly onUpstreamResponse: readonly Policy[] | null;
   /** In reverse registry order: the first to see the request is the last to see the response. */
   readonly onResponse: readonly Policy[] | null;
   /** In registry order, a breaker's fixed answer last. */

@@ -96,7 +96,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     this.resumeBody();
   }
 
-  /** uWebSockets.js reads on to the end of a burst, however long: what a peer on this machine sends faster than it is taken is held, up to limits.bodyBytes. */
+  /** uWebSockets.js reads on to the end of a burst, however long: what a peer on this machine sends faster than it is taken is held, up to limits.bodyBytes and limits.bufferedBodyBytes. */
   pauseBody(): void {
     if (this.paused || this.closed || this.bodyDone) return;
     this.paused = true;

@@ -203,6 +203,7 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     paramNames: shared.one(paramNames),
     onRequest: requestSteps(policies, registries.phases),
     onUpstreamRequest: having(policies, "onUpstreamRequest"),
+    onUpstreamResponse: having(policies, "onUpstreamResponse"),
     onResponse: having(policies, "onResponse")?.toReversed() ?? null,
     onUpstreamFailure: having(withLastResort, "onUpstreamFailure"),
     onFinish: having(policies, "onFinish"),
@@ -223,7 +224,7 @@ function moduleOf({ url, name }: ModulePolicyPlan, imported: RouteParts["importe
 
 function having(
   policies: readonly Policy[],
-  hook: "onUpstreamRequest" | "onResponse" | "onUpstreamFailure" | "onFinish",
+  hook: "onUpstreamRequest" | "onUpstreamResponse" | "onResponse" | "onUpstreamFailure" | "onFinish",
 ): readonly Policy[] | null {
   const list = policies.filter((policy) => policy[hook] !== undefined);
   return list.length === 0 ? null : list;

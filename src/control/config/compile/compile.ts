@@ -221,7 +221,7 @@ function compileRoute(
     settings: {
       host: route.host ?? null,
       timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
-      bodyBytes: limits?.bodyBytes ?? config.limits.bodyBytes,
+      bodyBytes: (limits?.bodyBytes === undefined ? config.limits.bodyBytes : limits.bodyBytes) ?? Number.POSITIVE_INFINITY,
       bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
       accessLog,
       keepMethodOverride: insecure.includes("method-override"),

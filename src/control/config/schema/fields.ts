@@ -17,18 +17,33 @@ const BYTES_MAX = 2 ** 40;
 export const bytes = (min: number) =>
   size().refine((n) => n >= min && n <= BYTES_MAX, `expected at least ${min} bytes and at most 1024GiB`);
 
-/** The largest body of a request. */
+/** The largest body of a request. Output bytes, null for `none`. */
 export const bodyBytes = once(() =>
-  size().superRefine((n, ctx) => {
-    const [message, remedy] =
-      n === 0
-        ? [
-            "0 would refuse every request with a body",
-            "for a route without bodies write `match: { methods: [GET] }`; for no bound of your own leave it out",
-          ]
-        : [n > BYTES_MAX ? "expected at most 1024GiB" : "", ""];
-    if (message !== "") ctx.addIssue({ code: "custom", message, params: { remedy } });
-  }),
+  z
+    .union([z.string(), z.number()])
+    .transform((value, ctx): number | null => {
+      if (value === "none") return null;
+      const parsed = size().safeParse(value);
+      // Zod would tell what each branch of a union with `none` expects, and no remedy.
+      if (!parsed.success)
+        for (const { message, ...rest } of parsed.error.issues) ctx.issues.push({ ...rest, code: "custom", message, input: value });
+      else if (parsed.data === 0)
+        ctx.addIssue({
+          code: "custom",
+          message: "0 would refuse every request with a body",
+          params: { remedy: "for a route without bodies write `match: { methods: [GET] }`; for bodies of any size write `none`" },
+        });
+      else if (parsed.data > BYTES_MAX)
+        ctx.addIssue({ code: "custom", message: "expected at most 1024GiB", params: { remedy: "write `none` for bodies of any size" } });
+      else return parsed.data;
+      return z.NEVER;
+    })
+    .meta({
+      ...size().meta(),
+      unit: "size or `none`",
+      unitPattern: /^(none|\d+(\.\d+)?(B|KiB|MiB|GiB|KB|MB|GB)?)$/.source,
+      examples: ["10MiB", "none"],
+    }),
 );
 
 /** Node's timers fire at once beyond this, ms: some 24 days. */

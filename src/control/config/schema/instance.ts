@@ -133,7 +133,10 @@ export const limits = once(() =>
         .prefault(100)
         .meta({ description: "Most request headers; beyond it 431. The uws engine itself stops at 98." }),
       uriBytes: bytes(64).prefault("8KiB").meta({ description: "Longest request target; beyond it 414. A change needs a restart." }),
-      bodyBytes: bodyBytes().prefault("10MiB").meta({ description: "Largest request body; beyond it 413. A route may set its own." }),
+      bodyBytes: bodyBytes().prefault("10MiB").meta({
+        description:
+          "Largest request body; beyond it 413. `none`: bodies of any size, which stream to the service; what reads a whole body (`forwardAuth`, signatures, `aggregate`) keeps its own bound, and `bufferedBodyBytes`, `bodyTimeout` and `bodyRate` hold. A route may set its own.",
+      }),
       headerTimeout: period({ max: ENGINE_TIMEOUT_MS_MAX })
         .prefault("10s")
         .meta({ description: "Time for a request's header section to arrive; the uws engine rounds it up to a multiple of 4 s." }),

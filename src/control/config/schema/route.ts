@@ -123,7 +123,7 @@ const METHOD_OVERRIDE =
 
 const routeLimits = once(() =>
   z.strictObject({
-    bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route." }),
+    bodyBytes: bodyBytes().optional().meta({ description: "Largest request body of this route, or `none` for bodies of any size." }),
     bodyRate: bodyRate()
       .optional()
       .meta({ description: "Least pace of this route's request bodies; `none` for clients that stream slowly." }),

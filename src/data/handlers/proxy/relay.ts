@@ -4,7 +4,7 @@ import type { Readable } from "node:stream";
 import type { TimeoutsPlan } from "../../../plan/plan.ts";
 import { RequestBody } from "../../exchange/body/request-body.ts";
 import { BODY_NONE, type Exchange } from "../../exchange/exchange.ts";
-import type { ResponseHead } from "../../exchange/policy.ts";
+import type { ResponseHead, SentRequest } from "../../exchange/policy.ts";
 import { ResponseRelay } from "../../exchange/response-relay.ts";
 import type { Route, Services } from "../../exchange/runtime.ts";
 import { upstreamRequest } from "../../exchange/upstream-headers.ts";
@@ -24,6 +24,8 @@ export class Relay extends ResponseRelay implements CallRequest {
   readonly via: CallRequest["via"] = null;
   private readonly mirror: MirrorConfig | null;
   protected readonly call: UpstreamCall;
+  /** What the attempt under way has sent; only where a policy wants to know. */
+  private sent: SentRequest | null = null;
 
   constructor(x: Exchange, route: Route, upstream: Upstream, mirror: MirrorConfig | null = null) {
     super(x, route);
@@ -54,7 +56,9 @@ export class Relay extends ResponseRelay implements CallRequest {
   }
 
   prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
-    return upstreamRequest(this.x, upstream, endpoint, remainingMs);
+    const request = upstreamRequest(this.x, upstream, endpoint, remainingMs);
+    if (this.route.onUpstreamResponse !== null) this.sent = { request, endpoint };
+    return request;
   }
 
   dispatched(body: Buffer | Readable | null): void {
@@ -63,7 +67,9 @@ export class Relay extends ResponseRelay implements CallRequest {
 
   // --- ResponseRelay ---
 
+  /** Policies see what the upstream has said, before the gateway adds to it. */
   protected override upstreamHead(head: ResponseHead): void {
+    if (this.sent !== null) for (const policy of this.route.onUpstreamResponse ?? []) policy.onUpstreamResponse?.(this.x, head, this.sent);
     this.call.rememberTarget(head.headers);
   }
 

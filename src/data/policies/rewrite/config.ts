@@ -1,8 +1,9 @@
-// Owns the `rewrite` key of a route: the path the upstream sees. Schema, type and docs only.
+// Owns the `rewrite` key of a route: the path the upstream sees, and the way back of what it answers. Schema, type and docs only.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { once } from "../../../base/schema.ts";
+import { lazyOptional, once } from "../../../base/schema.ts";
 import { patternProblem, replacementProblem } from "../../routing/safe-pattern.ts";
+import { type ResponseRewrite, responseRewrite } from "./config-response.ts";
 
 const PATH_CHARS_MAX = 2048;
 
@@ -51,11 +52,17 @@ export const rewriteSchema = once(() =>
         .max(PATH_CHARS_MAX)
         .optional()
         .meta({ description: "With `regex`: the replacement; `$1` to `$9` stand for groups.", examples: ["/$1/shop/$2"] }),
+      forwardPrefix: z.boolean().prefault(true).meta({
+        description:
+          "With `stripPrefix`: tell the service by `X-Forwarded-Prefix` what was removed, behind what a trusted proxy says that it removed. `false`: it hears of neither.",
+      }),
+      response: lazyOptional(responseRewrite),
     }),
     (config, object) => {
       const form = FORMS.filter((key) => config[key] !== undefined).join(" ");
+      if (form === "" && config.response !== undefined) return;
       if (!["path", "stripPrefix", "addPrefix", "stripPrefix addPrefix", "regex to"].includes(form))
-        object("give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`");
+        object("give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`; or `response` alone");
     },
     ({ regex, to }, object) => {
       const pattern = regex === undefined ? null : patternProblem(regex);
@@ -65,19 +72,26 @@ export const rewriteSchema = once(() =>
       if (replacement !== null) object(replacement, ["to"]);
     },
   )
-    .transform(({ path, stripPrefix, addPrefix, regex, to }): RewriteConfig => {
-      if (path !== undefined) return { kind: "path", path };
-      if (regex !== undefined && to !== undefined) return { kind: "regex", regex, to };
-      return { kind: "prefix", strip: stripPrefix ?? "", add: addPrefix ?? "" };
+    .transform(({ path, stripPrefix, addPrefix, regex, to, forwardPrefix, response = null }): RewriteConfig => {
+      const rest = { forwardPrefix, response };
+      if (path !== undefined) return { kind: "path", path, ...rest };
+      if (regex !== undefined && to !== undefined) return { kind: "regex", regex, to, ...rest };
+      return { kind: "prefix", strip: stripPrefix ?? "", add: addPrefix ?? "", ...rest };
     })
     .meta({
       description:
-        "Change the path on its way to the upstream; the query is kept. Give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`. The result is normalised again, and refused with 400 `bad_path` if it is not safe.",
+        "Change the path on its way to the upstream; the query is kept. Give `path`, or `stripPrefix` and/or `addPrefix`, or `regex` with `to`. The result is normalised again, and refused with 400 `bad_path` if it is not safe. `response` maps back what the service says of itself.",
     }),
 );
 
-/** One of three forms. Prefixes have no trailing slash; '' for none. */
-export type RewriteConfig =
+/** One of three forms. Prefixes have no trailing slash; '' for none, and both '' where the path stays as it is. */
+export type RewriteConfig = RequestRewrite & {
+  readonly forwardPrefix: boolean;
+  /** null: responses are left alone. */
+  readonly response: ResponseRewrite | null;
+};
+
+export type RequestRewrite =
   | { readonly kind: "path"; readonly path: string }
   | { readonly kind: "prefix"; readonly strip: string; readonly add: string }
   | { readonly kind: "regex"; readonly regex: string; readonly to: string };

@@ -6,7 +6,6 @@ import { finish } from "../../../exchange/finish.ts";
 import type { ResponseHead } from "../../../exchange/policy.ts";
 import { fail, finalHead, replaceBy } from "../../../exchange/reply.ts";
 import type { Route } from "../../../exchange/runtime.ts";
-import { upstreamRequest } from "../../../exchange/upstream-headers.ts";
 import type { CallFailure, UpgradeSink } from "../../../upstream/call-request.ts";
 import type { Endpoint, UpgradedResponse, Upstream, WireRequest } from "../../../upstream/upstream.ts";
 import { dialWebSocket, endToEndHeaders } from "../../../upstream/websocket/dial.ts";
@@ -37,7 +36,7 @@ class Upgrade extends Relay implements UpgradeSink {
   }
 
   override prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
-    const request = upstreamRequest(this.x, upstream, endpoint, remainingMs);
+    const request = super.prepare(upstream, endpoint, remainingMs);
     request.method = "GET";
     request.headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, this.x.tunnelsFrames)];
     return request;
@@ -65,8 +64,8 @@ class Upgrade extends Relay implements UpgradeSink {
   /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. @returns null when a policy has answered instead */
   private acceptedHeaders(rawHeaders: readonly string[], extensions: string): HeaderList | null {
     const copied = endToEndHeaders(rawHeaders).headers;
-    this.call.rememberTarget(copied);
     const head: ResponseHead = { status: 101, headers: copied, length: -1, hasBody: false, fromUpstream: true };
+    this.upstreamHead(head);
     const instead = finalHead(this.x, head);
     if (instead !== null) {
       this.call.tunnelEnded(); // the connection is not taken, so it is closed

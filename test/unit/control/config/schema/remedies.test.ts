@@ -167,7 +167,7 @@ describe("a tier without tiers", () => {
 
 describe("a body limit of 0", () => {
   const told =
-    "0 would refuse every request with a body; for a route without bodies write `match: { methods: [GET] }`; for no bound of your own leave it out";
+    "0 would refuse every request with a body; for a route without bodies write `match: { methods: [GET] }`; for bodies of any size write `none`";
   it("of the instance", () => expect(problemsOf(`${BASE}limits: { bodyBytes: 0 }`)).toEqual([`c.yaml:6:22: limits.bodyBytes: ${told}`]));
   it("of a route", () =>
     expect(problemsOf(routed("limits: { bodyBytes: 0B }"))).toEqual([`c.yaml:6:46: routes[0].limits.bodyBytes: ${told}`]));

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { stripped } from "../../../../../src/data/policies/rewrite/policy.ts";
+import { stripped } from "../../../../../src/data/policies/rewrite/prefix.ts";
 import { ask, buildPolicy, parsePolicy, type RequestSketch, TestExchange } from "../../../../support/exchange.ts";
 
 /** @param expected the path and query that go upstream, or the problem's code */
