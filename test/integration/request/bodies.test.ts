@@ -32,6 +32,8 @@ upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ], tim
 routes:
   - { name: all, match: { path: "/**" }, to: u }
   - { name: small, match: { path: "/small/**" }, to: u, rewrite: { path: /sink }, limits: { bodyBytes: 1000 } }
+  - { name: any, match: { path: "/any/**" }, to: u, rewrite: { path: /sink }, limits: { bodyBytes: none } }
+  - { name: asked, match: { path: "/asked/**" }, to: u, rewrite: { path: /sink }, limits: { bodyBytes: none }, forwardAuth: { url: "http://127.0.0.1:${upstream.port}", path: /sink, body: { maxBytes: 10B } } }
 `,
   });
 });
@@ -199,6 +201,40 @@ describe.each(ENGINES)("%s", (engine) => {
         await client.closes();
       },
     );
+  });
+
+  describe("bodyBytes: none", () => {
+    it("takes bodies beyond the instance's limit, as they come, and keeps their framing", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      // 500 GiB are announced; 64 KiB at a time would take a while.
+      client.send(`POST /any/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${500 * 1024 ** 3}\r\n\r\n`);
+      const connections = upstream.sockets.length;
+      client.send(Buffer.alloc(MIB));
+      const begun = (): boolean => upstream.sockets.slice(Math.max(0, connections - 1)).some((socket) => socket.bytesRead > MIB / 2);
+      await until("the body goes on to the service", begun);
+      expect(client.pending.length).toBe(0);
+    });
+
+    it("leaves the bound of a policy that reads whole bodies in force", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`POST /asked/x HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\nb\r\n${"x".repeat(11)}\r\n0\r\n\r\n`);
+      const response = await client.response();
+      expect([response.status, JSON.parse(response.body.toString()).code]).toEqual([413, "body_too_large"]);
+    });
+
+    it("leaves a body that does not come refused, and its connection closed", async () => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send("POST /any/x HTTP/1.1\r\nHost: a\r\nContent-Length: 1000000000000\r\n\r\nGET /any/y HTTP/1.1\r\nHost: a\r\n\r\n");
+      expect((await client.response()).status).toBe(408);
+      await client.closes();
+    });
+
+    it.each(["9999999999999999", "1e9", "-1", "0x10", "+5"])("a Content-Length of %s is still none", async (length) => {
+      await using client = await RawClient.connect(portOf(engine));
+      client.send(`POST /any/x HTTP/1.1\r\nHost: a\r\nContent-Length: ${length}\r\n\r\n`);
+      expect((await client.response()).status).toBe(400);
+      await client.closes();
+    });
   });
 
   describe("Expect: 100-continue", () => {
