@@ -160,6 +160,10 @@ drainTimeout: 1m`,
   - name: graphql
     match: { path: /graphql }
     rewrite: { stripPrefix: /graphql, addPrefix: /rpc/graphql }
+    to: users
+  - name: shop
+    match: { path: /shop/** }
+    rewrite: { stripPrefix: /shop, response: { location: auto, cookies: { path: auto, domain: auto, secure: auto } } }
     to: users`,
   "routes: query": `routes:
   - name: search

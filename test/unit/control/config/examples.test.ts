@@ -52,6 +52,7 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 /** What an example shows although a warning goes with it. */
 const WARNED_OF: Readonly<Record<string, readonly string[]>> = {
+  "behind-prefix.yaml": ["limits.bodyBytes"],
   "legacy-credentials.yaml": ["basic.insecure[0]", "jwt.insecure[0]", "jwt.insecure[1]", "keys[0]"],
   "ways-out.yaml": ["introspection.insecure[0]", "board.insecure[0]", "board.insecure[1]", "routes[1].insecure[0]"],
 };
