@@ -1,6 +1,6 @@
 // Owns the check that `rewrite.response` can find the way back which it is asked for.
 import type { RewriteConfig } from "../../../data/policies/rewrite/config.ts";
-import type { Mapping } from "../../../data/policies/rewrite/config-response.ts";
+import type { Mapping } from "../../../data/policies/rewrite/config-mapping.ts";
 import type { Draft } from "../schema/sections.ts";
 import type { Findings } from "./references.ts";
 

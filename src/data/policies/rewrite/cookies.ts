@@ -1,7 +1,8 @@
 // Owns what becomes of Set-Cookie, read as browsers read it (RFC 6265bis section 5.6), so that no spelling slips past a rule. Lines without a rule, and what
 // a rule does not name, stay byte for byte. Must never take Secure or HttpOnly away, nor break what a name promises (`__Host-`).
 import { matchNames } from "../../../base/name-patterns.ts";
-import type { CookieRule, DomainRule, Mapping, NamedCookieRule, PathRule } from "./config-response.ts";
+import type { CookieRule, DomainRule, NamedCookieRule, PathRule } from "./config-cookies.ts";
+import type { Mapping } from "./config-mapping.ts";
 import { isUnder } from "./prefix.ts";
 import type { WayBack } from "./way-back.ts";
 

@@ -1,7 +1,8 @@
 // Owns what becomes of an address in a response: Location, Content-Location (RFC 9110 sections 10.2.2 and 8.7) and the URL of Refresh.
 // Must never make an address of another host out of one of this host; what it can't read goes on as it came.
 import { parseAuthority } from "../../../base/http.ts";
-import type { LocationRule, Mapping } from "./config-response.ts";
+import type { Mapping } from "./config-mapping.ts";
+import type { LocationRule } from "./config-response.ts";
 import { isUnder } from "./prefix.ts";
 import { type WayBack, withoutDots } from "./way-back.ts";
 
