@@ -1,7 +1,7 @@
 // The key `rewrite.response`: what is refused with place and remedy, and the way back that cannot be found.
 import { describe, expect, it } from "vitest";
 import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
-import { check, good, withRoutes } from "../../../../support/config-text.ts";
+import { check, good, problemsOf, withRoutes } from "../../../../support/config-text.ts";
 
 const route = (rewrite: string) => withRoutes(`- { name: a, to: users, rewrite: { ${rewrite} } }`);
 const AT = "routes[0].rewrite";
@@ -90,6 +90,14 @@ describe("what is refused", () => {
     route("forwardPrefix: false").replace("rewrite: {", "rewrite: ‸{"),
     `${AT}: give \`path\`, or \`stripPrefix\` and/or \`addPrefix\`, or \`regex\` with \`to\`; or \`response\` alone`,
   );
+});
+
+it("responses that a cache keeps for all clients are not mapped for one of them", () => {
+  const text = withRoutes("- { name: a, to: users, cache: {}, rewrite: { response: auto } }");
+  expect(problemsOf(text)).toEqual([
+    expect.stringMatching(/^c\.yaml:6:\d+: routes\[0\]\.rewrite\.response: this route's responses are stored .*; keep one of them /),
+  ]);
+  expect(problemsOf(text.replace("response: auto", "stripPrefix: /a"))).toEqual([]);
 });
 
 describe("what is warned about", () => {
