@@ -55,6 +55,8 @@ const WARNED_OF: Readonly<Record<string, readonly string[]>> = {
   "behind-prefix.yaml": ["limits.bodyBytes"],
   "legacy-credentials.yaml": ["basic.insecure[0]", "jwt.insecure[0]", "jwt.insecure[1]", "keys[0]"],
   "ways-out.yaml": ["introspection.insecure[0]", "board.insecure[0]", "board.insecure[1]", "routes[1].insecure[0]"],
+  "porting-keys.yaml": ["basic.insecure[0]"],
+  "porting-read-api.yaml": ["jwt.insecure[0]", "jwt.insecure[1]"],
 };
 
 const load = (name: string) => loadConfig({ files: [BASES[name] ?? [], name].flat().map((file) => join(folder, file)), env: {} });
