@@ -2,6 +2,7 @@
 import type { z } from "zod";
 import { type Located, type LocatedList, type LocatedMap, toPlain } from "../source/located.ts";
 import { nearest, type PathPart } from "../source/problem.ts";
+import { foreignWord } from "./foreign-words.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -78,7 +79,8 @@ const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 /** @returns where a key stands that is unknown at a place; null when that is not known */
-export const keyElsewhere = (place: readonly PathPart[], key: string): string | null => ELSEWHERE[placeOf(place)]?.[key] ?? null;
+export const keyElsewhere = (place: readonly PathPart[], key: string): string | null =>
+  ELSEWHERE[placeOf(place)]?.[key] ?? foreignWord(placeOf(place), key);
 
 /** Sections whose second key is a name. */
 const NAMED: readonly (PathPart | undefined)[] = ["upstreams", "auth", "tiers", "policySets"];
