@@ -3,7 +3,7 @@
 import * as z from "zod";
 import { CALLER_NAME, CALLER_NAME_RULE, SCOPE } from "./caller-name.ts";
 import { once } from "./lazy-schema.ts";
-import { parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
+import { formatDurationMs, parseDurationMs, parseFraction, parseQuota, parseRate, parseSizeBytes, RATE_PATTERN } from "./units.ts";
 
 export { lazyOptional, mapOrList, once, resolveLazy } from "./lazy-schema.ts";
 
@@ -59,11 +59,18 @@ const NUMBER = /^\d+(\.\d+)?$/;
 const guess = (parse: (text: string) => unknown, text: string): string | null => (parse(text) === null ? null : `write \`${text}\``);
 
 function meantDuration(text: string): string | null {
-  if (NUMBER.test(text)) return `write \`${text}s\` if seconds are meant`;
+  if (NUMBER.test(text))
+    return Number(text) < 1000 ? `write \`${text}s\` if seconds are meant` : `write \`${text}ms\` if milliseconds are meant`;
+  if (COMPOUND.test(text)) return guess(parseDurationMs, formatDurationMs(sumOf(text)));
   const [, number = "", name = ""] = /^([\d.]+)\s*([a-z]+)$/i.exec(text) ?? [];
   const lower = name.toLowerCase();
   return guess(parseDurationMs, `${number}${lower === "ms" || lower.startsWith("mil") ? "ms" : lower.slice(0, 1)}`);
 }
+
+/** As Go writes durations: `1m30s`. */
+const COMPOUND = /^(?:\d+(?:h|ms?|s)){2,}$/;
+const sumOf = (text: string): number =>
+  [...text.matchAll(/\d+(?:ms|[hms])/g)].reduce((sum, [part]) => sum + (parseDurationMs(part) ?? 0), 0);
 
 function meantSize(text: string): string | null {
   const [, number = "", prefix = ""] = /^([\d.]+)\s*([kmg]?)i?b?(?:ytes?)?$/i.exec(text) ?? [];

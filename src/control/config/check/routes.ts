@@ -14,6 +14,7 @@ import { type PathPart, suggest } from "../source/problem.ts";
 import { checkAggregate } from "./aggregate.ts";
 import { asWritten } from "./as-written.ts";
 import { authOf } from "./auth-of.ts";
+import { knownPaths, warnOfForeignVariables, warnOfLoneSlash } from "./foreign-text.ts";
 import { placedPaths } from "./path-places.ts";
 import type { Findings, Report } from "./references.ts";
 import { checkRouteCost } from "./route-cost.ts";
@@ -24,6 +25,7 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
   const good: IndexedRoute[] = [];
   const upstreams = nodeAt(findings.written, ["upstreams"]);
   const areNamed = upstreams === undefined || upstreams.kind === "map";
+  const known = knownPaths(draft.routes.flatMap(({ match }) => match.paths));
   for (const [index, route] of draft.routes.entries()) {
     if (areNamed) checkUpstreamNames(root, ["routes", index], draft.upstreamNames, report);
     checkDestination(route, ["routes", index], findings);
@@ -32,6 +34,7 @@ export function checkRoutes(draft: Draft, findings: Findings): void {
     for (const { text, place } of placedPaths(route, index, findings)) {
       const meant = meantPattern(text);
       if (meant !== null) findings.warn(place, literalMessage(text, meant), `did you mean \`${meant}\`?`);
+      warnOfLoneSlash({ text, place }, known, findings);
     }
     if (areNamed) checkFeatureUpstreams(route, ["routes", index], draft.upstreamNames, report);
     const paramNames = commonParamNames(route.match.paths); // the schema has refused broken patterns
@@ -136,7 +139,10 @@ function checkTemplates(policy: FeaturePlan, { paramNames, areCommon }: KnownPar
     const template = compileTemplate(use.text, paramNames);
     const place = asWritten(findings.root, [...path, policy.name, ...use.path]);
     if ("error" in template) findings.report(place, template.error, remedy);
-    else if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
+    else {
+      if (policy.name === "rewrite" || policy.name === "redirect") warnOfLiteral(use.text, paramNames, place, findings);
+      warnOfForeignVariables(use.text, place, findings);
+    }
   }
 }
 

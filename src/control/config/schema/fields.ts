@@ -108,11 +108,20 @@ export const hostPattern = once(() =>
       const wildcard = text.startsWith("*.") ? "*." : "";
       const authority = parseAuthority(text.slice(wildcard.length));
       if (authority !== null && authority.port === -1) return wildcard + authority.host;
-      ctx.addIssue({ code: "custom", message: "expected a host name without port, such as api.example.com or *.example.com" });
+      const message = "expected a host name without port, such as api.example.com or *.example.com";
+      ctx.addIssue({ code: "custom", message, params: { remedy: meantHost(text) } });
       return z.NEVER;
     })
     .meta({ pattern: /^[^\s/:]+$/.source, examples: ["api.example.com", "*.example.com"] }),
 );
+
+/** What somebody probably means who writes no name. @returns '' when nothing can be guessed */
+function meantHost(text: string): string {
+  if (text === "*" || text === "") return "for any host leave `hosts` out";
+  const [, host = ""] = /^(?:https?:\/\/)?([^/:]+)(?::\d+)?\/?$/.exec(text.replace(/^\.(?=[\w-])/, "*.")) ?? [];
+  const isName = parseAuthority(host.replace(/^\*\./, ""))?.port === -1;
+  return isName ? `did you mean \`${host}\`?` : "names are exact, or have `*.` in front; there are no expressions: write each";
+}
 
 /** RFC 9110 section 9.1 method token; output uppercase. */
 export const method = once(() =>
@@ -155,9 +164,17 @@ export const pathPattern = once(() =>
     .superRefine((text, ctx) => {
       const pattern = parsePattern(text);
       if (!("error" in pattern)) return;
-      const meant = text.startsWith("/") ? meantPattern(text) : `/${text}`;
-      const helps = meant !== null && !("error" in parsePattern(meant));
-      ctx.addIssue({ code: "custom", message: pattern.error, params: { remedy: helps ? `did you mean \`${meant}\`?` : "" } });
+      ctx.addIssue({ code: "custom", message: pattern.error, params: { remedy: meantPath(text) } });
     })
     .meta({ pattern: /^\//.source }),
 );
+
+/** What somebody probably means who writes no pattern: nginx's modifiers, an expression, a prefix, a path without its slash, parameters of other programs. */
+function meantPath(text: string): string {
+  const path = text.replace(/^(?:=|\^~)\s*(?=\/)/, "");
+  if (/^[~^]|[$()|\\]/.test(path) && !path.includes("{"))
+    return "an expression stands for one segment, or a part of one: `/users/{id:[0-9]+}`";
+  const rooted = path.startsWith("/") ? path : `/${path}`;
+  const meant = meantPattern(rooted) ?? rooted.replace(/(?<=[^*/])\*$/, "/**");
+  return meant !== text && !("error" in parsePattern(meant)) ? `did you mean \`${meant}\`?` : "";
+}

@@ -144,5 +144,20 @@ export function foreignWord(place: string, key: string): string | null {
   return known !== undefined && Object.hasOwn(known, key) ? (known[key] ?? null) : null;
 }
 
+/** Place -> values of others -> what to write. */
+const FOREIGN_VALUES: Readonly<Record<string, Words>> = {
+  "upstreams.*.balance": words({
+    "ip_hash source": "write `balance: hash` and `hashOn: ip`",
+    "chash hash-on consistent-hashing ring_hash maglev uri": "write `balance: hash` and say `hashOn`",
+    "least_conn leastconn least-connections least_request ewma": "write `balance: least-request`",
+  }),
+};
+
+/** @returns what to write instead of another gateway's value; null when it is none */
+export function foreignValue(place: string, value: string): string | null {
+  const known = FOREIGN_VALUES[place.replace(/^upstreamDefaults(?=\.)/, "upstreams.*")];
+  return known !== undefined && Object.hasOwn(known, value) ? (known[value] ?? null) : null;
+}
+
 /** Every place with its words, for the test that holds them to the schema. */
 export const FOREIGN_WORDS = FOREIGN;

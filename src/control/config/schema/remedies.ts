@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import { type Located, type LocatedList, type LocatedMap, toPlain } from "../source/located.ts";
 import { nearest, type PathPart } from "../source/problem.ts";
-import { foreignWord } from "./foreign-words.ts";
+import { foreignValue, foreignWord } from "./foreign-words.ts";
 
 type Issue = z.core.$ZodIssue;
 
@@ -94,13 +94,17 @@ export function remedyFor(mistake: Mistake): string {
   if (node?.kind === "scalar" && node.value === null) return "give it a value, or remove the key";
   if (issue?.code === "custom") return typeof issue.params?.["remedy"] === "string" ? issue.params["remedy"] : "";
   if (node === undefined) return issue?.code === "invalid_type" ? "add it" : "";
-  if (issue?.code === "invalid_value") return nearestValue(issue, node);
+  if (issue?.code === "invalid_value") return nearestValue(issue, node, mistake.path);
+  if (node.kind === "list" && placeOf(mistake.path) === "routes.*.paths")
+    return "the paths of a route stand under `match`: `match: { paths: [...] }`";
   if (issue?.code !== "invalid_type" && issue?.code !== "invalid_union") return "";
   return (node.kind === "scalar" ? scalarRemedy(mistake, node.value) : collectionRemedy(mistake, node)) ?? "";
 }
 
-function nearestValue(issue: Issue & { readonly code: "invalid_value" }, node: Located): string {
+function nearestValue(issue: Issue & { readonly code: "invalid_value" }, node: Located, path: readonly PathPart[]): string {
   if (node.kind !== "scalar" || typeof node.value !== "string" || node.fromEnv) return "";
+  const foreign = foreignValue(placeOf(path), node.value);
+  if (foreign !== null) return foreign;
   const near = nearest(node.value, issue.values.map(String));
   return near === null ? "" : `did you mean \`${near}\`?`;
 }

@@ -231,7 +231,7 @@ describe("routes", () => {
   route(
     "host with a port",
     "match: { hosts: [‸'a.example:80'] }, to: users",
-    ".match.hosts[0]: expected a host name without port, such as api.example.com or *.example.com",
+    ".match.hosts[0]: expected a host name without port, such as api.example.com or *.example.com; did you mean `a.example`?",
   );
   route("header name", "match: { headers: { ‸'x y': a } }, to: users", '.match.headers["x y"]: expected an HTTP header name');
   route(

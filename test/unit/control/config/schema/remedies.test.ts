@@ -144,7 +144,7 @@ describe("what is told about a value of the wrong kind is what is wrong with it"
   );
   says(
     routed("match: { hosts: [1.5] }"),
-    "c.yaml:6:42: routes[0].match.hosts[0]: expected a host name without port, such as api.example.com or *.example.com",
+    "c.yaml:6:42: routes[0].match.hosts[0]: expected a host name without port, such as api.example.com or *.example.com; names are exact, or have `*.` in front; there are no expressions: write each",
   );
 });
 
