@@ -350,6 +350,35 @@ routes: [{ match: { path: /x }, use: [partner@], to: u@ }, { match: { path: /y }
     asks: [{ send: "GET /x", status: 200, answer: { "cache-control": "max-age=3600" } }],
   },
   {
+    here: "headers: { request: [{ when: '\"x-plan\" in header', set: { x-plan: pro } }] }",
+    config: "routes: [{ match: { path: /** }, headers: { request: [{ when: '\"x-plan\" in header', set: { x-plan: pro } }] }, to: u@ }]",
+    asks: [
+      { send: "GET /x", fields: ["X-Plan: free"], status: 200, sent: { "x-plan": "pro" } },
+      { send: "GET /x", status: 200, served: "GET /x", sent: { "x-plan": null } },
+    ],
+  },
+  {
+    here: "headers: { response: [{ when: response.status == 404, set: { cache-control: no-store } }] }",
+    config: `routes:
+  - { match: { path: /** }, headers: { response: [{ when: response.status == 404, set: { cache-control: no-store } }] }, to: u@ }`,
+    asks: [
+      { send: "GET /x", statuses: [404], status: 404, answer: { "cache-control": "no-store" } },
+      { send: "GET /x", status: 200, answer: { "cache-control": null } },
+    ],
+  },
+  {
+    here: "cache: { ttl: 1h }",
+    once: true,
+    config: `routes:
+  - { match: { hosts: [one@.example, two@.example] }, cache: { ttl: 1h }, to: u@ }`,
+    asks: [
+      { send: "GET one@.example/x", status: 200, served: "GET /x" },
+      { send: "GET one@.example/x", status: 200, served: null },
+      { send: "GET two@.example/x", status: 200, served: "GET /x" },
+      { send: "GET one@.example/x?y=1", status: 200, served: "GET /x?y=1" },
+    ],
+  },
+  {
     here: "headers: { response: { onTls: { strict-transport-security: max-age=31536000 } } }",
     alone: true,
     config: `trustedProxies: [127.0.0.1]

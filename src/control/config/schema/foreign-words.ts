@@ -46,6 +46,7 @@ const FOREIGN: Readonly<Record<string, Words>> = {
     "apiKey keyAuth basicAuth basic jwt": AUTHENTICATOR,
     acl: "write `authorize: { groups: { any: [...] } }`",
     "allow deny ipAllowList ipWhiteList ipRestriction": "write `ip: { allow: [...], deny: [...] }`",
+    "proxy_cache proxyCache cache_ttl": "write `cache: { ttl: ... }`",
     retries: "it stands under `upstreams.NAME` as `retry: { attempts: ... }`",
     "extAuth forward_auth auth_request": "write `forwardAuth: { url: ... }`",
   }),
