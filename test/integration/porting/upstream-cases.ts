@@ -150,7 +150,7 @@ routes: [{ match: { path: /** }, to: bounded@ }, { match: { path: /single/** }, 
         status: 200,
         sent: { "x-client": "203.0.113.7" },
       },
-      { send: "GET a.example/x", prologue: Buffer.from("PROXY TCP4 203.0.113.7 192.0.2.1 32768 8080\r\n"), status: 0, served: null },
+      { send: "GET a.example/x", status: 0, served: null },
     ],
   },
   {

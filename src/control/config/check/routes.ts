@@ -106,8 +106,14 @@ function checkDestination(route: RouteConfig, path: readonly PathPart[], finding
     return;
   }
   if (mirror !== undefined) report([...path, "mirror"], "a mirror needs `to` or `weighted` beside it", "say where the answer comes from");
-  else if (answering === undefined) report(path, "the route leads nowhere", "add `to`, `weighted`, `respond`, `redirect` or `aggregate`");
+  else if (answering === undefined) report(path, "the route leads nowhere", whereTo(route));
 }
+
+/** A redirect to https alone is half an answer: requests that came by https have none. */
+const whereTo = ({ policies }: RouteConfig): string =>
+  policies.some(({ name }) => name === "redirect")
+    ? "`redirect: { https: true }` is for plain HTTP alone: add `to` for https, or have a listener redirect all by `redirectToHttps`"
+    : "add `to`, `weighted`, `respond`, `redirect` or `aggregate`";
 
 function checkSticky(route: RouteConfig, path: readonly PathPart[], findings: Findings): void {
   const { report } = findings;

@@ -161,4 +161,10 @@ describe("other gateways' ways to write values", () => {
     expect(warnings("match: { paths: [/api/, /api/v1/**] }")).toEqual([]);
     expect(warnings("match: { path: / }")).toEqual([]);
   });
+
+  it("a redirect to https that leads nowhere for https is told of the listener's", () => {
+    expect(problemsOf(`version: 1\nlisteners: [{ address: "127.0.0.1:1" }]\n${ROUTE("match: {}, redirect: { https: true }")}`)[0]).toMatch(
+      /the route leads nowhere; `redirect: \{ https: true \}` is for plain HTTP alone: add `to` for https, or have a listener redirect all by `redirectToHttps`$/,
+    );
+  });
 });
