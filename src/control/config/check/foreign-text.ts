@@ -4,7 +4,8 @@ import type { PathPart } from "../source/problem.ts";
 import type { Findings } from "./references.ts";
 
 /** nginx, Kong and APISIX: `$remote_addr`, `$(headers.x)`; HAProxy: `%[src]`; Envoy: `%REQ(X-A)%`. */
-const VARIABLE = /\$\((?:headers|query_params)\.([\w-]+)\)|\$([a-z]+(?:_[a-z0-9_]+)?)\b|%\[([^\]]+)\]|%([A-Z][A-Z_]+(?:\([^)]*\))?)%/g;
+const VARIABLE =
+  /\$\((?:headers|query_params)\.([\w-]+)\)|\$([a-z]+(?:_[a-z0-9_]+)?)\b|%\[([^\]]{1,100})\]|%([A-Z][A-Z_]{1,60}(?:\([^)]{0,100}\))?)%/g;
 
 /** Their names -> ours. */
 const MEANT: Readonly<Record<string, string>> = {

@@ -92,7 +92,11 @@ const placeOf = (path: readonly PathPart[]): string =>
 export function remedyFor(mistake: Mistake): string {
   const { issue, node } = mistake;
   if (node?.kind === "scalar" && node.value === null) return "give it a value, or remove the key";
-  if (issue?.code === "custom") return typeof issue.params?.["remedy"] === "string" ? issue.params["remedy"] : "";
+  if (issue?.code === "custom") {
+    const remedy = typeof issue.params?.["remedy"] === "string" ? issue.params["remedy"] : "";
+    // A guess holds a part of the value, which may be a secret when the environment gave it.
+    return node?.kind === "scalar" && node.fromEnv && remedy.startsWith("did you mean") ? "" : remedy;
+  }
   if (node === undefined) return issue?.code === "invalid_type" ? "add it" : "";
   if (issue?.code === "invalid_value") return nearestValue(issue, node, mistake.path);
   if (node.kind === "list" && placeOf(mistake.path) === "routes.*.paths")

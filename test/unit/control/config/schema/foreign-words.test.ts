@@ -1,3 +1,4 @@
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: a subject is ${VAR} in configuration files
 // Whoever writes another gateway's word for a key is told ours; and what is told is a key that stands there.
 import { describe, expect, it } from "vitest";
 import schema from "../../../../../config/sluice.schema.json" with { type: "json" };
@@ -166,5 +167,12 @@ describe("other gateways' ways to write values", () => {
     expect(problemsOf(`version: 1\nlisteners: [{ address: "127.0.0.1:1" }]\n${ROUTE("match: {}, redirect: { https: true }")}`)[0]).toMatch(
       /the route leads nowhere; `redirect: \{ https: true \}` is for plain HTTP alone: add `to` for https, or have a listener redirect all by `redirectToHttps`$/,
     );
+  });
+
+  it("what the environment gave is not guessed at", () => {
+    const text = `version: 1\nlisteners: [{ address: "127.0.0.1:1" }]\n${ROUTE('match: { hosts: ["${HOST}"], path: "${PATH_}" }, to: u')}`;
+    const problems = problemsOf(text, { HOST: "hidden.example:443", PATH_: "= /hidden" });
+    expect(problems).toHaveLength(2);
+    expect(problems.join("\n")).not.toContain("hidden");
   });
 });
