@@ -126,7 +126,7 @@ const FOREIGN: Readonly<Record<string, Words>> = {
   "auth.*.basic": words({ "users usersFile userlist file auth_basic_user_file": "write `htpasswd: file:...`" }),
   "auth.*.jwt": words({
     "jwk_url jwks_url jwksUri jwks_uri remoteJWKS": "write `jwks: ...`",
-    "alg algorithm": "write `algorithms: [...]`",
+    alg: "write `algorithms: [...]`",
     iss: "write `issuer: ...`",
     "aud audiences": "write `audience: ...`",
     disable_jwk_security: "write `insecure: [http-jwks]`",
