@@ -119,8 +119,8 @@ routes: [{ match: { path: /** }, to: kept@ }]`,
     asks: [{ send: "GET /x", status: 200, answer: { "set-cookie": /^node=[\w-]+;(?!.*127\.0\.0\.1)/ } }],
   },
   {
-    here: "tls: { insecureSkipVerify: true }",
-    config: `upstreams: { own@: { targets: [{ url: ORIGIN3 }], tls: { insecureSkipVerify: true } }, checked@: { targets: [{ url: ORIGIN3 }] } }
+    here: "insecure: [tls-unverified]",
+    config: `upstreams: { own@: { targets: [{ url: ORIGIN3 }], insecure: [tls-unverified] }, checked@: { targets: [{ url: ORIGIN3 }] } }
 routes: [{ match: { path: /** }, to: own@ }, { match: { path: /checked }, to: checked@ }]`,
     asks: [
       { send: "GET /x", status: 200 },

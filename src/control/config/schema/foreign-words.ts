@@ -116,7 +116,7 @@ const FOREIGN: Readonly<Record<string, Words>> = {
     "consecutiveFailures ejectFor maxEjected": "it stands under `passive`",
   }),
   "upstreams.*.tls": words({
-    "verify insecure ssl_verify skipVerify": "write `insecureSkipVerify: true`, for tests only",
+    "verify insecure ssl_verify skipVerify": "to leave it unverified stands beside `tls`: `insecure: [tls-unverified]`",
     "sni hostname": "write `serverName: ...`",
   }),
   "auth.*.apiKey": words({
