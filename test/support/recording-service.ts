@@ -15,6 +15,8 @@ const PADDING = "x".repeat(2048);
 
 export class RecordingService implements AsyncDisposable {
   readonly requests: ReceivedRequest[] = [];
+  /** Connections that were opened. */
+  connections = 0;
   /** Of the next answers; 200 when there is none. */
   readonly statuses: number[] = [];
   /** Answers wait for it. */
@@ -25,6 +27,7 @@ export class RecordingService implements AsyncDisposable {
   private constructor(server: http.Server, scheme: string) {
     this.#server = server;
     this.url = `${scheme}://127.0.0.1:${(server.address() as AddressInfo).port}`; // a TCP server that listens has one
+    server.on("connection", () => this.connections++);
     server.on("request", (request: http.IncomingMessage, response: http.ServerResponse) => {
       const chunks: Buffer[] = [];
       request.on("data", (chunk: Buffer) => chunks.push(chunk));

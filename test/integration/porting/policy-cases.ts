@@ -367,6 +367,34 @@ routes: [{ match: { path: /x }, use: [partner@], to: u@ }, { match: { path: /y }
     ],
   },
   {
+    here: "errorPages: { 500-599: { body: Back soon. } }",
+    config: `upstreams: { gone@: { targets: [{ url: "http://127.0.0.1:1" }], retry: { attempts: 0 } } }
+routes:
+  - { match: { path: /** }, errorPages: { 500-599: { body: Back soon. } }, to: u@ }
+  - { match: { path: /gone }, errorPages: { 500-599: { body: Back soon. } }, to: gone@ }`,
+    asks: [
+      { send: "GET /gone", fields: ["Accept: text/plain"], status: 502, text: /^Back soon\.$/ },
+      { send: "GET /gone", fields: ["Accept: application/json"], status: 502, text: /^\{/ },
+      { send: "GET /x", fields: ["Accept: text/plain"], statuses: [500], status: 500, text: /"name":"ann"/ },
+    ],
+  },
+  {
+    here: "errorPages: { 404: { body: Not here. }, intercept: [404, 500-599] }",
+    config: "routes: [{ match: { path: /** }, errorPages: { 404: { body: Not here. }, intercept: [404, 500-599] }, to: u@ }]",
+    asks: [
+      {
+        send: "GET /x",
+        fields: ["Accept: text/plain"],
+        statuses: [404],
+        status: 404,
+        text: /^Not here\.$/,
+        answer: { "x-powered-by": null },
+      },
+      { send: "GET /x", fields: ["Accept: text/plain"], statuses: [503], status: 503, text: /upstream_status/ },
+      { send: "GET /x", status: 200, text: /"name":"ann"/ },
+    ],
+  },
+  {
     here: "cache: { ttl: 1h }",
     once: true,
     config: `routes:

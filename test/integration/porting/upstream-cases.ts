@@ -85,6 +85,20 @@ routes: [{ match: { path: /** }, to: probed@ }]`,
     eventually: (_, second) => second.requests.some(({ target }) => target === "/status"),
   },
   {
+    here: "health: { active: { path: /status, expect: 200-399 } }",
+    config: `upstreams: { probed@: { targets: [{ url: ORIGIN2 }], health: { active: { path: /status, expect: 200-399 } } } }
+routes: [{ match: { path: /** }, to: probed@ }]`,
+    asks: [{ send: "GET /x", status: 200 }],
+    eventually: (_, second) => second.requests.some(({ target }) => target === "/status"),
+  },
+  {
+    here: "health: { active: { tcp: true } }",
+    config: `upstreams: { probed@: { targets: [{ url: ORIGIN2 }], health: { active: { tcp: true } } } }
+routes: [{ match: { path: /** }, to: u@ }, { match: { path: /probed }, to: probed@ }]`,
+    asks: [{ send: "GET /x", status: 200, served: "GET /x" }],
+    eventually: (_, second) => second.connections > 0 && second.requests.length === 0,
+  },
+  {
     here: "breaker: { consecutiveFailures: 1 }",
     once: true,
     config: `upstreams: { fragile@: { targets: [{ url: ORIGIN1 }], breaker: { consecutiveFailures: 1 } } }
