@@ -1,4 +1,5 @@
-// Owns a service for tests that remembers whole requests and answers each with JSON; by its path also 401 to who is not `good`, or by a list of statuses.
+// Owns a service for tests that remembers whole requests and answers each with JSON; by its path also with 401 to who is not `good` or with a redirect that
+// sets cookies, or by a list of statuses.
 import http from "node:http";
 import https from "node:https";
 import type { AddressInfo } from "node:net";
@@ -46,10 +47,16 @@ export class RecordingService implements AsyncDisposable {
     this.requests.push({ method, target: url, headers, body });
     const denied = url.startsWith("/auth") && headers.authorization !== "good";
     const status = denied ? 401 : (this.statuses.shift() ?? 200);
+    const moved = url.startsWith("/moved")
+      ? { location: `http://${headers.host ?? ""}/next`, "set-cookie": ["sid=1; Path=/app; Domain=127.0.0.1", "csrf=2; Path=/c"] }
+      : {};
+    const elsewhere = url.startsWith("/elsewhere") ? { location: "http://login.internal/in" } : {};
     const fields = {
       "content-type": "application/json",
       "x-powered-by": "service",
       ...(url.startsWith("/auth") ? { "x-user": "ann" } : {}),
+      ...moved,
+      ...elsewhere,
     };
     const send = (): void => {
       response.writeHead(status, fields).end(JSON.stringify({ id: "7", name: "ann", ssn: "1", padding: PADDING }));

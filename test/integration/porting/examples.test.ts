@@ -75,6 +75,12 @@ class Running implements AsyncDisposable {
     return new Running(await Gateway.start({ config: `${text}admin: false\n`, files, args: ["-c", above] }), services);
   }
 
+  service(name: string): RecordingService {
+    const service = this.#services.get(name);
+    if (service === undefined) throw new Error(`no service ${name}`);
+    return service;
+  }
+
   async ask(
     target: string,
     { method = "GET", host = "any.example", headers = {}, body = "", listener = 0 }: Request = {},
@@ -199,6 +205,14 @@ describe("config/porting-site.yaml", () => {
     expect([gone.status, gone.headers["x-frame-options"], gone.served]).toEqual([404, "DENY", ""]);
   });
 
+  it("cookies get the flags that services forget, and redirects lose the inner name", async () => {
+    const { headers } = await running.ask("/moved", { host, listener: PUBLIC });
+    expect([headers.location, headers["set-cookie"]]).toEqual([
+      "/next",
+      ["sid=1; Path=/app; Secure; HttpOnly", "csrf=2; Path=/c; Secure; HttpOnly"],
+    ]);
+  });
+
   it("a route's own headers stand beside those of its sets", async () => {
     const { headers } = await running.ask("/_assets/a.css", { host, listener: PUBLIC, headers: { "accept-encoding": "gzip" } });
     expect([headers["cache-control"], headers["x-frame-options"], headers["content-encoding"]]).toEqual(["max-age=86400", "DENY", "gzip"]);
@@ -272,8 +286,11 @@ describe("config/porting-read-api.yaml", () => {
     expect((await running.ask("/v3/private/decks", { headers: { authorization: forged } })).status).toBe(401);
   });
 
-  it("answers may be kept by caches, the gateway's own refusals may not", async () => {
+  it("answers may be kept by caches, errors of the service and the gateway's own refusals may not", async () => {
     expect((await running.ask("/v3/public/cards")).headers["cache-control"]).toBe("public, max-age=3600");
+    running.service("catalog").statuses.push(404);
+    const missing = await running.ask("/v3/public/cards/0");
+    expect([missing.status, missing.headers["cache-control"]]).toEqual([404, undefined]);
     expect((await running.ask("/v3/public/cards/7", { method: "PUT", body: "x" })).headers["cache-control"]).toBe("no-store");
   });
 

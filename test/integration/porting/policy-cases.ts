@@ -263,6 +263,12 @@ const LIMITS: readonly PortingCase[] = [
     ],
   },
   {
+    here: "limits: { bodyBytes: none }",
+    config: "routes: [{ match: { path: /** }, limits: { bodyBytes: none }, to: u@ }]",
+    asks: [{ send: "PUT /x", body: "x".repeat(10 * 1024 * 1024 + 1), status: 200, served: "PUT /x" }],
+    warnings: [/bodyBytes/],
+  },
+  {
     here: "limits: { bodyRate: none }",
     config: "routes: [{ match: { path: /** }, limits: { bodyRate: none }, to: u@ }]",
     asks: [{ send: "PUT /x", body: "slow", status: 200, served: "PUT /x" }],

@@ -214,7 +214,7 @@ export const ROUTING_CASES: readonly PortingCase[] = [
     here: "rewrite: { stripPrefix: /api }",
     config: "routes: [{ match: { path: /api/** }, rewrite: { stripPrefix: /api }, to: u@ }]",
     asks: [
-      { send: "GET /api/x?y=1", status: 200, served: "GET /x?y=1" },
+      { send: "GET /api/x?y=1", status: 200, served: "GET /x?y=1", sent: { "x-forwarded-prefix": "/api" } },
       { send: "GET /api", status: 200, served: "GET /" },
     ],
   },
@@ -232,6 +232,55 @@ export const ROUTING_CASES: readonly PortingCase[] = [
     here: "rewrite: { path: /status }",
     config: "routes: [{ match: { path: /health/** }, rewrite: { path: /status }, to: u@ }]",
     asks: [{ send: "GET /health/x?y=1", status: 200, served: "GET /status?y=1" }],
+  },
+  {
+    here: "rewrite: { stripPrefix: /app, response: auto }",
+    config: `routes:
+  - { match: { path: /app/** }, rewrite: { stripPrefix: /app, response: auto }, to: u@ }
+  - { match: { path: /plain/** }, rewrite: { stripPrefix: /plain }, to: u@ }`,
+    asks: [
+      {
+        send: "GET /app/moved",
+        statuses: [302],
+        status: 302,
+        answer: { location: "/app/next", "set-cookie": /^sid=1; Path=\/app, csrf=2; Path=\/app\/c$/ },
+      },
+      { send: "GET /plain/moved", statuses: [302], status: 302, answer: { location: /^http:\/\/127\.0\.0\.1:\d+\/next$/ } },
+    ],
+  },
+  {
+    here: "rewrite: { stripPrefix: /shop, response: { location: auto } }",
+    config: "routes: [{ match: { path: /shop/** }, rewrite: { stripPrefix: /shop, response: { location: auto } }, to: u@ }]",
+    asks: [
+      { send: "GET /shop/moved", statuses: [302], status: 302, answer: { location: "/shop/next", "set-cookie": /Path=\/app; Domain/ } },
+      { send: "GET /shop/elsewhere", statuses: [302], status: 302, answer: { location: "http://login.internal/in" } },
+    ],
+  },
+  {
+    here: "response: { cookies: { secure: true, httpOnly: true } }",
+    config: "routes: [{ match: { path: /** }, rewrite: { response: { cookies: { secure: true, httpOnly: true } } }, to: u@ }]",
+    asks: [
+      {
+        send: "GET /moved",
+        status: 200,
+        answer: { "set-cookie": /Path=\/app; Domain=127\.0\.0\.1; Secure; HttpOnly.*Path=\/c; Secure; HttpOnly$/ },
+      },
+    ],
+  },
+  {
+    here: "response: { cookies: { path: [{ from: /app, to: /shop }], domain: auto } }",
+    config:
+      "routes: [{ match: { path: /** }, rewrite: { response: { cookies: { path: [{ from: /app, to: /shop }], domain: auto } } }, to: u@ }]",
+    asks: [{ send: "GET /moved", status: 200, answer: { "set-cookie": /^sid=1; Path=\/shop, csrf=2; Path=\/c$/ } }],
+  },
+  {
+    here: 'response: { location: [{ from: "http://login.internal", to: "https://login.example.com" }, auto] }',
+    config: `routes:
+  - { match: { path: /** }, rewrite: { response: { location: [{ from: "http://login.internal", to: "https://login.example.com" }, auto] } }, to: u@ }`,
+    asks: [
+      { send: "GET /elsewhere", statuses: [302], status: 302, answer: { location: "https://login.example.com/in" } },
+      { send: "GET /moved", statuses: [302], status: 302, answer: { location: "/next" } },
+    ],
   },
   {
     here: 'rewrite: { path: "/internal/{path.id}/profile" }',

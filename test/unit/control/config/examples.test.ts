@@ -56,6 +56,7 @@ const WARNED_OF: Readonly<Record<string, readonly string[]>> = {
   "legacy-credentials.yaml": ["basic.insecure[0]", "jwt.insecure[0]", "jwt.insecure[1]", "keys[0]"],
   "ways-out.yaml": ["introspection.insecure[0]", "board.insecure[0]", "board.insecure[1]", "routes[1].insecure[0]"],
   "porting-keys.yaml": ["basic.insecure[0]"],
+  "porting-site.yaml": ["bodyBytes"],
   "porting-read-api.yaml": ["jwt.insecure[0]", "jwt.insecure[1]"],
 };
 
