@@ -33,7 +33,7 @@ const POLICIES: Readonly<Record<"guarded" | "cache" | "forwardAuth", ((stage: St
   // Asked about every request, as nothing is kept.
   forwardAuth: ({ originPort }) => ({ top: "", route: `forwardAuth: { url: "http://127.0.0.1:${originPort}/verify" }`, upstream: "" }),
   // Answers of the origin that say `Cache-Control: max-age` from memory.
-  cache: null,
+  cache: () => ({ top: "", route: "cache: {}", upstream: "" }),
 };
 
 const NOT_BUILT = "not built yet";
