@@ -7,7 +7,7 @@ import { ratioSpread } from "../native-bench/measure/statistics.ts";
 import { runWrk } from "../native-bench/measure/wrk.ts";
 import { portsFrom } from "../native-bench/peers/launch.ts";
 import { cpuMicros } from "../src/cli/bench/process-cost.ts";
-import { loadUws } from "../src/data/listener/uws-load.ts";
+import { loadUws } from "../src/data/listener/uws/load.ts";
 
 /** Functions of this build that its type declarations leave out. */
 interface Handover {

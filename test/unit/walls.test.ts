@@ -23,9 +23,11 @@ const ROOMS = {
   "data/cache": "base plan shared data/routing data/upstream data/exchange",
   "data/filters": "base data/exchange",
   "data/handlers": "base plan data/routing data/upstream data/exchange data/policies data/cache",
-  "data/listener": "base plan shared data/routing data/upstream data/exchange data/handlers",
+  "data/listener": "base plan shared data/routing data/exchange data/handlers",
+  "data/listener/uws": "base plan data/upstream data/exchange data/listener",
+  "data/listener/net": "base plan data/listener",
   "data/worker":
-    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener",
+    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener data/listener/uws data/listener/net",
 
   observe: "base shared",
 
@@ -141,7 +143,7 @@ describe("doors", () => {
   it.each<[string, RegExp, RegExp]>([
     ["only the store imports ioredis", /^ioredis(\/|$)/, /^src\/store\//],
     ["only conditions import the CEL library", /^@marcbachmann\/cel-js$/, /^src\/data\/routing\/expression\//],
-    ["only the listener imports uWebSockets.js", /^uWebSockets\.js$/, /^src\/data\/listener\//],
+    ["only the uws engine imports uWebSockets.js", /^uWebSockets\.js$/, /^src\/data\/listener\/uws\//],
     ["on the data plane only a pool imports undici", /^undici(\/|$)/, /^src\/(control|cli)\/|^src\/data\/upstream\/transport\/undici\//],
     [
       "what other instances of a fleet say never reaches a breaker",

@@ -1,5 +1,5 @@
 // The origin of WebSocket cases: sends each message back as it came, and does nothing else. Its CPU time is never counted. Run: node uws-echo.ts PORT
-import { loadUws } from "../../../src/data/listener/uws-load.ts";
+import { loadUws } from "../../../src/data/listener/uws/load.ts";
 
 const MESSAGE_BYTES_MAX = 64 * 1024;
 const port = Number(process.argv[2]);

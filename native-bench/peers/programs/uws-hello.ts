@@ -1,5 +1,5 @@
 // The floor of all: uWebSockets.js answers 256 bytes by itself. Run: node uws-hello.ts PORT
-import { loadUws } from "../../../src/data/listener/uws-load.ts";
+import { loadUws } from "../../../src/data/listener/uws/load.ts";
 
 const BODY = "x".repeat(256);
 const port = Number(process.argv[2]);

@@ -4,7 +4,7 @@
 import type { HttpRequest, HttpResponse } from "uWebSockets.js";
 import type { IncomingHttpHeaders } from "node:http";
 import { type Dispatcher, Pool } from "undici";
-import { loadUws } from "../../../src/data/listener/uws-load.ts";
+import { loadUws } from "../../../src/data/listener/uws/load.ts";
 
 const [port, originPort] = [Number(process.argv[2]), Number(process.argv[3])];
 const HOP_BY_HOP = new Set(["connection", "keep-alive", "transfer-encoding", "content-length", "date", "host"]);

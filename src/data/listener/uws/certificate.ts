@@ -2,8 +2,8 @@
 // it reads them. Must never write a key to a disk.
 import { createPrivateKey, X509Certificate } from "node:crypto";
 import { closeSync, constants, openSync, readFileSync, statfsSync, writeSync } from "node:fs";
-import { OperatorError } from "../../base/errors.ts";
-import type { CertificatePlan } from "../../plan/listener-plan.ts";
+import { OperatorError } from "../../../base/errors.ts";
+import type { CertificatePlan } from "../../../plan/listener-plan.ts";
 
 /** A file system in memory; a file that is opened so has no name in it (open(2)). */
 const MEMORY = "/dev/shm";

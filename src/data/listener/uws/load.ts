@@ -1,12 +1,12 @@
-// Owns loading uWebSockets.js, on systems older than its build too (see uws-glibc.ts). Works in any thread, from source and bundled.
+// Owns loading uWebSockets.js, on systems older than its build too (see glibc.ts). Works in any thread, from source and bundled.
 // Must never change anything when the plain load works, nor load a file that another user could have written.
 import { randomBytes } from "node:crypto";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
-import { OperatorError } from "../../base/errors.ts";
-import { hash32 } from "../../base/hash32.ts";
-import { ElfError, GLIBC_WANTED, patchGlibc } from "./uws-glibc.ts";
+import { OperatorError } from "../../../base/errors.ts";
+import { hash32 } from "../../../base/hash32.ts";
+import { ElfError, GLIBC_WANTED, patchGlibc } from "./glibc.ts";
 
 /** The module as its own types describe it. */
 export type Uws = typeof import("uWebSockets.js");

@@ -1,5 +1,5 @@
 // Turns the raw bytes of a peer's address into canonical text. Hot path: IPv4 addresses seen lately are remembered.
-import { formatIpBytes } from "../../base/ip.ts";
+import { formatIpBytes } from "../../../base/ip.ts";
 
 /** Addresses remembered; cleared when full. */
 const CACHE_MAX = 8192;

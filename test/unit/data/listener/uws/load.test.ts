@@ -6,9 +6,9 @@ import os from "node:os";
 import path from "node:path";
 import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { cacheDirectories, ensurePatched, lacksGlibc } from "../../../../src/data/listener/uws-load.ts";
+import { cacheDirectories, ensurePatched, lacksGlibc } from "../../../../../src/data/listener/uws/load.ts";
 
-const loader = new URL("../../../../src/data/listener/uws-load.ts", import.meta.url);
+const loader = new URL("../../../../../src/data/listener/uws/load.ts", import.meta.url);
 const original = path.join(path.dirname(createRequire(import.meta.url).resolve("uWebSockets.js")), "uws_linux_x64_137.node");
 
 let root: string;

@@ -2,17 +2,17 @@
 // Must register onAborted before anything else and must let nothing throw into the native caller: both abort the process.
 
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
-import { OperatorError } from "../../base/errors.ts";
-import { beginTurn, endTurn } from "../../base/turn-clock.ts";
-import type { ListenerPlan } from "../../plan/listener-plan.ts";
-import type { Refusal } from "../exchange/refusal.ts";
-import { admit, isUnusualValue, type RequestLine } from "./admit.ts";
-import type { Listener, ListenerEngine, ListenerHost } from "./listener.ts";
+import { OperatorError } from "../../../base/errors.ts";
+import { beginTurn, endTurn } from "../../../base/turn-clock.ts";
+import type { ListenerPlan } from "../../../plan/listener-plan.ts";
+import type { Refusal } from "../../exchange/refusal.ts";
+import { admit, isUnusualValue, type RequestLine } from "../admit.ts";
+import type { Listener, ListenerEngine, ListenerHost } from "../listener.ts";
+import { withCertificateFiles } from "./certificate.ts";
+import { UwsExchange } from "./exchange.ts";
+import { loadUws, type Uws } from "./load.ts";
 import { canonicalIp } from "./peer-address.ts";
-import { withCertificateFiles } from "./uws-certificate.ts";
-import { UwsExchange } from "./uws-exchange.ts";
-import { loadUws, type Uws } from "./uws-load.ts";
-import { type UwsWebSocket, type WebSocketWatcher, webSocketBehavior } from "./uws-websocket.ts";
+import { type UwsWebSocket, type WebSocketWatcher, webSocketBehavior } from "./websocket.ts";
 
 /** uWebSockets.js timeouts are multiples of 4 s up to 960 s and are not validated there. */
 const TIMEOUT_STEP_S = 4;

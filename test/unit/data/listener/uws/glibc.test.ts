@@ -3,7 +3,7 @@ import fs from "node:fs";
 import { createRequire } from "node:module";
 import path from "node:path";
 import { describe, expect, it } from "vitest";
-import { ElfError, GLIBC_WANTED, patchGlibc } from "../../../../src/data/listener/uws-glibc.ts";
+import { ElfError, GLIBC_WANTED, patchGlibc } from "../../../../../src/data/listener/uws/glibc.ts";
 
 const packageDirectory = path.dirname(createRequire(import.meta.url).resolve("uWebSockets.js"));
 const build = (arch: string): Buffer => fs.readFileSync(path.join(packageDirectory, `uws_linux_${arch}_137.node`));

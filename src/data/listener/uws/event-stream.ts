@@ -1,5 +1,5 @@
 // Owns recognising a response whose head must go out before its first event. Must never change the headers.
-import type { HeaderList } from "../../base/header-list.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 
 /** @returns whether it is an event stream that a comment may be written into: one that is encoded takes none from us. */
 export function isEventStream(headers: HeaderList): boolean {

@@ -5,10 +5,10 @@
 // answered here (and passed on, so that the upstream sees life), the close codes 1012 to 1014 and 3000 to 3999 of a client are lost
 // (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
 import type { HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from "uWebSockets.js";
-import { WheelEntry } from "../../base/timer-wheel.ts";
-import type { LimitsPlan } from "../../plan/limits-plan.ts";
-import type { Exchange, UpgradedUpstream } from "../exchange/exchange.ts";
-import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../upstream/websocket/link.ts";
+import { WheelEntry } from "../../../base/timer-wheel.ts";
+import type { LimitsPlan } from "../../../plan/limits-plan.ts";
+import type { Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
+import { type LinkOwner, NO_CLOSE_CODE, WebSocketLink } from "../../upstream/websocket/link.ts";
 
 /** Bytes waiting for a slow client at which the upstream is paused (or limits.webSocketBufferBytes if that is less). */
 const PAUSE_BYTES_MAX = 256 * 1024;

@@ -1,13 +1,13 @@
 // An exchange on the uws engine: reads a body and writes a response through uWebSockets.js without ever touching
 // a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
 import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
-import type { HeaderList } from "../../base/header-list.ts";
-import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../exchange/exchange.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
+import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import { statusLine } from "../status-line.ts";
 import { isEventStream } from "./event-stream.ts";
+import { LINGER_MS, UwsLinger } from "./linger.ts";
 import { canonicalIp } from "./peer-address.ts";
-import { statusLine } from "./status-line.ts";
-import { LINGER_MS, UwsLinger } from "./uws-linger.ts";
-import { acceptUwsWebSocket, type UpgradableExchange } from "./uws-websocket.ts";
+import { acceptUwsWebSocket, type UpgradableExchange } from "./websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
 const EARLY_BODY_BYTES_MAX = 64 * 1024;

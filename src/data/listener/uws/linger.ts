@@ -1,7 +1,7 @@
 // Closes a uWebSockets.js connection a little after its last response was written, so that all of it goes out. Must never touch
 // a `res` that is gone: whoever hears of that calls end().
 import type { HttpResponse } from "uWebSockets.js";
-import { type TimerWheel, WheelEntry } from "../../base/timer-wheel.ts";
+import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
 
 /** How long (ms) a client gets to close the connection itself: closing first would throw away what it has not read. */
 export const LINGER_MS = 1000;
