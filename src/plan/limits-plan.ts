@@ -21,6 +21,10 @@ export interface LimitsPlan {
   readonly connections: number;
   /** Of those, from one peer's address; null for no limit. */
   readonly connectionsPerAddress: number | null;
+  /** Requests of one client connection; null for no limit. */
+  readonly requestsPerConnection: number | null;
+  /** How old a client connection becomes; null for no limit. */
+  readonly connectionAgeMs: number | null;
   /** Largest WebSocket message, either direction. */
   readonly webSocketMessageBytes: number;
   /** Bytes queued towards one WebSocket peer before the connection is closed with 1013. */

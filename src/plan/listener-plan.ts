@@ -16,7 +16,11 @@ export interface ListenerPlan {
   /** Why this engine: shown by `validate`. */
   readonly engineReason: string;
   readonly tls: ListenerTlsPlan | null;
-  /** Every connection begins with a PROXY protocol v2 header, which is believed (node engine only). */
+  /** With TLS: HTTP/2 is offered in the handshake (net engine only). */
+  readonly http2: boolean;
+  /** Without TLS: clients that begin with HTTP/2 are served (net engine only). */
+  readonly h2c: boolean;
+  /** Every connection begins with a PROXY protocol header, which is believed (net engine only). */
   readonly proxyProtocol: boolean;
   /** What routes know it by; '' for none. */
   readonly name: string;
@@ -29,7 +33,7 @@ export interface ListenerPlan {
 export interface ListenerTlsPlan {
   /** First is the default certificate. Paths are absolute. */
   readonly certificates: readonly CertificatePlan[];
-  /** Client certificates are asked for and verified (node engine only); null: not asked for. */
+  /** Client certificates are asked for and verified (net engine only); null: not asked for. */
   readonly clientAuth: ClientAuthPlan | null;
   /** null: the engine's own choice from TLS 1.2 on. */
   readonly rules: TlsRulesPlan | null;

@@ -11,6 +11,7 @@ import type { BodyWatch } from "./body/body-watch.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { FilterChain } from "./response-filter.ts";
 import type { Route, Runtime } from "./runtime.ts";
+import type { SharedHeaders } from "./shared-headers.ts";
 
 /** How the request's body is framed. */
 export const BODY_NONE = 0;
@@ -22,6 +23,8 @@ export type BodyKind = typeof BODY_NONE | typeof BODY_FIXED | typeof BODY_CHUNKE
 export interface BodySink {
   /** @param chunk owned by the receiver; may be empty. @param last no more will come. Call {@link Exchange.pauseBody} to slow the client down. */
   bodyChunk(chunk: Buffer, last: boolean): void;
+  /** The body will never be whole: its framing is wrong, or a limit is passed. Nothing more comes. Left out, the connection is cut. */
+  bodyRefused?(code: ErrorCode, detail: string): void;
 }
 
 /** Told what happens to the client side of an exchange. Exactly one of clientAborted and clientCompleted is called, once. */
@@ -77,12 +80,17 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   host = "";
   /** Host header (authority) as sent, port included. */
   authority = "";
+  /** Read by anybody; changed only by way of {@link ownHeaders}. */
   headers: HeaderList = [];
+  /** Set while {@link headers} belong to other requests too. */
+  sharedHeaders: SharedHeaders | null = null;
   /** Some header's name {@link isAmbiguousFieldName}: services may read it as another one. */
   hasAmbiguousFieldNames = false;
   bodyKind: BodyKind = BODY_NONE;
   /** Declared body length in bytes; -1 when chunked, 0 when there is none. */
   contentLength = 0;
+  /** Trailers of the request's body, flat, names lowercase, as they came: there before the last of the body. null for none. */
+  requestTrailers: HeaderList | null = null;
   /** The request asks for a WebSocket (RFC 6455). */
   wantsWebSocket = false;
   /** Name of the listener; '' for one without. */
@@ -183,6 +191,10 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
    * Only when {@link wantsWebSocket}; instead of start().
    */
   abstract acceptWebSocket(upstream: UpgradedUpstream): void;
+  /** Send an interim response (RFC 9110 section 15.2) ahead of the final one. An engine that cannot, or a client that would not understand, gets none. @param status 102..199 */
+  informational(_status: number, _headers: HeaderList): void {}
+  /** The engine reads on behind a response that came before the request's body was there, so that its client gets to see it: nobody has to wait. */
+  readonly lingers: boolean = false;
   /** acceptWebSocket() passes frames on unread, so extensions may be negotiated end to end. */
   readonly tunnelsFrames: boolean = false;
   /** True once start() was called. */
@@ -200,6 +212,15 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
     const headers = this.headers;
     for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return headers[i + 1];
     return undefined;
+  }
+
+  /** The headers, to change them: others see no change. */
+  ownHeaders(): HeaderList {
+    if (this.sharedHeaders !== null) {
+      this.sharedHeaders = null;
+      this.headers = this.headers.slice();
+    }
+    return this.headers;
   }
 
   /** Value of a path parameter of the matched route, percent-encoded as received; undefined if the route has none of that name. */

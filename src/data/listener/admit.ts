@@ -14,6 +14,7 @@ import {
 import type { SentTarget } from "../../shared/log-ring.ts";
 import { BODY_CHUNKED, BODY_FIXED, BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
+import { SharedHeaders } from "../exchange/shared-headers.ts";
 import { isQuery, normalisePath } from "../routing/normalise.ts";
 import type { PathRules } from "../routing/path-rules.ts";
 
@@ -53,6 +54,8 @@ const seen = {
   lengthText: "",
   encodingText: "",
   expectText: "",
+  /** Upgrade and Connection ask for a WebSocket, which a GET may. */
+  webSocket: false,
 };
 
 /**
@@ -69,14 +72,60 @@ export function admit(x: Exchange, line: RequestLine, rules: PathRules | null): 
   return refusal;
 }
 
+/** What admission made of a header section: the same for every request of HTTP/1.1 in origin-form with this section. Immutable; of one runtime and one connection. */
+export interface AdmittedSection extends Readonly<
+  Pick<Exchange, "hasAmbiguousFieldNames" | "authority" | "host" | "bodyKind" | "contentLength" | "closeAfter">
+> {
+  readonly runtime: Exchange["runtime"];
+  readonly shared: SharedHeaders;
+  readonly expectsContinue: boolean;
+  readonly asksForWebSocket: boolean;
+}
+
+/** Right behind an {@link admit} that refused nothing, of a request as AdmittedSection wants it: the exchange's headers can't be changed any more. */
+export function rememberSection(x: Exchange): AdmittedSection {
+  const shared = new SharedHeaders(x.headers);
+  x.sharedHeaders = shared;
+  return {
+    runtime: x.runtime,
+    shared,
+    hasAmbiguousFieldNames: x.hasAmbiguousFieldNames,
+    authority: x.authority,
+    host: x.host,
+    bodyKind: x.bodyKind,
+    contentLength: x.contentLength,
+    closeAfter: x.closeAfter,
+    expectsContinue: seen.expect > 0,
+    asksForWebSocket: seen.webSocket,
+  };
+}
+
+/** As {@link admit}, of a request whose header section was admitted before: only its request line is judged. */
+export function admitAgain(x: Exchange, line: RequestLine, rules: PathRules | null, known: AdmittedSection): Refusal | null {
+  x.method = line.method;
+  x.unadmitted = line;
+  x.headers = known.shared.list;
+  x.sharedHeaders = known.shared;
+  x.hasAmbiguousFieldNames = known.hasAmbiguousFieldNames;
+  x.authority = known.authority;
+  x.host = known.host;
+  x.bodyKind = known.bodyKind;
+  x.contentLength = known.contentLength;
+  x.bodyDone = known.bodyKind === BODY_NONE;
+  x.closeAfter = known.closeAfter;
+  x.wantsWebSocket = known.asksForWebSocket && line.method === "GET";
+  const refusal = judgeLine(x, line) ?? admitTarget(x, line, rules);
+  if (refusal === null) x.unadmitted = null;
+  return refusal;
+}
+
+/** Whether the request that was admitted last waits for 100 (Continue) with its body (RFC 9110 section 10.1.1). */
+export const expectsContinue = (): boolean => seen.expect > 0;
+
 function judge(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal | null {
-  if (line.method !== "GET" && !METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
-  if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
-  const limits = x.runtime.plan.limits;
-  if (x.headers.length > limits.headerCount * 2) return refuse("headers_too_large", `more than ${limits.headerCount} header fields`);
-  if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > limits.uriBytes)
-    return refuse("uri_too_long", `the request target is longer than ${limits.uriBytes} bytes`);
   return (
+    judgeLine(x, line) ??
+    judgeCount(x) ??
     scanHeaders(x, line.usualValues === true) ??
     frameBody(x, line) ??
     admitHost(x, line) ??
@@ -86,9 +135,24 @@ function judge(x: Exchange, line: RequestLine, rules: PathRules | null): Refusal
   );
 }
 
+function judgeLine(x: Exchange, line: RequestLine): Refusal | null {
+  if (line.method !== "GET" && !METHOD.test(line.method)) return bad("the method is not an uppercase token (RFC 9110 section 9.1)");
+  if (REFUSED_METHODS.has(line.method)) return refuse("method_not_implemented", `${line.method} is never proxied`);
+  const { uriBytes } = x.runtime.plan.limits;
+  if (line.path.length + (line.query === "" ? 0 : line.query.length + 1) > uriBytes)
+    return refuse("uri_too_long", `the request target is longer than ${uriBytes} bytes`);
+  return null;
+}
+
+function judgeCount(x: Exchange): Refusal | null {
+  const { headerCount } = x.runtime.plan.limits;
+  return x.headers.length > headerCount * 2 ? refuse("headers_too_large", `more than ${headerCount} header fields`) : null;
+}
+
 function scanHeaders(x: Exchange, usualValues: boolean): Refusal | null {
   seen.host = seen.contentLength = seen.transferEncoding = seen.expect = 0;
   seen.connection = seen.upgrade = "";
+  seen.webSocket = false;
   const headers = x.headers;
   const { identityHeaders } = x.runtime;
   let bytes = 0;
@@ -223,10 +287,11 @@ function admitConnection(x: Exchange): Refusal | null {
   for (const token of tokens) {
     if (token === "keep-alive") continue;
     if (token === "close") x.closeAfter = true;
-    else if (token === "upgrade") x.wantsWebSocket = seen.upgrade.toLowerCase() === "websocket" && x.method === "GET";
+    else if (token === "upgrade") seen.webSocket = seen.upgrade.toLowerCase() === "websocket";
     else if (!x.runtime.connectionRules.mayName(token)) return bad(`Connection names ${printable(token)}, which is not for this hop alone`);
     else if (!isHopByHop(token)) (named ??= new Set()).add(token); // those never go upstream, and some are read here
   }
+  x.wantsWebSocket = seen.webSocket && x.method === "GET";
   // Now, so that nobody decides by a field that services do not get.
   if (named !== null) removeHeaders(x.headers, (name) => named.has(name));
   return null;

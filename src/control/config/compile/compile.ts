@@ -104,6 +104,8 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
     unixPath,
     ...engineOf(listener),
     tls: certificates === null ? null : { ...tls, fingerprint: digest(JSON.stringify(tls)) },
+    http2: listener.http2,
+    h2c: listener.h2c,
     proxyProtocol,
     name: listener.name,
     redirectToHttps: listener.redirectToHttps,
@@ -113,11 +115,13 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
 
 /** uws unless the listener asks for something that only node has. */
 function engineOf({
+  engine,
   strict,
   proxyProtocol,
   clientAuth,
   tlsRules,
 }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
+  if (engine !== null) return { engine, engineReason: `\`engine: ${engine}\`` };
   // uws asks for certificates, but neither insists on one nor says whose it is.
   if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
   if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };

@@ -21,11 +21,18 @@ const OBJECTS_MIN = 50;
 const ERROR_PAGE_BYTES_MAX = 8 * MIB;
 
 /** Output null for `none`. */
-const perAddress = (most: number) =>
+const countOrNone = (preset: number | "none") =>
   z
     .union([z.literal("none"), count(1, 10_000_000)], { error: "expected none or a number from 1 to 10000000" })
     .transform((value) => (value === "none" ? null : value))
-    .prefault(most);
+    .prefault(preset);
+
+/** Output null for `none`. */
+const periodOrNone = (preset: string) =>
+  z
+    .union([z.literal("none"), period()], { error: "expected none or a duration such as 1h" })
+    .transform((value) => (value === "none" ? null : value))
+    .prefault(preset);
 
 const isMap = (input: unknown): boolean => typeof input === "object" && input !== null && !Array.isArray(input);
 
@@ -159,11 +166,19 @@ export const limits = once(() =>
       connections: count(1, 10_000_000)
         .prefault(50_000)
         .meta({ description: "Open client connections of the whole instance; each worker gets its share." }),
-      connectionsPerAddress: perAddress(2000).meta({
+      connectionsPerAddress: countOrNone(2000).meta({
         description:
           "Open connections from one peer address (IPv6: from one /64) to the whole instance, or `none`; those beyond it are closed. Peers in trustedProxies, on loopback and on Unix sockets are not counted; behind proxyProtocol the client that the header names is. Needs Linux.",
       }),
-      bodiesPerAddress: perAddress(100).meta({
+      requestsPerConnection: countOrNone("none").meta({
+        description:
+          "Requests on one client connection, or `none`: then it is closed behind the answer (HTTP/2: GOAWAY), up to a tenth earlier, so that not all come back at once. Kept by the `net` engine.",
+      }),
+      connectionAge: periodOrNone("1h").meta({
+        description:
+          "How old a client connection becomes, or `none`: the first request after it, or up to a tenth earlier, is the last one, so that clients spread over workers and instances again. What is under way goes on. Kept by the `net` engine.",
+      }),
+      bodiesPerAddress: countOrNone(100).meta({
         description:
           "Request bodies that may be arriving at once from one client address (IPv6: from one /64), as trustedProxies make it known, or `none`; beyond it 429. Bodies that come at once do not count.",
       }),
@@ -202,6 +217,8 @@ export const limits = once(() =>
         bufferedBodyBytes: v.bufferedBodyBytes,
         connections: v.connections,
         connectionsPerAddress: v.connectionsPerAddress,
+        requestsPerConnection: v.requestsPerConnection,
+        connectionAgeMs: v.connectionAge,
         bodiesPerAddress: v.bodiesPerAddress,
         webSocketMessageBytes: v.webSocket.messageBytes,
         webSocketBufferBytes: v.webSocket.bufferBytes,

@@ -2,9 +2,9 @@
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
 import { lazyOptional, name, once } from "../../../base/schema.ts";
-import { filePath, hostPattern, listenAddress, unsupportedMessage } from "./fields.ts";
+import { filePath, hostPattern, listenAddress } from "./fields.ts";
 import { listenerPaths } from "./paths.ts";
-import { ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
+import { beyondUws, ciphersForEachVersion, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
 
 /** Listeners of one instance. */
 export const LISTENERS_MAX = 64;
@@ -30,7 +30,7 @@ const tls = once(() =>
       certificates: z.array(certificate()).min(1).max(CERTIFICATES_MAX).meta({ description: "Chosen by SNI; the first is the default." }),
       clientCa: filePath().optional().meta({
         description:
-          "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `node` engine.",
+          "PEM file: the authorities whose client certificates are accepted (mTLS), for all server names. Read again when it changes. Uses the `net` engine.",
       }),
       clientCertificates: z.enum(["required", "optional"]).optional().meta({
         description:
@@ -70,17 +70,21 @@ export const listener = once(() =>
             "Redirect (308) every request that came by plain HTTP to the same address by https on this port, before a route is looked for. Requests that a trusted proxy says came by https are served. Credentials in the query are left out.",
           examples: [443],
         }),
-      http2: z
-        .literal(false, { error: (issue) => (issue.input === true ? `${unsupportedMessage("http2")}; remove it` : undefined) })
-        .prefault(false)
-        .meta({ description: "Reserved: HTTP/2 comes in a later version." }),
-      strict: z.boolean().prefault(false).meta({
+      engine: z.enum(["net", "uws"]).optional().meta({
         description:
-          "Use the `node` engine: strictest parsing, HTTP/1.0, absolute-form targets, `OPTIONS *`. Slower than the default `uws` engine.",
+          "`uws`: the default for plain HTTP/1.1. `net`: the strict and complete one, with HTTP/1.0, absolute-form targets, `OPTIONS *`, HTTP/2, client certificates and the PROXY protocol; the default with `tls` and wherever one of these is asked for.",
       }),
+      http2: z.boolean().optional().meta({
+        description: "Offer HTTP/2 in TLS handshakes (ALPN); the default with `tls` on the `net` engine.",
+      }),
+      h2c: z.boolean().prefault(false).meta({
+        description:
+          "Without `tls`: also serve clients that begin with HTTP/2 (prior knowledge, RFC 9113 section 3.3). Uses the `net` engine.",
+      }),
+      strict: z.boolean().prefault(false).meta({ description: "The older way to write `engine: net`." }),
       proxyProtocol: z.boolean().prefault(false).meta({
         description:
-          "Every connection begins with a PROXY protocol v2 header, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `node` engine.",
+          "Every connection begins with a PROXY protocol header, version 1 or 2, which names the client; one without is closed. Only behind a load balancer that always sends one. Uses the `net` engine.",
       }),
       paths: lazyOptional(listenerPaths).meta({
         description:
@@ -95,11 +99,27 @@ export const listener = once(() =>
       if (proxyProtocol && tls !== undefined && address.unixPath !== null)
         object("proxyProtocol and tls do not go together on a Unix socket", ["proxyProtocol"], "remove one of them");
     },
+    ({ http2, h2c, tls }, object) => {
+      if (http2 === true && tls === undefined)
+        object("http2 needs tls: it is agreed on in the handshake", ["http2"], "add tls, or write `h2c: true` for clients that know");
+      if (h2c && tls !== undefined) object("h2c is HTTP/2 without tls", ["h2c"], "remove it: with tls, `http2` is the default");
+    },
+    ({ engine, strict, http2, h2c, proxyProtocol, tls }, object) => {
+      if (engine !== "uws") return;
+      const rules = tls === undefined ? null : tlsRulesOf(tls);
+      const wanted = { strict, http2: http2 === true, h2c, proxyProtocol, "tls.clientCa": tls?.clientCa !== undefined };
+      const [key] = Object.entries(wanted).find(([, asked]) => asked) ?? [];
+      const beyond = key !== undefined ? `\`${key}\`` : rules === null ? "" : beyondUws(rules);
+      if (beyond !== "") object(`the uws engine has no ${beyond}`, ["engine"], "write `engine: net`, or remove what needs it");
+    },
   ).transform((v) => ({
     ...v.address,
     name: v.name ?? "",
     redirectToHttps: v.redirectToHttps ?? null,
+    engine: v.engine ?? null,
     strict: v.strict,
+    http2: v.http2 ?? (v.tls !== undefined && v.engine !== "uws"),
+    h2c: v.h2c,
     proxyProtocol: v.proxyProtocol,
     paths: v.paths ?? null,
     certificates: v.tls === undefined ? null : v.tls.certificates,

@@ -19,7 +19,7 @@ export function countForward(x: Exchange): Reply | undefined {
   if (sent === TWICE || !NUMBER.test(sent)) return MALFORMED;
   const left = Number(sent);
   if (left === 0) return { kind: "response", status: 204, headers: ["allow", allowed(x)], body: null };
-  setHeader(x.headers, FIELD, String(left - 1));
+  setHeader(x.ownHeaders(), FIELD, String(left - 1));
   return undefined;
 }
 

@@ -5,8 +5,9 @@ import { OperatorError } from "../../../base/errors.ts";
 import { canonicalIp } from "../../../base/ip.ts";
 import type { ListenerPlan } from "../../../plan/listener-plan.ts";
 import type { Listener, ListenerHost } from "../listener.ts";
-import type { ConnectionTerms, Protocols, ServedConnection } from "./channel.ts";
+import type { Protocols, ServedConnection } from "./channel.ts";
 import type { ClientFacts } from "./client-facts.ts";
+import { ConnectionLife } from "./connection-life.ts";
 import { openChannel } from "./open-channel.ts";
 
 /** Connections the kernel holds until they are accepted; it caps this by net.core.somaxconn. */
@@ -97,13 +98,12 @@ export class NetListener implements Listener {
   #serve(socket: Socket, bottom: Socket, facts: ClientFacts): void {
     const serve = this.#protocols[facts.protocol];
     if (serve === null) return void socket.destroy();
-    const served = serve(openChannel(socket, bottom, facts), this.#host, unlimited);
+    const life = new ConnectionLife(this.#host);
+    const served = serve(openChannel(socket, bottom, facts), this.#host, { nextIsLast: () => life.nextIsLast(), answersFor: () => true });
     this.#served.add(served);
     socket.on("close", () => this.#served.delete(served));
   }
 }
-
-const unlimited: ConnectionTerms = { nextIsLast: () => false, answersFor: () => true };
 
 /** @returns '' for none. A link-local address comes with its zone (`fe80::1%eth0`), which no list of addresses knows. */
 const peerOf = ({ remoteAddress = "" }: Socket): string => canonicalIp(remoteAddress.split("%", 1)[0] ?? "") ?? "";

@@ -105,7 +105,7 @@ class ForwardAuth implements Policy {
   #authorize(x: Exchange, body: Buffer | null, omitted: boolean): Reply | undefined | Promise<Reply | undefined> {
     const prepared = this.#prepare(x, body, omitted);
     // The service has received what the client sent under its names, where `requestHeaders` has them; nothing else may see it.
-    this.#reserved.removeFrom(x.headers);
+    this.#reserved.removeFrom(x.ownHeaders());
     const { cache, services, metricSlot, upstream } = this.#means;
     const known = cache === null || prepared.key === null ? undefined : cache.recall(prepared.key, performance.now());
     if (known !== undefined) {
@@ -157,7 +157,7 @@ class ForwardAuth implements Policy {
     switch (decision.kind) {
       case "allowed":
         // For what else looks at the request on its way: limits by header, templates.
-        for (const each of decision.headers) x.headers.push(each);
+        for (const each of decision.headers) x.ownHeaders().push(each);
         return undefined;
       case "denied":
         return denialReply(decision.answer, onDenied);

@@ -260,7 +260,6 @@ describe("what a later version brings is refused by name", () => {
   }
   for (const key of ["descriptors", "protos", "reflection"])
     later("upstreams.users.", key, BASE.replace("{ targets", `{ ‸${key}: 1, targets`));
-  check("http2", BASE.replace("127.0.0.1:0 }", "127.0.0.1:0, http2: ‸true }"), `listeners[0].http2: http2 ${LATER}; remove it`);
   check("grpc", BASE.replace("{ targets", "{ protocol: ‸grpc, targets"), `upstreams.users.protocol: protocol: grpc ${LATER}`);
   check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));
 });
@@ -332,6 +331,15 @@ describe("listeners", () => {
     "listeners[0].proxyProtocol: proxyProtocol and tls do not go together on a Unix socket; remove one of them",
   );
   listeners("‸[]", "listeners: expected at least 1 entry");
+  listeners(
+    "[{ address: a:1, http2: ‸true }]",
+    "listeners[0].http2: http2 needs tls: it is agreed on in the handshake; add tls, or write `h2c: true` for clients that know",
+  );
+  for (const key of ["strict", "h2c", "proxyProtocol"])
+    listeners(
+      `[{ address: a:1, ${key}: true, engine: ‸uws }]`,
+      `listeners[0].engine: the uws engine has no \`${key}\`; write \`engine: net\`, or remove what needs it`,
+    );
   check(
     "the admin listener's address",
     `‸${BASE.replace("127.0.0.1:0", "127.0.0.1:9901")}`,

@@ -16,6 +16,8 @@ const listener = (host: string, port: number, unixPath: string | null = null): L
   engine: "uws",
   engineReason: "",
   tls: null,
+  http2: false,
+  h2c: false,
   proxyProtocol: false,
   name: "",
   redirectToHttps: null,

@@ -1,6 +1,7 @@
 // Reads HTTP/1.1 responses as strictly as llhttp does (RFC 9112): CRLF only, no obsolete folding, no bytes that could be read
 // in two ways. Knows nothing of sockets. What it is not sure of is a fault, and then nothing of the connection may be used again.
 import { trimWhitespace } from "../../../../base/http.ts";
+import { CHUNK_LINE, CHUNK_LINE_BYTES_MAX, FIELDS, VALUE } from "../../../../base/http1-grammar.ts";
 import type { WireTrailers } from "../../upstream.ts";
 import { ResponseHeaders, ROLE_DROPPED } from "../response-headers.ts";
 import { FieldPlaces } from "./field-names.ts";
@@ -11,19 +12,11 @@ export const RESPONSE_HEAD_BYTES_MAX = 64 * 1024;
 const HEAD_BYTES_MOSTLY = 1024;
 /** Interim (1xx) responses before a final one. */
 const INTERIM_MAX = 16;
-/** Largest line that gives a chunk's size, extensions included, bytes. */
-const CHUNK_LINE_BYTES_MAX = 4096;
 
-const NAME = "[!#$%&'*+\\-.^_`|~0-9A-Za-z]+";
-const VALUE = "[\\t\\x20-\\x7e\\x80-\\xff]*";
-/** Status line with its CRLF; fields, each with its own. Anchored and unambiguous, so they run in linear time. */
+/** Status line with its CRLF. Anchored and unambiguous, so it runs in linear time. */
 const STATUS_LINE = new RegExp(`^HTTP/1\\.[01] [1-9]\\d\\d(?: ${VALUE})?\\r\\n`);
 /** What most heads begin with. */
 const OK_LINE = "HTTP/1.1 200 OK\r\n";
-const FIELDS = new RegExp(`^(?:${NAME}:${VALUE}\\r\\n)*$`);
-/** RFC 9112 section 7.1: a size below 2^52, and extensions `;name`, `;name=token` or `;name="quoted"`, without white space. */
-const QUOTED = '"[\\t\\x20\\x21\\x23-\\x5b\\x5d-\\x7e\\x80-\\xff]*"';
-const CHUNK_LINE = new RegExp(`^([0-9A-Fa-f]{1,13})(?:;${NAME}(?:=(?:${NAME}|${QUOTED}))?)*$`);
 
 const BAD_HEAD = "the response head is not valid HTTP/1.1";
 const HEAD_END = Buffer.from("\r\n\r\n");

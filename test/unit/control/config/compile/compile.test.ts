@@ -67,6 +67,8 @@ it("the example of the design compiles, units resolved", () => {
         engine: "uws",
         engineReason: "the default: fastest",
         tls: null,
+        http2: false,
+        h2c: false,
         proxyProtocol: false,
         name: "",
         redirectToHttps: null,
@@ -85,6 +87,8 @@ it("the example of the design compiles, units resolved", () => {
       bufferedBodyBytes: 268_435_456,
       connectionsPerAddress: 2000,
       bodiesPerAddress: 100,
+      requestsPerConnection: null,
+      connectionAgeMs: 3_600_000,
       idleTimeoutMs: 60_000,
       connections: 50_000,
       webSocketMessageBytes: 1_048_576,
@@ -302,4 +306,6 @@ describe("engine", () => {
   check("address: 127.0.0.1:0", "uws");
   check("address: 127.0.0.1:0, strict: true", "node");
   check("address: unix:/run/sluice.sock", "uws");
+  check("address: 127.0.0.1:0, engine: net", "net");
+  check("address: 127.0.0.1:0, engine: uws", "uws");
 });

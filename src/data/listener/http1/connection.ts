@@ -1,0 +1,421 @@
+// One client connection that speaks HTTP/1.x (RFC 9112): reads requests one behind the other, has each answered before the next is looked at, and ends.
+// Must never read a request behind one whose framing is in doubt or whose response closes the connection, nor keep what it was lent.
+import { WheelEntry } from "../../../base/timer-wheel.ts";
+import { nowMs } from "../../../base/turn-clock.ts";
+import type { LimitsPlan } from "../../../plan/limits-plan.ts";
+import type { UpgradedUpstream } from "../../exchange/exchange.ts";
+import type { Refusal } from "../../exchange/refusal.ts";
+import type { ListenerHost } from "../listener.ts";
+import type { Channel, ConnectionTerms, ServedConnection } from "../net/channel.ts";
+import { Admission } from "./admission.ts";
+import { BodyReader } from "./body-reader.ts";
+import { type ExchangeConnection, Http1Exchange } from "./exchange.ts";
+import { HeadReader } from "./head-reader.ts";
+import { sentTarget } from "./request-line.ts";
+import { Tunnel } from "./tunnel.ts";
+
+/** Bytes behind a request that wait until it is answered: one read. Until then, the client is not read. */
+const WAITING_BYTES_MAX = 64 * 1024;
+/** What of a body may still come behind its response for the connection to be kept: it is read and dropped. */
+const DROPPED_BODY_BYTES_MAX = 64 * 1024;
+/**
+ * How long (ms) a connection is read on behind its last response, in silence and in all: closing on unread bytes makes the kernel send RST, which can destroy
+ * the response on its way (RFC 9112 section 9.6).
+ */
+const LINGER_QUIET_MS = 2000;
+const LINGER_MS_MAX = 30_000;
+
+/** Between requests, or in a request's head. */
+const STATE_HEAD = 0;
+/** In a request's body, whether or not somebody wants it. */
+const STATE_BODY = 1;
+/** The request is read to its end and its response awaited. */
+const STATE_ANSWER = 2;
+const STATE_TUNNEL = 3;
+/** The last response is written: what still comes is dropped. */
+const STATE_LINGER = 4;
+const STATE_CLOSED = 5;
+
+const BROKEN: Refusal = { code: "internal_error", detail: "" };
+const MISDIRECTED: Refusal = { code: "misdirected_request", detail: "" };
+const LATE: Refusal = { code: "request_timeout", detail: "the header section did not arrive in time" };
+
+export class Http1Connection extends WheelEntry implements ServedConnection, ExchangeConnection {
+  readonly channel: Channel;
+  private readonly host: ListenerHost;
+  private readonly terms: ConnectionTerms;
+  private readonly head = new HeadReader();
+  private readonly admission: Admission;
+  private state = STATE_HEAD as number; // one of the STATE_ constants
+  /** Whose request is under way; null between requests, and while the rest of an answered one's body is dropped. */
+  private x: Http1Exchange | null = null;
+  private body: BodyReader | null = null;
+  /** What the client has sent behind the request under way. */
+  private waiting: Buffer | null = null;
+  /** What was received is being gone through: whoever ends a response meanwhile leaves it to that. */
+  private reading = false;
+  /** What is gone through is memory of the connection's own. */
+  private takingOwn = false;
+  private paused = false;
+  /** No request follows the one under way. */
+  private last = false;
+  /** The client has sent its FIN. */
+  private halfClosed = false;
+  private tunnel: Tunnel | null = null;
+  /** The client may not use it any longer. */
+  private withdrawn = false;
+  /** A request has been answered. */
+  private served = false;
+
+  // nowMs() of what is awaited; the wheel's entry is looked at when it fires, and armed for what is awaited then.
+  private quietSinceMs: number;
+  /** When a head began to come; 0 while none has. */
+  private headSinceMs = 0;
+  private lingerUntilMs = 0;
+  /** Something was written that the client has not taken: as much as this, when it was last looked at. */
+  private backlogBytes = 0;
+
+  constructor(channel: Channel, host: ListenerHost, terms: ConnectionTerms) {
+    super();
+    this.channel = channel;
+    this.host = host;
+    this.terms = terms;
+    this.admission = new Admission(host, channel.secure);
+    this.quietSinceMs = nowMs();
+    this.arm(this.limits.headerTimeoutMs);
+    channel.reader = this;
+    channel.resume();
+  }
+
+  private get limits(): LimitsPlan {
+    return this.host.current().limits;
+  }
+
+  // --- ChannelReader ---
+
+  received(buffer: Buffer, length: number): void {
+    this.goOn(buffer, length);
+  }
+
+  ended(): void {
+    this.halfClosed = true;
+    this.last = true;
+    // Who has asked for everything may say so, and is answered. Who waits for a tunnel has gone; between requests it is all over; and a request that is not
+    // complete never will be (RFC 9112 section 8).
+    if (this.state === STATE_TUNNEL) this.tunnel?.clientEnded();
+    else if (this.state !== STATE_LINGER && (this.state !== STATE_ANSWER || this.x?.wantsWebSocket === true)) this.lose();
+  }
+
+  drained(): void {
+    this.backlogBytes = 0;
+    if (this.state === STATE_TUNNEL) this.tunnel?.clientDrained();
+    else this.x?.drained();
+  }
+
+  closed(): void {
+    this.state = STATE_CLOSED;
+    this.body = null;
+    this.waiting = null;
+    this.host.current().services.wheel.disarm(this);
+    if (this.tunnel !== null) this.tunnel.clientClosed();
+    else this.x?.gone();
+  }
+
+  // --- ServedConnection ---
+
+  withdraw(): void {
+    if (this.withdrawn) return;
+    this.withdrawn = this.last = true;
+    this.waiting = null;
+    if (this.tunnel !== null) this.tunnel.withdraw();
+    else if (this.x === null) this.lose();
+    else this.x.closeAfter = true;
+  }
+
+  /** Nothing at once: an idle client gets one more response, which says close. To end now could lose a request that is on its way. */
+  drain(): void {}
+
+  endWebSocket(): void {
+    this.tunnel?.sayGoodbye();
+  }
+
+  // --- Reading ---
+
+  /** @param bytes lent; null: go on with what waits */
+  private goOn(bytes: Buffer | null, length: number): void {
+    this.reading = true;
+    try {
+      if (bytes !== null) this.take(bytes, 0, length);
+      for (let next = this.waiting; next !== null && this.state === STATE_HEAD; next = this.waiting) {
+        this.waiting = null;
+        this.resumeReading();
+        this.takingOwn = true;
+        this.take(next, 0, next.length);
+        this.takingOwn = false;
+      }
+    } catch (error) {
+      this.host.current().services.reportFault("reading a client's connection failed", error, this.x?.requestId ?? "");
+      this.lose();
+    } finally {
+      this.reading = this.takingOwn = false;
+    }
+  }
+
+  private take(bytes: Buffer, from: number, to: number): void {
+    let at = from;
+    while (at < to) {
+      switch (this.state) {
+        case STATE_HEAD:
+          at = this.readHead(bytes, at, to);
+          break;
+        case STATE_BODY:
+          at = this.readBody(bytes, at, to);
+          break;
+        case STATE_ANSWER:
+          return this.keepWaiting(bytes.subarray(at, to));
+        case STATE_TUNNEL:
+          return this.tunnel?.fromClient(bytes.subarray(at, to));
+        case STATE_LINGER:
+          this.quietSinceMs = nowMs();
+          return;
+        default:
+          return;
+      }
+    }
+  }
+
+  /** Bounded: the client is not read any further. Of one that waits for a tunnel a little is, so that its going away is noticed. */
+  private keepWaiting(more: Buffer): void {
+    if (this.last) return; // nobody will look at it
+    const { waiting } = this;
+    if (waiting === null) this.waiting = this.takingOwn ? more : Buffer.from(more);
+    else this.waiting = Buffer.concat([waiting, more]);
+    if (this.x?.wantsWebSocket !== true || this.waiting.length >= WAITING_BYTES_MAX) this.pauseReading();
+  }
+
+  private readHead(bytes: Buffer, from: number, to: number): number {
+    const { head, admission } = this;
+    const runtime = this.host.current();
+    admission.prepare(runtime);
+    const next = head.next(bytes, from, to, runtime.limits, admission.section);
+    if (next >= 0) return this.begin(new Http1Exchange(runtime, this), bytes, next, to);
+    if (head.fault !== null) this.refuseHead(head.fault);
+    else if (this.headSinceMs === 0) {
+      this.headSinceMs = nowMs();
+      this.arm(runtime.limits.headerTimeoutMs);
+    }
+    return to;
+  }
+
+  /** @returns where in `bytes` what is behind the request, as far as it is there, begins */
+  private begin(x: Http1Exchange, bytes: Buffer, from: number, to: number): number {
+    const { host, admission } = this;
+    this.adopt(x);
+    let refusal: Refusal | null;
+    try {
+      refusal = admission.admit(x, this.head);
+    } catch (error) {
+      this.last = true;
+      this.state = STATE_ANSWER;
+      host.refuse(x, BROKEN, error);
+      return to;
+    }
+    if (refusal === null && !this.terms.answersFor(x.host)) refusal = MISDIRECTED;
+    if (refusal !== null) {
+      this.last = true;
+      this.state = STATE_ANSWER;
+      host.refuse(x, refusal);
+      return to;
+    }
+    if (x.protocol === "http/1.0" && !saysKeepAlive(x)) x.closeAfter = true;
+    if (this.terms.nextIsLast() || x.closeAfter) this.last = true;
+    let next = from;
+    if (x.bodyDone) this.state = STATE_ANSWER;
+    else {
+      x.wantsWebSocket = false; // whose end would be in doubt
+      this.body = new BodyReader(x.contentLength, x.runtime.limits.headerBytes);
+      this.state = STATE_BODY;
+      // What has come of it is there when somebody asks for it: mostly that is all.
+      if (from < to) next = this.readBody(bytes, from, to);
+    }
+    if (admission.isServerOptions) host.answerServerOptions(x);
+    else host.handle(x);
+    return next;
+  }
+
+  private adopt(x: Http1Exchange): void {
+    this.x = x;
+    this.headSinceMs = 0;
+    x.secure = this.channel.secure;
+    x.listener = this.host.name;
+  }
+
+  private readBody(bytes: Buffer, from: number, to: number): number {
+    const body = this.body as BodyReader; // of the state
+    const { x } = this;
+    const end = body.read(bytes, from, to);
+    if (body.fault !== "") {
+      // What follows belongs to nobody.
+      this.body = null;
+      this.last = true;
+      this.state = STATE_ANSWER;
+      if (x === null) this.lose();
+      else x.bodyBroken(body.fault);
+      return to;
+    }
+    if (body.done) {
+      this.body = null;
+      this.state = x === null ? STATE_HEAD : STATE_ANSWER;
+      this.resumeReading(); // a pause would outlive the body
+      if (x === null) this.idle();
+      else x.requestTrailers = body.trailers;
+    }
+    x?.bodyArrived(body.content, body.done);
+    return end;
+  }
+
+  /** What came is no request, or not in time. */
+  private refuseHead(refusal: Refusal): void {
+    const x = new Http1Exchange(this.host.current(), this);
+    this.adopt(x);
+    this.last = true;
+    this.state = STATE_ANSWER;
+    x.unadmitted = sentTarget(this.head.abandon());
+    this.host.refuse(x, refusal);
+  }
+
+  private pauseReading(): void {
+    if (this.paused) return;
+    this.paused = true;
+    this.channel.pause();
+  }
+
+  private resumeReading(): void {
+    if (!this.paused) return;
+    this.paused = false;
+    this.channel.resume();
+  }
+
+  // --- ExchangeConnection ---
+
+  closesAfter(x: Http1Exchange): boolean {
+    if (this.host.draining) this.last = true;
+    if (this.last || this.body === null) return this.last;
+    // The rest of the body is in the way of the next request.
+    if (x.awaitsContinue || this.body.remainingBytes > DROPPED_BODY_BYTES_MAX) this.last = true;
+    return this.last;
+  }
+
+  pauseBody(): void {
+    if (this.state === STATE_BODY) this.pauseReading();
+  }
+
+  resumeBody(): void {
+    if (this.state === STATE_BODY) this.resumeReading();
+  }
+
+  awaitDrain(): void {
+    this.backlogBytes = this.channel.pending;
+    this.quietSinceMs = nowMs();
+    this.arm(this.limits.idleTimeoutMs);
+  }
+
+  exchangeOver(x: Http1Exchange): void {
+    if (this.x !== x) return;
+    this.x = null;
+    this.served = true;
+    if (this.state === STATE_CLOSED) return;
+    if (this.last || x.closeAfter) return this.finish();
+    this.resumeReading();
+    if (this.state === STATE_BODY) return this.idle(); // the rest of it is dropped
+    this.state = STATE_HEAD;
+    this.idle();
+    if (this.waiting !== null && !this.reading) this.goOn(null, 0);
+  }
+
+  cut(hard: boolean): void {
+    this.state = STATE_CLOSED;
+    this.waiting = null;
+    if (hard) this.channel.reset();
+    else this.channel.destroy();
+  }
+
+  acceptWebSocket(x: Http1Exchange, upstream: UpgradedUpstream): void {
+    const early = this.waiting;
+    this.waiting = null;
+    this.state = STATE_TUNNEL;
+    this.tunnel = new Tunnel({ x, client: this.channel, upstream, idleMs: x.runtime.limits.webSocketIdleTimeoutMs });
+    this.tunnel.open(early);
+    this.resumeReading();
+    if (this.withdrawn) this.tunnel.withdraw();
+  }
+
+  // --- Ends and deadlines ---
+
+  /** Says that nothing more will be written, and reads on for a while. */
+  private finish(): void {
+    this.state = STATE_LINGER;
+    this.waiting = null;
+    this.body = null;
+    this.channel.end();
+    this.resumeReading();
+    this.quietSinceMs = nowMs();
+    this.lingerUntilMs = this.quietSinceMs + LINGER_MS_MAX;
+    this.arm(LINGER_QUIET_MS);
+  }
+
+  private lose(): void {
+    this.cut(false);
+    this.x?.gone();
+  }
+
+  /** A request may come. */
+  private idle(): void {
+    this.quietSinceMs = nowMs();
+    this.arm(this.limits.idleTimeoutMs);
+  }
+
+  private arm(ms: number): void {
+    this.host.current().services.wheel.arm(this, ms);
+  }
+
+  onDeadline(): void {
+    const now = performance.now();
+    const quietMs = now - this.quietSinceMs;
+    const { headerTimeoutMs, idleTimeoutMs } = this.limits;
+    switch (this.state) {
+      case STATE_HEAD:
+        if (this.headSinceMs > 0) {
+          if (now - this.headSinceMs >= headerTimeoutMs) return this.refuseHead(LATE);
+          return this.arm(headerTimeoutMs - now + this.headSinceMs);
+        }
+        return this.whenQuiet(quietMs, this.served ? idleTimeoutMs : headerTimeoutMs);
+      case STATE_BODY:
+        if (this.x === null) return this.whenQuiet(quietMs, idleTimeoutMs);
+        return this.whenStalled(quietMs, idleTimeoutMs);
+      case STATE_ANSWER:
+        return this.whenStalled(quietMs, idleTimeoutMs);
+      case STATE_LINGER:
+        if (now >= this.lingerUntilMs) return this.lose();
+        return this.whenQuiet(quietMs, LINGER_QUIET_MS);
+    }
+  }
+
+  private whenQuiet(quietMs: number, limitMs: number): void {
+    if (quietMs >= limitMs) this.lose();
+    else this.arm(limitMs - quietMs);
+  }
+
+  /** The client does not read its response: cut when it has taken nothing for so long. */
+  private whenStalled(quietMs: number, limitMs: number): void {
+    if (this.backlogBytes === 0) return;
+    const { pending } = this.channel;
+    if (pending >= this.backlogBytes) return this.whenQuiet(quietMs, limitMs);
+    this.backlogBytes = pending;
+    this.quietSinceMs = performance.now();
+    this.arm(limitMs);
+  }
+}
+
+/** RFC 9112 section 9.3: HTTP/1.0 closes unless both sides say otherwise. */
+const saysKeepAlive = (x: Http1Exchange): boolean => /(?:^|[,\s])keep-alive(?:$|[,\s])/i.test(x.header("connection") ?? "");
