@@ -116,7 +116,8 @@ function send(x: Exchange, answer: Answer, from = 0): void {
     discardBody(final.body);
     return crashed(x, error); // no answer without its policies: they may be what makes it safe
   }
-  if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, final).begin();
+  if (x.lingers) writeGuarded(x, final);
+  else if (!x.bodyDone && x.bodyKind !== BODY_NONE && !x.awaitsContinue) new Linger(x, final).begin();
   // Closing answers wait a tick: uWebSockets.js would still run a second request that came in the same segment.
   else if (x.closeAfter) setImmediate(() => writeGuarded(x, final));
   else writeGuarded(x, final);

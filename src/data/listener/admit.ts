@@ -73,9 +73,8 @@ export function admit(x: Exchange, line: RequestLine, rules: PathRules | null): 
 }
 
 /** What admission made of a header section: the same for every request of HTTP/1.1 in origin-form with this section. Immutable; of one runtime and one connection. */
-export interface AdmittedSection extends Readonly<
-  Pick<Exchange, "hasAmbiguousFieldNames" | "authority" | "host" | "bodyKind" | "contentLength" | "closeAfter">
-> {
+export interface AdmittedSection
+  extends Readonly<Pick<Exchange, "hasAmbiguousFieldNames" | "authority" | "host" | "bodyKind" | "contentLength" | "closeAfter">> {
   readonly runtime: Exchange["runtime"];
   readonly shared: SharedHeaders;
   readonly expectsContinue: boolean;

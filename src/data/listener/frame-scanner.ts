@@ -8,6 +8,9 @@ const OPCODE_BITS = 0x0f;
 const OPCODE_CONTINUATION = 0;
 const OPCODE_CONTROL = 8;
 const OPCODE_CLOSE = 8;
+/** RSV1 to RSV3. */
+const RESERVED_BITS = 0x70;
+const CONTROL_BYTES_MAX = 125;
 
 export class FrameScanner {
   /** Payload of data frames, bytes as they are on the wire. */
@@ -15,16 +18,24 @@ export class FrameScanner {
   closeSeen = false;
   /** A message passes the limit: nothing of its last frame was passed on, and nothing more may be. */
   tooBig = false;
+  /** Why no end may have sent the frame (RFC 6455 sections 5.1, 5.2 and 5.5): it was not passed on, and nothing more may be. '' for nothing. */
+  violation = "";
   private readonly messageBytesMax: number;
+  /** Whether frames of this direction are masked; null: not looked at. */
+  private readonly masked: boolean | null;
   private messageBytes = 0;
   /** Payload of the frame under way that is still to come. */
   private payloadLeft = 0;
   /** The beginning of a frame's head, held back until it is whole: at most 13 bytes. */
   private partialHead: Buffer = EMPTY;
 
-  /** @param messageBytesMax largest message, in bytes on the wire (compressed, where the ends agreed to) */
-  constructor(messageBytesMax: number) {
+  /**
+   * @param messageBytesMax largest message, in bytes on the wire (compressed, where the ends agreed to)
+   * @param masked whether frames of this direction are masked, where no extension was agreed on; null: frames are not judged
+   */
+  constructor(messageBytesMax: number, masked: boolean | null = null) {
     this.messageBytesMax = messageBytesMax;
+    this.masked = masked;
   }
 
   /** What was passed on so far ends where a frame ends: another one may be put there. */
@@ -56,11 +67,22 @@ export class FrameScanner {
     return data;
   }
 
+  private isAllowed(data: Buffer, at: number, length: number): boolean {
+    const [first = 0, second = 0] = [data[at], data[at + 1]];
+    if ((first & RESERVED_BITS) !== 0) this.violation = "a frame uses an extension that was not agreed on";
+    else if (((second & MASKED) !== 0) !== this.masked)
+      this.violation = this.masked ? "a frame of a client is not masked" : "a frame of a server is masked";
+    else if ((first & OPCODE_CONTROL) !== 0 && (length > CONTROL_BYTES_MAX || (first & FIN) === 0))
+      this.violation = "a control frame is too long, or in pieces";
+    return this.violation === "";
+  }
+
   /** @returns false when the message gets too big */
   private head(data: Buffer, at: number): boolean {
     const first = data[at] ?? 0;
     const length = payloadLength(data, at);
     const opcode = first & OPCODE_BITS;
+    if (this.masked !== null && !this.isAllowed(data, at, length)) return false;
     if (opcode >= OPCODE_CONTROL) this.closeSeen ||= opcode === OPCODE_CLOSE;
     else {
       if (opcode !== OPCODE_CONTINUATION) this.messageBytes = 0;

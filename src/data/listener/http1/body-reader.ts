@@ -94,8 +94,9 @@ export class BodyReader {
     }
     const lf = bytes.subarray(0, to).indexOf(LF, at);
     const end = lf < 0 ? to : lf + 1;
-    if (this.partial.length + end - at > CHUNK_LINE_BYTES_MAX) return this.refuse(`a chunk's line is longer than ${CHUNK_LINE_BYTES_MAX} bytes`, at);
-    this.partial += bytes.latin1Slice(at, end);
+    if (this.partial.length + end - at > CHUNK_LINE_BYTES_MAX)
+      return this.refuse(`a chunk's line is longer than ${CHUNK_LINE_BYTES_MAX} bytes`, at);
+    this.partial += bytes.toString("latin1", at, end);
     if (lf < 0) {
       this.checkPartialLine();
       return to;
@@ -132,7 +133,7 @@ export class BodyReader {
 
   /** Ends with an empty line, which may be all of it. */
   private readTrailers(bytes: Buffer, at: number, to: number): number {
-    const text = this.partial + bytes.latin1Slice(at, Math.min(to, at + this.trailerBytesMax + 2 - this.partial.length));
+    const text = this.partial + bytes.toString("latin1", at, Math.min(to, at + this.trailerBytesMax + 2 - this.partial.length));
     const before = this.partial.length;
     if (text.startsWith("\r\n")) {
       this.state = STATE_DONE;
@@ -141,7 +142,8 @@ export class BodyReader {
     }
     const found = text.indexOf("\r\n\r\n", Math.max(0, before - 3));
     if (found < 0) {
-      if (text.length >= this.trailerBytesMax + 2) return this.refuse(`the trailer section is larger than ${this.trailerBytesMax} bytes`, to);
+      if (text.length >= this.trailerBytesMax + 2)
+        return this.refuse(`the trailer section is larger than ${this.trailerBytesMax} bytes`, to);
       if (hasBareLineEnd(text.slice(Math.max(0, before - 1)))) return this.refuse(BAD_TRAILER, to);
       this.partial = text;
       return to;

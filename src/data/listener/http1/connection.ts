@@ -37,7 +37,6 @@ const STATE_LINGER = 4;
 const STATE_CLOSED = 5;
 
 const BROKEN: Refusal = { code: "internal_error", detail: "" };
-const MISDIRECTED: Refusal = { code: "misdirected_request", detail: "" };
 const LATE: Refusal = { code: "request_timeout", detail: "the header section did not arrive in time" };
 
 export class Http1Connection extends WheelEntry implements ServedConnection, ExchangeConnection {
@@ -59,8 +58,6 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   private paused = false;
   /** No request follows the one under way. */
   private last = false;
-  /** The client has sent its FIN. */
-  private halfClosed = false;
   private tunnel: Tunnel | null = null;
   /** The client may not use it any longer. */
   private withdrawn = false;
@@ -98,7 +95,6 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   }
 
   ended(): void {
-    this.halfClosed = true;
     this.last = true;
     // Who has asked for everything may say so, and is answered. Who waits for a tunnel has gone; between requests it is all over; and a request that is not
     // complete never will be (RFC 9112 section 8).
@@ -220,7 +216,6 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
       host.refuse(x, BROKEN, error);
       return to;
     }
-    if (refusal === null && !this.terms.answersFor(x.host)) refusal = MISDIRECTED;
     if (refusal !== null) {
       this.last = true;
       this.state = STATE_ANSWER;

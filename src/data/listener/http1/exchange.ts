@@ -338,4 +338,4 @@ const TAKES_TRAILERS = /(?:^|[,\s])trailers(?:$|[,;\s])/i;
 const sizeLine = (bytes: number): string => `${bytes.toString(16)}\r\n`;
 
 const latin1 = (bytes: Uint8Array): string =>
-  Buffer.isBuffer(bytes) ? bytes.latin1Slice() : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).latin1Slice();
+  Buffer.isBuffer(bytes) ? bytes.toString("latin1") : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");

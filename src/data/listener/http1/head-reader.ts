@@ -41,7 +41,7 @@ export class HeadReader {
    */
   next(bytes: Buffer, from: number, to: number, limits: LimitsPlan, known: string): number {
     if (this.pieces === null && bytes[from] !== CR) {
-      const text = bytes.latin1Slice(from, Math.min(to, from + this.atOnce));
+      const text = bytes.toString("latin1", from, Math.min(to, from + this.atOnce));
       const lineEnd = text.indexOf("\r\n");
       if (lineEnd > 0 && lineEnd <= lineBytesMax(limits)) {
         const sectionAt = lineEnd + 2;
@@ -83,7 +83,7 @@ export class HeadReader {
     keep(pieces, bytes, from, end < 0 ? to : end);
     if (end < 0) return -1;
     this.pieces = null;
-    const text = pieces.bytes.latin1Slice(scan.lineAt, pieces.length);
+    const text = pieces.bytes.toString("latin1", scan.lineAt, pieces.length);
     this.atOnce = Math.min(HEAD_BYTES_AT_ONCE_MAX, Math.max(this.atOnce, 2 * text.length));
     this.isKnown = false;
     this.found(text, scan.lineBytes, text.length);
@@ -98,7 +98,7 @@ export class HeadReader {
 
   /** For the log: as much of the request line as there is. */
   private lineOf({ bytes, length }: Pieces, more: Buffer): string {
-    const text = bytes.latin1Slice(0, length) + more.latin1Slice(0, HEAD_BYTES_MOSTLY);
+    const text = bytes.toString("latin1", 0, length) + more.toString("latin1", 0, HEAD_BYTES_MOSTLY);
     return text.trimStart().split("\r\n", 1)[0] ?? "";
   }
 }

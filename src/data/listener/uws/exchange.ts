@@ -1,7 +1,7 @@
 // An exchange on the uws engine: reads a body and writes a response through uWebSockets.js without ever touching
 // a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
 import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
-import type { HeaderList } from "../../../base/header-list.ts";
+import { type HeaderList, removeHeader } from "../../../base/header-list.ts";
 import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
 import { statusLine } from "../status-line.ts";
 import { isEventStream } from "./event-stream.ts";
@@ -276,6 +276,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     const res = this.res;
     const head = this.head as HeaderList; // start() came first
     if (this.status !== 200) res.writeStatus(statusLine(this.status));
+    removeHeader(head, "date"); // this engine writes its own
     if (head.length === 0) return;
     // One call for all fields, as each crosses into native code for 0.2 us: the engine writes `name: value CRLF` and looks no closer.
     // Values were checked for CR and LF where they came from: the response parser, the configuration's schema, renderHeader().

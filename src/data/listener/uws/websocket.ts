@@ -5,6 +5,7 @@
 // answered here (and passed on, so that the upstream sees life), the close codes 1012 to 1014 and 3000 to 3999 of a client are lost
 // (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
 import type { HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from "uWebSockets.js";
+import { removeHeader } from "../../../base/header-list.ts";
 import { WheelEntry } from "../../../base/timer-wheel.ts";
 import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import type { Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
@@ -108,6 +109,7 @@ export function acceptUwsWebSocket(x: UpgradableExchange, upstream: UpgradedUpst
   const key = x.header("sec-websocket-key") ?? "";
   const res = x.takeForUpgrade();
   const { headers, protocol } = upstream;
+  removeHeader(headers, "date"); // this engine writes its own
   res.cork(() => {
     res.writeStatus("101 Switching Protocols");
     // Strings would go out as UTF-8; bytes above 0x7f must go out as they came in.

@@ -8,7 +8,6 @@ import type { WireTrailers } from "../upstream.ts";
 const NOT_RELAYED: ReadonlySet<string> = new Set([
   ...HOP_BY_HOP,
   "content-length",
-  "date", // the listener adds its own, always
   "x-request-id", // the gateway's own stands on every response
 ]);
 
