@@ -24,6 +24,11 @@ const DROPPED_BODY_BYTES_MAX = 64 * 1024;
  */
 const LINGER_QUIET_MS = 2000;
 const LINGER_MS_MAX = 30_000;
+/**
+ * Who has sent FIN behind a request may have closed only that half, and is answered (RFC 9112 section 9.6); or has gone, which looks the same until something is
+ * written. So long (ms) without a byte of response, it is taken to have gone.
+ */
+const HALF_CLOSED_MS_MAX = 2000;
 
 /** Between requests, or in a request's head. */
 const STATE_HEAD = 0;
@@ -58,6 +63,9 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   private paused = false;
   /** No request follows the one under way. */
   private last = false;
+  /** The client has sent its FIN behind a request; and what was written to it since. */
+  private halfClosed = false;
+  private answeredBytes = 0;
   private tunnel: Tunnel | null = null;
   /** The client may not use it any longer. */
   private withdrawn = false;
@@ -99,7 +107,8 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     // Who has asked for everything may say so, and is answered. Who waits for a tunnel has gone; between requests it is all over; and a request that is not
     // complete never will be (RFC 9112 section 8).
     if (this.state === STATE_TUNNEL) this.tunnel?.clientEnded();
-    else if (this.state !== STATE_LINGER && (this.state !== STATE_ANSWER || this.x?.wantsWebSocket === true)) this.lose();
+    else if (this.state === STATE_ANSWER && this.x?.wantsWebSocket !== true) this.watchHalfClosed();
+    else if (this.state !== STATE_LINGER) this.lose();
   }
 
   drained(): void {
@@ -389,6 +398,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
         if (this.x === null) return this.whenQuiet(quietMs, idleTimeoutMs);
         return this.whenStalled(quietMs, idleTimeoutMs);
       case STATE_ANSWER:
+        if (this.halfClosed && this.x !== null && this.backlogBytes === 0) return this.whenHalfClosed(this.x, quietMs);
         return this.whenStalled(quietMs, idleTimeoutMs);
       case STATE_LINGER:
         if (now >= this.lingerUntilMs) return this.lose();
@@ -399,6 +409,19 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   private whenQuiet(quietMs: number, limitMs: number): void {
     if (quietMs >= limitMs) this.lose();
     else this.arm(limitMs - quietMs);
+  }
+
+  /** From now on every byte of the response counts. */
+  private watchHalfClosed(): void {
+    this.halfClosed = true;
+    this.answeredBytes = this.x?.bytesOut ?? 0;
+    this.quietSinceMs = performance.now();
+    this.arm(HALF_CLOSED_MS_MAX);
+  }
+
+  private whenHalfClosed(x: Http1Exchange, quietMs: number): void {
+    if (x.bytesOut === this.answeredBytes) return this.whenQuiet(quietMs, HALF_CLOSED_MS_MAX);
+    this.watchHalfClosed();
   }
 
   /** The client does not read its response: cut when it has taken nothing for so long. */

@@ -6,6 +6,7 @@ import type { HeaderList } from "../../../base/header-list.ts";
 import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
 import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Channel } from "../net/channel.ts";
+import { whenAllIsRead } from "./held-heads.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 
 /** Up to here a piece of body goes out as one text with what is written around it: one call, no list of pieces. */
@@ -56,6 +57,8 @@ export class Http1Exchange extends Exchange implements TurnTask {
   private endsByClose = false;
   /** A first piece of unknown total, as text, held until the turn ends in case it is all. */
   private held = "";
+  /** Among the {@link whenAllIsRead}. */
+  private waitsForRead = false;
   /** Something that was written is not the kernel's yet. */
   private backlogged = false;
   private waitsForDrain = false;
@@ -152,11 +155,12 @@ export class Http1Exchange extends Exchange implements TurnTask {
     atTurnEnd(this);
   }
 
-  /** The head goes out when it was not clear at once what follows. @internal turn-clock.ts */
+  /** Nothing, or not all, has followed the head at once. First look: what lies in the kernel may still be read. Second: it goes out as it is. @internal */
   turnEnded(): void {
-    if (this.closed || this.ended || !this.started) return;
-    if (!this.headSent) this.put(this.takeHead());
-    else if (this.held !== "") this.put("");
+    if (this.headSent || this.closed || !this.started) return;
+    if (this.waitsForRead) this.put(this.takeHead());
+    else whenAllIsRead(this);
+    this.waitsForRead = !this.waitsForRead;
   }
 
   override get isWithdrawable(): boolean {
