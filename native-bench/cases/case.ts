@@ -14,6 +14,8 @@ export interface WrkLoad {
   readonly method?: string;
   readonly bodyBytes?: number;
   readonly headers?: Readonly<Record<string, string>>;
+  /** Name of a further field, whose value is another in each request. */
+  readonly variedField?: string;
   /** Requests `/v1/svc-N/users/8412` for each of the setup's routes. */
   readonly spread?: boolean;
   readonly threads?: number;

@@ -4,7 +4,7 @@ import { PLAIN, type Setup } from "../peers/peer.ts";
 import type { Case, Contender, Metric, WrkLoad } from "./case.ts";
 
 const COLUMNS: readonly Metric[] = ["micros", "rate", "p50", "p99", "p999", "errors", "rss"];
-const GATEWAYS = ["sluice", "nginx", "haproxy", "caddy", "varnish"] as const;
+const GATEWAYS = ["sluice", "sluice-net", "nginx", "haproxy", "caddy", "varnish"] as const;
 const CONNECTIONS = 64;
 /** More rounds for the row that everything is measured by. */
 const ROUNDS_MAIN = 7;
@@ -14,6 +14,22 @@ const all = (peers: readonly string[], setup: Partial<Setup>, baseline: string):
   peers.map((peer) => ({ label: peer, peer, setup: { ...PLAIN, ...setup }, baseline }));
 
 const wrk = (load: Partial<WrkLoad>): WrkLoad => ({ kind: "wrk", connections: CONNECTIONS, path: "/bytes/256", answerBytes: 256, ...load });
+
+/** What a browser sends with a request for data. */
+const BROWSER_FIELDS: Readonly<Record<string, string>> = {
+  "User-Agent": "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
+  Accept: "application/json, text/plain, */*",
+  "Accept-Language": "en-GB,en;q=0.7,de;q=0.3",
+  "Accept-Encoding": "identity",
+  Referer: "https://shop.example/orders?page=2",
+  Origin: "https://shop.example",
+  Cookie: "theme=dark; session=8b1a9953c4611296a827abf8c47804d7; consent=1",
+  "Sec-Fetch-Dest": "empty",
+  "Sec-Fetch-Mode": "cors",
+  "Sec-Fetch-Site": "same-origin",
+  "If-None-Match": '"33a64df551425fcc55e4d42a148795d9f25f89d4"',
+  "X-Requested-With": "fetch",
+};
 
 /** Sluice's ratio to nginx. */
 const toNginx = (ratioMax: number): Case["aims"][number] => ({
@@ -58,6 +74,7 @@ export const CASES: readonly Case[] = [
       [
         "sluice",
         "sluice-pipelining",
+        "sluice-net-pipelining",
         ...GATEWAYS.slice(1),
         "uws-hello",
         "uws-undici",
@@ -74,6 +91,22 @@ export const CASES: readonly Case[] = [
     aims: [toNginx(1)],
     rounds: ROUNDS_MAIN,
   },
+  ...(["constant", "varying"] as const).map(
+    (kind): Case => ({
+      name: `headers-${kind}`,
+      title: `Plain proxy, the header fields of a browser, ${kind === "constant" ? "always the same" : "one of them another each time"}`,
+      about:
+        kind === "constant"
+          ? "As plain-256, with twelve more request fields of 600 bytes, which each connection sends again and again."
+          : "The same, with a trace id among the fields that no connection sends twice in a row.",
+      load: wrk({ headers: BROWSER_FIELDS, ...(kind === "varying" ? { variedField: "traceparent" } : {}) }),
+      contenders: all(["sluice", "sluice-net", "nginx", "haproxy", "net-floor", "uws-net"], {}, "nginx"),
+      primary: "micros",
+      columns: COLUMNS,
+      aims: [],
+      rounds: ROUNDS,
+    }),
+  ),
   {
     name: "plain-16k",
     title: "Plain proxy, 16 KiB",
@@ -125,7 +158,16 @@ export const CASES: readonly Case[] = [
       about: `Every request carries a JWT (${signature}) whose signature, issuer, audience and time are checked; its subject is counted against a limit that is never reached; a breaker watches the origin; metrics are kept and an access log is written to a file.`,
       load: wrk({}),
       contenders: all(
-        ["sluice", "sluice-pipelining", "haproxy", "nginx", "caddy", "varnish", ...(signature === "HS256" ? ["nginx-lua"] : [])],
+        [
+          "sluice",
+          "sluice-net",
+          "sluice-pipelining",
+          "haproxy",
+          "nginx",
+          "caddy",
+          "varnish",
+          ...(signature === "HS256" ? ["nginx-lua"] : []),
+        ],
         { guarded: signature },
         "haproxy",
       ),

@@ -26,6 +26,7 @@ export function wrkDriver(load: WrkLoad, { stage, seconds }: RunOptions): Driver
       ...(method === undefined ? {} : { method }),
       ...(bodyBytes === undefined ? {} : { bodyBytes }),
       ...(threads === undefined ? {} : { threads }),
+      ...(load.variedField === undefined ? {} : { variedField: load.variedField }),
       ...(load.spread === true ? { paths: { pattern: "/v1/svc-%d/users/8412", count: contender.setup.routes } } : {}),
     } satisfies WrkOptions);
   };

@@ -27,6 +27,8 @@ export interface WrkOptions {
   readonly headers?: Readonly<Record<string, string>>;
   /** Instead of the URL's own path: this pattern with `%d` from 0 to count - 1, each as often as the others, never in their order. */
   readonly paths?: { readonly pattern: string; readonly count: number };
+  /** Name of a field whose value is another in each request; not with `paths`. */
+  readonly variedField?: string;
   /** A Lua file with a `request` of its own; it must not define `done`. */
   readonly script?: string;
 }
@@ -35,6 +37,8 @@ export interface WrkOptions {
 const MARK = "measured:";
 /** A prime: steps of it visit every path of a count that it does not divide once before any comes again. */
 const STRIDE = 7919;
+/** Of a field that varies: a prime, so that connections do not meet the same ones in the same order. */
+const VARIANTS = 4093;
 const TIMEOUT_SECONDS = 5;
 
 /** Errors of every kind. */
@@ -63,7 +67,14 @@ export async function runWrk(options: WrkOptions): Promise<WrkResult> {
 }
 
 /** The Lua that wrk runs: `init`, `request` and `done` are its hooks. */
-export function wrkScript({ method, bodyBytes, headers, paths, script }: Omit<WrkOptions, "url" | "seconds" | "connections">): string {
+export function wrkScript({
+  method,
+  bodyBytes,
+  headers,
+  paths,
+  variedField,
+  script,
+}: Omit<WrkOptions, "url" | "seconds" | "connections">): string {
   const lines: string[] = [];
   if (script !== undefined) lines.push(fs.readFileSync(script, "utf8"));
   if (method !== undefined) lines.push(`wrk.method = ${luaText(method)}`);
@@ -77,6 +88,15 @@ export function wrkScript({ method, bodyBytes, headers, paths, script }: Omit<Wr
       `  for n = 0, ${paths.count - 1} do list[n] = wrk.format(nil, string.format(${luaText(paths.pattern)}, n * ${STRIDE} % ${paths.count})) end`,
       "end",
       `function request() at = (at + 1) % ${paths.count}; return list[at] end`,
+    );
+  }
+  if (variedField !== undefined) {
+    lines.push(
+      "local varied, next = {}, 0",
+      "function init(args)",
+      `  for n = 0, ${VARIANTS - 1} do wrk.headers[${luaText(variedField)}] = string.format("00-%032x-00f067aa0ba902b7-01", n * ${STRIDE}); varied[n] = wrk.format() end`,
+      "end",
+      `function request() next = (next + 1) % ${VARIANTS}; return varied[next] end`,
     );
   }
   lines.push(

@@ -5,7 +5,18 @@ import { nginx } from "./nginx.ts";
 import { nginxLua } from "./nginx-lua.ts";
 import { NODE_PROGRAMS } from "./node-programs.ts";
 import type { PeerKind } from "./peer.ts";
-import { sluice, sluicePipelining } from "./sluice.ts";
+import { sluice, sluiceNet, sluiceNetPipelining, sluicePipelining } from "./sluice.ts";
 import { varnish } from "./varnish.ts";
 
-export const PEERS: readonly PeerKind[] = [sluice, sluicePipelining, nginx, haproxy, caddy, varnish, nginxLua, ...NODE_PROGRAMS];
+export const PEERS: readonly PeerKind[] = [
+  sluice,
+  sluicePipelining,
+  sluiceNet,
+  sluiceNetPipelining,
+  nginx,
+  haproxy,
+  caddy,
+  varnish,
+  nginxLua,
+  ...NODE_PROGRAMS,
+];

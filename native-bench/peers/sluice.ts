@@ -46,6 +46,8 @@ export interface SluiceKind {
   readonly note?: string;
   /** Requests on one upstream connection at a time; 1 unless given. */
   readonly pipelining?: number;
+  /** Of its listener; the default unless given. */
+  readonly engine?: "uws" | "net";
 }
 
 /** Ours from the build in a directory's dist/. */
@@ -65,7 +67,7 @@ export function sluiceFrom(options: SluiceKind): PeerKind {
       }),
     start: async (stage, setup) => {
       const port = await stage.freePort();
-      return startSluiceWith(stage.directory, port, configuration(stage, setup, { port, pipelining: options.pipelining ?? 1 }), {
+      return startSluiceWith(stage.directory, port, configuration(stage, setup, { port, ...options }), {
         main,
         name: options.name,
         tls: setup.tls,
@@ -87,18 +89,32 @@ export const sluicePipelining: PeerKind = sluiceFrom({
   note: "Not the default: up to sixteen GET requests go to the origin on one connection before the first is answered. Shown for what it saves; aims are judged without it.",
 });
 
+export const sluiceNet: PeerKind = sluiceFrom({ name: "sluice-net", title: "Sluice, engine: net", root: ROOT, engine: "net" });
+export const sluiceNetPipelining: PeerKind = sluiceFrom({
+  name: "sluice-net-pipelining",
+  title: `Sluice, engine: net, pipelining: ${PIPELINING}`,
+  root: ROOT,
+  engine: "net",
+  pipelining: PIPELINING,
+});
+
 /** One worker unless asked for more, with metrics; the access log off like everybody's. */
-function configuration(stage: Stage, setup: Setup, { port, pipelining }: { readonly port: number; readonly pipelining: number }): string {
+function configuration(
+  stage: Stage,
+  setup: Setup,
+  { port, pipelining = 1, engine }: Pick<SluiceKind, "pipelining" | "engine"> & { readonly port: number },
+): string {
   const parts = (["guarded", "cache", "forwardAuth"] as const).flatMap((name) => {
     const built = POLICIES[name];
     return setup[name] && built !== null ? [built(stage, setup)] : [];
   });
   const join = (pick: (each: PolicyParts) => string): string => parts.map((each) => `, ${pick(each)}`.replace(/^, $/, "")).join("");
   const { cert, key } = stage.certificate;
+  const engineKey = engine === undefined ? "" : `, engine: ${engine}`;
   const paths = setup.routes === 0 ? ["/**"] : Array.from({ length: setup.routes }, (_, n) => `/v1/svc-${n}/**`);
   return `version: 1
 workers: ${setup.workers}
-listeners: [{ address: 127.0.0.1:${port}${setup.tls ? `, tls: { certificates: [{ cert: ${cert}, key: ${key} }] }` : ""} }]
+listeners: [{ address: 127.0.0.1:${port}${engineKey}${setup.tls ? `, tls: { certificates: [{ cert: ${cert}, key: ${key} }] }` : ""} }]
 admin: { address: 127.0.0.1:0 }
 defaults: { accessLog: ${setup.guarded !== ""} }
 limits: { idleTimeout: 10m }

@@ -124,7 +124,7 @@ function engineOf({
   if (engine !== null) return { engine, engineReason: `\`engine: ${engine}\`` };
   // uws asks for certificates, but neither insists on one nor says whose it is.
   if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
-  if (strict) return { engine: "node", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
+  if (strict) return { engine: "net", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
   // uws takes a further header before each request, so that a client could name itself anew.
   if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
   const beyond = tlsRules === null ? "" : beyondUws(tlsRules);
