@@ -33,6 +33,8 @@ export type ToWorker =
       readonly seat: number;
       readonly workers: number;
       readonly bundle: PlanBundle;
+      /** Of TLS sessions: see `ticket-keys`. */
+      readonly ticketKeys: Uint8Array;
       /** Obey `crash` and `block` (tests only). */
       readonly testHooks: boolean;
     }
@@ -45,6 +47,8 @@ export type ToWorker =
   | { readonly kind: "endpoints"; readonly upstream: string; readonly endpoints: readonly EndpointPlan[] }
   /** Key sources have news. */
   | { readonly kind: "keys"; readonly sets: KeySetMap }
+  /** The keys of TLS sessions are these from now on: 48 bytes, the same in all workers. */
+  | { readonly kind: "ticket-keys"; readonly keys: Uint8Array }
   /** Answers `unknown-key`, after the news if there were any. @property ok the provider answered. @property restMs it is not asked again before */
   | { readonly kind: "keys-checked"; readonly source: string; readonly ok: boolean; readonly restMs: number }
   /** A line to another worker. @property worker index of its cells @property port null: there is no such worker any more */

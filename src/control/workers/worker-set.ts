@@ -9,6 +9,7 @@ import type { KeySetMap } from "../../plan/keys.ts";
 import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
+import { TicketKeys } from "./ticket-keys.ts";
 import { type Answer, WorkerThreadHandle } from "./worker-thread.ts";
 
 /** Longest wait (ms) for a thread to build a plan and open its listeners. */
@@ -70,6 +71,7 @@ export class WorkerSet {
   readonly #seats: Seat[];
   readonly #threads = new Set<WorkerThreadHandle>();
   readonly #freeCells: number[];
+  readonly #ticketKeys = new TicketKeys((keys) => this.#tell({ kind: "ticket-keys", keys }));
   readonly #catchingUp = new Set<WorkerThreadHandle>();
   #current: PlanBundle | null = null;
   #stopping = false;
@@ -154,6 +156,7 @@ export class WorkerSet {
    */
   async drain(timeoutMs: number, blocked: readonly number[] = []): Promise<{ readonly cut: number; readonly stuck: readonly number[] }> {
     this.#stopping = true;
+    this.#ticketKeys.stop();
     for (const seat of this.#seats) if (seat.timer !== null) clearTimeout(seat.timer);
     const threads = [...this.#threads];
     for (const thread of threads) thread.drain(timeoutMs);
@@ -231,7 +234,7 @@ export class WorkerSet {
     const { workers, testHooks } = this.#options;
     const shared = this.#options.memory(cells);
     return await thread.ask(
-      { kind: "init", shared, seat: seat.index, workers, bundle: this.#current, testHooks },
+      { kind: "init", shared, seat: seat.index, workers, bundle: this.#current, ticketKeys: this.#ticketKeys.current, testHooks },
       this.#current.plan.version,
       PREPARE_TIMEOUT_MS,
     );

@@ -1,4 +1,4 @@
-// Interface of a listener in one worker; the engines (uws, node) stand behind it and share one pipeline.
+// Interface of a listener in one worker; the engines stand behind it and share one pipeline.
 import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
@@ -19,6 +19,8 @@ export interface ListenerHost {
   readonly name: string;
   /** The listener's own for request paths; null for the strict ones. */
   readonly paths: PathRules | null;
+  /** Of TLS sessions (RFC 5077): 48 bytes, the same in all workers, so that each resumes what another has begun. New ones come by {@link Listener.useTicketKeys}. */
+  readonly ticketKeys: Uint8Array;
   /** True while the worker drains: responses carry `Connection: close`. */
   readonly draining: boolean;
   /** Whether a connection that was just counted may stay: else it is to be closed at once. @param peer canonical address; '' on a Unix socket, or when it is not to be counted */
@@ -39,6 +41,10 @@ export interface Listener {
   succeededBy(successor: ListenerPlan | null): void;
   /** Accept no new connections; existing ones go on. Idempotent. */
   stopAccepting(): void;
+  /** The keys of TLS sessions have been exchanged. */
+  useTicketKeys(keys: Uint8Array): void;
+  /** {@link ListenerHost.draining} is true from now on: whoever can tells clients. Idempotent. */
+  drain(): void;
   /** Say goodbye (close code 1001) on all open WebSockets; each ends when both its sides have answered, or after a bound. Idempotent. */
   endWebSockets(): void;
   /** Cut what is left and free the port. Idempotent. */

@@ -86,6 +86,10 @@ class NodeListener implements Listener {
     net.Server.prototype.close.call(this.server);
   }
 
+  useTicketKeys(): void {}
+
+  drain(): void {}
+
   endWebSockets(): void {
     for (const connection of this.byStream.values()) connection.endWebSocket();
   }

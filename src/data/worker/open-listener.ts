@@ -14,6 +14,8 @@ export interface ListenerOwner {
   readonly runtime: OwnedRuntime;
   /** Responses say `Connection: close`. */
   readonly closesConnections: boolean;
+  /** See {@link ListenerHost}. */
+  readonly ticketKeys: Uint8Array;
   /** See {@link ListenerHost}; over all listeners. */
   admitsPeer(peer: string): boolean;
   admitProxied(client: string): (() => void) | null;
@@ -70,6 +72,10 @@ export class OpenListener implements ListenerHost {
 
   answerServerOptions(x: Exchange): void {
     answerServerOptions(x);
+  }
+
+  get ticketKeys(): Uint8Array {
+    return this.#worker.ticketKeys;
   }
 
   get draining(): boolean {

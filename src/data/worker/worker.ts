@@ -53,6 +53,8 @@ class WorkerThread {
   readonly #closing = new Set<OpenListener>();
   readonly #retired = new Set<OwnedRuntime>();
   #runtime: OwnedRuntime | null = null;
+  /** See {@link ListenerHost.ticketKeys}. */
+  ticketKeys: Uint8Array;
   #prepared: Prepared | null = null;
   /** Plan messages are obeyed one after the other. */
   #queue: Promise<void> = Promise.resolve();
@@ -60,6 +62,7 @@ class WorkerThread {
 
   constructor(init: Init, send: (message: FromWorker) => void) {
     this.#init = init;
+    this.ticketKeys = init.ticketKeys;
     this.#send = send;
     this.#heartbeat = new Heartbeat(init.shared.heartbeat);
     this.#services = new WorkerServices(
@@ -116,6 +119,10 @@ class WorkerThread {
         break;
       case "linked":
         this.#services.links.linked(message.worker, message.port);
+        break;
+      case "ticket-keys":
+        this.ticketKeys = message.keys;
+        for (const each of this.#everyListener()) each.listener?.useTicketKeys(message.keys);
         break;
       case "crash":
         if (this.#init.testHooks) setImmediate(() => crash());
@@ -194,6 +201,7 @@ class WorkerThread {
       host.listener = await openListener({ ...plan, unixPath: host.unixTemporary }, host);
     }
     host.opening = null;
+    host.listener.useTicketKeys(this.ticketKeys); // they may have been exchanged meanwhile
     return host;
   }
 
@@ -235,6 +243,7 @@ class WorkerThread {
     void accepted().then(() => {
       each.listener?.stopAccepting();
       each.closing = true; // in this order: see closesConnections
+      each.listener?.drain();
     });
   }
 
@@ -302,6 +311,7 @@ class WorkerThread {
       await accepted();
       for (const each of this.#everyListener()) each.listener?.stopAccepting();
       this.#services.draining = true; // in this order: see closesConnections
+      for (const each of this.#everyListener()) each.listener?.drain();
       await this.#quiet(timeoutMs);
     } else if (again && timeoutMs > 0) return;
     const cut = this.#inFlight();

@@ -65,7 +65,7 @@ export interface ChannelReader {
 export interface ServedConnection extends ChannelReader {
   /** Its client may not use it any longer (mTLS: its authority is gone): what is under way is finished, nothing else is taken, WebSockets are closed with 1008. */
   withdraw(): void;
-  /** The listener goes: say so (Connection: close, GOAWAY), close when nothing is under way. */
+  /** `host.draining` is true from now on. HTTP/2 says GOAWAY; HTTP/1 need not do anything: closing an idle connection may cross a request on its way. */
   drain(): void;
   /** Say goodbye (1001) on open WebSockets. */
   endWebSocket(): void;

@@ -1,14 +1,21 @@
 // The net engine: one node:net server for a listener. Accepts, counts and closes connections, and hands each to the protocol that is spoken on it.
 // What happens on one is the protocol's; must never look at HTTP.
+import type { X509Certificate } from "node:crypto";
 import net, { type Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 import { OperatorError } from "../../../base/errors.ts";
 import { canonicalIp } from "../../../base/ip.ts";
 import type { ListenerPlan } from "../../../plan/listener-plan.ts";
 import type { Listener, ListenerHost } from "../listener.ts";
-import type { Protocols, ServedConnection } from "./channel.ts";
+import { CertificateTable } from "./certificate-table.ts";
+import type { ProtocolName, Protocols, ServedConnection } from "./channel.ts";
+import { ClientAdmission, certificateOf } from "./client-admission.ts";
 import type { ClientFacts } from "./client-facts.ts";
-import { ConnectionLife } from "./connection-life.ts";
+import { KeptTerms } from "./connection-terms.ts";
+import { lookAtFirstBytes } from "./first-bytes.ts";
 import { openChannel } from "./open-channel.ts";
+import { type ProxiedSource, parseProxyHeader } from "./proxy-header.ts";
+import type { TlsFront } from "./tls-front.ts";
 
 /** Connections the kernel holds until they are accepted; it caps this by net.core.somaxconn. */
 const BACKLOG = 4096;
@@ -19,15 +26,23 @@ export class NetListener implements Listener {
   readonly #host: ListenerHost;
   readonly #protocols: Protocols;
   readonly #server: net.Server;
+  /** null without TLS. */
+  readonly #certificates: CertificateTable | null;
+  #front: TlsFront | null = null;
   /** As accepted: on TLS, below the TLS layer. Bounded by the host. */
   readonly #sockets = new Set<Socket>();
-  readonly #served = new Set<ServedConnection>();
+  /** On TLS, until the handshake is over: who is at the other end of what was accepted. */
+  readonly #peers = new WeakMap<Socket, string>();
+  readonly #served = new Map<ServedConnection, X509Certificate | null>();
   #accepting = true;
   #closed = false;
+  /** Who may be let in since another plan is in force; null before that. */
+  #admission: ClientAdmission | null = null;
 
   /** @throws OperatorError naming address, cause and remedy */
   static async open(plan: ListenerPlan, host: ListenerHost, protocols: Protocols): Promise<NetListener> {
     const listener = new NetListener(plan, host, protocols);
+    if (plan.tls !== null) await listener.#prepareTls();
     await listener.#listen();
     return listener;
   }
@@ -36,6 +51,7 @@ export class NetListener implements Listener {
     this.plan = plan;
     this.#host = host;
     this.#protocols = protocols;
+    this.#certificates = plan.tls === null ? null : new CertificateTable(plan.tls.certificates);
     this.#server = net.createServer({
       pauseOnConnect: true,
       allowHalfOpen: true,
@@ -50,7 +66,15 @@ export class NetListener implements Listener {
     return this.#sockets.size;
   }
 
-  succeededBy(_successor: ListenerPlan | null): void {}
+  succeededBy(successor: ListenerPlan | null): void {
+    if (this.plan.tls?.clientAuth == null || successor === null) return;
+    this.#admission = new ClientAdmission(successor.tls?.clientAuth ?? null);
+    for (const [served, certificate] of this.#served) if (!this.#admission.admits(certificate)) served.withdraw();
+  }
+
+  useTicketKeys(keys: Uint8Array): void {
+    this.#front?.useTicketKeys(keys);
+  }
 
   stopAccepting(): void {
     if (!this.#accepting) return;
@@ -58,8 +82,12 @@ export class NetListener implements Listener {
     this.#server.close();
   }
 
+  drain(): void {
+    for (const served of this.#served.keys()) served.drain();
+  }
+
   endWebSockets(): void {
-    for (const each of this.#served) each.endWebSocket();
+    for (const served of this.#served.keys()) served.endWebSocket();
   }
 
   close(): void {
@@ -67,6 +95,17 @@ export class NetListener implements Listener {
     this.#closed = true;
     this.stopAccepting();
     for (const socket of this.#sockets) socket.destroy();
+  }
+
+  async #prepareTls(): Promise<void> {
+    const { TlsFront } = await import("./tls-front.ts");
+    this.#front = new TlsFront(this.plan, {
+      certificates: this.#certificates as CertificateTable, // there is TLS
+      protocols: this.plan.http2 && this.#protocols.h2 !== null ? ["h2", "http/1.1"] : ["http/1.1"],
+      handshakeTimeoutMs: this.#host.current().limits.headerTimeoutMs,
+      ticketKeys: this.#host.ticketKeys,
+      opened: (socket, bottom) => this.#secured(socket, bottom),
+    });
   }
 
   #listen(): Promise<void> {
@@ -91,16 +130,52 @@ export class NetListener implements Listener {
     const peer = peerOf(socket);
     // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
     const gone = peer === "" && this.plan.unixPath === null;
-    if (gone || !this.#host.admitsPeer(peer)) return void socket.destroy();
-    this.#serve(socket, socket, { peer, secure: false, certificate: null, serverName: "", protocol: "http/1.1" });
+    if (gone || !this.#host.admitsPeer(this.plan.proxyProtocol ? "" : peer)) return void socket.destroy();
+    if (this.plan.proxyProtocol) this.#takeProxyHeader(socket, peer);
+    else this.#named(socket, peer);
+  }
+
+  #takeProxyHeader(socket: Socket, own: string): void {
+    let source: ProxiedSource = null;
+    const look = (data: Buffer): number | null => {
+      const header = parseProxyHeader(data);
+      if (header === "bad") socket.destroy();
+      if (header === null || header === "bad") return null;
+      source = header.source;
+      return header.bytes;
+    };
+    lookAtFirstBytes(socket, this.#host.current().limits.headerTimeoutMs, look, () => {
+      if (source === null) return this.#named(socket, own);
+      const over = this.#host.admitProxied(source);
+      if (over === null) return void socket.destroy();
+      socket.on("close", over);
+      this.#named(socket, source);
+    });
+  }
+
+  /** @param peer '' on a Unix socket */
+  #named(socket: Socket, peer: string): void {
+    if (this.#front === null)
+      return this.#serve(socket, socket, { peer, secure: false, certificate: null, serverName: "", protocol: "http/1.1" });
+    this.#peers.set(socket, peer);
+    this.#front.begin(socket);
+  }
+
+  #secured(socket: TLSSocket, bottom: Socket): void {
+    const peer = this.#peers.get(bottom);
+    const certificate = certificateOf(socket, this.plan.tls?.clientAuth ?? null);
+    if (peer === undefined || certificate === false || this.#admission?.admits(certificate) === false) return void socket.destroy();
+    const serverName = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
+    const protocol: ProtocolName = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
+    this.#serve(socket, bottom, { peer, secure: true, certificate, serverName, protocol });
   }
 
   #serve(socket: Socket, bottom: Socket, facts: ClientFacts): void {
     const serve = this.#protocols[facts.protocol];
-    if (serve === null) return void socket.destroy();
-    const life = new ConnectionLife(this.#host);
-    const served = serve(openChannel(socket, bottom, facts), this.#host, { nextIsLast: () => life.nextIsLast(), answersFor: () => true });
-    this.#served.add(served);
+    if (serve === null || socket.destroyed) return void socket.destroy();
+    const terms = new KeptTerms(this.#host, { certificates: this.#certificates, serverName: facts.serverName });
+    const served = serve(openChannel(socket, bottom, facts), this.#host, terms);
+    this.#served.set(served, facts.certificate);
     socket.on("close", () => this.#served.delete(served));
   }
 }

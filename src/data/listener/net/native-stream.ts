@@ -1,6 +1,7 @@
 // The one file that knows what is internal to Node: how a socket's handle (libuv's stream, or TLS on top of one) is read into a buffer of ours and written
 // without a stream in between, as lib/internal/stream_base_commons.js does. Must never be used where isNativeStreamKnown() is false: stream-channel.ts is the public way.
-import type { Socket } from "node:net";
+import { Socket } from "node:net";
+import type { TLSSocket } from "node:tls";
 
 /** A request to write, as `WriteWrap` of Node is. Node calls `oncomplete` when what it did not write at once is out, or lost. */
 export interface WriteRequest {
@@ -54,6 +55,12 @@ export function nativeStreamOf(socket: Socket): NativeStream | null {
   if (internals === null) return null;
   const handle: unknown = Reflect.get(socket, "_handle");
   return isNativeStream(handle) ? handle : null;
+}
+
+/** @returns what carries TLS, as it was given to the server; null when Node keeps it elsewhere */
+export function bottomOf(socket: TLSSocket): Socket | null {
+  const parent: unknown = Reflect.get(socket, "_parent");
+  return parent instanceof Socket ? parent : null;
 }
 
 /** To be read in `onread`, first. @returns bytes; 0 for nothing; negative for the end or an error */

@@ -98,6 +98,10 @@ class UwsListener implements Listener, WebSocketWatcher {
     this.socket = null;
   }
 
+  useTicketKeys(): void {}
+
+  drain(): void {}
+
   endWebSockets(): void {
     for (const each of this.webSockets) each.goAway();
   }
