@@ -62,6 +62,12 @@ export class NetListener implements Listener {
     this.#server.on("connection", (socket) => this.#accepted(socket));
   }
 
+  /** Where it is bound, also when the plan says 0; 0 on a Unix socket. */
+  get port(): number {
+    const address = this.#server.address();
+    return address === null || typeof address === "string" ? 0 : address.port;
+  }
+
   get connections(): number {
     return this.#sockets.size;
   }
