@@ -49,12 +49,15 @@ export class TlsFront {
 
   /** @param socket nobody reads it yet */
   begin(socket: Socket): void {
-    const look = (data: Buffer): number | null => {
-      if (data[0] === HANDSHAKE || !looksLikeHttp(data)) return 0;
-      refusePlain(socket);
-      return null;
+    let plain = false;
+    const look = (data: Buffer): number => {
+      plain = data[0] !== HANDSHAKE && looksLikeHttp(data);
+      return plain ? data.length : 0;
     };
-    lookAtFirstBytes(socket, this.#timeoutMs, look, () => this.#server.emit("connection", socket));
+    lookAtFirstBytes(socket, this.#timeoutMs, look, () => {
+      if (plain) refusePlain(socket);
+      else this.#server.emit("connection", socket);
+    });
   }
 
   /** Sessions of before are not resumed any more: their clients make a whole handshake. */
@@ -70,7 +73,9 @@ const looksLikeHttp = (data: Buffer): boolean => /^[A-Za-z]/.test(data.toString(
 function refusePlain(socket: Socket): void {
   const timer = setTimeout(() => socket.destroy(), PLAIN_LINGER_MS);
   socket.on("close", () => clearTimeout(timer));
+  socket.on("error", () => {}); // 'close' follows
   socket.end(PLAIN_ANSWER, "latin1");
+  socket.resume();
 }
 
 function serverOptions(plan: ListenerPlan, options: TlsFrontOptions): tls.TlsOptions {
