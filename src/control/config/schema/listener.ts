@@ -95,10 +95,6 @@ export const listener = once(() =>
       if (redirectToHttps !== undefined && tls !== undefined)
         object("redirectToHttps and tls exclude each other: nobody comes here by plain HTTP", ["redirectToHttps"], "remove it");
     },
-    ({ proxyProtocol, tls, address }, object) => {
-      if (proxyProtocol && tls !== undefined && address.unixPath !== null)
-        object("proxyProtocol and tls do not go together on a Unix socket", ["proxyProtocol"], "remove one of them");
-    },
     ({ http2, h2c, tls }, object) => {
       if (http2 === true && tls === undefined)
         object("http2 needs tls: it is agreed on in the handshake", ["http2"], "add tls, or write `h2c: true` for clients that know");

@@ -325,10 +325,9 @@ describe("listeners", () => {
     "listeners[1].address: the address [::1]:80 is taken by listeners[0].address; give each listener its own",
   );
   listeners(
-    "[{ address: 'unix:/a', tls: { certificates: [{ cert: ‸/no/a.pem, key: ‸/no/a.key }] }, proxyProtocol: ‸true }]",
+    "[{ address: 'unix:/a', tls: { certificates: [{ cert: ‸/no/a.pem, key: ‸/no/a.key }] }, proxyProtocol: true }]",
     "listeners[0].tls.certificates[0].cert: can't read /no/a.pem: there is no such file; paths are relative to the configuration file",
     "listeners[0].tls.certificates[0].key: can't read /no/a.key: there is no such file; paths are relative to the configuration file",
-    "listeners[0].proxyProtocol: proxyProtocol and tls do not go together on a Unix socket; remove one of them",
   );
   listeners("‸[]", "listeners: expected at least 1 entry");
   listeners(
