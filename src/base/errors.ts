@@ -134,6 +134,13 @@ export const ERRORS = {
   uri_too_long: row(414, "client", true, "The request target is too long", "Shorten the URL, or raise limits.uriBytes."),
   expectation_failed: row(417, "client", true, "Only Expect: 100-continue is supported", "Remove the Expect header."),
   upgrade_unsupported: row(426, "client", false, "This upgrade is not supported", "Use WebSocket version 13, or no Upgrade header."),
+  misdirected_request: row(
+    421,
+    "client",
+    false,
+    "This connection was made for another host",
+    "Open a connection for this host and send the request there; most clients do so by themselves (RFC 9110 section 15.5.20).",
+  ),
   rate_limited: row(429, "client", false, "Too many requests", "Wait for the time in Retry-After; the RateLimit header has what is left."),
   quota_exceeded: row(
     429,
@@ -220,7 +227,7 @@ export const ERRORS = {
     "gateway",
     true,
     "This HTTP version is not supported on this listener",
-    "Use HTTP/1.1, or set `strict: true` on the listener.",
+    "Use HTTP/1.1, or set `engine: net` on the listener.",
   ),
   no_healthy_target: row(
     503,
