@@ -140,7 +140,7 @@ routes: [{ name: all, match: { path: /** }, respond: { body: ok } }]
 try {
   await withGateway(configuration(workers, ""), split);
   await withGateway(configuration(1, ""), (port, admin) => burst("engine uws, backlog 512", port, admin));
-  await withGateway(configuration(1, ", strict: true"), (port, admin) => burst("engine node, backlog 4096", port, admin));
+  await withGateway(configuration(1, ", engine: net"), (port, admin) => burst("engine net, backlog 4096", port, admin));
 } finally {
   fs.rmSync(directory, { recursive: true, force: true });
 }

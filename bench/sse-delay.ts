@@ -83,7 +83,7 @@ async function startGateway(upstream: string): Promise<{ readonly urls: readonly
     `version: 1
 workers: 1
 admin: false
-listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
+listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net } ]
 upstreams: { u: { targets: [ { url: "${upstream}" } ] } }
 routes: [ { name: all, match: {}, to: u }, { name: compress, match: { path: /compress }, compress: {}, to: u } ]
 `,
@@ -113,11 +113,11 @@ const at = (sorted: readonly number[], part: number): string =>
 
 const service = await startService();
 const { urls, child } = await startGateway(service.url);
-const [uws = "", node = ""] = urls;
+const [uws = "", net = ""] = urls;
 const ways = [
   ["direct", service.url],
   ["uws", uws],
-  ["node", node],
+  ["net", net],
   ["uws, route with compress", `${uws}/compress`],
 ] as const;
 let directMs = 0;

@@ -60,7 +60,7 @@ export const KNOBS: readonly Knob[] = [
     name: "engine",
     connections: 64,
     bytes: 256,
-    settings: [{ name: "engine uws" }, { name: "engine node (strict: true)", listener: "strict: true" }],
+    settings: [{ name: "engine uws" }, { name: "engine net", listener: "engine: net" }],
   },
   {
     name: "client",

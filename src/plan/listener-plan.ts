@@ -2,7 +2,7 @@
 import type { PathsPlan } from "./paths.ts";
 import type { TlsRulesPlan } from "./tls-rules.ts";
 
-export type Engine = "uws" | "node" | "net";
+export type Engine = "uws" | "net";
 
 export interface ListenerPlan {
   /** Identity across reloads: the address as written, normalised (`127.0.0.1:8080`, `unix:/run/sluice.sock`). */

@@ -5,7 +5,7 @@ import { Gateway } from "./gateway.ts";
 import { RawClient } from "./raw-client.ts";
 import { RawUpstream } from "./raw-upstream.ts";
 
-export const ENGINES = ["uws", "node"] as const;
+export const ENGINES = ["uws", "net"] as const;
 export type Engine = (typeof ENGINES)[number];
 
 /** Of the gateway's output, when a test fails. */
@@ -17,7 +17,7 @@ workers: 1
 admin: false
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 `;
 
 export class BothEngines implements AsyncDisposable {

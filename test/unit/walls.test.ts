@@ -23,7 +23,7 @@ const ROOMS = {
   "data/cache": "base plan shared data/routing data/upstream data/exchange",
   "data/filters": "base data/exchange",
   "data/handlers": "base plan data/routing data/upstream data/exchange data/policies data/cache",
-  "data/listener": "base plan shared data/routing data/exchange data/handlers",
+  "data/listener": "base plan shared data/routing data/exchange",
   "data/listener/uws": "base plan data/upstream data/exchange data/listener",
   "data/listener/net": "base plan data/listener",
   "data/listener/http1": "base plan shared data/exchange data/handlers data/listener data/listener/net",

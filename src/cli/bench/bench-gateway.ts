@@ -124,8 +124,8 @@ function listenerLike(listener: ListenerPlan | undefined): Readonly<Record<strin
   return {
     ...(listener === undefined || listener.name === "" ? {} : { name: listener.name }),
     address: "127.0.0.1:0",
-    // The node engine is kept where it was chosen; a PROXY protocol header is not, as the generator sends none.
-    ...(listener?.engine === "node" && !listener.proxyProtocol ? { strict: true } : {}),
+    // A PROXY protocol header is not kept, as the generator sends none: the engine that it needs is.
+    ...(listener === undefined ? {} : { engine: listener.engine }),
     ...(tls === null
       ? {}
       : { tls: { certificates: tls.certificates.map((each) => ({ cert: each.certPath, key: each.keyPath, hosts: each.hosts })) } }),

@@ -13,9 +13,5 @@ export async function openListener(plan: ListenerPlan, host: ListenerHost): Prom
       const { protocols } = await import("./protocols.ts");
       return NetListener.open(plan, host, protocols);
     }
-    case "node": {
-      const { nodeEngine } = await import("../listener/node-engine.ts");
-      return nodeEngine.open(plan, host);
-    }
   }
 }

@@ -483,7 +483,7 @@ describe.each(ENGINES)("a streamed answer on %s", (engine) => {
     const names = fields.map(([name]) => name.toLowerCase());
     expect(names).not.toContain("content-length");
     expect(fields[names.indexOf("cache-control")]?.[1]).toBe("no-store");
-    expect(trailers).toEqual(engine === "node" ? [["x-aggregate-incomplete", "last"]] : []);
+    expect(trailers).toEqual(engine === "net" ? [["x-aggregate-incomplete", "last"]] : []);
     client.destroy();
   });
 

@@ -47,7 +47,7 @@ beforeAll(async () => {
     files: { pepper: `${PEPPER}\n`, secret: SECRET, "client-secret": CLIENT_SECRET, password },
     config: `version: 1
 workers: 2
-listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true }]
+listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net }]
 admin: { address: "127.0.0.1:0" }
 auth:
   keys: { apiKey: { name: x-api-key, pepper: "file:pepper" } }

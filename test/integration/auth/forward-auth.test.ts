@@ -42,7 +42,7 @@ workers: 1
 admin: { address: "127.0.0.1:0" }
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 upstreams:
   u: { targets: [ { url: "http://127.0.0.1:${origin.port}" } ] }
   sso: { targets: [ { url: "http://127.0.0.1:${service.port}" } ], retry: { attempts: 0 }, timeouts: { attempt: 5s } }

@@ -39,7 +39,7 @@ beforeAll(async () => {
     env: { PARTNER_KEY: PLAIN },
     config: `version: 1
 workers: 1
-listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true }]
+listeners: [{ address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net }]
 admin: { address: "127.0.0.1:0", token: "${TOKEN}" }
 limits: { policyTimeout: 5m } # however slow this machine is
 auth:

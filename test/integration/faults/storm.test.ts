@@ -19,7 +19,7 @@ const config = (hostile: number, shadow: number): string => `version: 1
 workers: 2
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 admin: { address: 127.0.0.1:0 }
 limits:
   connections: 1000 # as many as any machine allows: it would be warned about

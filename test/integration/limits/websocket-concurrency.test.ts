@@ -11,7 +11,7 @@ const PLACES = 4;
 const config = (port: number, strict: boolean) => `
 version: 1
 workers: 2
-listeners: [ { address: "127.0.0.1:0", strict: ${strict} } ]
+listeners: [ { address: "127.0.0.1:0", engine: ${strict ? "net" : "uws"} } ]
 admin: { address: "127.0.0.1:0" }
 upstreams: { origin: { targets: [ { url: "http://127.0.0.1:${port}" } ], retry: { attempts: 0 } } }
 routes: [ { name: all, match: { path: /** }, rateLimit: [ { per: ip, concurrency: ${PLACES} } ], to: origin } ]
@@ -54,7 +54,7 @@ async function expectFull(gateway: Gateway): Promise<void> {
 
 describe.each([
   ["uws", false],
-  ["node", true],
+  ["net", true],
 ] as const)("%s", (_engine, strict) => {
   it("an open WebSocket holds one place, as a request does", async () => {
     await using origin = await WebSocketOrigin.start();

@@ -21,9 +21,9 @@ beforeAll(async () => {
   upstream = await RawUpstream.start();
   for (const name of ["trusting", "wary"] as const) {
     const listeners = ENGINES.flatMap((engine) => {
-      const strict = `strict: ${engine === "node"}`;
+      const named = `engine: ${engine}`;
       const places = [`unix:${folder}/${name}-${engine}.sock`, "[::1]:0", "127.0.0.1:0", "[::]:0", "127.0.0.2:0"];
-      return places.map((place) => `{ address: "${place}", ${strict} }`);
+      return places.map((place) => `{ address: "${place}", ${named} }`);
     });
     gateways.set(
       name,
@@ -171,7 +171,7 @@ it.each(ENGINES)(
     const place = path.join(folder, `steady-${engine}.sock`);
     const config = (idle: number): string => `version: 1
 workers: 2
-listeners: [ { address: "unix:${place}", strict: ${engine === "node"} } ]
+listeners: [ { address: "unix:${place}", engine: ${engine} } ]
 admin: { address: "127.0.0.1:0" }
 limits: { idleTimeout: ${idle}s }
 routes: [ { name: all, match: {}, respond: { body: here } } ]

@@ -39,9 +39,9 @@ admin: { address: "127.0.0.1:0" }
 limits: { connections: ${LIMIT}, ${timeouts}, uriBytes: 256, headerBytes: 4KiB, headerCount: 20 }
 listeners:
   - { address: "127.0.0.1:0" }
-  - { address: "127.0.0.1:0", strict: true }
+  - { address: "127.0.0.1:0", engine: net }
   - { address: "127.0.0.1:0", ${secure} }
-  - { address: "127.0.0.1:0", strict: true, ${secure} }
+  - { address: "127.0.0.1:0", engine: net, ${secure} }
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `,
   });

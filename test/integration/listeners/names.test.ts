@@ -37,7 +37,7 @@ trustedProxies: [127.0.0.2]
 auth: { k: { apiKey: { in: query, name: key } } }
 defaults: { auth: none, headers: { response: { onTls: { strict-transport-security: "max-age=60" } } } }
 listeners:
-${LISTENERS.flatMap((name) => ENGINES.map((engine) => `  - { address: "127.0.0.1:0", strict: ${engine === "node"}, ${written[name].replace("NAME", `${name}-${engine}`)} }\n`)).join("")}upstreams: { u: { targets: [{ url: "http://127.0.0.1:${upstream.port}" }] } }
+${LISTENERS.flatMap((name) => ENGINES.map((engine) => `  - { address: "127.0.0.1:0", engine: ${engine}, ${written[name].replace("NAME", `${name}-${engine}`)} }\n`)).join("")}upstreams: { u: { targets: [{ url: "http://127.0.0.1:${upstream.port}" }] } }
 routes:
   - { name: all, match: { path: "/**" }, to: u }
   - { name: secure, match: { path: /by-scheme, scheme: https }, respond: { body: secure } }

@@ -36,7 +36,7 @@ drainTimeout: 100ms
 admin: { address: "127.0.0.1:0" }
 trustedProxies: [ ${PROXY} ]
 limits: { connectionsPerAddress: ${limit} }
-listeners: [ { address: "[::]:0" }, { address: "[::]:0", strict: true } ]
+listeners: [ { address: "[::]:0" }, { address: "[::]:0", engine: net } ]
 defaults: { accessLog: false }
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `;
@@ -46,7 +46,7 @@ function at(engine: Engine, family: 4 | 6 = 4): { readonly host: string; readonl
   return { host: HOSTS[family], port: Number(new URL(gateway.urls[ENGINES.indexOf(engine)] ?? "").port) };
 }
 
-const otherThan = (engine: Engine): Engine => (engine === "uws" ? "node" : "uws");
+const otherThan = (engine: Engine): Engine => (engine === "uws" ? "net" : "uws");
 
 /** What is closed counts on for a moment, so that it may take several attempts. */
 async function openUpTo(from: string, to: { readonly host: string; readonly port: number }, wanted: number): Promise<void> {

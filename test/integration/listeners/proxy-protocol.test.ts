@@ -30,7 +30,7 @@ listeners:
   - { address: "127.0.0.1:0", proxyProtocol: true, tls: { certificates: [ { cert: ${cert}, key: ${key} } ] } }
   - { address: "unix:${folder}/proxied.sock", proxyProtocol: true }
   - { address: "127.0.0.1:0" }
-  - { address: "127.0.0.1:0", strict: true }
+  - { address: "127.0.0.1:0", engine: net }
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] } }
 routes:
   - { name: all, match: { path: /** }, to: u }
@@ -209,7 +209,7 @@ describe("where it is configured", () => {
 
 it.each([
   ["uws", UWS],
-  ["node", STRICT],
+  ["net", STRICT],
 ])("is not believed where it is not configured: %s", async (_, index) => {
   const target = fresh();
   await using connection = await RawClient.connect(port(index));

@@ -20,16 +20,16 @@ const list = (...names: string[]) => `[${names.join(", ")}]`;
 /** Name -> engine that keeps it, `tls` of a listener, kind of key. */
 const LISTENERS: Readonly<Record<string, readonly [engine: string, tls: string, key: "ec" | "rsa"]>> = {
   usual: ["uws", "", "ec"],
-  "usual-node": ["node", "", "ec"],
+  "usual-net": ["net", "", "ec"],
   "from-12": ["uws", "minVersion: TLSv1.2", "ec"],
-  "only-13": ["node", "minVersion: TLSv1.3", "ec"],
-  "only-12": ["node", "maxVersion: TLSv1.2", "ec"],
-  "one-13": ["node", `ciphers: ${list("TLS_AES_128_GCM_SHA256", AES_128)}`, "ec"],
+  "only-13": ["net", "minVersion: TLSv1.3", "ec"],
+  "only-12": ["net", "maxVersion: TLSv1.2", "ec"],
+  "one-13": ["net", `ciphers: ${list("TLS_AES_128_GCM_SHA256", AES_128)}`, "ec"],
   "one-12": ["uws", `ciphers: ${list(...OF_13, AES_256)}`, "ec"],
-  "one-12-node": ["node", `ciphers: ${list(...OF_13, AES_256)}`, "ec"],
-  ordered: ["node", `maxVersion: TLSv1.2, ciphers: ${list(AES_256, AES_128)}`, "ec"],
-  "finite-field": ["node", "maxVersion: TLSv1.2, ciphers: [DHE-RSA-AES128-GCM-SHA256]", "rsa"],
-  "p-384": ["node", "curves: [P-384]", "ec"],
+  "one-12-net": ["net", `ciphers: ${list(...OF_13, AES_256)}`, "ec"],
+  ordered: ["net", `maxVersion: TLSv1.2, ciphers: ${list(AES_256, AES_128)}`, "ec"],
+  "finite-field": ["net", "maxVersion: TLSv1.2, ciphers: [DHE-RSA-AES128-GCM-SHA256]", "rsa"],
+  "p-384": ["net", "curves: [P-384]", "ec"],
   ...Object.fromEntries(
     UWS_12.map((name) => [name, ["uws", `ciphers: ${list(...OF_13, name)}`, name.includes("ECDSA") ? "ec" : "rsa"] as const]),
   ),
@@ -77,10 +77,10 @@ beforeAll(async () => {
     ports.set(name, (server.address() as AddressInfo).port); // a TCP server that listens has one
     services.push(server);
   }
-  const listener = ([name, [, rules, key]]: readonly [string, (typeof LISTENERS)[string]]): string => {
+  const listener = ([, [engine, rules, key]]: readonly [string, (typeof LISTENERS)[string]]): string => {
     const own = key === "ec" ? ec : rsa;
     const more = key === "ec" ? `, { cert: ${named.cert}, key: ${named.key}, hosts: [named.test] }` : "";
-    return `  - { address: "127.0.0.1:0", strict: ${name.endsWith("-node")}, tls: { certificates: [ { cert: ${own.cert}, key: ${own.key} }${more} ], ${rules} } }\n`;
+    return `  - { address: "127.0.0.1:0", engine: ${engine}, tls: { certificates: [ { cert: ${own.cert}, key: ${own.key} }${more} ], ${rules} } }\n`;
   };
   const active = "health: { passive: false, active: { interval: 100ms, unhealthyAfter: 1 } }";
   const upstream = ([name, [rules]]: readonly [string, (typeof UPSTREAMS)[string]]): string =>
@@ -146,7 +146,7 @@ describe("towards clients", () => {
 
   it.each([
     ["usual", /^TLSv1\.2 /, /^TLSv1\.3 /],
-    ["usual-node", /^TLSv1\.2 /, /^TLSv1\.3 /],
+    ["usual-net", /^TLSv1\.2 /, /^TLSv1\.3 /],
     ["from-12", /^TLSv1\.2 /, /^TLSv1\.3 /],
     ["only-13", /^refused$/, /^TLSv1\.3 /],
     ["only-12", /^TLSv1\.2 /, /^refused$/],
@@ -157,7 +157,7 @@ describe("towards clients", () => {
     }
   });
 
-  it.each(["one-12", "one-12-node"])("a suite of TLS 1.2 alone, for every server name: %s", async (name) => {
+  it.each(["one-12", "one-12-net"])("a suite of TLS 1.2 alone, for every server name: %s", async (name) => {
     for (const servername of ["", "named.test"]) {
       expect(await handshake(name, { ...V12, servername })).toBe(`TLSv1.2 ${AES_256}`);
       expect(await handshake(name, { ...V12, servername, ciphers: AES_128 })).toBe("refused");

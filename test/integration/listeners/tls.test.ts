@@ -34,7 +34,7 @@ beforeAll(async () => {
 workers: 2
 listeners:
   - { address: "127.0.0.1:0", tls: { certificates: ${certificates} } }
-  - { address: "127.0.0.1:0", strict: true, tls: { certificates: ${certificates} } }
+  - { address: "127.0.0.1:0", engine: net, tls: { certificates: ${certificates} } }
 admin: { address: "127.0.0.1:0" }
 upstreams: { origin: { targets: [ { url: "${origin.url}" } ] } }
 routes:
@@ -209,7 +209,7 @@ describe("when files change", () => {
         config: `version: 1
 workers: 2
 admin: { address: "127.0.0.1:0" }
-listeners: [ { address: "127.0.0.1:0", strict: ${engine === "node"}, tls: { certificates: ${certificates} } } ]
+listeners: [ { address: "127.0.0.1:0", engine: ${engine}, tls: { certificates: ${certificates} } } ]
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `,
       });
@@ -236,7 +236,7 @@ it("a client that asks much at once and reads late gets every answer, and nothin
     config: `version: 1
 workers: 1
 admin: false
-listeners: [ { address: "127.0.0.1:0", strict: true, tls: { certificates: ${certificates} } } ]
+listeners: [ { address: "127.0.0.1:0", engine: net, tls: { certificates: ${certificates} } } ]
 routes: [ { name: big, match: {}, respond: { body: "${"x".repeat(BYTES)}" } } ]
 `,
   });

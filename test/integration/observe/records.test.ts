@@ -28,7 +28,7 @@ admin: { address: "127.0.0.1:0" }
 log: { query: true }
 auth: { key: { apiKey: { in: query, name: key } } }
 trustedProxies: [ 127.0.0.1 ]
-listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
+listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net } ]
 upstreams:
   u: { targets: [ { url: "${url}" } ], ${calm} }, timeouts: { response: 300ms } }
   half: { targets: [ { url: "${NOBODY}" }, { url: "${url}" } ], balance: round-robin, ${calm} } }

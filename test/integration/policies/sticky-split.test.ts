@@ -23,7 +23,7 @@ workers: 2
 admin: { address: "127.0.0.1:0" }
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 auth: { keys: { apiKey: { in: header, name: x-api-key } } }
 consumers:
 ${KEYS.map(([id, key]) => `  - { id: ${id}, keys: [ "${hashOf(key)}" ] }\n`).join("")}

@@ -28,13 +28,13 @@ function servedName(port: number): Promise<string> {
 const portOf = (url: string | undefined): number => Number(new URL(url ?? "").port);
 
 describe.each(ENGINES)("%s engine", (engine) => {
-  const strict = engine === "node" ? ", strict: true" : "";
+  const named = `, engine: ${engine}`;
   const config = (ports: readonly number[] = [0, 0]) => `
 version: 1
 workers: 1
 listeners:
   - { address: "127.0.0.1:${ports[0]}" }
-  - { address: "127.0.0.1:${ports[1]}"${strict}, tls: { certificates: [ { cert: api.pem, key: api.key } ] } }
+  - { address: "127.0.0.1:${ports[1]}"${named}, tls: { certificates: [ { cert: api.pem, key: api.key } ] } }
 admin: { address: "127.0.0.1:0" }
 routes: [ { name: all, match: { path: /** }, respond: {} } ]
 `;

@@ -29,7 +29,7 @@ class Client {
   }
 }
 
-test.each(["", ", strict: true"])(
+test.each(["", ", engine: net"])(
   "few files, listener {%s}: as many clients as there is room for, the others are closed at once",
   async (listener) => {
     await using origin = await Origin.start("one");

@@ -19,7 +19,7 @@ const KINDS = Object.keys(LISTENERS) as readonly Kind[]; // of the object right 
 const listeners = KINDS.flatMap((kind) =>
   ENGINES.map((engine) => {
     const paths = LISTENERS[kind] === "" ? "" : `, paths: ${LISTENERS[kind]}`;
-    return `  - { address: 127.0.0.1:0, strict: ${engine === "node"}${paths} }`;
+    return `  - { address: 127.0.0.1:0, engine: ${engine}${paths} }`;
   }),
 ).join("\n");
 
@@ -150,7 +150,7 @@ describe.each(ENGINES)("%s", (engine) => {
 
   it("a listener made strict again by a reload lets nothing more through, on open connections neither", async () => {
     await using service = await RawUpstream.start();
-    const listening = (paths: string): string => `  - { address: 127.0.0.1:0, strict: ${engine === "node"}${paths} }`;
+    const listening = (paths: string): string => `  - { address: 127.0.0.1:0, engine: ${engine}${paths} }`;
     await using changed = await Gateway.start({ config: config(service.port, listening(", paths: { encodedSlashes: keep }")) });
     await using before = await RawClient.connect(changed.port);
     const ask = async (client: RawClient): Promise<number> => {

@@ -35,7 +35,7 @@ limits:
   bodyBytes: 128MiB
   bodyRate: { bytes: ${RATE_BYTES}, after: ${AFTER_MS}ms, grace: ${GRACE_MS}ms }
   bodiesPerAddress: 2
-listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
+listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net } ]
 upstreams:
   u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] }
   reader: { targets: [ { url: "http://127.0.0.1:${reader.port}" } ], timeouts: { response: 20s, total: 60s } }

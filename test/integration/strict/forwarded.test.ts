@@ -146,7 +146,7 @@ const NODE: Record<string, readonly [bytes: string, expected: Expected]> = {
 };
 
 describe.each(ENGINES)("%s", (engine) => {
-  const table = engine === "node" ? { ...BOTH, ...NODE } : BOTH;
+  const table = engine === "net" ? { ...BOTH, ...NODE } : BOTH;
   it.each(Object.entries(table))("%s", async (_, [bytes, expected]) => {
     expect(await forwarded(engine, bytes)).toBe(wire(expected));
   });
@@ -172,7 +172,7 @@ describe.each(ENGINES)("%s", (engine) => {
   });
 
   // uws refuses or cuts them: refused.test.ts
-  it.runIf(engine === "node")("drops trailers and extensions of a chunked body", async () => {
+  it.runIf(engine === "net")("drops trailers and extensions of a chunked body", async () => {
     const raw = await forwarded(engine, post("Transfer-Encoding: chunked\r\nTrailer: x-t", "3;a=b\r\nabc\r\n0\r\nx-t: 1\r\n\r\n"));
     // With its length when all of it is there before it is sent on.
     expect(raw).toMatch(/\r\n(content-length: 3\r\n\r\nabc|transfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n)$/);

@@ -12,18 +12,18 @@ type Outcome = number | "cut" | "taken";
 interface Row {
   readonly bytes: string;
   readonly uws: Outcome;
-  readonly node: Outcome;
+  readonly net: Outcome;
   /** The body may be on its way upstream, framed anew, before it turns out to be wrong. */
   readonly streamed?: boolean;
 }
 
-const row = (bytes: string, uws: Outcome, node: Outcome = uws): Row => ({ bytes, uws, node });
-const get = (fields: string, uws: Outcome, node: Outcome = uws): Row => row(`GET /p HTTP/1.1\r\n${HOST}${fields}\r\n\r\n`, uws, node);
-const target = (text: string, uws: Outcome, node: Outcome = uws): Row => row(`GET ${text} HTTP/1.1\r\n${HOST}\r\n`, uws, node);
-const post = (fields: string, body: string, uws: Outcome, node: Outcome = uws): Row =>
-  row(`POST /p HTTP/1.1\r\n${HOST}${fields}\r\n\r\n${body}`, uws, node);
-const chunked = (body: string, uws: Outcome, node: Outcome = uws): Row => ({
-  ...post("Transfer-Encoding: chunked", body, uws, node),
+const row = (bytes: string, uws: Outcome, net: Outcome = uws): Row => ({ bytes, uws, net });
+const get = (fields: string, uws: Outcome, net: Outcome = uws): Row => row(`GET /p HTTP/1.1\r\n${HOST}${fields}\r\n\r\n`, uws, net);
+const target = (text: string, uws: Outcome, net: Outcome = uws): Row => row(`GET ${text} HTTP/1.1\r\n${HOST}\r\n`, uws, net);
+const post = (fields: string, body: string, uws: Outcome, net: Outcome = uws): Row =>
+  row(`POST /p HTTP/1.1\r\n${HOST}${fields}\r\n\r\n${body}`, uws, net);
+const chunked = (body: string, uws: Outcome, net: Outcome = uws): Row => ({
+  ...post("Transfer-Encoding: chunked", body, uws, net),
   streamed: true,
 });
 const fields = (count: number): string => Array.from({ length: count }, (_, i) => `x-${i}: v`).join("\r\n");
@@ -243,8 +243,8 @@ async function pipelined(engine: Engine, each: Row): Promise<void> {
   await using run = await Run.start(engine);
   const { client } = run;
   run.send(each, `GET /smuggled HTTP/1.1\r\n${HOST}\r\n`);
-  if (engine === "node" && outcome === "taken") {
-    // No doubt is left: node's parser has read it to its end, so what follows is a request in its own right.
+  if (engine === "net" && outcome === "taken") {
+    // No doubt is left: the parser has read it to its end, so what follows is a request in its own right.
     expect((await client.response()).status).toBe(200);
     expect((await client.response()).status).toBe(200);
     return;
@@ -252,7 +252,7 @@ async function pipelined(engine: Engine, each: Row): Promise<void> {
   await client.closes(CUT_WITHIN_MS);
   const statuses = [...client.pending.toString("latin1").matchAll(/^HTTP\/1\.1 (\d{3})/gm)].map(([, status]) => Number(status));
   expect(statuses.length).toBeLessThanOrEqual(1);
-  if (engine === "node") expect(statuses).toEqual([outcome]);
+  if (engine === "net") expect(statuses).toEqual([outcome]);
   const seen = await run.seen();
   expect(seen.filter((target) => target !== "/p")).toEqual([]);
   if (typeof outcome === "number" && each.streamed !== true) expect(seen).toEqual([]);

@@ -141,7 +141,7 @@ describe.each(ENGINES)("%s", (engine) => {
 it("a client without Host (HTTP/1.0) has none to pass on: the target's is sent", async () => {
   rig.report();
   const target = fresh("client");
-  await using client = await rig.connect("node");
+  await using client = await rig.connect("net");
   client.send(`GET ${target} HTTP/1.0\r\n\r\n`);
   expect((await client.response()).status).toBe(200);
   expect(valuesOf(await rig.upstream.received(target), "host")).toEqual([`127.0.0.1:${rig.upstream.port}`]);

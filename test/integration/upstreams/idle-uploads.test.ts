@@ -33,7 +33,7 @@ workers: 1
 drainTimeout: 100ms
 admin: { address: "127.0.0.1:0" }
 limits: { ${limits} }
-listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
+listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net } ]
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${port}" } ], pool: { client: ${client}, connections: ${CONNECTIONS} }, ${BREAKER}, ${settings} } }
 routes: [ { name: all, match: {}, to: u } ]
 ${more}`,

@@ -14,7 +14,7 @@ let gateway: Gateway;
 const config = (): string => `version: 1
 workers: 2
 admin: { address: "127.0.0.1:0" }
-listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
+listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", engine: net } ]
 trustedProxies: [ 127.0.0.1 ]
 upstreams:
   shop: { targets: [ ${services.map(({ url }) => `{ url: "${url}" }`).join(", ")} ], balance: random, sticky: { ${STICKY} } }

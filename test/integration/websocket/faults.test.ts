@@ -152,7 +152,7 @@ describe.each(ENGINES)("%s: the handshake", (engine) => {
 describe.each(ENGINES)("%s: an upstream that breaks the protocol", (engine) => {
   const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(KEY)}\r\n\r\n`;
 
-  // The node engine passes such frames on: judging them is the client's part.
+  // The net engine passes such frames on: judging them is the client's part.
   it.runIf(engine === "uws").each<[string, Buffer, number, number]>([
     ["a masked frame", frame(0x81, "a"), 1002, 1014],
     ["a reserved bit", frame(0xc1, "a", false), 1002, 1014],

@@ -200,7 +200,7 @@ describe.each(ENGINES)("%s: over TLS", (engine) => {
         config: `version: 1
 workers: 1
 admin: false
-listeners: [ { address: "127.0.0.1:0", strict: ${engine === "node"}, ${tls} } ]
+listeners: [ { address: "127.0.0.1:0", engine: ${engine}, ${tls} } ]
 upstreams: { origin: { targets: [ { url: "https://127.0.0.1:${port}" } ], tls: { ca: "file:${files.cert}" } } }
 routes: [ { name: all, match: { path: /** }, to: origin } ]
 `,
@@ -253,7 +253,7 @@ describe("node: compression", () => {
   it("is agreed between the two ends", async () => {
     await using origin = await WebSocketOrigin.start({ perMessageDeflate: true });
     await using gateway = await Gateway.start({ config: config(origin.port) });
-    await using client = await WebSocketClient.open(urlOf(gateway, "node", "/echo"), { deflate: true });
+    await using client = await WebSocketClient.open(urlOf(gateway, "net", "/echo"), { deflate: true });
     expect(client.ws.extensions).toContain("permessage-deflate");
     client.ws.send("a".repeat(100_000));
     expect(await client.received(1)).toEqual(["a".repeat(100_000)]);

@@ -18,7 +18,6 @@ import { serverNameOf } from "../schema/host.ts";
 import { refusedSpellings } from "../schema/paths.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Config, NamedUpstream } from "../schema/schema.ts";
-import { beyondUws } from "../schema/tls-rules.ts";
 import { ErrorPageTable } from "./error-pages.ts";
 import { decisionNames, type ImplicitUpstreamPlan, type ImplicitUpstreams, implicitUpstreams, withUpstream } from "./implicit-upstreams.ts";
 
@@ -113,23 +112,25 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
   };
 }
 
-/** uws unless the listener asks for something that only node has. */
+/** uws for plain HTTP/1.1, unless the listener names its engine or asks for something that only net has. */
 function engineOf({
   engine,
   strict,
+  h2c,
   proxyProtocol,
+  certificates,
   clientAuth,
-  tlsRules,
 }: Config["listeners"][number]): Pick<ListenerPlan, "engine" | "engineReason"> {
   if (engine !== null) return { engine, engineReason: `\`engine: ${engine}\`` };
+  const because = (reason: string): Pick<ListenerPlan, "engine" | "engineReason"> => ({ engine: "net", engineReason: reason });
+  if (strict) return because("`strict: true`, which is written `engine: net` now");
   // uws asks for certificates, but neither insists on one nor says whose it is.
-  if (clientAuth !== null) return { engine: "node", engineReason: "`tls.clientCa`: client certificates, verified" };
-  if (strict) return { engine: "net", engineReason: "`strict: true`: strictest parsing, HTTP/1.0, absolute-form targets" };
+  if (clientAuth !== null) return because("`tls.clientCa`: client certificates, verified");
   // uws takes a further header before each request, so that a client could name itself anew.
-  if (proxyProtocol) return { engine: "node", engineReason: "`proxyProtocol: true`: one header a connection, from the balancer only" };
-  const beyond = tlsRules === null ? "" : beyondUws(tlsRules);
-  if (beyond !== "") return { engine: "node", engineReason: `${beyond}: uws cannot be told so` };
-  return { engine: "uws", engineReason: "the default: fastest" };
+  if (proxyProtocol) return because("`proxyProtocol: true`: one header a connection, from the balancer only");
+  if (h2c) return because("`h2c: true`: HTTP/2 without TLS");
+  if (certificates !== null) return because("`tls`: HTTP/2, and sessions that every worker resumes");
+  return { engine: "uws", engineReason: "the default for plain HTTP/1.1" };
 }
 
 /** The longest `connect` of the routes that lead to an upstream, or to one that it stands in for, ms, by its name. */

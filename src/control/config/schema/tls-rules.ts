@@ -103,7 +103,7 @@ export const tlsRuleKeys = once(() => ({
     .optional()
     .meta({
       description:
-        "The only cipher suites, by OpenSSL's names, for every version that is spoken: those of TLS 1.3 begin with `TLS_`. By default Node's. The order is a preference where this side decides: as a client, and as a server by the `node` engine.",
+        "The only cipher suites, by OpenSSL's names, for every version that is spoken: those of TLS 1.3 begin with `TLS_`. By default Node's. The order is a preference where this side decides: as a client, and as a server by the `net` engine.",
       examples: [["TLS_AES_256_GCM_SHA384", "TLS_AES_128_GCM_SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-RSA-AES256-GCM-SHA384"]],
     }),
   curves: z

@@ -3,7 +3,7 @@
 //
 // What this engine's parser decides before any of this runs: a client that breaks the protocol is cut without a Close frame, pings are
 // answered here (and passed on, so that the upstream sees life), the close codes 1012 to 1014 and 3000 to 3999 of a client are lost
-// (the upstream sees a Close without a code). The node engine (`strict: true` on the listener) passes frames on as they are.
+// (the upstream sees a Close without a code). The net engine (`engine: net` on the listener) passes frames on as they are.
 import type { HttpResponse, us_socket_context_t, WebSocket, WebSocketBehavior } from "uWebSockets.js";
 import { removeHeader } from "../../../base/header-list.ts";
 import { WheelEntry } from "../../../base/timer-wheel.ts";

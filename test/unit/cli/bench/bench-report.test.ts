@@ -102,10 +102,10 @@ describe("benchText", () => {
 describe("the gateway that is started", () => {
   it("is like the operator's first listener, on a free loopback port, without admin listener and with a log to nowhere", () => {
     const plan = planOf(`version: 1
-listeners: [{ address: 0.0.0.0:8080, strict: true }, { address: 0.0.0.0:8081 }]
+listeners: [{ address: 0.0.0.0:8080, engine: net }, { address: 0.0.0.0:8081 }]
 routes: [{ name: a, match: {}, respond: { status: 204 } }]
 `);
-    expect(overlayFor(plan)).toEqual({ listeners: [{ address: "127.0.0.1:0", strict: true }], admin: false, log: { file: "/dev/null" } });
+    expect(overlayFor(plan)).toEqual({ listeners: [{ address: "127.0.0.1:0", engine: "net" }], admin: false, log: { file: "/dev/null" } });
   });
   it("does not ask the generator for a PROXY protocol header", () => {
     const plan = planOf(`version: 1

@@ -128,8 +128,8 @@ limits of the fleet, and what they may admit at worst beyond burst + rate x time
       code: 0,
       stdout: `good.yaml: valid
 listeners:
-  127.0.0.1:8080: engine uws, the default: fastest
-  127.0.0.1:8081: engine node, \`strict: true\`: strictest parsing, HTTP/1.0, absolute-form targets
+  127.0.0.1:8080: engine uws, the default for plain HTTP/1.1
+  127.0.0.1:8081: engine net, \`strict: true\`, which is written \`engine: net\` now
 3 routes, 3 upstreams with 4 targets
 `,
       stderr: "warning: good.yaml:6:10: upstreams.spare: no route uses this upstream; remove it, or send a route there\n",
@@ -156,7 +156,7 @@ bad.yaml:3:36: routes[0].to: there is no upstream named b; there are no upstream
     const { code, stdout } = await run(validateCommand, "good.yaml", "over.yaml");
     expect([code, stdout.split("\n").slice(0, 3)]).toEqual([
       0,
-      ["good.yaml, over.yaml: valid", "listeners:", "  127.0.0.1:9: engine uws, the default: fastest"],
+      ["good.yaml, over.yaml: valid", "listeners:", "  127.0.0.1:9: engine uws, the default for plain HTTP/1.1"],
     ]);
   });
   it("a file that is not there is one clear line", async () => {

@@ -86,7 +86,7 @@ describe("clientCa", () => {
   check("mtls beside a listener without TLS: nobody is proven there", `${listener(", clientCa: ca.pem")}, ${PLAIN}`, MESH);
 });
 
-it("takes the node engine, and is taken up anew when the authority's file changes", () => {
+it("takes the net engine, and is taken up anew when the authority's file changes", () => {
   const compiled = () => {
     const result = load(listener(", clientCa: ca.pem"));
     if (!result.ok) throw new Error(result.problems.map(formatProblem).join("\n"));
@@ -95,7 +95,7 @@ it("takes the node engine, and is taken up anew when the authority's file change
   };
   const before = compiled();
   expect(before).toMatchObject({
-    engine: "node",
+    engine: "net",
     engineReason: "`tls.clientCa`: client certificates, verified",
     tls: { clientAuth: { caPath: join(folder, "ca.pem"), required: true } },
   });

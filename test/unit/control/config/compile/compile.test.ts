@@ -65,7 +65,7 @@ it("the example of the design compiles, units resolved", () => {
         port: 8080,
         unixPath: null,
         engine: "uws",
-        engineReason: "the default: fastest",
+        engineReason: "the default for plain HTTP/1.1",
         tls: null,
         http2: false,
         h2c: false,
@@ -304,7 +304,9 @@ describe("engine", () => {
       ).toBe(engine),
     );
   check("address: 127.0.0.1:0", "uws");
-  check("address: 127.0.0.1:0, strict: true", "node");
+  check("address: 127.0.0.1:0, strict: true", "net");
+  check("address: 127.0.0.1:0, proxyProtocol: true", "net");
+  check("address: 127.0.0.1:0, h2c: true", "net");
   check("address: unix:/run/sluice.sock", "uws");
   check("address: 127.0.0.1:0, engine: net", "net");
   check("address: 127.0.0.1:0, engine: uws", "uws");

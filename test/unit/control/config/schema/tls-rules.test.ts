@@ -18,12 +18,13 @@ beforeAll(() => {
 });
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const load = (listener: string, upstream = "", certificate = "ec") => {
+/** @param more of the listener, beside `tls` */
+const load = (listener: string, upstream = "", certificate = "ec", more = "") => {
   const file = join(folder, "c.yaml");
   writeFileSync(
     file,
     `version: 1
-listeners: [{ address: 127.0.0.1:0, tls: { certificates: [{ cert: ${certificate}.pem, key: ${certificate}.key }], ${listener} } }]
+listeners: [{ address: 127.0.0.1:0, tls: { certificates: [{ cert: ${certificate}.pem, key: ${certificate}.key }], ${listener} }${more} }]
 upstreams: { a: { targets: [{ url: https://a }], tls: { ${upstream} } } }
 routes: [{ name: r, match: {}, to: a }]
 `,
@@ -73,25 +74,32 @@ describe("what is written reaches the plan", () => {
 });
 
 describe("the engine of a listener", () => {
+  const TLS = "`tls`: HTTP/2, and sessions that every worker resumes";
   const engine = (rules: string, expected: string, reason: string) =>
     it(rules === "" ? "nothing" : rules, () => {
       const [listener] = planOf(rules).listeners;
       expect([listener?.engine, listener?.engineReason]).toEqual([expected, reason]);
     });
-  engine("", "uws", "the default: fastest");
-  engine("minVersion: TLSv1.2", "uws", "the default: fastest");
-  engine("minVersion: TLSv1.3", "node", "`tls.minVersion: TLSv1.3`: uws cannot be told so");
-  engine("maxVersion: TLSv1.2", "node", "`tls.maxVersion: TLSv1.2`: uws cannot be told so");
-  engine("curves: [X25519]", "node", "`tls.curves`: uws cannot be told so");
-  engine(`ciphers: [${OF_13}, ECDHE-ECDSA-AES128-GCM-SHA256]`, "uws", "the default: fastest");
-  engine(
-    "ciphers: [TLS_AES_128_GCM_SHA256, ECDHE-ECDSA-AES128-GCM-SHA256]",
-    ...(["node", "`tls.ciphers` without all of TLS 1.3's three usual ones: uws cannot be told so"] as const),
-  );
-  engine(
-    `ciphers: [${OF_13}, ECDHE-ECDSA-AES256-SHA384]`,
-    ...(["node", "`tls.ciphers` with ECDHE-ECDSA-AES256-SHA384: uws cannot be told so"] as const),
-  );
+  engine("", "net", TLS);
+  engine("minVersion: TLSv1.3", "net", TLS);
+
+  const chosen = (rules: string, objection: string | null) =>
+    it(`\`engine: uws\` with ${rules === "" ? "nothing" : rules}`, () => {
+      const told = problems(rules, "", "ec", ", engine: uws");
+      expect(told).toEqual(
+        objection === null
+          ? []
+          : [`listeners[0].engine: the uws engine has no ${objection}; write \`engine: net\`, or remove what needs it`],
+      );
+    });
+  chosen("", null);
+  chosen("minVersion: TLSv1.2", null);
+  chosen("minVersion: TLSv1.3", "`tls.minVersion: TLSv1.3`");
+  chosen("maxVersion: TLSv1.2", "`tls.maxVersion: TLSv1.2`");
+  chosen("curves: [X25519]", "`tls.curves`");
+  chosen(`ciphers: [${OF_13}, ECDHE-ECDSA-AES128-GCM-SHA256]`, null);
+  chosen("ciphers: [TLS_AES_128_GCM_SHA256, ECDHE-ECDSA-AES128-GCM-SHA256]", "`tls.ciphers` without all of TLS 1.3's three usual ones");
+  chosen(`ciphers: [${OF_13}, ECDHE-ECDSA-AES256-SHA384]`, "`tls.ciphers` with ECDHE-ECDSA-AES256-SHA384");
 });
 
 describe("refused, with what to write instead:", () => {

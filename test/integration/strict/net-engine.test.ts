@@ -1,4 +1,4 @@
-// What only the node engine does: HTTP/1.0, absolute-form, `OPTIONS *`, pipelining in order; and what an engine owes its listener:
+// What only the net engine does: HTTP/1.0, absolute-form, `OPTIONS *`, pipelining in order; and what an engine owes its listener:
 // timeouts, TLS by SNI, Unix sockets, the connection limit, a drain.
 import fs from "node:fs";
 import os from "node:os";
@@ -28,11 +28,11 @@ beforeAll(async () => {
 workers: 2
 admin: false
 listeners:
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
   - address: 127.0.0.1:0
-    strict: true
+    engine: net
     tls: { certificates: [ { cert: ${one.cert}, key: ${one.key} }, { cert: ${two.cert}, key: ${two.key}, hosts: [two.example, "*.two.example"] } ] }
-  - { address: "unix:${folder}/sluice.sock", strict: true }
+  - { address: "unix:${folder}/sluice.sock", engine: net }
 limits: { headerTimeout: 1s, idleTimeout: 1s, bodyTimeout: 5s }
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ], health: { passive: false } } }
 routes:
@@ -296,7 +296,7 @@ describe("a gateway of its own", () => {
       config: `version: 1
 workers: 1
 admin: false
-listeners: [ { address: 127.0.0.1:0, strict: true } ]
+listeners: [ { address: 127.0.0.1:0, engine: net } ]
 limits: ${limits}
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${upstream.port}" } ] } }
 routes: [ { name: all, match: { path: "/**" }, to: u } ]

@@ -1,9 +1,15 @@
 import { describe, expect, it } from "vitest";
-import { parseNodeTarget, sentTarget } from "../../../../src/data/listener/node-target.ts";
+import { readRequestLine, sentTarget } from "../../../../../src/data/listener/http1/request-line.ts";
 
 const target = (path: string, query = "", authority: string | null = null) => ({ path, query, authority });
 
-describe("parseNodeTarget", () => {
+function read(text: string, secure: boolean): unknown {
+  const line = `GET ${text} HTTP/1.1`;
+  const found = readRequestLine(`${line}\r\nHost: a\r\n`, line.length, secure);
+  return "code" in found ? found.code : target(found.path, found.query, found.authority ?? null);
+}
+
+describe("the target of a request", () => {
   it.each([
     ["/", target("/")],
     ["/a/b?c=d?e", target("/a/b", "c=d?e")],
@@ -21,19 +27,19 @@ describe("parseNodeTarget", () => {
     ["http://u@b/x", target("/x", "", "u@b")],
     ["http://b\\@c/x", target("/x", "", "b\\@c")],
   ])("takes %s apart", (text, expected) => {
-    expect(parseNodeTarget(text, false)).toEqual(expected);
+    expect(read(text, false)).toEqual(expected);
   });
 
   it.each(["", "*", "a", "b.example:443", "?x", "https://b/x", "ftp://b/x", "http:/b", "http:b", "://b", " http://b"])(
     "refuses %j",
     (text) => {
-      expect(parseNodeTarget(text, false)).toBeNull();
+      expect(read(text, false)).toBe("bad_request");
     },
   );
 
   it("takes only the scheme it came over", () => {
-    expect(parseNodeTarget("https://b/x", true)).toEqual(target("/x", "", "b"));
-    expect(parseNodeTarget("http://b/x", true)).toBeNull();
+    expect(read("https://b/x", true)).toEqual(target("/x", "", "b"));
+    expect(read("http://b/x", true)).toBe("bad_request");
   });
 });
 
@@ -46,5 +52,5 @@ it.each([
   ["*", "*", ""],
   ["", "", ""],
 ])("a target as it was sent goes into the log without a password: %s", (target, path, query) => {
-  expect(sentTarget(target)).toEqual({ path, query });
+  expect(sentTarget(`GET ${target} HTTP/1.1`)).toEqual({ path, query });
 });
