@@ -5,8 +5,9 @@ import type { HeaderList } from "../../base/header-list.ts";
 import { cgiEquivalent, HOP_BY_HOP, isAmbiguousFieldName } from "../../base/http.ts";
 import { isOfOriginFamily, isOriginClaim, METHOD_OVERRIDES, ORIGIN_CLAIMS } from "../../base/origin-claims.ts";
 import type { HostPlan } from "../../plan/plan.ts";
-import type { Endpoint, Upstream, WireRequest } from "../upstream/upstream.ts";
+import type { Endpoint, FieldBlock, Upstream, WireRequest } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
+import type { ForwardedFields } from "./shared-headers.ts";
 
 /** Never copied from the client: hop-by-hop, framing, or set by the gateway; orders to take another method, unless the route keeps them. */
 const NOT_FORWARDED: ReadonlySet<string> = new Set([
@@ -51,8 +52,32 @@ export function upstreamHeaders(
   remainingMs: number,
   host: HostPlan = x.route?.settings.host ?? upstream.plan.host,
 ): HeaderList {
+  const common = commonFields(x, upstream, hostOf(x, host, endpoint));
+  return withOwn(x, upstream, common === null ? forwardedFields(x, upstream, hostOf(x, host, endpoint)) : common.list.slice(), remainingMs);
+}
+
+/** What is another one in each attempt. @returns `out` */
+function withOwn(x: Exchange, { plan: { deadlineHeader } }: Upstream, out: HeaderList, remainingMs: number): HeaderList {
+  out.push("x-request-id", x.requestId);
+  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
+  return out;
+}
+
+/** What is the same for every request with the same header section, as long as it takes the same route. @returns null where there is no such section */
+function commonFields(x: Exchange, upstream: Upstream, host: string): FieldBlock | null {
+  const { sharedHeaders: shared, route } = x;
+  if (shared === null || route === null) return null;
+  const known = shared.forwarded;
+  if (known !== null && known.route === route && known.upstream === upstream && known.host === host) return known;
+  const fields: ForwardedFields = { route, upstream, host, list: forwardedFields(x, upstream, host), bytes: null };
+  shared.forwarded = fields;
+  return fields;
+}
+
+/** What the client sent, as far as it goes on, and who it was. */
+function forwardedFields(x: Exchange, upstream: Upstream, host: string): HeaderList {
   const { deadlineHeader } = upstream.plan;
-  const out: HeaderList = ["host", hostOf(x, host, endpoint)];
+  const out: HeaderList = ["host", host];
   const headers = x.headers;
   const copies = x.route?.copies ?? null;
   const keepsOverride = x.route?.settings.keepMethodOverride === true;
@@ -65,21 +90,59 @@ export function upstreamHeaders(
     out.push(name, headers[i + 1] as string);
   }
   x.runtime.appendForwarding(x, out);
-  out.push("x-request-id", x.requestId);
-  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
   return out;
 }
 
 /** What one attempt sends, the changes of the route's policies included. Parameters as of {@link upstreamHeaders}. */
-export function upstreamRequest(x: Exchange, upstream: Upstream, endpoint: Endpoint, remainingMs: number, host?: HostPlan): WireRequest {
+export function upstreamRequest(
+  x: Exchange,
+  upstream: Upstream,
+  endpoint: Endpoint,
+  remainingMs: number,
+  host: HostPlan = x.route?.settings.host ?? upstream.plan.host,
+): WireRequest {
+  const hostname = hostOf(x, host, endpoint);
+  const common = commonFields(x, upstream, hostname);
+  const fields = common === null ? forwardedFields(x, upstream, hostname) : common.list.slice();
+  const policies = x.route?.onUpstreamRequest ?? null;
   const request: WireRequest = {
     method: x.method,
     path: x.upstreamPath,
-    headers: upstreamHeaders(x, upstream, endpoint, remainingMs, host),
+    headers: withOwn(x, upstream, fields, remainingMs),
+    common: policies === null ? common : null,
+    trailers: null,
     body: null,
     contentLength: 0,
   };
-  const policies = x.route?.onUpstreamRequest ?? null;
   if (policies !== null) for (const policy of policies) policy.onUpstreamRequest?.(x, request);
   return request;
+}
+
+/** Never forwarded behind a body (RFC 9110 section 6.5.1): what decides how a request is framed, routed, authorised or processed has had to stand in its head. */
+const NOT_A_TRAILER: ReadonlySet<string> = new Set([
+  "authorization",
+  "cache-control",
+  "content-encoding",
+  "content-range",
+  "content-type",
+  "cookie",
+  "max-forwards",
+  "pragma",
+  "range",
+  "set-cookie",
+]);
+
+/** Trailers of the request's body that go upstream: by the rules for header fields, and stricter where services could take one for a header. @returns null for none */
+export function upstreamTrailers(x: Exchange): HeaderList | null {
+  const { requestTrailers: trailers, runtime } = x;
+  if (trailers === null) return null;
+  const copies = x.route?.copies ?? null;
+  const out: HeaderList = [];
+  for (let i = 0; i < trailers.length; i += 2) {
+    const [name = "", value = ""] = [trailers[i], trailers[i + 1]];
+    if (isAmbiguousFieldName(name) || NOT_COPIED.has(name) || NOT_A_TRAILER.has(name) || isOfOriginFamily(name)) continue;
+    if (name.startsWith("if-") || runtime.identityHeaders.isProtected(name) || copies?.(name) === false) continue;
+    out.push(name, value);
+  }
+  return out.length === 0 ? null : out;
 }

@@ -51,6 +51,8 @@ export interface BodySource {
   readonly done: boolean;
   /** It does not go on because the upstream takes no more. */
   readonly stalledByUpstream: boolean;
+  /** Of a body without a length: what goes upstream behind it, once all of it is here. Left out or null: it can have none. */
+  readonly trailers?: (() => HeaderList | null) | null;
   /** Begin to receive it. @returns true when an attempt can start now; false: bodyReady() follows */
   begin(owner: BodySourceOwner): boolean;
   /** For one attempt; anew each time. A Buffer is the whole of it. */
@@ -106,6 +108,8 @@ export type OverloadReason = "pool" | "bodies";
  * come anew. Nothing comes after cancel(). What is thrown is reported, and ends the call with `internal_error`.
  */
 export interface ResponseSink {
+  /** An interim response that is not 100 or 101 (RFC 9110 section 15.2): any number, before onHead. Left out by who has no use for them. */
+  onInterim?(status: number, headers: HeaderList): void;
   /** @param head to keep and to change */
   onHead(status: number, head: WireHead): void;
   /** @param chunk lent for the call. @returns false: nothing more until UpstreamCall.resume() */

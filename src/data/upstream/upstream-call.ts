@@ -2,6 +2,7 @@
 // The only implementation of all that in the workers. Must never know who asks: a CallRequest says what, a ResponseSink takes what comes.
 import { parseRetryAfterMs } from "../../base/backoff.ts";
 import { ERRORS, type ErrorCode } from "../../base/errors.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE } from "./attempts.ts";
@@ -114,6 +115,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     const body = request.body.forAttempt();
     wireRequest.body = body;
     wireRequest.contentLength = request.body.contentLength;
+    wireRequest.trailers = request.body.trailers ?? null;
     const { via } = request;
     this.wire = via === null ? endpoint.pool.dispatch(wireRequest, this) : via(this.upstream, endpoint, wireRequest, this);
     request.dispatched(body);
@@ -209,6 +211,14 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     if (!this.request.boundsBody) this.deadlineMs = 0;
     this.wait(CALL_STATE.data, this.timeouts.idleMs);
     this.sink.onHead(status, head);
+  }
+
+  wireInterim(status: number, headers: HeaderList): void {
+    try {
+      if (this.state === CALL_STATE.response) this.sink.onInterim?.(status, headers);
+    } catch (error) {
+      this.crashed(error);
+    }
   }
 
   wireData(chunk: Buffer): void {

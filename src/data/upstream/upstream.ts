@@ -51,11 +51,22 @@ export interface Upstream {
  */
 export type Outcome = "success" | "failure" | "neutral" | "unasked";
 
+/** Header fields that a client's requests to an upstream have in common. Immutable. */
+export interface FieldBlock {
+  readonly list: HeaderList;
+  /** As the own client writes them, once it has: it has checked them then. */
+  bytes: Buffer | null;
+}
+
 /** A request ready for the wire: everything validated, nothing ambiguous left. */
 export interface WireRequest {
   method: string;
   path: string;
   headers: HeaderList;
+  /** What {@link headers} begin with: who changes them sets it to null. Left out or null: nothing is known of them. */
+  common?: FieldBlock | null;
+  /** Of a body that is sent in chunks: read when all of it is sent (RFC 9112 section 7.1.2), flat. Left out or null: there are none. */
+  trailers?: (() => HeaderList | null) | null;
   /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). UpstreamCall sets both. */
   body: Buffer | import("node:stream").Readable | null;
   contentLength: number;
@@ -96,11 +107,13 @@ export interface WireHead {
 /** Trailer fields by name; repeated ones as a list. */
 export type WireTrailers = Readonly<Record<string, string | string[]>>;
 
-/** Receives one response. Calls come in order: wireSent? wireHead wireData* (wireEnd | wireError), or wireUpgraded, or wireError alone. None after cancel(). */
+/** Receives one response. Calls come in order: wireSent? wireInterim* wireHead wireData* (wireEnd | wireError), or wireUpgraded, or wireError alone. None after cancel(). */
 export interface WireHandler {
   /** The request is about to be written to a connected socket. */
   wireSent(): void;
-  /** Final response head (1xx are swallowed by the pool). */
+  /** An interim response, 102..199, ahead of the head. @param headers end-to-end ones, flat, names lowercase */
+  wireInterim?(status: number, headers: HeaderList): void;
+  /** Final response head. */
   wireHead(status: number, head: WireHead): void;
   /** @param chunk valid only during the call */
   wireData(chunk: Buffer): void;

@@ -2,8 +2,10 @@
 // there. Keeps the first bytes for a replay. Must never hold more than its bounds, and never read on while nobody takes what there is.
 import { Readable } from "node:stream";
 import type { ErrorCode } from "../../../base/errors.ts";
+import type { HeaderList } from "../../../base/header-list.ts";
 import type { BodySource, BodySourceOwner } from "../../upstream/call-request.ts";
 import { BODY_CHUNKED, BODY_NONE, type BodySink, type Exchange } from "../exchange.ts";
+import { upstreamTrailers } from "../upstream-headers.ts";
 import { NO_ROOM } from "./body-limits.ts";
 import type { WatchedBody } from "./body-watch.ts";
 
@@ -39,6 +41,11 @@ export class RequestBody implements BodySource, BodySink, WatchedBody {
     this.collects = x.bodyKind !== BODY_CHUNKED && x.contentLength <= bounds.keepBytes;
   }
 
+  /** A body that is sent as a whole, with its length, has no place for them. */
+  get trailers(): (() => HeaderList | null) | null {
+    return this.x.bodyKind === BODY_CHUNKED ? () => upstreamTrailers(this.x) : null;
+  }
+
   /** -1 when it is chunked, whatever has come of it. */
   get contentLength(): number {
     return this.x.contentLength;
@@ -57,7 +64,7 @@ export class RequestBody implements BodySource, BodySink, WatchedBody {
   /** Body for one attempt; a new one each time. */
   forAttempt(): Buffer | Readable | null {
     if (this.x.bodyKind === BODY_NONE) return null;
-    if (this.collects || (this.complete && this.replayable))
+    if (this.collects || (this.complete && this.replayable && this.x.requestTrailers === null))
       return (this.whole ??= this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks));
     const kept = this.chunks;
     const stream = new BodyStream(this, this.owner, { first: this.replayable ? kept.slice() : kept, complete: this.complete });

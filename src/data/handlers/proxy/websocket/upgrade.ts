@@ -38,6 +38,7 @@ class Upgrade extends Relay implements UpgradeSink {
   override prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
     const request = super.prepare(upstream, endpoint, remainingMs);
     request.method = "GET";
+    request.common = null;
     request.headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, this.x.tunnelsFrames)];
     return request;
   }

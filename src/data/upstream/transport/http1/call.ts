@@ -102,6 +102,10 @@ export class H1Call extends WheelEntry implements WireCall {
     this.handler.wireSent();
   }
 
+  interim(status: number, { headers }: ResponseHeaders): void {
+    if (!this.over) this.handler.wireInterim?.(status, headers);
+  }
+
   head(status: number, headers: ResponseHeaders): void {
     if (!this.over) this.handler.wireHead(status, headers);
   }

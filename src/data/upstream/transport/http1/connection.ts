@@ -105,7 +105,8 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
     call.sent(this);
     if (body !== null && !Buffer.isBuffer(body)) {
       const target = this.socket as net.Socket; // opened() came first
-      this.pump = new BodyPump(body, contentLength, { target, onBroken: (reason) => this.failed("upstream_reset", reason) });
+      const onBroken = (reason: string): void => this.failed("upstream_reset", reason);
+      this.pump = new BodyPump(body, contentLength, { target, onBroken, trailers: call.request.trailers ?? null });
     }
     return true;
   }
@@ -192,6 +193,10 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   }
 
   // --- ResponseReader ---
+
+  interim(status: number, headers: ResponseHeaders): void {
+    this.call?.interim(status, headers);
+  }
 
   head(status: number, headers: ResponseHeaders): void {
     this.readSize.begins(headers.length > 0 && !headers.chunked);

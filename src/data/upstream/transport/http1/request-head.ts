@@ -1,6 +1,8 @@
 // Writes the head of a request, and decides its framing (RFC 9112 section 6): the only place where it is decided on this client.
 // Checks every byte again, part by part: what a policy or a mistake of ours put into a header must not become a second request.
 import type { Readable } from "node:stream";
+import type { HeaderList } from "../../../../base/header-list.ts";
+import { FIELDS } from "../../../../base/http1-grammar.ts";
 import type { WireRequest } from "../../upstream.ts";
 
 /** Classes of bytes: of a method, of a target, of a name and of a value (RFC 9110 sections 5.1, 5.5 and 9.1, RFC 3986 section 3.3). */
@@ -45,7 +47,11 @@ export class RequestHeads {
   /** @returns false when something in it must not be sent; then nothing of it is added */
   add(request: WireRequest): boolean {
     const before = this.at;
-    if (this.putLine(request.method, request.path) && this.putFields(request.headers)) {
+    if (
+      this.putLine(request.method, request.path) &&
+      this.putCommon(request) &&
+      this.putFields(request.headers, request.common?.list.length ?? 0)
+    ) {
       this.putFraming(request);
       this.putLineEnd();
       return true;
@@ -75,8 +81,24 @@ export class RequestHeads {
     return true;
   }
 
-  private putFields(headers: readonly string[]): boolean {
-    for (let i = 0; i < headers.length; i += 2) {
+  /** Once checked, they are copied. */
+  private putCommon({ common = null }: WireRequest): boolean {
+    if (common === null) return true;
+    const { bytes } = common;
+    if (bytes !== null) {
+      this.makeRoom(bytes.length);
+      this.buffer.set(bytes, this.at);
+      this.at += bytes.length;
+      return true;
+    }
+    const from = this.at;
+    if (!this.putFields(common.list, 0)) return false;
+    common.bytes = Buffer.from(this.buffer.subarray(from, this.at));
+    return true;
+  }
+
+  private putFields(headers: readonly string[], from: number): boolean {
+    for (let i = from; i < headers.length; i += 2) {
       const name = headers[i] as string; // i is inside a list of pairs
       const value = headers[i + 1] as unknown; // a policy of the operator's own may have put in a number
       if (name.length === 0 || !this.put(name, TOKEN)) return false;
@@ -152,6 +174,7 @@ export class BodyPump {
   private readonly source: Readable;
   private readonly target: BodyTarget;
   private readonly onBroken: (reason: string) => void;
+  private readonly trailers: WireRequest["trailers"];
   /** Bytes still to come; -1 when chunked. */
   private remaining: number;
 
@@ -159,11 +182,12 @@ export class BodyPump {
   constructor(
     source: Readable,
     contentLength: number,
-    wiring: { readonly target: BodyTarget; readonly onBroken: (reason: string) => void },
+    wiring: { readonly target: BodyTarget; readonly onBroken: (reason: string) => void; readonly trailers?: WireRequest["trailers"] },
   ) {
     this.source = source;
     this.target = wiring.target;
     this.onBroken = wiring.onBroken;
+    this.trailers = wiring.trailers ?? null;
     this.remaining = contentLength;
     source.on("data", (chunk: Buffer) => this.send(chunk));
     source.on("end", () => this.finish());
@@ -199,7 +223,7 @@ export class BodyPump {
     if (this.done) return;
     if (this.remaining > 0) return this.broken("the body is shorter than its Content-Length");
     this.done = true;
-    if (this.remaining < 0) this.target.write("0\r\n\r\n");
+    if (this.remaining < 0) this.target.write(`0\r\n${trailerLines(this.trailers?.() ?? null)}\r\n`);
   }
 
   private broken(reason: string): void {
@@ -207,4 +231,12 @@ export class BodyPump {
     this.source.destroy();
     this.onBroken(reason);
   }
+}
+
+/** @returns '' for none, and when one of them must not be sent */
+function trailerLines(trailers: HeaderList | null): string {
+  if (trailers === null) return "";
+  let text = "";
+  for (let i = 0; i + 1 < trailers.length; i += 2) text += `${trailers[i]}: ${trailers[i + 1]}\r\n`;
+  return FIELDS.test(text) ? text : "";
 }

@@ -42,6 +42,8 @@ interface Block {
 
 /** Told what was read, in order. */
 export interface ResponseReader {
+  /** An interim response, but for 100 and 101; final ones follow. */
+  interim?(status: number, headers: ResponseHeaders): void;
   head(status: number, headers: ResponseHeaders): void;
   /** @param chunk valid only during the call */
   body(chunk: Buffer): void;
@@ -183,7 +185,8 @@ export class ResponseParser {
     if (!this.readFields(text, { at: fieldsAt, end }, headers)) return this.refuse(BAD_HEAD, next);
     if (status < 200) {
       if (status === 101) return this.refuse("101 without an upgrade", next);
-      if (++this.interim > INTERIM_MAX) this.refuse("too many interim responses", next);
+      if (++this.interim > INTERIM_MAX) return this.refuse("too many interim responses", next);
+      if (status > 101) this.reader.interim?.(status, headers.complete());
       return next;
     }
     headers.complete();

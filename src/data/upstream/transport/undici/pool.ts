@@ -252,9 +252,11 @@ class UndiciCall extends WheelEntry implements WireCall, Dispatcher.DispatchHand
   }
 
   onResponseStart(controller: Dispatcher.DispatchController, status: number): void {
-    if (status < 200 || this.over) return;
+    if (this.over || status < 102) return;
     // rawHeaders is Buffer[] on the HTTP/1.1 path (allowH2 is false)
-    this.handler.wireHead(status, copyResponseHeaders(controller.rawHeaders as unknown as Buffer[]));
+    const head = copyResponseHeaders(controller.rawHeaders as unknown as Buffer[]);
+    if (status < 200) this.handler.wireInterim?.(status, head.headers);
+    else this.handler.wireHead(status, head);
   }
 
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
