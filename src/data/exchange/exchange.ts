@@ -42,7 +42,7 @@ export interface UpgradedUpstream {
   readonly socket: import("node:stream").Duplex;
   /** Bytes that came right behind the response head. */
   readonly head: Buffer;
-  /** The 101's end-to-end headers with the policies' changes, flat; with sec-websocket-extensions when one was agreed ({@link Exchange.tunnelsFrames}). */
+  /** The 101's end-to-end headers with the policies' changes, flat; extensions are agreed on with nobody. */
   readonly headers: HeaderList;
   /** Chosen subprotocol; '' for none. */
   readonly protocol: string;
@@ -195,8 +195,6 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   informational(_status: number, _headers: HeaderList): void {}
   /** The engine reads on behind a response that came before the request's body was there, so that its client gets to see it: nobody has to wait. */
   readonly lingers: boolean = false;
-  /** acceptWebSocket() passes frames on unread, so extensions may be negotiated end to end. */
-  readonly tunnelsFrames: boolean = false;
   /** True once start() was called. */
   abstract readonly started: boolean;
   /** True when the client is gone or the response complete: nothing may be written. */

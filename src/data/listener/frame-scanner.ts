@@ -21,8 +21,7 @@ export class FrameScanner {
   /** Why no end may have sent the frame (RFC 6455 sections 5.1, 5.2 and 5.5): it was not passed on, and nothing more may be. '' for nothing. */
   violation = "";
   private readonly messageBytesMax: number;
-  /** Whether frames of this direction are masked; null: not looked at. */
-  private readonly masked: boolean | null;
+  private readonly masked: boolean;
   private messageBytes = 0;
   /** Payload of the frame under way that is still to come. */
   private payloadLeft = 0;
@@ -30,10 +29,10 @@ export class FrameScanner {
   private partialHead: Buffer = EMPTY;
 
   /**
-   * @param messageBytesMax largest message, in bytes on the wire (compressed, where the ends agreed to)
-   * @param masked whether frames of this direction are masked, where no extension was agreed on; null: frames are not judged
+   * @param messageBytesMax largest message: as no extension was agreed on, none is compressed
+   * @param masked whether frames of this direction are masked
    */
-  constructor(messageBytesMax: number, masked: boolean | null = null) {
+  constructor(messageBytesMax: number, masked: boolean) {
     this.messageBytesMax = messageBytesMax;
     this.masked = masked;
   }
@@ -82,7 +81,7 @@ export class FrameScanner {
     const first = data[at] ?? 0;
     const length = payloadLength(data, at);
     const opcode = first & OPCODE_BITS;
-    if (this.masked !== null && !this.isAllowed(data, at, length)) return false;
+    if (!this.isAllowed(data, at, length)) return false;
     if (opcode >= OPCODE_CONTROL) this.closeSeen ||= opcode === OPCODE_CLOSE;
     else {
       if (opcode !== OPCODE_CONTINUATION) this.messageBytes = 0;

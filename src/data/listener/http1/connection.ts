@@ -42,6 +42,7 @@ const STATE_LINGER = 4;
 const STATE_CLOSED = 5;
 
 const BROKEN: Refusal = { code: "internal_error", detail: "" };
+const MISDIRECTED: Refusal = { code: "misdirected_request", detail: "" };
 const LATE: Refusal = { code: "request_timeout", detail: "the header section did not arrive in time" };
 
 export class Http1Connection extends WheelEntry implements ServedConnection, ExchangeConnection {
@@ -225,6 +226,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
       host.refuse(x, BROKEN, error);
       return to;
     }
+    if (refusal === null && !this.terms.answersFor(x.host)) refusal = MISDIRECTED;
     if (refusal !== null) {
       this.last = true;
       this.state = STATE_ANSWER;

@@ -36,7 +36,6 @@ export interface ExchangeConnection {
 export class Http1Exchange extends Exchange implements TurnTask {
   started = false;
   closed = false;
-  override readonly tunnelsFrames = true;
   override readonly lingers = true;
   private readonly connection: ExchangeConnection;
 

@@ -26,7 +26,7 @@ describe("FrameScanner", () => {
     "passes a frame of $size bytes, masked $masked, and sees its end",
     ({ size, masked }) => {
       const bytes = frame(size, masked);
-      const scanner = new FrameScanner(1_000_000);
+      const scanner = new FrameScanner(1_000_000, masked);
       expect(scanner.pass(bytes).equals(bytes)).toBe(true);
       expect(scanner.atBoundary).toBe(true);
       expect(scanner.payloadBytes).toBe(size);
@@ -36,10 +36,10 @@ describe("FrameScanner", () => {
   it.each([1, 2, 3, 7, 64, 1000])(
     "passes everything on unchanged in pieces of %i bytes, and is at a boundary only where one is",
     (pieceBytes) => {
-      const parts = [frame(3, true), frame(0, false), frame(300, true), frame(4, true, PING), frame(70_000, false)];
+      const parts = [frame(3, true), frame(0, true), frame(300, true), frame(4, true, PING), frame(70_000, true)];
       const bytes = Buffer.concat(parts);
       const ends = new Set(parts.map((_, i) => Buffer.concat(parts.slice(0, i + 1)).length).concat(0));
-      const scanner = new FrameScanner(1_000_000);
+      const scanner = new FrameScanner(1_000_000, true);
       const passed: Buffer[] = [];
       let length = 0;
       // Gathered and judged once: an expectation for each of 70 000 pieces would take longer than the scanner does.
@@ -57,7 +57,7 @@ describe("FrameScanner", () => {
   );
 
   it("stops at the end of the frame under way when asked to", () => {
-    const scanner = new FrameScanner(1000);
+    const scanner = new FrameScanner(1000, false);
     const bytes = Buffer.concat([frame(10, false), frame(20, false)]);
     expect(scanner.pass(bytes.subarray(0, 5))).toHaveLength(5);
     expect(scanner.pass(bytes.subarray(5), true)).toHaveLength(7);
@@ -71,10 +71,10 @@ describe("FrameScanner", () => {
     ["fragments beyond it", [frame(60, true, FIRST), frame(40, true, MORE), frame(1, true, LAST)], 2],
     ["a ping between fragments", [frame(60, true, FIRST), frame(100, true, PING), frame(40, true, LAST)], null],
     ["a second message", [frame(60, true, FIRST), frame(40, true, LAST), frame(100, true)], null],
-    ["a length beyond all numbers", [Buffer.from([BINARY, 127, 255, 255, 255, 255, 255, 255, 255, 255])], 0],
+    ["a length beyond all numbers", [Buffer.from([BINARY, 0xff, 255, 255, 255, 255, 255, 255, 255, 255, 1, 2, 3, 4])], 0],
   ])("%s", (_, parts, refused) => {
     for (const pieceBytes of [1, 5, 10_000]) {
-      const scanner = new FrameScanner(100);
+      const scanner = new FrameScanner(100, true);
       const bytes = Buffer.concat(parts);
       let passed = 0;
       for (let at = 0; at < bytes.length && !scanner.tooBig; at += pieceBytes)
@@ -85,8 +85,26 @@ describe("FrameScanner", () => {
     }
   });
 
+  it.each<[string, Buffer, boolean]>([
+    ["a compressed frame, as no extension was agreed on", frame(10, true, 0xc2), true],
+    ["a frame of a client that is not masked", frame(10, false), true],
+    ["a frame of a server that is masked", frame(10, true), false],
+    ["a ping of 126 bytes", frame(126, true, PING), true],
+    ["a ping in pieces", frame(1, true, 0x09), true],
+  ])("refuses %s, and passes nothing of it on", (_, bytes, masked) => {
+    const before = frame(5, masked);
+    for (const pieceBytes of [1, 3, 10_000]) {
+      const scanner = new FrameScanner(1000, masked);
+      const all = Buffer.concat([before, bytes]);
+      let passed = 0;
+      for (let at = 0; at < all.length && scanner.violation === ""; at += pieceBytes)
+        passed += scanner.pass(all.subarray(at, at + pieceBytes)).length;
+      expect([scanner.violation === "", passed, scanner.atBoundary]).toEqual([false, before.length, true]);
+    }
+  });
+
   it("sees a Close", () => {
-    const scanner = new FrameScanner(100);
+    const scanner = new FrameScanner(100, true);
     scanner.pass(frame(1, true, PING));
     expect(scanner.closeSeen).toBe(false);
     scanner.pass(frame(2, true, CLOSE));

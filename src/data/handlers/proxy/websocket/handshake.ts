@@ -13,16 +13,12 @@ const KEY = /^[A-Za-z0-9+/]{21}[AQgw]==$/;
 const VERSION = "13";
 /** Subprotocols one client may offer; real ones offer a handful. */
 const PROTOCOLS_MAX = 64;
-/** Extensions of an offer that count; an answer that names another one is refused. */
-const EXTENSIONS_MAX = 64;
 
 /** What the client offers. */
 export interface WebSocketOffer {
   readonly key: string;
   /** In the client's order of preference; they are case-sensitive. */
   readonly protocols: readonly string[];
-  /** Sec-WebSocket-Extensions as sent, lines joined; '' for none. */
-  readonly extensions: string;
 }
 
 /** Why a client's handshake cannot be served. */
@@ -51,7 +47,7 @@ export function readOffer(x: Exchange): WebSocketOffer | OfferRefusal {
   const protocols = tokens(joined(x.headers, "sec-websocket-protocol"));
   if (protocols === null || protocols.length > PROTOCOLS_MAX || new Set(protocols).size !== protocols.length)
     return bad("Sec-WebSocket-Protocol is not a list of distinct tokens (RFC 6455 section 4.1)");
-  return { key, protocols, extensions: joined(x.headers, "sec-websocket-extensions") ?? "" };
+  return { key, protocols };
 }
 
 const bad = (detail: string): OfferRefusal => ({ code: "bad_request", detail });
@@ -79,42 +75,30 @@ export const withoutHandshake = (headers: HeaderList): HeaderList => {
   return kept;
 };
 
-/** The handshake's own headers towards the upstream. @param withExtensions extensions are passed on only where frames are passed on unread */
-export function offerHeaders(offer: WebSocketOffer, withExtensions: boolean): HeaderList {
+/**
+ * The handshake's own headers towards the upstream. Extensions are offered to none: behind a compressed message of any size there may be one of every size, and
+ * limits.webSocket.messageBytes is to hold of what the ends get to see.
+ */
+export function offerHeaders(offer: WebSocketOffer): HeaderList {
   const headers = ["connection", "Upgrade", "upgrade", "websocket", "sec-websocket-version", VERSION, "sec-websocket-key", offer.key];
   if (offer.protocols.length > 0) headers.push("sec-websocket-protocol", offer.protocols.join(", "));
-  if (withExtensions && offer.extensions !== "") headers.push("sec-websocket-extensions", offer.extensions);
   return headers;
-}
-
-/** What the upstream chose. */
-export interface WebSocketAnswer {
-  /** '' for none. */
-  readonly protocol: string;
-  /** Sec-WebSocket-Extensions as sent; '' for none. */
-  readonly extensions: string;
 }
 
 /**
  * Checks the upstream's 101 as strictly as a client must (RFC 6455 section 4.1, end).
- * @param headers names lowercase. @returns the answer, or in words which rule it breaks.
+ * @param headers names lowercase. @returns the subprotocol, '' for none; or in words which rule it breaks.
  */
-export function readAnswer(headers: HeaderList, offer: WebSocketOffer, withExtensions: boolean): WebSocketAnswer | string {
+export function readAnswer(headers: HeaderList, offer: WebSocketOffer): { readonly protocol: string } | string {
   if (joined(headers, "upgrade")?.toLowerCase() !== "websocket") return "the 101 does not upgrade to websocket";
   const connection = tokens(joined(headers, "connection"));
   if (connection?.some((token) => token.toLowerCase() === "upgrade") !== true) return "the 101 has no Connection: Upgrade";
   if (joined(headers, "sec-websocket-accept") !== acceptKey(offer.key)) return "Sec-WebSocket-Accept does not belong to the key";
   const protocol = joined(headers, "sec-websocket-protocol") ?? "";
   if (protocol !== "" && !offer.protocols.includes(protocol)) return "it chose a subprotocol that was not offered";
-  const extensions = joined(headers, "sec-websocket-extensions") ?? "";
-  const offered = withExtensions ? extensionNames(offer.extensions.split(",", EXTENSIONS_MAX)) : [];
-  if (!extensionNames(extensions.split(",")).every((name) => offered.includes(name))) return "it chose an extension that was not offered";
-  return { protocol, extensions };
+  if (/[^\s,]/.test(joined(headers, "sec-websocket-extensions") ?? "")) return "it chose an extension, and none was offered";
+  return { protocol };
 }
-
-/** `[a; x=1, b]` -> `[a, b]`. */
-const extensionNames = (elements: readonly string[]): string[] =>
-  elements.map((part) => trimWhitespace(part.split(";", 1)[0] ?? "")).filter((name) => name !== "");
 
 /** All values of a field in one line (RFC 9110 section 5.2); undefined for none. */
 function joined(headers: HeaderList, name: string): string | undefined {

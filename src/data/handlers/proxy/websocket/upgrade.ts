@@ -12,7 +12,7 @@ import { dialWebSocket, endToEndHeaders } from "../../../upstream/websocket/dial
 import { wsFrames } from "../../../upstream/websocket/frames.ts";
 import type { ProxyConfig } from "../config.ts";
 import { Relay } from "../relay.ts";
-import { offerHeaders, readAnswer, readOffer, type WebSocketAnswer, type WebSocketOffer, withoutHandshake } from "./handshake.ts";
+import { offerHeaders, readAnswer, readOffer, type WebSocketOffer, withoutHandshake } from "./handshake.ts";
 
 /** Takes a request for a WebSocket to an upstream. */
 export function upgradeToWebSocket(x: Exchange, config: ProxyConfig, upstream: Upstream): void {
@@ -25,7 +25,8 @@ class Upgrade extends Relay implements UpgradeSink {
   override readonly via = dialWebSocket;
   private readonly offer: WebSocketOffer;
   private readonly closesAtExpiry: boolean;
-  private answer: WebSocketAnswer | null = null;
+  /** Which the upstream chose; '' for none. */
+  private protocol = "";
   /** The engine has it: only its end is still to come. */
   private accepted = false;
 
@@ -39,21 +40,21 @@ class Upgrade extends Relay implements UpgradeSink {
     const request = super.prepare(upstream, endpoint, remainingMs);
     request.method = "GET";
     request.common = null;
-    request.headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer, this.x.tunnelsFrames)];
+    request.headers = [...withoutHandshake(request.headers), ...offerHeaders(this.offer)];
     return request;
   }
 
   refusesUpgrade({ rawHeaders }: UpgradedResponse): string {
-    const chosen = readAnswer(rawHeaders as HeaderList, this.offer, this.x.tunnelsFrames); // read only
+    const chosen = readAnswer(rawHeaders as HeaderList, this.offer); // read only
     if (typeof chosen === "string") return chosen;
-    this.answer = chosen;
+    this.protocol = chosen.protocol;
     return "";
   }
 
   onUpgrade({ rawHeaders, socket, head }: UpgradedResponse): void {
     const { x } = this;
-    const { protocol, extensions } = this.answer as WebSocketAnswer; // refusesUpgrade() has set it
-    const headers = this.acceptedHeaders(rawHeaders, extensions);
+    const { protocol } = this;
+    const headers = this.acceptedHeaders(rawHeaders);
     if (headers === null) return;
     x.status = 101;
     this.accepted = true;
@@ -63,7 +64,7 @@ class Upgrade extends Relay implements UpgradeSink {
   }
 
   /** The 101 to the client: the upstream's end-to-end headers with the policies' changes. @returns null when a policy has answered instead */
-  private acceptedHeaders(rawHeaders: readonly string[], extensions: string): HeaderList | null {
+  private acceptedHeaders(rawHeaders: readonly string[]): HeaderList | null {
     const copied = endToEndHeaders(rawHeaders).headers;
     const head: ResponseHead = { status: 101, headers: copied, length: -1, hasBody: false, fromUpstream: true };
     this.upstreamHead(head);
@@ -73,9 +74,7 @@ class Upgrade extends Relay implements UpgradeSink {
       replaceBy(this.x, instead);
       return null;
     }
-    const headers = withoutHandshake(head.headers);
-    if (extensions !== "") headers.push("sec-websocket-extensions", extensions);
-    return headers;
+    return withoutHandshake(head.headers);
   }
 
   override onFailure(failure: CallFailure): void {

@@ -21,11 +21,10 @@ describe("readOffer", () => {
     readOffer(new TestExchange({ headers: { "sec-websocket-version": "13", "sec-websocket-key": KEY, ...changes }, webSocket: true }));
 
   it.each<[string, Record<string, string | readonly string[]>, Partial<WebSocketOffer>]>([
-    ["the least", {}, { key: KEY, protocols: [], extensions: "" }],
+    ["the least", {}, { key: KEY, protocols: [] }],
     ["subprotocols", { "sec-websocket-protocol": "b, a" }, { protocols: ["b", "a"] }],
     ["subprotocols in several lines", { "sec-websocket-protocol": ["b", "a,c"] }, { protocols: ["b", "a", "c"] }],
     ["names that differ in case", { "sec-websocket-protocol": "a, A" }, { protocols: ["a", "A"] }],
-    ["extensions", { "sec-websocket-extensions": ["permessage-deflate; x=1", "y"] }, { extensions: "permessage-deflate; x=1, y" }],
   ])("reads %s", (_, changes, expected) => expect(read(changes)).toMatchObject(expected));
 
   it.each<[string, Record<string, string | readonly string[]>, string]>([
@@ -48,16 +47,14 @@ describe("readOffer", () => {
 });
 
 describe("readAnswer", () => {
-  const offer: WebSocketOffer = { key: KEY, protocols: ["a", "b"], extensions: "permessage-deflate; client_max_window_bits, x-own" };
+  const offer: WebSocketOffer = { key: KEY, protocols: ["a", "b"] };
   const good = { upgrade: "websocket", connection: "Upgrade", "sec-websocket-accept": ACCEPT };
-  const read = (changes: Record<string, string | readonly string[]>, withExtensions = true) =>
-    readAnswer(flat({ ...good, ...changes }), offer, withExtensions);
+  const read = (changes: Record<string, string | readonly string[]>) => readAnswer(flat({ ...good, ...changes }), offer);
 
-  it.each<[string, Record<string, string>, { protocol: string; extensions: string }]>([
-    ["the least", {}, { protocol: "", extensions: "" }],
-    ["other letters", { upgrade: "WebSocket", connection: "keep-alive, upgrade" }, { protocol: "", extensions: "" }],
-    ["a subprotocol", { "sec-websocket-protocol": "b" }, { protocol: "b", extensions: "" }],
-    ["an extension", { "sec-websocket-extensions": "permessage-deflate; x=1" }, { protocol: "", extensions: "permessage-deflate; x=1" }],
+  it.each<[string, Record<string, string>, { protocol: string }]>([
+    ["the least", {}, { protocol: "" }],
+    ["other letters", { upgrade: "WebSocket", connection: "keep-alive, upgrade" }, { protocol: "" }],
+    ["a subprotocol", { "sec-websocket-protocol": "b" }, { protocol: "b" }],
   ])("takes %s", (_, changes, expected) => expect(read(changes)).toEqual(expected));
 
   it.each<[string, Record<string, string | readonly string[]>]>([
@@ -67,17 +64,14 @@ describe("readAnswer", () => {
     ["two accepts", { "sec-websocket-accept": [ACCEPT, ACCEPT] }],
     ["a subprotocol in other letters", { "sec-websocket-protocol": "A" }],
     ["two subprotocols", { "sec-websocket-protocol": "a, b" }],
-    ["an extension that was not offered", { "sec-websocket-extensions": "y" }],
+    ["an extension, as none is offered", { "sec-websocket-extensions": "permessage-deflate; x=1" }],
   ])("refuses %s", (_, changes) => expect(read(changes)).toBeTypeOf("string"));
-
-  it("refuses every extension where none was passed on", () =>
-    expect(read({ "sec-websocket-extensions": "x-own" }, false)).toBeTypeOf("string"));
 
   it("offers what it checks against, in place of what a policy made of it", () => {
     expect(withoutHandshake(flat({ host: "h", connection: "close", "sec-websocket-key": "x", "x-a": ["1", "2"] }))).toEqual(
       flat({ host: "h", "x-a": ["1", "2"] }),
     );
-    expect(offerHeaders(offer, false)).toEqual(
+    expect(offerHeaders(offer)).toEqual(
       flat({
         connection: "Upgrade",
         upgrade: "websocket",
@@ -86,6 +80,5 @@ describe("readAnswer", () => {
         "sec-websocket-protocol": "a, b",
       }),
     );
-    expect(offerHeaders(offer, true).slice(-2)).toEqual(["sec-websocket-extensions", offer.extensions]);
   });
 });
