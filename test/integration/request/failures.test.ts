@@ -76,6 +76,18 @@ const headThen =
 const ends = (connection: UpstreamConnection): void => connection.end();
 const misframes = (connection: UpstreamConnection): void => connection.write("no size\r\n");
 const stalls = (): void => {};
+
+/** What connections do once the client has the head. */
+let waiting: (() => void)[] = [];
+const later =
+  (then: (connection: UpstreamConnection) => void) =>
+  (connection: UpstreamConnection): void =>
+    void waiting.push(() => then(connection));
+function goOn(): void {
+  const all = waiting;
+  waiting = [];
+  for (const each of all) each();
+}
 const LENGTH = "Content-Length: 10";
 const CHUNKED = "Transfer-Encoding: chunked";
 
@@ -117,7 +129,8 @@ describe.each(ENGINES)("%s", (engine) => {
       for (let i = 0; i < 4; i++) expect((await ask(fresh("/half-gone"), method, method === "POST" ? "hello" : "")).status).toBe(200);
     });
 
-    it.each([
+    // The engine uws holds a head back until there is a body to send with it; net sends it when the event loop comes round.
+    it.runIf(engine === "uws").each([
       ["ends after its head and before its body", LENGTH, ends, "/pair", "GET"],
       ["ends after the head of a chunked answer", CHUNKED, ends, "/pair", "GET"],
       ["ends after its head", LENGTH, ends, "/pair", "PUT"],
@@ -134,7 +147,7 @@ describe.each(ENGINES)("%s", (engine) => {
       },
     );
 
-    it("an answer that was being compressed and of which nothing had come out", async () => {
+    it.runIf(engine === "uws")("an answer that was being compressed and of which nothing had come out", async () => {
       rig.report();
       const path = fresh("/packed");
       firstFails(
@@ -174,7 +187,25 @@ describe.each(ENGINES)("%s", (engine) => {
   });
 
   describe("does not try again", () => {
-    it("an answer that broke the rules of framing, though the client has nothing of it", async () => {
+    it.runIf(engine === "net").each([
+      ["stalls after its head", LENGTH, stalls, "/brief", "GET"],
+      ["stalls after the head of a chunked answer", CHUNKED, stalls, "/brief", "DELETE"],
+      ["ends a while after its head", LENGTH, later(ends), "/pair", "GET"],
+      ["breaks the framing a while after its head", CHUNKED, later(misframes), "/pair", "GET"],
+    ] as const)("an answer whose head has gone out, when the upstream %s: %s %s %s %s", async (_, head, then, prefix, method) => {
+      rig.report();
+      const path = fresh(prefix);
+      firstFails(path, headThen(head, then));
+      await using client = await rig.connect(engine);
+      client.send(`${method} ${path} HTTP/1.1\r\nHost: a.example\r\n\r\n`);
+      expect((await client.head()).status).toBe(200);
+      goOn();
+      await client.closes();
+      expect(client.pending.toString()).toBe("");
+      expect(rig.upstream.to(path).length + second.to(path).length).toBe(1);
+    });
+
+    it.runIf(engine === "uws")("an answer that broke the rules of framing, though the client has nothing of it", async () => {
       const path = fresh("/single");
       firstFails(path, headThen(CHUNKED, misframes));
       expect(await ask(path)).toMatchObject({ status: 502, code: "upstream_aborted" });
@@ -250,7 +281,7 @@ describe.each(ENGINES)("%s", (engine) => {
       expect(await ask(fresh("/full"))).toMatchObject({ status: 504, code: "connect_timeout" });
     });
 
-    it.each([
+    it.runIf(engine === "uws").each([
       ["502 upstream_aborted when it ends after its head", "/single", LENGTH, ends, 502, "upstream_aborted"],
       ["502 upstream_aborted when it ends after the head of a chunked answer", "/single", CHUNKED, ends, 502, "upstream_aborted"],
       ["504 upstream_idle_timeout when it stalls after its head", "/quick", LENGTH, stalls, 504, "upstream_idle_timeout"],

@@ -22,6 +22,8 @@ routes: [ { name: all, match: { path: "/**" }, to: u } ]
 });
 afterAll(() => rig[Symbol.asyncDispose]());
 
+/** Of the last answer: those before the final one. */
+let interim: string[] = [];
 let runs = 0;
 const freshPath = (): string => `/answer-${++runs}`;
 
@@ -49,7 +51,10 @@ async function ask(
   rig.upstream.answer(path, bytes, end);
   await using client = await rig.connect(engine);
   client.send(`${method} ${path} HTTP/1.1\r\nHost: a.example\r\nTE: trailers\r\n\r\n`);
-  const response = await client.response(method === "HEAD");
+  interim = [];
+  let response = await client.response(method === "HEAD");
+  for (; response.status < 200; response = await client.response(method === "HEAD"))
+    interim.push(`${response.status} ${field(response, "link") ?? ""}`);
   await expectNothingLeft(engine);
   expect(client.pending.toString("latin1")).toBe("");
   return { response, attempts: rig.upstream.to(path).length };
@@ -110,7 +115,7 @@ const CUT: Record<string, Answer> = {
   "a chunked body with a wrong size": { bytes: ok("Transfer-Encoding: chunked", "2\r\nok\r\nzz\r\n") },
 };
 
-type Check = (response: RawResponse) => void;
+type Check = (response: RawResponse, engine: Engine) => void;
 const body =
   (text: string, status = 200): Check =>
   (response) =>
@@ -138,9 +143,11 @@ const RELAYED: Record<string, Answer & { readonly check: Check }> = {
   },
   "100, 102 and 103 before 200": {
     bytes: `HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n${ok("Content-Length: 2")}`,
-    check: (response) => {
-      body("ok")(response);
+    check: (response, engine) => {
+      body("ok")(response, engine);
       expect(field(response, "link")).toBeUndefined();
+      // 100 is for the gateway, which has not waited for it (RFC 9110 section 15.2).
+      expect(interim).toEqual(engine === "net" ? ["102 ", "103 </a>"] : []);
     },
   },
   "HTTP/1.0 without a length": { bytes: "HTTP/1.0 200 OK\r\n\r\nok", end: true, check: body("ok") },
@@ -172,9 +179,10 @@ const RELAYED: Record<string, Answer & { readonly check: Check }> = {
   },
   "several Set-Cookie, one Date, the upstream's Server": {
     bytes: ok("Date: Mon, 01 Jan 2001 00:00:00 GMT\r\nSet-Cookie: a=1\r\nSet-Cookie: b=2\r\nServer: s\r\nContent-Length: 2"),
-    check: (response) => {
+    check: (response, engine) => {
       expect(valuesOf(response, "set-cookie")).toEqual(["a=1", "b=2"]);
-      expect(field(response, "date")).not.toContain("2001");
+      // RFC 9110 section 6.6.1: the origin's own; the engine uws writes its own on everything.
+      expect(field(response, "date")?.includes("2001")).toBe(engine === "net");
       expect(field(response, "server")).toBe("s");
     },
   },
@@ -223,7 +231,7 @@ describe.each(ENGINES)("%s", (engine) => {
 
   it.each(Object.entries(RELAYED))("relays: %s", async (_, { check, ...answer }) => {
     const { response, attempts } = await ask(engine, answer);
-    check(response);
+    check(response, engine);
     expect(attempts).toBe(1);
   });
 

@@ -160,7 +160,7 @@ const SIZES: Record<string, Row> = {
   "a section above headerBytes": get(`x-a: ${"a".repeat(17_000)}`, 431),
   "a section far above headerBytes": get(`x-a: ${"a".repeat(200_000)}`, 431),
   "a target above uriBytes": target(`/${"a".repeat(9000)}`, 414),
-  "a target far above uriBytes": target(`/${"a".repeat(100_000)}`, 431),
+  "a target far above uriBytes": target(`/${"a".repeat(100_000)}`, 431, 414),
 };
 
 /** The header timeout of uws is a multiple of 4 s and may take twice as long. */
