@@ -18,8 +18,8 @@ import { SharedHeaders } from "../exchange/shared-headers.ts";
 import { isQuery, normalisePath } from "../routing/normalise.ts";
 import type { PathRules } from "../routing/path-rules.ts";
 
-/** Methods that are never proxied: a tunnel or an echo of credentials (RFC 9110 section 9.3.8). */
-const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "TRACE", "TRACK"]);
+/** Methods that are never proxied: a tunnel, an echo of credentials (RFC 9110 section 9.3.8), the beginning of HTTP/2 (RFC 9113 section 3.4). */
+const REFUSED_METHODS: ReadonlySet<string> = new Set(["CONNECT", "PRI", "TRACE", "TRACK"]);
 const METHOD = /^[A-Z][A-Z-]{0,31}$/;
 const HEADER_NAME = /^[!#$%&'*+\-.^_`|~0-9a-z]+$/;
 /** Anything but HTAB and printable ASCII. */

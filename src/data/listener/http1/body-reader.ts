@@ -144,7 +144,7 @@ export class BodyReader {
     if (found < 0) {
       if (text.length >= this.trailerBytesMax + 2)
         return this.refuse(`the trailer section is larger than ${this.trailerBytesMax} bytes`, to);
-      if (hasBareLineEnd(text.slice(Math.max(0, before - 1)))) return this.refuse(BAD_TRAILER, to);
+      if (hasBareLineEnd(text, before)) return this.refuse(BAD_TRAILER, to);
       this.partial = text;
       return to;
     }
@@ -169,8 +169,16 @@ const BAD_TRAILER = "a trailer is not valid";
 /** Whoever sends these behind the body wants somebody to frame it by them (RFC 9110 section 6.5.1). */
 const DECIDES_FRAMING: ReadonlySet<string> = new Set(["content-length", "transfer-encoding", "host"]);
 
-/** A line that ends otherwise than in CRLF; a CR at the very end may be the beginning of one. @param text begins with what was looked at last, or with the first character */
-const hasBareLineEnd = (text: string): boolean => /^\n|[^\r]\n|\r[^\n]/.test(text);
+/** Whether a line ends otherwise than in CRLF; a CR at the very end may be the beginning of one. @param from what stands before was looked at already */
+function hasBareLineEnd(text: string, from: number): boolean {
+  let afterCr = from > 0 && text.charCodeAt(from - 1) === CR;
+  for (let i = from; i < text.length; i++) {
+    const c = text.charCodeAt(i);
+    if (afterCr !== (c === LF)) return true;
+    afterCr = c === CR;
+  }
+  return false;
+}
 
 function grown(bytes: Buffer, length: number, more: number): Buffer {
   const larger = ownedBytes(length + more);
