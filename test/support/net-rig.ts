@@ -11,6 +11,7 @@ import { until } from "./until.ts";
 export class KeptConnection implements ServedConnection {
   readonly channel: Channel;
   readonly terms: ConnectionTerms;
+  readonly protocol: string;
   text = "";
   calls: string[] = [];
   /** Called with what comes, at once. */
@@ -18,7 +19,8 @@ export class KeptConnection implements ServedConnection {
   onDrained: () => void = () => {};
   onEnded: () => void = () => {};
 
-  constructor(channel: Channel, terms: ConnectionTerms) {
+  constructor(channel: Channel, terms: ConnectionTerms, protocol = "http/1.1") {
+    this.protocol = protocol;
     this.channel = channel;
     this.terms = terms;
     channel.reader = this;
@@ -81,12 +83,14 @@ export class NetRig implements AsyncDisposable {
   /** @param plan by default the first of the configuration. */
   async open(plan = this.plans[0], protocols: Partial<Protocols> = {}): Promise<{ readonly port: number; readonly listener: NetListener }> {
     if (plan === undefined) throw new Error("the configuration has no such listener");
-    const keep = (channel: Channel, _host: ListenerHost, terms: ConnectionTerms): KeptConnection => {
-      const connection = new KeptConnection(channel, terms);
-      this.served.push(connection);
-      return connection;
-    };
-    const listener = await NetListener.open(plan, this.#host(), { "http/1.1": keep, h2: keep, ...protocols });
+    const kept =
+      (protocol: string) =>
+      (channel: Channel, _host: ListenerHost, terms: ConnectionTerms): KeptConnection => {
+        const connection = new KeptConnection(channel, terms, protocol);
+        this.served.push(connection);
+        return connection;
+      };
+    const listener = await NetListener.open(plan, this.#host(), { "http/1.1": kept("http/1.1"), h2: kept("h2"), ...protocols });
     this.listeners.push(listener);
     return { port: listener.port, listener };
   }

@@ -42,7 +42,7 @@ routes:
   - { name: all, match: { path: "/**" }, to: u }
   - { name: secure, match: { path: /by-scheme, scheme: https }, respond: { body: secure } }
   - { name: plain, match: { path: /by-scheme, scheme: http }, respond: { body: plain } }
-  - { name: internal, match: { path: /only, listener: [internal-uws, internal-node], methods: [POST] }, respond: { body: internal } }
+  - { name: internal, match: { path: /only, listener: [internal-uws, internal-net], methods: [POST] }, respond: { body: internal } }
   - { name: guarded, match: { path: /guarded }, auth: k, to: u }
 consumers: [{ id: c, keys: ["sha256:${"0".repeat(64)}"] }]
 `;

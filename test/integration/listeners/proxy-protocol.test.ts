@@ -1,4 +1,4 @@
-// The PROXY protocol, version 2: who the client is behind a balancer that passes connections on, and who can pretend to be.
+// The PROXY protocol: who the client is behind a balancer that passes connections on, and who can pretend to be.
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -79,6 +79,9 @@ async function clientOf(target: string): Promise<string> {
 describe("where it is configured", () => {
   it.each([
     ["IPv4", header(), "203.0.113.7"],
+    ["version 1, IPv4", Buffer.from("PROXY TCP4 203.0.113.7 127.0.0.1 49152 80\r\n"), "203.0.113.7"],
+    ["version 1, IPv6", Buffer.from("PROXY TCP6 2001:db8::9 ::1 49152 80\r\n"), "2001:db8::9"],
+    ["version 1, a check by the balancer itself", Buffer.from("PROXY UNKNOWN\r\n"), "127.0.0.1"],
     ["IPv6", header({ family: 0x21, address: v6 }), "2001:db8::9"],
     ["with further fields behind the addresses", header({ more: Buffer.alloc(300, 4) }), "203.0.113.7"],
     ["LOCAL, a check by the balancer itself", header({ command: 0x20, family: 0, address: Buffer.alloc(0) }), "127.0.0.1"],
@@ -185,7 +188,7 @@ describe("where it is configured", () => {
 
   it.each([
     ["nothing", Buffer.from(get("/no-header"))],
-    ["version 1", Buffer.from(`PROXY TCP4 203.0.113.7 127.0.0.1 1 2\r\n${get("/no-header")}`)],
+    ["version 1 without its line end", Buffer.from(`PROXY TCP4 203.0.113.7 127.0.0.1 1 2 ${get("/no-header")}`)],
     ["an unknown command", Buffer.concat([header({ command: 0x22 }), Buffer.from(get("/no-header"))])],
     ["another version", Buffer.concat([header({ command: 0x31 }), Buffer.from(get("/no-header"))])],
     ["a broken signature", Buffer.concat([Buffer.from("0d0a0d0a000d0a515549540b21110000", "hex"), Buffer.from(get("/no-header"))])],

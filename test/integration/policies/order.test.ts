@@ -27,7 +27,7 @@ const KEYS: Readonly<Record<Part, string>> = {
   early: "{ per: { header: x-bucket }, quota: 1/day }",
   addresses: "ip: [203.0.113.0/28]",
   auth: "auth: keys",
-  consumers: "consumers: [spent-uws, spent-node, fresh-uws, fresh-node]",
+  consumers: "consumers: [spent-uws, spent-net, fresh-uws, fresh-net]",
   late: "{ per: consumer, quota: 1/day }",
   moved: "to: /elsewhere",
 };

@@ -19,7 +19,7 @@ let upstream: RawUpstream;
 let gateway: Gateway;
 
 beforeAll(async () => {
-  folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-node-"));
+  folder = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-net-"));
   upstream = await RawUpstream.start();
   const one = makeCertificate(folder, "one", ["one.example"]);
   const two = makeCertificate(folder, "two", ["two.example", "*.two.example"]);

@@ -14,6 +14,7 @@ import type { ClientFacts } from "./client-facts.ts";
 import { KeptTerms } from "./connection-terms.ts";
 import { lookAtFirstBytes } from "./first-bytes.ts";
 import { openChannel } from "./open-channel.ts";
+import { PriorKnowledge } from "./prior-knowledge.ts";
 import { type ProxiedSource, parseProxyHeader } from "./proxy-header.ts";
 import type { TlsFront } from "./tls-front.ts";
 
@@ -177,12 +178,25 @@ export class NetListener implements Listener {
   }
 
   #serve(socket: Socket, bottom: Socket, facts: ClientFacts): void {
-    const serve = this.#protocols[facts.protocol];
-    if (serve === null || socket.destroyed) return void socket.destroy();
-    const terms = new KeptTerms(this.#host, { certificates: this.#certificates, serverName: facts.serverName });
-    const served = serve(openChannel(socket, bottom, facts), this.#host, terms);
-    this.#served.set(served, facts.certificate);
-    socket.on("close", () => this.#served.delete(served));
+    if (socket.destroyed) return;
+    const channel = openChannel(socket, bottom, facts);
+    let served: ServedConnection | null = null;
+    const serveBy = (protocol: ProtocolName): void => {
+      const serve = this.#protocols[protocol];
+      if (serve === null) return channel.destroy();
+      if (served !== null) this.#served.delete(served);
+      const terms = new KeptTerms(this.#host, { certificates: this.#certificates, serverName: facts.serverName });
+      served = serve(channel, this.#host, terms);
+      this.#served.set(served, facts.certificate);
+    };
+    if (this.plan.h2c && this.#protocols.h2 !== null) {
+      const { limits, services } = this.#host.current();
+      served = new PriorKnowledge(channel, { wheel: services.wheel, withinMs: limits.headerTimeoutMs }, serveBy);
+      this.#served.set(served, null);
+    } else serveBy(facts.protocol);
+    socket.on("close", () => {
+      if (served !== null) this.#served.delete(served);
+    });
   }
 }
 

@@ -250,3 +250,54 @@ describe("a PROXY header", () => {
     expect([rig.peers, rig.served]).toEqual([["", "203.0.113.7"], []]);
   });
 });
+
+describe("HTTP/2 by prior knowledge", () => {
+  const PREFACE = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+  const opened = async (limits?: string, h2 = true) => {
+    const rig = await started("address: 127.0.0.1:0, h2c: true", limits);
+    return { rig, ...(await rig.open(rig.plans[0], h2 ? {} : { h2: null })) };
+  };
+
+  it.each([
+    [PREFACE, "h2"],
+    [`${PREFACE}\0\0\0\x04\0\0\0\0\0`, "h2"],
+    ["GET / HTTP/1.1\r\n\r\n", "http/1.1"],
+    ["POST / HTTP/1.1\r\n\r\n", "http/1.1"],
+    ["PRI * HTTP/1.1\r\n\r\n", "http/1.1"],
+    ["PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n", "http/1.1"],
+    ["\r\n", "http/1.1"],
+  ])("%j is %s, in one piece and byte by byte, and nothing of it is lost", async (bytes, protocol) => {
+    const { rig, port } = await opened();
+    const [whole, pieces] = [client(port), client(port)];
+    whole.end(Buffer.from(bytes, "latin1"));
+    pieces.setNoDelay(true);
+    for (const byte of Buffer.from(bytes, "latin1")) await new Promise((resolve) => pieces.write(Buffer.of(byte), resolve));
+    pieces.end();
+    await rig.connection(1);
+    await until("both ends are read", () => rig.served.every(({ calls }) => calls.includes("ended")));
+    expect(rig.served.map((each) => [each.protocol, each.text])).toEqual([
+      [protocol, bytes],
+      [protocol, bytes],
+    ]);
+    for (const { channel } of rig.served) channel.destroy();
+    await until("both are closed", () => rig.served.every(({ calls }) => calls.includes("closed")));
+  });
+
+  it("a client that does not say which is closed after the time for a head, and when it leaves", async () => {
+    const { rig, port, listener } = await opened("{ headerTimeout: 200ms }");
+    const [silent, half, leaves] = [client(port), client(port), client(port)];
+    half.write(PREFACE.slice(0, 20));
+    leaves.end(PREFACE.slice(0, 3));
+    await Promise.all([silent, half, leaves].map(closed));
+    await until("all are closed", () => listener.connections === 0);
+    expect(rig.served).toEqual([]);
+  });
+
+  it("is not looked for where it is not spoken", async () => {
+    const { rig, port } = await opened("{}", false);
+    client(port).write(PREFACE);
+    const connection = await rig.connection(0);
+    await until("it is read", () => connection.text === PREFACE);
+    expect(connection.protocol).toBe("http/1.1");
+  });
+});
