@@ -40,7 +40,7 @@ limits: { connections: ${LIMIT}, ${timeouts}, uriBytes: 256, headerBytes: 4KiB, 
 listeners:
   - { address: "127.0.0.1:0" }
   - { address: "127.0.0.1:0", engine: net }
-  - { address: "127.0.0.1:0", ${secure} }
+  - { address: "127.0.0.1:0", engine: uws, ${secure} }
   - { address: "127.0.0.1:0", engine: net, ${secure} }
 routes: [ { name: all, match: {}, respond: { body: here } } ]
 `,
