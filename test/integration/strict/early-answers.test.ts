@@ -13,8 +13,9 @@ const PIECE = Buffer.alloc(64 * 1024, 0x61);
 let rig: BothEngines;
 beforeAll(async () => {
   rig = await BothEngines.start(
-    (port) => `auth: { keys: { apiKey: {} } }
-consumers: { one: { apiKeys: [ { sha256: "${"ab".repeat(32)}" } ] } }
+    (port) => `auth: { keys: { apiKey: { name: x-key } } }
+consumers: [ { id: one, keys: [ "sha256:${"ab".repeat(32)}" ] } ]
+defaults: { auth: none }
 upstreams: { u: { targets: [ { url: "http://127.0.0.1:${port}" } ], health: { passive: false }, retry: { attempts: 0 } } }
 routes:
   - { name: all, match: { path: "/**" }, to: u }
@@ -45,7 +46,8 @@ async function upload(path: string, framing: Framing, reads: "at once" | "afterw
   if (framing === "chunked") socket.write("0\r\n\r\n");
   socket.resume();
   const response = await client.response();
-  await client.closes();
+  // Of an upload that was nearly there the rest is read away, and the connection is kept.
+  if (field(response, "connection") === "close") await client.closes();
   client.destroy();
   return response;
 }
@@ -68,7 +70,7 @@ async function often(path: string, framing: Framing, reads: "at once" | "afterwa
     const some = await Promise.all(
       Array.from({ length: 5 }, () =>
         upload(path, framing, reads).then(
-          (response) => `${response.status} ${field(response, "connection")}`,
+          (response) => String(response.status),
           (error: unknown) => String(error).slice(0, 80),
         ),
       ),
@@ -84,11 +86,11 @@ const CASES = (["length", "chunked"] as const).flatMap((framing) =>
 
 describe.each(CASES)("an upload with $framing by a client that reads $reads", ({ framing, reads }) => {
   it("gets the gateway's 413", async () => {
-    expect(await often("/small", framing, reads)).toEqual(["413 close"]);
+    expect(await often("/small", framing, reads)).toEqual(["413"]);
   });
 
   it("gets the gateway's 401", async () => {
-    expect(await often("/known", framing, reads)).toEqual(["401 close"]);
+    expect(await often("/known", framing, reads)).toEqual(["401"]);
   });
 
   it.each<[string, (connection: UpstreamConnection) => void]>([
@@ -101,7 +103,7 @@ describe.each(CASES)("an upload with $framing by a client that reads $reads", ({
       connection.write("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
       then(connection);
     });
-    expect(await often(path, framing, reads)).toEqual(["403 close"]);
+    expect(await often(path, framing, reads)).toEqual(["403"]);
   });
 });
 
