@@ -2,11 +2,11 @@
 // the owner of the stream: it opens, ends and closes. Must never keep what it was lent: what the kernel has not taken at once is copied before it is written.
 import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
+import { bytesRead, END_OF_STREAM, isWriting, type NativeStream, type WriteRequest, writeRequest } from "../../../base/native-stream.ts";
 import { beginTurn, endTurn } from "../../../base/turn-clock.ts";
 import type { Channel, ChannelReader, ProtocolName } from "./channel.ts";
 import type { ClientFacts } from "./client-facts.ts";
 import { deafReader } from "./deaf-reader.ts";
-import { bytesRead, END_OF_STREAM, isWriting, type NativeStream, type WriteRequest, writeRequest } from "./native-stream.ts";
 import { readBuffer } from "./read-buffer.ts";
 
 /** Up to here, bytes are written as text: Node keeps a copy of what the kernel does not take of it (its own buffer for that, `StreamBase::WriteString`, has this size). */

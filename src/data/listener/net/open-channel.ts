@@ -1,9 +1,9 @@
 // Makes a channel of a socket: on the stream below it where that is as we know it, else the way that is everybody's.
 import type { Socket } from "node:net";
+import { nativeStreamOf } from "../../../base/native-stream.ts";
 import type { Channel } from "./channel.ts";
 import type { ClientFacts } from "./client-facts.ts";
 import { NativeChannel } from "./native-channel.ts";
-import { nativeStreamOf } from "./native-stream.ts";
 import { StreamChannel } from "./stream-channel.ts";
 
 /** @param socket carries HTTP; nobody reads it yet. @param bottom what was accepted: the same, or what lies below TLS */

@@ -4,11 +4,11 @@ import { createHash } from "node:crypto";
 import type { Socket } from "node:net";
 import tls, { type SecureContext, type TLSSocket } from "node:tls";
 import { OperatorError } from "../../../base/errors.ts";
+import { bottomOf } from "../../../base/native-stream.ts";
 import type { ListenerPlan, ListenerTlsPlan } from "../../../plan/listener-plan.ts";
 import { secureOptions } from "../../../plan/tls-rules.ts";
 import type { CertificateTable } from "./certificate-table.ts";
 import { lookAtFirstBytes } from "./first-bytes.ts";
-import { bottomOf } from "./native-stream.ts";
 
 /** First byte of a TLS record that is a handshake (RFC 8446 section 5.1). */
 const HANDSHAKE = 22;

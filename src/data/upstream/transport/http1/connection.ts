@@ -11,6 +11,7 @@ import type { FieldPlaces } from "./field-names.ts";
 import { HEAD_OF_LINE_MS } from "./pipelining-policy.ts";
 import { ReadSize } from "./read-size.ts";
 import { BodyPump, RequestHeads } from "./request-head.ts";
+import { RequestWriter, type WriterEvents } from "./request-writer.ts";
 import { ResponseParser, type ResponseReader } from "./response-parser.ts";
 
 /**
@@ -42,7 +43,7 @@ const NONE: readonly H1Call[] = [];
 /** Of all connections of the thread: nothing else runs between a head's first byte and its write. */
 const heads = new RequestHeads();
 
-export class H1Connection extends WheelEntry implements ResponseReader, CarryingConnection {
+export class H1Connection extends WheelEntry implements ResponseReader, CarryingConnection, WriterEvents {
   /** performance.now() ms at which it became idle. */
   idleSinceMs = 0;
   /** How long the server said it keeps idle connections, ms; Infinity when it did not. */
@@ -51,8 +52,7 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   private readonly parser: ResponseParser;
   private readonly readSize = new ReadSize();
   private socket: net.Socket | null = null;
-  /** TLS keeps what it is given until it has encrypted it. */
-  private encrypts = false;
+  private writer: RequestWriter | null = null;
   /** Whose response is awaited or read. */
   private call: H1Call | null = null;
   /** All of the last batch, and how many of them have had their turn. */
@@ -86,9 +86,8 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
   /** @param plain its bytes come through {@link onread} */
   opened(socket: net.Socket, plain: boolean): void {
     this.socket = socket;
-    this.encrypts = !plain;
+    this.writer = new RequestWriter(socket, plain, this);
     if (!plain) socket.on("data", (chunk: Buffer) => this.received(chunk, chunk.length));
-    socket.on("drain", () => this.pump?.drained());
     socket.on("end", () => this.ended());
     socket.on("error", (error: NodeJS.ErrnoException) => this.broken(error));
     socket.on("close", () => this.failed("upstream_reset", "closed before the end of the response"));
@@ -101,12 +100,12 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
     const { method, body, contentLength } = call.request;
     this.call = call;
     this.parser.expect(method);
-    this.send(Buffer.isBuffer(body) ? body : null);
+    const writer = this.writer as RequestWriter; // opened() came first
+    writer.send(heads, Buffer.isBuffer(body) ? body : null);
     call.sent(this);
     if (body !== null && !Buffer.isBuffer(body)) {
-      const target = this.socket as net.Socket; // opened() came first
       const onBroken = (reason: string): void => this.failed("upstream_reset", reason);
-      this.pump = new BodyPump(body, contentLength, { target, onBroken, trailers: call.request.trailers ?? null });
+      this.pump = new BodyPump(body, contentLength, { target: writer, onBroken, trailers: call.request.trailers ?? null });
     }
     return true;
   }
@@ -124,24 +123,23 @@ export class H1Connection extends WheelEntry implements ResponseReader, Carrying
       this.begun = 1;
       this.call = first;
       this.parser.expect(first.request.method);
-      this.send(null);
+      this.writer?.send(heads, null);
       for (const call of sound) call.sent(this);
       if (sound.length > 1) this.owner.wheel.arm(this, HEAD_OF_LINE_MS);
     }
     return sound.length === calls.length ? NONE : calls.filter((call) => !sound.includes(call));
   }
 
-  private send(body: Buffer | null): void {
-    const socket = this.socket as net.Socket; // opened() came first
-    if (body !== null || this.encrypts) {
-      socket.cork();
-      socket.write(Buffer.from(heads.bytes())); // a body may take a while
-      if (body !== null) socket.write(body);
-      socket.uncork();
-      return;
-    }
-    socket.write(heads.bytes());
-    if (socket.writableLength > 0) heads.keep(); // not all of it is the kernel's yet
+  // --- WriterEvents ---
+
+  drained(): void {
+    this.pump?.drained();
+  }
+
+  /** Whoever refuses a request early may close with the rest of it unread. What it said before can still be read; else the end of the connection follows. */
+  writeFailed(): void {
+    this.doNotReuse = true;
+    this.pump?.stop();
   }
 
   /** Requests wait behind the one that is being answered. */

@@ -60,6 +60,13 @@ export class RequestHeads {
     return false;
   }
 
+  /** The body of the head that was added last, in the same piece. */
+  addBody(bytes: Buffer): void {
+    this.makeRoom(bytes.length);
+    this.buffer.set(bytes, this.at);
+    this.at += bytes.length;
+  }
+
   /** What was added: lent until the next begin(), unless {@link keep} is called. */
   bytes(): Buffer {
     return this.buffer.subarray(0, this.at);
