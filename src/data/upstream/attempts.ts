@@ -14,6 +14,8 @@ import type { Endpoint, Outcome, Upstream, WireTrailers } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed rather than waited for. */
 const RETRY_AFTER_WAIT_MS_MAX = 5000;
+/** RFC 9110 section 15: there are no others. */
+export const STATUS_MAX = 599;
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 

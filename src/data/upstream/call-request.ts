@@ -100,6 +100,9 @@ export interface CallFailure {
   readonly hasFixedReply: boolean;
 }
 
+/** What went wrong with a response that was begun. */
+export type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
+
 /** What there was no room in: `pool` all connections to the target are busy with requests; `bodies` limits.bufferedBodyBytes are held. */
 export type OverloadReason = "pool" | "bodies";
 

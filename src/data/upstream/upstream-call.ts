@@ -5,8 +5,8 @@ import { ERRORS, type ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { nowMs } from "../../base/turn-clock.ts";
-import { Attempts, CALL_STATE } from "./attempts.ts";
-import type { BodySourceOwner, CallFailure, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
+import { Attempts, CALL_STATE, STATUS_MAX } from "./attempts.ts";
+import type { BodySourceOwner, CallFailure, CallFault, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
 import type {
   Endpoint,
@@ -20,11 +20,7 @@ import type {
   WireTrailers,
 } from "./upstream.ts";
 
-/** RFC 9110 section 15: there are no others. */
-const STATUS_MAX = 599;
 const NOTHING_MORE: Partial<CallFailure> = {};
-/** What went wrong with a response that was begun. */
-type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
 
 export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwner {
   private begun = false;
@@ -214,11 +210,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   }
 
   wireInterim(status: number, headers: HeaderList): void {
-    try {
-      if (this.state === CALL_STATE.response) this.sink.onInterim?.(status, headers);
-    } catch (error) {
-      this.crashed(error);
-    }
+    if (this.state === CALL_STATE.response) this.guarded(() => this.sink.onInterim?.(status, headers));
   }
 
   wireData(chunk: Buffer): void {

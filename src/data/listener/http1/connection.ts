@@ -1,8 +1,5 @@
 // One client connection that speaks HTTP/1.x (RFC 9112): reads requests one behind the other, has each answered before the next is looked at, and ends.
 // Must never read a request behind one whose framing is in doubt or whose response closes the connection, nor keep what it was lent.
-import { WheelEntry } from "../../../base/timer-wheel.ts";
-import { nowMs } from "../../../base/turn-clock.ts";
-import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import type { UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Refusal } from "../../exchange/refusal.ts";
 import type { ListenerHost } from "../listener.ts";
@@ -11,6 +8,7 @@ import { Admission } from "./admission.ts";
 import { BodyReader } from "./body-reader.ts";
 import { type ExchangeConnection, Http1Exchange } from "./exchange.ts";
 import { HeadReader } from "./head-reader.ts";
+import { type AwaitedClient, Patience } from "./patience.ts";
 import { sentTarget } from "./request-line.ts";
 import { Tunnel } from "./tunnel.ts";
 
@@ -18,18 +16,6 @@ import { Tunnel } from "./tunnel.ts";
 const WAITING_BYTES_MAX = 64 * 1024;
 /** What of a body may still come behind its response for the connection to be kept: it is read and dropped. */
 const DROPPED_BODY_BYTES_MAX = 64 * 1024;
-/**
- * How long (ms) a connection is read on behind its last response, in silence and in all: closing on unread bytes makes the kernel send RST, which can destroy
- * the response on its way (RFC 9112 section 9.6).
- */
-const LINGER_QUIET_MS = 2000;
-const LINGER_MS_MAX = 30_000;
-/**
- * Who has sent FIN behind a request may have closed only that half, and is answered (RFC 9112 section 9.6); or has gone, which looks the same until something is
- * written. So long (ms) without a byte of response, it is taken to have gone.
- */
-const HALF_CLOSED_MS_MAX = 2000;
-
 /** Between requests, or in a request's head. */
 const STATE_HEAD = 0;
 /** In a request's body, whether or not somebody wants it. */
@@ -45,12 +31,13 @@ const BROKEN: Refusal = { code: "internal_error", detail: "" };
 const MISDIRECTED: Refusal = { code: "misdirected_request", detail: "" };
 const LATE: Refusal = { code: "request_timeout", detail: "the header section did not arrive in time" };
 
-export class Http1Connection extends WheelEntry implements ServedConnection, ExchangeConnection {
+export class Http1Connection implements ServedConnection, ExchangeConnection, AwaitedClient {
   readonly channel: Channel;
   private readonly host: ListenerHost;
   private readonly terms: ConnectionTerms;
   private readonly head = new HeadReader();
   private readonly admission: Admission;
+  private readonly patience: Patience;
   private state = STATE_HEAD as number; // one of the STATE_ constants
   /** Whose request is under way; null between requests, and while the rest of an answered one's body is dropped. */
   private x: Http1Exchange | null = null;
@@ -64,37 +51,18 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   private paused = false;
   /** No request follows the one under way. */
   private last = false;
-  /** The client has sent its FIN behind a request; and what was written to it since. */
-  private halfClosed = false;
-  private answeredBytes = 0;
   private tunnel: Tunnel | null = null;
   /** The client may not use it any longer. */
   private withdrawn = false;
-  /** A request has been answered. */
-  private served = false;
-
-  // nowMs() of what is awaited; the wheel's entry is looked at when it fires, and armed for what is awaited then.
-  private quietSinceMs: number;
-  /** When a head began to come; 0 while none has. */
-  private headSinceMs = 0;
-  private lingerUntilMs = 0;
-  /** Something was written that the client has not taken: as much as this, when it was last looked at. */
-  private backlogBytes = 0;
 
   constructor(channel: Channel, host: ListenerHost, terms: ConnectionTerms) {
-    super();
     this.channel = channel;
     this.host = host;
     this.terms = terms;
     this.admission = new Admission(host, channel.secure);
-    this.quietSinceMs = nowMs();
-    this.arm(this.limits.headerTimeoutMs);
+    this.patience = new Patience(host, this);
     channel.reader = this;
     channel.resume();
-  }
-
-  private get limits(): LimitsPlan {
-    return this.host.current().limits;
   }
 
   // --- ChannelReader ---
@@ -108,12 +76,12 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     // Who has asked for everything may say so, and is answered. Who waits for a tunnel has gone; between requests it is all over; and a request that is not
     // complete never will be (RFC 9112 section 8).
     if (this.state === STATE_TUNNEL) this.tunnel?.clientEnded();
-    else if (this.state === STATE_ANSWER && this.x?.wantsWebSocket !== true) this.watchHalfClosed();
+    else if (this.state === STATE_ANSWER && this.x?.wantsWebSocket !== true) this.patience.halfClosed();
     else if (this.state !== STATE_LINGER) this.lose();
   }
 
   drained(): void {
-    this.backlogBytes = 0;
+    this.patience.drained();
     if (this.state === STATE_TUNNEL) this.tunnel?.clientDrained();
     else this.x?.drained();
   }
@@ -122,7 +90,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     this.state = STATE_CLOSED;
     this.body = null;
     this.waiting = null;
-    this.host.current().services.wheel.disarm(this);
+    this.patience.end();
     if (this.tunnel !== null) this.tunnel.clientClosed();
     else this.x?.gone();
   }
@@ -182,8 +150,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
         case STATE_TUNNEL:
           return this.tunnel?.fromClient(bytes.subarray(at, to));
         case STATE_LINGER:
-          this.quietSinceMs = nowMs();
-          return;
+          return this.patience.heard();
         default:
           return;
       }
@@ -206,10 +173,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     const next = head.next(bytes, from, to, runtime.limits, admission.section);
     if (next >= 0) return this.begin(new Http1Exchange(runtime, this), bytes, next, to);
     if (head.fault !== null) this.refuseHead(head.fault);
-    else if (this.headSinceMs === 0) {
-      this.headSinceMs = nowMs();
-      this.arm(runtime.limits.headerTimeoutMs);
-    }
+    else if (head.isWaiting) this.patience.forHead();
     return to;
   }
 
@@ -251,7 +215,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
 
   private adopt(x: Http1Exchange): void {
     this.x = x;
-    this.headSinceMs = 0;
+    this.patience.forAnswer();
     x.secure = this.channel.secure;
     x.listener = this.host.name;
   }
@@ -273,7 +237,7 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
       this.body = null;
       this.state = x === null ? STATE_HEAD : STATE_ANSWER;
       this.resumeReading(); // a pause would outlive the body
-      if (x === null) this.idle();
+      if (x === null) this.patience.forRequest();
       else x.requestTrailers = body.trailers;
     }
     x?.bodyArrived(body.content, body.done);
@@ -321,21 +285,18 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
   }
 
   awaitDrain(): void {
-    this.backlogBytes = this.channel.pending;
-    this.quietSinceMs = nowMs();
-    this.arm(this.limits.idleTimeoutMs);
+    this.patience.forReading();
   }
 
   exchangeOver(x: Http1Exchange): void {
     if (this.x !== x) return;
     this.x = null;
-    this.served = true;
     if (this.state === STATE_CLOSED) return;
     if (this.last || x.closeAfter) return this.finish();
     this.resumeReading();
-    if (this.state === STATE_BODY) return this.idle(); // the rest of it is dropped
+    if (this.state === STATE_BODY) return this.patience.forRequest(true); // the rest of it is dropped
     this.state = STATE_HEAD;
-    this.idle();
+    this.patience.forRequest();
     if (this.waiting !== null && !this.reading) this.goOn(null, 0);
   }
 
@@ -356,8 +317,6 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     if (this.withdrawn) this.tunnel.withdraw();
   }
 
-  // --- Ends and deadlines ---
-
   /** Says that nothing more will be written, and reads on for a while. */
   private finish(): void {
     this.state = STATE_LINGER;
@@ -365,75 +324,26 @@ export class Http1Connection extends WheelEntry implements ServedConnection, Exc
     this.body = null;
     this.channel.end();
     this.resumeReading();
-    this.quietSinceMs = nowMs();
-    this.lingerUntilMs = this.quietSinceMs + LINGER_MS_MAX;
-    this.arm(LINGER_QUIET_MS);
+    this.patience.forEnd();
   }
 
-  private lose(): void {
+  // --- AwaitedClient ---
+
+  get pending(): number {
+    return this.channel.pending;
+  }
+
+  get answeredBytes(): number {
+    return this.x?.bytesOut ?? 0;
+  }
+
+  headIsLate(): void {
+    this.refuseHead(LATE);
+  }
+
+  lose(): void {
     this.cut(false);
     this.x?.gone();
-  }
-
-  /** A request may come. */
-  private idle(): void {
-    this.quietSinceMs = nowMs();
-    this.arm(this.limits.idleTimeoutMs);
-  }
-
-  private arm(ms: number): void {
-    this.host.current().services.wheel.arm(this, ms);
-  }
-
-  onDeadline(): void {
-    const now = performance.now();
-    const quietMs = now - this.quietSinceMs;
-    const { headerTimeoutMs, idleTimeoutMs } = this.limits;
-    switch (this.state) {
-      case STATE_HEAD:
-        if (this.headSinceMs > 0) {
-          if (now - this.headSinceMs >= headerTimeoutMs) return this.refuseHead(LATE);
-          return this.arm(headerTimeoutMs - now + this.headSinceMs);
-        }
-        return this.whenQuiet(quietMs, this.served ? idleTimeoutMs : headerTimeoutMs);
-      case STATE_BODY:
-        if (this.x === null) return this.whenQuiet(quietMs, idleTimeoutMs);
-        return this.whenStalled(quietMs, idleTimeoutMs);
-      case STATE_ANSWER:
-        if (this.halfClosed && this.x !== null && this.backlogBytes === 0) return this.whenHalfClosed(this.x, quietMs);
-        return this.whenStalled(quietMs, idleTimeoutMs);
-      case STATE_LINGER:
-        if (now >= this.lingerUntilMs) return this.lose();
-        return this.whenQuiet(quietMs, LINGER_QUIET_MS);
-    }
-  }
-
-  private whenQuiet(quietMs: number, limitMs: number): void {
-    if (quietMs >= limitMs) this.lose();
-    else this.arm(limitMs - quietMs);
-  }
-
-  /** From now on every byte of the response counts. */
-  private watchHalfClosed(): void {
-    this.halfClosed = true;
-    this.answeredBytes = this.x?.bytesOut ?? 0;
-    this.quietSinceMs = performance.now();
-    this.arm(HALF_CLOSED_MS_MAX);
-  }
-
-  private whenHalfClosed(x: Http1Exchange, quietMs: number): void {
-    if (x.bytesOut === this.answeredBytes) return this.whenQuiet(quietMs, HALF_CLOSED_MS_MAX);
-    this.watchHalfClosed();
-  }
-
-  /** The client does not read its response: cut when it has taken nothing for so long. */
-  private whenStalled(quietMs: number, limitMs: number): void {
-    if (this.backlogBytes === 0) return;
-    const { pending } = this.channel;
-    if (pending >= this.backlogBytes) return this.whenQuiet(quietMs, limitMs);
-    this.backlogBytes = pending;
-    this.quietSinceMs = performance.now();
-    this.arm(limitMs);
   }
 }
 
