@@ -71,7 +71,8 @@ async function ask({ listener, client, serverName = "one.test", target = "/close
     ...mine,
   };
   return new Promise((resolve) => {
-    const request = url.protocol === "https:" ? https.get(url, options) : http.get(url, { agent: false });
+    const request =
+      url.protocol === "https:" ? https.get(url, { ...options, headers: { host: serverName } }) : http.get(url, { agent: false });
     request.on("error", () => resolve("refused"));
     request.on("response", (response) => {
       let body = "";

@@ -228,6 +228,39 @@ routes: [ { name: all, match: {}, respond: { body: here } } ]
   );
 });
 
+describe("a request for a host whose certificate is not the connection's", () => {
+  const asked = async (servername: string, host: string): Promise<readonly [number, string]> => {
+    const socket = await secure(portOf("net"), servername);
+    let text = "";
+    socket.on("data", (chunk) => (text += String(chunk)));
+    socket.write(`GET /scheme HTTP/1.1\r\nHost: ${host}\r\nConnection: close\r\n\r\n`);
+    await new Promise((resolve) => socket.once("close", resolve));
+    return [Number(text.slice(9, 12)), /"code":"([a-z_]+)"/.exec(text)?.[1] ?? ""];
+  };
+  it.each([
+    ["two.test", "two.test"],
+    ["two.test", "TWO.test:8443"],
+    ["two.test", "a.two.test"],
+    ["a.two.test", "b.two.test"],
+    ["exact.two.test", "exact.two.test"],
+    ["one.test", "one.test"],
+    ["one.test", "nobody.test"],
+    ["nobody.test", "127.0.0.1"],
+  ])("%s, %s: is answered, as it is the same certificate", async (servername, host) => {
+    expect(await asked(servername, host)).toEqual([200, ""]);
+  });
+  it.each([
+    ["two.test", "one.test"],
+    ["two.test", "exact.two.test"],
+    ["two.test", "EXACT.two.test:443"],
+    ["exact.two.test", "a.two.test"],
+    ["one.test", "two.test"],
+    ["two.test", "127.0.0.1"],
+  ])("%s, %s: is sent away with 421", async (servername, host) => {
+    expect(await asked(servername, host)).toEqual([421, "misdirected_request"]);
+  });
+});
+
 it.each(["TLSv1.2", "TLSv1.3"] as const)(
   "whichever worker of the net engine a client comes back to resumes its session (%s)",
   async (version) => {
@@ -246,9 +279,10 @@ it.each(["TLSv1.2", "TLSv1.3"] as const)(
       });
       socket.on("data", (chunk) => (text += String(chunk)));
       await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
+      const reused = socket.isSessionReused();
       socket.write("GET /scheme HTTP/1.1\r\nHost: two.test\r\nConnection: close\r\n\r\n");
       await new Promise((resolve) => socket.once("close", resolve));
-      return { reused: socket.isSessionReused(), session: kept, status: text.slice(0, 15) };
+      return { reused, session: kept, status: text.slice(0, 15) };
     };
     const { session, reused } = await connected();
     expect([reused, session]).toEqual([false, expect.any(Buffer)]);

@@ -17,7 +17,7 @@ export class KeptTerms implements ConnectionTerms {
   readonly #serverName: string;
   #requests = 0;
 
-  /** @param certificates null without TLS. @param serverName as the client named it. @param random from 0 up to 1 */
+  /** @param tls.certificates null where all hosts are answered for. @param tls.serverName as the client named it. @param random from 0 up to 1 */
   constructor(
     host: Pick<ListenerHost, "current">,
     tls: { readonly certificates: CertificateTable | null; readonly serverName: string },

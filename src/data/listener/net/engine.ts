@@ -22,6 +22,14 @@ import type { TlsFront } from "./tls-front.ts";
 const BACKLOG = 4096;
 const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
+/** A connection on which HTTP begins. */
+interface Ready {
+  readonly socket: Socket;
+  /** What was accepted: the same, or below TLS. */
+  readonly bottom: Socket;
+  readonly certificates: CertificateTable | null;
+}
+
 export class NetListener implements Listener {
   readonly plan: ListenerPlan;
   readonly #host: ListenerHost;
@@ -163,7 +171,10 @@ export class NetListener implements Listener {
   /** @param peer '' on a Unix socket */
   #named(socket: Socket, peer: string): void {
     if (this.#front === null)
-      return this.#serve(socket, socket, { peer, secure: false, certificate: null, serverName: "", protocol: "http/1.1" });
+      return this.#serve(
+        { socket, bottom: socket, certificates: null },
+        { peer, secure: false, certificate: null, serverName: "", protocol: "http/1.1" },
+      );
     this.#peers.set(socket, peer);
     this.#front.begin(socket);
   }
@@ -174,10 +185,13 @@ export class NetListener implements Listener {
     if (peer === undefined || certificate === false || this.#admission?.admits(certificate) === false) return void socket.destroy();
     const serverName = typeof socket.servername === "string" ? socket.servername.toLowerCase() : "";
     const protocol: ProtocolName = socket.alpnProtocol === "h2" ? "h2" : "http/1.1";
-    this.#serve(socket, bottom, { peer, secure: true, certificate, serverName, protocol });
+    // A resumed session of TLS 1.2 does not say which name it was begun for, nor does it show a certificate again.
+    const certificates = serverName === "" && socket.isSessionReused() ? null : this.#certificates;
+    this.#serve({ socket, bottom, certificates }, { peer, secure: true, certificate, serverName, protocol });
   }
 
-  #serve(socket: Socket, bottom: Socket, facts: ClientFacts): void {
+  /** `certificates`: by which it is judged for which hosts the connection answers; null: for all */
+  #serve({ socket, bottom, certificates }: Ready, facts: ClientFacts): void {
     if (socket.destroyed) return;
     const channel = openChannel(socket, bottom, facts);
     let served: ServedConnection | null = null;
@@ -185,7 +199,7 @@ export class NetListener implements Listener {
       const serve = this.#protocols[protocol];
       if (serve === null) return channel.destroy();
       if (served !== null) this.#served.delete(served);
-      const terms = new KeptTerms(this.#host, { certificates: this.#certificates, serverName: facts.serverName });
+      const terms = new KeptTerms(this.#host, { certificates, serverName: facts.serverName });
       served = serve(channel, this.#host, terms);
       this.#served.set(served, facts.certificate);
     };

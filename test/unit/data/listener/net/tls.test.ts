@@ -342,6 +342,11 @@ describe("sessions", () => {
       const names = { ...of, servername: "api.example.com" };
       const { session } = await withSession(rig, one.port, names);
       expect((await withSession(rig, two.port, { ...names, session })).reused).toBe(true);
+      const resumed = await rig.connection(1);
+      expect([resumed.terms.answersFor("api.example.com"), resumed.terms.answersFor("www.example.com")]).toEqual([
+        true,
+        version === "TLSv1.2",
+      ]);
     });
 
     it("the certificate of a client is that of its session, verified", async () => {
