@@ -78,9 +78,19 @@ export function writeRequest(handle: NativeStream, oncomplete: WriteRequest["onc
   return request;
 }
 
+/** Kinds of handles (TCP, Pipe, TLSWrap) that were looked at: whether they are as we know them. */
+const kinds = new Map<object, boolean>();
+
 function isNativeStream(handle: unknown): handle is NativeStream {
-  if (typeof handle !== "object" || handle === null || !("onread" in handle) || !("writeQueueSize" in handle)) return false;
-  return METHODS.every((name) => typeof Reflect.get(handle, name) === "function");
+  if (typeof handle !== "object" || handle === null) return false;
+  const kind = Object.getPrototypeOf(handle) as object; // of an object that a class of Node's has made
+  let known = kinds.get(kind);
+  if (known === undefined) {
+    const words = "onread" in handle && "writeQueueSize" in handle;
+    known = words && METHODS.every((name) => typeof Reflect.get(handle, name) === "function");
+    kinds.set(kind, known);
+  }
+  return known;
 }
 
 function streamWrap(): StreamWrap | null {

@@ -9,6 +9,7 @@ import { ENGINES, type Engine } from "../../support/both-engines.ts";
 import { makeCertificate } from "../../support/certificates.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { RawClient } from "../../support/raw-client.ts";
+import { valuesOf } from "../../support/raw-message.ts";
 import { until } from "../../support/until.ts";
 
 /** What uWebSockets.js rounds to. */
@@ -199,4 +200,56 @@ it("takes new limits by reload, for connections that are open too", async () => 
     expect((await client.response()).status).toBe(431);
     client.destroy();
   }
+});
+
+describe("how long a connection of the net engine serves", () => {
+  const config = (limits: string, more = ""): string => `version: 1
+workers: 1
+admin: false
+limits: ${limits}
+listeners: [ { address: "127.0.0.1:0", engine: net${more} } ]
+routes: [ { name: all, match: {}, respond: { body: here } } ]
+`;
+  const GET = "GET / HTTP/1.1\r\nHost: a.test\r\n\r\n";
+
+  it("requestsPerConnection: the last answer says close, and what is behind it is not served", async () => {
+    await using alone = await Gateway.start({ config: config("{ requestsPerConnection: 3 }") });
+    for (const atOnce of [false, true]) {
+      await using client = await RawClient.connect(alone.port);
+      if (atOnce) client.send(GET.repeat(5));
+      const said: unknown[] = [];
+      for (let n = 0; n < 3; n++) {
+        if (!atOnce) client.send(GET);
+        const response = await client.response();
+        said.push([response.status, valuesOf(response, "connection")[0]]);
+      }
+      expect(said).toEqual([
+        [200, undefined],
+        [200, undefined],
+        [200, "close"],
+      ]);
+      await client.closes();
+      expect(client.pending.length).toBe(0);
+    }
+  });
+
+  it("connectionAge: an old connection ends with the answer to a request, and not before one", async () => {
+    await using alone = await Gateway.start({ config: config("{ connectionAge: 300ms }") });
+    await using quiet = await RawClient.connect(alone.port);
+    await using busy = await RawClient.connect(alone.port);
+    quiet.send(GET);
+    expect((await quiet.response()).status).toBe(200);
+    for (let last = false; !last; ) {
+      busy.send(GET);
+      const response = await busy.response();
+      expect(response.status).toBe(200);
+      last = valuesOf(response, "connection").includes("close");
+    }
+    await busy.closes();
+    expect(quiet.closed).toBe(false);
+    quiet.send(GET);
+    const late = await quiet.response();
+    expect([late.status, valuesOf(late, "connection")[0]]).toEqual([200, "close"]);
+    await quiet.closes();
+  });
 });
