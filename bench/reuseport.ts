@@ -1,5 +1,5 @@
 // Measures how the kernel shares connections out between the workers of a port (SO_REUSEPORT: by a hash of addresses and ports), and what a burst
-// of connections meets while a worker stands still: the accept queue (backlog) of the uws engine is 512, that of the node engine 4096.
+// of connections meets while a worker stands still: the accept queue (backlog) of the uws engine is 512, that of the net engine 4096.
 // Run: npm run -s build && node bench/reuseport.ts [--workers 2] [--trials 20]. Loopback; the gateway answers by itself.
 import fs from "node:fs";
 import net from "node:net";
