@@ -116,6 +116,7 @@ function compileListener(listener: Config["listeners"][number], files: Config["c
 function engineOf({
   engine,
   strict,
+  http2,
   h2c,
   proxyProtocol,
   certificates,
@@ -129,7 +130,8 @@ function engineOf({
   // uws takes a further header before each request, so that a client could name itself anew.
   if (proxyProtocol) return because("`proxyProtocol: true`: one header a connection, from the balancer only");
   if (h2c) return because("`h2c: true`: HTTP/2 without TLS");
-  if (certificates !== null) return because("`tls`: HTTP/2, and sessions that every worker resumes");
+  if (certificates !== null)
+    return because(http2 ? "`tls`: HTTP/2, and sessions that every worker resumes" : "`tls`: sessions that every worker resumes");
   return { engine: "uws", engineReason: "the default for plain HTTP/1.1" };
 }
 

@@ -82,6 +82,10 @@ describe("the engine of a listener", () => {
     });
   engine("", "net", TLS);
   engine("minVersion: TLSv1.3", "net", TLS);
+  it("without HTTP/2", () => {
+    const [listener] = planOf("", "", "ec", ", http2: false").listeners;
+    expect([listener?.http2, listener?.engineReason]).toEqual([false, "`tls`: sessions that every worker resumes"]);
+  });
 
   const chosen = (rules: string, objection: string | null) =>
     it(`\`engine: uws\` with ${rules === "" ? "nothing" : rules}`, () => {
