@@ -128,6 +128,12 @@ const ROWS: Readonly<Record<string, Row>> = {
   },
   "9112 9.6: close is said by both": { send: get("Connection: close\r\n"), client: fine("connection: close") },
   "9112 9.6: a client that has closed its side is answered": { send: get(), half: true, client: FINE, uws: { client: /^$/ } },
+  "9112 9.6: so is all that it has sent before": {
+    send: get() + get(),
+    half: true,
+    client: /\r\n\r\nok.*\r\n\r\nok$/s,
+    uws: { client: /^/ },
+  },
   "9110 6.4.1: HEAD has the length and no body": {
     send: get().replace("GET", "HEAD"),
     answer: ok("Content-Length: 7\r\n"),

@@ -51,6 +51,8 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
   private paused = false;
   /** No request follows the one under way. */
   private last = false;
+  /** The client has sent its FIN. */
+  private halfClosed = false;
   private tunnel: Tunnel | null = null;
   /** The client may not use it any longer. */
   private withdrawn = false;
@@ -72,7 +74,7 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
   }
 
   ended(): void {
-    this.last = true;
+    this.halfClosed = true;
     // Who has asked for everything may say so, and is answered. Who waits for a tunnel has gone; between requests it is all over; and a request that is not
     // complete never will be (RFC 9112 section 8).
     if (this.state === STATE_TUNNEL) this.tunnel?.clientEnded();
@@ -127,6 +129,7 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
         this.take(next, 0, next.length);
         this.takingOwn = false;
       }
+      if (this.halfClosed && (this.state === STATE_HEAD || this.state === STATE_BODY)) this.lose(); // as in ended(): nothing more comes
     } catch (error) {
       this.host.current().services.reportFault("reading a client's connection failed", error, this.x?.requestId ?? "");
       this.lose();
@@ -197,7 +200,10 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
       host.refuse(x, refusal);
       return to;
     }
-    if (x.protocol === "http/1.0" && !saysKeepAlive(x)) x.closeAfter = true;
+    if (x.protocol === "http/1.0") {
+      x.wantsWebSocket = false; // RFC 6455 section 4.1
+      if (!saysKeepAlive(x)) x.closeAfter = true;
+    }
     if (this.terms.nextIsLast() || x.closeAfter) this.last = true;
     let next = from;
     if (x.bodyDone) this.state = STATE_ANSWER;
@@ -268,8 +274,13 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
 
   // --- ExchangeConnection ---
 
+  /** The client has sent its FIN, and all that it sent before has been taken. */
+  private get nothingFollows(): boolean {
+    return this.halfClosed && this.waiting === null;
+  }
+
   closesAfter(x: Http1Exchange): boolean {
-    if (this.host.draining) this.last = true;
+    if (this.host.draining || this.nothingFollows) this.last = true;
     if (this.last || this.body === null) return this.last;
     // The rest of the body is in the way of the next request.
     if (x.awaitsContinue || this.body.remainingBytes > DROPPED_BODY_BYTES_MAX) this.last = true;
@@ -292,7 +303,7 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
     if (this.x !== x) return;
     this.x = null;
     if (this.state === STATE_CLOSED) return;
-    if (this.last || x.closeAfter) return this.finish();
+    if (this.last || x.closeAfter || this.nothingFollows) return this.finish();
     this.resumeReading();
     if (this.state === STATE_BODY) return this.patience.forRequest(true); // the rest of it is dropped
     this.state = STATE_HEAD;
