@@ -73,7 +73,7 @@ const ROWS: Readonly<Record<string, Row>> = {
     send: get("x-a: \xa0caf\xe9\xff\r\n"),
     client: FINE,
     service: /\r\nx-a: \xa0caf\xe9\xff\r\n/,
-    uws: { client: /^HTTP\/1\.1 400 /, service: null },
+    uws: { client: FINE, service: /\r\nx-a: caf\r\n/ },
   },
   "9110 7.6.1: fields of this connection go no further, nor those that Connection names": {
     send: get("Connection: x-b, keep-alive\r\nX-B: 1\r\nKeep-Alive: timeout=5\r\nTE: trailers\r\nProxy-Connection: close\r\nx-c: 1\r\n"),
@@ -152,7 +152,7 @@ const ROWS: Readonly<Record<string, Row>> = {
   "9112 6.3: to HTTP/1.0 it ends with the connection": {
     send: `GET /p HTTP/1.0\r\n${HOST}\r\n`,
     answer: ok(CHUNKED, "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n"),
-    client: /^(?!.*(content-length|transfer-encoding)).*\r\nconnection: close\r\n.*\r\n\r\nabcd$/s,
+    client: /^(?!.*(content-length|transfer-encoding)).*\r\nconnection: close\r\n(?:.*\r\n)?\r\nabcd$/s,
     uws: NOT_SPOKEN,
   },
   "9110 6.5.1: trailers of a response go to whoever takes them": {
