@@ -4,7 +4,9 @@ import { PLAIN, type Setup } from "../peers/peer.ts";
 import type { Case, Contender, Metric, WrkLoad } from "./case.ts";
 
 const COLUMNS: readonly Metric[] = ["micros", "rate", "p50", "p99", "p999", "errors", "rss"];
-const GATEWAYS = ["sluice", "sluice-net", "nginx", "haproxy", "caddy", "varnish"] as const;
+const GATEWAYS = ["sluice", "nginx", "haproxy", "caddy", "varnish"] as const;
+/** Where the listener's engine makes a difference. */
+const BOTH_ENGINES = ["sluice", "sluice-net", ...GATEWAYS.slice(1)];
 const CONNECTIONS = 64;
 /** More rounds for the row that everything is measured by. */
 const ROUNDS_MAIN = 7;
@@ -75,7 +77,7 @@ export const CASES: readonly Case[] = [
         "sluice",
         "sluice-pipelining",
         "sluice-net-pipelining",
-        ...GATEWAYS.slice(1),
+        ...BOTH_ENGINES.slice(1),
         "uws-hello",
         "uws-undici",
         "uws-net",
@@ -100,7 +102,7 @@ export const CASES: readonly Case[] = [
           ? "As plain-256, with twelve more request fields of 600 bytes, which each connection sends again and again."
           : "The same, with a trace id among the fields that no connection sends twice in a row.",
       load: wrk({ headers: BROWSER_FIELDS, ...(kind === "varying" ? { variedField: "traceparent" } : {}) }),
-      contenders: all(["sluice", "sluice-net", "nginx", "haproxy", "net-floor", "uws-net"], {}, "nginx"),
+      contenders: all(["sluice", "sluice-net", "nginx", "net-floor"], {}, "nginx"),
       primary: "micros",
       columns: COLUMNS,
       aims: [],
@@ -112,7 +114,7 @@ export const CASES: readonly Case[] = [
     title: "Plain proxy, 16 KiB",
     about: "As above with an answer of 16 KiB.",
     load: wrk({ path: "/bytes/16384", answerBytes: 16 * 1024 }),
-    contenders: all(GATEWAYS, {}, "nginx"),
+    contenders: all(BOTH_ENGINES, {}, "nginx"),
     primary: "micros",
     columns: COLUMNS,
     aims: [toNginx(1.2)],
@@ -134,7 +136,7 @@ export const CASES: readonly Case[] = [
     title: "POST, 4 KiB up",
     about: "POST with a body of 4 KiB and its length; an answer of 256 bytes.",
     load: wrk({ path: "/posted", method: "POST", bodyBytes: 4096 }),
-    contenders: all(GATEWAYS, {}, "nginx"),
+    contenders: all(BOTH_ENGINES, {}, "nginx"),
     primary: "micros",
     columns: COLUMNS,
     aims: [],
