@@ -7,6 +7,7 @@ import { type AdmittedSection, admit, admitAgain, expectsContinue, rememberSecti
 import type { ListenerHost } from "../listener.ts";
 import { FIELDS_USUAL, FIELDS_WRONG, readFields } from "./fields.ts";
 import type { HeadReader } from "./head-reader.ts";
+import { KnownLines } from "./known-lines.ts";
 import { readRequestLine, sentTarget } from "./request-line.ts";
 
 const BAD_FIELDS: Refusal = { code: "bad_request", detail: "not valid HTTP (RFC 9112): a line of the header section is no field" };
@@ -19,6 +20,7 @@ export class Admission {
   private readonly host: ListenerHost;
   private readonly secure: boolean;
   private admitted: AdmittedSection | null = null;
+  private readonly lines = new KnownLines();
   /** The section that came last, of those that are not remembered. */
   private last = "";
 
@@ -38,7 +40,7 @@ export class Admission {
     this.isServerOptions = false;
     const known = head.isKnown ? this.admitted : null;
     const headers: HeaderList = known === null ? x.headers : NONE;
-    const fields = known === null ? readFields(text, lineEnd + 2, end - 2, headers) : FIELDS_USUAL;
+    const fields = known === null ? this.lines.read(text, lineEnd + 2, end - 2, headers) : FIELDS_USUAL;
     if (fields === FIELDS_WRONG) return this.refuse(x, text, head.faultIn(x.runtime.limits) ?? BAD_FIELDS);
     const line = readRequestLine(text, lineEnd, this.secure);
     if ("code" in line) return this.refuse(x, text, head.faultIn(x.runtime.limits) ?? line);
