@@ -152,7 +152,42 @@ describe.each(ENGINES)("%s: the handshake", (engine) => {
 describe.each(ENGINES)("%s: an upstream that breaks the protocol", (engine) => {
   const head = `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(KEY)}\r\n\r\n`;
 
-  // The net engine passes such frames on: judging them is the client's part.
+  // What the net engine refuses by a frame's head alone; the rest it passes on: judging that is the client's part.
+  it.runIf(engine === "net").each<[string, Buffer, number]>([
+    ["a masked frame", frame(0x81, "a"), 1002],
+    ["a reserved bit, as of a compressed message", frame(0xc1, "a", false), 1002],
+    ["a control frame that is too long", frame(0x89, Buffer.alloc(126), false), 1002],
+    ["a fragmented control frame", frame(0x09, "a", false), 1002],
+    ["a message that is too big", frame(0x82, Buffer.alloc(LIMIT_BYTES + 1), false), 1009],
+  ])("%s closes both sides", async (_, bytes, code) => {
+    const path = `/raw/${++counter}`;
+    let sent = Buffer.alloc(0);
+    raw.onHead(path, (connection) => {
+      connection.socket.removeAllListeners("data"); // from here on these are frames
+      connection.socket.on("data", (chunk: Buffer) => {
+        sent = Buffer.concat([sent, chunk]);
+      });
+      connection.write(Buffer.concat([Buffer.from(head), bytes]));
+    });
+    await using client = await openRaw(portOf(engine), path);
+    expect(codeOf(await closeFrom(client))).toBe(code);
+    expect(frames(client.pending).map(({ opcode }) => opcode)).toEqual([8]);
+    await until("the upstream is told", () => frames(sent).length > 0);
+    expect(frames(sent)).toMatchObject([{ opcode: 8, masked: true }]);
+    expect(codeOf(frames(sent)[0])).toBe(code);
+  });
+
+  it("says Content-Length: 0 with its 101, which means nothing there", async () => {
+    const path = `/raw/${++counter}`;
+    raw.onHead(path, (connection) => {
+      connection.socket.removeAllListeners("data");
+      connection.write(Buffer.concat([Buffer.from(head.replace(/\r\n$/, "Content-Length: 0\r\n\r\n")), frame(0x81, "hello", false)]));
+    });
+    await using client = await openRaw(portOf(engine), path);
+    await until("the message arrives", () => frames(client.pending).length > 0);
+    expect(frames(client.pending)[0]?.payload.toString()).toBe("hello");
+  });
+
   it.runIf(engine === "uws").each<[string, Buffer, number, number]>([
     ["a masked frame", frame(0x81, "a"), 1002, 1014],
     ["a reserved bit", frame(0xc1, "a", false), 1002, 1014],
@@ -179,6 +214,24 @@ describe.each(ENGINES)("%s: an upstream that breaks the protocol", (engine) => {
     expect(frames(sent)).toMatchObject([{ opcode: 8, masked: true }]);
     expect(codeOf(frames(sent)[0])).toBe(toUpstream);
     await client.closes();
+  });
+});
+
+describe("net: a client that breaks the protocol", () => {
+  it.each<[string, Buffer]>([
+    ["a reserved bit, as of a compressed message", frame(0xc1, "a")],
+    ["a frame that is not masked", frame(0x81, "a", false)],
+    ["a control frame that is too long", frame(0x89, Buffer.alloc(126))],
+    ["a fragmented control frame", frame(0x09, "a")],
+  ])("%s closes both sides with 1002, and nothing of it goes on", async (_, bytes) => {
+    const target = `/echo?n=${++counter}`;
+    await using client = await openRaw(portOf("net"), target);
+    const served = await origin.connection(target);
+    client.send(Buffer.concat([frame(0x81, "before"), bytes]));
+    expect(codeOf(await closeFrom(client))).toBe(1002);
+    await until("the service is closed", () => served.closed !== null);
+    expect(served.closed?.code).toBe(1002);
+    expect(served.messages.map(String)).toEqual(["before"]);
   });
 });
 
