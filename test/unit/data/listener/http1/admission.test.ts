@@ -167,6 +167,48 @@ it.each([1, 2, 3, 4, 5, 6])("shows in nothing, with reloads in between, seed %i"
   expect(again).toBeGreaterThan(300); // enough came on a connection that had seen others
 });
 
+const FIELD_LINES = [
+  "Host: a.example",
+  "Accept: */*",
+  "x-a: 1",
+  "X-A:2",
+  "cookie: a=b; c=d",
+  "x-b: caf\xe9",
+  "x_c: 1",
+  "Connection: x-a",
+  "Connection: close",
+  "x-caller-id: 1",
+  "Host: b.example",
+];
+const ODD_LINES = ["x-a : 1", "x-a: \0", "x a: 1", ": 1", " x-a: 1", "x-a", "Content-Length: 2", "Transfer-Encoding: gzip"];
+
+it.each([1, 2, 3])("lines that come again, among others, are read as if for the first time, seed %i", (seed) => {
+  const dice = new Chance(100 + seed);
+  const kept = noting(1);
+  let channel = kept.listener.open(new PlayedChannel());
+  let lines = ["Host: a.example", "Accept: */*", "x-a: 1", "cookie: a=b; c=d"];
+  let again = 0;
+  for (let i = 0; i < 2500; i++) {
+    if (dice.chance(0.6)) {
+      const at = Math.floor(dice.rnd() * (lines.length + 1));
+      const next = dice.pick(dice.chance(0.03) ? ODD_LINES : FIELD_LINES);
+      lines = dice.chance(0.3) ? lines.toSpliced(at, 0, next) : dice.chance(0.4) ? lines.toSpliced(at, 1) : lines.toSpliced(at, 1, next);
+      if (lines.length > 12 || ODD_LINES.some((odd) => lines.includes(odd) && dice.chance(0.5))) lines = ["Host: a.example"];
+    }
+    const bytes = Buffer.from(`GET / HTTP/1.1\r\n${lines.map((each) => `${each}\r\n`).join("")}\r\n`, "latin1");
+    kept.listener.refused = [];
+    const before = kept.seen.length;
+    channel.send(bytes);
+    const fresh = noting(1);
+    fresh.listener.open(new PlayedChannel()).send(bytes);
+    const outcome = { seen: kept.seen.slice(before), refused: kept.listener.refused };
+    expect(outcome, bytes.toString("latin1")).toEqual({ seen: fresh.seen, refused: fresh.listener.refused });
+    if (channel.finSent) channel = kept.listener.open(new PlayedChannel());
+    else again++;
+  }
+  expect(again).toBeGreaterThan(500);
+});
+
 it("a policy that changes the headers of one request without owning them is stopped", () => {
   const { listener } = noting(0);
   const shared: Exchange[] = [];
