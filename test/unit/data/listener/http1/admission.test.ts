@@ -180,7 +180,7 @@ const FIELD_LINES = [
   "x-caller-id: 1",
   "Host: b.example",
 ];
-const ODD_LINES = ["x-a : 1", "x-a: \0", "x a: 1", ": 1", " x-a: 1", "x-a", "Content-Length: 2", "Transfer-Encoding: gzip"];
+const ODD_LINES = ["x-a : 1", "x-a: \0", "x a: 1", ": 1", " x-a: 1", "x-a", "Content-Length: x", "Transfer-Encoding: gzip"];
 
 it.each([1, 2, 3])("lines that come again, among others, are read as if for the first time, seed %i", (seed) => {
   const dice = new Chance(100 + seed);
