@@ -67,6 +67,8 @@ export interface UpstreamPlan {
   /** Session affinity by a cookie; null for none. */
   readonly sticky: StickyPlan | null;
   readonly slowStartMs: number;
+  /** What is spoken to its targets: `h2` by TLS and ALPN, `h2c` in cleartext with prior knowledge. */
+  readonly protocol: UpstreamProtocol;
   readonly pool: PoolPlan;
   readonly timeouts: TimeoutsPlan;
   readonly retry: RetryPlan;
@@ -121,12 +123,18 @@ export interface EndpointPlan {
   readonly sinceMs: number;
 }
 
+export type UpstreamProtocol = "http1" | "h2" | "h2c";
+
 export interface PoolPlan {
-  /** `http1` is the gateway's own client; it sends one request at a time on a connection. */
+  /** Of HTTP/1.1: `http1` is the gateway's own client; it sends one request at a time on a connection. */
   readonly client: "http1" | "undici";
   /** Connections for each endpoint and worker. */
   readonly connections: number;
   readonly pipelining: number;
+  /** Of HTTP/2: requests at once on a connection, whatever the target allows. */
+  readonly streams: number;
+  /** Of HTTP/2: a ping after so much silence while answers are awaited, ms; 0: only when one is overdue. */
+  readonly pingMs: number;
   readonly keepAliveMs: number;
   /** Requests that may wait for a connection, for each endpoint and worker; beyond it: `overloaded`. */
   readonly queue: number;

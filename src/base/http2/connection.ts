@@ -51,7 +51,7 @@ export interface Http2Bounds {
 export interface Http2Host {
   /**
    * Of a server: a request has come. Its stream's onHead() is called next; that section may be `tooLarge`, for a 431. Whoever answers without waiting for the
-   * body calls discard().
+   * body calls ignoreRest().
    * @returns its stream, with release() called once its handler has ended; null: it is refused (REFUSED_STREAM)
    */
   opened(): Http2Stream | null;
@@ -67,6 +67,8 @@ export interface Http2Host {
   failed(code: number, reason: string): void;
 }
 
+/** Informational responses before a final one. */
+const INTERIM_MAX = 16;
 /** CONTINUATION frames behind one HEADERS; the bytes of a block are bounded by `headerBytesMax` too. */
 const CONTINUATIONS_MAX = 16;
 /** Replies (acknowledgements, resets) that may wait for the peer to read; beyond it nothing more is read. */
@@ -189,6 +191,11 @@ export class Http2Connection extends Outgoing implements FrameSink {
   }
 
   // --- What its owner does ---
+
+  /** The peer's SETTINGS have come. */
+  get settled(): boolean {
+    return this.settingsCame;
+  }
 
   /** How many streams a client may open more. */
   get room(): number {
@@ -424,7 +431,8 @@ export class Http2Connection extends Outgoing implements FrameSink {
     if (fault !== "") return this.streamFault(stream, ERROR_CODE.protocolError, fault);
     const informational = section.status < 200;
     if (informational && ended) return this.streamFault(stream, ERROR_CODE.protocolError, "an informational response at the end");
-    if (informational && !this.countControlFrame()) return;
+    if (informational && ++stream.interim > INTERIM_MAX)
+      return this.streamFault(stream, ERROR_CODE.enhanceYourCalm, "too many informational responses");
     if (!informational) {
       stream.headCame = true;
       stream.lengthExpected = section.contentLength;
@@ -462,6 +470,11 @@ export class Http2Connection extends Outgoing implements FrameSink {
     const stream = this.streams.get(id);
     if (stream === undefined) return;
     const code = buffer.readUInt32BE(from);
+    if (!this.isServer && stream.remoteEnded) {
+      // The whole response has come, and stays whatever the code is (RFC 9113 section 8.1): only our side ends.
+      stream.stopSending();
+      return this.forget(stream);
+    }
     this.endStream(stream, { code, kind: "peer", reason: `RST_STREAM ${errorName(code)}` });
   }
 

@@ -2,9 +2,16 @@
 // Checks every byte: what a policy or a mistake of ours put into a field must not leave. One for a thread; what it gives is lent.
 import { kindOfName, NAME_CONNECTION, NAME_MALFORMED, NAME_METHOD, STATIC_NAMES, STATIC_TABLE } from "./hpack-fields.ts";
 
+/** Classes of bytes: of a value, of a method, of a target or an authority (RFC 9110 sections 5.5 and 9.1, RFC 3986). */
 const VALUE = 1;
+const METHOD = 2;
+const TARGET = 4;
 const CLASS = new Uint8Array(256);
-for (let c = 0; c < 256; c++) if (c === 9 || (c >= 32 && c !== 127)) CLASS[c]! |= VALUE;
+for (let c = 0; c < 256; c++) {
+  if (c === 9 || (c >= 32 && c !== 127)) CLASS[c]! |= VALUE;
+  if (/[A-Z-]/.test(String.fromCharCode(c))) CLASS[c]! |= METHOD;
+  if (c > 32 && c < 127) CLASS[c]! |= TARGET;
+}
 const LONG_VALUE = /^[\t\x20-\x7e\x80-\xff]*$/;
 /** Up to here, going over a value's characters beats the calls that test and copy it whole. */
 const LOOP_CHARS_MAX = 64;
@@ -83,6 +90,27 @@ export class HpackEncoder {
     return this.putValue(value);
   }
 
+  /**
+   * The pseudo-header fields of a request (RFC 9113 section 8.3.1), which come first.
+   * @returns false when one has a character that must not be sent; the block is of no use then
+   */
+  request(method: string, https: boolean, { authority, path }: { readonly authority: string; readonly path: string }): boolean {
+    if (method === "GET") this.indexed(METHOD_GET);
+    else if (method === "POST") this.indexed(METHOD_POST);
+    else if (!this.pseudo(METHOD_GET, method, METHOD)) return false;
+    this.indexed(https ? SCHEME_HTTPS : SCHEME_HTTP);
+    return this.pseudo(PATH, path, TARGET) && this.pseudo(AUTHORITY, authority, TARGET);
+  }
+
+  private pseudo(index: number, value: string, allowed: number): boolean {
+    if (value.length === 0) return false;
+    for (let i = 0; i < value.length; i++) {
+      const c = value.charCodeAt(i);
+      if (c > 255 || (CLASS[c]! & allowed) === 0) return false; // CLASS has 256 entries
+    }
+    return this.named(index, value);
+  }
+
   /** The table that we do not use: needed once where the peer makes it smaller than it is at first (RFC 7541 section 4.2). */
   emptyTable(): void {
     this.makeRoom(0);
@@ -129,7 +157,7 @@ export class HpackEncoder {
     }
     for (let i = 0; i < length; i++) {
       const c = value.charCodeAt(i);
-      if (c > 255 || CLASS[c] === 0) return false;
+      if (c > 255 || (CLASS[c]! & VALUE) === 0) return false; // CLASS has 256 entries
       buffer[at++] = c;
     }
     this.at = at;
@@ -159,6 +187,7 @@ export class HpackEncoder {
   }
 }
 
+const [AUTHORITY, METHOD_GET, METHOD_POST, PATH, SCHEME_HTTP, SCHEME_HTTPS] = [1, 2, 3, 4, 6, 7] as const; // places in the static table
 const ACCEPT_ENCODING = STATIC_NAMES.get("accept-encoding") as number; // it is there
 const ACCEPT_ENCODING_VALUE = (STATIC_TABLE[ACCEPT_ENCODING] as { value: string }).value; // the same
 

@@ -74,8 +74,8 @@ export abstract class Outgoing implements StreamCarrier {
   }
 
   waitToSend(stream: Http2Stream): void {
-    if (stream.inLine || stream.sendWindow <= 0) return; // its window opens first
-    stream.inLine = true;
+    if (stream.awaitsTurn || stream.sendWindow <= 0) return; // its window opens first
+    stream.awaitsTurn = true;
     this.line.push(stream);
   }
 
@@ -105,7 +105,7 @@ export abstract class Outgoing implements StreamCarrier {
     const { line } = this;
     for (let stream = line[0]; stream !== undefined && this.canSend; stream = line[0]) {
       line.shift();
-      stream.inLine = false;
+      stream.awaitsTurn = false;
       if (stream.closed) continue;
       const sent = stream.sendSome();
       if (stream.waits && !stream.closed) this.waitToSend(stream);

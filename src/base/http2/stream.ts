@@ -48,13 +48,14 @@ export abstract class Http2Stream {
   /** Reset, or ended on both sides. */
   closed = false;
   /** @internal The head of the peer's message has come. */ headCame = false;
-  /** @internal Waits in its connection's line. */ inLine = false;
+  /** @internal Informational responses that came. */ interim = 0;
+  /** @internal Waits in its connection's line. */ awaitsTurn = false;
   /** Bytes that the body must have by Content-Length; -1 for any. Where a response has none by its nature, whoever takes its head sets -1. */
   lengthExpected = -1;
   /** Bytes of content that came. */
   received = 0;
   /** Nothing more of what comes is wanted. */
-  private discards = false;
+  private ignores = false;
   private paused = false;
   private inbox = NO_CHUNKS;
   private inboxTrailers: HeaderSection | null = null;
@@ -144,8 +145,8 @@ export abstract class Http2Stream {
    * Nothing more of the peer's content is wanted, though our own goes on: what comes is dropped and given back, and where END_STREAM has not come when ours
    * goes, RST_STREAM(NO_ERROR) follows it (RFC 9113 section 8.1). Neither onData() nor onEnd() is called from here on.
    */
-  discard(): void {
-    this.discards = true;
+  ignoreRest(): void {
+    this.ignores = true;
     this.letGo();
     if (this.localEnded) this.reset(ERROR_CODE.noError);
     else if (!this.closed) this.carrier.returnWindow(this);
@@ -161,11 +162,19 @@ export abstract class Http2Stream {
     this.drop();
   }
 
+  /** As new: to be opened once more, elsewhere. After onReset(), of a stream that nothing came on. */
+  renew(): void {
+    this.id = this.received = this.unreturned = this.outboxAt = this.interim = 0;
+    this.localEnded = this.remoteEnded = this.closed = this.headCame = this.awaitsTurn = this.ignores = this.paused = false;
+    this.lengthExpected = -1;
+    this.trailersPending = null;
+  }
+
   // --- Connection ---
 
   /** @internal */
   accept(buffer: Buffer, from: number, to: number): void {
-    if (this.discards) return;
+    if (this.ignores) return;
     if (!this.paused && this.inbox.length === 0) return this.onData(buffer.subarray(from, to));
     if (this.inbox === NO_CHUNKS) this.inbox = [];
     this.inbox.push(Buffer.from(buffer.subarray(from, to)));
@@ -174,7 +183,7 @@ export abstract class Http2Stream {
 
   /** @internal */
   acceptEnd(trailers: HeaderSection | null): void {
-    if (this.discards) return;
+    if (this.ignores) return;
     this.inboxTrailers = trailers;
     if (this.paused || this.inbox.length > 0) this.endWaits = true;
     else this.deliverEnd();
@@ -182,7 +191,7 @@ export abstract class Http2Stream {
 
   /** @internal The peer may send on: what came has been taken. */
   get takes(): boolean {
-    return this.discards || (!this.paused && this.inbox.length === 0);
+    return this.ignores || (!this.paused && this.inbox.length === 0);
   }
 
   /** @internal Something waits to be sent. */
@@ -211,15 +220,20 @@ export abstract class Http2Stream {
 
   /** @internal Nothing more will come or go. */
   drop(): void {
+    this.stopSending();
+    this.letGo();
+  }
+
+  /** @internal Nothing more goes; what came is still delivered. */
+  stopSending(): void {
     this.closed = true;
     this.outbox = NO_CHUNKS;
     this.endPending = false;
-    this.letGo();
   }
 
   /** @internal END_STREAM of ours has gone. @returns whether the peer is to stop sending */
   get stopsPeer(): boolean {
-    return this.discards && !this.remoteEnded;
+    return this.ignores && !this.remoteEnded;
   }
 
   /** What came and was not delivered. */

@@ -31,7 +31,7 @@ import { KeyStore } from "../exchange/identity/key-store.ts";
 import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
-import { type CreatePool, TRANSPORTS, type TransportEntry } from "../upstream/transport/registry.ts";
+import { type CreatePool, TRANSPORTS, type TransportEntry, transportOf } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
 import { Links } from "./links.ts";
 import { RequestIds } from "./request-ids.ts";
@@ -199,7 +199,7 @@ export class WorkerServices implements Services {
   /** Loads what a plan needs and most do not: undici, the thread that verifies tokens. Before a runtime is built from it. */
   async prepare(plan: Plan): Promise<void> {
     for (const { name, load } of this.transports)
-      if (!this.poolMakers.has(name) && plan.upstreams.some((upstream) => upstream.pool.client === name))
+      if (!this.poolMakers.has(name) && plan.upstreams.some((upstream) => transportOf(upstream) === name))
         this.poolMakers.set(name, await load());
     if (plan.modules.length > 0) await this.importModules(plan);
     if (this.verifier === null && plan.authenticators.some((each) => each.kind === "jwt")) {
@@ -232,8 +232,9 @@ export class WorkerServices implements Services {
   }
 
   private createPool(endpoint: EndpointPlan, upstream: UpstreamPlan): Pool {
-    const create = this.poolMakers.get(upstream.pool.client);
-    if (create === undefined) throw new Error(`there is no transport ${upstream.pool.client}, or prepare() was not called for this plan`);
+    const transport = transportOf(upstream);
+    const create = this.poolMakers.get(transport);
+    if (create === undefined) throw new Error(`there is no transport ${transport}, or prepare() was not called for this plan`);
     return create(endpoint, upstream, this.wheel);
   }
 

@@ -93,6 +93,7 @@ export function checkReferences(draft: Draft, findings: Findings): void {
   checkAddresses(draft, findings);
   for (const upstream of draft.upstreams) {
     checkTargets(upstream, findings);
+    checkProtocol(upstream, findings);
     checkHashing(upstream, findings.report);
   }
   checkBreakers(draft, findings.report);
@@ -186,4 +187,16 @@ function checkTargets({ name, targets, tls }: NamedUpstream, findings: Findings)
   if (tls !== undefined && nodeAt(findings.root, ["upstreams", name, "tls"]) !== undefined && !hasSecureTarget(targets)) {
     report(["upstreams", name, "tls"], "no target uses https", "write https:// in the targets, or remove tls");
   }
+}
+
+/** HTTP/2 is negotiated by TLS, or known beforehand: a target's scheme must fit. */
+function checkProtocol({ name, protocol, targets, pool }: NamedUpstream, findings: Findings): void {
+  const { report } = findings;
+  if (protocol === "http1" || findings.isLost(["upstreams", name, "targets"])) return;
+  const scheme = protocol === "h2" ? "https" : "http";
+  const other = targets.find(({ url }) => url.startsWith("https") !== (protocol === "h2"));
+  const remedy = protocol === "h2" ? "use https targets, or h2c for HTTP/2 in cleartext" : "use http targets, or h2 for HTTP/2 over TLS";
+  if (other !== undefined) report(["upstreams", name, "protocol"], `${protocol} needs ${scheme} targets, and ${other.url} is none`, remedy);
+  if (pool.client === "undici")
+    report(["upstreams", name, "pool", "client"], "undici is spoken by HTTP/1.1 only", "remove it, or use protocol: http1");
 }

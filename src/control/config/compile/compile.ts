@@ -149,18 +149,7 @@ function longestConnects(routes: readonly RouteConfig[], upstreams: Names["upstr
 
 /** @param connectMs the longest that a route wants to wait for a connection; 0 for none */
 function compileUpstream(upstream: NamedUpstream, connectMs: number, context: CompileContext): UpstreamPlan {
-  const {
-    targets,
-    hashOn,
-    hashBalanceFactor,
-    slowStart,
-    protocol: _reserved,
-    writtenTimeouts: _read,
-    tls,
-    breaker,
-    sticky,
-    ...rest
-  } = upstream;
+  const { targets, hashOn, hashBalanceFactor, slowStart, writtenTimeouts: _read, tls, breaker, sticky, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },

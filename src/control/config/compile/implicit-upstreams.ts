@@ -8,6 +8,7 @@ import { FORWARD_AUTH, serviceOf } from "../check/service-of.ts";
 /** Of a service without a bound of its own, as an upstream that is written has them. */
 const CONNECTIONS = 128;
 const QUEUE = 1024;
+const STREAMS = 100;
 const KEEP_ALIVE_MS = 60_000;
 const CONNECT_MS_MAX = 1000;
 const WINDOW_MS = 10_000;
@@ -94,10 +95,13 @@ function implicitPlan(name: string, own: ImplicitUpstream): ImplicitUpstreamPlan
     hashLoadFactor: null,
     sticky: null,
     slowStartMs: 0,
+    protocol: "http1",
     pool: {
       client: "http1",
       connections: connections ?? CONNECTIONS,
       pipelining: 1,
+      streams: STREAMS,
+      pingMs: 0,
       keepAliveMs: KEEP_ALIVE_MS,
       queue: connections ?? QUEUE,
     },

@@ -5,7 +5,7 @@ import { withRules } from "../../../base/rules.ts";
 import { fraction, headerName, lazyOptional, once, size } from "../../../base/schema.ts";
 import { statusesOr } from "../../../base/status-schema.ts";
 import type { WayOut } from "../../../base/ways-out.ts";
-import type { HashOn, PoolPlan, RetryCondition, RetryPlan } from "../../../plan/plan.ts";
+import type { HashOn, PoolPlan, RetryCondition, RetryPlan, UpstreamProtocol } from "../../../plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
 import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
@@ -20,6 +20,8 @@ export const TARGETS_MAX = 1000;
 /** Weights are relative within a list. */
 export const WEIGHT_MAX = 10_000;
 
+/** Requests at once on one HTTP/2 connection. */
+const STREAMS_MAX = 10_000;
 /** Percent; as Envoy and HAProxy have it under that name. */
 const HASH_BALANCE_FACTOR_MAX = 100_000;
 
@@ -66,12 +68,25 @@ const pool = once(() =>
   z
     .strictObject({
       client: z.enum(["http1", "undici"]).prefault("http1").meta({
-        description: "The HTTP client: the gateway's own `http1` (default), or `undici`.",
+        description: "The client that speaks HTTP/1.1: the gateway's own `http1` (default), or `undici`.",
       }),
-      connections: count(1, 65_536).prefault(128).meta({ description: "Connections to each target, for each worker." }),
+      connections: count(1, 65_536).prefault(128).meta({
+        description:
+          "Connections to each target, for each worker; with HTTP/2 a further one is opened when all carry as many requests as they may.",
+      }),
+      streams: count(1, STREAMS_MAX).prefault(100).meta({
+        description: "Of HTTP/2: requests at once on a connection. What the target allows holds too.",
+      }),
+      ping: period({ min: 0 })
+        .prefault("0")
+        .meta({
+          description:
+            "Of HTTP/2: ask a connection for a sign of life after it has been silent for so long while answers are awaited; one that gives none within `timeouts.connect` (at least 1s) is thrown away. `0`: ask only when an answer is overdue. gRPC services take frequent pings for an attack; where one says so, the time is doubled.",
+          examples: ["30s"],
+        }),
       pipelining: count(1, 64).prefault(1).meta({
         description:
-          "GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
+          "Of HTTP/1.1: GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
       }),
       keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
       queue: count(0, 1_000_000)
@@ -83,6 +98,8 @@ const pool = once(() =>
         client: v.client,
         connections: v.connections,
         pipelining: v.pipelining,
+        streams: v.streams,
+        pingMs: v.ping,
         keepAliveMs: v.keepAlive,
         queue: v.queue,
       }),
@@ -222,9 +239,15 @@ function openedBy(tls: WrittenTls | undefined, insecure: readonly WayOut[] = [])
 /** Every key but the targets: what upstreams can share. */
 const settings = once(() => ({
   protocol: z
-    .literal("http", { error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : undefined) })
-    .prefault("http")
-    .meta({ description: "Reserved: other protocols come in a later version." }),
+    .enum(["http1", "h2", "h2c", "http"], {
+      error: (issue) => (issue.input === "grpc" ? unsupportedMessage("protocol: grpc") : "expected http1, h2 or h2c"),
+    })
+    .prefault("http1")
+    .transform((v): UpstreamProtocol => (v === "http" ? "http1" : v))
+    .meta({
+      description:
+        "What the targets are spoken to: `http1`; `h2`, HTTP/2 for https targets, which must choose it by ALPN, as there is no way back to HTTP/1.1; or `h2c`, HTTP/2 in cleartext with prior knowledge, for http targets. WebSockets are opened by HTTP/1.1 on connections of their own in any case. `http` is a former name of `http1`.",
+    }),
   balance: z.enum(["round-robin", "least-request", "random", "hash"]).prefault("least-request").meta({
     description:
       "How a target is chosen; `least-request` takes the less busy of two at random; `hash` is consistent: requests with the same `hashOn` go to the same target while it is healthy.",

@@ -26,8 +26,12 @@ export type Address = Pick<EndpointPlan, "tls" | "address" | "port" | "authority
 /** Node's own `socket.connect` keeps Nagle on; a proxy writes whole messages, so it only adds delay. */
 const TCP_KEEPALIVE_DELAY_MS = 60_000;
 
-/** @returns a function that opens a connection to the endpoint and reports it once. */
-export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, "connectMaxMs" | "tls">): Connector {
+/** @param alpn what TLS offers (RFC 7301). @returns a function that opens a connection to the endpoint and reports it once. */
+export function createConnector(
+  endpoint: Address,
+  upstream: Pick<UpstreamPlan, "connectMaxMs" | "tls">,
+  alpn: "http/1.1" | "h2" = "http/1.1",
+): Connector {
   const secureContext = endpoint.tls ? nodeTls().createSecureContext(contextOptions(upstream.tls)) : null;
   let session: Buffer | null = null;
   return (callback, onread) => {
@@ -71,7 +75,7 @@ export function createConnector(endpoint: Address, upstream: Pick<UpstreamPlan, 
         socket: raw,
         secureContext,
         session: session ?? undefined,
-        ...handshakeOptions(endpoint, upstream.tls),
+        ...handshakeOptions(endpoint, upstream.tls, alpn),
       });
       socket = secure;
       secure.on("error", settle);
@@ -105,9 +109,9 @@ function contextOptions(plan: UpstreamTlsPlan | null): tls.SecureContextOptions 
   return options;
 }
 
-function handshakeOptions(endpoint: Address, plan: UpstreamTlsPlan | null): tls.ConnectionOptions {
+function handshakeOptions(endpoint: Address, plan: UpstreamTlsPlan | null, alpn: string): tls.ConnectionOptions {
   const host = plan?.serverName ?? hostOf(endpoint.authority);
-  const options: tls.ConnectionOptions = { ALPNProtocols: ["http/1.1"], rejectUnauthorized: plan?.verify ?? true };
+  const options: tls.ConnectionOptions = { ALPNProtocols: [alpn], rejectUnauthorized: plan?.verify ?? true };
   // RFC 6066 section 3: no IP literal in SNI; the certificate is checked against the literal all the same.
   if (net.isIP(host) === 0) options.servername = host;
   else options.host = host;

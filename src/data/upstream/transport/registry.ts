@@ -1,4 +1,4 @@
-// THE list of transports: by which protocol and client a worker speaks to endpoints. `pool.client` of an upstream names one.
+// THE list of transports: by which protocol and client a worker speaks to endpoints. `protocol` of an upstream names one, and of HTTP/1.1 `pool.client`.
 // A transport is what makes pools (Pool in upstream.ts); nobody else knows which one it is.
 import type { TimerWheel } from "../../../base/timer-wheel.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../../plan/plan.ts";
@@ -14,8 +14,19 @@ export interface TransportEntry {
   readonly load: () => Promise<CreatePool>;
 }
 
+/** @returns the name of an upstream's transport */
+export const transportOf = ({ protocol, pool }: Pick<UpstreamPlan, "protocol" | "pool">): string =>
+  protocol === "http1" ? pool.client : "h2";
+
 export const TRANSPORTS: readonly TransportEntry[] = [
   { name: "http1", load: async () => (endpoint, upstream, wheel) => new H1Pool(endpoint, upstream, wheel) },
+  {
+    name: "h2",
+    load: async () => {
+      const { H2Pool } = await import("./h2/pool.ts");
+      return (endpoint, upstream, wheel) => new H2Pool(endpoint, upstream, wheel);
+    },
+  },
   {
     name: "undici",
     load: async () => {

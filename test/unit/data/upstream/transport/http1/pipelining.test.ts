@@ -41,7 +41,7 @@ let pool: H1Pool;
 const open = (connections: number, pipelining = 4): H1Pool =>
   new H1Pool(
     endpoint("a", 0, { port: upstream.port }),
-    upstreamPlan({ pool: { client: "http1", connections, pipelining, keepAliveMs: 60_000, queue: 10_000 } }),
+    upstreamPlan({ pool: { client: "http1", connections, pipelining, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 10_000 } }),
     new TimerWheel(),
   );
 beforeEach(async () => {

@@ -48,7 +48,9 @@ describe.each([
   let pool: Pool;
   beforeEach(async () => {
     upstream = await RawUpstream.start();
-    const plan: UpstreamPlan = upstreamPlan({ pool: { client: "http1", connections: 1, pipelining: 1, keepAliveMs: 60_000, queue: 1 } });
+    const plan: UpstreamPlan = upstreamPlan({
+      pool: { client: "http1", connections: 1, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 1 },
+    });
     pool = new PoolClass(endpoint("a", 0, { port: upstream.port }), plan, new TimerWheel());
   });
   afterEach(async () => {
@@ -99,7 +101,7 @@ describe.each([
   it("nobody is in line at a target that cannot be connected to", async () => {
     await using full = await FullBacklog.start();
     const plan = upstreamPlan({
-      pool: { client: "http1", connections: 1, pipelining: 1, keepAliveMs: 60_000, queue: 10 },
+      pool: { client: "http1", connections: 1, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 10 },
       timeouts: { connectMs: 100, attemptMs: 1000, idleMs: 1000, totalMs: 0 },
     });
     const unreachable = new PoolClass(endpoint("a", 0, { port: full.port }), plan, new TimerWheel());
