@@ -1,7 +1,7 @@
 // Owns active health checks: the primary asks every endpoint of the current plan and writes the answers to TargetHealth.
 // Must never eject (workers do) and never hold up the control plane: probes are bounded in time and number.
 import { monotonicMs } from "../../base/clock.ts";
-import type { ActiveHealthPlan, EndpointPlan, Plan } from "../../plan/plan.ts";
+import type { ActiveHealthPlan, EndpointPlan, Plan, UpstreamProtocol } from "../../plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../plan/tls-rules.ts";
 import type { TargetHealth } from "../../shared/target-health.ts";
 import { type ProbeResult, probeOnce } from "./probe-once.ts";
@@ -33,6 +33,7 @@ interface Watched {
   readonly upstream: string;
   endpoint: EndpointPlan;
   readonly check: ActiveHealthPlan;
+  readonly protocol: UpstreamProtocol;
   readonly tls: UpstreamTlsPlan | null;
   readonly host: string;
   /** Where and how it is probed: while it stays the same, so does the rhythm. */
@@ -74,7 +75,7 @@ export class HealthProbe {
         const id = `${upstream.name}\n${endpoint.key}`;
         // No client asks here, so none is named.
         const host = typeof upstream.host === "string" ? endpoint.authority : upstream.host.name;
-        const wanted = watch({ upstream: upstream.name, endpoint, check, tls: upstream.tls, host });
+        const wanted = watch({ upstream: upstream.name, endpoint, check, protocol: upstream.protocol, tls: upstream.tls, host });
         this.#watched.set(id, succeed(before.get(id), wanted));
       }
     }
@@ -119,8 +120,8 @@ export class HealthProbe {
   async #probe(watched: Watched): Promise<void> {
     const abort = new AbortController();
     watched.abort = abort;
-    const { endpoint, check, tls, host } = watched;
-    const result = await probeOnce({ endpoint, check, tls, host }, abort.signal);
+    const { endpoint, check, protocol, tls, host } = watched;
+    const result = await probeOnce({ endpoint, check, protocol, tls, host }, abort.signal);
     this.#running -= 1;
     watched.abort = null;
     if (!abort.signal.aborted) {
@@ -155,9 +156,10 @@ export class HealthProbe {
   }
 }
 
-function watch(of: Pick<Watched, "upstream" | "endpoint" | "check" | "tls" | "host">): Watched {
-  const { endpoint, check, tls, host } = of;
-  const identity = JSON.stringify([endpoint.slot, endpoint.address, endpoint.port, endpoint.tls, endpoint.authority, check, tls, host]);
+function watch(of: Pick<Watched, "upstream" | "endpoint" | "check" | "protocol" | "tls" | "host">): Watched {
+  const { endpoint, check, protocol, tls, host } = of;
+  const { slot, address, port, authority } = endpoint;
+  const identity = JSON.stringify([slot, address, port, endpoint.tls, authority, check, protocol, tls, host]);
   return { ...of, identity, healthy: true, trouble: "", contrary: 0, timer: null, abort: null };
 }
 

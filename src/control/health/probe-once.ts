@@ -14,7 +14,27 @@ export interface ProbeResult {
   readonly reason: string;
 }
 
-const transportOf = ({ check }: Probe): ProbeTransport => (check.tcp ? probeByTcp : probeByHttp1);
+function transportOf({ check, protocol }: Probe): ProbeTransport {
+  if (check.tcp) return probeByTcp;
+  return protocol === "http1" ? probeByHttp1 : loadedByHttp2;
+}
+
+/** HTTP/2 is loaded with the first endpoint that speaks it. */
+const loadedByHttp2: ProbeTransport = (probe, events) => {
+  let open: OpenProbe | null = null;
+  let closed = false;
+  import("./probe-http2.ts")
+    .then(({ probeByHttp2 }) => {
+      if (!closed) open = probeByHttp2(probe, events);
+    })
+    .catch((error: Error) => events.failed(error)); // TLS material that node refuses
+  return {
+    close: () => {
+      closed = true;
+      open?.close();
+    },
+  };
+};
 
 /**
  * @param signal gives up at once; the result then means nothing

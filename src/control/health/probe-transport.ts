@@ -1,12 +1,13 @@
 // Owns what a probe is, and the interface of its transports: one for each protocol in which a target may be checked.
 import { parseIpv4 } from "../../base/ip.ts";
-import type { ActiveHealthPlan, EndpointPlan } from "../../plan/plan.ts";
+import type { ActiveHealthPlan, EndpointPlan, UpstreamProtocol } from "../../plan/plan.ts";
 import { secureOptions, type UpstreamTlsPlan } from "../../plan/tls-rules.ts";
 
 /** What to check. */
 export interface Probe {
   readonly endpoint: EndpointPlan;
   readonly check: ActiveHealthPlan;
+  readonly protocol: UpstreamProtocol;
   readonly tls: UpstreamTlsPlan | null;
   /** What Host is, unless the check has its own. */
   readonly host: string;

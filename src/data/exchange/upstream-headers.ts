@@ -2,7 +2,7 @@
 // Framing is the client's business (pool), never a header here. Hot path: one pass, no intermediate objects.
 
 import type { HeaderList } from "../../base/header-list.ts";
-import { cgiEquivalent, HOP_BY_HOP, isAmbiguousFieldName } from "../../base/http.ts";
+import { cgiEquivalent, HOP_BY_HOP, isAmbiguousFieldName, listWeight } from "../../base/http.ts";
 import { isOfOriginFamily, isOriginClaim, METHOD_OVERRIDES, ORIGIN_CLAIMS } from "../../base/origin-claims.ts";
 import type { HostPlan } from "../../plan/plan.ts";
 import type { Endpoint, FieldBlock, Upstream, WireRequest } from "../upstream/upstream.ts";
@@ -44,6 +44,9 @@ function hostOf(x: Exchange, host: HostPlan, endpoint: Endpoint): string {
   return x.authority === "" ? endpoint.plan.authority : x.authority;
 }
 
+/** RFC 9110 section 10.1.4; over HTTP/2 it is all that TE may say, and gRPC services want it (RFC 9113 section 8.2.2). */
+const takesTrailers = (te: string): boolean => te === "trailers" || listWeight(te, "trailers") > 0;
+
 /** Headers for one attempt. @param remainingMs time left for the exchange; 0 for unlimited. @param host what Host is; the route's own by default */
 export function upstreamHeaders(
   x: Exchange,
@@ -84,7 +87,10 @@ function forwardedFields(x: Exchange, upstream: Upstream, host: string): HeaderL
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     if (name === deadlineHeader || isOfOriginFamily(name)) continue;
-    if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) continue;
+    if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) {
+      if (name === "te" && upstream.plan.protocol !== "http1" && takesTrailers(headers[i + 1] as string)) out.push("te", "trailers");
+      continue;
+    }
     if (copies !== null && !copies(name)) continue;
     if (x.hasAmbiguousFieldNames && isForgery(name, deadlineHeader)) continue;
     out.push(name, headers[i + 1] as string);

@@ -2,13 +2,14 @@
 import { execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import http from "node:http";
+import http2 from "node:http2";
 import https from "node:https";
 import net, { type AddressInfo, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { type HealthEvent, HealthProbe, PROBES_MAX } from "../../../../src/control/health/health-probe.ts";
-import type { ActiveHealthPlan, EndpointPlan } from "../../../../src/plan/plan.ts";
+import type { ActiveHealthPlan, EndpointPlan, UpstreamProtocol } from "../../../../src/plan/plan.ts";
 import type { UpstreamTlsPlan } from "../../../../src/plan/tls-rules.ts";
 import { TargetHealth } from "../../../../src/shared/target-health.ts";
 import { until } from "../../../support/until.ts";
@@ -44,8 +45,8 @@ const check = (part: Partial<ActiveHealthPlan> = {}): ActiveHealthPlan => ({
   ...part,
 });
 
-const plan = (active: ActiveHealthPlan | null, tls: UpstreamTlsPlan | null = null) => ({
-  upstreams: [upstreamPlan({ name: "users", health: { active, passive: null }, tls })],
+const plan = (active: ActiveHealthPlan | null, tls: UpstreamTlsPlan | null = null, protocol: UpstreamProtocol = "http1") => ({
+  upstreams: [upstreamPlan({ name: "users", health: { active, passive: null }, tls, protocol })],
 });
 const of = (...list: EndpointPlan[]) => new Map([["users", list]]);
 
@@ -393,6 +394,49 @@ test("no more than PROBES_MAX probes at once, and everybody has a turn", async (
   for (const response of held) response.end();
 });
 
+describe("HTTP/2", () => {
+  test("a target in cleartext is asked with prior knowledge: method, authority, path, own headers, status and body", async () => {
+    const seen: http2.IncomingHttpHeaders[] = [];
+    let [status, body] = [200, "all is well"];
+    const server = http2.createServer();
+    server.on("stream", (stream, headers) => {
+      stream.on("error", () => {});
+      seen.push(headers);
+      stream.respond({ ":status": status });
+      stream.end(body);
+    });
+    const port = await listen(server);
+    const one = endpoint("a", 1, { port, authority: `users.test:${port}` });
+    probe.update(plan(check({ headers: { "x-probe": "1" }, body: { contains: "well" } }), null, "h2c"), of(one));
+    await until("three probes", () => seen.length >= 3);
+    expect(events).toEqual([]);
+    const asked = { ":method": "GET", ":scheme": "http", ":path": "/healthz", ":authority": `users.test:${port}` };
+    expect(seen[0]).toMatchObject({ ...asked, "user-agent": "sluice-health", "x-probe": "1" });
+    body = "all is lost";
+    await until("down", () => health.isDown(1));
+    [status, body] = [200, "all is well again"];
+    await until("up", () => !health.isDown(1));
+    status = 503;
+    await until("down", () => health.isDown(1));
+    expect(events.at(-1)?.reason).toBe("status 503, expected 200-299");
+  });
+
+  test("a target that speaks HTTP/1.1 only is down", async () => {
+    const { backend: server, one } = await backend();
+    probe.update(plan(check(), null, "h2c"), of(one));
+    await until("down", () => health.isDown(1));
+    expect(events[0]?.reason).toMatch(/SETTINGS|too large|closed/);
+    expect(server.seen).toEqual([]);
+  });
+
+  test("a target that accepts and says nothing runs into the timeout", async () => {
+    const port = await listen(net.createServer((socket) => void socket.on("error", () => {})));
+    probe.update(plan(check({ timeoutMs: 50, unhealthyAfter: 1 }), null, "h2c"), of(endpoint("a", 1, { port })));
+    await until("down", () => health.isDown(1));
+    expect(events[0]?.reason).toBe("timeout after 50ms, expected 200-299");
+  });
+});
+
 describe("TLS", () => {
   let folder: string;
   let ca: string;
@@ -420,7 +464,8 @@ describe("TLS", () => {
     ...part,
   });
 
-  test.each<{ name: string; authority: string; tls: () => UpstreamTlsPlan | null; reason: string | null }>([
+  type Row = { name: string; authority: string; tls: () => UpstreamTlsPlan | null; reason: string | null };
+  const rows: readonly Row[] = [
     { name: "trusted", authority: "users.test", tls: () => tls({ ca, cert, key }), reason: null },
     { name: "untrusted", authority: "users.test", tls: () => null, reason: "DEPTH_ZERO_SELF_SIGNED_CERT" },
     { name: "another name", authority: "other.test", tls: () => tls({ ca, cert, key }), reason: "ERR_TLS_CERT_ALTNAME_INVALID" },
@@ -428,23 +473,38 @@ describe("TLS", () => {
     { name: "unverified", authority: "other.test", tls: () => tls({ cert, key, verify: false }), reason: null },
     { name: "no client certificate", authority: "users.test", tls: () => tls({ ca }), reason: "E" },
     { name: "broken material", authority: "users.test", tls: () => tls({ ca, cert: "no PEM", key }), reason: "ERR_OSSL" },
-  ])("$name: $reason", async ({ authority, tls: of_, reason }) => {
-    let served = 0;
-    const server = https.createServer({ cert, key, ca, requestCert: true, rejectUnauthorized: true }, (_request, response) => {
-      served += 1;
-      response.end();
-    });
-    const port = await listen(server);
-    probe.update(plan(check({ unhealthyAfter: 1 }), of_()), of(endpoint("a", 1, { port, tls: true, authority: `${authority}:${port}` })));
-    if (reason === null) {
-      await until("three probes", () => served >= 3);
-      expect(events).toEqual([]);
-      return;
-    }
-    await until("down", () => health.isDown(1));
-    expect(events[0]?.reason).toContain(reason);
-    expect(served).toBe(0);
-  });
+  ];
+
+  test.each(rows.flatMap((row) => (["http1", "h2"] as const).map((protocol) => ({ ...row, protocol }))))(
+    "$protocol, $name: $reason",
+    async ({ authority, tls: of_, reason, protocol }) => {
+      let served = 0;
+      const options = { cert, key, ca, requestCert: true, rejectUnauthorized: true };
+      const server =
+        protocol === "h2"
+          ? http2.createSecureServer(options, (_request, response) => {
+              served += 1;
+              response.end();
+            })
+          : https.createServer(options, (_request, response) => {
+              served += 1;
+              response.end();
+            });
+      const port = await listen(server);
+      probe.update(
+        plan(check({ unhealthyAfter: 1 }), of_(), protocol),
+        of(endpoint("a", 1, { port, tls: true, authority: `${authority}:${port}` })),
+      );
+      if (reason === null) {
+        await until("three probes", () => served >= 3);
+        expect(events).toEqual([]);
+        return;
+      }
+      await until("down", () => health.isDown(1));
+      expect(events[0]?.reason).toContain(reason);
+      expect(served).toBe(0);
+    },
+  );
 
   test.each<[authority: string, reason: string | null]>([
     ["users.test", null],
