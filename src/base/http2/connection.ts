@@ -591,8 +591,9 @@ export class Http2Connection extends Outgoing implements FrameSink {
     this.streams.set(stream.id, stream);
   }
 
+  /** Streams beyond our last GOAWAY are none: the peer may have sent on them before it heard of that. */
   private isIdle(id: number): boolean {
-    return (id & 1) === (this.nextId & 1) ? id >= this.nextId : id > this.lastPeerId;
+    return (id & 1) === (this.nextId & 1) ? id >= this.nextId : id > this.lastPeerId && id <= this.lastAcceptedId;
   }
 
   private remoteSideEnded(stream: Http2Stream, trailers: HeaderSection | null): void {
