@@ -174,8 +174,12 @@ export class H2Session implements Http2Wire, Http2Host, Flushable, CarryingSessi
   }
 
   streamOver(): void {
-    if (this.connection.streams.size === 0) this.idleSinceMs = nowMs();
-    if (!this.closed) this.owner.sessionFree(this);
+    if (this.closed) return;
+    if (this.connection.streams.size === 0) {
+      this.idleSinceMs = nowMs();
+      if (this.connection.goingAway) return this.connection.drain();
+    }
+    this.owner.sessionFree(this);
   }
 
   goneAway(_lastId: number, code: number, reason: string): void {
