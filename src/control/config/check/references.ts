@@ -198,5 +198,5 @@ function checkProtocol({ name, protocol, targets, pool }: NamedUpstream, finding
   const remedy = protocol === "h2" ? "use https targets, or h2c for HTTP/2 in cleartext" : "use http targets, or h2 for HTTP/2 over TLS";
   if (other !== undefined) report(["upstreams", name, "protocol"], `${protocol} needs ${scheme} targets, and ${other.url} is none`, remedy);
   if (pool.client === "undici")
-    report(["upstreams", name, "pool", "client"], "undici is spoken by HTTP/1.1 only", "remove it, or use protocol: http1");
+    report(["upstreams", name, "pool", "client"], "undici speaks HTTP/1.1 only", "remove it, or use protocol: http1");
 }

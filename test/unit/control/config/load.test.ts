@@ -264,6 +264,36 @@ describe("what a later version brings is refused by name", () => {
   check("auth: none is accepted", withRoutes("- { name: a, match: {}, to: users, auth: none }"));
 });
 
+describe("the protocol of an upstream fits its targets", () => {
+  const upstream = (text: string): string => BASE.replace("{ targets: [{ url: http://10.0.0.1 }] }", text);
+  const http = "targets: [{ url: http://10.0.0.1 }]";
+  const https = "targets: [{ url: https://10.0.0.1 }]";
+  for (const [protocol, targets] of [
+    ["http", http],
+    ["http1", https],
+    ["h2", https],
+    ["h2c", http],
+    ["h2c", "targets: [{ url: http+srv://_http._tcp.users.internal }]"],
+  ])
+    check(`${protocol} to ${targets}`, upstream(`{ protocol: ${protocol}, ${targets} }`));
+  check("another word", upstream(`{ protocol: ‸http3, ${https} }`), "upstreams.users.protocol: expected http1, h2 or h2c; did you mean `http1`?");
+  check(
+    "h2 in cleartext",
+    upstream(`{ protocol: ‸h2, ${http} }`),
+    "upstreams.users.protocol: h2 needs https targets, and http://10.0.0.1:80 is none; use https targets, or h2c for HTTP/2 in cleartext",
+  );
+  check(
+    "h2c over TLS",
+    upstream(`{ protocol: ‸h2c, ${https} }`),
+    "upstreams.users.protocol: h2c needs http targets, and https://10.0.0.1:443 is none; use http targets, or h2 for HTTP/2 over TLS",
+  );
+  check(
+    "undici",
+    upstream(`{ protocol: h2c, ${http}, pool: { client: ‸undici } }`),
+    "upstreams.users.pool.client: undici speaks HTTP/1.1 only; remove it, or use protocol: http1",
+  );
+});
+
 describe("what stands for a file that cannot be read is no word that anybody can write", () => {
   const jwt = (key: string): string =>
     `auth: { a: { jwt: { issuer: https://id.example.com, audience: api, algorithms: [HS256], ${key} } } }\ndefaults: { auth: a }\n`;

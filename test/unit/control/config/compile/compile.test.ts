@@ -121,6 +121,7 @@ it("the example of the design compiles, units resolved", () => {
     hashLoadFactor: null,
     sticky: null,
     slowStartMs: 0,
+    protocol: "http1",
     pool: { client: "http1", connections: 128, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 1024 },
     timeouts: { connectMs: 1000, attemptMs: 5000, idleMs: 30_000, totalMs: 15_000 },
     retry: {
