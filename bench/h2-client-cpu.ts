@@ -7,8 +7,8 @@ import net, { type AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { TimerWheel } from "../src/base/timer-wheel.ts";
-import { H1Pool } from "../src/data/upstream/transport/http1/pool.ts";
 import { H2Pool } from "../src/data/upstream/transport/h2/pool.ts";
+import { H1Pool } from "../src/data/upstream/transport/http1/pool.ts";
 import type { Pool, WireHandler } from "../src/data/upstream/upstream.ts";
 import { endpoint, upstreamPlan } from "../test/support/upstreams.ts";
 
@@ -82,7 +82,10 @@ class Handler implements WireHandler {
 }
 
 const overPool = (pool: Pool) => (id: number, over: () => void) =>
-  void pool.dispatch({ method: "GET", path: "/v1/users/17", headers: [...HEADERS, `id-${id}`], body: null, contentLength: 0 }, new Handler(over));
+  void pool.dispatch(
+    { method: "GET", path: "/v1/users/17", headers: [...HEADERS, `id-${id}`], body: null, contentLength: 0 },
+    new Handler(over),
+  );
 
 const overNode = (session: http2.ClientHttp2Session) => (id: number, over: () => void) => {
   const headers: Record<string, string> = { ":method": "GET", ":path": "/v1/users/17", ":authority": "users.internal" };
@@ -96,7 +99,9 @@ const overNode = (session: http2.ClientHttp2Session) => (id: number, over: () =>
 const [h1, h2] = [await freePort(), await freePort()];
 const nginx = startNginx(h1, h2);
 const wheel = new TimerWheel();
-const plan = upstreamPlan({ pool: { client: "http1", connections: 128, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 1024 } });
+const plan = upstreamPlan({
+  pool: { client: "http1", connections: 128, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 1024 },
+});
 for (;;) {
   const up = await new Promise((resolve) => {
     const socket = net.connect(h2, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));

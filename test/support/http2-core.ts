@@ -24,6 +24,8 @@ export const BOUNDS: Http2Bounds = {
 export class SocketWire implements Http2Wire {
   readonly socket: Socket;
   connection: Http2Connection | null = null;
+  /** How often reading was paused. */
+  paused = 0;
 
   constructor(socket: Socket) {
     this.socket = socket;
@@ -48,7 +50,9 @@ export class SocketWire implements Http2Wire {
   }
 
   pause(): void {
+    this.paused++;
     this.socket.pause();
+    this.socket.write(Buffer.alloc(0), () => this.connection?.drained()); // there is no `drain` for little
   }
 
   resume(): void {
@@ -163,6 +167,11 @@ export function openRequest(connection: Http2Connection, request: Request = {}):
   return stream;
 }
 
+const wires = new WeakMap<Http2Connection, SocketWire>();
+
+/** The wire of a server's connection. */
+export const wireOf = (connection: Http2Connection): SocketWire => wires.get(connection) as SocketWire;
+
 /** A server's connection on a socket. @param handle is called when a request's head has come */
 export function serverOn(
   socket: Socket,
@@ -177,6 +186,7 @@ export function serverOn(
   };
   const connection = new Http2Connection({ ...HOST, opened }, wire, { isServer: true, bounds: { ...BOUNDS, ...bounds } });
   wire.connection = connection;
+  wires.set(connection, wire);
   connection.start(performance.now());
   return connection;
 }

@@ -14,11 +14,11 @@ const spare: Buffer[] = [];
 export interface Http2Wire {
   /** @param bytes lent @returns whether their memory may be used again now; false: it is the wire's from here on */
   send(bytes: Buffer): boolean;
-  /** Bytes given to send() that the kernel has not taken; Http2Connection.drained() is called when they are gone. */
+  /** Bytes given to send() that the kernel has not taken. Once it was WIRE_BYTES_MAX, Http2Connection.drained() is called when they are gone. */
   readonly pending: number;
   /** There is something to write: Http2Connection.flush() is to be called at the end of this turn of the event loop. */
   flushLater(): void;
-  /** Of reading. */
+  /** Of reading. drained() is called when nothing is pending, however little that is: reading goes on then. */
   pause(): void;
   resume(): void;
   /** Nothing more will be written: close after what waits. */

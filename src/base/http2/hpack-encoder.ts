@@ -1,5 +1,6 @@
 // Owns encoding of field blocks (RFC 7541) without a dynamic table: names and a few whole fields of the static table, else literals that no peer keeps.
 // Checks every byte: what a policy or a mistake of ours put into a field must not leave. One for a thread; what it gives is lent.
+import { trimWhitespace } from "../http.ts";
 import { kindOfName, NAME_CONNECTION, NAME_MALFORMED, NAME_METHOD, STATIC_NAMES, STATIC_TABLE } from "./hpack-fields.ts";
 
 /** Classes of bytes: of a value, of a method, of a target or an authority (RFC 9110 sections 5.5 and 9.1, RFC 3986). */
@@ -118,10 +119,11 @@ export class HpackEncoder {
   }
 
   /**
-   * A regular field: pseudo-header fields and those of HTTP/1.1's connections are refused.
+   * A regular field: pseudo-header fields and those of HTTP/1.1's connections are refused. White space at a value's ends is left out (RFC 9113 section 8.2.1).
    * @returns false when name or value must not be sent; then nothing of it is added
    */
-  field(given: string, value: string): boolean {
+  field(given: string, written: string): boolean {
+    const value = hasBlankEnd(written) ? trimWhitespace(written) : written;
     const code = names.get(given) ?? codeOf(given);
     if (code.refused) return false;
     const { name } = code;
@@ -186,6 +188,9 @@ export class HpackEncoder {
     this.buffer = grown;
   }
 }
+
+/** NaN, of an empty value, is not. */
+const hasBlankEnd = (value: string): boolean => value.charCodeAt(0) <= 32 || value.charCodeAt(value.length - 1) <= 32;
 
 const [AUTHORITY, METHOD_GET, METHOD_POST, PATH, SCHEME_HTTP, SCHEME_HTTPS] = [1, 2, 3, 4, 6, 7] as const; // places in the static table
 const ACCEPT_ENCODING = STATIC_NAMES.get("accept-encoding") as number; // it is there

@@ -1,6 +1,9 @@
 // Peers that mean harm (RFC 9113 section 10.5), by frames written by hand and a clock that is moved: each flood meets its bound, and honest peers do not.
+import net, { type AddressInfo } from "node:net";
 import { describe, expect, it } from "vitest";
-import { ERROR_CODE, FRAME } from "../../../../src/base/http2/protocol.ts";
+import type { Http2Connection } from "../../../../src/base/http2/connection.ts";
+import { ERROR_CODE, FRAME, PREFACE } from "../../../../src/base/http2/protocol.ts";
+import { serverOn, wireOf } from "../../../support/http2-core.ts";
 import {
   Bench,
   block,
@@ -15,6 +18,7 @@ import {
   u32,
   windowUpdate,
 } from "../../../support/raw-http2.ts";
+import { until } from "../../../support/until.ts";
 
 const { enhanceYourCalm: CALM, cancel: CANCEL, noError: NO_ERROR } = ERROR_CODE;
 const POST = REQUEST.map(([name, value]) => [name, name === ":method" ? "POST" : value] as const);
@@ -204,4 +208,24 @@ describe("a server that means harm", () => {
     bench.feed(frame(FRAME.headers, 5, 1, block([[":status", "200"]])), frame(FRAME.windowUpdate, 0, 0, u32(5)));
     expect([stream.head?.status, bench.error]).toEqual([200, null]);
   });
+});
+
+it("over a real socket: whoever sends pings and does not read is not read either, and gets every answer when it reads", async () => {
+  const PINGS = 1_000_000; // more than the kernel holds in both directions
+  const served = Promise.withResolvers<Http2Connection>();
+  const server = net.createServer((socket) => served.resolve(serverOn(socket, () => {}, { controlFramesBurst: 1e9 })));
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const client = net.connect((server.address() as AddressInfo).port, "127.0.0.1");
+  client.pause();
+  const all = Buffer.concat([PREFACE, settings(), Buffer.alloc(PINGS * 17, ping())]);
+  client.write(all);
+  const wire = wireOf(await served.promise);
+  await until("reading is paused", () => wire.paused > 0);
+  let bytes = 0;
+  client.on("data", (chunk: Buffer) => (bytes += chunk.length));
+  client.resume();
+  await until("all have been answered", () => bytes >= PINGS * 17, 20_000);
+  expect(wire.connection?.over).toBe(false);
+  client.destroy();
+  server.close();
 });

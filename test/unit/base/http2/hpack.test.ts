@@ -232,6 +232,13 @@ describe("encoding", () => {
     expect(decoded(encoder)).toEqual([...want, "accept-encoding: gzip, deflate"]);
   });
 
+  it.each([" a b ", "\ta b\t", "a b \t "])("white space at the ends of %j is left out, as peers take it for malformed", (value) => {
+    const encoder = new HpackEncoder();
+    encoder.begin();
+    expect(encoder.field("x-a", value)).toBe(true);
+    expect(decoded(encoder)).toEqual(["x-a: a b"]);
+  });
+
   it("a name in capitals goes out in lowercase, as a policy may have written it", () => {
     const encoder = new HpackEncoder();
     encoder.begin();

@@ -276,7 +276,11 @@ describe("the protocol of an upstream fits its targets", () => {
     ["h2c", "targets: [{ url: http+srv://_http._tcp.users.internal }]"],
   ])
     check(`${protocol} to ${targets}`, upstream(`{ protocol: ${protocol}, ${targets} }`));
-  check("another word", upstream(`{ protocol: ‸http3, ${https} }`), "upstreams.users.protocol: expected http1, h2 or h2c; did you mean `http1`?");
+  check(
+    "another word",
+    upstream(`{ protocol: ‸http3, ${https} }`),
+    "upstreams.users.protocol: expected http1, h2 or h2c; did you mean `http1`?",
+  );
   check(
     "h2 in cleartext",
     upstream(`{ protocol: ‸h2, ${http} }`),

@@ -27,6 +27,7 @@ const BOUNDS: Http2Bounds = {
 /** One read, bytes. The buffer serves all sessions of the thread: what is read is used up before the next read. */
 const READ_BYTES = 64 * 1024;
 let readBuffer: Buffer | null = null;
+const NOTHING = Buffer.alloc(0);
 /** Written to TLS as a copy up to here; beyond it the buffer itself is given away. */
 const COPY_BYTES_MAX = 4096;
 
@@ -225,6 +226,7 @@ export class H2Session implements Http2Wire, Http2Host, Flushable, CarryingSessi
 
   pause(): void {
     this.socket?.pause();
+    this.socket?.write(NOTHING, () => this.connection.drained()); // there is no `drain` for little
   }
 
   resume(): void {
