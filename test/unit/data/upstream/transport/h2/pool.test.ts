@@ -7,6 +7,7 @@ import { afterEach, describe, expect, it } from "vitest";
 import { TimerWheel } from "../../../../../../src/base/timer-wheel.ts";
 import { H2Pool } from "../../../../../../src/data/upstream/transport/h2/pool.ts";
 import type { PoolPlan } from "../../../../../../src/plan/plan.ts";
+import { FullBacklog } from "../../../../../support/full-backlog.ts";
 import { endpoint, upstreamPlan } from "../../../../../support/upstreams.ts";
 import { ask, streamed } from "../../../../../support/wire-calls.ts";
 
@@ -361,6 +362,20 @@ describe("sessions", () => {
     const pool = poolTo(port);
     const outcomes = await Promise.all(Array.from({ length: 5 }, () => ask(pool).over));
     expect(outcomes.map(({ error }) => [error?.code, error?.unsent])).toEqual(new Array(5).fill(["connect_failed", true]));
+  });
+
+  it("a target that does not accept is connect_timeout, for all that wait", async () => {
+    await using target = await FullBacklog.start();
+    const wheel = new TimerWheel();
+    const pool = new H2Pool(endpoint("a", 0, { port: target.port }), upstreamPlan({ protocol: "h2c", connectMaxMs: 50 }), wheel);
+    const calls = [ask(pool), ask(pool)];
+    expect(calls.map(({ call }) => call?.inLine)).toEqual([false, false]);
+    const outcomes = await Promise.all(calls.map(({ over }) => over));
+    expect(outcomes.map(({ error }) => [error?.code, error?.unsent])).toEqual([
+      ["connect_timeout", true],
+      ["connect_timeout", true],
+    ]);
+    wheel.stop();
   });
 
   it("closing lets what is under way end, then says so and goes", async () => {
