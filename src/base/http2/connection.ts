@@ -640,6 +640,7 @@ export class Http2Connection extends Outgoing implements FrameSink {
 
   private forget(stream: Http2Stream): void {
     stream.closed = true;
+    this.leaveLine(stream);
     if (!this.streams.delete(stream.id)) return;
     this.host.streamOver(stream);
     this.endIfDrained();
@@ -661,6 +662,7 @@ export class Http2Connection extends Outgoing implements FrameSink {
   private tellAll(reset: StreamReset): void {
     for (const stream of [...this.streams.values()]) {
       this.streams.delete(stream.id);
+      this.leaveLine(stream);
       stream.drop();
       stream.onReset(reset);
       this.host.streamOver(stream);

@@ -79,6 +79,14 @@ export abstract class Outgoing implements StreamCarrier {
     this.line.push(stream);
   }
 
+  /** It is over: it may be another connection's from here on. */
+  protected leaveLine(stream: Http2Stream): void {
+    if (!stream.awaitsTurn) return;
+    stream.awaitsTurn = false;
+    const place = this.line.indexOf(stream);
+    if (place >= 0) this.line.splice(place, 1);
+  }
+
   // --- Windows ---
 
   /** @returns whether the window is still one (RFC 9113 section 6.9.1) */
@@ -106,10 +114,8 @@ export abstract class Outgoing implements StreamCarrier {
     for (let stream = line[0]; stream !== undefined && this.canSend; stream = line[0]) {
       line.shift();
       stream.awaitsTurn = false;
-      if (stream.closed) continue;
-      const sent = stream.sendSome();
-      if (stream.waits && !stream.closed) this.waitToSend(stream);
-      if (!sent && line[0] === stream) return;
+      // Else it is its own window that it waits for: it comes back when that opens.
+      if (stream.sendSome() && stream.waits) this.waitToSend(stream);
     }
   }
 

@@ -10,7 +10,7 @@ import { endpoint, seededRandom, upstreamPlan } from "../../../../../support/ups
 import { type Asked, ask, streamed } from "../../../../../support/wire-calls.ts";
 
 const SEED = Number(process.env["FUZZ_SEED"] ?? 20_261_129);
-const CALLS = Number(process.env["FUZZ_CASES"] ?? 1500);
+const CALLS = Number(process.env["FUZZ_CASES"] ?? 4000);
 const TOGETHER = 60;
 
 const random = seededRandom(SEED);
