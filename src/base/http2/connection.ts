@@ -1,76 +1,19 @@
 // One HTTP/2 connection (RFC 9113), client's or server's: what frames do to it and to its streams, and every bound against a peer that means harm.
 // Whoever owns the socket feeds it and says what time it is. Must never throw at its owner, hold a timer, nor go on after an error of the connection.
+import { FieldBlocks } from "./field-blocks.ts";
 import { type FrameFault, type FramePayload, FrameReader, type FrameSink } from "./frame-reader.ts";
 import type { Http2Wire } from "./frame-writer.ts";
 import type { HeaderSection } from "./header-section.ts";
-import { HpackDecoder } from "./hpack-decoder.ts";
 import type { hpackEncoder } from "./hpack-encoder.ts";
-import { Outgoing } from "./outgoing.ts";
-import {
-  ERROR_CODE,
-  errorName,
-  FLAG_ACK,
-  FLAG_END_HEADERS,
-  FLAG_END_STREAM,
-  FLAG_PADDED,
-  FLAG_PRIORITY,
-  FRAME,
-  FRAME_BYTES_MAX,
-  SETTING,
-  STREAM_ID_MAX,
-  TABLE_BYTES_DEFAULT,
-  WINDOW_BYTES_DEFAULT,
-} from "./protocol.ts";
-import { RateMeter } from "./rate-meter.ts";
-import { RecentIds } from "./recent-ids.ts";
+import type { Http2Bounds, Http2Host } from "./http2-host.ts";
+import { ERROR_CODE, errorName, FLAG_ACK, FLAG_END_STREAM, FRAME, SETTING, STREAM_ID_MAX, WINDOW_BYTES_DEFAULT } from "./protocol.ts";
 import type { Http2Stream, StreamReset } from "./stream.ts";
+import { StreamStates } from "./stream-states.ts";
 
-/** Bounds of one connection. */
-export interface Http2Bounds {
-  /** Of a decoded field section: names, values and 32 bytes a field. */
-  readonly headerBytesMax: number;
-  /** What a peer may send on one stream before any of it is taken. At least 65,535. */
-  readonly streamWindowBytes: number;
-  /** The same of the whole connection: given back as it comes, while no more than `heldBytesMax` are held. At least 65,535. */
-  readonly connectionWindowBytes: number;
-  /** Content held for readers that are paused; beyond it, the connection's window is not given back. */
-  readonly heldBytesMax: number;
-  /** Streams that the peer may have open, until Http2Connection.release(); more are refused. 0 for a client. */
-  readonly peerStreamsMax: number;
-  /** Streams that the peer resets, or makes us reset: at once, and for ever a second. */
-  readonly resetsBurst: number;
-  readonly resetsPerSecond: number;
-  /** Frames that carry nothing for a stream (PING, SETTINGS, PRIORITY, WINDOW_UPDATE beyond ten for each DATA frame sent, empty DATA, unknown ones): the same. */
-  readonly controlFramesBurst: number;
-  readonly controlFramesPerSecond: number;
-  /** WebSockets may be asked for (RFC 8441). */
-  readonly extendedConnect: boolean;
-}
-
-/** Whoever owns a connection. */
-export interface Http2Host {
-  /**
-   * Of a server: a request has come. Its stream's onHead() is called next; that section may be `tooLarge`, for a 431. Whoever answers without waiting for the
-   * body calls ignoreRest().
-   * @returns its stream, with release() called once its handler has ended; null: it is refused (REFUSED_STREAM)
-   */
-  opened(): Http2Stream | null;
-  /** The peer's SETTINGS have come: its limits are known. */
-  settled(): void;
-  /** A stream is over on both sides, or reset: there is room for another one. It may still have something for a paused reader. */
-  streamOver(stream: Http2Stream): void;
-  /** The peer's GOAWAY. Streams beyond `lastId` have been told. */
-  goneAway(lastId: number, code: number, reason: string): void;
-  /** The peer has answered a ping(). */
-  ponged(): void;
-  /** The peer broke a rule of the connection, and it is over: GOAWAY has been sent, the wire ended; streams are told after this. */
-  failed(code: number, reason: string): void;
-}
+export type { Http2Bounds, Http2Host } from "./http2-host.ts";
 
 /** Informational responses before a final one. */
 const INTERIM_MAX = 16;
-/** CONTINUATION frames behind one HEADERS; the bytes of a block are bounded by `headerBytesMax` too. */
-const CONTINUATIONS_MAX = 16;
 /** Replies (acknowledgements, resets) that may wait for the peer to read; beyond it nothing more is read. */
 const REPLY_BYTES_MAX = 16 * 1024;
 /** WINDOW_UPDATE frames that a DATA frame gives reason for. */
@@ -80,64 +23,22 @@ const PING_BYTES = 8;
 const PING_PROBE = Buffer.from("sluice-p", "latin1");
 const PING_DRAIN = Buffer.from("sluice-d", "latin1");
 
-export class Http2Connection extends Outgoing implements FrameSink {
-  /** Those that are not over, by identifier. */
-  readonly streams = new Map<number, Http2Stream>();
+export class Http2Connection extends StreamStates implements FrameSink {
   /** When bytes last came, by the owner's clock; ms. */
   lastReceivedMs = 0;
   /** When the ping() that is not answered was sent; 0 for none. */
   pingSentMs = 0;
   /** When our SETTINGS went out that are not acknowledged; 0 for none (RFC 9113 section 6.5.3). */
   settingsSentMs = 0;
-  /** The connection is of no more use: it failed, or its wire is gone. */
-  over = false;
-  /** GOAWAY has come: no stream may be opened. */
-  goingAway = false;
-  /** GOAWAY has been sent. */
-  draining = false;
-  private readonly host: Http2Host;
-  private readonly isServer: boolean;
-  private readonly bounds: Http2Bounds;
   private readonly reader: FrameReader;
-  private readonly decoder: HpackDecoder;
-  private readonly resets: RateMeter;
-  private readonly controlFrames: RateMeter;
-  /** Streams that were reset by us: what was under way to them is no fault. */
-  private readonly resetIds = new RecentIds();
-  private nowMs = 0;
-  private nextId: number;
-  /** The highest of the peer's streams that was looked at. */
-  private lastPeerId = 0;
-  /** Beyond it nothing is looked at: our last GOAWAY said so. */
-  private lastAcceptedId = STREAM_ID_MAX;
-  private peerStreams = 0;
-  private settingsCame = false;
-  private receiveWindow: number;
-  private unreturned = 0;
-  private heldBytes = 0;
-  private replyBytes = 0;
+  private readonly blocks: FieldBlocks;
   private readingPaused = false;
-  // A field block that CONTINUATION goes on with.
-  private blockId = 0;
-  private blockFlags = 0;
-  private block: Buffer[] = [];
-  private blockBytes = 0;
-  // The DATA frame that is being read.
-  private dataStream: Http2Stream | null = null;
-  private dataFlags = 0;
 
   /** @param isServer which side of the connection we are */
   constructor(host: Http2Host, wire: Http2Wire, { isServer, bounds }: { readonly isServer: boolean; readonly bounds: Http2Bounds }) {
-    super(wire);
-    this.host = host;
-    this.isServer = isServer;
-    this.bounds = bounds;
+    super(host, wire, { isServer, bounds });
     this.reader = new FrameReader(this, isServer);
-    this.decoder = new HpackDecoder(TABLE_BYTES_DEFAULT, bounds.headerBytesMax);
-    this.resets = new RateMeter(bounds.resetsBurst, bounds.resetsPerSecond);
-    this.controlFrames = new RateMeter(bounds.controlFramesBurst, bounds.controlFramesPerSecond);
-    this.nextId = isServer ? 2 : 1;
-    this.receiveWindow = bounds.connectionWindowBytes;
+    this.blocks = new FieldBlocks(bounds.headerBytesMax);
   }
 
   /** Before anything else: the preface and our SETTINGS. @param nowMs by the owner's clock, as everywhere here */
@@ -263,8 +164,8 @@ export class Http2Connection extends Outgoing implements FrameSink {
   }
 
   /** A field block is cut: its end is awaited. */
-  get midBlock(): boolean {
-    return this.blockId !== 0;
+  override get midBlock(): boolean {
+    return this.blocks.cutId !== 0;
   }
 
   // --- FrameSink ---
@@ -278,7 +179,7 @@ export class Http2Connection extends Outgoing implements FrameSink {
   frame(type: number, flags: number, id: number, payload: FramePayload): void {
     if (!this.settingsCame && (type !== FRAME.settings || (flags & FLAG_ACK) !== 0))
       return this.fail(ERROR_CODE.protocolError, "the first frame is not SETTINGS");
-    if (this.blockId !== 0 && (type !== FRAME.continuation || id !== this.blockId))
+    if (this.midBlock && (type !== FRAME.continuation || id !== this.blocks.cutId))
       return this.fail(ERROR_CODE.protocolError, "a frame between HEADERS and its CONTINUATION");
     switch (type) {
       case FRAME.headers:
@@ -304,89 +205,22 @@ export class Http2Connection extends Outgoing implements FrameSink {
     }
   }
 
-  // --- DATA (RFC 9113 section 6.1) ---
-
-  dataBegins(flags: number, id: number, length: number): void {
-    if (!this.settingsCame || this.blockId !== 0 || id === 0) return this.fail(ERROR_CODE.protocolError, "DATA where it must not be");
-    this.receiveWindow -= length;
-    if (this.receiveWindow < 0) return this.fail(ERROR_CODE.flowControlError, "more DATA than the connection's window");
-    this.unreturned += length;
-    this.dataFlags = flags;
-    if (length === 0 && (flags & FLAG_END_STREAM) === 0 && !this.countControlFrame()) return;
-    const stream = this.streams.get(id) ?? null;
-    if (stream === null) return this.dataForNobody(id);
-    if (!stream.headCame) return this.streamFault(stream, ERROR_CODE.protocolError, "DATA before a head");
-    if (stream.remoteEnded) return this.streamFault(stream, ERROR_CODE.streamClosed, "DATA behind END_STREAM");
-    stream.receiveWindow -= length;
-    if (stream.receiveWindow < 0) return this.streamFault(stream, ERROR_CODE.flowControlError, "more DATA than the stream's window");
-    stream.unreturned += length;
-    this.dataStream = stream;
-  }
-
-  dataPart(buffer: Buffer, from: number, to: number): void {
-    const stream = this.dataStream;
-    if (stream === null || stream.closed) return;
-    stream.received += to - from;
-    if (stream.lengthExpected >= 0 && stream.received > stream.lengthExpected)
-      return this.streamFault(stream, ERROR_CODE.protocolError, "more DATA than content-length says");
-    stream.accept(buffer, from, to);
-  }
-
-  dataEnds(): void {
-    const stream = this.dataStream;
-    this.dataStream = null;
-    this.returnConnectionWindow();
-    if (stream === null || stream.closed) return;
-    if ((this.dataFlags & FLAG_END_STREAM) !== 0) this.remoteSideEnded(stream, null);
-    else this.returnWindow(stream);
-  }
-
-  /** It counts against the connection's window all the same (RFC 9113 section 6.9), and is given back. */
-  private dataForNobody(id: number): void {
-    this.dataStream = null;
-    if (this.isIdle(id)) return this.fail(ERROR_CODE.protocolError, "DATA on an idle stream");
-    if (!this.resetIds.has(id) && id <= this.lastAcceptedId) this.resetId(id, ERROR_CODE.streamClosed);
-  }
-
   // --- Field blocks (RFC 9113 sections 6.2, 6.10) ---
 
-  private headersFrame(flags: number, id: number, { buffer, from, to }: FramePayload): void {
+  private headersFrame(flags: number, id: number, payload: FramePayload): void {
     if (id === 0) return this.fail(ERROR_CODE.protocolError, "HEADERS on stream 0");
-    let begin = from;
-    let end = to;
-    if ((flags & FLAG_PADDED) !== 0) {
-      end -= begin < to ? buffer[begin]! : 0; // in range
-      begin++;
-    }
-    if ((flags & FLAG_PRIORITY) !== 0) begin += 5;
-    if (begin > to) return this.fail(ERROR_CODE.frameSizeError, "HEADERS is too short");
-    if (end < begin) return this.fail(ERROR_CODE.protocolError, "padding is longer than its frame");
-    if ((flags & FLAG_END_HEADERS) !== 0) return this.blockComplete(flags, id, { buffer, from: begin, to: end });
-    this.blockId = id;
-    this.blockFlags = flags;
-    this.keepBlock(buffer, begin, end);
+    this.blockRead(id, this.blocks.begin(flags, id, payload));
   }
 
-  private continuationFrame(flags: number, id: number, { buffer, from, to }: FramePayload): void {
-    if (this.blockId === 0) return this.fail(ERROR_CODE.protocolError, "CONTINUATION without HEADERS");
-    if (this.block.length > CONTINUATIONS_MAX || this.blockBytes + (to - from) > this.bounds.headerBytesMax + FRAME_BYTES_MAX)
-      return this.fail(ERROR_CODE.enhanceYourCalm, "a field block is too long");
-    this.keepBlock(buffer, from, to);
-    if ((flags & FLAG_END_HEADERS) === 0) return;
-    const whole = Buffer.concat(this.block);
-    this.block = [];
-    this.blockBytes = this.blockId = 0;
-    this.blockComplete(this.blockFlags, id, { buffer: whole, from: 0, to: whole.length });
+  private continuationFrame(flags: number, id: number, payload: FramePayload): void {
+    if (!this.midBlock) return this.fail(ERROR_CODE.protocolError, "CONTINUATION without HEADERS");
+    this.blockRead(id, this.blocks.goOn(flags, payload));
   }
 
-  private keepBlock(buffer: Buffer, from: number, to: number): void {
-    this.block.push(Buffer.from(buffer.subarray(from, to)));
-    this.blockBytes += to - from;
-  }
-
-  private blockComplete(flags: number, id: number, { buffer, from, to }: FramePayload): void {
-    const section = this.decoder.decode(buffer, from, to);
-    if (section === null) return this.fail(ERROR_CODE.compressionError, "a field block cannot be decoded");
+  private blockRead(id: number, section: HeaderSection | null): void {
+    const { fault, flags } = this.blocks;
+    if (fault !== null) return this.fail(fault.code, fault.reason);
+    if (section === null) return; // its end is to come
     const ended = (flags & FLAG_END_STREAM) !== 0;
     const stream = this.streams.get(id);
     if (stream !== undefined) return this.sectionCame(stream, section, ended);
@@ -552,121 +386,9 @@ export class Http2Connection extends Outgoing implements FrameSink {
     else this.resetId(id, ERROR_CODE.frameSizeError);
   }
 
-  /** @returns false when there are too many, and the connection has failed */
-  private countControlFrame(): boolean {
-    if (this.controlFrames.take(this.nowMs)) return true;
-    this.fail(ERROR_CODE.enhanceYourCalm, "too many frames that carry nothing");
-    return false;
-  }
-
-  // --- Receiving windows ---
-
-  held(bytes: number): void {
-    this.heldBytes += bytes;
-    if (bytes < 0 && !this.over) this.returnConnectionWindow();
-  }
-
-  /** As soon as half of it is used up, what came is given back, taken or not, so that one slow reader does not hold up the others. */
-  private returnConnectionWindow(): void {
-    const { connectionWindowBytes, heldBytesMax } = this.bounds;
-    if (2 * this.unreturned < connectionWindowBytes || this.heldBytes > heldBytesMax) return;
-    this.writer.windowUpdate(0, this.unreturned);
-    this.receiveWindow += this.unreturned;
-    this.unreturned = 0;
-  }
-
-  returnWindow(stream: Http2Stream): void {
-    if (2 * stream.unreturned < this.bounds.streamWindowBytes || !stream.takes || stream.remoteEnded || this.over) return;
-    this.writer.windowUpdate(stream.id, stream.unreturned);
-    stream.receiveWindow += stream.unreturned;
-    stream.unreturned = 0;
-  }
-
-  // --- States of streams (RFC 9113 section 5.1) ---
-
-  private adopt(stream: Http2Stream): void {
-    stream.carrier = this;
-    stream.sendWindow = this.peer.initialWindowSize;
-    stream.receiveWindow = this.bounds.streamWindowBytes;
-    this.streams.set(stream.id, stream);
-  }
-
-  /** Streams beyond our last GOAWAY are none: the peer may have sent on them before it heard of that. */
-  private isIdle(id: number): boolean {
-    return (id & 1) === (this.nextId & 1) ? id >= this.nextId : id > this.lastPeerId && id <= this.lastAcceptedId;
-  }
-
-  private remoteSideEnded(stream: Http2Stream, trailers: HeaderSection | null): void {
-    if (stream.lengthExpected >= 0 && stream.received !== stream.lengthExpected)
-      return this.streamFault(stream, ERROR_CODE.protocolError, "less DATA than content-length says");
-    stream.remoteEnded = true;
-    if (stream.localEnded) this.forget(stream);
-    stream.acceptEnd(trailers);
-  }
-
-  protected localSideEnded(stream: Http2Stream): void {
-    stream.localEnded = true;
-    if (stream.remoteEnded) this.forget(stream);
-    else if (stream.stopsPeer) stream.reset(ERROR_CODE.noError);
-  }
-
-  sendReset(stream: Http2Stream, code: number): void {
-    if (this.over) return;
-    this.writer.rstStream(stream.id, code);
-    this.resetIds.add(stream.id);
-    this.forget(stream);
-  }
-
-  /** The peer broke a rule on this stream (RFC 9113 section 5.4.2). */
-  private streamFault(stream: Http2Stream, code: number, reason: string): void {
-    this.resetId(stream.id, code);
-    if (!this.over) this.endStream(stream, { code, kind: "fault", reason });
-  }
-
-  /** Resets what the peer made us reset. */
-  private resetId(id: number, code: number): void {
-    this.dataStream = null;
-    if (!this.resets.take(this.nowMs)) return this.fail(ERROR_CODE.enhanceYourCalm, "streams have to be reset too often");
-    this.writer.rstStream(id, code);
-    this.replyBytes += 13;
-    this.resetIds.add(id);
-  }
-
-  private endStream(stream: Http2Stream, reset: StreamReset): void {
-    this.forget(stream);
-    stream.drop();
-    stream.onReset(reset);
-  }
-
-  private forget(stream: Http2Stream): void {
-    stream.closed = true;
-    this.leaveLine(stream);
-    if (!this.streams.delete(stream.id)) return;
-    this.host.streamOver(stream);
-    this.endIfDrained();
-  }
-
-  private endIfDrained(): void {
-    const told = this.draining && this.lastAcceptedId !== STREAM_ID_MAX;
-    if (this.over || !(told || (this.goingAway && this.isServer)) || this.streams.size > 0 || this.peerStreams > 0) return;
-    this.stop();
-    this.writer.flush();
-    this.wire.end();
-  }
-
-  private stop(): void {
+  protected stop(): void {
     this.over = true;
     this.reader.stop();
-  }
-
-  private tellAll(reset: StreamReset): void {
-    for (const stream of [...this.streams.values()]) {
-      this.streams.delete(stream.id);
-      this.leaveLine(stream);
-      stream.drop();
-      stream.onReset(reset);
-      this.host.streamOver(stream);
-    }
   }
 }
 
