@@ -1,5 +1,6 @@
 // Asks a pool and keeps what becomes of it, for tests of transports.
 import { PassThrough } from "node:stream";
+import type { HeaderList } from "../../src/base/header-list.ts";
 import type { Pool, WireCall, WireError, WireHandler, WireHead, WireRequest, WireTrailers } from "../../src/data/upstream/upstream.ts";
 
 export interface WireOutcome {
@@ -16,6 +17,7 @@ export class Asked implements WireHandler {
   sent = 0;
   status = 0;
   head: WireHead | null = null;
+  readonly interim: (readonly [status: number, headers: HeaderList])[] = [];
   readonly chunks: Buffer[] = [];
   bytes = 0;
   onHead: (() => void) | null = null;
@@ -30,6 +32,10 @@ export class Asked implements WireHandler {
 
   wireSent(): void {
     this.sent++;
+  }
+
+  wireInterim(status: number, headers: HeaderList): void {
+    this.interim.push([status, headers]);
   }
 
   wireHead(status: number, head: WireHead): void {

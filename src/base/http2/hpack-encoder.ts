@@ -73,6 +73,13 @@ export class HpackEncoder {
     return this.at;
   }
 
+  /** Adds fields that were encoded before. */
+  encoded(fields: Buffer): void {
+    this.makeRoom(fields.length);
+    this.buffer.set(fields, this.at);
+    this.at += fields.length;
+  }
+
   /** The block to here, copied to `target`. */
   copyTo(target: Buffer, targetAt: number, from: number, to: number): void {
     this.buffer.copy(target, targetAt, from, to);

@@ -70,8 +70,6 @@ export interface WireRequest {
   /** null: no body. Buffer: whole. Otherwise a stream whose length is `contentLength` (-1: chunked). UpstreamCall sets both. */
   body: Buffer | import("node:stream").Readable | null;
   contentLength: number;
-  /** Trailers behind a streamed body, known when it has ended; for transports that have them. null for none. */
-  trailers?: (() => HeaderList | null) | null;
 }
 
 /** Why an attempt failed. */

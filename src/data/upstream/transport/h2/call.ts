@@ -8,7 +8,7 @@ import { nowMs } from "../../../../base/turn-clock.ts";
 import type { WireCall, WireError, WireHandler, WireRequest } from "../../upstream.ts";
 import { DISCARD_BYTES_MAX, DISCARD_MS_MAX } from "../http1/call.ts";
 import { BodyPump } from "./body-pump.ts";
-import { responseHead, trailersOf } from "./response-head.ts";
+import { relayedFields, responseHead, trailersOf } from "./response-head.ts";
 
 /** The session that carries a call, as the call sees it. */
 export interface CarryingSession {
@@ -106,11 +106,16 @@ export class H2Call extends Http2Stream implements WireCall {
 
   override onHead(section: HeaderSection, ended: boolean): void {
     const { status } = section;
-    if (status < 200) return;
+    if (status < 200) return this.interimHead(section);
     const { method } = this.request;
     const bodiless = method === "HEAD" || status === NO_CONTENT || status === NOT_MODIFIED;
     if (bodiless) this.lengthExpected = 0;
     if (!this.over) this.handler.wireHead(status, responseHead(section, ended && !bodiless));
+  }
+
+  /** 100 is none of the caller's business: its body is sent as its source gives it. */
+  private interimHead(section: HeaderSection): void {
+    if (section.status > 101 && !this.over) this.handler.wireInterim?.(section.status, relayedFields(section.fields));
   }
 
   override onData(chunk: Buffer): void {

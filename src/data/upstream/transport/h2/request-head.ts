@@ -27,14 +27,32 @@ export function encodeRequest(
   // Mostly the first: whoever builds a request begins with it.
   const authority = headers[0] === "host" ? (headers[1] as string) : hostOf(headers, target.authority);
   if (!encoder.request(method, target.https, { authority, path })) return false;
-  for (let i = 0; i < headers.length; i += 2) {
+  if (!encodeCommon(encoder, request) || !encodeFields(encoder, headers, request.common?.list.length ?? 0)) return false;
+  const length = contentLengthOf(request);
+  return length < 0 || encoder.field("content-length", String(length));
+}
+
+/** Once encoded, and checked by that, they are copied: our blocks depend on nothing that came before them. */
+function encodeCommon(encoder: HpackEncoder, { common = null }: WireRequest): boolean {
+  if (common === null) return true;
+  if (common.bytes !== null) {
+    encoder.encoded(common.bytes);
+    return true;
+  }
+  const from = encoder.length;
+  if (!encodeFields(encoder, common.list, 0)) return false;
+  common.bytes = Buffer.from(encoder.bytes().subarray(from));
+  return true;
+}
+
+function encodeFields(encoder: HpackEncoder, headers: readonly string[], from: number): boolean {
+  for (let i = from; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
     if (NOT_SENT.has(name)) continue;
     const value = headers[i + 1] as unknown; // a policy of the operator's own may have put in a number
     if (!encoder.field(name, typeof value === "string" ? value : String(value))) return false;
   }
-  const length = contentLengthOf(request);
-  return length < 0 || encoder.field("content-length", String(length));
+  return true;
 }
 
 function hostOf(headers: readonly string[], otherwise: string): string {

@@ -1,6 +1,6 @@
 // What an upstream's response head and trailers become, of those that came by HTTP/2: framing and malformed fields were judged by base/http2.
 // Hot path: one pass, and a copy where the section is the one that came last.
-import type { HeaderList } from "../../../../base/header-list.ts";
+import { getHeader, type HeaderList } from "../../../../base/header-list.ts";
 import type { HeaderSection } from "../../../../base/http2/header-section.ts";
 import type { WireHead, WireTrailers } from "../../upstream.ts";
 import { isRelayed } from "../response-headers.ts";
@@ -14,20 +14,19 @@ let lastRetryAfter = "";
 export function responseHead(section: HeaderSection, empty: boolean): WireHead {
   if (section !== lastSection) {
     lastSection = section;
-    lastHeaders = relayed(section.fields);
+    lastHeaders = relayedFields(section.fields);
+    lastRetryAfter = getHeader(lastHeaders, "retry-after") ?? "";
   }
   const length = section.contentLength < 0 && empty ? 0 : section.contentLength;
   return { headers: lastHeaders.slice(), length, retryAfter: lastRetryAfter, fault: "" };
 }
 
-function relayed(fields: readonly string[]): HeaderList {
+/** Those that go on (RFC 9110 section 7.6.1). */
+export function relayedFields(fields: readonly string[]): HeaderList {
   const headers: HeaderList = [];
-  lastRetryAfter = "";
   for (let i = 0; i < fields.length; i += 2) {
     const [name, value] = [fields[i] as string, fields[i + 1] as string]; // a list of pairs
-    if (!isRelayed(name)) continue;
-    if (name === "retry-after") lastRetryAfter = value;
-    headers.push(name, value);
+    if (isRelayed(name)) headers.push(name, value);
   }
   return headers;
 }

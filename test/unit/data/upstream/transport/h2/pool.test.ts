@@ -107,6 +107,17 @@ describe("requests", () => {
     expect((JSON.parse(field(head?.headers, "x-got") ?? "{}") as Record<string, unknown>)["content-length"]).toBe(length);
   });
 
+  it("what requests have in common is encoded once, and arrives with each", async () => {
+    const pool = poolTo((await origin(echo)).port);
+    const common = { list: ["host", "users.example", "accept", "text/html", "x-a", "1"], bytes: null };
+    for (const id of ["1", "2", "3"]) {
+      const { head } = await ask(pool, { headers: [...common.list, "x-request-id", id], common }).over;
+      const got = JSON.parse(field(head?.headers, "x-got") ?? "{}") as Record<string, unknown>;
+      expect(got).toMatchObject({ ":authority": "users.example", accept: "text/html", "x-a": "1", "x-request-id": id });
+      expect(common.bytes).not.toBeNull();
+    }
+  });
+
   it.each([0, 1, 16_383, 16_384, 16_385, 65_535, 65_536, 262_144, 8 * 1024 * 1024])(
     "a body of %i bytes arrives and comes back",
     async (length) => {
@@ -183,15 +194,20 @@ describe("responses", () => {
     expect([error, head?.length, body.length]).toEqual([null, want, 0]);
   });
 
-  it("informational responses are swallowed", async () => {
+  it("informational responses are told ahead of the final one", async () => {
     const { port } = await origin((stream) => {
       stream.additionalHeaders({ ":status": 103, link: "</a>; rel=preload" });
       stream.additionalHeaders({ ":status": 102 });
       stream.respond({ ":status": 200 });
       stream.end("x");
     });
-    const { status, body } = await ask(poolTo(port)).over;
+    const asked = ask(poolTo(port));
+    const { status, body } = await asked.over;
     expect([status, body.toString()]).toEqual([200, "x"]);
+    expect(asked.interim.map(([interim, headers]) => [interim, headers.slice(0, 2)])).toEqual([
+      [103, ["link", "</a>; rel=preload"]],
+      [102, []],
+    ]);
   });
 
   it("a reader that pauses holds the service back, and gets everything in the end, while others go on", async () => {
