@@ -47,6 +47,16 @@ http { access_log off; keepalive_requests 1000000000; client_body_temp_path ${di
   return spawn("nginx", ["-c", file, "-e", "stderr"], { stdio: ["ignore", "ignore", "inherit"] });
 }
 
+async function listens(port: number): Promise<void> {
+  for (;;) {
+    const up = await new Promise((resolve) => {
+      const socket = net.connect(port, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
+      setTimeout(() => socket.destroy(), 50).unref();
+    });
+    if (up === true) return;
+  }
+}
+
 /** Runs CALLS calls, IN_FLIGHT at a time. @param call makes one, and tells when it is over */
 function run(call: (id: number, over: () => void) => void, calls: number): Promise<void> {
   return new Promise((resolve) => {
@@ -96,30 +106,27 @@ const overNode = (session: http2.ClientHttp2Session) => (id: number, over: () =>
   stream.on("end", over);
 };
 
-const [h1, h2] = [await freePort(), await freePort()];
+const [h1, h2, joining] = [await freePort(), await freePort(), await freePort()];
 const nginx = startNginx(h1, h2);
+const origin = spawn(process.execPath, [path.join(import.meta.dirname, "h2c-origin.ts"), String(joining)], { stdio: "inherit" });
 const wheel = new TimerWheel();
 const plan = upstreamPlan({
   pool: { client: "http1", connections: 128, pipelining: 1, streams: 100, pingMs: 0, keepAliveMs: 60_000, queue: 1024 },
 });
-for (;;) {
-  const up = await new Promise((resolve) => {
-    const socket = net.connect(h2, "127.0.0.1", () => resolve(true)).on("error", () => resolve(false));
-    socket.unref();
-    setTimeout(() => socket.destroy(), 50);
-  });
-  if (up === true) break;
-}
+for (const port of [h1, h2, joining]) await listens(port);
 const session = http2.connect(`http://127.0.0.1:${h2}`);
+const joined = http2.connect(`http://127.0.0.1:${joining}`);
 const clients: readonly (readonly [string, (id: number, over: () => void) => void])[] = [
-  ["own HTTP/2", overPool(new H2Pool(endpoint("a", 0, { port: h2 }), plan, wheel))],
-  ["own HTTP/1.1", overPool(new H1Pool(endpoint("a", 0, { port: h1 }), plan, wheel))],
-  ["node:http2", overNode(session)],
+  ["own HTTP/2 to nginx", overPool(new H2Pool(endpoint("a", 0, { port: h2 }), plan, wheel))],
+  ["own HTTP/2 to an origin that joins writes", overPool(new H2Pool(endpoint("a", 0, { port: joining }), plan, wheel))],
+  ["own HTTP/1.1 to nginx", overPool(new H1Pool(endpoint("a", 0, { port: h1 }), plan, wheel))],
+  ["node:http2 to nginx", overNode(session)],
+  ["node:http2 to an origin that joins writes", overNode(joined)],
 ];
 const results = new Map<string, number[]>(clients.map(([name]) => [name, []]));
 for (let round = 0; round <= ROUNDS; round++) {
   for (const [name, call] of clients) {
-    const calls = name === "node:http2" ? CALLS / 4 : CALLS;
+    const calls = name.startsWith("node") ? CALLS / 4 : CALLS;
     const before = process.cpuUsage();
     await run(call, calls);
     const { user, system } = process.cpuUsage(before);
@@ -131,4 +138,5 @@ for (const [name, list] of results) {
   console.log(`${name}: ${sorted[sorted.length >> 1]?.toFixed(2)} us CPU a call (${sorted.map((us) => us.toFixed(2)).join(" ")})`);
 }
 nginx.kill();
+origin.kill();
 process.exit(0);

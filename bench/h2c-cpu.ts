@@ -1,5 +1,6 @@
 // What a plain route to an upstream that speaks h2c costs beside one that speaks HTTP/1.1, and beside nginx doing the latter: CPU a request at 64 connections,
 // interleaved rounds, medians. Run: npm run -s build && node bench/h2c-cpu.ts. ROUNDS and SECONDS (of each round) may be set in the environment.
+import { spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -14,7 +15,7 @@ import { cpuMicros, processTree } from "../src/cli/bench/process-cost.ts";
 const ROUNDS = Number(process.env["ROUNDS"] ?? 9);
 const SECONDS = Number(process.env["SECONDS"] ?? 2);
 const CONNECTIONS = 64;
-const PORTS = { gateway: 19_330, origin: 19_331, h2c: 19_332, nginx: 19_333 };
+const PORTS = { gateway: 19_330, origin: 19_331, h2c: 19_332, nginx: 19_333, joining: 19_334 };
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[values.length >> 1] ?? Number.NaN;
 
@@ -26,9 +27,11 @@ defaults: { accessLog: false }
 upstreams:
   one: { targets: [{ url: "http://127.0.0.1:${PORTS.origin}" }] }
   two: { targets: [{ url: "http://127.0.0.1:${PORTS.h2c}" }], protocol: h2c }
+  three: { targets: [{ url: "http://127.0.0.1:${PORTS.joining}" }], protocol: h2c }
 routes:
   - { name: one, match: { path: /one }, to: one }
   - { name: two, match: { path: /two }, to: two }
+  - { name: three, match: { path: /three }, to: three }
 `;
 
 function startNginx(directory: string, name: string, port: number, http: string): Promise<Peer> {
@@ -53,11 +56,14 @@ try {
     `upstream origin { server 127.0.0.1:${PORTS.origin}; keepalive 128; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:${PORTS.nginx}; location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; } }`,
   );
+  const joining = spawn(process.execPath, [path.join(import.meta.dirname, "h2c-origin.ts"), String(PORTS.joining)], { stdio: "inherit" });
+  process.once("exit", () => joining.kill());
   const gateway = await startSluiceWith(directory, PORTS.gateway, gatewayConfig);
   running.push(nginx, gateway);
   const cases = [
     { name: "HTTP/1.1", url: `${gateway.url}one`, pids: processTree(gateway.pid) },
-    { name: "h2c", url: `${gateway.url}two`, pids: processTree(gateway.pid) },
+    { name: "h2c, nginx", url: `${gateway.url}two`, pids: processTree(gateway.pid) },
+    { name: "h2c, an origin that joins writes", url: `${gateway.url}three`, pids: processTree(gateway.pid) },
     { name: "nginx, HTTP/1.1", url: `http://127.0.0.1:${PORTS.nginx}/`, pids: processTree(nginx.pid) },
   ];
   const samples = new Map(cases.map(({ name }) => [name, [] as number[]]));
@@ -71,7 +77,7 @@ try {
     }
   }
   for (const [name, list] of samples)
-    console.log(`${name.padEnd(16)} ${median(list).toFixed(1)} us a request; rounds ${list.map((each) => each.toFixed(1)).join(" ")}`);
+    console.log(`${name.padEnd(32)} ${median(list).toFixed(1)} us a request; rounds ${list.map((each) => each.toFixed(1)).join(" ")}`);
 } finally {
   await Promise.all(running.map((peer) => peer.stop()));
   fs.rmSync(directory, { recursive: true, force: true });
