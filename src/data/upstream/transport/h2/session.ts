@@ -225,6 +225,7 @@ export class H2Session implements Http2Wire, Http2Host, Flushable, CarryingSessi
   }
 
   pause(): void {
+    if (this.closed) return;
     this.socket?.pause();
     this.socket?.write(NOTHING, () => this.connection.drained()); // there is no `drain` for little
   }
