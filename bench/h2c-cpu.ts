@@ -1,6 +1,6 @@
 // What a plain route to an upstream that speaks h2c costs beside one that speaks HTTP/1.1, and beside nginx doing the latter: CPU a request at 64 connections,
 // interleaved rounds, medians. Run: npm run -s build && node bench/h2c-cpu.ts. ROUNDS and SECONDS (of each round) may be set in the environment.
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
@@ -42,6 +42,7 @@ function startNginx(directory: string, name: string, port: number, http: string)
 const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-h2c-"));
 fs.chmodSync(directory, 0o755); // nginx workers may run as another user
 const running: Peer[] = [];
+let joining: ChildProcess | null = null;
 try {
   running.push(await startOrigin(directory, PORTS.origin));
   const location = `location / { default_type text/plain; return 200 "${"x".repeat(256)}"; }`;
@@ -56,8 +57,7 @@ try {
     `upstream origin { server 127.0.0.1:${PORTS.origin}; keepalive 128; keepalive_requests 1000000000; }
   server { listen 127.0.0.1:${PORTS.nginx}; location / { proxy_pass http://origin; proxy_http_version 1.1; proxy_set_header Connection ""; } }`,
   );
-  const joining = spawn(process.execPath, [path.join(import.meta.dirname, "h2c-origin.ts"), String(PORTS.joining)], { stdio: "inherit" });
-  process.once("exit", () => joining.kill());
+  joining = spawn(process.execPath, [path.join(import.meta.dirname, "h2c-origin.ts"), String(PORTS.joining)], { stdio: "inherit" });
   const gateway = await startSluiceWith(directory, PORTS.gateway, gatewayConfig);
   running.push(nginx, gateway);
   const cases = [
@@ -79,6 +79,7 @@ try {
   for (const [name, list] of samples)
     console.log(`${name.padEnd(32)} ${median(list).toFixed(1)} us a request; rounds ${list.map((each) => each.toFixed(1)).join(" ")}`);
 } finally {
+  joining?.kill();
   await Promise.all(running.map((peer) => peer.stop()));
   fs.rmSync(directory, { recursive: true, force: true });
 }
