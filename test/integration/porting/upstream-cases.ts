@@ -14,6 +14,13 @@ const AFTER_A_REFUSED_CONNECTION = [
 
 export const UPSTREAM_CASES: readonly PortingCase[] = [
   {
+    // The services here speak HTTP/1.1 only, and are not understood; test/integration/upstreams/http2.test.ts has one that is.
+    here: "protocol: h2c",
+    config: `upstreams: { two@: { targets: [{ url: ORIGIN1 }], protocol: h2c, health: { passive: false } } }
+routes: [{ match: { path: /** }, to: two@ }]`,
+    asks: [{ send: "POST /x", body: "x", status: 502, text: /upstream_reset/, served: null }],
+  },
+  {
     here: "retry: { attempts: 0 }",
     config: "upstreams: { once@: { targets: [{ url: ORIGIN1 }], retry: { attempts: 0 } } }\nroutes: [{ match: { path: /** }, to: once@ }]",
     asks: [{ send: "GET /x", statuses: [503], status: 503, served: "GET /x" }],

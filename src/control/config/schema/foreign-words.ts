@@ -104,6 +104,8 @@ const FOREIGN: Readonly<Record<string, Words>> = {
     "timeout connect_timeout read_timeout write_timeout": "write `timeouts: { connect: ..., attempt: ..., idle: ... }`",
     "circuitBreaker circuit_breaker outlierDetection": "write `breaker: { errorRate: ... }`",
     ssl: "write `tls: { ... }`",
+    "proto http2 versions httpVersion http2_protocol_options http2ProtocolOptions proxy_http_version appProtocol":
+      "write `protocol: h2` for https targets, `protocol: h2c` for http ones",
   }),
   "upstreams.*.timeouts": words({
     "read server": "`attempt` lasts to the head of the response, `idle` is the pause between two pieces of its body",
