@@ -247,7 +247,7 @@ it("health checks ask by HTTP/2", async () => {
 });
 
 it("trailers of the service reach clients that take them, where the engine can send them", async () => {
-  const response = await send("node", "/plain/echo", {
+  const response = await send("net", "/plain/echo", {
     method: "POST",
     body: Buffer.from("12345"),
     headers: { te: "trailers", connection: "te" },
