@@ -9,6 +9,7 @@ const COMMANDS: Readonly<Record<string, () => Promise<Command>>> = {
   status: async () => (await import("./cli/commands/remote.ts")).statusCommand,
   reload: async () => (await import("./cli/commands/remote.ts")).reloadCommand,
   drain: async () => (await import("./cli/commands/remote.ts")).drainCommand,
+  cache: async () => (await import("./cli/commands/cache.ts")).cacheCommand,
   key: async () => (await import("./cli/commands/key.ts")).keyCommand,
   password: async () => (await import("./cli/commands/password.ts")).passwordCommand,
   policy: async () => (await import("./cli/commands/policy.ts")).policyCommand,

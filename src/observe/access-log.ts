@@ -9,7 +9,8 @@
 //   query       without credentials, as `path` otherwise   protocol   http/1.1, websocket, ...
 //   route       name; with code route_not_found, method_not_allowed or version_* the one that came nearest; null for none
 //   upstream    that was to answer, null for none          target     of it, last tried; null when none could be
-//   attempts    requests sent upstream
+//   attempts    requests sent upstream                     cache      what the store of responses did, on routes with `cache` only:
+//               hit, stale, revalidated, miss, collapsed (waited for another's request), bypass
 //   status      sent to the client, 0 when none could be   code       of the error table, null for none
 //   detail      why, one sentence, "" for none             bytesIn, bytesOut  body bytes from and to the client
 //   totalMs     whole exchange                             connectMs, firstByteMs  last attempt: to request on the wire, to
@@ -112,9 +113,10 @@ export class AccessLog {
 /** @returns one line of JSON in printable ASCII, line feed included. */
 export function formatAccessRecord(r: AccessRecord): string {
   const query = r.query === "" ? "" : `"query":"${escapeJson(r.query)}",`;
+  const cache = r.cache === "" ? "" : `"cache":"${r.cache}",`;
   const legs = r.legs === "" ? "" : legsOf(r.legs);
   // One flat template: nested ones make ropes, which cost more than all else here.
-  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},${legs}"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},${cache}${legs}"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
 }
 
 /** @param legs as LogRecord has it */

@@ -1,4 +1,5 @@
 // Types of what the primary knows about its instance, as the metrics and the admin listener show it. No logic.
+import type { StoreCounts } from "../shared/cache/store.ts";
 import type { WorkerState } from "../shared/heartbeat.ts";
 
 export type Phase = "starting" | "serving" | "draining";
@@ -28,6 +29,8 @@ export interface InstanceState {
   readonly workers: readonly WorkerStatus[];
   readonly upstreams: readonly UpstreamStatus[];
   readonly limits: LimitTableStatus;
+  /** The store of responses. */
+  readonly cache: StoreCounts;
   /** Where keys for tokens are fetched. */
   readonly keySources: readonly KeySourceStatus[];
   /** Access-log records that the sink could not take. */
@@ -82,6 +85,20 @@ export interface FleetState {
   /** What others call this instance. */
   readonly name: string;
   readonly breakers: OthersBreakers;
+  readonly purges: PurgesState;
+}
+
+/** How purges of the fleet's stored responses stand. */
+export interface PurgesState {
+  /** Orders of this instance that Redis has not been told yet. */
+  readonly pending: number;
+  /** Ever: orders of others that were followed; times that everything was purged because some may have been missed. */
+  readonly applied: number;
+  readonly missed: number;
+  /** Since the fleet's purges were last read; null before the first time. */
+  readonly ageMs: number | null;
+  /** Why they could not be; null when they could. */
+  readonly trouble: string | null;
 }
 
 /** What the other instances say of their breakers. It informs: no breaker here goes by it. */

@@ -3,6 +3,8 @@
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
 import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
 import {
+  AGE_BUCKETS,
+  CACHE_OUTCOMES,
   type Cell,
   DECISIONS,
   ENDPOINT,
@@ -42,6 +44,16 @@ export interface RouteTotals {
   readonly durationSumMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
+  readonly cache: CacheTotals;
+}
+
+export interface CacheTotals {
+  /** By CACHE_OUTCOMES. */
+  readonly outcomes: readonly number[];
+  readonly bytes: number;
+  /** Not cumulative; bounds are AGE_BOUNDS_S, the last is +Inf. */
+  readonly ages: readonly number[];
+  readonly ageSumS: number;
 }
 
 export interface LimitTotals {
@@ -214,6 +226,12 @@ export class Totals {
       durationSumMs: words[ROUTE.durationSumMs]!,
       bytesIn: words[ROUTE.bytesIn]!,
       bytesOut: words[ROUTE.bytesOut]!,
+      cache: {
+        outcomes: [...words.subarray(ROUTE.cache, ROUTE.cache + CACHE_OUTCOMES.length)],
+        bytes: words[ROUTE.cacheBytes]!,
+        ages: [...words.subarray(ROUTE.cacheAges, ROUTE.cacheAges + AGE_BUCKETS)],
+        ageSumS: words[ROUTE.cacheAgeSum]!,
+      },
     };
   }
 

@@ -7,6 +7,24 @@ export interface CachePlan {
   readonly maxObjectBytes: number;
   /** The token by which Cache-Status names this cache. */
   readonly name: string;
+  /** null: nobody can pass by the store at will. */
+  readonly debug: CacheDebug | null;
+}
+
+/** By what a request proves that it may pass by the store. Never sent to an upstream. */
+export interface CacheDebug {
+  /** Lowercase. */
+  readonly header: string;
+  readonly token: string;
+}
+
+/** Requests of a route that pass by its store: neither answered from there nor stored. Each by itself is enough. */
+export interface BypassRule {
+  /** That have one of these fields (lowercase), or cookies. */
+  readonly headers: readonly string[];
+  readonly cookies: readonly string[];
+  /** For which this condition holds, or cannot be evaluated. */
+  readonly when: string | null;
 }
 
 /** A route's `cache`. Times in seconds; -1 for not given. */
@@ -34,6 +52,7 @@ export interface CacheSettings {
   readonly staleIfOpen: number;
   /** Cache-Status on responses. */
   readonly showStatus: boolean;
+  readonly bypass: BypassRule | null;
 }
 
 /** `all`: as they come. `only` and `except`: sorted. */

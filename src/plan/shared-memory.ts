@@ -35,6 +35,8 @@ export interface SharedMemory {
   readonly purges: SharedArrayBuffer;
   /** Shared by all: see shared/cache/leases.ts. */
   readonly cacheLeases: SharedArrayBuffer;
+  /** Written by all: see shared/cache/reasons.ts. */
+  readonly cacheReasons: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
 }

@@ -4,7 +4,7 @@
 // Layout: one Float64Array, in 8-byte words.
 //   [0 .. 16)                    gauges and worker-wide counters, see CELL
 //   [16 .. 16+128)               errors by errorNumber(code); word 16+0 is unused (0 means no error)
-//   [144 .. 144+32*R)            route slots, 32 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
+//   [144 .. 144+48*R)            route slots, 48 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
 //   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
 //   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
 //   [.. +4*512)                  leg slots, 4 words each, see LEG_OUTCOMES: slot 1 is "overflow"
@@ -22,7 +22,7 @@ const CELL_WORDS = 16;
 /** Capacity for error codes; a test holds it above the table. */
 export const METRIC_ERRORS_MAX = 128;
 const ROUTE_BASE = CELL_WORDS + METRIC_ERRORS_MAX;
-const ROUTE_WORDS = 32;
+const ROUTE_WORDS = 48;
 const ENDPOINT_WORDS = 16;
 const LIMIT_WORDS = 4;
 const DECISION_WORDS = 8;
@@ -30,7 +30,7 @@ const LEG_WORDS = 4;
 const POLICY_WORDS = 4;
 const WORD_BYTES = 8;
 
-/** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 256 KiB a worker. */
+/** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 384 KiB a worker. */
 export const METRIC_ROUTES_MAX = 1024;
 /** Endpoint slots: the capacity of the shared target-health table. 512 KiB a worker, touched only where used. */
 export const METRIC_ENDPOINTS_MAX = 4096;
@@ -73,6 +73,26 @@ export const METRIC_LEGS_MAX = 512;
 export const LEG_OUTCOMES = ["ok", "failed", "skipped", "cancelled"] as const;
 export type LegOutcome = (typeof LEG_OUTCOMES)[number];
 const LEG_OUTCOME_WORDS: Readonly<Record<LegOutcome, number>> = { ok: 0, failed: 1, skipped: 2, cancelled: 3 };
+
+/** What the store of responses did for a request; '' on routes without one. miss: the origin answered; collapsed: its answer to another's request did. */
+export const CACHE_RESULTS = ["", "hit", "stale", "revalidated", "miss", "collapsed", "bypass"] as const;
+export type CacheResult = (typeof CACHE_RESULTS)[number];
+/** Their indexes. */
+export const CACHE = { none: 0, hit: 1, stale: 2, revalidated: 3, miss: 4, collapsed: 5, bypass: 6 } as const;
+/** Those that are counted: without the first. */
+export const CACHE_OUTCOMES: readonly CacheResult[] = CACHE_RESULTS.slice(1);
+/** Upper bounds of the ages of what is served from the store, in seconds; one more bucket (+Inf) follows. */
+export const AGE_BOUNDS_S = [1, 10, 60, 600, 3600, 86_400] as const;
+export const AGE_BUCKETS = AGE_BOUNDS_S.length + 1;
+
+/** A finished request of a route with a cache. */
+export interface CachedExchange {
+  /** Index in {@link CACHE_RESULTS}. */
+  readonly cacheResult: number;
+  /** Of what was served from the store, seconds. */
+  readonly cacheAge: number;
+  readonly bytesOut: number;
+}
 
 /** Requests that matched no route. */
 export const ROUTE_SLOT_NONE = 0;
@@ -123,6 +143,13 @@ export const ROUTE = {
   bytesOut: 8,
   /** {@link LATENCY_BUCKETS} words, not cumulative. */
   buckets: 9,
+  /** {@link CACHE_OUTCOMES}, one word each. */
+  cache: 9 + LATENCY_BUCKETS,
+  /** Body bytes sent from the store. */
+  cacheBytes: 15 + LATENCY_BUCKETS,
+  cacheAgeSum: 16 + LATENCY_BUCKETS,
+  /** {@link AGE_BUCKETS} words, not cumulative: of hits and what was served stale. */
+  cacheAges: 17 + LATENCY_BUCKETS,
 } as const;
 
 /** Why an attempt failed, as counted for each endpoint: the codes of WireError. */
@@ -211,6 +238,20 @@ export class MetricCells {
     while (bucket < BOUNDS_MS.length && totalMs > BOUNDS_MS[bucket]!) bucket++;
     words[base + ROUTE.buckets + bucket]! += 1;
     words[base + ROUTE.durationSumMs]! += totalMs;
+  }
+
+  /** Counts what the store of responses did for a finished exchange. */
+  cache(routeSlot: number, { cacheResult, cacheAge, bytesOut }: CachedExchange): void {
+    const words = this.words;
+    const base = this.routeBase(routeSlot);
+    words[base + ROUTE.cache + cacheResult - 1]! += 1;
+    if (cacheResult === CACHE.miss || cacheResult === CACHE.bypass) return;
+    words[base + ROUTE.cacheBytes]! += bytesOut;
+    if (cacheResult !== CACHE.hit && cacheResult !== CACHE.stale) return;
+    let bucket = 0;
+    while (bucket < AGE_BOUNDS_S.length && cacheAge > AGE_BOUNDS_S[bucket]!) bucket++;
+    words[base + ROUTE.cacheAges + bucket]! += 1;
+    words[base + ROUTE.cacheAgeSum]! += cacheAge;
   }
 
   /**
@@ -347,6 +388,6 @@ export class MetricCells {
 }
 
 /** Words of a route slot that are in use. */
-export const ROUTE_SLOT_WORDS = ROUTE.buckets + LATENCY_BUCKETS;
+export const ROUTE_SLOT_WORDS = ROUTE.cacheAges + AGE_BUCKETS;
 /** Words of an endpoint slot that are in use. */
 export const ENDPOINT_SLOT_WORDS = ENDPOINT.failures + WIRE_CODES.length;

@@ -18,6 +18,7 @@ const CONTROL: Readonly<Record<string, string>> = {
   key: "src/cli/commands/key.ts",
   password: "src/cli/commands/password.ts",
   remote: "src/cli/commands/remote.ts",
+  cache: "src/cli/commands/cache.ts",
   completion: "src/cli/commands/completion.ts",
   help: "src/cli/commands/help.ts",
   bench: "src/cli/commands/bench.ts",

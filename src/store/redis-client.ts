@@ -39,20 +39,30 @@ export interface StoreEvents {
   lost(): void;
 }
 
+/** News that others publish. What is missed while there is no connection is nobody's loss but the hearer's: who must not miss anything asks besides. */
+export interface StoreChannel {
+  readonly channel: string;
+  heard(): void;
+}
+
 /** Connects in the background and stays at it until it is closed. */
 export class RedisClient implements ScriptStore {
   readonly shards: number;
   readonly #settings: RedisSettings;
   readonly #events: StoreEvents;
+  readonly #listening: StoreChannel | null;
+  /** A connection that waits for messages takes no commands. */
+  #listener: Redis | Cluster | null = null;
   #client: Redis | Cluster | null = null;
   #restarts = 0;
   #restartTimer: NodeJS.Timeout | null = null;
   #closed = false;
   trouble: string | null = "not connected yet";
 
-  constructor(settings: RedisSettings, events: StoreEvents) {
+  constructor(settings: RedisSettings, events: StoreEvents, listening: StoreChannel | null = null) {
     this.#settings = settings;
     this.#events = events;
+    this.#listening = listening;
     this.shards = settings.topology.kind === "cluster" ? CLUSTER_SHARDS : 1;
   }
 
@@ -85,6 +95,7 @@ export class RedisClient implements ScriptStore {
     client.on("ready", () => {
       this.trouble = null;
       this.#restarts = 0;
+      this.#listen(client);
       this.#events.ready();
     });
     client.on("close", () => {
@@ -93,6 +104,21 @@ export class RedisClient implements ScriptStore {
     });
     client.on("end", () => this.#restart(client));
     this.#client = client;
+  }
+
+  /** Once for each client: the listener connects and subscribes again by itself. */
+  #listen(client: Redis | Cluster): void {
+    const listening = this.#listening;
+    if (listening === null || this.#listener !== null) return;
+    const listener: Redis | Cluster = "slots" in client ? client.duplicate() : client.duplicate();
+    if (!("slots" in listener)) outliveErrors(listener);
+    listener.on("error", () => {}); // the client itself says what is wrong
+    listener.on("message", () => listening.heard());
+    listener.on("ready", () => void listener.subscribe(listening.channel).catch(() => {}));
+    listener.on("end", () => {
+      if (this.#listener === listener) this.#listener = null;
+    });
+    this.#listener = listener;
   }
 
   get ready(): boolean {
@@ -116,6 +142,7 @@ export class RedisClient implements ScriptStore {
     this.#closed = true;
     if (this.#restartTimer !== null) clearTimeout(this.#restartTimer);
     this.#client?.disconnect();
+    this.#listener?.disconnect();
   }
 
   #remember(error: Error): void {

@@ -1,5 +1,6 @@
 // Owns instances of a fleet inside the test's own process: the real table, the real reconciliation and the real client, on a real Redis.
 import { monotonicMs } from "../../src/base/clock.ts";
+import type { PurgeOrder } from "../../src/control/cache/purge-order.ts";
 import type { RedisConfig } from "../../src/control/config/schema/redis.ts";
 import type { ReportedBreaker } from "../../src/control/fleet/breaker-report.ts";
 import { Fleet } from "../../src/control/fleet/fleet.ts";
@@ -41,6 +42,8 @@ export class FleetInstance implements AsyncDisposable {
   readonly admissions: Admission[] = [];
   /** Messages of the log, in order. */
   readonly said: string[] = [];
+  /** What it was to purge for others, in order. */
+  readonly purged: PurgeOrder[] = [];
   /** What it tells the others of its breakers; a test may change it. */
   breakers: readonly ReportedBreaker[] = [];
   #stopped = false;
@@ -48,7 +51,14 @@ export class FleetInstance implements AsyncDisposable {
   /** @param pid what the others know it by, as they share the host's name */
   constructor(redis: RedisConfig, pid = 1) {
     const output = { write: (line: string) => this.said.push(String((JSON.parse(line) as { message: string }).message)) };
-    this.fleet = new Fleet({ redis, table: this.table, pid, breakers: () => this.breakers, log: createLog({ output }) });
+    this.fleet = new Fleet({
+      redis,
+      table: this.table,
+      pid,
+      breakers: () => this.breakers,
+      purge: async (order) => void this.purged.push(order),
+      log: createLog({ output }),
+    });
     this.fleet.start();
   }
 

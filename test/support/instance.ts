@@ -1,6 +1,10 @@
 // Owns a made-up instance with real metric cells: for tests of what shows an instance's state.
+import { CacheControl } from "../../src/control/cache/cache-control.ts";
 import type { FleetState, InstanceState } from "../../src/observe/instance-state.ts";
 import { Totals } from "../../src/observe/totals.ts";
+import { Reasons } from "../../src/shared/cache/reasons.ts";
+import { Stamps } from "../../src/shared/cache/stamps.ts";
+import { ResponseStore } from "../../src/shared/cache/store.ts";
 import { MetricCells, metricBytes } from "../../src/shared/metric-cells.ts";
 
 export function instanceState(changes: Partial<InstanceState> = {}): InstanceState {
@@ -31,6 +35,17 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       },
     ],
     limits: { slots: 262_144, bytes: 25_000_000, inUse: 12, active: 7, fullEvents: 3, refusedEvents: 0 },
+    cache: {
+      objects: 3,
+      bytes: 12_288,
+      capacityBytes: 60_000_000,
+      stored: 9,
+      evicted: 2,
+      promoted: 1,
+      ghostHits: 0,
+      removed: 4,
+      emptied: 0,
+    },
     keySources: [
       {
         url: "https://id.example.com/jwks.json",
@@ -47,6 +62,12 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     redisConsumers: null,
     ...changes,
   };
+}
+
+/** A real store of responses, empty, with what operators do with it. */
+export function cacheControl(): CacheControl {
+  const store = new ResponseStore(ResponseStore.allocate(8 * 1024 * 1024, 1, new Uint8Array(16)));
+  return new CacheControl({ store, stamps: new Stamps(Stamps.allocate()), reasons: new Reasons(Reasons.allocate()) });
 }
 
 export function instanceTotals(workers = 2): Totals {
@@ -90,6 +111,7 @@ export function fleetState(changes: Partial<FleetState> = {}): FleetState {
       failures: 1,
       trouble: null,
     },
+    purges: { pending: 0, applied: 5, missed: 1, ageMs: 90, trouble: null },
     ...changes,
   };
 }

@@ -4,6 +4,7 @@ import { addressCountsBytes } from "../../src/shared/address-counts.ts";
 import { bodyBudgetBytes } from "../../src/shared/body-budget.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";
 import { Leases } from "../../src/shared/cache/leases.ts";
+import { Reasons } from "../../src/shared/cache/reasons.ts";
 import { Stamps } from "../../src/shared/cache/stamps.ts";
 import { ResponseStore } from "../../src/shared/cache/store.ts";
 import { CONNECTION_TABLE_BYTES } from "../../src/shared/connection-table.ts";
@@ -27,6 +28,7 @@ export const workerMemory = (): SharedMemory => ({
   responses: ResponseStore.allocate(8 * 1024 * 1024, 1, new Uint8Array(16)),
   purges: Stamps.allocate(),
   cacheLeases: Leases.allocate(),
+  cacheReasons: Reasons.allocate(),
   bodyBudget: new SharedArrayBuffer(bodyBudgetBytes(1)),
   bodyCounts: new SharedArrayBuffer(addressCountsBytes(1)),
   connections: new SharedArrayBuffer(CONNECTION_TABLE_BYTES),

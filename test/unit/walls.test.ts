@@ -49,14 +49,15 @@ const ROOMS = {
   "control/keys": "plan data/credentials data/policies observe",
   "control/breakers": "base plan shared observe",
   "control/workers": "base plan shared observe",
-  "control/fleet": "base plan shared store observe control/config/schema control/breakers",
+  "control/cache": "plan shared data/routing data/cache data/handlers",
+  "control/fleet": "base plan shared store observe control/config/schema control/breakers control/cache",
   "control/consumers": "base store observe control/config/source control/config/schema",
   "control/plan":
     "base plan data/handlers observe control/config control/config/source control/config/schema control/config/check control/config/compile control/instance control/discovery control/health control/keys control/breakers control/consumers control/workers",
   "control/admin":
-    "base plan shared data/handlers observe control/config/schema control/config/output control/breakers control/fleet control/plan",
+    "base plan shared data/handlers observe control/config/schema control/config/output control/breakers control/cache control/fleet control/plan",
   "control/primary":
-    "base plan shared observe control/config/source control/config/schema control/config/check control/config/output control/connections control/discovery control/health control/instance control/keys control/breakers control/workers control/fleet control/consumers control/plan control/admin",
+    "base plan shared observe control/config/source control/config/schema control/config/check control/config/output control/connections control/discovery control/health control/instance control/keys control/breakers control/workers control/cache control/fleet control/consumers control/plan control/admin",
 
   "start/supervisor": "base plan observe control/primary",
   start: "base observe control/config/source control/config/schema control/instance control/primary start/supervisor",
@@ -114,8 +115,9 @@ describe("rooms", () => {
 });
 
 describe("doors", () => {
-  /** What the control plane may see of the data plane: languages, credentials, and the face of a feature that is made for it. */
-  const DOORS = /^src\/data\/((credentials|routing)\/|(policies|handlers|filters|cache)\/(.*\/)?(config(-[a-z]+)?|schemas)\.ts$)/;
+  /** What the control plane may see of the data plane: languages, credentials, the face of a feature that is made for it, and how stored responses are read. */
+  const DOORS =
+    /^src\/data\/((credentials|routing)\/|(policies|handlers|filters|cache)\/(.*\/)?(config(-[a-z]+)?|schemas)\.ts$|cache\/(entry|rules\/freshness)\.ts$)/;
   const isFeature = (file: string): boolean => /^src\/data\/(policies|handlers|filters)\/[^/]+\//.test(file);
 
   it("the control plane sees of the data plane only languages, credentials and what features make for it", () => {

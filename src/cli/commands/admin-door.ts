@@ -102,3 +102,10 @@ async function ask(door: Door, method: string, path: string): Promise<{ readonly
     call.end();
   });
 }
+
+/** A problem document (RFC 9457) as admin/problem.ts makes it. */
+export function refusedBy(door: Door, { status, body }: AdminReply): OperatorError {
+  const { title = `status ${status}`, remedy = "", detail = "", parameter = "" } = body as Readonly<Record<string, string | undefined>>; // of this program's version or another's
+  const what = [title, ...(parameter === "" ? [] : [parameter]), ...(detail === "" ? [] : [detail])].join(": ");
+  return new OperatorError(`the admin interface at ${door.name} refused: ${what}${remedy === "" ? "" : `; ${remedy}`}`);
+}

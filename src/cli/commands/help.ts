@@ -89,6 +89,27 @@ export const HELP: Readonly<Record<string, CommandHelp>> = {
     options: [CONFIG, ...ADMIN],
     notes: [ADMIN_NOTE],
   },
+  cache: {
+    usage: "cache purge/show [--url URL]... [--prefix URL]... [--tag TAG]... [--everything] [--soft] [-c FILE]... [--admin URL] [--json]",
+    summary: "purge stored responses of a running gateway and its fleet, or show what is stored",
+    words: [
+      { form: "purge", text: "Remove what --url, --prefix, --tag or --everything name." },
+      { form: "show", text: "What the store holds; with --url what of this URL, and why the last response was not stored." },
+    ],
+    options: [
+      { form: "--url URL", text: "This URL as clients write it, query included: all variants, for all callers; several." },
+      { form: "--prefix URL", text: "Every URL that begins so; several." },
+      { form: "--tag TAG", text: "Every response whose Cache-Tag or Surrogate-Key has this tag; several." },
+      { form: "--everything", text: "All that is stored." },
+      { form: "--soft", text: "Stale from now on instead of gone: still served where a stale response may be, and validated." },
+      CONFIG,
+      ...ADMIN,
+    ],
+    notes: [
+      ADMIN_NOTE,
+      "Exit status 0: it is purged, and the fleet knows; 1: it is purged here, and the fleet will be told when Redis answers again.",
+    ],
+  },
   key: {
     usage: "key create/hash [--consumer ID [--redis PREFIX]] [--pepper file:PATH]",
     summary: "make an API key and its hash, or hash one from standard input",

@@ -1,9 +1,8 @@
 // Owns `sluice status`, `reload` and `drain`: what an operator asks of a running gateway through its admin interface, and how the answer reads.
-import { OperatorError } from "../../base/errors.ts";
 import { formatProblem } from "../../control/config/source/problem.ts";
 import { CONFIG_OPTIONS, readArguments } from "../arguments.ts";
 import type { Command, CommandIo } from "../command.ts";
-import { type AdminReply, askAdmin, type Door, findDoor } from "./admin-door.ts";
+import { type AdminReply, askAdmin, type Door, findDoor, refusedBy } from "./admin-door.ts";
 
 export const OPTIONS = { ...CONFIG_OPTIONS, admin: { type: "string" }, json: { type: "boolean" } } as const;
 
@@ -20,7 +19,7 @@ export const statusCommand: Command = (argv, io) =>
 export const reloadCommand: Command = (argv, io) =>
   remote("reload", argv, io, async (door, json) => {
     const reply = await askAdmin(door, "POST", "/reload");
-    if (reply.status !== 200 && reply.status !== 422) throw refused(door, reply);
+    if (reply.status !== 200 && reply.status !== 422) throw refusedBy(door, reply);
     if (json) io.stdout(asJson(reply.body));
     else if (reply.status === 200) sayReloaded(reply.body as Reloaded, io);
     else sayProblems(reply.body as RefusedReload, io);
@@ -44,14 +43,8 @@ async function remote(command: string, argv: readonly string[], io: CommandIo, a
 
 async function succeeded(door: Door, method: "GET" | "POST", path: string): Promise<AdminReply> {
   const reply = await askAdmin(door, method, path);
-  if (reply.status >= 300) throw refused(door, reply);
+  if (reply.status >= 300) throw refusedBy(door, reply);
   return reply;
-}
-
-/** A problem document (RFC 9457) as admin/problem.ts makes it. */
-function refused(door: Door, { status, body }: AdminReply): OperatorError {
-  const { title = `status ${status}`, remedy = "" } = body as { readonly title?: string; readonly remedy?: string };
-  return new OperatorError(`the admin interface at ${door.name} refused: ${title}${remedy === "" ? "" : `; ${remedy}`}`);
 }
 
 const asJson = (body: unknown): string => `${JSON.stringify(body, null, 2)}\n`;

@@ -4,6 +4,8 @@ import type { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
 import type { BreakerOrder } from "../breakers/breaker-driver.ts";
+import type { CacheLook, CacheSummary, Purged } from "../cache/cache-control.ts";
+import type { FleetTold, PurgeOrder } from "../cache/purge-order.ts";
 import type { ReloadResult } from "../plan/reload.ts";
 
 export interface AdminDeps {
@@ -23,9 +25,18 @@ export interface AdminDeps {
   breakers(): readonly BreakerState[];
   /** @param target null: the upstream's own breaker. @returns whether there is such a breaker */
   forceBreaker(upstream: string, target: string | null, order: BreakerOrder): Promise<boolean>;
+  /** What is stored. Both reject with WalkRefused when the store cannot be gone over. */
+  readonly cache: { look(url: string): Promise<CacheLook>; summary(): Promise<CacheSummary> };
+  /** Here, and in the fleet. Rejects with WalkRefused. */
+  purge(order: PurgeOrder): Promise<PurgeDone>;
   /**
    * POST /debug/..., only present with test hooks.
    * @returns null when there is no such action, else what to answer
    */
   debug?(action: string, query: URLSearchParams): Promise<unknown> | null;
+}
+
+export interface PurgeDone extends Purged {
+  /** null without Redis. */
+  readonly fleet: FleetTold | null;
 }

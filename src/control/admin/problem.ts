@@ -30,6 +30,12 @@ export const ADMIN_PROBLEMS = {
   },
   not_found: { status: 404, title: "There is nothing here", remedy: "GET / shows what there is." },
   method_not_allowed: { status: 405, title: "Not with this method", remedy: "Use one of the methods in the Allow header." },
+  bad_parameter: { status: 400, title: "A parameter of the query is wrong", remedy: "Nothing was done." },
+  cache_busy: {
+    status: 503,
+    title: "The store of responses could not be gone over",
+    remedy: "Try again: what was named by URL or tag is purged, prefixes and everything may not be.",
+  },
   reload_refused: {
     status: 422,
     title: "The configuration was refused",

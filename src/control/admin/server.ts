@@ -102,7 +102,9 @@ interface Serving {
 
 async function serve({ deps, door, places }: Serving, request: IncomingMessage, response: ServerResponse): Promise<void> {
   // Parsed by hand: URL would accept and repair what is no path.
-  const [path = "/", query = ""] = (request.url ?? "/").split("?", 2);
+  const target = request.url ?? "/";
+  const mark = target.indexOf("?");
+  const [path, query] = mark < 0 ? [target, ""] : [target.slice(0, mark), target.slice(mark + 1)];
   const token = deps.token();
   const proven = isProven(request, door, token);
   places.answering(request.socket, proven);

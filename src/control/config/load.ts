@@ -5,6 +5,7 @@ import { decodeUtf8 } from "../../base/utf8.ts";
 import { checkAuth } from "./check/auth.ts";
 import { checkAuthorize } from "./check/authorize.ts";
 import { checkBodies } from "./check/bodies.ts";
+import { checkCache } from "./check/cache.ts";
 import { checkClients } from "./check/clients.ts";
 import { checkConditions } from "./check/conditions.ts";
 import { checkConsumers } from "./check/consumers.ts";
@@ -145,6 +146,7 @@ export function parseConfig(options: {
   checkPolicySets(draft, findings);
   checkRoutes(draft, findings);
   checkRewrites(draft, findings);
+  checkCache(draft, findings);
   checkBodies(draft, findings);
   checkListeners(draft, findings);
   checkClients(draft, findings);

@@ -30,7 +30,7 @@ const NO_LEASE = { held: 0, wanted: 0 } as const;
 const UNSAID = { held: -1, wanted: 0 } as const;
 
 /** What the reconciliation itself knows of the fleet. */
-export type SyncState = Omit<FleetState, "name" | "breakers">;
+export type SyncState = Omit<FleetState, "name" | "breakers" | "purges">;
 
 /** What else instances tell each other. */
 export interface Beside {

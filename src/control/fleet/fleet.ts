@@ -7,10 +7,12 @@ import type { Log } from "../../observe/log.ts";
 import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
+import type { FleetTold, PurgeOrder } from "../cache/purge-order.ts";
 import type { RedisConfig } from "../config/schema/redis.ts";
 import { BreakerExchange } from "./breaker-exchange.ts";
 import { instanceName, type ReportedBreaker } from "./breaker-report.ts";
-import { FleetSync } from "./fleet-sync.ts";
+import { type Beside, FleetSync } from "./fleet-sync.ts";
+import { PurgeExchange } from "./purge-exchange.ts";
 import { shardTag } from "./shard.ts";
 
 /** The table, and the cell that moves whenever a strict limit asks for a grant. */
@@ -25,35 +27,44 @@ export interface FleetOptions {
   readonly pid: number;
   /** This instance's breakers that are not closed, now. */
   readonly breakers: () => readonly ReportedBreaker[];
+  /** Purges here what another instance has purged. Rejects when it is not done. */
+  readonly purge: (order: PurgeOrder) => Promise<unknown>;
   readonly log: Log;
 }
 
 export class Fleet {
   readonly #name: string;
   readonly #breakers: BreakerExchange;
+  readonly #purges: PurgeExchange;
   readonly #client: RedisClient;
   readonly #sync: FleetSync;
   readonly #table: FleetTable;
   #stopped = false;
 
   /** From now on the table goes by the fleet, apart from it until {@link start} has led to an answer. */
-  constructor({ redis, table, pid, breakers, log }: FleetOptions) {
+  constructor({ redis, table, pid, breakers, purge, log }: FleetOptions) {
     const { prefix, syncIntervalMs } = redis;
     // New with each process: what an earlier one left unsettled is not ours.
     const instance = randomBytes(8).toString("hex");
     this.#name = instanceName(hostname(), pid);
     this.#table = table;
-    this.#client = new RedisClient(redis, { ready: () => this.#sync.kick(), lost: () => this.#sync.lost() });
+    const purgeLog = `${shardTag(prefix, 0)}:purges`;
+    this.#client = new RedisClient(
+      redis,
+      { ready: () => this.#ready(), lost: () => this.#sync.lost() },
+      { channel: purgeLog, heard: () => this.#purges.round() },
+    );
     const common = { store: this.#client, instance, syncIntervalMs, log, now: monotonicMs };
     const key = (suffix: string): string => `${shardTag(prefix, 0)}:${suffix}`;
     this.#breakers = new BreakerExchange({ ...common, key, name: this.#name, read: breakers });
+    this.#purges = new PurgeExchange({ ...common, key: purgeLog, apply: purge });
     this.#sync = new FleetSync({
       ...common,
       ledger: table,
       redis: describeRedis(redis),
       prefix,
       expectedSize: redis.fleetSize ?? 1,
-      beside: this.#breakers,
+      beside: allOf([this.#breakers, this.#purges]),
     });
   }
 
@@ -65,7 +76,17 @@ export class Fleet {
   }
 
   state(): FleetState {
-    return { ...this.#sync.state(), name: this.#name, breakers: this.#breakers.state() };
+    return { ...this.#sync.state(), name: this.#name, breakers: this.#breakers.state(), purges: this.#purges.state() };
+  }
+
+  /** Has the others purge what was purged here. Never rejects. */
+  publishPurge(order: PurgeOrder): Promise<FleetTold> {
+    return this.#purges.publish(order);
+  }
+
+  #ready(): void {
+    this.#sync.kick();
+    this.#purges.round();
   }
 
   /** Tells the last spending and leaves. After the workers are gone. */
@@ -89,4 +110,21 @@ export class Fleet {
       await new Promise((resolve) => setImmediate(resolve));
     }
   }
+}
+
+/** Each goes on whatever becomes of the others. */
+function allOf(parts: readonly Beside[]): Beside {
+  return {
+    round: () => {
+      for (const part of parts) part.round();
+    },
+    lost: () => {
+      for (const part of parts) part.lost();
+    },
+    leave: async () => {
+      const results = await Promise.allSettled(parts.map((part) => part.leave()));
+      const failed = results.find((result) => result.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+    },
+  };
 }

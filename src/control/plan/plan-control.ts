@@ -41,6 +41,8 @@ export interface PlanControlDeps {
   readonly probes: HealthProbe;
   readonly breakers: BreakerControl;
   readonly log: Log;
+  /** A plan is about to be handed to the workers, which may refuse it. */
+  onPlanned(plan: Plan): void;
   /** A plan is in force. */
   onInForce(now: InForce): void;
 }
@@ -165,6 +167,7 @@ export class PlanControl {
 
   /** What a plan needs from outside: addresses and keys, looked for side by side. */
   async #prepare(plan: Plan) {
+    this.#deps.onPlanned(plan);
     const [endpoints, keys] = await Promise.all([this.#deps.discovery.prepare(plan), this.#deps.keys.prepare(plan)]);
     return {
       bundle: { endpoints: endpoints.endpoints, keys: keys.sets },

@@ -28,7 +28,7 @@ export interface ConcernSources {
     readonly limitWatch: { readonly concern: string | null };
     readonly totals: { readonly routeNames: { readonly overflowed: number } };
   };
-  readonly fleet: Pick<FleetState, "connected" | "redis" | "instances" | "trouble"> | null;
+  readonly fleet: Pick<FleetState, "connected" | "redis" | "instances" | "trouble" | "purges"> | null;
   readonly redisConsumers: Pick<RedisConsumersState, "redis" | "inForce" | "trouble"> | null;
 }
 
@@ -105,6 +105,13 @@ function ofSurroundings({ keySources, accessLog, adminTrouble, cells, fleet, red
       "Redis is not there: limits go on with this instance's share",
       `Redis (${fleet.redis}) is not there: limits go on with this instance's share of 1/${fleet.instances}: ${fleet.trouble}`,
     );
+  const unsaid = fleet?.purges.pending ?? 0;
+  say(
+    "purges of stored responses wait to be told to the fleet",
+    unsaid === 0
+      ? null
+      : `${unsaid} ${unsaid === 1 ? "purge" : "purges"} of stored responses done here will be told to the other instances when Redis answers`,
+  );
   if (redisConsumers?.trouble != null)
     say(
       "the consumers in Redis are not up to date",

@@ -74,6 +74,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     workers: seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null)),
     upstreams,
     limits: cells.limits.fill,
+    cache: cells.responses.counts(),
     keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,

@@ -1,6 +1,7 @@
 // Owns putting the primary's parts together: who holds whom, who tells whom. Must never start anything.
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
+import { CacheControl } from "../cache/cache-control.ts";
 import { workersHere } from "../config/check/worker-count.ts";
 import type { Config } from "../config/schema/schema.ts";
 import { ConnectionCensus } from "../connections/census.ts";
@@ -35,6 +36,7 @@ export interface PartsOptions {
 
 export interface Parts {
   readonly cells: SharedCells;
+  readonly cache: CacheControl;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly keys: KeySources;
@@ -89,14 +91,17 @@ export function assembleParts(options: PartsOptions): Parts {
     probes,
     breakers,
     log,
+    onPlanned: (plan) => cache.expect(plan),
     onInForce: (now) => {
+      cache.follow(now.plan);
       void census.follow(now.plan);
       watchdog.limits = now.config.watchdog;
       options.onInForce(now);
     },
   });
+  const cache = new CacheControl({ store: cells.responses, stamps: cells.purges, reasons: cells.cacheReasons });
   const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
-  return { cells, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
+  return { cells, cache, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
 }
 
 function isLinux(log: Log): boolean {

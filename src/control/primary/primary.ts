@@ -7,7 +7,8 @@ import type { Phase } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
 import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
-import type { AdminDeps } from "../admin/deps.ts";
+import type { AdminDeps, PurgeDone } from "../admin/deps.ts";
+import type { PurgeOrder } from "../cache/purge-order.ts";
 import { redactConfig } from "../config/output/redact.ts";
 import type { Config } from "../config/schema/schema.ts";
 import type { PipedTexts } from "../config/source/piped.ts";
@@ -143,7 +144,7 @@ class Primary {
 
   /** @param first the configuration until one is in force */
   #adminDeps(first: Config, testHooks: boolean): AdminDeps {
-    const { breakers, control, cells, workers } = this.#parts;
+    const { breakers, cache, control, cells, workers } = this.#parts;
     const config = () => control.inForce?.config ?? first;
     return {
       token: () => config().admin?.token ?? null,
@@ -154,9 +155,19 @@ class Primary {
       reload: () => this.#reloader.request("POST /reload"),
       drain: () => this.#drainForTakeover("POST /drain"),
       breakers: () => breakers.states(),
+      cache,
+      purge: (order) => this.#purge(order),
       forceBreaker: (upstream, target, order) => breakers.force(upstream, target, order),
       ...(testHooks ? { debug: testActions(workers) } : {}),
     };
+  }
+
+  /** The others are told whatever becomes of it here. */
+  async #purge(order: PurgeOrder): Promise<PurgeDone> {
+    const [here, fleet] = await Promise.allSettled([this.#parts.cache.purge(order), this.#fleet?.publishPurge(order) ?? null]);
+    this.#log.info("purged", { ...order });
+    if (here.status === "rejected") throw here.reason;
+    return { ...here.value, fleet: fleet.status === "fulfilled" ? fleet.value : null };
   }
 
   async #reload(reasons: readonly string[]): Promise<ReloadResult> {
@@ -254,9 +265,16 @@ class Primary {
   async #enterFleet({ redis }: Config): Promise<void> {
     if (redis === null) return;
     const { Fleet } = await import("../fleet/fleet.ts");
-    const { breakers, cells } = this.#parts;
+    const { breakers, cache, cells } = this.#parts;
     const { pid } = this.#options.link;
-    this.#fleet = new Fleet({ redis, table: cells.limits, pid, breakers: () => breakers.notClosed(), log: this.#log });
+    this.#fleet = new Fleet({
+      redis,
+      table: cells.limits,
+      pid,
+      breakers: () => breakers.notClosed(),
+      purge: (order) => cache.purge(order),
+      log: this.#log,
+    });
   }
 
   #announce(): void {

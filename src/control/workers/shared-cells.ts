@@ -13,6 +13,7 @@ import { BreakerAdmin } from "../../shared/breaker-admin.ts";
 import { UPSTREAM_SLOTS_MAX, upstreamBreakerSlot } from "../../shared/breaker-layout.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { Leases } from "../../shared/cache/leases.ts";
+import { Reasons } from "../../shared/cache/reasons.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
@@ -47,6 +48,9 @@ export class SharedCells {
   readonly #responsesBuffer: SharedArrayBuffer;
   readonly #purgesBuffer = Stamps.allocate();
   readonly #cacheLeases = Leases.allocate();
+  readonly #cacheReasons = Reasons.allocate();
+  /** The primary's view of why responses are not served from the store. */
+  readonly cacheReasons = new Reasons(this.#cacheReasons);
   /** Bytes of request bodies that the workers hold. */
   readonly bodyBudget: BodyBudget;
   readonly connections: ConnectionTable;
@@ -121,6 +125,7 @@ export class SharedCells {
       responses: this.#responsesBuffer,
       purges: this.#purgesBuffer,
       cacheLeases: this.#cacheLeases,
+      cacheReasons: this.#cacheReasons,
       replay: this.#replay,
       bodyBudget: this.#bodyBudgetBuffer,
       bodyCounts: this.#bodyCounts,

@@ -1,10 +1,10 @@
 // Owns the `cache` key of a route: what may be stored and for how long. Schema, type and docs only.
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
-import { duration, headerName, once } from "../../base/schema.ts";
+import { condition, duration, headerName, lazyOptional, once } from "../../base/schema.ts";
 import { statusMap } from "../../base/status-schema.ts";
-import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
-import { CREDENTIAL_HEADERS } from "./credential-headers.ts";
+import type { BypassRule, CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
+import { CREDENTIAL_HEADERS } from "./config-credentials.ts";
 
 const STATUSES_MAX = 64;
 const NAMES_MAX = 64;
@@ -69,6 +69,26 @@ const byStatus = once(() =>
     }),
 );
 
+const bypass = once(() =>
+  withRules(
+    z.strictObject({
+      headers: z.array(headerName()).max(NAMES_MAX).prefault([]).meta({ description: "That have one of these headers, whatever it says." }),
+      cookies: names().prefault([]).meta({ description: "That have one of these cookies." }),
+      when: condition()
+        .optional()
+        .meta({
+          description: "For which this holds (CEL; request and caller are there), or cannot be evaluated.",
+          examples: ['"preview" in request.query'],
+        }),
+    }),
+    ({ headers, cookies, when }, object) => {
+      if (headers.length + cookies.length === 0 && when === undefined) object("expected headers, cookies or when");
+    },
+  )
+    .transform((v): BypassRule => ({ headers: v.headers, cookies: v.cookies, when: v.when ?? null }))
+    .meta({ description: "Requests that pass by the store: neither answered from there nor stored. Each reason by itself is enough." }),
+);
+
 export const cacheSchema = once(() =>
   z
     .strictObject({
@@ -104,6 +124,7 @@ export const cacheSchema = once(() =>
           "Responses with Set-Cookie: `refuse` stores none of them; `keep` stores them with the cookie, which everybody then gets.",
       }),
       key: key(),
+      bypass: lazyOptional(bypass),
       clientControl: z.boolean().prefault(true).meta({
         description: "Cache-Control and Pragma of requests are obeyed. `false` spares the origin clients that ask for the newest.",
       }),
@@ -130,6 +151,7 @@ export const cacheSchema = once(() =>
         clientControl: v.clientControl,
         tagFields: v.tags,
         showStatus: v.status,
+        bypass: v.bypass ?? null,
       }),
     )
     .meta({

@@ -1,10 +1,11 @@
 // Builds the cache of one route from its plan, in the worker.
-import { hash32 } from "../../base/hash32.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
+import { ownerNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { KeyedPolicy, PolicyRoute } from "../exchange/route-context.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import { createBypass } from "./bypass.ts";
 import { KeyMaker } from "./key.ts";
 import { RouteCache } from "./route-cache.ts";
 import { workerCache } from "./worker-cache.ts";
@@ -31,7 +32,7 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
     throw new Error(`route ${context.name}: cache needs policy ${silent.name} to have cacheKey(x), which names what its answer depends on`);
   const authenticates = policies.some(({ name }) => name === AUTH);
   const keys = new KeyMaker({
-    space: `${context.name}\u0000${JSON.stringify(settings)}`,
+    space: spaceOf(context.name, settings),
     settings,
     policies: policies.filter((each) => changesRequest(each, settings)),
     authenticates,
@@ -43,11 +44,18 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
     settings,
     name: plan.cache.name,
     maxObjectBytes: plan.cache.maxObjectBytes,
-    owner: hash32(context.name) | 0,
+    owner: ownerNumber(context.name),
     authenticates,
     keyedByUpstream,
+    passesBy: createBypass(context.name, settings.bypass, plan.cache.debug),
+    reasons: services.cacheReasons,
     forward,
   });
+}
+
+/** Not what only some requests or the client see of it. */
+function spaceOf(route: string, { bypass: _bypass, showStatus: _showStatus, ...settings }: CacheSettings): string {
+  return `${route}\u0000${JSON.stringify(settings)}`;
 }
 
 function changesRequest({ name, onUpstreamRequest, cacheKey }: KeyedPolicy, { perConsumer }: CacheSettings): boolean {

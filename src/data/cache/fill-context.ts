@@ -19,8 +19,8 @@ export interface FillContext {
   tagsOf(headers: HeaderList): readonly number[];
   /** Path and query that are sent, when not all of the query counts. */
   sentPath(x: Exchange): string;
-  /** Fields for one client: Age, Cache-Status. */
-  shown(outcome: CacheOutcome, age: number | null): HeaderList;
+  /** Fields for one client: Age, Cache-Status. Notes for log and metrics how it is answered. */
+  shown(x: Exchange, outcome: CacheOutcome, age: number | null): HeaderList;
   /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
   mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
   /** Serves a stored response to one client. */
@@ -32,7 +32,7 @@ export interface FillContext {
   /** Without looking into the store. */
   forward(x: Exchange, detail: string): void;
   /** The answer is not one to wait for: further requests go on by themselves for a while. */
-  rememberUncacheable(): void;
+  rememberUncacheable(why: string): void;
   /** Nobody may join any more. */
   ended(fill: object): void;
 }

@@ -177,7 +177,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   #beginOne(follower: Follower, head: SharedHead): void {
     const collapsed = follower.exchange !== this.#order.x;
-    follower.begin(head, this.#context.shown({ ...this.#outcome, collapsed }, null));
+    follower.begin(head, this.#context.shown(follower.exchange, { ...this.#outcome, collapsed }, null));
   }
 
   onData(chunk: Buffer): boolean {
@@ -194,7 +194,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   /** More than is stored: it goes on as a relay for those who have begun. */
   #outgrow(chunk: Buffer): void {
     this.#outgrown = true;
-    this.#context.rememberUncacheable();
+    this.#context.rememberUncacheable("too-large");
     this.#context.ended(this);
     this.#peers.finish({ kind: "released", detail: "too-large" });
     if (this.#followers.size === 0) return this.#cancel();
@@ -297,7 +297,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   /** Not to be stored: one takes it as it comes, the others are let go at once. */
   #pass(status: number, head: WireHead, why: Unstorable | "too-large"): void {
-    this.#context.rememberUncacheable();
+    this.#context.rememberUncacheable(why);
     this.#context.ended(this);
     this.#outcome = { ...this.#outcome, detail: why };
     this.#peers.finish({ kind: "released", detail: why });
@@ -307,7 +307,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       this.#end();
     } else {
       this.#passed = new Passed(first, this.#order.route, this.#call, () => this.#end());
-      head.headers.push(...this.#context.shown(this.#outcome, null));
+      head.headers.push(...this.#context.shown(first, this.#outcome, null));
       this.#passed.onHead(status, head);
     }
     for (const x of others) this.#context.forward(x, why);

@@ -1,9 +1,9 @@
 // Owns by what the responses of a route are told apart: the URL as clients write it, and everything by which the gateway makes one caller's request another than
 // the next one's. What is not in the key must not change what is asked (RFC 9111 section 2; cache poisoning).
 
-import { hash32 } from "../../base/hash32.ts";
 import { getList, type HeaderList } from "../../base/header-list.ts";
-import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
+import type { CacheSettings } from "../../plan/cache-plan.ts";
+import { cacheUrl, keyedQuery, urlNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Identity } from "../exchange/identity/identity.ts";
 import type { UpstreamRequest } from "../exchange/policy.ts";
@@ -52,7 +52,7 @@ export class KeyMaker {
     if (text.length > KEY_CHARS_MAX || NOT_LATIN1.test(text)) return null;
     if (url !== this.#lastUrl) {
       this.#lastUrl = url;
-      this.#lastStamp = hash32(url);
+      this.#lastStamp = urlNumber(url);
     }
     return { text, stamp: this.#lastStamp };
   }
@@ -87,41 +87,13 @@ export class KeyMaker {
 
 const NOT_LATIN1 = /[^\x00-\xff]/;
 
-/** The URL by which purges name it: scheme, host in lowercase without the scheme's own port, path, query. */
-export function urlOf(x: Exchange, query: string): string {
-  const { scheme } = x.clientInfo();
-  const authority = x.authority.toLowerCase();
-  const own = scheme === "https" ? ":443" : ":80";
-  const host = authority.endsWith(own) ? authority.slice(0, -own.length) : authority;
-  return `${scheme}://${host}${x.path}${query === "" ? "" : `?${query}`}`;
-}
+/** The URL by which purges name it. */
+export const urlOf = (x: Exchange, query: string): string => cacheUrl(x.clientInfo().scheme, x.authority, x.path, query);
 
 const pathOf = (target: string): string => {
   const query = target.indexOf("?");
   return query < 0 ? target : target.slice(0, query);
 };
-
-/** @returns the query without what does not count, in an order of its own; as it came when all of it counts */
-export function keyedQuery(query: string, rule: QueryKey): string {
-  if (rule.kind === "all" || query === "") return query;
-  const listed = (name: string): boolean => rule.names.includes(name);
-  return query
-    .split("&")
-    .filter((part) => part !== "" && listed(nameOf(part)) === (rule.kind === "only"))
-    .sort()
-    .join("&");
-}
-
-/** A name that is written with percent-encoding is the same name. */
-function nameOf(part: string): string {
-  const [name = ""] = part.split("=", 1);
-  if (!name.includes("%") && !name.includes("+")) return name;
-  try {
-    return decodeURIComponent(name.replaceAll("+", " "));
-  } catch {
-    return name;
-  }
-}
 
 function cookies(x: Exchange, names: readonly string[]): string {
   const values = new Map<string, string>();

@@ -70,7 +70,7 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
       case "stored":
         return this.#handOver((x) => this.#context.alone(x));
       case "released":
-        this.#context.rememberUncacheable();
+        this.#context.rememberUncacheable(news.detail);
         return this.#handOver((x) => this.#context.forward(x, news.detail));
       case "stand-in":
         return this.#standIn(news.status);
@@ -104,7 +104,7 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
 
   #begin(follower: Follower, head: SharedHead): void {
     const outcome = this.#peerHead?.outcome;
-    follower.begin(head, outcome === undefined ? [] : this.#context.shown({ ...outcome, collapsed: true }, null));
+    follower.begin(head, outcome === undefined ? [] : this.#context.shown(follower.exchange, { ...outcome, collapsed: true }, null));
   }
 
   #dataCame(bytes: Uint8Array): void {

@@ -1,7 +1,7 @@
 // Owns what this worker reads from and puts into the shared store: which object answers a request, by key and variant, and that a purged one never does.
 // Must never decide whether a response may be stored or served (rules/): it knows no request but its variant.
-import { hash32 } from "../../base/hash32.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import { urlNumber } from "../../shared/cache/names.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ObjectWriter, ResponseStore, StoredObject } from "../../shared/cache/store.ts";
 import { decodeHead, encodeHead, factsOf, freshnessFrom, type PurgeStamps, type StoredHead, stampsFrom } from "./entry.ts";
@@ -73,7 +73,7 @@ export class ResponseCache {
     return {
       head,
       freshness: freshnessFrom(fact),
-      isVoid: this.#stamps.soft(head.stamps) !== soft,
+      isVoid: object.mark !== 0 || this.#stamps.soft(head.stamps) !== soft,
       length: object.bodyBytes,
       get body() {
         return object.body;
@@ -116,7 +116,7 @@ export class ResponseCache {
     return new Reservation(writer, () => {
       const current = begin.stampsFor(entry.tags);
       if (current === null) return false;
-      if (vary.length > 0 && !this.#mark(key, vary, begin.stampsFor([]) ?? current)) return false;
+      if (vary.length > 0 && !this.#mark(entry, begin.stampsFor([]) ?? current)) return false;
       if (!writer.commit({ owner: entry.owner, facts: factsOf(storable.freshness, current) })) return false;
       if (begin.stampsFor(entry.tags) !== null) return true;
       this.#store.remove(text); // a walk has begun meanwhile, and may have gone by
@@ -125,7 +125,7 @@ export class ResponseCache {
   }
 
   /** Notes under the key itself by which fields its variants are told apart. */
-  #mark(key: CacheKey, vary: readonly string[], current: PurgeStamps): boolean {
+  #mark({ key, storable: { vary }, owner }: NewEntry, current: PurgeStamps): boolean {
     const head = encodeHead({ status: 0, headers: [], vary, stamps: [key.stamp] });
     const known = this.#store.find(key.text);
     if (known !== null) {
@@ -136,14 +136,14 @@ export class ResponseCache {
     const writer = this.#store.reserve(key.text, head.length, 0);
     if (writer === null) return false;
     writer.head.write(head, "latin1");
-    const stored = writer.commit({ owner: 0, facts: [0, 0, 0, 0, 0, 0, current.hard, current.soft] });
+    const stored = writer.commit({ owner, facts: [0, 0, 0, 0, 0, 0, current.hard, current.soft] });
     writer.release();
     return stored;
   }
 
   /** All variants and all callers' responses of a URL are void. */
   invalidate(url: string): void {
-    this.#stamps.purgeUrl(hash32(url), false);
+    this.#stamps.purgeUrl(urlNumber(url), false);
   }
 }
 

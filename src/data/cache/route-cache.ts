@@ -1,17 +1,20 @@
 // Owns what the store does for one route's requests: serve what is there, ask once for what is not, pass by what is none of its business.
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
-import { hash32 } from "../../base/hash32.ts";
 import { getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
+import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
+import type { Reasons } from "../../shared/cache/reasons.ts";
+import { CACHE } from "../../shared/metric-cells.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
+import type { PassesBy } from "./bypass.ts";
 import { Fill } from "./fill.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
-import { type KeyMaker, keyedQuery, urlOf } from "./key.ts";
+import { type KeyMaker, urlOf } from "./key.ts";
 import { RemoteFill } from "./remote-fill.ts";
 import type { CachedResponse, ResponseCache } from "./response-cache.ts";
 import type { StoreRules } from "./rules/assess.ts";
@@ -42,6 +45,9 @@ export interface RouteCacheParts {
   readonly authenticates: boolean;
   /** By which upstream a request would be answered: told apart when callers are given theirs by rule. */
   readonly keyedByUpstream: boolean;
+  /** null: nothing does but what HTTP says. */
+  readonly passesBy: PassesBy | null;
+  readonly reasons: Reasons;
   /** Relays an exchange without the store. */
   forward(x: Exchange, route: Route, upstream: Upstream): void;
 }
@@ -66,9 +72,12 @@ export class RouteCache {
 
   /** Answers an exchange that the policies have let through. Never throws. @param upstream that it would go to @param alone whatever other workers ask */
   handle(x: Exchange, route: Route, upstream: Upstream, alone = false): void {
+    const { keys, keyedByUpstream, cache, passesBy } = this.#parts;
+    const chosen = passesBy === null ? null : passesBy(x);
+    if (chosen !== null)
+      return this.#forward(x, route, upstream, { reason: "bypass", detail: chosen === "debug" ? "debug" : "configured" });
     const reason = this.#passesBy(x);
     if (reason !== null) return this.#forward(x, route, upstream, { reason, detail: "" });
-    const { keys, keyedByUpstream, cache } = this.#parts;
     const key = keys.of(x, keyedByUpstream || x.sentTo >= 0 ? upstream : null);
     if (key === null) return this.#forward(x, route, upstream, { reason: "bypass", detail: "no-key" });
     const directives = this.#directives(x);
@@ -80,6 +89,7 @@ export class RouteCache {
       return this.#missed(x, { x, route, upstream, key, stored, reason, alone }, directives);
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), alone });
+    x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
     this.#serve(x, route, stored, hitOutcome(stored));
   }
 
@@ -104,6 +114,7 @@ export class RouteCache {
   /** Nothing that may be served as it is. */
   #missed(x: Exchange, order: Order, directives: Directives): void {
     const { route, upstream, key, stored, reason } = order;
+    x.cacheResult = CACHE.miss;
     if (directives.onlyIfCached) {
       stored?.release();
       return fail(x, "cache_miss");
@@ -153,7 +164,10 @@ export class RouteCache {
       owner,
       tagsOf: (headers) => this.#tags(headers),
       sentPath: (x) => this.#sentPath(x),
-      shown: (outcome, age) => this.#shown(outcome, age),
+      shown: (x, outcome, age) => {
+        x.cacheResult = outcome.collapsed ? CACHE.collapsed : CACHE.miss;
+        return this.#shown(outcome, age);
+      },
       mayStandIn: (stored, x, open) =>
         mayServeOnError(
           stored.freshness,
@@ -161,11 +175,17 @@ export class RouteCache {
           Date.now(),
           open ? Math.max(0, settings.staleIfOpen) : 0,
         ),
-      serve: (x, stored, outcome) => this.#serve(x, route, stored, outcome),
+      serve: (x, stored, outcome) => {
+        x.cacheResult = outcome.collapsed ? CACHE.collapsed : outcome.forwardStatus === 304 ? CACHE.revalidated : CACHE.stale;
+        this.#serve(x, route, stored, outcome);
+      },
       again: (x) => this.handle(x, route, upstream),
       alone: (x) => this.handle(x, route, upstream, true),
       forward: (x, detail) => this.#forward(x, route, upstream, { reason: "uri-miss", detail }),
-      rememberUncacheable: () => fills.rememberUncacheable(key.text),
+      rememberUncacheable: (why) => {
+        fills.rememberUncacheable(key.text);
+        this.#parts.reasons.note(key.stamp, why);
+      },
       ended: (fill) => {
         fills.delete(id, fill);
         if (isRunning && turn.kind === "mine") turn.release();
@@ -177,6 +197,7 @@ export class RouteCache {
   #serve(x: Exchange, route: Route, stored: CachedResponse, outcome: CacheOutcome): void {
     const { head, freshness, length } = stored;
     const age = Math.floor(ageOf(freshness, Date.now()));
+    x.cacheAge = age;
     const follower = new Follower(x, route, new StoredBody(stored));
     follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(outcome, age));
   }
@@ -188,7 +209,11 @@ export class RouteCache {
   }
 
   #forward(x: Exchange, route: Route, upstream: Upstream, why: { readonly reason: ForwardReason; readonly detail: string }): void {
-    if (this.#parts.settings.showStatus) {
+    x.cacheResult = PASSING.has(why.reason) ? CACHE.bypass : CACHE.miss;
+    const { reasons, settings } = this.#parts;
+    const noted = why.detail === "debug" || why.detail === "no-key" ? why.detail : why.reason;
+    if (PASSING.has(why.reason) && why.reason !== "method") reasons.note(urlNumber(urlOf(x, keyedQuery(x.query, settings.query))), noted);
+    if (settings.showStatus) {
       const outcome = { forward: why.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: why.detail };
       x.addResponseHeader("cache-status", cacheStatus(this.#parts.name, outcome));
     }
@@ -223,7 +248,7 @@ export class RouteCache {
     if (tagFields.length === 0) return NO_TAGS;
     const tags = new Set<number>();
     for (const name of tagFields) {
-      for (const tag of (getList(headers, name) ?? "").split(/[, \t]+/)) if (tag !== "" && tags.size < TAGS_MAX) tags.add(tagNumber(tag));
+      for (const tag of tagsIn(getList(headers, name) ?? "")) if (tags.size < TAGS_MAX) tags.add(tagNumber(tag));
     }
     return [...tags];
   }
@@ -234,8 +259,8 @@ interface Order extends FillOrder {
   readonly alone: boolean;
 }
 
-/** What purges of a tag are counted by: never one of a URL's, as those begin with their scheme. */
-export const tagNumber = (tag: string): number => hash32(`#${tag}`);
+/** Reasons for which the store was none of the request's business. */
+const PASSING: ReadonlySet<ForwardReason> = new Set(["bypass", "method", "request"]);
 
 const hitOutcome = ({ freshness }: CachedResponse): CacheOutcome => ({
   forward: null,

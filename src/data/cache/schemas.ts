@@ -2,4 +2,9 @@
 import { type FeatureSchema, feature } from "../../base/feature-schema.ts";
 import { cacheSchema } from "./config.ts";
 
-export const CACHE_SCHEMAS: readonly FeatureSchema[] = [feature("cache", cacheSchema)];
+export const CACHE_SCHEMAS: readonly FeatureSchema[] = [
+  feature("cache", cacheSchema, {
+    conditions: ({ bypass }) =>
+      bypass === null || bypass.when === null ? [] : [{ path: ["bypass", "when"], text: bypass.when, sees: "request", isRequired: false }],
+  }),
+];

@@ -5,6 +5,7 @@ import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import type { LogRecord, SentTarget } from "../../shared/log-ring.ts";
+import { CACHE } from "../../shared/metric-cells.ts";
 import type { ClientInfo, RequestView } from "../routing/request-view.ts";
 import type { CallRecord, OverloadReason } from "../upstream/call-request.ts";
 import type { BodyWatch } from "./body/body-watch.ts";
@@ -143,6 +144,9 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   bytesIn = 0;
   bytesOut = 0;
   attempts = 0;
+  /** What the store of responses did: one of CACHE, and the age (s) of what was served from there. */
+  cacheResult: number = CACHE.none;
+  cacheAge = 0;
   /** What an aggregated answer was made of: see LogRecord. */
   legs = "";
   /** Name of the upstream that was to answer, the last one of several; '' for none. Set whether or not one of its targets could be tried. */

@@ -9,6 +9,7 @@ import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
 import type { Leases } from "../../shared/cache/leases.ts";
+import type { Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ResponseStore } from "../../shared/cache/store.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
@@ -87,6 +88,8 @@ export interface Services extends CallServices {
   readonly responses: ResponseStore;
   readonly purges: Stamps;
   readonly cacheLeases: Leases;
+  /** Why responses are not served from there. */
+  readonly cacheReasons: Reasons;
   /** To other workers. */
   readonly links: WorkerLinks;
   /** Single-use values that any worker has seen. */

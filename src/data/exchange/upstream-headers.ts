@@ -80,13 +80,14 @@ function commonFields(x: Exchange, upstream: Upstream, host: string): FieldBlock
 /** What the client sent, as far as it goes on, and who it was. */
 function forwardedFields(x: Exchange, upstream: Upstream, host: string): HeaderList {
   const { deadlineHeader } = upstream.plan;
+  const debugHeader = x.runtime.plan.cache.debug?.header ?? null;
   const out: HeaderList = ["host", host];
   const headers = x.headers;
   const copies = x.route?.copies ?? null;
   const keepsOverride = x.route?.settings.keepMethodOverride === true;
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // i is inside a list of pairs
-    if (name === deadlineHeader || isOfOriginFamily(name)) continue;
+    if (name === deadlineHeader || name === debugHeader || isOfOriginFamily(name)) continue;
     if (NOT_COPIED.has(name) && !(keepsOverride && METHOD_OVERRIDES.has(name))) {
       if (name === "te" && upstream.plan.protocol !== "http1" && takesTrailers(headers[i + 1] as string)) out.push("te", "trailers");
       continue;
@@ -143,11 +144,12 @@ export function upstreamTrailers(x: Exchange): HeaderList | null {
   const { requestTrailers: trailers, runtime } = x;
   if (trailers === null) return null;
   const copies = x.route?.copies ?? null;
+  const debugHeader = runtime.plan.cache.debug?.header ?? null;
   const out: HeaderList = [];
   for (let i = 0; i < trailers.length; i += 2) {
     const [name = "", value = ""] = [trailers[i], trailers[i + 1]];
     if (isAmbiguousFieldName(name) || NOT_COPIED.has(name) || NOT_A_TRAILER.has(name) || isOfOriginFamily(name)) continue;
-    if (name.startsWith("if-") || runtime.identityHeaders.isProtected(name) || copies?.(name) === false) continue;
+    if (name.startsWith("if-") || name === debugHeader || runtime.identityHeaders.isProtected(name) || copies?.(name) === false) continue;
     out.push(name, value);
   }
   return out.length === 0 ? null : out;

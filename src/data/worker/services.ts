@@ -15,6 +15,7 @@ import { AddressCounts } from "../../shared/address-counts.ts";
 import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { Leases } from "../../shared/cache/leases.ts";
+import { Reasons } from "../../shared/cache/reasons.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
 import { ConnectionTable } from "../../shared/connection-table.ts";
@@ -22,7 +23,7 @@ import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
-import { CELL, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import { CACHE, CELL, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -57,6 +58,7 @@ export class WorkerServices implements Services {
   readonly responses: ResponseStore;
   readonly purges: Stamps;
   readonly cacheLeases: Leases;
+  readonly cacheReasons: Reasons;
   readonly links: Links;
   readonly bodies: BodyLimits;
   readonly connections: ConnectionLimits;
@@ -109,6 +111,7 @@ export class WorkerServices implements Services {
     this.responses = new ResponseStore(shared.responses, shared.workerIndex);
     this.purges = new Stamps(shared.purges);
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
+    this.cacheReasons = new Reasons(shared.cacheReasons);
     this.links = new Links(requestLink);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
@@ -138,6 +141,7 @@ export class WorkerServices implements Services {
   record(x: Exchange): void {
     const totalMs = performance.now() - x.startedMs;
     this.cells.request(x.route?.metricSlot ?? 0, x.status, errorNumber(x.errorCode), totalMs, x.bytesIn, x.bytesOut);
+    if (x.cacheResult !== CACHE.none) this.cells.cache(x.route?.metricSlot ?? 0, x);
     this.log.write(x, totalMs);
   }
 

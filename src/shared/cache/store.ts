@@ -280,6 +280,22 @@ export class ObjectView {
     return Buffer.from(this.records.buffer, start - length, length).toString("latin1");
   }
 
+  /** Whether the key begins with these bytes; copies nothing. */
+  keyBegins(bytes: Uint8Array): boolean {
+    const length = this.records.get(this.unit, REC.keyBytes);
+    if (length < bytes.length) return false;
+    const start = this.records.headAt(this.unit) - length;
+    const all = this.records.bytes;
+    // From behind: most URLs begin alike.
+    for (let i = bytes.length - 1; i >= 0; i--) if (all[start + i] !== bytes[i]) return false;
+    return true;
+  }
+
+  /** Of all of it, in whole units. */
+  get occupiedBytes(): number {
+    return this.records.get(this.unit, REC.size) * UNIT_BYTES;
+  }
+
   get head(): Buffer {
     return Buffer.from(this.records.buffer, this.records.headAt(this.unit), this.records.get(this.unit, REC.headBytes));
   }

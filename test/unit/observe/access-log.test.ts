@@ -24,6 +24,7 @@ const RECORD: AccessRecord = {
   upstream: "users",
   target: "http://10.0.0.1:9001",
   attempts: 1,
+  cache: "",
   legs: "",
   status: 200,
   code: null,

@@ -30,10 +30,18 @@ const failures = once(() =>
 
 const fallback = once(() =>
   withRules(
-    z.strictObject({
-      respond: lazyOptional(respondSchema).meta({ description: "Answer with this." }),
-      upstream: name().optional().meta({ description: "Ask this upstream instead; its own fallback is not used." }),
-    }),
+    z.strictObject(
+      {
+        respond: lazyOptional(respondSchema).meta({ description: "Answer with this." }),
+        upstream: name().optional().meta({ description: "Ask this upstream instead; its own fallback is not used." }),
+      },
+      {
+        error: ({ code }) =>
+          code === "invalid_type"
+            ? "expected a map with respond or upstream; stored responses stand in where a route says so: `cache: { staleIfOpen: 1h }`"
+            : undefined,
+      },
+    ),
     ({ respond, upstream }, object) => {
       if ((respond === undefined) === (upstream === undefined)) object("expected exactly one of respond and upstream");
     },

@@ -2,7 +2,8 @@
 import * as z from "zod";
 import { CPU_NUMBER_MAX, parseCpuList } from "../../../base/cpu-list.ts";
 import { withRules } from "../../../base/rules.ts";
-import { once } from "../../../base/schema.ts";
+import { headerName, lazyOptional, once } from "../../../base/schema.ts";
+import { CREDENTIAL_HEADERS } from "../../../data/cache/config-credentials.ts";
 import type { CachePlan } from "../../../plan/cache-plan.ts";
 import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import { WORKERS_MAX } from "../../../shared/heartbeat.ts";
@@ -231,6 +232,28 @@ export const limits = once(() =>
     .meta({ description: "Bounds on what clients may send and hold." }),
 );
 
+const DEBUG_TOKEN_CHARS_MIN = 16;
+
+const cacheDebug = once(() =>
+  z
+    .strictObject({
+      header: headerName()
+        .prefault("x-cache-debug")
+        .refine((each) => !CREDENTIAL_HEADERS.has(each), { error: "this header carries what callers prove who they are with" })
+        .meta({ description: "The request header that carries the token. No upstream is sent it." }),
+      token: z
+        .string()
+        .min(DEBUG_TOKEN_CHARS_MIN, `expected at least ${DEBUG_TOKEN_CHARS_MIN} characters`)
+        .max(4096)
+        .refine((text) => /^[\x21-\x7e]*$/.test(text), "expected visible ASCII characters without spaces")
+        .meta({
+          description: "Who sends it passes by the store of every route. `file:path` reads it from a file.",
+          examples: [`\${CACHE_DEBUG_TOKEN}`],
+        }),
+    })
+    .meta({ description: "Lets whoever knows a token have the origin answer, whatever is stored." }),
+);
+
 export const cache = once(() =>
   withRules(
     z.strictObject({
@@ -244,6 +267,7 @@ export const cache = once(() =>
         .max(64)
         .prefault("sluice")
         .meta({ description: "By which `Cache-Status` (RFC 9211) names this cache." }),
+      debug: lazyOptional(cacheDebug),
     }),
     ({ memory, maxObject }, object) => {
       if (maxObject > memory / OBJECTS_MIN)
@@ -254,7 +278,7 @@ export const cache = once(() =>
         );
     },
   )
-    .transform((v): CachePlan => ({ memoryBytes: v.memory, maxObjectBytes: v.maxObject, name: v.name }))
+    .transform((v): CachePlan => ({ memoryBytes: v.memory, maxObjectBytes: v.maxObject, name: v.name, debug: v.debug ?? null }))
     .prefault({})
     .meta({ description: "The store of responses; routes use it by their own `cache`." }),
 );

@@ -42,8 +42,17 @@ const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
   "routes.*.rateLimit.*": (value) => ({ per: "ip", rate: value }),
 };
 
+const STORED = Object.fromEntries(
+  ["cache", "stale"].map((key) => [
+    key,
+    "stored responses stand in for an open breaker where the route says so: `cache: { staleIfOpen: 1h }`",
+  ]),
+);
+
 /** Place -> key that stands elsewhere (or under another name) -> where. */
 const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+  "upstreams.*.breaker.fallback": STORED,
+  "upstreamDefaults.breaker.fallback": STORED,
   "auth.*": { insecure: "it stands under the kind, as in `auth.NAME.jwt.insecure`" },
   "routes.*": {
     ...Object.fromEntries(

@@ -8,8 +8,6 @@ const ROUTE_KEYS = ["transcode", "graphql"];
 const RESERVED: Readonly<Record<string, readonly string[]>> = {
   "upstreams.*": UPSTREAM_KEYS,
   upstreamDefaults: UPSTREAM_KEYS,
-  "upstreams.*.breaker.fallback": ["cache"],
-  "upstreamDefaults.breaker.fallback": ["cache"],
   "routes.*": ROUTE_KEYS,
   defaults: ROUTE_KEYS,
   "policySets.*": ROUTE_KEYS,

@@ -11,6 +11,7 @@ import { type SecretKind, secretOf } from "./secret-file.ts";
 const SECRET_FIELDS: Readonly<Record<SecretKind, readonly (readonly string[])[]>> = {
   text: [
     ["admin", "token"],
+    ["cache", "debug", "token"],
     ["upstreams", "*", "sticky", "secret"],
     ["upstreams", "*", "health", "active", "headers", "*"],
     ["upstreamDefaults", "health", "active", "headers", "*"],

@@ -2,6 +2,7 @@
 import { expect, test } from "vitest";
 import { CONFIG_OPTIONS } from "../../../../src/cli/arguments.ts";
 import { OPTIONS as BENCH } from "../../../../src/cli/bench/bench-arguments.ts";
+import { OPTIONS as CACHE } from "../../../../src/cli/commands/cache.ts";
 import { commandHelp, HELP, HELP_COLUMNS, overview } from "../../../../src/cli/commands/help.ts";
 import { OPTIONS as KEY } from "../../../../src/cli/commands/key.ts";
 import { OPTIONS as PASSWORD } from "../../../../src/cli/commands/password.ts";
@@ -19,6 +20,7 @@ const TAKEN: Readonly<Record<string, Options>> = {
   status: REMOTE,
   reload: REMOTE,
   drain: REMOTE,
+  cache: CACHE,
   key: KEY,
   password: PASSWORD,
   policy: POLICY,

@@ -5,7 +5,7 @@ import { text } from "node:stream/consumers";
 import { afterEach, expect, test } from "vitest";
 import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
 import { type Admin, type AdminBounds, createAdmin } from "../../../../src/control/admin/server.ts";
-import { instanceState, instanceTotals } from "../../../support/instance.ts";
+import { cacheControl, instanceState, instanceTotals } from "../../../support/instance.ts";
 
 const TOKEN = "s3cret";
 const PATIENT: AdminBounds = { places: 10, headMs: 60_000, answerMs: 60_000 };
@@ -28,6 +28,8 @@ async function listen(bounds: AdminBounds, changes: Partial<AdminDeps> = {}): Pr
       reload: async () => ({ ok: true, version: 1, changes: [], warnings: [] }),
       drain: () => {},
       breakers: () => [],
+      cache: cacheControl(),
+      purge: async () => ({ removed: null, fleet: null }),
       forceBreaker: async () => false,
       ...changes,
     },

@@ -14,7 +14,7 @@ import { STATUS_SCRIPT } from "../../../../src/control/admin/status-script.ts";
 import type { ReloadResult } from "../../../../src/control/plan/reload.ts";
 import type { BreakerStatus, FleetState } from "../../../../src/observe/instance-state.ts";
 import type { Plan } from "../../../../src/plan/plan.ts";
-import { fleetState, instanceState, instanceTotals } from "../../../support/instance.ts";
+import { cacheControl, fleetState, instanceState, instanceTotals } from "../../../support/instance.ts";
 import { parsePrometheus } from "../../../support/prometheus-parser.ts";
 
 interface Answer {
@@ -74,6 +74,8 @@ function create(changes: Partial<AdminDeps> = {}): Admin {
     reload: async () => ({ ok: true, version: 4, changes: ["route users-read changed"], warnings: [] }),
     drain: () => {},
     breakers: () => [],
+    cache: cacheControl(),
+    purge: async () => ({ removed: null, fleet: null }),
     forceBreaker: async () => false,
     ...changes,
   };

@@ -5,7 +5,7 @@ import type { AdminDeps } from "../../../../src/control/admin/deps.ts";
 import { parseListenAddress } from "../../../../src/control/config/source/address.ts";
 import { AdminEndpoint } from "../../../../src/control/primary/admin-endpoint.ts";
 import { createLog } from "../../../../src/observe/log.ts";
-import { instanceState, instanceTotals } from "../../../support/instance.ts";
+import { cacheControl, instanceState, instanceTotals } from "../../../support/instance.ts";
 import { until } from "../../../support/until.ts";
 
 const ends: (() => unknown)[] = [];
@@ -22,6 +22,8 @@ const DEPS: AdminDeps = {
   reload: async () => ({ ok: true, version: 1, changes: [], warnings: [] }),
   drain: () => {},
   breakers: () => [],
+  cache: cacheControl(),
+  purge: async () => ({ removed: null, fleet: null }),
   forceBreaker: async () => false,
 };
 

@@ -73,13 +73,19 @@ test("no summary holds a name, an address or a cause", () => {
       accessLog: { failure: planted },
       adminTrouble: planted,
       cells: { limitWatch: { concern: planted }, totals: { routeNames: { overflowed: 77 } } },
-      fleet: { connected: false, redis: planted, instances: 77, trouble: planted },
+      fleet: {
+        connected: false,
+        redis: planted,
+        instances: 77,
+        trouble: planted,
+        purges: { pending: 2, applied: 0, missed: 0, ageMs: null, trouble: planted },
+      },
       redisConsumers: { redis: planted, inForce: 77, trouble: planted },
     },
     [{ seat: 77, restartInMs: 77 }],
     [upstream(planted, [target(planted, false, PHASE.open)], PHASE.open)],
   );
-  expect(found).toHaveLength(14);
+  expect(found).toHaveLength(15);
   for (const { summary, detail } of found) {
     expect(summary).not.toMatch(/planted|77|10\.9/);
     expect(summary).toMatch(/^[\w' :,-]+$/);

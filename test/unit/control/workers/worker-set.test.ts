@@ -43,6 +43,7 @@ function workerSet(workers: number, atOnce = workers) {
       responses: memory,
       purges: memory,
       cacheLeases: memory,
+      cacheReasons: memory,
       bodyBudget: memory,
       bodyCounts: memory,
       connections: memory,

@@ -1,0 +1,45 @@
+// Owns the checks of what routes store: that there is something to store, and that nobody's request can change what others are served.
+import type { CacheSettings } from "../../../plan/cache-plan.ts";
+import { answers, isCache } from "../schema/features.ts";
+import type { RouteConfig } from "../schema/route.ts";
+import type { Draft } from "../schema/sections.ts";
+import { authOf } from "./auth-of.ts";
+import type { Findings } from "./references.ts";
+
+export function checkCache({ routes }: Draft, findings: Findings): void {
+  for (const [i, route] of routes.entries()) {
+    const cache = route.policies.find(isCache);
+    if (cache !== undefined) checkRoute(route, cache.config as CacheSettings, i, findings); // parsed by cacheSchema
+  }
+}
+
+function checkRoute(route: RouteConfig, cache: CacheSettings, i: number, findings: Findings): void {
+  const path = ["routes", i, "cache"];
+  const own = route.policies.find(answers);
+  if (own !== undefined) {
+    // One that comes from defaults or a set serves other routes.
+    if (findings.isOwn(path))
+      findings.report(
+        path,
+        `the route answers by itself (\`${own.name}\`): no response comes that could be stored`,
+        "remove `cache`, or send its requests to an upstream by `to`",
+      );
+    return;
+  }
+  if (route.insecure.includes("method-override"))
+    findings.report(
+      path,
+      "a request's header may order another method (`insecure: [method-override]`), so what it is answered would be stored for everybody's GET",
+      "remove `method-override` from `insecure`, or give these requests a route without `cache`",
+    );
+  if (!findings.isOwn(path)) return;
+  const { methods } = route.match;
+  if (methods.length > 0 && !methods.includes("GET"))
+    findings.warn(path, "the route takes no GET: nothing is ever stored", "add GET to its methods, or remove `cache`");
+  if (!cache.perConsumer && (authOf(route)?.tree ?? null) !== null)
+    findings.warn(
+      [...path, "perConsumer"],
+      "false: each caller whom the route lets in may be served what the service answered to another",
+      "leave it out, unless the service answers all callers alike",
+    );
+}
