@@ -90,7 +90,7 @@ export const HELP: Readonly<Record<string, CommandHelp>> = {
     notes: [ADMIN_NOTE],
   },
   cache: {
-    usage: "cache purge/show [--url URL]... [--prefix URL]... [--tag TAG]... [--everything] [--soft] [-c FILE]... [--admin URL] [--json]",
+    usage: "cache purge/show [--url URL]... [--prefix URL]... [--tag TAG]... [--everything] [--soft]",
     summary: "purge stored responses of a running gateway and its fleet, or show what is stored",
     words: [
       { form: "purge", text: "Remove what --url, --prefix, --tag or --everything name." },

@@ -39,6 +39,11 @@ const RECORD: AccessRecord = {
 };
 
 describe("a line", () => {
+  test("says what the cache did, on routes that have one", () => {
+    expect(JSON.parse(formatAccessRecord({ ...RECORD, cache: "revalidated" }))).toMatchObject({ cache: "revalidated" });
+    expect(JSON.parse(formatAccessRecord(RECORD))).not.toHaveProperty("cache");
+  });
+
   test("has every key, in order", () => {
     expect(formatAccessRecord(RECORD)).toBe(
       '{"time":"2026-01-02T03:04:05.067Z","requestId":"id-1","client":"203.0.113.7","consumer":"acme","method":"GET","scheme":"https",' +

@@ -4,7 +4,7 @@ import { benchLogRing } from "../../../bench/micro/log-ring.ts";
 import type { Exchange } from "../../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../../src/data/exchange/runtime.ts";
 import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
-import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { CACHE, CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
 import { identityOf } from "../../support/authenticator.ts";
 import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
 
@@ -55,6 +55,7 @@ describe("a record", () => {
       code: null,
       planVersion: 1,
       attempts: 1,
+      cache: "",
       bytesIn: 0,
       bytesOut: 512,
       totalMs: 12.5,
@@ -66,6 +67,7 @@ describe("a record", () => {
   test.each<[string, (x: Exchange) => void, Partial<AccessRecord>]>([
     ["a caller", (x) => (x.identity = identityOf("acme")), { consumer: "acme" }],
     ["a caller beyond ASCII, as UTF-8 bytes", (x) => (x.identity = identityOf("caf\u00e9")), { consumer: "caf\xc3\xa9" }],
+    ["what the store of responses did", (x) => (x.cacheResult = CACHE.collapsed), { cache: "collapsed" }],
     ["no route", (x) => (x.route = null), { route: "" }],
     ["a path that was not admitted, as sent", (x) => (x.unadmitted = { path: "//v1/%2e%2e", query: "" }), { path: "//v1/%2e%2e" }],
     ["a path decoded by the engine, as bytes", (x) => (x.unadmitted = { path: "/caf\u00e9", query: "" }), { path: "/caf\xc3\xa9" }],

@@ -2,6 +2,8 @@ import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { ERROR_CODES, errorNumber } from "../../../src/base/errors.ts";
 import {
+  CACHE,
+  CACHE_OUTCOMES,
   CELL,
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
@@ -81,8 +83,23 @@ describe("requests", () => {
     cells.request(ROUTES - 1, 200, 0, 1e9, 1, 1);
     cells.attempt(0, 0, 1);
     cells.attempt(ENDPOINTS - 1, errorNumber("overloaded"), 1, 503);
+    cells.cache(ROUTES - 1, { cacheResult: CACHE.hit, cacheAge: 1e9, bytesOut: 1 });
+    expect(route(cells, ROUTES - 1)[ROUTE.cache - 1]).toBe(1);
     expect(route(cells, ROUTES - 1).at(-1)).toBe(1);
     expect([...endpoint(cells, 0)]).toEqual([1, 0, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
+  });
+});
+
+describe("caches", () => {
+  test("each result has a word; bytes and ages are of what the store has served", () => {
+    const cells = cellsOf();
+    for (let cacheResult: number = CACHE.hit; cacheResult <= CACHE.bypass; cacheResult++)
+      for (let n = 0; n < cacheResult; n++) cells.cache(1, { cacheResult, cacheAge: 70, bytesOut: 10 });
+    const words = route(cells, 1);
+    expect([...words.subarray(ROUTE.cache, ROUTE.cache + CACHE_OUTCOMES.length)]).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(words[ROUTE.cacheBytes]).toBe(10 * (1 + 2 + 3 + 5));
+    expect([...words.subarray(ROUTE.cacheAges)]).toEqual([0, 0, 0, 3, 0, 0, 0]);
+    expect(words[ROUTE.cacheAgeSum]).toBe(210);
   });
 });
 

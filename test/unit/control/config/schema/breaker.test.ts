@@ -95,7 +95,10 @@ describe("what is refused", () => {
   refused("fallback: ‸{ upstream: spare, respond: {} }", ".fallback: expected exactly one of respond and upstream");
   refused("fallback: { upstream: ‸users }", ".fallback.upstream: an upstream cannot stand in for itself; name another one");
   refused("fallback: { upstream: ‸spara }", ".fallback.upstream: there is no upstream named spara; did you mean `spare`?");
-  refused("fallback: { ‸cache: true }", ".fallback.cache: `cache` is not in this version yet; remove it");
+  refused(
+    "fallback: { ‸cache: true }",
+    ".fallback.cache: unknown key; stored responses stand in for an open breaker where the route says so: `cache: { staleIfOpen: 1h }`",
+  );
   refused("‸errorRates: 5%", ".errorRates: unknown key; did you mean `errorRate`?");
 
   it("more breakers than there are slots", () => {
