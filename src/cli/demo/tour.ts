@@ -222,6 +222,12 @@ function streams(g: string): readonly Stop[] {
       expect: /content-encoding: gzip[\s\S]*\n\d{4} bytes/i,
     },
     {
+      title: "responses from memory",
+      command: `for i in 1 2; do curl -s -D - -o /dev/null ${g}/cached/catalog; done | grep -i '^cache-status'`,
+      look: "the service is asked once, then the gateway's store answers",
+      expect: /fwd=uri-miss[\s\S]*; hit/,
+    },
+    {
       title: "a large download",
       command: `curl -s -o /dev/null -w '%{size_download} bytes\\n' ${g}/big`,
       look: "64 MiB, streamed in constant memory",
@@ -251,6 +257,12 @@ function operations(g: string, admin: string, accessLog: string): readonly Stop[
       command: `curl -s ${admin}/metrics | grep '^sluice_requests_total' | head -5`,
       look: "Prometheus text format",
       expect: /sluice_requests_total\{/,
+    },
+    {
+      title: "what is stored, and its purge",
+      command: `curl -s -G -X POST --data-urlencode 'prefix=${g}/cached/' '${admin}/cache/purge'`,
+      look: "how many responses were removed; `sluice cache show` says what is there",
+      expect: /"removed": [1-9]/,
     },
     {
       title: "reload without losing a request",

@@ -31,6 +31,7 @@ function el(spec, ...children) {
 }
 const num = (value, digits = 0) => Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }) : "–";
 const bytes = (value) => value > 1e9 ? num(value / 1e9, 2) + " GB" : num(value / 1e6, 0) + " MB";
+const kilobytes = (value) => value < 1e6 ? num(value / 1e3, 0) + " KB" : bytes(value);
 const rate = (value) => num(value, value > 0 && value < 100 ? 1 : 0);
 function span(ms) {
   const s = Math.floor(ms / 1000);
@@ -110,9 +111,9 @@ function compare(now) {
   history = [...history, now];
   const byName = new Map((before ? before.routes : []).map((r) => [r.name, r]));
   const routes = now.routes.map((r) => {
-    const old = byName.get(r.name) || { byClass: before ? r.byClass.map(() => 0) : null, buckets: before ? r.buckets.map(() => 0) : null };
+    const old = byName.get(r.name) || { byClass: before ? r.byClass.map(() => 0) : null, buckets: before ? r.buckets.map(() => 0) : null, cache: before ? r.cache.map(() => 0) : null };
     const counts = since(r.byClass, old.byClass);
-    return { ...r, counts, requests: sum(counts), window: since(r.buckets, old.buckets), failing: (counts[5] || 0) + (counts[0] || 0) };
+    return { ...r, counts, requests: sum(counts), window: since(r.buckets, old.buckets), cached: since(r.cache, old.cache), failing: (counts[5] || 0) + (counts[0] || 0) };
   });
   const targetKey = (u, t) => u.name + " " + t.key;
   const oldTargets = new Map((before ? before.upstreams : []).flatMap((u) => u.targets.map((t) => [targetKey(u, t), t])));
@@ -196,6 +197,10 @@ function draw(now) {
       el("span.mono", r.match), r.to ? r.to.map((t) => t.upstream).join(", ") : el("span.dim", "–"),
       perSecond(r.requests), ...quantiles(r.window), alarm(r.failing, share(r.failing, r.requests)), num(sum(r.byClass)),
     ]), "No routes yet."),
+    ...routes.some((r) => sum(r.cache) > 0) ? [heading("Cache", num(instance.cache.objects) + " objects, " + kilobytes(instance.cache.bytes) + " of " + bytes(instance.cache.capacityBytes) + ", " + recent),
+      table(["Route", "#Requests/s", "#Hit", "#Stale", "#Revalidated", "#Miss", "#Collapsed", "#Bypass", "#Ever"], routes.filter((r) => sum(r.cache) > 0).map((r) => [
+        ...sum(r.cached) === 0 ? [IDLE] : [], r.name, perSecond(sum(r.cached)), ...r.cached.map((n) => share(n, sum(r.cached))), num(sum(r.cache)),
+      ]), "")] : [],
     heading("Errors", recent),
     table(["Code", "Meaning", "#Recent", "#Ever"], errors.map((e) => [...e.recent === 0 ? [IDLE] : [], el("span.mono", e.code), e.title, num(e.recent), num(e.count)]), "None so far."),
     heading("Workers", "now"),

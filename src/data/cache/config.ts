@@ -78,7 +78,7 @@ const bypass = once(() =>
         .optional()
         .meta({
           description: "For which this holds (CEL; request and caller are there), or cannot be evaluated.",
-          examples: ['"preview" in request.query'],
+          examples: ['"x-preview" in header'],
         }),
     }),
     ({ headers, cookies, when }, object) => {

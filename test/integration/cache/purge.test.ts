@@ -6,7 +6,7 @@ import { promisify } from "node:util";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ENGINES, type Engine } from "../../support/both-engines.ts";
 import { CacheOrigin } from "../../support/cache-origin.ts";
-import { Gateway } from "../../support/gateway.ts";
+import { commandLine, Gateway, LAUNCHER_ENV } from "../../support/gateway.ts";
 import { until } from "../../support/until.ts";
 
 const TOKEN = "debug-token-of-the-test";
@@ -31,7 +31,7 @@ const ROUTES = `  - { name: exact, match: { path: "/exact/**" }, to: shop, cache
   - name: passing
     match: { path: "/passing/**" }
     to: shop
-    cache: { bypass: { cookies: [session], headers: [x-preview], when: '"draft" in request.query' } }
+    cache: { bypass: { cookies: [session], headers: [x-preview], when: '"x-draft" in header' } }
   - { name: plain, match: { path: "/plain/**" }, to: shop }
 `;
 
@@ -169,7 +169,7 @@ describe.each(ENGINES)("on %s", (engine) => {
       expect(passed.body).not.toBe(body);
       expect(passed.cache).toContain("fwd=bypass");
     }
-    expect((await get(engine, `${target}?draft`)).cache).toContain("fwd=bypass");
+    expect((await get(engine, target, { "x-draft": "1" })).cache).toContain("fwd=bypass");
     expect((await get(engine, target, { cookie: "sessions=7" })).body).toBe(body);
     const exact = `${at("/exact")}/debug`;
     const kept = await stored(engine, exact);
@@ -234,7 +234,8 @@ describe("orders that are not understood purge nothing", () => {
 
 test("the commands purge and show, and say what was done", async () => {
   const run = promisify(execFile);
-  const sluice = (...args: readonly string[]) => run(path.resolve("dist/sluice"), ["cache", ...args, "--admin", gateway.adminUrl]);
+  const [program = "", ...before] = commandLine();
+  const sluice = (...args: readonly string[]) => run(program, [...before, "cache", ...args, "--admin", gateway.adminUrl], { env: { ...process.env, ...LAUNCHER_ENV } });
   const target = "/exact/by-command";
   await stored("uws", target);
   const url = baseOf("uws") + target;

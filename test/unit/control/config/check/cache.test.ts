@@ -1,0 +1,65 @@
+// What a route that stores responses may not be, and what its author is warned of.
+import { describe, expect, test } from "vitest";
+import { formatProblem } from "../../../../../src/control/config/source/problem.ts";
+import { BASE, check, good, problemsOf, withRoutes } from "../../../../support/config-text.ts";
+
+const warningsOf = (text: string) => good([text]).warnings.map(formatProblem);
+const PUBLIC = "auth: none";
+
+describe("what is refused", () => {
+  check(
+    "a route that answers by itself",
+    withRoutes("  - { name: a, match: {}, respond: { status: 200 }, cache: ‸{} }\n"),
+    "routes[0].cache: the route answers by itself (`respond`): no response comes that could be stored; remove `cache`, or send its requests to an upstream by `to`",
+  );
+  check(
+    "a route whose requests may order another method by a header",
+    withRoutes("  - { name: a, match: {}, to: users, insecure: [method-override], cache: ‸{} }\n"),
+    "routes[0].cache: a request's header may order another method (`insecure: [method-override]`), so what it is answered would be stored for everybody's GET; remove `method-override` from `insecure`, or give these requests a route without `cache`",
+  );
+  check(
+    "a bypass that names nothing",
+    withRoutes("  - { name: a, match: {}, to: users, cache: { bypass: ‸{} } }\n"),
+    "routes[0].cache.bypass: expected headers, cookies or when",
+  );
+  check(
+    "a bypass on a condition that is none",
+    withRoutes("  - { name: a, match: {}, to: users, cache: { bypass: { when: ‸request.qery } } }\n"),
+    'routes[0].cache.bypass.when: at character 9: No such key: qery',
+  );
+  check(
+    "a token that is easily guessed",
+    `${BASE}cache: { debug: { token: ‸short } }\n`,
+    "cache.debug.token: expected at least 16 characters",
+  );
+  check(
+    "a token in a header of credentials",
+    `${BASE}cache: { debug: { header: ‸Authorization, token: 0123456789abcdef } }\n`,
+    "cache.debug.header: this header carries what callers prove who they are with",
+  );
+});
+
+test("a cache in the defaults leaves routes alone that answer by themselves", () => {
+  const text = `${BASE.replace("routes:", "defaults: { cache: {} }\nroutes:").replace("to: users }]", "to: users }, { name: own, match: { path: /own }, respond: { status: 204 } }]")}`;
+  expect(problemsOf(text)).toEqual([]);
+});
+
+describe("what is warned of", () => {
+  test.each([
+    ["methods: [POST]", PUBLIC, "cache: {}", /takes no GET: nothing is ever stored/],
+    ["methods: [GET]", "auth: keys", "cache: { perConsumer: false }", /may be served what the service answered to another/],
+  ])("%s, %s, %s", (methods, auth, cache, expected) => {
+    const text = `${withRoutes(`  - { name: a, match: { path: /a, ${methods} }, to: users, ${auth}, ${cache} }\n`)}auth: { keys: { apiKey: { in: header, name: x-api-key } } }\nconsumers: [{ id: a, keys: ["sha256:${"0".repeat(64)}"] }]\n`;
+    expect(warningsOf(text)).toContainEqual(expect.stringMatching(expected));
+  });
+
+  test("not of one that is as it should be", () => {
+    expect(warningsOf(withRoutes("  - { name: a, match: { path: /a }, to: users, cache: { perConsumer: false } }\n"))).toEqual([]);
+  });
+});
+
+test("the token of cache.debug is read from a file and never shown", async () => {
+  const { redactConfig } = await import("../../../../../src/control/config/output/redact.ts");
+  const { config } = good([`${BASE}cache: { debug: { token: 0123456789abcdef } }\n`]);
+  expect(JSON.stringify(redactConfig(config))).not.toContain("0123456789abcdef");
+});
