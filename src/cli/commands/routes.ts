@@ -111,6 +111,7 @@ function cells({ name, match, handler, policies, filters, modules }: RoutePlan, 
     [
       ...policies.map((policy) => [policyText(policy), ...marked(sources(name, policy.name))].join("@")),
       ...modules.map((module) => [moduleText(module), ...marked(sources(name, MODULES))].join("@")),
+      ...(proxy?.cache == null ? [] : [["cache", ...marked(sources(name, "cache"))].join("@")]),
       ...filters.map((filter) => [filter.name, ...marked(sources(name, filter.name))].join("@")),
     ].join(",") || "-",
   ];

@@ -1,11 +1,12 @@
 // Owns `sluice validate`: every mistake at once, or what the configuration amounts to.
 
-import { formatDurationMs } from "../../base/units.ts";
+import { formatDurationMs, formatSizeBytes } from "../../base/units.ts";
 import type { LoadResult } from "../../control/config/load.ts";
 import { settingsOf } from "../../control/config/schema/route-layers.ts";
 import type { Config } from "../../control/config/schema/schema.ts";
 import { type ConfigProblem, formatPosition, formatProblem } from "../../control/config/source/problem.ts";
 import { describeFleetLimits } from "../../control/fleet/describe-limits.ts";
+import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
 import type { Plan } from "../../plan/plan.ts";
 import { BUILT_IN_CLIENTS } from "../../plan/routing-terms.ts";
@@ -67,7 +68,7 @@ function summary(plan: Plan, files: readonly string[]): string {
     (l) =>
       `  ${l.name === "" ? "" : `${l.name} `}${l.address}${l.tls === null ? "" : ` (TLS, ${plural(l.tls.certificates.length, "certificate")})`}: engine ${l.engine}, ${l.engineReason}${l.redirectToHttps === null ? "" : `; plain HTTP is redirected to https, port ${l.redirectToHttps}`}\n`,
   );
-  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}${describePolicies(plan)}`;
+  return `${files.join(", ")}: valid\nlisteners:\n${listeners.join("")}${plural(plan.routes.length, "route")}, ${plural(plan.upstreams.length, "upstream")} with ${plural(targets, "target")}\n${describeClients(plan)}${describeVersions(plan)}${describeCache(plan)}${describePolicies(plan)}`;
 }
 
 /** @returns a line with its end; none when no type is defined */
@@ -89,6 +90,13 @@ function describeVersions({ versioning, routes }: Plan): string {
   ];
   const versions = [...new Set(routes.flatMap(({ match }) => match.versions))].sort();
   return `versions: ${versions.join(", ") || "none"}, from ${places.join(", ")}; ${versioning.default === null ? "no default" : `default ${versioning.default}`}\n`;
+}
+
+/** @returns a line with its end; none when no route stores responses */
+function describeCache({ routes, cache }: Plan): string {
+  const caching = routes.filter(({ handler }) => (proxyOf(handler)?.cache ?? null) !== null);
+  if (caching.length === 0) return "";
+  return `cache: ${formatSizeBytes(cache.memoryBytes)} for responses of ${plural(caching.length, "route")}: ${caching.map(({ name }) => name).join(", ")}\n`;
 }
 
 interface PolicyUses extends Pick<ModulePolicyPlan, "name" | "file" | "phase" | "hooks"> {
