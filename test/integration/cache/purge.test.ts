@@ -235,7 +235,8 @@ describe("orders that are not understood purge nothing", () => {
 test("the commands purge and show, and say what was done", async () => {
   const run = promisify(execFile);
   const [program = "", ...before] = commandLine();
-  const sluice = (...args: readonly string[]) => run(program, [...before, "cache", ...args, "--admin", gateway.adminUrl], { env: { ...process.env, ...LAUNCHER_ENV } });
+  const sluice = (...args: readonly string[]) =>
+    run(program, [...before, "cache", ...args, "--admin", gateway.adminUrl], { env: { ...process.env, ...LAUNCHER_ENV } });
   const target = "/exact/by-command";
   await stored("uws", target);
   const url = baseOf("uws") + target;

@@ -25,7 +25,7 @@ describe("what is refused", () => {
   check(
     "a bypass on a condition that is none",
     withRoutes("  - { name: a, match: {}, to: users, cache: { bypass: { when: ‸request.qery } } }\n"),
-    'routes[0].cache.bypass.when: at character 9: No such key: qery',
+    "routes[0].cache.bypass.when: at character 9: No such key: qery",
   );
   check(
     "a token that is easily guessed",
