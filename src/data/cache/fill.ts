@@ -130,6 +130,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     const request = upstreamRequest(x, upstream, endpoint, remainingMs);
     request.method = "GET";
     request.path = this.#context.sentPath(x);
+    request.common = null; // other fields than the client's
     removeHeaders(request.headers, (name) => OWN_CONDITIONS.has(name));
     if (this.#stored !== null) request.headers.push(...validators(this.#stored.head.headers));
     this.#sentMs = Date.now();

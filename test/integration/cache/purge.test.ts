@@ -7,6 +7,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ENGINES, type Engine } from "../../support/both-engines.ts";
 import { CacheOrigin } from "../../support/cache-origin.ts";
 import { commandLine, Gateway, LAUNCHER_ENV } from "../../support/gateway.ts";
+import { RawClient } from "../../support/raw-client.ts";
 import { until } from "../../support/until.ts";
 
 const TOKEN = "debug-token-of-the-test";
@@ -19,7 +20,7 @@ admin: { address: 127.0.0.1:0 }
 cache: { debug: { header: x-cache-debug, token: ${TOKEN} } }
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 log: { file: access.log }
 upstreams: { shop: { targets: [{ url: "${origin.url}" }] } }
 routes:
@@ -181,6 +182,27 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect((await get(engine, exact)).body).toBe(kept);
     await get(engine, `${at("/plain")}/y`, { "x-cache-debug": TOKEN });
     expect(origin.requests.filter(({ headers }) => "x-cache-debug" in headers)).toEqual([]);
+  });
+
+  test("a client's conditions never go upstream, whether its connection repeats a header section or not", async () => {
+    const target = `${at("/exact")}/conditions?etag="v1"&cc=max-age=0`;
+    const url = `GET ${target} HTTP/1.1\r\nHost: a\r\nIf-None-Match: "mine"\r\nX-Other: 1\r\n\r\n`;
+    await using client = await RawClient.connect(Number(new URL(baseOf(engine)).port));
+    for (let i = 0; i < 4; i++) {
+      client.send(url);
+      expect((await client.response()).status).toBe(200);
+    }
+    const seen = origin.requests
+      .filter((request) => request.target === target)
+      .map(({ headers }) => [headers["if-none-match"], headers["x-other"]]);
+    expect(seen.length).toBeGreaterThanOrEqual(2);
+    expect(seen[0]).toEqual([undefined, "1"]);
+    for (const each of seen.slice(1))
+      expect([
+        [undefined, "1"],
+        ['"v1"', "1"],
+      ]).toContainEqual(each);
+    expect(seen).toContainEqual(['"v1"', "1"]);
   });
 
   test("metrics and access log say what the cache did", async () => {
