@@ -4,14 +4,13 @@
 import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { AGE_BOUNDS_S, CACHE_OUTCOMES, CELL, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import { CELL, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
+import { renderCache } from "./prometheus-cache.ts";
+import { type Kind, type Labels, Page } from "./prometheus-page.ts";
 import { type EndpointTotals, type PolicyTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
 export const PROMETHEUS_CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8";
-
-type Kind = "counter" | "gauge" | "histogram" | "summary";
-type Labels = Readonly<Record<string, string | number>>;
 
 /** @returns the whole exposition, ending in a line feed. */
 export function renderPrometheus(totals: Totals, state: InstanceState): string {
@@ -51,52 +50,6 @@ function renderRoutes(page: Page, all: readonly RouteTotals[]): void {
   for (const r of routes) page.sample("sluice_request_body_bytes_total", { route: r.route }, r.bytesIn);
   page.family("sluice_response_body_bytes_total", "counter", "Body bytes sent to clients.");
   for (const r of routes) page.sample("sluice_response_body_bytes_total", { route: r.route }, r.bytesOut);
-}
-
-/** Series of a route appear with the first request that its cache looked at. */
-function renderCache(page: Page, all: readonly RouteTotals[], { cache: store }: InstanceState): void {
-  const routes = all.filter(({ cache }) => cache.outcomes.some((count) => count > 0));
-  const requests = "sluice_cache_requests_total";
-  page.family(
-    requests,
-    "counter",
-    "Finished exchanges of routes with a cache, by what it did: hit, stale, revalidated, miss, collapsed (answered by another's request), bypass.",
-  );
-  for (const { route, cache } of routes)
-    for (const [i, outcome] of CACHE_OUTCOMES.entries()) page.sample(requests, { route, outcome }, cache.outcomes[i] ?? 0);
-  page.family("sluice_cache_served_bytes_total", "counter", "Body bytes sent without asking the origin for them.");
-  for (const { route, cache } of routes) page.sample("sluice_cache_served_bytes_total", { route }, cache.bytes);
-  page.family("sluice_cache_age_seconds", "histogram", "Age of what was served from the store, fresh or stale.");
-  for (const { route, cache } of routes) {
-    let cumulative = 0;
-    cache.ages.forEach((count, i) => {
-      cumulative += count;
-      page.sample("sluice_cache_age_seconds_bucket", { route, le: AGE_BOUNDS_S[i] ?? "+Inf" }, cumulative);
-    });
-    page.sample("sluice_cache_age_seconds_sum", { route }, cache.ageSumS);
-    page.sample("sluice_cache_age_seconds_count", { route }, cumulative);
-  }
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one(
-    "sluice_cache_objects",
-    "gauge",
-    "Objects in the store of responses: a response each, and one for each URL with variants.",
-    store.objects,
-  );
-  one("sluice_cache_bytes", "gauge", "Bytes of all of them, heads and keys included.", store.bytes);
-  one("sluice_cache_capacity_bytes", "gauge", "Bytes that the store has for them.", store.capacityBytes);
-  one("sluice_cache_stored_total", "counter", "Objects stored.", store.stored);
-  one("sluice_cache_evicted_total", "counter", "Objects that had to go for others.", store.evicted);
-  one("sluice_cache_removed_total", "counter", "Objects that were purged by prefix, or all at once.", store.removed);
-  one(
-    "sluice_cache_emptied_total",
-    "counter",
-    "Times that the store was emptied because a worker had died while it changed it.",
-    store.emptied,
-  );
 }
 
 /** Series appear with the first call. */
@@ -389,25 +342,3 @@ function renderOthersBreakers(page: Page, rows: readonly BreakerRow[], others: O
 
 /** Every state but closed. */
 const OTHERS_STATES = PHASE_NAMES.filter((_, phase) => phase !== PHASE.closed);
-
-/** Collects lines; a family's samples must follow its header. */
-class Page {
-  private readonly lines: string[] = [];
-
-  family(name: string, kind: Kind, help: string): void {
-    this.lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
-  }
-
-  sample(name: string, labels: Labels, value: number): void {
-    const pairs = Object.entries(labels).map(([key, text]) => `${key}="${escapeLabel(String(text))}"`);
-    this.lines.push(`${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`);
-  }
-
-  text(): string {
-    return `${this.lines.join("\n")}\n`;
-  }
-}
-
-function escapeLabel(text: string): string {
-  return /[\\"\n]/.test(text) ? text.replaceAll("\\", "\\\\").replaceAll('"', '\\"').replaceAll("\n", "\\n") : text;
-}

@@ -1,0 +1,51 @@
+// Owns the metrics of the response cache and their rendering.
+import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/metric-cells.ts";
+import type { InstanceState } from "./instance-state.ts";
+import type { Kind, Page } from "./prometheus-page.ts";
+import type { RouteTotals } from "./totals.ts";
+
+/** Series of a route appear with the first request that its cache looked at. */
+export function renderCache(page: Page, all: readonly RouteTotals[], { cache: store }: InstanceState): void {
+  const routes = all.filter(({ cache }) => cache.outcomes.some((count) => count > 0));
+  const requests = "sluice_cache_requests_total";
+  page.family(
+    requests,
+    "counter",
+    "Finished exchanges of routes with a cache, by what it did: hit, stale, revalidated, miss, collapsed (answered by another's request), bypass.",
+  );
+  for (const { route, cache } of routes)
+    for (const [i, outcome] of CACHE_OUTCOMES.entries()) page.sample(requests, { route, outcome }, cache.outcomes[i] ?? 0);
+  page.family("sluice_cache_served_bytes_total", "counter", "Body bytes sent without asking the origin for them.");
+  for (const { route, cache } of routes) page.sample("sluice_cache_served_bytes_total", { route }, cache.bytes);
+  page.family("sluice_cache_age_seconds", "histogram", "Age of what was served from the store, fresh or stale.");
+  for (const { route, cache } of routes) {
+    let cumulative = 0;
+    cache.ages.forEach((count, i) => {
+      cumulative += count;
+      page.sample("sluice_cache_age_seconds_bucket", { route, le: AGE_BOUNDS_S[i] ?? "+Inf" }, cumulative);
+    });
+    page.sample("sluice_cache_age_seconds_sum", { route }, cache.ageSumS);
+    page.sample("sluice_cache_age_seconds_count", { route }, cumulative);
+  }
+  const one = (name: string, kind: Kind, help: string, value: number): void => {
+    page.family(name, kind, help);
+    page.sample(name, {}, value);
+  };
+  one(
+    "sluice_cache_objects",
+    "gauge",
+    "Objects in the store of responses: a response each, and one for each URL with variants.",
+    store.objects,
+  );
+  one("sluice_cache_bytes", "gauge", "Bytes of all of them, heads and keys included.", store.bytes);
+  one("sluice_cache_capacity_bytes", "gauge", "Bytes that the store has for them.", store.capacityBytes);
+  one("sluice_cache_stored_total", "counter", "Objects stored.", store.stored);
+  one("sluice_cache_evicted_total", "counter", "Objects that had to go for others.", store.evicted);
+  one("sluice_cache_removed_total", "counter", "Objects that were purged by prefix, or all at once.", store.removed);
+  one(
+    "sluice_cache_emptied_total",
+    "counter",
+    "Times that the store was emptied because a worker had died while it changed it.",
+    store.emptied,
+  );
+}
