@@ -51,7 +51,7 @@ function towardsUpstream(headers: HeaderList): Micro["prepare"] {
     const x = new ReadExchange({ headers, resolver, path: "/v1/users/12345/orders" });
     // The part of a runtime that is read here; a whole one would need a worker.
     Object.assign(x.runtime, {
-      plan: { cache: { debug: null } },
+      plan: { cache: { debug: null } } as unknown as Plan, // of a plan no more is read
       appendForwarding: (of: Exchange, out: HeaderList) => resolver.appendForwarding(of, out),
     } satisfies Partial<Runtime>);
     x.requestId = "6c73c7efe669-9";
