@@ -7,6 +7,7 @@ import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { upstreamHeaders } from "../../src/data/exchange/upstream-headers.ts";
 import { createUpstream } from "../../src/data/upstream/select.ts";
 import { copyResponseHeaders } from "../../src/data/upstream/transport/response-headers.ts";
+import type { Plan } from "../../src/plan/plan.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 import { ReadExchange } from "../../test/support/read-exchange.ts";
 import { endpoints, inertPool, upstreamPlan } from "../../test/support/upstreams.ts";
