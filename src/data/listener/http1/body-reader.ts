@@ -3,7 +3,7 @@
 import type { HeaderList } from "../../../base/header-list.ts";
 import { CHUNK_LINE, CHUNK_LINE_BYTES_MAX } from "../../../base/http1-grammar.ts";
 import { FIELDS_WRONG, readFields } from "./fields.ts";
-import { ownedBytes, ownedCopy } from "./owned-bytes.ts";
+import { ownedBytes, ownedCopy } from "../owned-bytes.ts";
 
 const STATE_COUNTED = 0;
 const STATE_SIZE_LINE = 1;

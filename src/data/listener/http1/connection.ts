@@ -4,13 +4,14 @@ import type { UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Refusal } from "../../exchange/refusal.ts";
 import type { ListenerHost } from "../listener.ts";
 import type { Channel, ConnectionTerms, ServedConnection } from "../net/channel.ts";
+import { Tunnel } from "../tunnel.ts";
 import { Admission } from "./admission.ts";
 import { BodyReader } from "./body-reader.ts";
 import { type ExchangeConnection, Http1Exchange } from "./exchange.ts";
 import { HeadReader } from "./head-reader.ts";
 import { type AwaitedClient, Patience } from "./patience.ts";
 import { sentTarget } from "./request-line.ts";
-import { Tunnel } from "./tunnel.ts";
+import { switchingHead } from "./switching-head.ts";
 
 /** Bytes behind a request that wait until it is answered: one read. Until then, the client is not read. */
 const WAITING_BYTES_MAX = 64 * 1024;
@@ -322,7 +323,14 @@ export class Http1Connection implements ServedConnection, ExchangeConnection, Aw
     const early = this.waiting;
     this.waiting = null;
     this.state = STATE_TUNNEL;
-    this.tunnel = new Tunnel({ x, client: this.channel, upstream, idleMs: x.runtime.limits.webSocketIdleTimeoutMs });
+    this.tunnel = new Tunnel({
+      x,
+      client: this.channel,
+      upstream,
+      idleMs: x.runtime.limits.webSocketIdleTimeoutMs,
+      accept: () => this.channel.write(switchingHead(x, upstream)),
+      over: () => x.tunnelOver(),
+    });
     this.tunnel.open(early);
     this.resumeReading();
     if (this.withdrawn) this.tunnel.withdraw();

@@ -1,7 +1,7 @@
 // Writes the head of a response (RFC 9112 section 4) as one text, a character a byte. Must never decide its framing: the exchange does.
 import type { HeaderList } from "../../../base/header-list.ts";
-import { isHopByHop } from "../../../base/http.ts";
-import { nowMs } from "../../../base/turn-clock.ts";
+import { httpDate } from "../http-date.ts";
+import { isResponseTrailer } from "../response-trailers.ts";
 import { statusLine } from "../status-line.ts";
 
 /** CR, LF and NUL, by which one response could become two. */
@@ -19,7 +19,7 @@ export function responseHead(status: number, headers: HeaderList, framing: strin
     text += headers[i + 1];
     text += "\r\n";
   }
-  if (!dated) text += dateLine(); // RFC 9110 section 6.6.1: of an upstream's response, its own
+  if (!dated) text += `date: ${httpDate()}\r\n`; // RFC 9110 section 6.6.1: of an upstream's response, its own
   text += framing;
   text += "\r\n";
   return text;
@@ -35,40 +35,12 @@ export function interimResponse(status: number, headers: HeaderList): string {
   return `${text}\r\n`;
 }
 
-let dateText = "";
-/** nowMs() at which it is another one. */
-let dateUntilMs = Number.NEGATIVE_INFINITY;
-
-function dateLine(): string {
-  const now = nowMs();
-  if (now >= dateUntilMs) {
-    const ms = Date.now();
-    dateText = `date: ${new Date(ms).toUTCString()}\r\n`;
-    dateUntilMs = now + 1000 - (ms % 1000);
-  }
-  return dateText;
-}
-
-/** Never sent as trailers (RFC 9110 section 6.5.1): framing, routing, authentication, what the head already said. */
-const NOT_A_TRAILER: ReadonlySet<string> = new Set([
-  "content-length",
-  "content-encoding",
-  "content-type",
-  "content-range",
-  "cache-control",
-  "host",
-  "authorization",
-  "set-cookie",
-  "location",
-  "date",
-]);
-
 /** @returns the trailer section, its last line's CRLF included; '' when nothing of it may be sent */
 export function trailerLines(trailers: HeaderList): string {
   let text = "";
   for (let i = 0; i + 1 < trailers.length; i += 2) {
     const [name = "", value = ""] = [trailers[i], trailers[i + 1]];
-    if (!isHopByHop(name) && !NOT_A_TRAILER.has(name) && !SPLITS.test(value)) text += `${name}: ${value}\r\n`;
+    if (isResponseTrailer(name) && !SPLITS.test(value)) text += `${name}: ${value}\r\n`;
   }
   return text;
 }

@@ -1,13 +1,8 @@
-// Carries an upgraded connection: raw bytes both ways between a client's channel and an upstream's socket, with backpressure and an idle limit.
+// Carries a WebSocket: raw bytes both ways between a client's connection, or stream, and an upstream's socket, with backpressure and an idle limit.
 // Must never look into payloads. Frame heads are followed: for the message limit, for what no end may send, and to say goodbye between two frames.
-import type { HeaderList } from "../../../base/header-list.ts";
-import { isFieldValue, isToken } from "../../../base/http.ts";
-import { WheelEntry } from "../../../base/timer-wheel.ts";
-import type { UpgradedUpstream } from "../../exchange/exchange.ts";
-import { acceptKey } from "../../handlers/proxy/websocket/handshake.ts";
-import { closeFrame, FrameScanner } from "../frame-scanner.ts";
-import type { Channel } from "../net/channel.ts";
-import type { Http1Exchange } from "./exchange.ts";
+import { WheelEntry } from "../../base/timer-wheel.ts";
+import type { Exchange, UpgradedUpstream } from "../exchange/exchange.ts";
+import { closeFrame, FrameScanner } from "./frame-scanner.ts";
 
 /** When one side has ended, the other gets this long (ms) to end too: a WebSocket says goodbye before it ends its connection. */
 const HALF_OPEN_MS_MAX = 5000;
@@ -18,11 +13,29 @@ const PROTOCOL_ERROR = 1002;
 const POLICY_VIOLATION = 1008;
 const TOO_BIG = 1009;
 
+/** The client's end of a tunnel. Whoever owns it calls {@link Tunnel.fromClient} and its neighbours, not before {@link Tunnel.open} and never while a method here runs. */
+export interface TunnelClient {
+  /** @param kept the bytes stay as they are, whatever happens; else they are lent. @returns false when something waits: clientDrained() follows */
+  write(bytes: Uint8Array, kept: boolean): boolean;
+  /** Of reading. */
+  pause(): void;
+  resume(): void;
+  /** Nothing more is written; when the client has ended too, clientClosed() follows. */
+  end(): void;
+  /** At once; clientClosed() follows. */
+  destroy(): void;
+  readonly closed: boolean;
+}
+
 export interface TunnelEnds {
-  readonly x: Http1Exchange;
-  readonly client: Channel;
+  readonly x: Exchange;
+  readonly client: TunnelClient;
   readonly upstream: UpgradedUpstream;
   readonly idleMs: number;
+  /** Sends the client what says that the tunnel is open. */
+  accept(): void;
+  /** Both ends are closed: called once. */
+  over(): void;
 }
 
 /** One direction. */
@@ -70,9 +83,9 @@ export class Tunnel extends WheelEntry {
     this.limitMs = ends.idleMs;
   }
 
-  /** Sends the 101 and carries until both ends are closed; then the exchange is told. @param early what the client has sent behind its request */
+  /** Accepts, and carries until both ends are closed. @param early what the client has sent behind its request */
   open(early: Buffer | null): void {
-    const { x, client, upstream } = this.ends;
+    const { client, upstream } = this.ends;
     const { socket } = upstream;
     socket.on("error", ignore); // 'close' follows
     socket.on("drain", () => client.resume());
@@ -80,7 +93,7 @@ export class Tunnel extends WheelEntry {
     if (socket.destroyed) this.upstreamClosed();
     else socket.on("close", () => this.upstreamClosed());
     if (socket.destroyed || client.closed) return this.cut();
-    client.write(switchingHead(x, upstream));
+    this.ends.accept();
     this.lastDataMs = performance.now();
     if (upstream.head.length > 0) this.carry(upstream.head, this.down);
     if (early !== null) this.carry(early, this.up);
@@ -127,7 +140,7 @@ export class Tunnel extends WheelEntry {
     x.bytesIn = this.up.scanner.payloadBytes;
     x.bytesOut = this.down.scanner.payloadBytes;
     x.runtime.services.wheel.disarm(this);
-    x.tunnelOver();
+    this.ends.over();
   }
 
   // --- Ends that the gateway makes ---
@@ -220,20 +233,3 @@ export class Tunnel extends WheelEntry {
 }
 
 const ignore = (): void => {};
-
-function switchingHead(x: Http1Exchange, upstream: UpgradedUpstream): string {
-  let head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: Upgrade\r\n";
-  const { headers } = upstream;
-  for (let i = 0; i + 1 < headers.length; i += 2) {
-    const [name = "", value = ""] = [headers[i], headers[i + 1]];
-    if (isToken(name) && isFieldValue(value)) head += `${name}: ${value}\r\n`;
-  }
-  if (!has(headers, "sec-websocket-accept")) head += `sec-websocket-accept: ${acceptKey(x.header("sec-websocket-key") ?? "")}\r\n`;
-  if (upstream.protocol !== "" && !has(headers, "sec-websocket-protocol")) head += `sec-websocket-protocol: ${upstream.protocol}\r\n`;
-  return `${head}\r\n`;
-}
-
-function has(headers: HeaderList, name: string): boolean {
-  for (let i = 0; i < headers.length; i += 2) if (headers[i] === name) return true;
-  return false;
-}

@@ -1,6 +1,6 @@
 // Owns the responses of a thread that were begun and whose body has not come: their heads go out when the event loop comes round. Until then the body may be there
 // after all, and leave with its head.
-import type { TurnTask } from "../../../base/turn-clock.ts";
+import type { TurnTask } from "../../base/turn-clock.ts";
 
 /** Begun in this turn of the event loop. */
 let held: TurnTask[] = [];
