@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import { CELL, CLIENT_FAULTS, type Cell, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { renderCache } from "./prometheus-cache.ts";
 import { type Kind, type Labels, Page } from "./prometheus-page.ts";
@@ -242,6 +242,9 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   page.family("sluice_connections_refused_total", "counter", "Clients closed as soon as they had connected, by limit.");
   page.sample("sluice_connections_refused_total", { limit: "connections" }, totals.cell(CELL.connectionsOverTotal));
   page.sample("sluice_connections_refused_total", { limit: "connectionsPerAddress" }, totals.cell(CELL.connectionsOverAddressTotal));
+  page.family("sluice_http2_faults_total", "counter", "HTTP/2 connections ended, or requests refused unseen, for what their client does.");
+  for (const [i, kind] of CLIENT_FAULTS.entries())
+    page.sample("sluice_http2_faults_total", { kind }, totals.cell((CELL.protocolFaultsTotal + i) as Cell)); // words in that order
   one("sluice_mirrored_total", "counter", "Requests copied to a mirror.", totals.cell(CELL.mirroredTotal));
   one("sluice_mirror_dropped_total", "counter", "Copies not made because too many were under way.", totals.cell(CELL.mirrorDroppedTotal));
   page.family("sluice_log_dropped_total", "counter", "Access-log records lost: ring full (worker) or sink too slow (primary).");

@@ -23,6 +23,8 @@ export interface LimitsPlan {
   readonly connectionsPerAddress: number | null;
   /** Requests of one client connection; null for no limit. */
   readonly requestsPerConnection: number | null;
+  /** HTTP/2: requests of one client connection at once. */
+  readonly streamsPerConnection: number;
   /** How old a client connection becomes; null for no limit. */
   readonly connectionAgeMs: number | null;
   /** Largest WebSocket message, either direction. */

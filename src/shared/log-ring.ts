@@ -61,9 +61,14 @@ export const LOG_RING_BYTES = 2 * 1024 * 1024;
 /** How the client spoke. */
 export const PROTOCOLS = ["http/1.0", "http/1.1", "http/2", "websocket"] as const;
 export type Protocol = (typeof PROTOCOLS)[number];
+/** Of a request. */
+export type ClientProtocol = Exclude<Protocol, "websocket">;
 const HTTP_1_0 = PROTOCOLS.indexOf("http/1.0");
 const HTTP_1_1 = PROTOCOLS.indexOf("http/1.1");
+const HTTP_2 = PROTOCOLS.indexOf("http/2");
 const WEBSOCKET = PROTOCOLS.indexOf("websocket");
+
+const numberOf = (protocol: ClientProtocol): number => (protocol === "http/1.1" ? HTTP_1_1 : protocol === "http/2" ? HTTP_2 : HTTP_1_0);
 
 /** The target of a request line (RFC 9112 section 3.2) as the client sent it: for the log alone. */
 export interface SentTarget {
@@ -84,7 +89,7 @@ export interface LogRecord {
   /** What was sent, of a request that was not admitted. */
   readonly unadmitted: SentTarget | null;
   readonly wantsWebSocket: boolean;
-  readonly protocol: "http/1.0" | "http/1.1";
+  readonly protocol: ClientProtocol;
   readonly route: { readonly name: string; readonly accessLog: boolean } | null;
   readonly identity: { readonly consumer: string } | null;
   readonly status: number;
@@ -167,7 +172,7 @@ export class LogRingWriter {
     const { words, floats, doubles } = this;
     const client = x.clientInfo();
     words[1] = x.status | (errorNumber(x.errorCode) << 16);
-    const protocol = x.wantsWebSocket && x.status === 101 ? WEBSOCKET : x.protocol === "http/1.0" ? HTTP_1_0 : HTTP_1_1;
+    const protocol = x.wantsWebSocket && x.status === 101 ? WEBSOCKET : numberOf(x.protocol);
     words[2] = (x.attempts & 0xffff) | (protocol << 16) | ((client.scheme === "https" ? 1 : 0) << 24) | (x.cacheResult << 25);
     words[3] = x.runtime.plan.version;
     floats[4] = x.upstreamConnectMs;

@@ -120,8 +120,17 @@ export const CELL = {
   connectionsOverAddressTotal: 10,
   /** Bytes of request bodies that are kept. */
   bodyBytes: 11,
+  // In the order of CLIENT_FAULTS:
+  protocolFaultsTotal: 12,
+  floodsTotal: 13,
+  slowClientsTotal: 14,
+  refusedStreamsTotal: 15,
 } as const;
 export type Cell = (typeof CELL)[keyof typeof CELL];
+
+/** For what HTTP/2 connections are ended: broken rules, floods, slowness; or requests refused unseen as their client does not read. */
+export const CLIENT_FAULTS = ["protocol", "flood", "slow", "refused"] as const;
+export type ClientFault = (typeof CLIENT_FAULTS)[number];
 
 /** The gauges: what a dead worker must not leave behind. */
 const GAUGES: readonly Cell[] = [

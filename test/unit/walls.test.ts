@@ -27,8 +27,9 @@ const ROOMS = {
   "data/listener/uws": "base plan data/upstream data/exchange data/listener",
   "data/listener/net": "base plan data/listener",
   "data/listener/http1": "base plan shared data/exchange data/handlers data/listener data/listener/net",
+  "data/listener/http2": "base plan data/exchange data/listener data/listener/net",
   "data/worker":
-    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener data/listener/uws data/listener/net data/listener/http1",
+    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener data/listener/uws data/listener/net data/listener/http1 data/listener/http2",
 
   observe: "base shared",
 

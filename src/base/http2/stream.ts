@@ -199,6 +199,13 @@ export abstract class Http2Stream {
     return this.outbox.length > 0;
   }
 
+  /** Content that was written and has not been sent. */
+  get waitingBytes(): number {
+    let bytes = -this.outboxAt;
+    for (const chunk of this.outbox) bytes += chunk.length;
+    return bytes;
+  }
+
   /** @internal Sends some of what waits: a frame at most. @returns whether anything could be sent */
   sendSome(): boolean {
     const chunk = this.outbox[0];

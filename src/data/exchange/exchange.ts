@@ -4,7 +4,7 @@ import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import { nowMs } from "../../base/turn-clock.ts";
-import type { LogRecord, SentTarget } from "../../shared/log-ring.ts";
+import type { ClientProtocol, LogRecord, SentTarget } from "../../shared/log-ring.ts";
 import { CACHE } from "../../shared/metric-cells.ts";
 import type { ClientInfo, RequestView } from "../routing/request-view.ts";
 import type { CallRecord, OverloadReason } from "../upstream/call-request.ts";
@@ -110,7 +110,7 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   heldBodyBytes = 0;
   bodyWatch: BodyWatch | null = null;
   /** How the client spoke. */
-  protocol: "http/1.0" | "http/1.1" = "http/1.1";
+  protocol: ClientProtocol = "http/1.1";
 
   // --- Set by the pipeline ---
   requestId = "";
@@ -264,6 +264,9 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
     }
     return this.aborter.signal;
   }
+
+  /** Everybody is done with the exchange: what it takes up of its connection may be given back. Once. @internal finish.ts */
+  over(): void {}
 
   /** Nobody waits for asynchronous work any longer: {@link signal} fires. @internal pipeline.ts, finish.ts */
   abandonWork(): void {

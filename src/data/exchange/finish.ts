@@ -26,6 +26,7 @@ export function finish(x: Exchange): void {
   if (x.heldBodyBytes > 0 || x.bodyWatch !== null) services.bodies.over(x);
   services.inFlight--;
   runtime.inFlight--;
+  x.over();
 }
 
 /** The client has the whole response: the exchange ends, once every filter has had its end. */

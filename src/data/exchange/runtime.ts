@@ -13,7 +13,7 @@ import type { Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ResponseStore } from "../../shared/cache/store.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
-import type { DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
+import type { ClientFault, DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
 import type { ClientInfo } from "../routing/request-view.ts";
 import type { Router } from "../routing/router.ts";
@@ -109,6 +109,8 @@ export interface Services extends CallServices {
   recordDecision(slot: number, outcome: DecisionOutcome): void;
   /** A leg of an aggregated answer has ended. @param slot of the metric cells */
   recordLeg(slot: number, outcome: LegOutcome): void;
+  /** A connection was ended, or a request on it refused unseen, for what its client does on it. @param peer canonical address @param reason for the log */
+  recordClientFault(kind: ClientFault, peer: string, reason: string): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
 }

@@ -39,6 +39,8 @@ export interface RequestLine extends SentTarget {
   readonly authority?: string;
   /** HTTP/1.0: there may be no Host, and no Transfer-Encoding (RFC 9112 sections 3.2 and 6.1). */
   readonly http10?: boolean;
+  /** HTTP/2: content follows whose length nobody has said (RFC 9113 section 8.1.1). */
+  readonly streamed?: boolean;
   /** The engine has found no value of a field to be {@link isUnusualValue}. */
   readonly usualValues?: boolean;
 }
@@ -99,7 +101,7 @@ export function rememberSection(x: Exchange): AdmittedSection {
   };
 }
 
-/** As {@link admit}, of a request whose header section was admitted before: only its request line is judged. */
+/** As {@link admit}, of a request whose header section was admitted before: only its request line, or what stands for it in HTTP/2, is judged. */
 export function admitAgain(x: Exchange, line: RequestLine, rules: PathRules | null, known: AdmittedSection): Refusal | null {
   x.method = line.method;
   x.unadmitted = line;
@@ -217,7 +219,14 @@ function frameBody(x: Exchange, line: RequestLine): Refusal | null {
     x.bodyDone = false;
     return null;
   }
-  if (seen.contentLength === 0) return null;
+  if (seen.contentLength === 0) {
+    if (line.streamed === true) {
+      x.bodyKind = BODY_CHUNKED;
+      x.contentLength = -1;
+      x.bodyDone = false;
+    }
+    return null;
+  }
   if (seen.contentLength > 1) return bad("more than one Content-Length (RFC 9112 section 6.3)");
   if (!CONTENT_LENGTH.test(seen.lengthText)) return bad("Content-Length is not a plain decimal number (RFC 9110 section 8.6)");
   x.contentLength = Number(seen.lengthText);

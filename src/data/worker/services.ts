@@ -23,7 +23,7 @@ import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
-import { CACHE, CELL, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import { CACHE, CELL, CLIENT_FAULTS, type Cell, type ClientFault, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -39,6 +39,9 @@ import { RequestIds } from "./request-ids.ts";
 
 /** How often gauges are written to the metric cells, ms. */
 const GAUGE_MS = 250;
+
+/** At most one line about what clients do is written in so long, ms. */
+const CLIENT_FAULTS_TOLD_MS = 10_000;
 
 /** prepare() was not called: nothing can be verified. */
 const FAILED: Promise<Verdict> = Promise.resolve("failed");
@@ -89,6 +92,9 @@ export class WorkerServices implements Services {
       .padStart(12, "0")}-`,
   );
   private loop = performance.eventLoopUtilization();
+  /** Since the last line about them, and performance.now() ms from which on there may be another one. */
+  private clientFaults = 0;
+  private clientFaultsToldMs = 0;
 
   /**
    * @param requestKeys has the primary look for new keys of a source
@@ -177,6 +183,17 @@ export class WorkerServices implements Services {
   /** A client was closed as soon as it had connected. */
   recordRefusedConnection(why: ConnectionRefusal): void {
     this.cells.add(why === "total" ? CELL.connectionsOverTotal : CELL.connectionsOverAddressTotal, 1);
+  }
+
+  recordClientFault(kind: ClientFault, peer: string, reason: string): void {
+    this.cells.add((CELL.protocolFaultsTotal + CLIENT_FAULTS.indexOf(kind)) as Cell, 1); // four words in that order
+    this.clientFaults++;
+    const now = performance.now();
+    if (now < this.clientFaultsToldMs) return;
+    this.clientFaultsToldMs = now + CLIENT_FAULTS_TOLD_MS;
+    const more = this.clientFaults > 1 ? `; ${this.clientFaults} in all since the last such line` : "";
+    this.warn(`an HTTP/2 client breaks the rules (${kind}): ${reason} (peer ${peer === "" ? "on a Unix socket" : peer}${more})`);
+    this.clientFaults = 0;
   }
 
   recordMirror(sent: boolean): void {

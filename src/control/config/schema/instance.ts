@@ -175,6 +175,10 @@ export const limits = once(() =>
         description:
           "Requests on one client connection, or `none`: then it is closed behind the answer (HTTP/2: GOAWAY), up to a tenth earlier, so that not all come back at once. Kept by the `net` engine.",
       }),
+      streamsPerConnection: count(1, 10_000).prefault(100).meta({
+        description:
+          "HTTP/2: requests of one client connection that may be under way at once; of more, clients are told to send them again (REFUSED_STREAM). One that its client gives up counts until the gateway is done with it. Holds for connections made after a change.",
+      }),
       connectionAge: periodOrNone("1h").meta({
         description:
           "How old a client connection becomes, or `none`: the first request after it, or up to a tenth earlier, is the last one, so that clients spread over workers and instances again. What is under way goes on. Kept by the `net` engine.",
@@ -219,6 +223,7 @@ export const limits = once(() =>
         connections: v.connections,
         connectionsPerAddress: v.connectionsPerAddress,
         requestsPerConnection: v.requestsPerConnection,
+        streamsPerConnection: v.streamsPerConnection,
         connectionAgeMs: v.connectionAge,
         bodiesPerAddress: v.bodiesPerAddress,
         webSocketMessageBytes: v.webSocket.messageBytes,

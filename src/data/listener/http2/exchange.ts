@@ -1,0 +1,300 @@
+// An exchange over a stream of HTTP/2 (RFC 9113 section 8): hands on the request's body and writes the response. Knows nothing of other streams.
+// Must never decide what is sent, nor write behind its end.
+import type { X509Certificate } from "node:crypto";
+import type { HeaderList } from "../../../base/header-list.ts";
+import type { Http2Connection } from "../../../base/http2/connection.ts";
+import type { HeaderSection } from "../../../base/http2/header-section.ts";
+import { ERROR_CODE } from "../../../base/http2/protocol.ts";
+import type { StreamReset } from "../../../base/http2/stream.ts";
+import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
+import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import { whenAllIsRead } from "../held-heads.ts";
+import type { Channel } from "../net/channel.ts";
+import { ownedCopy } from "../owned-bytes.ts";
+import type { RequestStream, StreamReceiver } from "./request-stream.ts";
+import { encodeHead, encodeInterim, sendableTrailers } from "./response-head.ts";
+
+/** What an exchange needs of its connection. */
+export interface ExchangeConnection {
+  readonly channel: Channel;
+  readonly core: Http2Connection;
+  /** Some of the response waits for the client: its stream is reset when nothing moves. */
+  awaitDrain(x: Http2Exchange): void;
+  /** Nothing of it waits any more. */
+  flows(x: Http2Exchange): void;
+  acceptWebSocket(x: Http2Exchange, upstream: UpgradedUpstream): void;
+  /** Calls deliverArrived() when all that was read has been gone through. @returns false when nothing is being gone through */
+  holdArrived(x: Http2Exchange): boolean;
+  /** Everybody is done with the exchange: its place may be given to another one. */
+  exchangeOver(): void;
+}
+
+const EMPTY = Buffer.alloc(0);
+
+export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver {
+  started = false;
+  closed = false;
+  override readonly lingers = true;
+  readonly stream: RequestStream;
+  private readonly connection: ExchangeConnection;
+
+  // Request body. What came last is held until all that was read has been gone through, in case it is all.
+  private sink: BodySink | null = null;
+  private arrived: Buffer | null = null;
+
+  // Response: `head` is held back until the turn ends, as mostly the body follows at once.
+  private head: HeaderList | null = null;
+  private headSent = false;
+  private length = -1;
+  private sent = 0;
+  /** end() was called. */
+  private responded = false;
+  /** Among the {@link whenAllIsRead}. */
+  private waitsForRead = false;
+  private waitsForDrain = false;
+
+  constructor(runtime: Exchange["runtime"], stream: RequestStream, connection: ExchangeConnection) {
+    super(runtime);
+    this.protocol = "http/2";
+    this.stream = stream;
+    this.connection = connection;
+  }
+
+  peerAddress(): string {
+    return this.connection.channel.peer;
+  }
+
+  override clientCertificate(): X509Certificate | null {
+    return this.connection.channel.certificate;
+  }
+
+  override clientInfo(): ReturnType<Exchange["clientInfo"]> {
+    if (this.client !== null) return this.client;
+    const shared = this.sharedHeaders;
+    if (shared === null) return super.clientInfo();
+    return (this.client = shared.client ??= super.clientInfo());
+  }
+
+  override over(): void {
+    this.connection.exchangeOver();
+  }
+
+  // --- Request body: the stream is paused until somebody reads it ---
+
+  readBody(sink: BodySink): void {
+    if (this.awaitsContinue && !this.closed) {
+      this.awaitsContinue = false;
+      // Who has begun to send has not waited (RFC 9110 section 10.1.1).
+      if (!this.bodyDone && this.stream.received === 0) this.informational(100, NO_FIELDS);
+    }
+    this.redirectBody(sink);
+  }
+
+  redirectBody(sink: BodySink): void {
+    this.sink = sink;
+    if (this.bodyDone) sink.bodyChunk(EMPTY, true);
+    else this.stream.resume();
+  }
+
+  pauseBody(): void {
+    if (!this.bodyDone && !this.closed) this.stream.pause();
+  }
+
+  resumeBody(): void {
+    if (!this.bodyDone && !this.closed) this.stream.resume();
+  }
+
+  // --- StreamReceiver ---
+
+  data(chunk: Buffer): void {
+    if (this.closed || this.bodyDone) return;
+    this.bytesIn += chunk.length;
+    const before = this.arrived;
+    this.arrived = ownedCopy(chunk, 0, chunk.length);
+    if (before !== null) this.sink?.bodyChunk(before, false);
+    else if (!this.connection.holdArrived(this)) this.deliverArrived();
+  }
+
+  ended(trailers: HeaderSection | null): void {
+    if (this.closed || this.bodyDone) return;
+    const chunk = this.arrived ?? EMPTY;
+    this.arrived = null;
+    this.bodyDone = true;
+    if (trailers !== null && trailers.fields.length > 0) this.requestTrailers = trailers.fields;
+    this.sink?.bodyChunk(chunk, true);
+  }
+
+  /** All that was read has been gone through: more of the body is still to come. @internal connection.ts */
+  deliverArrived(): void {
+    const chunk = this.arrived;
+    this.arrived = null;
+    if (chunk !== null && !this.closed) this.sink?.bodyChunk(chunk, false);
+  }
+
+  wasReset({ kind, reason }: StreamReset): void {
+    if (this.closed) return;
+    if (kind === "fault") {
+      this.errorCode ??= "bad_request";
+      this.errorDetail = `not valid HTTP/2 (RFC 9113): ${reason}`;
+    }
+    this.gone();
+  }
+
+  drained(): void {
+    if (!this.waitsForDrain || this.closed) return;
+    this.waitsForDrain = false;
+    this.connection.flows(this);
+    this.events?.clientDrained(this);
+  }
+
+  streamOver(): void {
+    if (this.stream.localEnded) this.complete();
+  }
+
+  // --- Response ---
+
+  override informational(status: number, headers: HeaderList): void {
+    if (this.started || this.closed) return;
+    const { core } = this.connection;
+    encodeInterim(core, status, headers);
+    core.respond(this.stream, false);
+  }
+
+  start(status: number, headers: HeaderList, length: number): void {
+    this.started = true;
+    this.status = status;
+    this.head = headers;
+    this.length = length;
+    atTurnEnd(this);
+  }
+
+  /** Nothing, or not all, has followed the head at once. First look: what lies in the kernel may still be read. Second: it goes out as it is. @internal */
+  turnEnded(): void {
+    if (this.headSent || this.closed || !this.started) return;
+    if (this.waitsForRead) this.sendHead(false);
+    else whenAllIsRead(this);
+    this.waitsForRead = !this.waitsForRead;
+  }
+
+  override get isWithdrawable(): boolean {
+    return this.started && !this.headSent && !this.closed;
+  }
+
+  override withdraw(): void {
+    this.started = false;
+    this.head = null;
+    this.length = -1;
+  }
+
+  write(chunk: Uint8Array): boolean {
+    if (this.closed || this.responded || chunk.length === 0 || !this.hasBody) return true;
+    if (!this.count(chunk)) return true;
+    if (!this.headSent) this.sendHead(false);
+    return this.stream.write(bufferOf(chunk), true) || this.waits();
+  }
+
+  end(chunk?: Uint8Array): void {
+    if (this.closed || this.responded) return;
+    this.responded = true;
+    const last = chunk !== undefined && chunk.length > 0 && this.hasBody ? chunk : null;
+    if (last !== null && !this.count(last)) return;
+    const list = this.responseTrailers;
+    const trailers = list === null || !this.hasBody ? null : sendableTrailers(list);
+    if (!this.headSent && this.length < 0 && this.hasBody && trailers === null) this.length = this.sent; // all of it is here
+    // Fewer bytes than announced: a reset is the only honest end.
+    if (this.length >= 0 && this.hasBody && this.sent < this.length) return this.abort();
+    const { stream } = this;
+    if (!stream.remoteEnded || !this.bodyDone) stream.ignoreRest(); // RFC 9113 section 8.1
+    if (!this.headSent) this.sendHead(last === null && trailers === null);
+    if (trailers !== null) {
+      if (last !== null) stream.write(bufferOf(last), true);
+      stream.end(trailers);
+    } else if (last !== null) stream.writeLast(bufferOf(last), true);
+    else stream.end(null);
+    if (!this.closed) this.waits();
+  }
+
+  abort(): void {
+    if (this.closed) return;
+    this.stream.reset(ERROR_CODE.internalError);
+    this.gone();
+  }
+
+  /** The client does not take the response. @internal stalled-responses.ts */
+  stall(): void {
+    if (this.closed) return;
+    this.errorCode ??= "client_aborted";
+    this.errorDetail = "the client kept its window shut";
+    this.stream.reset(ERROR_CODE.enhanceYourCalm);
+    this.gone();
+  }
+
+  acceptWebSocket(upstream: UpgradedUpstream): void {
+    this.started = true;
+    this.status = 101;
+    this.closed = true; // nothing may be written by way of the response any more
+    this.connection.acceptWebSocket(this, upstream);
+  }
+
+  /** The tunnel is over. @internal connection.ts */
+  tunnelOver(): void {
+    this.events?.clientCompleted(this);
+  }
+
+  /** Of what was written, so many bytes have been sent to the client. */
+  get takenBytes(): number {
+    return this.sent - this.stream.waitingBytes;
+  }
+
+  private get hasBody(): boolean {
+    return this.method !== "HEAD" && this.status !== 204 && this.status !== 304;
+  }
+
+  private sendHead(isAll: boolean): void {
+    const { core } = this.connection;
+    const head = this.head as HeaderList; // start() came first
+    this.head = null;
+    this.headSent = true;
+    encodeHead(core, this.status, head, this.status === 204 ? -1 : this.length);
+    core.respond(this.stream, isAll);
+  }
+
+  private waits(): false {
+    if (!this.waitsForDrain) {
+      this.waitsForDrain = true;
+      this.connection.awaitDrain(this);
+    }
+    return false;
+  }
+
+  /** @returns false when it would be more than was announced: then the stream is reset. */
+  private count(chunk: Uint8Array): boolean {
+    this.sent += chunk.length;
+    this.bytesOut += chunk.length;
+    if (this.length < 0 || this.sent <= this.length) return true;
+    this.abort();
+    return false;
+  }
+
+  private gone(): void {
+    this.close();
+    this.events?.clientAborted(this);
+  }
+
+  private complete(): void {
+    if (this.closed) return;
+    this.close();
+    this.events?.clientCompleted(this);
+  }
+
+  private close(): void {
+    this.closed = true;
+    this.arrived = null;
+    if (this.waitsForDrain) this.connection.flows(this);
+  }
+}
+
+const NO_FIELDS: HeaderList = [];
+
+const bufferOf = (bytes: Uint8Array): Buffer =>
+  Buffer.isBuffer(bytes) ? bytes : Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
