@@ -9,7 +9,8 @@ import type { ClientInfo } from "../../routing/request-view.ts";
 import type { Exchange } from "../exchange.ts";
 import { type Chain, FORWARDED_HOPS_MAX, joined, readChain, UNREADABLE } from "./forwarded-chain.ts";
 
-const VIA = "1.1 sluice";
+/** By what the request came (RFC 9110 section 7.6.3). HTTP/1.0 counts as what it is answered as. */
+const VIA = { "http/1.0": "1.1 sluice", "http/1.1": "1.1 sluice", "http/2": "2.0 sluice" } as const;
 
 /** Of the fields that only proxies may send, the ones that appendForwarding() writes. */
 const WRITTEN: ReadonlySet<string> = new Set(["x-forwarded-for", "x-forwarded-proto", "x-forwarded-host", "x-forwarded-port"]);
@@ -178,7 +179,8 @@ function passOnClaims(x: Exchange, out: HeaderList): void {
 /** RFC 9110 section 7.6.3: intermediaries append, they do not replace. */
 function appendVia(x: Exchange): string {
   const received = joined(x, "via");
-  return received === "" ? VIA : `${received}, ${VIA}`;
+  const own = VIA[x.protocol];
+  return received === "" ? own : `${received}, ${own}`;
 }
 
 /** RFC 7239 section 6: a node identifier; IPv6 in brackets and quotes. */
