@@ -51,12 +51,12 @@ describe("on a cleartext listener", () => {
       client.ask(1, request("/own"));
       expect(await client.status(1)).toBe(200);
     }
-    for (const method of ["PRI", "PUT", "P", "PROPFIND", "PR"]) {
+    for (const method of ["PUT", "POST", "PROPFIND", "PR"]) {
       await using client = await RawClient.connect(gateway.port);
       client.send(method.slice(0, 2));
       await new Promise((resolve) => setImmediate(resolve));
       client.send(`${method.slice(2)} /own HTTP/1.1\r\nHost: a\r\n\r\n`);
-      expect((await client.response()).status).toBe(method.length === 1 ? 200 : 200);
+      expect((await client.response()).status).toBe(200);
     }
     await using odd = await RawClient.connect(gateway.port);
     odd.send("PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n");
@@ -167,6 +167,7 @@ class Traffic {
     let session = await this.#session();
     while (!this.#over) {
       if (session.goesAway || session.client.destroyed || session.client.closed) session = await this.#session();
+      if (!session.connected) continue; // nobody listens any more
       const answers = await Promise.all(Array.from({ length: 8 }, (_, i) => this.#ask(session.client, `/later?ms=${i}`)));
       for (const answer of answers) {
         if (answer === "origin") this.answered++;
@@ -176,12 +177,13 @@ class Traffic {
     session.client.close();
   }
 
-  async #session(): Promise<{ readonly client: ClientHttp2Session; goesAway: boolean }> {
+  async #session(): Promise<{ readonly client: ClientHttp2Session; goesAway: boolean; connected: boolean }> {
     const client = http2.connect(this.#url);
     this.sessions++;
-    const session = { client, goesAway: false };
+    const session = { client, goesAway: false, connected: false };
     client.on("goaway", () => (session.goesAway = true));
     client.on("error", () => {});
+    client.on("connect", () => (session.connected = true));
     await new Promise((resolve) => client.once("connect", resolve).once("close", resolve));
     return session;
   }
@@ -209,7 +211,7 @@ describe("under traffic", () => {
     const traffic = new Traffic(gateway.url, 4);
     await until("there is traffic", () => traffic.answered > 100);
     for (let i = 1; i <= 100; i++) {
-      gateway.writeConfig(config("", `plan ${i}`).replace("127.0.0.1:0", "127.0.0.1:0"));
+      gateway.writeConfig(config("", `plan ${i}`));
       expect((await gateway.admin("POST", "/reload")).status).toBe(200);
     }
     await using client = await RawH2Client.connect(gateway.port);
@@ -229,7 +231,7 @@ describe("under traffic", () => {
     const stop = traffic.stop();
     expect(await stopped).toBe(0);
     await stop;
-    expect(traffic.failures.filter((failure) => !/ECONNREFUSED|destroyed|closed (?:0|7|8)$/.test(failure))).toEqual([]);
+    expect(traffic.failures).toEqual([]);
     await gateway[Symbol.asyncDispose]();
   }, 60_000);
 });

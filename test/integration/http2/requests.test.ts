@@ -99,7 +99,7 @@ interface Answer {
 
 function answerOf(stream: ClientHttp2Stream): Promise<Answer> {
   return new Promise((resolve, reject) => {
-    let headers: IncomingHttpHeaders & { ":status"?: number } = {};
+    let headers: IncomingHttpHeaders & { ":status"?: number | undefined } = {};
     let trailers: IncomingHttpHeaders = {};
     const interim: number[] = [];
     const chunks: Buffer[] = [];
