@@ -7,7 +7,7 @@ import { ERROR_CODE } from "../../../base/http2/protocol.ts";
 import type { Http2Stream } from "../../../base/http2/stream.ts";
 import { flushAfterTurn } from "../../../base/http2/turn-flush.ts";
 import { WheelEntry } from "../../../base/timer-wheel.ts";
-import { nowMs } from "../../../base/turn-clock.ts";
+import { atTurnEnd, nowMs, type TurnTask } from "../../../base/turn-clock.ts";
 import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import type { UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Refusal } from "../../exchange/refusal.ts";
@@ -34,7 +34,7 @@ const HALF_CLOSED_MS_MAX = 2000;
 const BROKEN: Refusal = { code: "internal_error", detail: "" };
 const MISDIRECTED: Refusal = { code: "misdirected_request", detail: "" };
 
-export class ServedHttp2Connection extends WheelEntry implements ServedConnection, ExchangeConnection, Http2Host, Http2Wire {
+export class ServedHttp2Connection extends WheelEntry implements ServedConnection, ExchangeConnection, Http2Host, Http2Wire, TurnTask {
   readonly channel: Channel;
   readonly core: Http2Connection;
   private readonly host: ListenerHost;
@@ -153,8 +153,14 @@ export class ServedHttp2Connection extends WheelEntry implements ServedConnectio
     return this.channel.pending;
   }
 
+  /** With one request under way nobody else's frames could share the write: it need not wait for the event loop to come round. */
   flushLater(): void {
-    flushAfterTurn(this);
+    if (this.core.streams.size > 1) flushAfterTurn(this);
+    else atTurnEnd(this);
+  }
+
+  turnEnded(): void {
+    this.core.flush();
   }
 
   flush(): void {
