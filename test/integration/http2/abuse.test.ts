@@ -93,7 +93,10 @@ describe("floods", () => {
     ["HEADERS behind END_STREAM", (id) => [headers(id, request("/held")), headers(id, [["a", "b"]])]],
     ["PRIORITY of a wrong length", (id) => [headers(id, request("/held")), frame(FRAME.priority, 0, id, "1234")]],
     ["malformed requests", (id) => [headers(id, request("/held", "GET", ["a b", "c"]))]],
-    ["less DATA than content-length says", (id) => [headers(id, request("/held", "POST", ["content-length", "3"]), { end: false }), data(id, "x", true)]],
+    [
+      "less DATA than content-length says",
+      (id) => [headers(id, request("/held", "POST", ["content-length", "3"]), { end: false }), data(id, "x", true)],
+    ],
   ])("streams that we are provoked to reset, by %s (CVE-2025-8671): cut", async (_what, provoke) => {
     await using client = await RawH2Client.connect(gateway.port);
     client.send(...ids(2000).flatMap(provoke));
@@ -103,10 +106,17 @@ describe("floods", () => {
   });
 
   it.each<readonly [what: string, flood: Buffer, code: number]>([
-    ["CONTINUATION frames that are empty", Buffer.concat([headers(1, request("/own"), { endHeaders: false }), many(5000, frame(FRAME.continuation, 0, 1))]), CALM],
+    [
+      "CONTINUATION frames that are empty",
+      Buffer.concat([headers(1, request("/own"), { endHeaders: false }), many(5000, frame(FRAME.continuation, 0, 1))]),
+      CALM,
+    ],
     [
       "CONTINUATION frames that are full",
-      Buffer.concat([headers(1, request("/own"), { endHeaders: false }), many(100, frame(FRAME.continuation, 0, 1, block([["a", "x".repeat(16_000)]])))]),
+      Buffer.concat([
+        headers(1, request("/own"), { endHeaders: false }),
+        many(100, frame(FRAME.continuation, 0, 1, block([["a", "x".repeat(16_000)]]))),
+      ]),
       CALM,
     ],
     ["empty DATA", Buffer.concat([headers(1, request("/held", "POST"), { end: false }), many(5000, data(1, ""))]), CALM],
@@ -139,7 +149,8 @@ describe("floods", () => {
   it("a header section that decodes to a thousand times its size (HPACK bomb): 431 without holding it, and the table stays in step", async () => {
     await using client = await RawH2Client.connect(gateway.port);
     const large: Field = ["x-bomb", "x".repeat(3900)];
-    const text = (value: string): Buffer => Buffer.concat([Buffer.from([127, 128 | ((value.length - 127) & 127), (value.length - 127) >> 7]), Buffer.from(value)]);
+    const text = (value: string): Buffer =>
+      Buffer.concat([Buffer.from([127, 128 | ((value.length - 127) & 127), (value.length - 127) >> 7]), Buffer.from(value)]);
     const insert = Buffer.concat([Buffer.from([0x40, large[0].length]), Buffer.from(large[0]), text(large[1])]);
     client.send(frame(FRAME.headers, 5, 1, Buffer.concat([block(request("/own")), insert])));
     expect(await client.status(1)).toBe(200);

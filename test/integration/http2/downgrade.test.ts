@@ -111,7 +111,10 @@ describe("reset with PROTOCOL_ERROR, without a service seeing anything, and the 
   });
 
   it("content-length 0 with DATA", async () => {
-    client.send(headers(1, request("/zero", "POST", ["content-length", "0"]), { end: false }), data(1, "GET /y HTTP/1.1\r\nHost: a\r\n\r\n", true));
+    client.send(
+      headers(1, request("/zero", "POST", ["content-length", "0"]), { end: false }),
+      data(1, "GET /y HTTP/1.1\r\nHost: a\r\n\r\n", true),
+    );
     expect((await client.answer(1)).reset).toBe(protocolError);
     await seen();
     expect(upstream.to("/y")).toEqual([]);
@@ -157,7 +160,14 @@ describe("answered, without a service seeing anything, and the connection goes o
     [400, "another :scheme", replace(":scheme", "ftp")],
     [400, "a :scheme that is an URI", replace(":scheme", "http://b.example/?")],
     [417, "another expectation", request("/x", "GET", ["expect", "200-ok"])],
-    [501, "CONNECT", [[":method", "CONNECT"], [":authority", "api.example.com:443"]]],
+    [
+      501,
+      "CONNECT",
+      [
+        [":method", "CONNECT"],
+        [":authority", "api.example.com:443"],
+      ],
+    ],
     [501, "TRACE", replace(":method", "TRACE")],
     [501, "another :protocol than websocket", [...replace(":method", "CONNECT"), [":protocol", "connect-udp"]]],
     [414, "a long :path", replace(":path", `/${"x".repeat(1024)}`)],
@@ -165,7 +175,11 @@ describe("answered, without a service seeing anything, and the connection goes o
     [431, "too many fields", request("/x", "GET", ...Array.from({ length: 20 }, (_, i): Field => [`a-${i}`, "b"]))],
     [431, "a section beyond all that is decoded", request("/x", "GET", ["a", "x".repeat(4096)], ["b", "x".repeat(4096)])],
   ])("%i for %s", async (status, _what, fields) => {
-    client.ask(1, fields, fields.every(([name]) => name !== ":protocol"));
+    client.ask(
+      1,
+      fields,
+      fields.every(([name]) => name !== ":protocol"),
+    );
     expect(await client.status(1)).toBe(status);
     const { ended, heads } = await client.answer(1);
     expect(ended).toBe(true);

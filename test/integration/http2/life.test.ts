@@ -195,11 +195,17 @@ class Traffic {
         const stream = client.request({ ":path": target });
         let body = "";
         stream.setEncoding("utf8").on("data", (text: string) => (body += text));
-        stream.on("error", (error: NodeJS.ErrnoException) => resolve(stream.rstCode === ERROR_CODE.refusedStream ? "again" : String(error)));
+        stream.on("error", (error: NodeJS.ErrnoException) =>
+          resolve(stream.rstCode === ERROR_CODE.refusedStream ? "again" : String(error)),
+        );
         stream.on("close", () => resolve(body === "" ? `closed ${stream.rstCode}` : body));
       } catch (error) {
         // The session is closing: nothing was sent.
-        resolve((error as NodeJS.ErrnoException).code === "ERR_HTTP2_GOAWAY_SESSION" || client.destroyed || client.closed ? "again" : String(error));
+        resolve(
+          (error as NodeJS.ErrnoException).code === "ERR_HTTP2_GOAWAY_SESSION" || client.destroyed || client.closed
+            ? "again"
+            : String(error),
+        );
       }
     });
   }
@@ -246,7 +252,13 @@ describe("a host that is not the connection's", () => {
         `engine: net, tls: { certificates: [ { cert: ${first.cert}, key: ${first.key}, hosts: [ one.test ] }, { cert: ${second.cert}, key: ${second.key}, hosts: [ two.test ] } ] }`,
       ),
     });
-    const socket = tls.connect({ host: "127.0.0.1", port: gateway.port, servername: "one.test", ALPNProtocols: ["h2"], ca: fs.readFileSync(authority.ca) });
+    const socket = tls.connect({
+      host: "127.0.0.1",
+      port: gateway.port,
+      servername: "one.test",
+      ALPNProtocols: ["h2"],
+      ca: fs.readFileSync(authority.ca),
+    });
     await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
     expect(socket.alpnProtocol).toBe("h2");
     await using client = new RawH2Client(socket);
@@ -269,7 +281,13 @@ it("http2: false takes it out of the handshake", async () => {
   await using gateway = await Gateway.start({
     config: config().replace("h2c: true", `engine: net, http2: false, tls: { certificates: [ { cert: ${cert}, key: ${key} } ] }`),
   });
-  const socket = tls.connect({ host: "127.0.0.1", port: gateway.port, servername: "localhost", ALPNProtocols: ["h2", "http/1.1"], ca: fs.readFileSync(authority.ca) });
+  const socket = tls.connect({
+    host: "127.0.0.1",
+    port: gateway.port,
+    servername: "localhost",
+    ALPNProtocols: ["h2", "http/1.1"],
+    ca: fs.readFileSync(authority.ca),
+  });
   await new Promise((resolve, reject) => socket.once("secureConnect", resolve).once("error", reject));
   expect(socket.alpnProtocol).toBe("http/1.1");
   socket.destroy();

@@ -93,7 +93,12 @@ async function opened(target: string, headers: http2.OutgoingHttpHeaders = {}): 
 
 describe("the handshake", () => {
   it("is one of HTTP/1.1 to the service, with a key of the gateway's own, and has no key and no 101 to the client", async () => {
-    const client = await opened("/a?b=c", { origin: "http://a.example", cookie: "x=1", "sec-websocket-key": KEY, "sec-websocket-protocol": "chat, v2" });
+    const client = await opened("/a?b=c", {
+      origin: "http://a.example",
+      cookie: "x=1",
+      "sec-websocket-key": KEY,
+      "sec-websocket-protocol": "chat, v2",
+    });
     const { request } = await origin.connection("/a?b=c");
     expect(request.method).toBe("GET");
     expect(request.headers).toMatchObject({ upgrade: "websocket", connection: "Upgrade", origin: "http://a.example", cookie: "x=1" });
@@ -107,7 +112,9 @@ describe("the handshake", () => {
 
   it("that the service answers with a wrong Accept is refused", async () => {
     raw.on("/raw/wrong", (connection) =>
-      connection.write(`HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(KEY)}\r\n\r\n`),
+      connection.write(
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept(KEY)}\r\n\r\n`,
+      ),
     );
     expect(await new Client("/raw/wrong").status()).toBe(502);
   });

@@ -2,8 +2,8 @@
 // What it hands out is memory of the receiver's own. What it is not sure of is a fault, and then nothing that follows on the connection may be read.
 import type { HeaderList } from "../../../base/header-list.ts";
 import { CHUNK_LINE, CHUNK_LINE_BYTES_MAX } from "../../../base/http1-grammar.ts";
-import { FIELDS_WRONG, readFields } from "./fields.ts";
 import { ownedBytes, ownedCopy } from "../owned-bytes.ts";
+import { FIELDS_WRONG, readFields } from "./fields.ts";
 
 const STATE_COUNTED = 0;
 const STATE_SIZE_LINE = 1;

@@ -5,8 +5,8 @@ import type { ErrorCode } from "../../../base/errors.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
 import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
 import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
-import type { Channel } from "../net/channel.ts";
 import { whenAllIsRead } from "../held-heads.ts";
+import type { Channel } from "../net/channel.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 
 /** Up to here a piece of body goes out as one text with what is written around it: one call, no list of pieces. */

@@ -1,9 +1,9 @@
 // The client's end of a WebSocket that is carried by a stream (RFC 8441 section 5): what a socket would say, said by END_STREAM and RST_STREAM.
 // Must never look into what is carried.
 import type { HeaderList } from "../../../base/header-list.ts";
+import { isFieldValue, isToken } from "../../../base/http.ts";
 import type { Http2Connection } from "../../../base/http2/connection.ts";
 import { ERROR_CODE } from "../../../base/http2/protocol.ts";
-import { isFieldValue, isToken } from "../../../base/http.ts";
 import type { UpgradedUpstream } from "../../exchange/exchange.ts";
 import { Tunnel, type TunnelClient } from "../tunnel.ts";
 import type { Http2Exchange } from "./exchange.ts";
