@@ -2,6 +2,7 @@
 import { once } from "node:events";
 import fs from "node:fs";
 import { createServer, type Server, type ServerResponse } from "node:http";
+import http2 from "node:http2";
 import type { AddressInfo } from "node:net";
 import os from "node:os";
 import path from "node:path";
@@ -10,6 +11,7 @@ import { afterAll, beforeAll, expect, it } from "vitest";
 import { WebSocket } from "ws";
 import { Authority, type IssuedCertificate } from "../../support/authority.ts";
 import { Gateway } from "../../support/gateway.ts";
+import { codeOf, frames } from "../../support/raw-web-socket.ts";
 import { until } from "../../support/until.ts";
 import { WebSocketOrigin } from "../../support/web-socket-origin.ts";
 
@@ -128,4 +130,42 @@ it("a withdrawn authority ends the connections that it vouched for, once what is
   expect(late.text).toBe("");
   await again.served(1);
   again.socket.destroy();
+});
+
+it("a withdrawn authority ends HTTP/2 connections by GOAWAY, once what is under way is answered, and their WebSockets with 1008", async () => {
+  trust("old", "new");
+  expect(await gateway.admin("POST", "/reload")).toMatchObject({ status: 200 });
+  const session = http2.connect(gateway.url, identity("old"));
+  const codes: number[] = [];
+  session.on("goaway", (code) => codes.push(code));
+  await once(session, "remoteSettings");
+  const heldBefore = held.length;
+  const busy = session.request({ ":path": "/hold", ":authority": "own.test" });
+  let text = "";
+  busy.setEncoding("latin1").on("data", (chunk: string) => (text += chunk));
+  await until("the service has the request", () => held.length > heldBefore);
+  const webSocket = session.request(
+    { ":method": "CONNECT", ":protocol": "websocket", ":path": "/socket", ":authority": "own.test", "sec-websocket-version": "13" },
+    { endStream: false },
+  );
+  let received = Buffer.alloc(0);
+  webSocket.on("data", (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+  webSocket.on("end", () => webSocket.end());
+  await once(webSocket, "response");
+
+  trust("new");
+  expect(await gateway.admin("POST", "/reload")).toMatchObject({ status: 200 });
+
+  await until("the client is told to go", () => codes.length > 0);
+  expect(codes[0]).toBe(http2.constants.NGHTTP2_NO_ERROR);
+  await until("the WebSocket is told why", () => frames(received).length > 0);
+  expect(codeOf(frames(received)[0])).toBe(1008);
+  expect(session.destroyed).toBe(false);
+  held.at(-1)?.end("served");
+  await once(session, "close");
+  expect(text).toBe("served");
+
+  const late = http2.connect(gateway.url, identity("old"));
+  late.on("error", () => {});
+  await once(late, "close");
 });

@@ -12,7 +12,9 @@ import { Origin } from "../../support/origin.ts";
 import { RawClient } from "../../support/raw-client.ts";
 import { RawH2Client, request } from "../../support/raw-h2-client.ts";
 import { headers, ping, settings, settingsAck } from "../../support/raw-http2.ts";
+import { codeOf, frames } from "../../support/raw-web-socket.ts";
 import { until } from "../../support/until.ts";
+import { WebSocketOrigin } from "../../support/web-socket-origin.ts";
 
 let folder: string;
 let authority: Authority;
@@ -241,6 +243,43 @@ describe("under traffic", () => {
     await gateway[Symbol.asyncDispose]();
   }, 60_000);
 });
+
+it("a takeover loses nothing, and an open WebSocket is told to go", async () => {
+  await using sockets = await WebSocketOrigin.start();
+  const withSockets = (port: number, adminPort: number): string =>
+    config()
+      .replace('"127.0.0.1:0", h2c', `"127.0.0.1:${port}", h2c`)
+      .replace("admin: { address: 127.0.0.1:0 }", `admin: { address: "127.0.0.1:${adminPort}" }`)
+      .replace("workers: 2", "workers: 2\ndrainTimeout: 6s")
+      .replace("upstreams: {", `upstreams: { ws: { targets: [ { url: "http://127.0.0.1:${sockets.port}" } ] },`)
+      .concat("  - { name: ws, match: { path: /ws }, to: ws }\n");
+  const old = await Gateway.start({ config: withSockets(0, 0) });
+  const traffic = new Traffic(old.url, 4);
+  const session = http2.connect(old.url);
+  session.on("error", () => {});
+  await new Promise((resolve) => session.once("remoteSettings", resolve));
+  const webSocket = session.request(
+    { ":method": "CONNECT", ":protocol": "websocket", ":path": "/ws", "sec-websocket-version": "13" },
+    { endStream: false },
+  );
+  let received = Buffer.alloc(0);
+  webSocket.on("data", (chunk: Buffer) => (received = Buffer.concat([received, chunk])));
+  webSocket.on("end", () => webSocket.end());
+  await new Promise((resolve) => webSocket.once("response", resolve));
+  await until("there is traffic", () => traffic.answered > 200);
+  const next = withSockets(old.port, Number(new URL(old.adminUrl).port));
+  await using successor = await Gateway.start({ config: next, runDirectory: old.runDirectory, args: ["--takeover"] });
+  const before = traffic.answered;
+  await until("the successor serves", () => traffic.answered > before + 200, 20_000);
+  await until("the WebSocket is told", () => frames(received).length > 0, 40_000);
+  expect(codeOf(frames(received)[0])).toBe(1001);
+  await until("the old one is gone", () => old.gone, 40_000);
+  expect((await old.exited).code).toBe(0);
+  await traffic.stop();
+  session.destroy();
+  expect(traffic.failures).toEqual([]);
+  expect(successor.gone).toBe(false);
+}, 120_000);
 
 describe("a host that is not the connection's", () => {
   it("is 421, and the connection goes on", async () => {
