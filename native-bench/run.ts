@@ -32,7 +32,8 @@ async function measure(options: BenchOptions): Promise<void> {
   const cases = CASES.filter(({ name }) => options.cases.length === 0 || options.cases.includes(name));
   const peers = peersFor(cases, options.peers);
   widenPath();
-  if (options.install) install([PROGRAMS.wrk, PROGRAMS.openssl, PROGRAMS.nginx, ...peers.flatMap((each) => each.needs)], say);
+  if (options.install)
+    install([PROGRAMS.wrk, PROGRAMS.h2load, PROGRAMS.openssl, PROGRAMS.nginx, ...peers.flatMap((each) => each.needs)], say);
   const date = new Date().toISOString();
   const commit = describeCommit(ROOT);
   const machine = describeMachine();

@@ -2,7 +2,7 @@
 import type { Setup } from "../peers/peer.ts";
 
 /** How one server is loaded. */
-export type Load = WrkLoad | IdleLoad | OpenLoad | WebSocketLoad;
+export type Load = WrkLoad | Http2Load | IdleLoad | OpenLoad | WebSocketLoad;
 
 /** As many requests as it answers, closed loop. */
 export interface WrkLoad {
@@ -19,6 +19,17 @@ export interface WrkLoad {
   /** Requests `/v1/svc-N/users/8412` for each of the setup's routes. */
   readonly spread?: boolean;
   readonly threads?: number;
+}
+
+/** As many requests as it answers, closed loop, by HTTP/2 in cleartext. */
+export interface Http2Load {
+  readonly kind: "http2";
+  readonly connections: number;
+  /** Requests at once on each. */
+  readonly streams: number;
+  readonly path: string;
+  /** Bytes of the answer's body, checked before measuring. */
+  readonly answerBytes: number;
 }
 
 /** Connections that made one request each and then stay silent. */

@@ -1,5 +1,6 @@
 // Owns how a kind of load becomes requests and numbers: one driver for each.
 import type { Load, Sample } from "./case.ts";
+import { http2Driver } from "./http2-driver.ts";
 import { idleDriver } from "./idle-driver.ts";
 import { openDriver } from "./open-driver.ts";
 import type { Running, RunOptions } from "./run-case.ts";
@@ -18,6 +19,8 @@ export function driverOf(load: Load, options: RunOptions): Driver {
   switch (load.kind) {
     case "wrk":
       return wrkDriver(load, options);
+    case "http2":
+      return http2Driver(load, options);
     case "idle":
       return idleDriver(load);
     case "open":

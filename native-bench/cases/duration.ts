@@ -32,6 +32,7 @@ export function estimatedSeconds(
 function roundSeconds({ load }: Case, seconds: number): number {
   switch (load.kind) {
     case "wrk":
+    case "http2":
       return seconds + WRK_SECONDS;
     case "webSocket":
       return seconds + WEBSOCKET_SECONDS;

@@ -11,7 +11,7 @@ export const nginx: PeerKind = {
   role: "peer",
   needs: [PROGRAMS.nginx],
   note: "",
-  refuses: (setup) => refusal(setup, { guarded: "open-source nginx has no JWT and no breaker that can be set alike" }),
+  refuses: (setup) => refusal(setup, { http2: "", guarded: "open-source nginx has no JWT and no breaker that can be set alike" }),
   start: (stage, setup) => startNginx(stage, setup),
   version: nginxVersion,
 };
@@ -70,7 +70,7 @@ const VERIFY =
 function proxy(stage: Stage, { setup, port, parts }: { readonly setup: Setup; readonly port: number; readonly parts: NginxParts }): string {
   const { cert, key } = stage.certificate;
   // One accept queue a worker: else whoever wakes first takes most connections.
-  const listen = `listen 127.0.0.1:${port}${setup.tls ? " ssl" : ""} backlog=8192${setup.workers > 1 ? " reuseport" : ""};`;
+  const listen = `listen 127.0.0.1:${port}${setup.tls ? " ssl" : ""}${setup.http2 ? " http2" : ""} backlog=8192${setup.workers > 1 ? " reuseport" : ""};`;
   const locations =
     setup.routes === 0
       ? `    location / { ${setup.forwardAuth ? "auth_request /verify; " : ""}proxy_pass http://origin; }${setup.forwardAuth ? VERIFY : ""}`

@@ -18,6 +18,8 @@ export interface Setup {
   readonly forwardAuth: boolean;
   /** Makes one JSON document of three answers of the origin (`/json/user`, `/json/orders`, `/json/offers`), asked for at once. */
   readonly aggregate: boolean;
+  /** Speaks HTTP/2 in cleartext with clients (prior knowledge), HTTP/1.1 with the origin. */
+  readonly http2: boolean;
 }
 
 export const PLAIN: Setup = {
@@ -29,6 +31,7 @@ export const PLAIN: Setup = {
   webSocket: false,
   forwardAuth: false,
   aggregate: false,
+  http2: false,
 };
 
 /** RFC 7518: by a shared secret, or by an RSA key of 2048 bits. */
@@ -87,12 +90,15 @@ export interface PeerKind {
   version(): string;
 }
 
-/** What a kind says of a setup of which it can do these parts. @param reasons why not; of `aggregate`, '' from one that can */
+/** What a kind says of a setup of which it can do these parts. @param reasons why not; of `aggregate` and `http2`, '' from one that can */
 export function refusal(
   setup: Setup,
-  reasons: Partial<Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket" | "forwardAuth" | "aggregate", string>>,
+  reasons: Partial<
+    Record<"workers" | "tls" | "routes" | "cache" | "guarded" | "webSocket" | "forwardAuth" | "aggregate" | "http2", string>
+  >,
 ): string | null {
   if (setup.aggregate && reasons.aggregate !== "") return reasons.aggregate ?? "asks one service a request";
+  if (setup.http2 && reasons.http2 !== "") return reasons.http2 ?? "is measured by HTTP/1.1 alone";
   if (setup.guarded !== "" && reasons.guarded !== undefined) return reasons.guarded;
   if (setup.cache && reasons.cache !== undefined) return reasons.cache;
   if (setup.tls && reasons.tls !== undefined) return reasons.tls;

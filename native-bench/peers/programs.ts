@@ -13,6 +13,7 @@ export interface Program {
 
 export const PROGRAMS = {
   wrk: { program: "wrk", debian: "wrk" },
+  h2load: { program: "h2load", debian: "nghttp2-client" },
   openssl: { program: "openssl", debian: "openssl" },
   nginx: { program: "nginx", debian: "nginx-light" },
   haproxy: { program: "haproxy", debian: "haproxy" },

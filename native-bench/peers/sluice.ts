@@ -62,6 +62,7 @@ export function sluiceFrom(options: SluiceKind): PeerKind {
     refuses: (setup) =>
       refusal(setup, {
         aggregate: "",
+        ...(options.engine === "net" ? { http2: "" } : { http2: "the uws engine speaks HTTP/1.1 alone" }),
         ...(POLICIES.guarded === null ? { guarded: NOT_BUILT } : {}),
         ...(POLICIES.cache === null ? { cache: NOT_BUILT } : {}),
       }),
@@ -110,7 +111,7 @@ function configuration(
   });
   const join = (pick: (each: PolicyParts) => string): string => parts.map((each) => `, ${pick(each)}`.replace(/^, $/, "")).join("");
   const { cert, key } = stage.certificate;
-  const engineKey = engine === undefined ? "" : `, engine: ${engine}`;
+  const engineKey = `${engine === undefined ? "" : `, engine: ${engine}`}${setup.http2 ? ", h2c: true" : ""}`;
   const paths = setup.routes === 0 ? ["/**"] : Array.from({ length: setup.routes }, (_, n) => `/v1/svc-${n}/**`);
   return `version: 1
 workers: ${setup.workers}

@@ -88,6 +88,7 @@ it("the example of the design compiles, units resolved", () => {
       connectionsPerAddress: 2000,
       bodiesPerAddress: 100,
       requestsPerConnection: null,
+      streamsPerConnection: 100,
       connectionAgeMs: 3_600_000,
       idleTimeoutMs: 60_000,
       connections: 50_000,
