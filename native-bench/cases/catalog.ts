@@ -297,10 +297,10 @@ export const CASES: readonly Case[] = [
     title: "HTTP/2 in, HTTP/1.1 up, 256 bytes",
     about: "As plain-256, by HTTP/2 in cleartext: 4 connections with 32 requests at once on each.",
     load: { kind: "http2", connections: 4, streams: 32, path: "/bytes/256", answerBytes: 256 },
-    contenders: all(["sluice-net", "nginx"], { http2: true }, "nginx"),
+    contenders: all(["sluice", "nginx"], { http2: true }, "nginx"),
     primary: "micros",
     columns: COLUMNS.filter((column) => !["p50", "p99", "p999"].includes(column)),
-    aims: [{ metric: "micros", label: "sluice-net", against: "nginx", ratioMax: 1, text: "at most 1 x nginx" }],
+    aims: [{ metric: "micros", label: "sluice", against: "nginx", ratioMax: 1, text: "at most 1 x nginx" }],
     rounds: ROUNDS,
   },
   {

@@ -62,7 +62,7 @@ export function sluiceFrom(options: SluiceKind): PeerKind {
     refuses: (setup) =>
       refusal(setup, {
         aggregate: "",
-        ...(options.engine === "net" ? { http2: "" } : { http2: "the uws engine speaks HTTP/1.1 alone" }),
+        http2: "",
         ...(POLICIES.guarded === null ? { guarded: NOT_BUILT } : {}),
         ...(POLICIES.cache === null ? { cache: NOT_BUILT } : {}),
       }),

@@ -163,9 +163,9 @@ export class Http2Connection extends StreamStates implements FrameSink {
     this.tellAll({ code, kind: "lost", reason: `${errorName(code)}: ${reason}` });
   }
 
-  /** A field block is cut: its end is awaited. */
-  override get midBlock(): boolean {
-    return this.blocks.cutId !== 0;
+  /** The stream of a field block that is cut, and whose end is awaited; 0 for none. */
+  override get cutBlockId(): number {
+    return this.blocks.cutId;
   }
 
   // --- FrameSink ---
@@ -179,7 +179,7 @@ export class Http2Connection extends StreamStates implements FrameSink {
   frame(type: number, flags: number, id: number, payload: FramePayload): void {
     if (!this.settingsCame && (type !== FRAME.settings || (flags & FLAG_ACK) !== 0))
       return this.fail(ERROR_CODE.protocolError, "the first frame is not SETTINGS");
-    if (this.midBlock && (type !== FRAME.continuation || id !== this.blocks.cutId))
+    if (this.cutBlockId !== 0 && (type !== FRAME.continuation || id !== this.blocks.cutId))
       return this.fail(ERROR_CODE.protocolError, "a frame between HEADERS and its CONTINUATION");
     switch (type) {
       case FRAME.headers:
@@ -213,7 +213,7 @@ export class Http2Connection extends StreamStates implements FrameSink {
   }
 
   private continuationFrame(flags: number, id: number, payload: FramePayload): void {
-    if (!this.midBlock) return this.fail(ERROR_CODE.protocolError, "CONTINUATION without HEADERS");
+    if (this.cutBlockId === 0) return this.fail(ERROR_CODE.protocolError, "CONTINUATION without HEADERS");
     this.blockRead(id, this.blocks.goOn(flags, payload));
   }
 

@@ -58,7 +58,7 @@ export abstract class StreamStates extends Outgoing {
   /** Nothing is read any more. */
   protected abstract stop(): void;
   /** A field block is cut: its end is awaited. */
-  abstract get midBlock(): boolean;
+  abstract get cutBlockId(): number;
 
   /** @returns false when there are too many, and the connection has failed */
   protected countControlFrame(): boolean {
@@ -70,7 +70,7 @@ export abstract class StreamStates extends Outgoing {
   // --- DATA (RFC 9113 section 6.1) ---
 
   dataBegins(flags: number, id: number, length: number): void {
-    if (!this.settingsCame || this.midBlock || id === 0) return this.fail(ERROR_CODE.protocolError, "DATA where it must not be");
+    if (!this.settingsCame || this.cutBlockId !== 0 || id === 0) return this.fail(ERROR_CODE.protocolError, "DATA where it must not be");
     this.receiveWindow -= length;
     if (this.receiveWindow < 0) return this.fail(ERROR_CODE.flowControlError, "more DATA than the connection's window");
     this.unreturned += length;

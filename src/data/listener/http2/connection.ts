@@ -54,7 +54,8 @@ export class ServedHttp2Connection extends WheelEntry implements ServedConnectio
   // nowMs() of what is awaited; the wheel's entry is always armed, and looks at all of it when it fires.
   /** When nothing was under way any more. */
   private quietSinceMs: number;
-  /** When a field block was cut whose rest is awaited; 0 for none. */
+  /** Of the field block that was cut and whose rest is awaited, the stream (0 for none), and when it began. */
+  private cutBlockId = 0;
   private blockSinceMs = 0;
   private drainSinceMs = 0;
   private endedMs = 0;
@@ -96,11 +97,14 @@ export class ServedHttp2Connection extends WheelEntry implements ServedConnectio
       this.host.current().services.reportFault("reading a client's connection failed", error, "");
       core.fail(ERROR_CODE.internalError, "");
     }
-    if (!core.midBlock) this.blockSinceMs = 0;
-    else if (this.blockSinceMs === 0) {
-      this.blockSinceMs = nowMs();
-      this.arm(this.limits.headerTimeoutMs);
-    }
+    if (core.cutBlockId !== this.cutBlockId) this.watchBlock();
+  }
+
+  /** Another field block is cut, or none any more. */
+  private watchBlock(): void {
+    this.cutBlockId = this.core.cutBlockId;
+    this.blockSinceMs = nowMs();
+    if (this.cutBlockId !== 0) this.arm(this.limits.headerTimeoutMs);
   }
 
   ended(): void {
@@ -300,7 +304,7 @@ export class ServedHttp2Connection extends WheelEntry implements ServedConnectio
     };
     if (core.settingsSentMs > 0 && over(core.settingsSentMs, headerTimeoutMs))
       return core.fail(ERROR_CODE.settingsTimeout, "the preface or the acknowledgement of SETTINGS did not arrive in time");
-    if (this.blockSinceMs > 0 && over(this.blockSinceMs, headerTimeoutMs))
+    if (this.cutBlockId !== 0 && over(this.blockSinceMs, headerTimeoutMs))
       return core.fail(ERROR_CODE.enhanceYourCalm, "a field block did not arrive in time");
     if (this.isStalled(now, over)) return;
     if (this.isIdle && over(this.quietSinceMs, idleTimeoutMs)) this.drain();
