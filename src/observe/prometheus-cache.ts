@@ -1,5 +1,5 @@
 // Owns the metrics of the response cache and their rendering.
-import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/metric-cells.ts";
+import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
 import type { InstanceState } from "./instance-state.ts";
 import type { Kind, Page } from "./prometheus-page.ts";
 import type { RouteTotals } from "./totals.ts";

@@ -1,10 +1,9 @@
 // Owns the sums over all workers' metric cells, with slots attributed to the names that hold them now.
 // Primary only. Must never write to the cells.
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
+import { AGE_BUCKETS, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
 import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
 import {
-  AGE_BUCKETS,
-  CACHE_OUTCOMES,
   type Cell,
   DECISIONS,
   ENDPOINT,

@@ -17,7 +17,8 @@
 // Cost, typical GET: 0.35-0.45 us a write; in the primary 0.35 us to decode, 1.7 us more to format (bench/micro/log-ring.ts).
 import { RingBuffer } from "ringbuf.js";
 import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
-import { CACHE_RESULTS, type CacheResult, CELL, type MetricCells } from "./metric-cells.ts";
+import { CACHE_RESULTS, type CacheResult } from "./cache/outcomes.ts";
+import { CELL, type MetricCells } from "./metric-cells.ts";
 
 const RECORD_VERSION = 5;
 

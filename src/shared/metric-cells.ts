@@ -15,7 +15,9 @@
 // Ordering: plain stores. Each word stands for itself, so none is needed between words; a reader may be a few stores late.
 // ECMAScript allows a non-atomic float access to tear, but V8 compiles an aligned 64-bit access to one instruction on x64
 // and arm64, the only 64-bit targets of the listener's native addon.
+
 import { ERROR_CODES, type ErrorCode, errorNumber } from "../base/errors.ts";
+import { AGE_BOUNDS_S, AGE_BUCKETS, CACHE } from "./cache/outcomes.ts";
 
 /** Words before the error table. */
 const CELL_WORDS = 16;
@@ -73,17 +75,6 @@ export const METRIC_LEGS_MAX = 512;
 export const LEG_OUTCOMES = ["ok", "failed", "skipped", "cancelled"] as const;
 export type LegOutcome = (typeof LEG_OUTCOMES)[number];
 const LEG_OUTCOME_WORDS: Readonly<Record<LegOutcome, number>> = { ok: 0, failed: 1, skipped: 2, cancelled: 3 };
-
-/** What the store of responses did for a request; '' on routes without one. miss: the origin answered; collapsed: its answer to another's request did. */
-export const CACHE_RESULTS = ["", "hit", "stale", "revalidated", "miss", "collapsed", "bypass"] as const;
-export type CacheResult = (typeof CACHE_RESULTS)[number];
-/** Their indexes. */
-export const CACHE = { none: 0, hit: 1, stale: 2, revalidated: 3, miss: 4, collapsed: 5, bypass: 6 } as const;
-/** Those that are counted: without the first. */
-export const CACHE_OUTCOMES: readonly CacheResult[] = CACHE_RESULTS.slice(1);
-/** Upper bounds of the ages of what is served from the store, in seconds; one more bucket (+Inf) follows. */
-export const AGE_BOUNDS_S = [1, 10, 60, 600, 3600, 86_400] as const;
-export const AGE_BUCKETS = AGE_BOUNDS_S.length + 1;
 
 /** A finished request of a route with a cache. */
 export interface CachedExchange {

@@ -2,7 +2,8 @@
 import { OperatorError } from "../base/errors.ts";
 import { NOT_PIPED, type PipedTexts, unpackPiped } from "../control/config/source/piped.ts";
 import type { StandardInput } from "../control/config/source/read-piped.ts";
-import { type PrimaryOptions, runPrimary } from "../control/primary/primary.ts";
+import type { PrimaryOptions } from "../control/primary/primary.ts";
+import { runPrimary } from "../control/primary/run-primary.ts";
 import type { SupervisorLink } from "../control/primary/surroundings.ts";
 import { createLog } from "../observe/log.ts";
 import { connectSupervisor } from "./supervisor/supervisor-link.ts";

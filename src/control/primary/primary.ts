@@ -19,12 +19,12 @@ import { turnToStart } from "../instance/start-turn.ts";
 import { takeOver } from "../instance/takeover.ts";
 import { FileWatch } from "../plan/file-watch.ts";
 import { packConfig } from "../plan/packed-config.ts";
-import { PlanSource } from "../plan/plan-source.ts";
+import type { PlanSource } from "../plan/plan-source.ts";
 import { Reloader, type ReloadResult } from "../plan/reload.ts";
 import type { WarmWorkerPool } from "../workers/warm-worker-pool.ts";
 import { AccessLogWatch } from "./access-log-watch.ts";
 import { AdminEndpoint } from "./admin-endpoint.ts";
-import { type FirstConfig, firstConfig } from "./first-config.ts";
+import type { FirstConfig } from "./first-config.ts";
 import { instanceState } from "./instance-status.ts";
 import { retryLeftOut } from "./left-out.ts";
 import { assembleParts, type Parts } from "./parts.ts";
@@ -39,8 +39,6 @@ const LOG_CLOSE_MS = 2000;
 const REPLACE_RETRY_MS = 30_000;
 /** Longest drain (ms) of a process with a blocked worker. */
 const BLOCKED_DRAIN_MS = 5000;
-/** Room beyond headerBytes and uriBytes in the native parser, so that the gateway itself, with a proper answer, refuses what is too large. */
-const HEAD_SLACK_BYTES = 4096;
 /** Reason of a reload that reads no file. */
 const CONSUMERS_CHANGED = "the consumers in Redis changed";
 
@@ -56,36 +54,7 @@ export interface PrimaryOptions {
   readonly onReady: (urls: readonly string[], version: number) => void;
 }
 
-/** @returns the exit status, when everything is closed. @throws OperatorError when it cannot start. */
-export async function runPrimary(options: PrimaryOptions): Promise<number> {
-  const source = new PlanSource({
-    files: options.files,
-    piped: options.piped,
-    env: options.io.env,
-    picked: options.link.orders.ports,
-    warn: (message) => options.log.warn(message),
-    slots: {
-      metricSlot: (name) => primary.totals.routeNames.slot(name),
-      limitSlot: (name) => primary.totals.limitNames.slot(name),
-      decisionSlot: (name) => primary.totals.decisionNames.slot(name),
-      legSlot: (name) => primary.totals.legNames.slot(name),
-      policySlot: (name) => primary.totals.policyNames.slot(name),
-      breakerSlot: (name) => primary.breakerSlot(name),
-    },
-  });
-  const first = await firstConfig(source, options);
-  if (first === null) {
-    options.threads.discardIdle();
-    return 1;
-  }
-  const { config } = first;
-  // Before any worker loads the native addon: it reads the process's environment once.
-  process.env["UWS_HTTP_MAX_HEADERS_SIZE"] = String(config.limits.headerBytes + config.limits.uriBytes + HEAD_SLACK_BYTES);
-  const primary = new Primary(options, source, config);
-  return await primary.run(first);
-}
-
-class Primary {
+export class Primary {
   readonly #options: PrimaryOptions;
   readonly #log: Log;
   readonly #source: PlanSource;

@@ -3,8 +3,8 @@
 import { getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
+import { CACHE } from "../../shared/cache/outcomes.ts";
 import type { Reasons } from "../../shared/cache/reasons.ts";
-import { CACHE } from "../../shared/metric-cells.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";

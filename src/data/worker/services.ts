@@ -15,6 +15,7 @@ import { AddressCounts } from "../../shared/address-counts.ts";
 import { BodyBudget } from "../../shared/body-budget.ts";
 import { BreakerTable } from "../../shared/breaker-table.ts";
 import { Leases } from "../../shared/cache/leases.ts";
+import { CACHE } from "../../shared/cache/outcomes.ts";
 import { Reasons } from "../../shared/cache/reasons.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
@@ -23,7 +24,16 @@ import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
-import { CACHE, CELL, CLIENT_FAULTS, type Cell, type ClientFault, type DecisionOutcome, type LegOutcome, type LimitOutcome, MetricCells } from "../../shared/metric-cells.ts";
+import {
+  CELL,
+  type Cell,
+  CLIENT_FAULTS,
+  type ClientFault,
+  type DecisionOutcome,
+  type LegOutcome,
+  type LimitOutcome,
+  MetricCells,
+} from "../../shared/metric-cells.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";

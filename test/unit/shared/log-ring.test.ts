@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { benchLogRing } from "../../../bench/micro/log-ring.ts";
 import type { Exchange } from "../../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../../src/data/exchange/runtime.ts";
+import { CACHE } from "../../../src/shared/cache/outcomes.ts";
 import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
-import { CACHE, CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
 import { identityOf } from "../../support/authenticator.ts";
 import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
 

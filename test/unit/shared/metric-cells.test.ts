@@ -1,9 +1,8 @@
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { ERROR_CODES, errorNumber } from "../../../src/base/errors.ts";
+import { CACHE, CACHE_OUTCOMES } from "../../../src/shared/cache/outcomes.ts";
 import {
-  CACHE,
-  CACHE_OUTCOMES,
   CELL,
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
