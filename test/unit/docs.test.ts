@@ -14,6 +14,7 @@ import { POLICIES } from "../../src/data/policies/registry.ts";
 import { dottedKeysIn, isKeyPath, keyPairs } from "../support/configuration-keys.ts";
 import { anchorsOf, brokenLinks, withoutCode } from "../support/markdown.ts";
 import { danglingNames, hasTest, testsNamedIn } from "../support/named-files.ts";
+import { listed } from "../support/sources.ts";
 
 const root = path.join(import.meta.dirname, "../..");
 /** What a reader sees first must stay short: two screens. */
@@ -171,7 +172,7 @@ describe("the keys of the configuration", () => {
 
 describe("metrics", () => {
   it("that documents and examples name exist", () => {
-    const exposed = new Set(read("src/observe/prometheus.ts").match(/sluice_[a-z_]+/g));
+    const exposed = new Set(listed("src/observe").flatMap((file) => read(file).match(/sluice_[a-z_]+/g) ?? []));
     const named = ["README.md", "SECURITY.md", "CONTRIBUTING.md", ...pages].flatMap(
       (document) => read(document).match(/sluice_[a-z_]+/g) ?? [],
     );
