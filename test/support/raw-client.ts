@@ -93,6 +93,11 @@ export class RawClient implements AsyncDisposable {
     await until("the gateway closes the connection", () => this.closed, withinMs);
   }
 
+  /** Ends it by RST: a FIN alone may be half a close, of somebody who still reads. */
+  cut(): void {
+    this.socket.resetAndDestroy();
+  }
+
   /** Closes without further ado. */
   destroy(): void {
     this.socket.destroy();

@@ -507,7 +507,7 @@ describe.each(ENGINES)("%s", (engine) => {
     const client = await connect(engine);
     client.send(requestText(target, {}));
     await until("the service is asked", () => seen !== null);
-    client.destroy();
+    client.cut();
     await until("the subrequest is given up", () => (seen as UpstreamConnection | null)?.closed === true);
     await until("it is in the access log", () =>
       gateway.lines().some((line) => line["path"] === target && line["code"] === "client_aborted"),

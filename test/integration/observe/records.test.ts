@@ -187,11 +187,10 @@ describe.each(ENGINES)("%s", (engine: Engine) => {
     expect(await ask("GET", "/x/%41", "Content-Length: 1\r\nContent-Length: 2\r\n")).toBe(400);
     const lines = (): LogLine[] => gateway.lines().filter((line) => line["code"] === "bad_request");
     await until("the log has it", () => lines().length > before);
-    const path = engine === "uws" ? "/x/%41" : ""; // Node's parser refuses it, and does not say what it has read
     expect(lines().at(-1)).toMatchObject({
       route: null,
       upstream: null,
-      path,
+      path: "/x/%41",
       status: 400,
       detail: expect.stringMatching(/./),
       client: "127.0.0.1",
@@ -238,7 +237,7 @@ describe.each(ENGINES)("%s", (engine: Engine) => {
     const first = await connect();
     first.send(bytes("GET", before));
     await upstream.received(before);
-    first.destroy();
+    first.cut();
     expect(await record(before)).toMatchObject({ status: 0, code: "client_aborted", attempts: 1, target: url, bytesOut: 0 });
     const middle = fresh("/a");
     upstream.answer(middle, "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf");
@@ -317,7 +316,7 @@ describe.each(ENGINES)("%s", (engine: Engine) => {
     const client = await connect();
     client.send(bytes("GET", leaving));
     await upstream.received(leaving);
-    client.destroy();
+    client.cut();
     await record(leaving);
     const after = await families();
     const grown = (name: string, labels: Readonly<Record<string, string>>, sample = name): number =>
