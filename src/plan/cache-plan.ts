@@ -42,6 +42,8 @@ export interface CacheSettings {
   /** Request fields, lowercase, and cookies that are part of the key, beside what Vary names. */
   readonly keyHeaders: readonly string[];
   readonly keyCookies: readonly string[];
+  /** Cookies that are no part of the key do not keep the route from granting a lifetime. */
+  readonly ignoresCookies: boolean;
   /** Which query parameters count; what does not count is not sent either. */
   readonly query: QueryKey;
   /** Clients' Cache-Control and Pragma are obeyed. */

@@ -123,6 +123,10 @@ export const cacheSchema = once(() =>
         description:
           "Responses with Set-Cookie: `refuse` stores none of them; `keep` stores them with the cookie, which everybody then gets.",
       }),
+      cookies: z.enum(["refuse", "ignore"]).prefault("refuse").meta({
+        description:
+          "Responses to requests with cookies that are no part of the key, where only this route says how long they live (`ttl`, `statuses`, `heuristic`): `refuse` stores none of them, since they may be for one visitor; `ignore` stores them, for services that look at no cookie here.",
+      }),
       key: key(),
       bypass: lazyOptional(bypass),
       clientControl: z.boolean().prefault(true).meta({
@@ -147,6 +151,7 @@ export const cacheSchema = once(() =>
         setCookie: v.setCookie,
         keyHeaders: v.key.headers,
         keyCookies: v.key.cookies,
+        ignoresCookies: v.cookies === "ignore",
         query: v.key.query,
         clientControl: v.clientControl,
         tagFields: v.tags,

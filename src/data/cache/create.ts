@@ -25,7 +25,7 @@ export interface RouteCacheOptions {
 
 /** @throws Error naming a policy that does not say what its answer depends on */
 export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstream, forward }: RouteCacheOptions): RouteCache {
-  const { services, plan, identityHeaders } = context.resources;
+  const { services, plan, identityHeaders, authenticators } = context.resources;
   const policies = context.keyed();
   const silent = policies.find(({ cacheKey }) => cacheKey === null);
   if (silent !== undefined)
@@ -37,6 +37,7 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
     policies: policies.filter((each) => changesRequest(each, settings)),
     authenticates,
     describe: (identity, headers) => identityHeaders.describe(identity, headers),
+    placesOf: (names) => names.split("+").flatMap((name) => authenticators.get(name)?.places ?? []),
   });
   return new RouteCache({
     ...workerCache(services),

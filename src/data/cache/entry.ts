@@ -1,12 +1,15 @@
 // Writes what is kept of a response beside its body as bytes, and reads it again. Owns the format; both ends are in this process, so it needs no version.
 import type { HeaderList } from "../../base/header-list.ts";
 import type { Freshness } from "./rules/freshness.ts";
+import { OWN_FIELD } from "./rules/targeted.ts";
 
 /** A stored head. Immutable: it is shared by all requests that it answers. */
 export interface StoredHead {
   /** 0: no response, but the names that its variants are told apart by. */
   readonly status: number;
   readonly headers: HeaderList;
+  /** Of its header section what no client gets, but a validation needs. */
+  readonly hidden: HeaderList;
   /** Lowercase, sorted: of Vary. */
   readonly vary: readonly string[];
   /** Numbers of the tags; of the URL first. */
@@ -35,18 +38,27 @@ export interface PurgeStamps {
 }
 
 /** Field values have no line breaks. */
-export function encodeHead({ status, headers, vary, stamps }: StoredHead): string {
+export function encodeHead({ status, headers, vary, stamps }: Omit<StoredHead, "hidden">): string {
   return [String(status), vary.join(","), stamps.join(","), ...headers].join("\n");
 }
 
 export function decodeHead(text: string): StoredHead {
-  const [status = "0", vary = "", stamps = "", ...headers] = text.split("\n");
+  const [status = "0", vary = "", stamps = "", ...fields] = text.split("\n");
+  const { headers, hidden } = partHeaders(fields.length % 2 === 0 ? fields : []);
   return {
     status: Number(status),
     vary: vary === "" ? [] : vary.split(","),
     stamps: stamps === "" ? [] : stamps.split(",").map(Number),
-    headers: headers.length % 2 === 0 ? headers : [],
+    headers,
+    hidden,
   };
+}
+
+/** What clients get of a header section, and what they do not. */
+export function partHeaders(fields: HeaderList): { readonly headers: HeaderList; readonly hidden: HeaderList } {
+  const [headers, hidden]: [HeaderList, HeaderList] = [[], []];
+  for (let i = 0; i < fields.length; i += 2) (fields[i] === OWN_FIELD ? hidden : headers).push(fields[i] as string, fields[i + 1] as string); // pairs
+  return { headers, hidden };
 }
 
 export function factsOf(freshness: Freshness, { hard, soft }: PurgeStamps): readonly number[] {

@@ -17,22 +17,26 @@ export interface FillContext {
   /** An opaque number of the route. */
   readonly owner: number;
   tagsOf(headers: HeaderList): readonly number[];
-  /** Path and query that are sent, when not all of the query counts. */
-  sentPath(x: Exchange): string;
+  /** Of path and query as policies have left them, what is sent: when not all of the query counts. */
+  sentPath(x: Exchange, path: string): string;
+  /** The origin gets an Authorization that no authenticator has looked at. @param sent header section */
+  hasUnproven(x: Exchange, sent: HeaderList): boolean;
+  /** Whether policies put this field into the request by what the key holds. @param name lowercase */
+  isKeyed(x: Exchange, name: string): boolean;
   /** Fields for one client: Age, Cache-Status. Notes for log and metrics how it is answered. */
   shown(x: Exchange, outcome: CacheOutcome, age: number | null): HeaderList;
   /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
   mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
   /** Serves a stored response to one client. */
   serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
-  /** Answers an exchange by a request of its own: what it waited for is not for it. */
-  again(x: Exchange): void;
-  /** The same, by this worker, whoever else asks too. */
-  alone(x: Exchange): void;
+  /** Answers an exchange by a request of its own: what it waited for is another variant. @param vary the fields by which variants are told apart */
+  again(x: Exchange, vary: readonly string[]): void;
+  /** Answers it by this worker, whoever else asks too; by what has arrived since, however short it lives: that is what it has waited for. @param sinceMs Date.now() */
+  alone(x: Exchange, sinceMs: number): void;
   /** Without looking into the store. */
   forward(x: Exchange, detail: string): void;
-  /** The answer is not one to wait for: further requests go on by themselves for a while. */
-  rememberUncacheable(why: string): void;
+  /** The answer is not one to wait for: further requests of its kind go on by themselves for a while. @param status of it; 0 when that is not known */
+  rememberUncacheable(status: number, why: string): void;
   /** Nobody may join any more. */
   ended(fill: object): void;
 }

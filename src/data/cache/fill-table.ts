@@ -14,11 +14,17 @@ const REFRESHES_MAX = 256;
 /** Keys whose answer was not to be stored, and how long (ms) their requests go on by themselves: then one is tried again. */
 const UNCACHEABLE_MAX = 10_000;
 const UNCACHEABLE_MS = 10_000;
+/** The same of an error of the origin's, which passes: who waits for it does not ask for it. */
+const UNCACHEABLE_ERROR_MS = 1000;
 
 /** A question under way, whoever of the workers has asked it. */
 export interface RunningFill {
   /** Whether a request that comes now can be served by it. */
   readonly isOpen: boolean;
+  /** By which fields its answer is told from other variants; empty while that is not known, or when there is only one. */
+  readonly vary: readonly string[];
+  /** Whether the answer is one for this request too, as far as is known. Only such a one may join. */
+  serves(x: Exchange): boolean;
   join(x: Exchange, route: Route): void;
   /** For another worker; left out by what follows one itself. */
   follow?(sink: PeerSink): () => void;
@@ -84,7 +90,9 @@ export class FillTable implements PeerHost {
     return this.#fills.size < REFRESHES_MAX;
   }
 
-  isUncacheable(key: string): boolean {
+  isUncacheable(name: string): boolean {
+    if (this.#uncacheable.size === 0) return false;
+    const key = this.#short(name);
     const until = this.#uncacheable.get(key);
     if (until === undefined) return false;
     if (performance.now() < until) return true;
@@ -92,7 +100,15 @@ export class FillTable implements PeerHost {
     return false;
   }
 
-  rememberUncacheable(key: string): void {
+  /** Two names of one hash cost their requests nothing but that they are not collapsed. */
+  #short(name: string): string {
+    this.#hash.hash(name);
+    return `${this.#hash.high}.${this.#hash.low}`;
+  }
+
+  /** @param isError it was an error of the origin's */
+  rememberUncacheable(name: string, isError: boolean): void {
+    const key = this.#short(name);
     this.#uncacheable.delete(key);
     if (this.#uncacheable.size >= UNCACHEABLE_MAX) {
       for (const oldest of this.#uncacheable.keys()) {
@@ -100,6 +116,6 @@ export class FillTable implements PeerHost {
         break;
       }
     }
-    this.#uncacheable.set(key, performance.now() + UNCACHEABLE_MS);
+    this.#uncacheable.set(key, performance.now() + (isError ? UNCACHEABLE_ERROR_MS : UNCACHEABLE_MS));
   }
 }

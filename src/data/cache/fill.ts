@@ -1,7 +1,7 @@
 // Owns one question to the origin on behalf of the store: asked once, whoever wants the answer follows it (follower.ts). It belongs to no client: the one that
 // came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
 import type { HeaderList } from "../../base/header-list.ts";
-import { removeHeaders } from "../../base/header-list.ts";
+import { getList, removeHeaders } from "../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Route, Services } from "../exchange/runtime.ts";
@@ -17,6 +17,7 @@ import {
 } from "../upstream/call-request.ts";
 import type { Endpoint, Upstream, WireHead, WireRequest } from "../upstream/upstream.ts";
 import { UpstreamCall } from "../upstream/upstream-call.ts";
+import { partHeaders } from "./entry.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import type { Pieces } from "./growing-body.ts";
@@ -25,14 +26,19 @@ import { Passed } from "./passed.ts";
 import { PeerAudience } from "./peer-audience.ts";
 import type { PeerHead, PeerSink } from "./peers.ts";
 import type { CachedResponse } from "./response-cache.ts";
-import { assess, type Storable, type Unstorable } from "./rules/assess.ts";
+import { assess, outdates, type Storable, type Unstorable } from "./rules/assess.ts";
 import type { CacheOutcome } from "./rules/cache-status.ts";
 import { OWN_CONDITIONS } from "./rules/conditions.ts";
-import { remainingOf } from "./rules/freshness.ts";
+import { ageOf, remainingOf } from "./rules/freshness.ts";
 import { isOriginError } from "./rules/reuse.ts";
 import { isAbout, updated, validators } from "./rules/validation.ts";
 import { variantKey } from "./rules/variant.ts";
 import { shareAmong } from "./share.ts";
+
+/** What is kept for a reader of a body that is not stored: as much as a relay does. */
+const ALONE_BYTES = 256 * 1024;
+/** The gateway's word, and the same for all requests of one key. */
+const IN_THE_URL: ReadonlySet<string> = new Set(["host", "x-forwarded-host", "x-forwarded-proto"]);
 
 export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly method = "GET";
@@ -48,11 +54,16 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly #followers = new Set<Follower>();
   readonly #peers = new PeerAudience();
   readonly #intake: Intake;
-  /** The request as it selected the response, when it was sent. */
-  #request: HeaderList;
+  /** The client's request, by which the response was selected. */
+  readonly #request: HeaderList;
+  #sentHeaders: HeaderList = [];
   #sentMs = 0;
   #stored: CachedResponse | null;
+  /** What all but the one who asked get of it. */
   #head: SharedHead | null = null;
+  /** What that one gets: with what is for him alone, such as a cookie that is not stored. */
+  #ownHead: SharedHead | null = null;
+  trailers: HeaderList | null = null;
   #storable: Storable | null = null;
   #outcome: CacheOutcome;
   /** The only one who takes the response, as it is not stored. */
@@ -91,9 +102,17 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     return !this.#over && this.#passed === null && !this.#outgrown;
   }
 
-  /** One more who wants the answer. Only while {@link isOpen}. */
+  get vary(): readonly string[] {
+    return this.#storable?.vary ?? [];
+  }
+
+  serves(x: Exchange): boolean {
+    const { vary } = this;
+    return x.headers === this.#request || vary.length === 0 || variantKey(vary, x.headers) === variantKey(vary, this.#request);
+  }
+
+  /** One more who wants the answer. Only while {@link isOpen}, and when it {@link serves} him. */
   join(x: Exchange, route: Route): void {
-    if (this.#storable !== null && !this.#serves(x)) return this.#context.again(x);
     const follower = new Follower(x, route, this);
     this.#followers.add(follower);
     if (this.#head !== null) this.#beginOne(follower, this.#head);
@@ -110,9 +129,10 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   #peerHead(): PeerHead | null {
     const head = this.#head;
-    if (head === null || head.length < 0) return null;
-    const vary = this.#storable?.vary ?? [];
-    return { ...head, outcome: this.#outcome, vary, variant: variantKey(vary, this.#request) };
+    const storable = this.#storable;
+    if (head === null || head.length < 0 || storable === null) return null;
+    const { vary, freshness } = storable;
+    return { ...head, initialAge: freshness.initialAge, outcome: this.#outcome, vary, variant: variantKey(vary, this.#request) };
   }
 
   // --- CallRequest ---
@@ -129,9 +149,10 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     const { x } = this.#order;
     const request = upstreamRequest(x, upstream, endpoint, remainingMs);
     request.method = "GET";
-    request.path = this.#context.sentPath(x);
+    request.path = this.#context.sentPath(x, request.path);
     request.common = null; // other fields than the client's
     removeHeaders(request.headers, (name) => OWN_CONDITIONS.has(name));
+    this.#sentHeaders = request.headers;
     if (this.#stored !== null) request.headers.push(...validators(this.#stored.head.headers));
     this.#sentMs = Date.now();
     return request;
@@ -150,35 +171,61 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       this.#call.discard();
       return this.#serveStored(stored);
     }
+    const judged = this.#judge(status, head.headers);
+    if (typeof judged === "string" || !this.#intake.accept(judged, status, head)) {
+      const why = typeof judged === "string" ? judged : "too-large";
+      if (stored !== null && outdates(status, why)) this.#context.cache.forget(this.#order.key, this.#request);
+      this.#dropStored();
+      return this.#pass(status, head, why);
+    }
     this.#dropStored();
-    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
-    const judged = assess({ method: "GET", requestHeaders: this.#request, status, headers: head.headers, times }, this.#context.rules);
-    if (typeof judged === "string") return this.#pass(status, head, judged);
-    if (!this.#intake.accept(judged, status, head)) return this.#pass(status, head, "too-large");
+    const { receivedMs } = judged.freshness;
     this.#storable = judged;
-    this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, times.receivedMs) };
-    this.#head = { status, headers: head.headers, length: head.length, receivedMs: times.receivedMs };
+    this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, receivedMs) };
+    const { length } = head;
+    this.#head = { status, headers: partHeaders(judged.headers).headers, length, receivedMs };
+    this.#ownHead = { status, headers: partHeaders(head.headers).headers, length, receivedMs };
     const peerHead = this.#peers.size === 0 ? null : this.#peerHead();
     if (peerHead !== null) this.#peers.begin(peerHead);
     this.#beginAll(this.#head);
   }
 
+  #judge(status: number, headers: HeaderList): Storable | Unstorable {
+    const sentHeaders = this.#sentHeaders;
+    const { x } = this.#order;
+    const hasUnproven = this.#context.hasUnproven(x, sentHeaders);
+    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
+    const judged = assess(
+      { method: "GET", requestHeaders: this.#request, sentHeaders, hasUnproven, status, headers, times },
+      this.#context.rules,
+    );
+    if (typeof judged === "string") return judged;
+    return judged.vary.every((name) => this.#tellsApart(name)) ? judged : "vary-unkeyed";
+  }
+
+  /** Whether clients' own fields of this name tell variants apart as the origin does: not when the gateway has sent another value than the client did. */
+  #tellsApart(name: string): boolean {
+    const sent = getList(this.#sentHeaders, name);
+    if (OWN_CONDITIONS.has(name) || sent === undefined || sent === getList(this.#request, name)) return true;
+    return IN_THE_URL.has(name) || this.#context.isKeyed(this.#order.x, name);
+  }
+
   /** Those whom the response selects as it did the one that was sent; the others go on by themselves. */
   #beginAll(head: SharedHead): void {
     for (const follower of [...this.#followers]) {
-      if (this.#serves(follower.exchange)) this.#beginOne(follower, head);
-      else this.#context.again(follower.release());
+      if (this.serves(follower.exchange)) this.#beginOne(follower, head);
+      else this.#context.again(follower.release(), this.vary);
     }
   }
 
-  #serves(x: Exchange): boolean {
-    const vary = this.#storable?.vary ?? [];
-    return x.headers === this.#request || vary.length === 0 || variantKey(vary, x.headers) === variantKey(vary, this.#request);
-  }
-
   #beginOne(follower: Follower, head: SharedHead): void {
-    const collapsed = follower.exchange !== this.#order.x;
-    follower.begin(head, this.#context.shown(follower.exchange, { ...this.#outcome, collapsed }, null));
+    const freshness = this.#storable?.freshness;
+    const { exchange: x } = follower;
+    if (x === this.#order.x) follower.begin(this.#ownHead ?? head, this.#context.shown(x, this.#outcome, null));
+    else {
+      const age = freshness === undefined ? null : Math.floor(ageOf(freshness, Date.now()));
+      follower.begin(head, this.#context.shown(x, { ...this.#outcome, collapsed: true }, age));
+    }
   }
 
   onData(chunk: Buffer): boolean {
@@ -195,9 +242,9 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   /** More than is stored: it goes on as a relay for those who have begun. */
   #outgrow(chunk: Buffer): void {
     this.#outgrown = true;
-    this.#context.rememberUncacheable("too-large");
+    this.#context.rememberUncacheable(0, "too-large");
     this.#context.ended(this);
-    this.#peers.finish({ kind: "released", detail: "too-large" });
+    this.#peers.finish({ kind: "released", detail: "too-large", status: 0 });
     if (this.#followers.size === 0) return this.#cancel();
     (this.#intake.bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
   }
@@ -208,10 +255,12 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     return least;
   }
 
-  /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read. */
+  /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read: as for one client alone once memory is short. */
   #hasRoom(): boolean {
     if (!this.#outgrown) return true;
-    return this.available - this.#readByAll() <= this.#context.maxObjectBytes;
+    const { budget, maxObjectBytes } = this.#context;
+    const isShort = this.#followers.size === 1 || budget.used > budget.max;
+    return this.available - this.#readByAll() <= (isShort ? Math.min(ALONE_BYTES, maxObjectBytes) : maxObjectBytes);
   }
 
   onEnd(trailers: HeaderList | null): void {
@@ -220,9 +269,10 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return this.#end();
     }
     this.#complete = true;
+    this.trailers = trailers;
     const stored = !this.#outgrown && trailers === null && this.#intake.store();
     this.#context.ended(this);
-    this.#peers.finish({ kind: "end" }, stored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
+    this.#peers.finish({ kind: "end" }, stored ? { kind: "stored" } : { kind: "released", detail: "not-stored", status: 0 });
     for (const follower of [...this.#followers]) follower.pump();
     this.#endIfUnread();
   }
@@ -252,17 +302,14 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   /** The origin says that what is stored still holds. */
   #validated(stored: CachedResponse, fields: HeaderList): void {
     this.#call.discard();
-    const { status } = stored.head;
-    const { rules } = this.#context;
-    const headers = updated(stored.head.headers, fields);
-    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
-    const judged = isAbout(stored.head.headers, fields)
-      ? assess({ method: "GET", requestHeaders: this.#request, status, headers, times }, rules)
-      : "no-validator";
+    const { status, hidden } = stored.head;
+    const headers = updated([...stored.head.headers, ...hidden], fields);
+    const judged = isAbout(stored.head.headers, fields) ? this.#judge(status, headers) : "no-validator";
     this.#context.ended(this);
     if (typeof judged === "string") {
-      // Not about what is stored, or no longer to be stored: whoever waits asks for himself.
-      this.#peers.finish({ kind: "released", detail: judged });
+      // Not about what is stored, or no longer to be stored: whoever waits asks for himself, and nobody asks about it again.
+      if (outdates(status, judged)) this.#context.cache.forget(this.#order.key, this.#request);
+      this.#peers.finish({ kind: "released", detail: judged, status });
       const waiting = this.#releaseAll();
       this.#dropStored();
       this.#end();
@@ -270,11 +317,11 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return;
     }
     const isStored = this.#intake.renew(stored, judged, headers);
-    this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored" });
-    const ttl = remainingOf(judged.freshness, times.receivedMs);
+    this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored", status: 0 });
+    const ttl = remainingOf(judged.freshness, judged.freshness.receivedMs);
     const fresh: CachedResponse = {
       ...stored,
-      head: { ...stored.head, headers: judged.headers },
+      head: { ...stored.head, ...partHeaders(judged.headers) },
       freshness: judged.freshness,
       body: stored.body,
       isVoid: false,
@@ -296,19 +343,21 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#end();
   }
 
-  /** Not to be stored: one takes it as it comes, the others are let go at once. */
+  /** Not to be stored: whose request it answers takes it as it comes, and nobody else may have it; the others are let go at once. */
   #pass(status: number, head: WireHead, why: Unstorable | "too-large"): void {
-    this.#context.rememberUncacheable(why);
+    this.#context.rememberUncacheable(status, why);
     this.#context.ended(this);
     this.#outcome = { ...this.#outcome, detail: why };
-    this.#peers.finish({ kind: "released", detail: why });
-    const [first, ...others] = this.#releaseAll();
-    if (first === undefined) {
+    this.#peers.finish({ kind: "released", detail: why, status });
+    const { x: asker } = this.#order;
+    const waiting = this.#releaseAll();
+    const others = waiting.filter((x) => x !== asker);
+    if (others.length === waiting.length) {
       this.#call.discard();
       this.#end();
     } else {
-      this.#passed = new Passed(first, this.#order.route, this.#call, () => this.#end());
-      head.headers.push(...this.#context.shown(first, this.#outcome, null));
+      this.#passed = new Passed(asker, this.#order.route, this.#call, () => this.#end());
+      head.headers.push(...this.#context.shown(asker, this.#outcome, null));
       this.#passed.onHead(status, head);
     }
     for (const x of others) this.#context.forward(x, why);
@@ -373,7 +422,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     if (this.#complete) return this.#endIfUnread();
     if (this.#followers.size > 0 || this.#peers.size > 0) return;
     // What is being stored is finished for those to come; what nobody has begun to answer, or what is not stored, is for nobody.
-    const isWanted = this.#isBackground || (this.#head !== null && !this.#outgrown);
+    const isWanted = !this.#outgrown && (this.#isBackground || this.#head !== null);
     if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
   }
 }

@@ -15,6 +15,8 @@ export interface SharedBody {
   readonly available: number;
   /** They are all there are. */
   readonly isComplete: boolean;
+  /** Of a complete one: what came behind it; null for none. */
+  readonly trailers: HeaderList | null;
   /** @returns bytes from `from` on, at least one and none at or behind `to`: valid during the call in which they are passed on */
   read(from: number, to: number): Buffer;
   /** A follower has read on. */
@@ -68,7 +70,7 @@ export class Follower extends ResponseRelay implements RelaySource {
   begin(head: SharedHead, extra: HeaderList): void {
     if (this.#over) return;
     this.#begun = true;
-    const selection = head.length < 0 ? WHOLE : select(this.x.method, this.x.headers, head, head.length);
+    const selection = select(this.x.method, this.x.headers, head, head.length);
     try {
       this.#head(head, selection, extra);
     } catch (error) {
@@ -123,8 +125,9 @@ export class Follower extends ResponseRelay implements RelaySource {
       return true;
     }
     if (this.#at < this.#end && !body.isComplete) return false;
+    const { trailers } = body;
     this.#leave();
-    this.onEnd(null);
+    this.onEnd(this.#end === Number.POSITIVE_INFINITY ? trailers : null);
     return false;
   }
 
@@ -167,6 +170,5 @@ export class Follower extends ResponseRelay implements RelaySource {
   }
 }
 
-const WHOLE: Selection = { kind: "whole" };
 /** A head without anything that belongs to a connection. */
 const NEUTRAL = { retryAfter: "", fault: "" };

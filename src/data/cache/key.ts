@@ -1,10 +1,11 @@
 // Owns by what the responses of a route are told apart: the URL as clients write it, and everything by which the gateway makes one caller's request another than
 // the next one's. What is not in the key must not change what is asked (RFC 9111 section 2; cache poisoning).
 
-import { getList, type HeaderList } from "../../base/header-list.ts";
-import type { CacheSettings } from "../../plan/cache-plan.ts";
+import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
+import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import { cacheUrl, keyedQuery, urlNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { CredentialPlace } from "../exchange/identity/authenticator.ts";
 import type { Identity } from "../exchange/identity/identity.ts";
 import type { UpstreamRequest } from "../exchange/policy.ts";
 import type { KeyedPolicy } from "../exchange/route-context.ts";
@@ -26,6 +27,8 @@ export interface KeyContext {
   readonly authenticates: boolean;
   /** Appends what services are told of a caller, without what changes by itself. */
   describe(identity: Identity, headers: HeaderList): void;
+  /** Where authenticators have found the credentials that they have proven. @param names joined by `+` */
+  placesOf(names: string): readonly CredentialPlace[];
 }
 
 export class KeyMaker {
@@ -44,7 +47,7 @@ export class KeyMaker {
     const { settings, authenticates, space } = this.#context;
     if (authenticates && x.identity === null && settings.perConsumer) return null;
     const url = urlOf(x, keyedQuery(x.query, settings.query));
-    let text = `${url}\n${space}\n${x.path === pathOf(x.upstreamPath) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}`;
+    let text = `${url}\n${space}\n${isAsAsked(x) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}`;
     text += `\n${this.#additions(x)}\n`;
     if (x.identity !== null && settings.perConsumer) text += this.#identity(x.identity);
     for (const name of settings.keyHeaders) text += `\n${getList(x.headers, name) ?? "\u0001"}`;
@@ -65,9 +68,30 @@ export class KeyMaker {
     let said = "";
     for (const policy of policies) {
       if (policy.cacheKey == null) policy.onUpstreamRequest?.(x, request);
-      else said += `${policy.cacheKey(x)}\u0000`;
+      else {
+        const own = policy.cacheKey(x);
+        said += `${own.length}:${own}`; // it may hold anything: nothing in it can pass for what comes behind
+      }
     }
     return `${said}${request.path === x.upstreamPath ? "" : request.path}\u0000${request.headers.join("\u0000")}`;
+  }
+
+  /** Whether a policy puts this field into the request. For the rare answer that varies by one. @param name lowercase */
+  adds(x: Exchange, name: string): boolean {
+    const { policies, describe } = this.#context;
+    const request: UpstreamRequest = { method: x.method, path: x.upstreamPath, headers: [] };
+    for (const policy of policies) if (policy.cacheKey == null) policy.onUpstreamRequest?.(x, request);
+    if (x.identity !== null) describe(x.identity, request.headers);
+    return getHeader(request.headers, name) !== undefined;
+  }
+
+  /** Whether the origin gets an Authorization that is no credential of the caller's whom the key names. @param sent header section */
+  hasUnproven({ identity }: Exchange, sent: HeaderList): boolean {
+    if (getHeader(sent, "authorization") === undefined) return false;
+    if (identity === null) return true;
+    const left = [...sent];
+    for (const place of this.#context.placesOf(identity.authenticator)) place.stripHeaders(left);
+    return getHeader(left, "authorization") !== undefined;
   }
 
   #identity(identity: Identity): string {
@@ -90,16 +114,33 @@ const NOT_LATIN1 = /[^\x00-\xff]/;
 /** The URL by which purges name it. */
 export const urlOf = (x: Exchange, query: string): string => cacheUrl(x.clientInfo().scheme, x.authority, x.path, query);
 
-const pathOf = (target: string): string => {
-  const query = target.indexOf("?");
-  return query < 0 ? target : target.slice(0, query);
-};
+/** No policy sends another path or query than the client's. */
+const isAsAsked = ({ path, query, upstreamPath }: Exchange): boolean =>
+  upstreamPath.length === path.length + (query === "" ? 0 : query.length + 1) && upstreamPath.startsWith(path) && upstreamPath.endsWith(query);
 
+/**
+ * What does not count in the key is not sent: of the client's own parameters, those that count, in the order of the key; behind them what policies have added.
+ * @param path with the query, as policies have left them
+ */
+export function sentPath(x: Exchange, path: string, rule: QueryKey): string {
+  const mark = path.indexOf("?");
+  if (rule.kind === "all" || mark < 0) return path;
+  const own = new Set(x.query.split("&"));
+  const parts = path.slice(mark + 1).split("&");
+  const kept = keyedQuery(parts.filter((part) => own.has(part)).join("&"), rule);
+  const query = [...(kept === "" ? [] : [kept]), ...parts.filter((part) => part !== "" && !own.has(part))].join("&");
+  return query === "" ? path.slice(0, mark) : `${path.slice(0, mark)}?${query}`;
+}
+
+/** All values of a name, in their order: services differ in which of them they take. One that some would read otherwise counts as a whole. */
 function cookies(x: Exchange, names: readonly string[]): string {
+  const field = getList(x.headers, "cookie") ?? "";
+  if (/[",\\]/.test(field)) return field;
   const values = new Map<string, string>();
-  for (const pair of (getList(x.headers, "cookie") ?? "").split(/[;,]/)) {
+  for (const pair of field.split(";")) {
     const equals = pair.indexOf("=");
-    if (equals > 0) values.set(pair.slice(0, equals).trim(), pair.slice(equals + 1).trim());
+    const name = pair.slice(0, Math.max(0, equals)).trim();
+    if (names.includes(name)) values.set(name, `${values.get(name) ?? ""}\u0002${pair.slice(equals + 1).trim()}`);
   }
   return names.map((name) => values.get(name) ?? "\u0001").join("\u0000");
 }

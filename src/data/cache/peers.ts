@@ -13,6 +13,8 @@ export interface PeerHead {
   /** Known: others wait until the whole is stored. */
   readonly length: number;
   readonly receivedMs: number;
+  /** At that time, seconds. */
+  readonly initialAge: number;
   readonly outcome: CacheOutcome;
   /** By what requests must be alike to be served by it, and the answer's own. */
   readonly vary: readonly string[];
@@ -30,8 +32,8 @@ export type PeerNews =
   | { readonly kind: "end" }
   /** It is to be had from the store. */
   | { readonly kind: "stored" }
-  /** It is for nobody else. @property detail why */
-  | { readonly kind: "released"; readonly detail: string }
+  /** It is for nobody else. @property detail why @property status of it; 0 when that says nothing */
+  | { readonly kind: "released"; readonly detail: string; readonly status: number }
   /** The origin failed, and what is stored may stand in. @property status of its answer; 0 for none */
   | { readonly kind: "stand-in"; readonly status: number }
   | { readonly kind: "failed"; readonly failure: PeerFailure };

@@ -27,6 +27,8 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
   #available = 0;
   #over = false;
   #leave: () => void = () => {};
+  readonly trailers = null;
+  readonly #sinceMs = Date.now();
 
   constructor(order: FillOrder, context: FillContext) {
     super();
@@ -49,8 +51,16 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
     return !this.#over;
   }
 
+  get vary(): readonly string[] {
+    return this.#peerHead?.vary ?? [];
+  }
+
+  serves(x: Exchange): boolean {
+    const head = this.#peerHead;
+    return head === null || head.vary.length === 0 || variantKey(head.vary, x.headers) === head.variant;
+  }
+
   join(x: Exchange, route: Route): void {
-    if (this.#peerHead !== null && !this.#serves(x, this.#peerHead)) return this.#context.again(x);
     const follower = new Follower(x, route, this);
     this.#followers.add(follower);
     if (this.#head !== null) this.#begin(follower, this.#head);
@@ -68,9 +78,9 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
       case "end":
         return this.#ended();
       case "stored":
-        return this.#handOver((x) => this.#context.alone(x));
+        return this.#handOver((x) => this.#context.alone(x, this.#sinceMs));
       case "released":
-        this.#context.rememberUncacheable(news.detail);
+        this.#context.rememberUncacheable(news.status, news.detail);
         return this.#handOver((x) => this.#context.forward(x, news.detail));
       case "stand-in":
         return this.#standIn(news.status);
@@ -81,7 +91,7 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
 
   lost(): void {
     if (this.#head !== null) this.#failed(LOST);
-    else this.#handOver((x) => this.#context.alone(x));
+    else this.#handOver((x) => this.#context.alone(x, this.#sinceMs));
   }
 
   onDeadline(): void {
@@ -93,18 +103,15 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
     this.#bytes = Buffer.allocUnsafe(head.length);
     this.#head = { status: head.status, headers: head.headers, length: head.length, receivedMs: head.receivedMs };
     for (const follower of [...this.#followers]) {
-      if (this.#serves(follower.exchange, head)) this.#begin(follower, this.#head);
-      else this.#context.again(follower.release());
+      if (this.serves(follower.exchange)) this.#begin(follower, this.#head);
+      else this.#context.again(follower.release(), head.vary);
     }
   }
 
-  #serves(x: Exchange, { vary, variant }: PeerHead): boolean {
-    return vary.length === 0 || variantKey(vary, x.headers) === variant;
-  }
-
   #begin(follower: Follower, head: SharedHead): void {
-    const outcome = this.#peerHead?.outcome;
-    follower.begin(head, outcome === undefined ? [] : this.#context.shown(follower.exchange, { ...outcome, collapsed: true }, null));
+    const peer = this.#peerHead as PeerHead; // it has begun
+    const age = Math.floor(peer.initialAge + Math.max(0, Date.now() - peer.receivedMs) / 1000);
+    follower.begin(head, this.#context.shown(follower.exchange, { ...peer.outcome, collapsed: true }, age));
   }
 
   #dataCame(bytes: Uint8Array): void {

@@ -9,8 +9,9 @@ import type { Storable } from "./rules/assess.ts";
 import type { Freshness } from "./rules/freshness.ts";
 import { variantKey } from "./rules/variant.ts";
 
-/** Heads that this worker keeps decoded. */
+/** Heads that this worker keeps decoded, and their bytes. */
 const DECODED_MAX = 4096;
+const DECODED_BYTES_MAX = 16 * 1024 * 1024;
 /** Between a key and its variant: no key ends with it. */
 const VARIANT = "\n~";
 
@@ -37,6 +38,7 @@ export class ResponseCache {
   readonly #store: ResponseStore;
   readonly #stamps: Stamps;
   readonly #decoded = new Map<number, StoredHead>();
+  #decodedBytes = 0;
 
   constructor(store: ResponseStore, stamps: Stamps) {
     this.#store = store;
@@ -52,6 +54,16 @@ export class ResponseCache {
     object.release();
     const variant = this.#store.find(variantText(key, head.vary, request));
     return variant === null ? null : this.#checked(variant, this.#headOf(variant));
+  }
+
+  /** The key of the variant that a request selects by these fields. */
+  nameOf(key: CacheKey, vary: readonly string[], request: HeaderList): string {
+    return vary.length === 0 ? key.text : variantText(key, vary, request);
+  }
+
+  /** What is stored for a request is no longer true. */
+  forget(key: CacheKey, request: HeaderList): void {
+    this.#store.remove(this.variantOf(key, request));
   }
 
   /** The key of the variant that a request selects, where it is known that there are several; else the key itself. */
@@ -87,7 +99,11 @@ export class ResponseCache {
     let head = this.#decoded.get(sequence);
     if (head === undefined) {
       head = decodeHead(object.head.toString("latin1"));
-      if (this.#decoded.size >= DECODED_MAX) this.#decoded.clear();
+      this.#decodedBytes += object.head.length;
+      if (this.#decoded.size >= DECODED_MAX || this.#decodedBytes > DECODED_BYTES_MAX) {
+        this.#decoded.clear();
+        this.#decodedBytes = object.head.length;
+      }
       this.#decoded.set(sequence, head);
     }
     return head;

@@ -1,6 +1,6 @@
 // Owns what the store does for one route's requests: serve what is there, ask once for what is not, pass by what is none of its business.
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
-import { getList, type HeaderList } from "../../base/header-list.ts";
+import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
 import { CACHE } from "../../shared/cache/outcomes.ts";
@@ -14,16 +14,16 @@ import { Fill } from "./fill.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
-import { type KeyMaker, urlOf } from "./key.ts";
+import { type KeyMaker, sentPath, urlOf } from "./key.ts";
 import { RemoteFill } from "./remote-fill.ts";
-import type { CachedResponse, ResponseCache } from "./response-cache.ts";
+import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
 import type { StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cache-status.ts";
 import { needsOrigin } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
-import { ageOf, remainingOf } from "./rules/freshness.ts";
+import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
 import { invalidated, isUnsafe } from "./rules/invalidation.ts";
-import { howToUse, mayServeOnError, requestDirectives, type Use } from "./rules/reuse.ts";
+import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
 import { StoredBody } from "./stored-body.ts";
 
 /** Tags of one response that count; one with more is not found by the others. */
@@ -58,7 +58,8 @@ export class RouteCache {
 
   constructor(parts: RouteCacheParts) {
     this.#parts = parts;
-    const { ttl, byStatus, heuristic, staleWhileRevalidate, staleIfError, setCookie, perConsumer } = parts.settings;
+    const { ttl, byStatus, heuristic, staleWhileRevalidate, staleIfError, setCookie, perConsumer, clientControl, keyCookies, ignoresCookies } =
+      parts.settings;
     this.#rules = {
       ttl,
       byStatus: new Map(byStatus),
@@ -67,48 +68,41 @@ export class RouteCache {
       staleIfError,
       setCookie,
       isKeyedByCaller: parts.authenticates && perConsumer,
+      obeysRequests: clientControl,
+      keyCookies,
+      ignoresCookies,
     };
   }
 
-  /** Answers an exchange that the policies have let through. Never throws. @param upstream that it would go to @param alone whatever other workers ask */
-  handle(x: Exchange, route: Route, upstream: Upstream, alone = false): void {
-    const { keys, keyedByUpstream, cache, passesBy } = this.#parts;
-    const chosen = passesBy === null ? null : passesBy(x);
+  /** Answers an exchange that the policies have let through. Never throws. @param upstream that it would go to @param course what it has waited for already */
+  handle(x: Exchange, route: Route, upstream: Upstream, course: Course = FIRST): void {
+    const chosen = this.#parts.passesBy === null ? null : this.#parts.passesBy(x);
     if (chosen !== null)
       return this.#forward(x, route, upstream, { reason: "bypass", detail: chosen === "debug" ? "debug" : "configured" });
-    const reason = this.#passesBy(x);
-    if (reason !== null) return this.#forward(x, route, upstream, { reason, detail: "" });
-    const key = keys.of(x, keyedByUpstream || x.sentTo >= 0 ? upstream : null);
-    if (key === null) return this.#forward(x, route, upstream, { reason: "bypass", detail: "no-key" });
+    if (x.method !== "GET" && x.method !== "HEAD") return this.#forward(x, route, upstream, { reason: "method", detail: "" });
     const directives = this.#directives(x);
+    const reason = passesBy(x, directives);
+    const { keys, keyedByUpstream, cache } = this.#parts;
+    const key = reason === null ? keys.of(x, keyedByUpstream || x.sentTo >= 0 ? upstream : null) : null;
+    if (key === null) {
+      // Section 5.2.1.7.
+      if (directives.onlyIfCached) return fail(x, "cache_miss");
+      return this.#forward(x, route, upstream, { reason: reason ?? "bypass", detail: reason === null ? "no-key" : "" });
+    }
     const stored = cache.find(key, x.headers);
-    if (stored === null) return this.#missed(x, { x, route, upstream, key, stored: null, reason: "uri-miss", alone }, directives);
-    const use = this.#use(stored, directives);
+    if (stored === null) return this.#missed(x, { x, route, upstream, key, stored: null, reason: "uri-miss", course }, directives);
+    const use = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
-      return this.#missed(x, { x, route, upstream, key, stored, reason, alone }, directives);
+      return this.#missed(x, { x, route, upstream, key, stored, reason, course }, directives);
     }
-    if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), alone });
+    if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), course });
     x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
     this.#serve(x, route, stored, hitOutcome(stored));
   }
 
-  /** @returns why a request is none of the store's business; null when it is */
-  #passesBy(x: Exchange): ForwardReason | null {
-    if (x.method !== "GET" && x.method !== "HEAD") return "method";
-    if (x.bodyKind !== BODY_NONE || x.wantsWebSocket || needsOrigin(x.headers)) return "bypass";
-    return this.#parts.settings.clientControl && requestDirectives(x.headers).noStore ? "request" : null;
-  }
-
   #directives(x: Exchange): Readonly<Directives> {
     return this.#parts.settings.clientControl ? requestDirectives(x.headers) : NO_DIRECTIVES;
-  }
-
-  #use(stored: CachedResponse, directives: Directives): Use {
-    const { freshness, isVoid } = stored;
-    // Purged softly: stale from now on, for as long as what is stale may be used.
-    if (!isVoid) return howToUse(freshness, directives, Date.now());
-    return howToUse({ ...freshness, lifetime: Math.min(freshness.lifetime, ageOf(freshness, Date.now())) }, directives, Date.now());
   }
 
   /** Nothing that may be served as it is. */
@@ -119,26 +113,35 @@ export class RouteCache {
       stored?.release();
       return fail(x, "cache_miss");
     }
-    const { fills, cache } = this.#parts;
+    const { fills } = this.#parts;
     const isPartial = getList(x.headers, "range") !== undefined && stored === null;
     const isHead = x.method === "HEAD" && stored === null;
-    if (isPartial || isHead || fills.isUncacheable(key.text)) {
+    if (isPartial || isHead || fills.isUncacheable(kindOf(x, key))) {
       stored?.release();
       return this.#forward(x, route, upstream, { reason: isPartial ? "partial" : reason, detail: isPartial || isHead ? "" : "remembered" });
     }
-    const id = `${directives.noCache ? "!" : ""}${cache.variantOf(key, x.headers)}`;
+    const id = this.#questionOf(x, order, directives.noCache ? "!" : "");
     const running = fills.get(id);
-    if (running?.isOpen === true) {
+    if (running?.isOpen === true && running.serves(x)) {
       stored?.release();
       return running.join(x, route);
     }
-    const turn: Turn = order.alone ? UNLEASED : fills.turn(id);
+    const turn: Turn = order.course.alone ? UNLEASED : fills.turn(id);
     const context = this.#context(order, id, turn);
     const fill = turn.kind === "mine" ? new Fill(order, context, false) : new RemoteFill(order, context);
     fills.set(id, fill);
     fill.join(x, route);
     if (fill instanceof Fill) fill.start();
     else if (turn.kind === "other") fill.start(turn.follow);
+  }
+
+  /** The name of what has to be asked. What is under way may tell its variants apart before any is stored: each of the others is a question of its own. */
+  #questionOf(x: Exchange, { key, course }: Order, mark: string): string {
+    const { fills, cache } = this.#parts;
+    if (course.vary !== null) return mark + cache.nameOf(key, course.vary, x.headers);
+    const id = mark + cache.variantOf(key, x.headers);
+    const running = fills.get(id);
+    return running === undefined || running.serves(x) ? id : mark + cache.nameOf(key, running.vary, x.headers);
   }
 
   /** Validates what has just been served, for those to come. */
@@ -153,9 +156,9 @@ export class RouteCache {
     fill.start();
   }
 
-  #context({ route, upstream, key }: Order, id: string, turn: Turn): FillContext {
+  #context({ x, route, upstream, key }: Order, id: string, turn: Turn): FillContext {
     let isRunning = true;
-    const { cache, fills, maxObjectBytes, owner, settings } = this.#parts;
+    const { cache, fills, keys, maxObjectBytes, owner, settings } = this.#parts;
     return {
       cache,
       budget: fills.pieces,
@@ -163,14 +166,16 @@ export class RouteCache {
       rules: this.#rules,
       owner,
       tagsOf: (headers) => this.#tags(headers),
-      sentPath: (x) => this.#sentPath(x),
+      sentPath: (x, path) => sentPath(x, path, settings.query),
+      hasUnproven: (x, sent) => keys.hasUnproven(x, sent),
+      isKeyed: (x, name) => settings.keyHeaders.includes(name) || keys.adds(x, name),
       shown: (x, outcome, age) => {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : CACHE.miss;
         return this.#shown(outcome, age);
       },
       mayStandIn: (stored, x, open) =>
         mayServeOnError(
-          stored.freshness,
+          inForce(stored),
           x === null ? NO_DIRECTIVES : this.#directives(x),
           Date.now(),
           open ? Math.max(0, settings.staleIfOpen) : 0,
@@ -179,11 +184,11 @@ export class RouteCache {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : outcome.forwardStatus === 304 ? CACHE.revalidated : CACHE.stale;
         this.#serve(x, route, stored, outcome);
       },
-      again: (x) => this.handle(x, route, upstream),
-      alone: (x) => this.handle(x, route, upstream, true),
+      again: (x, vary) => this.handle(x, route, upstream, { ...FIRST, vary }),
+      alone: (x, sinceMs) => this.handle(x, route, upstream, { ...FIRST, alone: true, sinceMs }),
       forward: (x, detail) => this.#forward(x, route, upstream, { reason: "uri-miss", detail }),
-      rememberUncacheable: (why) => {
-        fills.rememberUncacheable(key.text);
+      rememberUncacheable: (status, why) => {
+        fills.rememberUncacheable(kindOf(x, key), isOriginError(status));
         this.#parts.reasons.note(key.stamp, why);
       },
       ended: (fill) => {
@@ -233,16 +238,6 @@ export class RouteCache {
     }
   }
 
-  /** What does not count in the key is not sent. */
-  #sentPath(x: Exchange): string {
-    const { query } = this.#parts.settings;
-    const mark = x.upstreamPath.indexOf("?");
-    if (query.kind === "all" || mark < 0) return x.upstreamPath;
-    const kept = keyedQuery(x.upstreamPath.slice(mark + 1), query);
-    const path = x.upstreamPath.slice(0, mark);
-    return kept === "" ? path : `${path}?${kept}`;
-  }
-
   #tags(headers: HeaderList): readonly number[] {
     const { tagFields } = this.#parts.settings;
     if (tagFields.length === 0) return NO_TAGS;
@@ -254,13 +249,39 @@ export class RouteCache {
   }
 }
 
-interface Order extends FillOrder {
-  /** Whatever other workers ask. */
+/** What an exchange has waited for already. */
+interface Course {
+  /** It is answered by this worker, whatever others ask. */
   readonly alone: boolean;
+  /** What has arrived since (Date.now() ms) is what it has waited for: it is served, fresh or not. Infinity for nothing. */
+  readonly sinceMs: number;
+  /** The fields by which the answer that it waited for turned out to be another variant's. */
+  readonly vary: readonly string[] | null;
 }
 
 /** Reasons for which the store was none of the request's business. */
 const PASSING: ReadonlySet<ForwardReason> = new Set(["bypass", "method", "request"]);
+
+const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: null };
+
+interface Order extends FillOrder {
+  readonly course: Course;
+}
+
+/** @returns why a GET or HEAD is none of the store's business; null when it is */
+function passesBy(x: Exchange, directives: Directives): ForwardReason | null {
+  if (x.bodyKind !== BODY_NONE || x.wantsWebSocket || needsOrigin(x.headers)) return "bypass";
+  return directives.noStore ? "request" : null;
+}
+
+/** Purged softly: stale from now on, for as long as what is stale may be used. */
+function inForce({ freshness, isVoid }: CachedResponse): Freshness {
+  return isVoid ? { ...freshness, lifetime: Math.min(freshness.lifetime, ageOf(freshness, Date.now())) } : freshness;
+}
+
+/** Requests that are alike in what can keep an answer from being stored: those of one kind do not speak for another. */
+const kindOf = (x: Exchange, { text }: CacheKey): string =>
+  `${text}\u0002${getHeader(x.headers, "authorization") === undefined ? "" : "a"}${getHeader(x.headers, "cookie") === undefined ? "" : "c"}`;
 
 const hitOutcome = ({ freshness }: CachedResponse): CacheOutcome => ({
   forward: null,

@@ -4,6 +4,7 @@ import type { CachedResponse } from "./response-cache.ts";
 
 export class StoredBody implements SharedBody {
   readonly isComplete = true;
+  readonly trailers = null;
   readonly #stored: CachedResponse;
   readonly #bytes: Buffer;
 

@@ -40,12 +40,18 @@ export class Leases {
       const word = Atomics.load(this.#words, slot);
       if (word === 0) {
         if (free < 0) free = slot;
-      } else if ((word & ~OWNER_MASK) === tag) return { kind: "other", worker: (word & OWNER_MASK) - 1 };
+      } else if ((word & ~OWNER_MASK) === tag) return this.#of(word);
     }
     if (free < 0) return FULL;
     const before = Atomics.compareExchange(this.#words, free, 0, tag | this.#owner);
     if (before === 0) return { kind: "mine", slot: free };
-    return (before & ~OWNER_MASK) === tag ? { kind: "other", worker: (before & OWNER_MASK) - 1 } : FULL;
+    return (before & ~OWNER_MASK) === tag ? this.#of(before) : FULL;
+  }
+
+  /** This worker follows others only: what it asks itself, it knows, and here it asks for another key of the same bits. */
+  #of(word: number): Lease {
+    const owner = word & OWNER_MASK;
+    return owner === this.#owner ? FULL : { kind: "other", worker: owner - 1 };
   }
 
   /** Gives back what {@link take} gave. */

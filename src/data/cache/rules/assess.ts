@@ -3,19 +3,30 @@ import { getHeader, getList, type HeaderList } from "../../../base/header-list.t
 import { isHopByHop, isToken, trimWhitespace } from "../../../base/http.ts";
 import { type Directives, parseCacheControl } from "./directives.ts";
 import { explicitLifetime, type Freshness, grantedLifetime, initialAge, type LifetimeRules, type ResponseTimes } from "./freshness.ts";
-import { TARGETED_FIELDS, targetedDirectives } from "./targeted.ts";
+import { targetedDirectives } from "./targeted.ts";
 
 export interface StoreRules extends LifetimeRules {
   /** Responses with Set-Cookie are stored, without the cookies unless `keep`. */
   readonly setCookie: "refuse" | "keep";
   /** The gateway has authenticated who asked, and the key tells callers apart: Authorization forbids nothing then (section 3.5). */
   readonly isKeyedByCaller: boolean;
+  /** `no-store` of a request counts (section 5.2.1.5). */
+  readonly obeysRequests: boolean;
+  /** Cookies that are part of the key. */
+  readonly keyCookies: readonly string[];
+  /** Other cookies do not keep the route from granting a lifetime where the origin says none. */
+  readonly ignoresCookies: boolean;
 }
 
 /** A request as it went to the origin, and what came back. */
 export interface Answered {
   readonly method: string;
+  /** As the client sent them. */
   readonly requestHeaders: HeaderList;
+  /** As the origin got them. */
+  readonly sentHeaders: HeaderList;
+  /** The origin got an Authorization that the gateway has not proven. */
+  readonly hasUnproven: boolean;
   readonly status: number;
   readonly headers: HeaderList;
   readonly times: ResponseTimes;
@@ -33,8 +44,16 @@ export type Unstorable =
   | "set-cookie"
   | "vary-star"
   | "vary-too-long"
+  | "vary-unkeyed"
+  | "cookie"
   | "no-lifetime"
   | "no-validator";
+
+const BY_REQUEST: ReadonlySet<string> = new Set<Unstorable>(["method", "request-no-store", "authorization", "set-cookie", "cookie", "vary-unkeyed"]);
+
+/** Whether it is the response that is not for storing, whoever asks: what is stored of it is no longer true then. @param status of the response */
+export const outdates = (status: number, why: string): boolean =>
+  !BY_REQUEST.has(why) && ((status >= 200 && status < 400) || status === 404 || status === 410);
 
 export interface Storable {
   readonly freshness: Freshness;
@@ -69,6 +88,7 @@ export function assess(answered: Answered, rules: StoreRules): Storable | Unstor
   const lifetime = said >= 0 ? said : grantedLifetime(status, headers, rules, times.receivedMs, directives.isPublic);
   const hasValidator = getHeader(headers, "etag") !== undefined || getHeader(headers, "last-modified") !== undefined;
   if (lifetime < 0 && !directives.noCache) return "no-lifetime";
+  if (said < 0 && !directives.isPublic && isForCookie(answered, vary, rules)) return "cookie";
   const freshness = freshnessOf(directives, Math.max(0, lifetime), initialAge(headers, times), { rules, receivedMs: times.receivedMs });
   const isUsable =
     !directives.noCache && freshness.lifetime + Math.max(freshness.staleIfError, freshness.staleWhileRevalidate) > freshness.initialAge;
@@ -76,16 +96,23 @@ export function assess(answered: Answered, rules: StoreRules): Storable | Unstor
   return { freshness, vary, headers: storedHeaders(headers, directives, rules) };
 }
 
-function forbids({ status, headers, requestHeaders }: Answered, directives: Directives, rules: StoreRules): Unstorable | null {
-  if (parseCacheControl(getList(requestHeaders, "cache-control")).noStore) return "request-no-store";
+function forbids({ status, headers, requestHeaders, hasUnproven }: Answered, directives: Directives, rules: StoreRules): Unstorable | null {
+  if (rules.obeysRequests && parseCacheControl(getList(requestHeaders, "cache-control")).noStore) return "request-no-store";
   // Section 5.2.2.3: no-store does not count beside must-understand when the status is understood; an unknown one is not stored then.
   if (directives.mustUnderstand ? !UNDERSTOOD.has(status) : directives.noStore) return directives.noStore ? "no-store" : "status";
   if (directives.isPrivate) return "private";
-  if (getHeader(requestHeaders, "authorization") !== undefined && !rules.isKeyedByCaller && !permitsShared(directives))
-    return "authorization";
+  const isUnkeyed = hasUnproven || (getHeader(requestHeaders, "authorization") !== undefined && !rules.isKeyedByCaller);
+  if (isUnkeyed && !permitsShared(directives)) return "authorization";
   if (rules.setCookie === "refuse" && getHeader(headers, "set-cookie") !== undefined && !directives.unstoredFields.includes("set-cookie"))
     return "set-cookie";
   return null;
+}
+
+/** The origin was shown a cookie that no key holds, and says nothing of who may have its answer: what a route grants must not make that everybody's (section 7.3). */
+function isForCookie({ sentHeaders }: Answered, vary: readonly string[], { isKeyedByCaller, keyCookies, ignoresCookies }: StoreRules): boolean {
+  if (isKeyedByCaller || ignoresCookies || vary.includes("cookie")) return false;
+  const sent = getList(sentHeaders, "cookie");
+  return sent?.split(/[;,]/).some((pair) => !keyCookies.includes(trimWhitespace(pair.split("=", 1)[0] ?? ""))) === true;
 }
 
 /** Section 3.5. */
@@ -134,7 +161,7 @@ function storedHeaders(headers: HeaderList, { unstoredFields }: Directives, rule
   const kept: HeaderList = [];
   for (let i = 0; i < headers.length; i += 2) {
     const name = headers[i] as string; // pairs
-    if (isHopByHop(name) || name === "age" || name === "content-length" || name === TARGETED_FIELDS[0]) continue;
+    if (isHopByHop(name) || name === "age" || name === "content-length") continue;
     if (name === "proxy-authentication-info" || unstoredFields.includes(name)) continue;
     if (rules.setCookie === "refuse" && name === "set-cookie") continue;
     kept.push(name, headers[i + 1] as string);

@@ -27,7 +27,7 @@ export const needsOrigin = (request: HeaderList): boolean =>
 
 /**
  * @param stored header section of a response with this status
- * @param length of its body, bytes
+ * @param length of its body, bytes; -1 while it is not known: then no range is answered from it
  */
 export function select(
   method: string,
@@ -36,7 +36,7 @@ export function select(
   length: number,
 ): Selection {
   if (isNotModified(request, stored)) return NOT_MODIFIED;
-  if (method !== "GET" || stored.status !== 200) return WHOLE;
+  if (method !== "GET" || stored.status !== 200 || length < 0) return WHOLE;
   const range = getList(request, "range");
   if (range === undefined || !rangeStillHolds(request, stored)) return WHOLE;
   return selectRange(range, length);

@@ -73,16 +73,29 @@ export function parseCacheControl(field: string | undefined): Readonly<Directive
   return directives;
 }
 
-/** A comma inside a quoted string separates nothing; a quotation mark that is never closed is an ordinary character. */
+/**
+ * A comma inside a quoted string separates nothing. A string is an argument: it stands behind `=` and before a comma or the end. Every other quotation mark is an
+ * ordinary character, so that none can hide a directive. No string can begin inside another that was looked through: this is one pass.
+ */
 function elementEnd(field: string, from: number): number {
   for (let i = from; i < field.length; i++) {
     const c = field.charCodeAt(i);
     if (c === 44) return i;
-    if (c !== 34) continue;
+    if (c !== 34 || i === from || field.charCodeAt(i - 1) !== 61) continue;
     const close = closingQuote(field, i);
-    if (close > 0) i = close;
+    if (close < 0) return nextComma(field, i);
+    let behind = close + 1;
+    while (behind < field.length && isBlank(field.charCodeAt(behind))) behind++;
+    if (behind === field.length || field.charCodeAt(behind) === 44) return behind;
   }
   return field.length;
+}
+
+const isBlank = (c: number): boolean => c === 32 || c === 9;
+
+function nextComma(field: string, from: number): number {
+  const comma = field.indexOf(",", from);
+  return comma < 0 ? field.length : comma;
 }
 
 function closingQuote(text: string, open: number): number {

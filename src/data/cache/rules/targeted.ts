@@ -2,8 +2,11 @@
 import { getList, type HeaderList } from "../../../base/header-list.ts";
 import { DELTA_SECONDS_MAX, type Directives, noDirectives } from "./directives.ts";
 
+/** For this cache alone: stored, as it counts again after a 304, and not shown to clients. */
+export const OWN_FIELD = "sluice-cache-control";
+
 /** In the order in which they are looked for (RFC 9213 section 2.2). */
-export const TARGETED_FIELDS: readonly string[] = ["sluice-cache-control", "cdn-cache-control"];
+export const TARGETED_FIELDS: readonly string[] = [OWN_FIELD, "cdn-cache-control"];
 
 /** One of them is longer: it is not read. */
 const FIELD_CHARS_MAX = 4096;

@@ -23,12 +23,15 @@ const isTied = (name: string): boolean =>
   name === "proxy-authentication-info";
 
 /**
- * Whether a 304 is about this stored response (section 4.3.4): a strong tag must be its tag, a weak one its tag by weak comparison. One without a tag is,
- * since one response was asked about.
+ * Whether a 304 is about this stored response (section 4.3.4): a strong tag must be its tag, a weak one its tag by weak comparison; without a tag, a date must
+ * be its date. One without either is, since one response was asked about.
  */
 export function isAbout(stored: HeaderList, notModified: HeaderList): boolean {
   const tag = getHeader(notModified, "etag");
-  if (tag === undefined) return true;
+  if (tag === undefined) {
+    const [modified, own] = [getHeader(notModified, "last-modified"), getHeader(stored, "last-modified")];
+    return modified === undefined || own === undefined || modified === own;
+  }
   const known = getHeader(stored, "etag");
   if (known === undefined) return false;
   return tag.startsWith("W/") || known.startsWith("W/") ? withoutWeakness(tag) === withoutWeakness(known) : tag === known;
