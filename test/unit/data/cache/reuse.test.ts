@@ -1,0 +1,378 @@
+// What is stored, and what it is good for later: conditions, ranges, validation, stale answers, purges and reloads. Through a whole worker.
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import type { HeaderList } from "../../../../src/base/header-list.ts";
+import { workerCache } from "../../../../src/data/cache/worker-cache.ts";
+import { dealt, field, fresh, held, NOTHING_HELD, type RouteText, startCached, statusOf } from "../../../support/cached-route.ts";
+import type { PlayedClient, PlayedWorker } from "../../../support/played-worker.ts";
+
+let worker: PlayedWorker;
+let nowMs = Date.UTC(2026, 0, 1);
+
+beforeEach(() => void vi.spyOn(Date, "now").mockImplementation(() => nowMs));
+afterEach(() => {
+  vi.restoreAllMocks();
+  expect(worker.faults).toEqual([]);
+  expect(held(worker)).toEqual(NOTHING_HELD);
+  worker.stop();
+});
+
+const pass = (seconds: number): void => void (nowMs += seconds * 1000);
+const get = (...headers: HeaderList): PlayedClient => worker.ask("/x", { headers });
+const ETAG: HeaderList = ["etag", '"v1"'];
+
+/** A worker with `/x` stored as "0123456789". */
+async function stored(headers: HeaderList, route: RouteText = {}): Promise<void> {
+  worker = await startCached(route);
+  get();
+  worker.last.head(200, headers, 10).data("0123456789").end();
+  expect(worker.calls).toHaveLength(1);
+}
+
+describe("a hit", () => {
+  it("carries its Age and what is left, and no origin is asked (RFC 9111 section 5.1, RFC 9211 section 2.3)", async () => {
+    await stored(fresh("content-type", "text/plain", "connection", "x-hop", "age", "5"));
+    pass(10);
+    const x = get();
+    expect([statusOf(x), x.body, field(x, "age"), dealt(x)]).toEqual([200, "0123456789", "15", "sluice; hit; ttl=45"]);
+    expect(worker.calls).toHaveLength(1);
+  });
+
+  it("answers HEAD from GET, with GET's length and no body (RFC 9110 section 9.3.2)", async () => {
+    await stored(fresh());
+    const x = worker.ask("/x", { method: "HEAD" });
+    expect([statusOf(x), x.head?.length, x.body, x.ended]).toEqual([200, 10, "", true]);
+  });
+
+  it("answers If-None-Match and If-Modified-Since itself (RFC 9111 section 4.3.2)", async () => {
+    await stored(fresh(...ETAG, "last-modified", "Wed, 31 Dec 2025 00:00:00 GMT", "content-type", "text/plain"));
+    const x = get("if-none-match", 'W/"v0", W/"v1"');
+    expect([statusOf(x), x.body, field(x, "etag"), field(x, "content-type")]).toEqual([304, "", '"v1"', null]);
+    expect(statusOf(get("if-modified-since", "Wed, 31 Dec 2025 00:00:00 GMT"))).toBe(304);
+    expect(statusOf(get("if-none-match", '"v2"', "if-modified-since", "Wed, 31 Dec 2025 00:00:00 GMT"))).toBe(200);
+  });
+
+  it.each([
+    ["bytes=2-4", 206, "234", "bytes 2-4/10"],
+    ["bytes=-3", 206, "789", "bytes 7-9/10"],
+    ["bytes=8-99", 206, "89", "bytes 8-9/10"],
+    ["bytes=10-", 416, "", "bytes */10"],
+    ["bytes=1-2,4-5", 200, "0123456789", null],
+  ])("answers Range: %s by %i (RFC 9110 section 14.2)", async (range, status, body, contentRange) => {
+    await stored(fresh(...ETAG));
+    const x = get("range", range);
+    expect([statusOf(x), x.body, field(x, "content-range")]).toEqual([status, body, contentRange]);
+  });
+
+  it("has If-Range judged by strong comparison (RFC 9110 section 13.1.5)", async () => {
+    await stored(fresh(...ETAG));
+    expect(statusOf(get("range", "bytes=0-1", "if-range", '"v1"'))).toBe(206);
+    expect(statusOf(get("range", "bytes=0-1", "if-range", 'W/"v1"'))).toBe(200);
+    expect(statusOf(get("range", "bytes=0-1", "if-range", '"v2"'))).toBe(200);
+  });
+
+  it("lets If-Match and If-Unmodified-Since through to the origin (RFC 9111 section 4.3.2)", async () => {
+    await stored(fresh(...ETAG));
+    for (const headers of [["if-match", '"v1"'], ["if-unmodified-since", "Wed, 31 Dec 2025 00:00:00 GMT"]]) {
+      const before = worker.calls.length;
+      get(...headers);
+      expect(worker.calls.length).toBe(before + 1);
+      expect(worker.last.request.headers).toContain(headers[0]);
+      worker.last.head(412, [], 0).end();
+    }
+  });
+});
+
+describe("a miss", () => {
+  it("with If-None-Match asks for the whole, and answers the condition here, known length or not (RFC 9111 section 4.3.2)", async () => {
+    worker = await startCached();
+    for (const [path, length] of [["/a", 2], ["/b", -1]] as const) {
+      const x = worker.ask(path, { headers: ["if-none-match", '"v1"', "if-modified-since", "Wed, 31 Dec 2025 00:00:00 GMT"] });
+      expect(worker.last.request.headers).not.toContain("if-none-match");
+      expect(worker.last.request.headers).not.toContain("if-modified-since");
+      worker.last.head(200, fresh(...ETAG), length).data("ab").end();
+      expect([statusOf(x), x.body]).toEqual([304, ""]);
+      expect(worker.ask(path).body).toBe("ab");
+    }
+  });
+
+  it("with Range or by HEAD goes to the origin as it is, and fills nothing", async () => {
+    worker = await startCached();
+    const x = get("range", "bytes=0-1");
+    expect(worker.last.request.headers).toContain("range");
+    worker.last.head(206, fresh("content-range", "bytes 0-1/10"), 2).data("01").end();
+    expect([statusOf(x), x.body]).toEqual([206, "01"]);
+    worker.ask("/x", { method: "HEAD" });
+    expect(worker.last.request.method).toBe("HEAD");
+    worker.last.head(200, fresh(), 10).end();
+    get();
+    expect(worker.calls).toHaveLength(3);
+    worker.last.head(200, fresh(), 0).end();
+  });
+
+  it.each([
+    ["a miss", []],
+    ["no-store beside it", ["no-store, "]],
+  ])("with only-if-cached is a 504: %s (RFC 9111 section 5.2.1.7)", async (_, more) => {
+    worker = await startCached();
+    const x = get("cache-control", `${more[0] ?? ""}only-if-cached`);
+    expect([statusOf(x), x.code]).toEqual([504, "cache_miss"]);
+    expect(worker.calls).toHaveLength(0);
+  });
+
+  it("of a request with no-store is neither served from the store nor fills it (RFC 9111 section 5.2.1.5)", async () => {
+    await stored(fresh());
+    const x = get("cache-control", "no-store");
+    expect(dealt(x)).toBe("");
+    worker.last.head(200, fresh(), 1).data("n").end();
+    expect([x.body, get().body]).toEqual(["n", "0123456789"]);
+  });
+
+  it("is not helped by a request's no-store where the route does not obey clients", async () => {
+    worker = await startCached({ cache: "{ clientControl: false }" });
+    get("cache-control", "no-store");
+    worker.last.head(200, fresh(), 1).data("a").end();
+    expect(dealt(get("cache-control", "no-cache"))).toContain("; hit");
+  });
+
+  it("of a 204 is stored without a length (RFC 9110 section 8.6)", async () => {
+    worker = await startCached();
+    get();
+    worker.last.head(204, fresh("content-length", "0")).end();
+    const x = get();
+    expect([statusOf(x), field(x, "content-length"), dealt(x).includes("hit")]).toEqual([204, null, true]);
+  });
+});
+
+describe("a request's no-cache", () => {
+  it("is validated, collapsed, and its answer takes the place of the stored one (RFC 9111 section 5.2.1.4)", async () => {
+    await stored(fresh(...ETAG));
+    const clients = [get("cache-control", "no-cache"), get("cache-control", "no-cache"), get("pragma", "no-cache")];
+    expect(worker.calls).toHaveLength(2);
+    expect(worker.last.request.headers).toContain("if-none-match");
+    worker.last.head(200, fresh("etag", '"v2"'), 3).data("new").end();
+    expect(clients.map((x) => x.body)).toEqual(["new", "new", "new"]);
+    expect(get().body).toBe("new");
+    expect(worker.calls).toHaveLength(2);
+  });
+});
+
+describe("validation", () => {
+  const LATER = "max-age=10";
+
+  it("by 304 brings fields up to date, starts the age anew, and serves the stored body to all (RFC 9111 sections 3.2, 4.3.3, 4.3.4)", async () => {
+    await stored(["cache-control", LATER, ...ETAG, "x-a", "1", "content-type", "text/plain"]);
+    pass(20);
+    const clients = [get(), get()];
+    worker.last.head(304, [...ETAG, "x-a", "2", "content-type", "text/evil", "content-length", "3"]).end();
+    for (const x of clients) expect([statusOf(x), x.body, field(x, "x-a"), field(x, "content-type"), field(x, "age")]).toEqual([200, "0123456789", "2", "text/plain", "0"]);
+    pass(9);
+    expect([field(get(), "x-a"), field(get(), "age"), worker.calls.length]).toEqual(["2", "9", 2]);
+    pass(2);
+    get();
+    expect(worker.calls).toHaveLength(3);
+    worker.last.head(304, []).end();
+  });
+
+  it("keeps to the stored directives when the 304 has none, those of the targeted field included (RFC 9111 section 3.2, RFC 9213)", async () => {
+    await stored(["sluice-cache-control", "max-age=10", ...ETAG]);
+    pass(20);
+    const x = get();
+    worker.last.head(304, [...ETAG]).end();
+    expect([statusOf(x), field(x, "sluice-cache-control")]).toEqual([200, null]);
+    pass(5);
+    expect(dealt(get())).toContain("; hit");
+    expect(worker.calls).toHaveLength(2);
+  });
+
+  it("by a 304 about something else serves it to nobody, and asks for the whole", async () => {
+    await stored(["cache-control", LATER, ...ETAG]);
+    pass(20);
+    const x = get();
+    worker.last.head(304, ["etag", '"v7"']).end();
+    expect(worker.calls).toHaveLength(3);
+    expect(worker.last.request.headers).not.toContain("if-none-match");
+    worker.last.head(200, fresh(), 3).data("new").end();
+    expect(x.body).toBe("new");
+    get();
+    expect(worker.last.request.headers).not.toContain("if-none-match"); // what it could not be compared with is gone
+    worker.last.head(200, fresh(), 3).data("new").end();
+  });
+
+  it("of a client's own condition gives the client 304, and the store what it needs", async () => {
+    await stored(["cache-control", LATER, ...ETAG]);
+    pass(20);
+    const x = get("if-none-match", '"v1"');
+    worker.last.head(304, [...ETAG]).end();
+    expect(statusOf(x)).toBe(304);
+    expect(get().body).toBe("0123456789");
+  });
+
+  it("satisfies all who waited with an answer that is stale on arrival, and nobody later (RFC 9111 section 4)", async () => {
+    worker = await startCached();
+    const answer: HeaderList = ["cache-control", "max-age=0", ...ETAG];
+    const clients = [get(), get(), get()];
+    worker.last.head(200, answer, 1).data("a").end();
+    expect(clients.map((x) => x.body)).toEqual(["a", "a", "a"]);
+    get();
+    expect(worker.calls).toHaveLength(2);
+    worker.last.head(304, answer).end();
+  });
+
+  it("that turns private is shared with nobody, and takes the stored one away", async () => {
+    await stored(["cache-control", `${LATER}, stale-if-error=900`, ...ETAG]);
+    pass(20);
+    get();
+    worker.last.head(200, ["cache-control", "private"], 2).data("me").end();
+    get();
+    worker.last.fail();
+    expect(dealt(get())).not.toContain("; hit");
+    worker.last.fail();
+  });
+});
+
+describe("stale responses", () => {
+  it("are served while one validation runs in the background (RFC 5861 section 3)", async () => {
+    await stored(["cache-control", "max-age=10, stale-while-revalidate=30", ...ETAG]);
+    pass(20);
+    const clients = [get(), get(), get()];
+    expect(clients.map((x) => [x.body, dealt(x).includes("; hit")])).toEqual(clients.map(() => ["0123456789", true]));
+    expect(worker.calls).toHaveLength(2);
+    worker.last.head(200, ["cache-control", "max-age=10", "etag", '"v2"'], 3).data("new").end();
+    expect(get().body).toBe("new");
+    expect(worker.calls).toHaveLength(2);
+  });
+
+  it("are no longer served behind that window", async () => {
+    await stored(["cache-control", "max-age=10, stale-while-revalidate=30", ...ETAG]);
+    pass(41);
+    const x = get();
+    expect(statusOf(x)).toBe(0);
+    worker.last.head(304, []).end();
+    expect(statusOf(x)).toBe(200);
+  });
+
+  it("are not fetched in the background for ever when the answer outgrows its bounds", async () => {
+    await stored(["cache-control", "max-age=10, stale-while-revalidate=30"], { top: "cache: { maxObject: 1KiB }" });
+    pass(20);
+    get();
+    worker.last.head(200, fresh()).data("x".repeat(2000));
+    expect(worker.last.cancelled).toBe(true);
+  });
+
+  it.each([500, 502, 503, 504])("stand in for %i, to all who wait (RFC 5861 section 4)", async (status) => {
+    await stored(["cache-control", "max-age=10, stale-if-error=60"]);
+    pass(20);
+    const clients = [get(), get()];
+    worker.last.head(status, [], 4).data("oops").end();
+    expect(clients.map((x) => [statusOf(x), x.body])).toEqual([[200, "0123456789"], [200, "0123456789"]]);
+  });
+
+  it.each([401, 403, 404, 410, 302, 501])("do not stand in for %i", async (status) => {
+    await stored(["cache-control", "max-age=10, stale-if-error=60"]);
+    pass(20);
+    const x = get();
+    worker.last.head(status, [], 4).data("oops").end();
+    expect([statusOf(x), x.body]).toEqual([status, "oops"]);
+  });
+
+  it("stand in for a connection that fails, without a validator too, and for an open breaker only as the route grants", async () => {
+    await stored(["cache-control", "max-age=10"], { cache: "{ staleIfError: 60s }" });
+    pass(20);
+    const x = get();
+    worker.last.fail({ code: "connect_failed", unsent: true });
+    expect([statusOf(x), x.body]).toEqual([200, "0123456789"]);
+    pass(60);
+    const late = get();
+    worker.last.fail();
+    expect(statusOf(late)).toBe(502);
+  });
+
+  it.each(["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"])("are never served with %s, whatever the request says (RFC 9111 sections 4.2.4, 5.2.2)", async (directive) => {
+    await stored(["cache-control", `max-age=10, ${directive}`, ...ETAG], { cache: "{ staleIfError: 60s, staleWhileRevalidate: 60s }" });
+    pass(20);
+    const x = get("cache-control", "max-stale, stale-if-error=600");
+    expect(statusOf(x)).toBe(0);
+    worker.last.head(503, [], 0).end();
+    expect(statusOf(x)).toBe(503);
+  });
+
+  it("are served to max-stale, within what the request takes (RFC 9111 section 5.2.1.2)", async () => {
+    await stored(["cache-control", "max-age=10", ...ETAG]);
+    pass(20);
+    expect(dealt(get("cache-control", "max-stale=15"))).toBe("sluice; hit; ttl=-10");
+    get("cache-control", "max-stale=5");
+    expect(worker.calls).toHaveLength(2);
+    worker.last.head(304, []).end();
+  });
+});
+
+describe("purges", () => {
+  it("make what is stored void, in every variant, at once", async () => {
+    worker = await startCached();
+    for (const lang of ["en", "de"]) {
+      get("accept-language", lang);
+      worker.last.head(200, fresh("vary", "accept-language"), 2).data(lang).end();
+    }
+    workerCache(worker.services).cache.invalidate("http://api.example.com/x");
+    for (const lang of ["en", "de"]) {
+      get("accept-language", lang);
+      worker.last.head(200, fresh("vary", "accept-language"), 2).data("xx").end();
+    }
+    expect(worker.calls).toHaveLength(4);
+  });
+
+  it("during a fill keep its answer out of the store, and not from those who wait", async () => {
+    worker = await startCached();
+    for (const length of [2, -1]) {
+      const x = get();
+      worker.last.head(200, fresh(), length).data("a");
+      workerCache(worker.services).cache.invalidate("http://api.example.com/x");
+      worker.last.data("b").end();
+      expect(x.body).toBe("ab");
+    }
+    get();
+    expect(worker.calls).toHaveLength(3);
+    worker.last.head(200, fresh(), 0).end();
+  });
+
+  it("leave nothing that a grace rule finds", async () => {
+    await stored(["cache-control", "max-age=10, stale-if-error=600, stale-while-revalidate=600"]);
+    workerCache(worker.services).cache.invalidate("http://api.example.com/x");
+    const x = get();
+    worker.last.fail();
+    expect(statusOf(x)).toBe(502);
+  });
+
+  it.each([
+    ["POST", 200, true],
+    ["PUT", 204, true],
+    ["DELETE", 302, true],
+    ["PATCH", 201, true],
+    ["FROBNICATE", 200, true],
+    ["POST", 404, false],
+    ["POST", 500, false],
+    ["OPTIONS", 200, false],
+  ])("by %s answered %i: %s (RFC 9111 section 4.4)", async (method, status, isPurged) => {
+    await stored(fresh());
+    worker.ask("/x", { method });
+    worker.last.head(status, [], 0).end();
+    expect(dealt(get()).includes("; hit")).toBe(!isPurged);
+    if (isPurged) worker.last.head(200, fresh(), 0).end();
+  });
+
+  it("by Location and Content-Location hold for the same host alone (RFC 9111 section 4.4)", async () => {
+    worker = await startCached();
+    const fill = (path: string): number => {
+      const before = worker.calls.length;
+      worker.ask(path);
+      if (worker.calls.length > before) worker.last.head(200, fresh(), 1).data("a").end();
+      return worker.calls.length - before;
+    };
+    for (const path of ["/a", "/b", "/c"]) fill(path);
+    worker.ask("/other", { method: "POST" });
+    worker.last.head(201, ["location", "/a", "content-location", "http://api.example.com/b"], 0).end();
+    worker.ask("/other", { method: "POST" });
+    worker.last.head(201, ["location", "http://evil.example.com/c"], 0).end();
+    expect(["/a", "/b", "/c"].map(fill)).toEqual([1, 1, 0]);
+  });
+});
