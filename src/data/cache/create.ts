@@ -6,6 +6,7 @@ import type { KeyedPolicy, PolicyRoute } from "../exchange/route-context.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import { createBypass } from "./bypass.ts";
+import { Changes } from "./changes.ts";
 import { KeyMaker } from "./key.ts";
 import { RouteCache } from "./route-cache.ts";
 import { workerCache } from "./worker-cache.ts";
@@ -21,6 +22,15 @@ export interface RouteCacheOptions {
   readonly keyedByUpstream: boolean;
   /** Relays an exchange without the store. */
   forward(x: Exchange, route: Route, upstream: Upstream): void;
+}
+
+/** @returns what unsafe requests of any route tell; null in a plan where nothing is stored. @param settings of all its routes that store */
+export function createChanges({ resources }: PolicyRoute, settings: readonly CacheSettings[]): Changes | null {
+  if (settings.length === 0) return null;
+  return new Changes(
+    workerCache(resources.services).cache,
+    settings.map(({ query }) => query),
+  );
 }
 
 /** @throws Error naming a policy that does not say what its answer depends on */

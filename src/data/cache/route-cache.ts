@@ -22,7 +22,6 @@ import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cach
 import { needsOrigin } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
-import { invalidated, isUnsafe } from "./rules/invalidation.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
 import { StoredBody } from "./stored-body.ts";
 
@@ -223,19 +222,6 @@ export class RouteCache {
       x.addResponseHeader("cache-status", cacheStatus(this.#parts.name, outcome));
     }
     this.#parts.forward(x, route, upstream);
-  }
-
-  /** An unsafe request has been answered by the origin (RFC 9111 section 4.4). */
-  changed(x: Exchange, status: number, headers: HeaderList): void {
-    if (!isUnsafe(x.method)) return;
-    const url = urlOf(x, "");
-    const target = x.query === "" ? x.path : `${x.path}?${x.query}`;
-    const origin = url.slice(0, url.length - x.path.length);
-    for (const changed of invalidated({ method: x.method, status, headers, origin, target })) {
-      const [path = "/", query = ""] = changed.split("?", 2);
-      const keyed = keyedQuery(query, this.#parts.settings.query);
-      this.#parts.cache.invalidate(`${origin}${path}${keyed === "" ? "" : `?${keyed}`}`);
-    }
   }
 
   #tags(headers: HeaderList): readonly number[] {

@@ -1,7 +1,8 @@
 // Owns the answer of a route by relaying it to an upstream: chosen by weight, over HTTP or as a WebSocket.
 import type { CacheSettings } from "../../../plan/cache-plan.ts";
-import type { WeightedUpstream } from "../../../plan/plan.ts";
-import { createRouteCache } from "../../cache/create.ts";
+import type { Plan, WeightedUpstream } from "../../../plan/plan.ts";
+import type { Changes } from "../../cache/changes.ts";
+import { createChanges, createRouteCache } from "../../cache/create.ts";
 import type { RouteCache } from "../../cache/route-cache.ts";
 import { isUnsafe } from "../../cache/rules/invalidation.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
@@ -25,11 +26,14 @@ class ProxyHandler implements Handler {
   readonly #split: StickySplit | null;
   /** What has been answered before may be answered from there; null: nothing is kept. */
   readonly #cache: RouteCache | null;
+  /** Told of what may change a stored response; null where no route stores any. */
+  readonly #changes: Changes | null;
 
   constructor(config: ProxyConfig, context: PolicyRoute) {
     this.#config = config;
     this.#weightTotal = config.to.reduce((sum, { weight }) => sum + weight, 0);
     this.#split = config.stickyBy === null ? null : new StickySplit(config.to, config.stickyBy);
+    this.#changes = createChanges(context, storing(context));
     this.#cache = config.cache === null ? null : this.#cacheOf(context, config.cache);
   }
 
@@ -39,21 +43,26 @@ class ProxyHandler implements Handler {
     if (answer !== undefined) return reply(x, answer);
     const upstream = x.runtime.upstreams[x.sentTo < 0 ? this.#choose(x) : x.sentTo] as Upstream; // indices come from the plan's own list
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
-    else if (this.#cache === null) new Relay(x, route, upstream, mirror).start();
-    else this.#cache.handle(x, route, upstream);
+    else if (this.#cache !== null) this.#cache.handle(x, route, upstream);
+    else if (this.#changes === null) new Relay(x, route, upstream, mirror).start();
+    else this.#forward(x, route, upstream);
   }
 
   #cacheOf(context: PolicyRoute, settings: CacheSettings): RouteCache {
-    const { mirror } = this.#config;
-    const cache = createRouteCache(context, {
+    return createRouteCache(context, {
       settings,
       keyedByUpstream: this.#split !== null,
-      forward: (x, route, upstream) => {
-        const relay = isUnsafe(x.method) ? new ChangingRelay(x, route, upstream, mirror, cache) : new Relay(x, route, upstream, mirror);
-        relay.start();
-      },
+      forward: (x, route, upstream) => this.#forward(x, route, upstream),
     });
-    return cache;
+  }
+
+  #forward(x: Exchange, route: Route, upstream: Upstream): void {
+    const { mirror } = this.#config;
+    const relay =
+      this.#changes !== null && isUnsafe(x.method)
+        ? new ChangingRelay(x, route, upstream, mirror, this.#changes)
+        : new Relay(x, route, upstream, mirror);
+    relay.start();
   }
 
   /** @returns the index of an upstream: the caller's own part of a sticky split, else by weight */
@@ -65,17 +74,29 @@ class ProxyHandler implements Handler {
 
 /** Of a request that may change what is stored. */
 class ChangingRelay extends Relay {
-  readonly #cache: RouteCache;
+  readonly #changes: Changes;
 
-  constructor(x: Exchange, route: Route, upstream: Upstream, mirror: MirrorConfig | null, cache: RouteCache) {
+  constructor(x: Exchange, route: Route, upstream: Upstream, mirror: MirrorConfig | null, changes: Changes) {
     super(x, route, upstream, mirror);
-    this.#cache = cache;
+    this.#changes = changes;
   }
 
   protected override upstreamHead(head: ResponseHead): void {
-    this.#cache.changed(this.x, head.status, head.headers);
+    this.#changes.answered(this.x, head.status, head.headers);
     super.upstreamHead(head);
   }
+}
+
+const storingByPlan = new WeakMap<Plan, readonly CacheSettings[]>();
+
+/** @returns what the plan's routes say of storing, of those that do */
+function storing({ resources: { plan } }: PolicyRoute): readonly CacheSettings[] {
+  let all = storingByPlan.get(plan);
+  if (all === undefined) {
+    all = plan.routes.flatMap(({ handler }) => (handler.name === "proxy" ? ((handler.config as ProxyConfig).cache ?? []) : [])); // compiled in the primary
+    storingByPlan.set(plan, all);
+  }
+  return all;
 }
 
 /** @returns the index of an upstream */
