@@ -43,9 +43,26 @@ export class Leases {
       } else if ((word & ~OWNER_MASK) === tag) return this.#of(word);
     }
     if (free < 0) return FULL;
-    const before = Atomics.compareExchange(this.#words, free, 0, tag | this.#owner);
-    if (before === 0) return { kind: "mine", slot: free };
+    const before = this.swap(free, tag | this.#owner);
+    if (before === 0) return this.#alone(tag, low, free);
     return (before & ~OWNER_MASK) === tag ? this.#of(before) : FULL;
+  }
+
+  /** @returns what stood there: 0 when the slot is taken now */
+  protected swap(slot: number, word: number): number {
+    return Atomics.compareExchange(this.#words, slot, 0, word);
+  }
+
+  /** Another worker may have taken another slot for the same key meanwhile. At least one of the two sees the other, and steps back. */
+  #alone(tag: number, low: number, own: number): Lease {
+    for (let way = 0; way < WAYS; way++) {
+      const slot = (low + way) & (SLOTS - 1);
+      const word = Atomics.load(this.#words, slot);
+      if (slot === own || word === 0 || (word & ~OWNER_MASK) !== tag) continue;
+      this.give(own);
+      return this.#of(word);
+    }
+    return { kind: "mine", slot: own };
   }
 
   /** This worker follows others only: what it asks itself, it knows, and here it asks for another key of the same bits. */
