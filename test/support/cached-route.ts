@@ -43,7 +43,12 @@ export const dealt = (x: PlayedClient): string => field(x, "cache-status") ?? ""
 export const fresh = (...more: HeaderList): HeaderList => ["cache-control", "max-age=60", ...more];
 
 /** What is held: zeros once everything is over. */
-export function held(worker: PlayedWorker): { readonly exchanges: number; readonly pins: number; readonly fills: number; readonly pieces: number } {
+export function held(worker: PlayedWorker): {
+  readonly exchanges: number;
+  readonly pins: number;
+  readonly fills: number;
+  readonly pieces: number;
+} {
   const { services } = worker;
   const { fills } = workerCache(services);
   return { exchanges: worker.runtime.inFlight, pins: services.responses.pinned, fills: fills.size, pieces: fills.pieces.used };

@@ -57,7 +57,8 @@ export function decodeHead(text: string): StoredHead {
 /** What clients get of a header section, and what they do not. */
 export function partHeaders(fields: HeaderList): { readonly headers: HeaderList; readonly hidden: HeaderList } {
   const [headers, hidden]: [HeaderList, HeaderList] = [[], []];
-  for (let i = 0; i < fields.length; i += 2) (fields[i] === OWN_FIELD ? hidden : headers).push(fields[i] as string, fields[i + 1] as string); // pairs
+  for (let i = 0; i < fields.length; i += 2)
+    (fields[i] === OWN_FIELD ? hidden : headers).push(fields[i] as string, fields[i + 1] as string); // pairs
   return { headers, hidden };
 }
 

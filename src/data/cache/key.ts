@@ -116,7 +116,9 @@ export const urlOf = (x: Exchange, query: string): string => cacheUrl(x.clientIn
 
 /** No policy sends another path or query than the client's. */
 const isAsAsked = ({ path, query, upstreamPath }: Exchange): boolean =>
-  upstreamPath.length === path.length + (query === "" ? 0 : query.length + 1) && upstreamPath.startsWith(path) && upstreamPath.endsWith(query);
+  upstreamPath.length === path.length + (query === "" ? 0 : query.length + 1) &&
+  upstreamPath.startsWith(path) &&
+  upstreamPath.endsWith(query);
 
 /**
  * What does not count in the key is not sent: of the client's own parameters, those that count, in the order of the key; behind them what policies have added.

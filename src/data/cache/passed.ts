@@ -1,7 +1,7 @@
 // Owns a response that is not stored, for the one client whom it is for.
 import type { Exchange } from "../exchange/exchange.ts";
-import { type RelaySource, ResponseRelay } from "../exchange/response-relay.ts";
 import type { ResponseHead } from "../exchange/policy.ts";
+import { type RelaySource, ResponseRelay } from "../exchange/response-relay.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { UpstreamCall } from "../upstream/upstream-call.ts";
 

@@ -57,8 +57,18 @@ export class RouteCache {
 
   constructor(parts: RouteCacheParts) {
     this.#parts = parts;
-    const { ttl, byStatus, heuristic, staleWhileRevalidate, staleIfError, setCookie, perConsumer, clientControl, keyCookies, ignoresCookies } =
-      parts.settings;
+    const {
+      ttl,
+      byStatus,
+      heuristic,
+      staleWhileRevalidate,
+      staleIfError,
+      setCookie,
+      perConsumer,
+      clientControl,
+      keyCookies,
+      ignoresCookies,
+    } = parts.settings;
     this.#rules = {
       ttl,
       byStatus: new Map(byStatus),
@@ -90,7 +100,8 @@ export class RouteCache {
     }
     const stored = cache.find(key, x.headers);
     if (stored === null) return this.#missed(x, { x, route, upstream, key, stored: null, reason: "uri-miss", course }, directives);
-    const use = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
+    const use =
+      stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
       return this.#missed(x, { x, route, upstream, key, stored, reason, course }, directives);

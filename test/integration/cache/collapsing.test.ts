@@ -22,7 +22,7 @@ workers: 2
 admin: { address: 127.0.0.1:0 }
 listeners:
   - address: 127.0.0.1:0
-  - { address: 127.0.0.1:0, strict: true }
+  - { address: 127.0.0.1:0, engine: net }
 upstreams: { o: { targets: [{ url: "http://127.0.0.1:${origin.port}" }], retry: { attempts: 0 } } }
 routes: [{ name: r, match: { path: /** }, cache: {}, to: o }]
 `,
@@ -91,29 +91,38 @@ describe.each(ENGINES)("on engine %s", (engine) => {
   test.each([
     ["of known length", { "content-length": String(BODY.length) }],
     ["of unknown length", {}],
-  ])("concurrent misses of one response %s are one request upstream, and the client that came first may leave at half", { timeout: WITHIN_MS * 2, retry: 0 }, async (name, length) => {
-    const target = `/half-${engine}-${name.length}`;
-    const clients = await clientsOf(engine, target);
-    await inFlight(CLIENTS);
-    const { response } = await questionFor(target);
-    response.writeHead(200, { "cache-control": "max-age=60", ...length });
-    response.write(BODY.subarray(0, BODY.length / 2));
-    // Those of another worker wait for a body of unknown length until it is whole.
-    await until("half of it has come", () => clients.some(({ bytes }) => bytes >= BODY.length / 2), WITHIN_MS);
-    const leaving = clients[0] as Client;
-    leaving.request.destroy();
-    response.end(BODY.subarray(BODY.length / 2));
-    await until("all have ended", () => clients.every(({ closed }) => closed), WITHIN_MS);
-    expect(asked(target)).toBe(1);
-    const others = clients.slice(1);
-    expect(others.filter(({ status, bytes, complete }) => status === 200 && bytes === BODY.length && complete)).toHaveLength(others.length);
-    const late = new Client(engine, target);
-    await until("it is answered", () => late.closed);
-    expect(late.how).toMatch(/^sluice; hit/);
-    expect(asked(target)).toBe(1);
-  });
+  ])(
+    "concurrent misses of one response %s are one request upstream, and the client that came first may leave at half",
+    { timeout: WITHIN_MS * 2, retry: 0 },
+    async (name, length) => {
+      const target = `/half-${engine}-${name.length}`;
+      const clients = await clientsOf(engine, target);
+      await inFlight(CLIENTS);
+      const { response } = await questionFor(target);
+      response.writeHead(200, { "cache-control": "max-age=60", ...length });
+      response.write(BODY.subarray(0, BODY.length / 2));
+      // Those of another worker wait for a body of unknown length until it is whole.
+      await until("half of it has come", () => clients.some(({ bytes }) => bytes >= BODY.length / 2), WITHIN_MS);
+      const leaving = clients[0] as Client;
+      leaving.request.destroy();
+      response.end(BODY.subarray(BODY.length / 2));
+      await until("all have ended", () => clients.every(({ closed }) => closed), WITHIN_MS);
+      expect(asked(target)).toBe(1);
+      const others = clients.slice(1);
+      expect(others.filter(({ status, bytes, complete }) => status === 200 && bytes === BODY.length && complete)).toHaveLength(
+        others.length,
+      );
+      const late = new Client(engine, target);
+      await until("it is answered", () => late.closed);
+      expect(late.how).toMatch(/^sluice; hit/);
+      expect(asked(target)).toBe(1);
+    },
+  );
 
-  test("an answer that says private releases all who wait at once, and each asks for itself", { timeout: WITHIN_MS * 2, retry: 0 }, async () => {
+  test("an answer that says private releases all who wait at once, and each asks for itself", {
+    timeout: WITHIN_MS * 2,
+    retry: 0,
+  }, async () => {
     const target = `/private-${engine}`;
     const count = Math.min(CLIENTS, 200);
     const clients = await clientsOf(engine, target, count);
@@ -126,7 +135,10 @@ describe.each(ENGINES)("on engine %s", (engine) => {
     expect(asked(target)).toBe(count);
   });
 
-  test("a worker that dies while it fetches leaves the other's clients to be served, and nothing half stored", { timeout: WITHIN_MS * 2, retry: 0 }, async () => {
+  test("a worker that dies while it fetches leaves the other's clients to be served, and nothing half stored", {
+    timeout: WITHIN_MS * 2,
+    retry: 0,
+  }, async () => {
     const target = `/crash-${engine}`;
     const clients = await clientsOf(engine, target, 40);
     await inFlight(40);
@@ -138,11 +150,21 @@ describe.each(ENGINES)("on engine %s", (engine) => {
     const crashes = gateway.lines("a worker failed").length;
     await gateway.admin("POST", "/debug/crash?worker=0");
     await gateway.said("a worker failed", crashes + 1);
-    await until("someone asks, or all are over", () => clients.every(({ closed }) => closed) || origin.open.some((one) => one.request.url === target), WITHIN_MS);
+    await until(
+      "someone asks, or all are over",
+      () => clients.every(({ closed }) => closed) || origin.open.some((one) => one.request.url === target),
+      WITHIN_MS,
+    );
     for (const one of origin.open.filter(({ request }) => request.url === target)) one.response.end("56789");
     const late = new Client(engine, target);
-    await until("the origin is asked, or it is stored", () => late.closed || origin.open.some(({ request }) => request.url === target), WITHIN_MS);
-    for (const one of [...origin.open]) if (!one.response.headersSent) one.response.writeHead(200, { "cache-control": "max-age=60", "content-length": "10" }).end("0123456789");
+    await until(
+      "the origin is asked, or it is stored",
+      () => late.closed || origin.open.some(({ request }) => request.url === target),
+      WITHIN_MS,
+    );
+    for (const one of [...origin.open])
+      if (!one.response.headersSent)
+        one.response.writeHead(200, { "cache-control": "max-age=60", "content-length": "10" }).end("0123456789");
     await until("all are over", () => late.closed && clients.every(({ closed }) => closed), WITHIN_MS);
     // Who lost its worker was cut; every whole answer is the whole.
     expect([late.status, late.bytes]).toEqual([200, 10]);

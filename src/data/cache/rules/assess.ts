@@ -49,7 +49,14 @@ export type Unstorable =
   | "no-lifetime"
   | "no-validator";
 
-const BY_REQUEST: ReadonlySet<string> = new Set<Unstorable>(["method", "request-no-store", "authorization", "set-cookie", "cookie", "vary-unkeyed"]);
+const BY_REQUEST: ReadonlySet<string> = new Set<Unstorable>([
+  "method",
+  "request-no-store",
+  "authorization",
+  "set-cookie",
+  "cookie",
+  "vary-unkeyed",
+]);
 
 /** Whether it is the response that is not for storing, whoever asks: what is stored of it is no longer true then. @param status of the response */
 export const outdates = (status: number, why: string): boolean =>
@@ -109,7 +116,11 @@ function forbids({ status, headers, requestHeaders, hasUnproven }: Answered, dir
 }
 
 /** The origin was shown a cookie that no key holds, and says nothing of who may have its answer: what a route grants must not make that everybody's (section 7.3). */
-function isForCookie({ sentHeaders }: Answered, vary: readonly string[], { isKeyedByCaller, keyCookies, ignoresCookies }: StoreRules): boolean {
+function isForCookie(
+  { sentHeaders }: Answered,
+  vary: readonly string[],
+  { isKeyedByCaller, keyCookies, ignoresCookies }: StoreRules,
+): boolean {
   if (isKeyedByCaller || ignoresCookies || vary.includes("cookie")) return false;
   const sent = getList(sentHeaders, "cookie");
   return sent?.split(/[;,]/).some((pair) => !keyCookies.includes(trimWhitespace(pair.split("=", 1)[0] ?? ""))) === true;

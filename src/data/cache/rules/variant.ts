@@ -8,7 +8,16 @@ const CODINGS: readonly string[] = ["zstd", "br", "gzip", "deflate"];
 /** Elements of Accept-Encoding and Accept-Language that are looked at; a field with more is taken as it is. */
 const ELEMENTS_MAX = 32;
 /** Fields that are no lists, or hold text of anybody's: spaces beside a comma are part of the value. */
-const TEXTS: ReadonlySet<string> = new Set(["cookie", "user-agent", "referer", "authorization", "from", "origin", "host", "if-modified-since"]);
+const TEXTS: ReadonlySet<string> = new Set([
+  "cookie",
+  "user-agent",
+  "referer",
+  "authorization",
+  "from",
+  "origin",
+  "host",
+  "if-modified-since",
+]);
 const FIELD_SEPARATOR = "\u0000";
 /** In the place of a field that the request does not have: no field value contains it. */
 const ABSENT = "\u0001";

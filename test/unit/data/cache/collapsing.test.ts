@@ -135,7 +135,10 @@ describe("an answer that is not to be stored", () => {
     const late = worker.ask("/x");
     expect(worker.calls).toHaveLength(2);
     worker.calls[0]?.data(big).end();
-    expect(clients.map((x) => [x.body.length, x.ended])).toEqual([[2100, true], [2100, true]]);
+    expect(clients.map((x) => [x.body.length, x.ended])).toEqual([
+      [2100, true],
+      [2100, true],
+    ]);
     worker.last.head(200, fresh()).data(big).end();
     expect(late.body).toHaveLength(700);
   });
@@ -221,7 +224,10 @@ describe("variants", () => {
     for (let i = 0; i < worker.calls.length && i < 10; i++) {
       const call = worker.calls[i];
       const own = call?.request.headers[(call.request.headers.indexOf("x-a") ?? 0) + 1] ?? "";
-      call?.head(200, fresh("vary", varies[i % 3] ?? ""), 1).data(own).end();
+      call
+        ?.head(200, fresh("vary", varies[i % 3] ?? ""), 1)
+        .data(own)
+        .end();
     }
     expect(clients.map((x) => x.body)).toEqual(["a", "b", "c"]);
   });
@@ -244,7 +250,9 @@ describe("what is one client's alone", () => {
   it("such as a cookie that `private=` or `no-cache=` names reaches the one who asked, and neither followers nor the store (RFC 9111 section 5.2.2.7)", async () => {
     worker = await startCached();
     const [first, second] = ask(2) as [PlayedClient, PlayedClient];
-    worker.last.head(200, ["cache-control", 'max-age=60, private="set-cookie, x-own"', "set-cookie", "sid=first", "x-own", "1"], 2).data("ab");
+    worker.last
+      .head(200, ["cache-control", 'max-age=60, private="set-cookie, x-own"', "set-cookie", "sid=first", "x-own", "1"], 2)
+      .data("ab");
     const third = worker.ask("/x");
     worker.last.end();
     const fourth = worker.ask("/x");

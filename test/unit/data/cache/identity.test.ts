@@ -47,7 +47,12 @@ function told({ target, request }: PlayedCall): string {
 
 /** Answers each call that is open with what it was told. */
 function answer(headers: HeaderList = fresh()): void {
-  for (const call of worker.calls.splice(0)) if (!call.cancelled) call.head(200, [...headers]).data(told(call)).end();
+  for (const call of worker.calls.splice(0))
+    if (!call.cancelled)
+      call
+        .head(200, [...headers])
+        .data(told(call))
+        .end();
 }
 
 /** Asks and has it answered. */
@@ -63,9 +68,19 @@ const isHit = (x: PlayedClient): boolean => dealt(x).includes("; hit");
 describe("callers", () => {
   it("have answers of their own: two consumers, and one that comes by two authenticators", async () => {
     worker = await start("  - { name: r, match: { path: /** }, auth: { any: [keys, bearer-keys] }, cache: {}, to: a }");
-    const callers: HeaderList[] = [["x-api-key", KEYS.acme], ["x-api-key", KEYS.bolt], ["authorization", `Bearer ${KEYS.acme}`], ["authorization", `Bearer ${KEYS.bolt}`]];
+    const callers: HeaderList[] = [
+      ["x-api-key", KEYS.acme],
+      ["x-api-key", KEYS.bolt],
+      ["authorization", `Bearer ${KEYS.acme}`],
+      ["authorization", `Bearer ${KEYS.bolt}`],
+    ];
     const first = callers.map((headers) => ask("/x", headers));
-    expect(first.map((x) => [JSON.parse(x.body)[2], JSON.parse(x.body)[3]])).toEqual([["acme", "keys"], ["bolt", "keys"], ["acme", "bearer-keys"], ["bolt", "bearer-keys"]]);
+    expect(first.map((x) => [JSON.parse(x.body)[2], JSON.parse(x.body)[3]])).toEqual([
+      ["acme", "keys"],
+      ["bolt", "keys"],
+      ["acme", "bearer-keys"],
+      ["bolt", "bearer-keys"],
+    ]);
     const second = callers.map((headers) => ask("/x", headers));
     expect(second.map(isHit)).toEqual([true, true, true, true]);
     expect(second.map(({ body }) => body)).toEqual(first.map(({ body }) => body));
@@ -137,7 +152,9 @@ describe("what the gateway makes of a request", () => {
   });
 
   it("by a sticky split is told apart", async () => {
-    worker = await start("  - { name: r, match: { path: /** }, cache: {}, weighted: [{ upstream: a, weight: 1 }, { upstream: b, weight: 1 }], stickyBy: { header: x-user } }");
+    worker = await start(
+      "  - { name: r, match: { path: /** }, cache: {}, weighted: [{ upstream: a, weight: 1 }, { upstream: b, weight: 1 }], stickyBy: { header: x-user } }",
+    );
     const users = Array.from({ length: 20 }, (_, i) => `u${i}`);
     const targets = users.map((user) => JSON.parse(ask("/x", ["x-user", user]).body)[0]);
     expect(new Set(targets).size).toBe(2);
@@ -147,25 +164,37 @@ describe("what the gateway makes of a request", () => {
   it("leaves what does not count of the query out of key and request, whatever its order", async () => {
     worker = await start("  - { name: r, match: { path: /** }, cache: { key: { query: { except: [utm, fbclid] } } }, to: a }");
     expect(JSON.parse(ask("/x", [], "b=2&utm=evil&a=1").body)[1]).toBe("/x?a=1&b=2");
-    for (const query of ["a=1&b=2", "b=2&a=1&fbclid=9", "%75tm=1&a=1&b=2", "a=1&b=2&utm"]) expect([query, isHit(ask("/x", [], query))]).toEqual([query, true]);
-    for (const query of ["a=1", "a=1&b=3", "a=1&b=2&c", "a=1&b=2&UTM=1"]) expect([query, isHit(ask("/x", [], query))]).toEqual([query, false]);
+    for (const query of ["a=1&b=2", "b=2&a=1&fbclid=9", "%75tm=1&a=1&b=2", "a=1&b=2&utm"])
+      expect([query, isHit(ask("/x", [], query))]).toEqual([query, true]);
+    for (const query of ["a=1", "a=1&b=3", "a=1&b=2&c", "a=1&b=2&UTM=1"])
+      expect([query, isHit(ask("/x", [], query))]).toEqual([query, false]);
   });
 });
 
 describe("attackers", () => {
   const open = (cache: string): Promise<PlayedWorker> => start(`  - { name: r, match: { path: /** }, cache: ${cache}, to: a }`);
 
-  it.each(["x-forwarded-host", "x-forwarded-proto", "x-forwarded-scheme", "x-forwarded-port", "x-forwarded-prefix", "x-host", "x-original-url", "x-rewrite-url", "x-http-method-override", "forwarded", "x-original-host", "x_forwarded_host"])(
-    "do not reach the origin through the unkeyed field %s",
-    async (name) => {
-      worker = await open("{}");
-      const x = worker.ask("/x", { headers: [name, "evil.example"] });
-      expect(worker.last.request.headers.filter((text) => text.includes("evil"))).toEqual([]);
-      answer();
-      expect(isHit(ask("/x"))).toBe(true);
-      expect(x.body).not.toContain("evil");
-    },
-  );
+  it.each([
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-host",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-http-method-override",
+    "forwarded",
+    "x-original-host",
+    "x_forwarded_host",
+  ])("do not reach the origin through the unkeyed field %s", async (name) => {
+    worker = await open("{}");
+    const x = worker.ask("/x", { headers: [name, "evil.example"] });
+    expect(worker.last.request.headers.filter((text) => text.includes("evil"))).toEqual([]);
+    answer();
+    expect(isHit(ask("/x"))).toBe(true);
+    expect(x.body).not.toContain("evil");
+  });
 
   it.each([
     ["/profile/x.css", []],
@@ -206,7 +235,8 @@ describe("attackers", () => {
     worker = await open("{ cookies: ignore, key: { cookies: [lang] } }");
     const by = (cookie: string): PlayedClient => ask("/x", ["cookie", cookie]);
     by("lang=evil; lang=en");
-    for (const cookie of ["lang=en", "lang=en; lang=evil", "x=1,lang=en", 'x="; lang=en; y="', "Lang=en"]) expect([cookie, isHit(by(cookie))]).toEqual([cookie, false]);
+    for (const cookie of ["lang=en", "lang=en; lang=evil", "x=1,lang=en", 'x="; lang=en; y="', "Lang=en"])
+      expect([cookie, isHit(by(cookie))]).toEqual([cookie, false]);
     expect(isHit(by("other=1; lang=en"))).toBe(true);
   });
 
@@ -226,7 +256,9 @@ describe("attackers", () => {
   });
 
   it("do not empty a URL by an unsafe request that the route refuses", async () => {
-    worker = await start("  - { name: get, match: { path: /**, methods: [GET] }, cache: {}, to: a }\n  - { name: post, match: { path: /**, methods: [POST] }, auth: keys, to: b }");
+    worker = await start(
+      "  - { name: get, match: { path: /**, methods: [GET] }, cache: {}, to: a }\n  - { name: post, match: { path: /**, methods: [POST] }, auth: keys, to: b }",
+    );
     ask("/x");
     expect(statusOf(worker.ask("/x", { method: "POST" }))).toBe(401);
     expect(isHit(ask("/x"))).toBe(true);
@@ -255,7 +287,12 @@ it("nobody ever gets another's answer, over random requests, purges and clients 
   - { name: open, match: { path: /open/** }, cache: { key: { headers: [x-lang] } }, to: a }`);
   const random = seededRandom(7);
   const pick = <T>(list: readonly T[]): T => list[Math.floor(random() * list.length)] as T;
-  const credentials: HeaderList[] = [["x-api-key", KEYS.acme], ["x-api-key", KEYS.bolt], ["authorization", `Bearer ${KEYS.acme}`], ["authorization", `Bearer ${KEYS.bolt}`]];
+  const credentials: HeaderList[] = [
+    ["x-api-key", KEYS.acme],
+    ["x-api-key", KEYS.bolt],
+    ["authorization", `Bearer ${KEYS.acme}`],
+    ["authorization", `Bearer ${KEYS.bolt}`],
+  ];
   const consumers = ["acme", "bolt", "acme", "bolt"];
   const open: { readonly x: PlayedClient; readonly wanted: readonly unknown[] }[] = [];
   let hits = 0;
@@ -271,7 +308,16 @@ it("nobody ever gets another's answer, over random requests, purges and clients 
       const x = worker.ask(path, { headers: [...(isNobody ? [] : (credentials[who] ?? [])), "x-lang", lang, "x-who", person] });
       const consumer = isNobody ? null : consumers[who];
       // What the origin is told of x-lang is part of the key on two of the routes, and on the third it varies by it.
-      open.push({ x, wanted: [path, consumer, isNobody ? null : who > 1 ? "bearer-keys" : "keys", path.startsWith("/own") ? `${consumer}:${person}` : null, lang] });
+      open.push({
+        x,
+        wanted: [
+          path,
+          consumer,
+          isNobody ? null : who > 1 ? "bearer-keys" : "keys",
+          path.startsWith("/own") ? `${consumer}:${person}` : null,
+          lang,
+        ],
+      });
     } else if (dice < 0.93) {
       const call = worker.calls.splice(Math.floor(random() * worker.calls.length), 1)[0];
       if (call !== undefined && !call.cancelled) {

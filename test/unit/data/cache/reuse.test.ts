@@ -72,7 +72,10 @@ describe("a hit", () => {
 
   it("lets If-Match and If-Unmodified-Since through to the origin (RFC 9111 section 4.3.2)", async () => {
     await stored(fresh(...ETAG));
-    for (const headers of [["if-match", '"v1"'], ["if-unmodified-since", "Wed, 31 Dec 2025 00:00:00 GMT"]]) {
+    for (const headers of [
+      ["if-match", '"v1"'],
+      ["if-unmodified-since", "Wed, 31 Dec 2025 00:00:00 GMT"],
+    ]) {
       const before = worker.calls.length;
       get(...headers);
       expect(worker.calls.length).toBe(before + 1);
@@ -85,11 +88,17 @@ describe("a hit", () => {
 describe("a miss", () => {
   it("with If-None-Match asks for the whole, and answers the condition here, known length or not (RFC 9111 section 4.3.2)", async () => {
     worker = await startCached();
-    for (const [path, length] of [["/a", 2], ["/b", -1]] as const) {
+    for (const [path, length] of [
+      ["/a", 2],
+      ["/b", -1],
+    ] as const) {
       const x = worker.ask(path, { headers: ["if-none-match", '"v1"', "if-modified-since", "Wed, 31 Dec 2025 00:00:00 GMT"] });
       expect(worker.last.request.headers).not.toContain("if-none-match");
       expect(worker.last.request.headers).not.toContain("if-modified-since");
-      worker.last.head(200, fresh(...ETAG), length).data("ab").end();
+      worker.last
+        .head(200, fresh(...ETAG), length)
+        .data("ab")
+        .end();
       expect([statusOf(x), x.body]).toEqual([304, ""]);
       expect(worker.ask(path).body).toBe("ab");
     }
@@ -164,7 +173,14 @@ describe("validation", () => {
     pass(20);
     const clients = [get(), get()];
     worker.last.head(304, [...ETAG, "x-a", "2", "content-type", "text/evil", "content-length", "3"]).end();
-    for (const x of clients) expect([statusOf(x), x.body, field(x, "x-a"), field(x, "content-type"), field(x, "age")]).toEqual([200, "0123456789", "2", "text/plain", "0"]);
+    for (const x of clients)
+      expect([statusOf(x), x.body, field(x, "x-a"), field(x, "content-type"), field(x, "age")]).toEqual([
+        200,
+        "0123456789",
+        "2",
+        "text/plain",
+        "0",
+      ]);
     pass(9);
     expect([field(get(), "x-a"), field(get(), "age"), worker.calls.length]).toEqual(["2", "9", 2]);
     pass(2);
@@ -264,7 +280,10 @@ describe("stale responses", () => {
     pass(20);
     const clients = [get(), get()];
     worker.last.head(status, [], 4).data("oops").end();
-    expect(clients.map((x) => [statusOf(x), x.body])).toEqual([[200, "0123456789"], [200, "0123456789"]]);
+    expect(clients.map((x) => [statusOf(x), x.body])).toEqual([
+      [200, "0123456789"],
+      [200, "0123456789"],
+    ]);
   });
 
   it.each([401, 403, 404, 410, 302, 501])("do not stand in for %i", async (status) => {
@@ -287,14 +306,17 @@ describe("stale responses", () => {
     expect(statusOf(late)).toBe(502);
   });
 
-  it.each(["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"])("are never served with %s, whatever the request says (RFC 9111 sections 4.2.4, 5.2.2)", async (directive) => {
-    await stored(["cache-control", `max-age=10, ${directive}`, ...ETAG], { cache: "{ staleIfError: 60s, staleWhileRevalidate: 60s }" });
-    pass(20);
-    const x = get("cache-control", "max-stale, stale-if-error=600");
-    expect(statusOf(x)).toBe(0);
-    worker.last.head(503, [], 0).end();
-    expect(statusOf(x)).toBe(503);
-  });
+  it.each(["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"])(
+    "are never served with %s, whatever the request says (RFC 9111 sections 4.2.4, 5.2.2)",
+    async (directive) => {
+      await stored(["cache-control", `max-age=10, ${directive}`, ...ETAG], { cache: "{ staleIfError: 60s, staleWhileRevalidate: 60s }" });
+      pass(20);
+      const x = get("cache-control", "max-stale, stale-if-error=600");
+      expect(statusOf(x)).toBe(0);
+      worker.last.head(503, [], 0).end();
+      expect(statusOf(x)).toBe(503);
+    },
+  );
 
   it("are served to max-stale, within what the request takes (RFC 9111 section 5.2.1.2)", async () => {
     await stored(["cache-control", "max-age=10", ...ETAG]);

@@ -6,8 +6,8 @@ import { layoutIn } from "../../../../src/shared/cache/layout.ts";
 import { Leases } from "../../../../src/shared/cache/leases.ts";
 import { ResponseStore } from "../../../../src/shared/cache/store.ts";
 import { GATE, type HammerTask, LEASE_KEYS } from "../../../support/cache-hammer.ts";
-import { seededRandom } from "../../../support/upstreams.ts";
 import { until } from "../../../support/until.ts";
+import { seededRandom } from "../../../support/upstreams.ts";
 
 const THREADS = 4;
 const KEYS = 400;
@@ -22,7 +22,9 @@ afterEach(async () => {
   running.clear();
 });
 
-it("give every reader whole bytes of the key that it asked for, while writers, removers and killed threads do their worst", { timeout: TIMEOUT_MS }, async () => {
+it("give every reader whole bytes of the key that it asked for, while writers, removers and killed threads do their worst", {
+  timeout: TIMEOUT_MS,
+}, async () => {
   const store = ResponseStore.allocate(2 * 1024 * 1024, THREADS, new Uint8Array(16).fill(3));
   const leases = Leases.allocate();
   const gateBuffer = new SharedArrayBuffer((GATE.leased + LEASE_KEYS) * 4);

@@ -20,7 +20,16 @@ const RULES: StoreRules = {
 };
 
 function judge(headers: HeaderList, answered: Partial<Answered> = {}, rules: Partial<StoreRules> = {}): Storable | string {
-  const whole = { method: "GET", requestHeaders: [], sentHeaders: answered.requestHeaders ?? [], hasUnproven: false, status: 200, headers, times: { sentMs: NOW, receivedMs: NOW }, ...answered };
+  const whole = {
+    method: "GET",
+    requestHeaders: [],
+    sentHeaders: answered.requestHeaders ?? [],
+    hasUnproven: false,
+    status: 200,
+    headers,
+    times: { sentMs: NOW, receivedMs: NOW },
+    ...answered,
+  };
   return assess(whole, { ...RULES, ...rules });
 }
 
@@ -90,9 +99,12 @@ describe("storing (RFC 9111 section 3)", () => {
     [["cookie", "sid=1"], [], { ignoresCookies: true }, 30],
     [["cookie", "sid=1"], [], { isKeyedByCaller: true }, 30],
     [[], [], {}, 30],
-  ])("a lifetime that the route alone grants is none for whom the origin was shown a cookie (section 7.3): %o %o %o", (sentHeaders, headers, rules, expected) => {
-    expect(lifetime(judge(headers, { sentHeaders }, { ttl: 30, ...rules }))).toBe(expected);
-  });
+  ])(
+    "a lifetime that the route alone grants is none for whom the origin was shown a cookie (section 7.3): %o %o %o",
+    (sentHeaders, headers, rules, expected) => {
+      expect(lifetime(judge(headers, { sentHeaders }, { ttl: 30, ...rules }))).toBe(expected);
+    },
+  );
 
   it("of Set-Cookie only where the route keeps it (section 7.3)", () => {
     const judged = judge(cc("max-age=60", "set-cookie", "a=b"), {}, { setCookie: "keep" });
@@ -100,13 +112,38 @@ describe("storing (RFC 9111 section 3)", () => {
   });
 
   it("leaves out what belongs to a connection or to one client (section 3.1)", () => {
-    const judged = judge(cc('max-age=60, private="x-one"', "connection", "x-hop", "keep-alive", "timeout=5", "transfer-encoding", "chunked", "proxy-authentication-info", "x", "age", "3", "content-length", "5", "x-one", "1", "x-two", "2"));
+    const judged = judge(
+      cc(
+        'max-age=60, private="x-one"',
+        "connection",
+        "x-hop",
+        "keep-alive",
+        "timeout=5",
+        "transfer-encoding",
+        "chunked",
+        "proxy-authentication-info",
+        "x",
+        "age",
+        "3",
+        "content-length",
+        "5",
+        "x-one",
+        "1",
+        "x-two",
+        "2",
+      ),
+    );
     expect(judged).toMatchObject({ headers: ["cache-control", 'max-age=60, private="x-one"', "x-two", "2"] });
   });
 
   it("is over for what is stored when the response itself is not for storing, and not when the request was the reason", () => {
     expect([outdates(200, "private"), outdates(404, "no-lifetime"), outdates(301, "no-store")]).toEqual([true, true, true]);
-    expect([outdates(200, "authorization"), outdates(200, "cookie"), outdates(500, "no-lifetime"), outdates(401, "no-lifetime")]).toEqual([false, false, false, false]);
+    expect([outdates(200, "authorization"), outdates(200, "cookie"), outdates(500, "no-lifetime"), outdates(401, "no-lifetime")]).toEqual([
+      false,
+      false,
+      false,
+      false,
+    ]);
   });
 
   it("tells variants apart by names in lowercase, sorted, each once (section 4.1)", () => {
@@ -162,12 +199,23 @@ describe("Expires and Date (RFC 9111 sections 4.2.1, 5.3; RFC 9110 section 5.6.7
     expect(lifetime(judge([...headers, "etag", '"a"']))).toBe(seconds);
   });
 
-  it.each(["0", "-1", "", "60", "soon", "Thu, 18 Aug 2050 02:01:18", "Thu, 18 Aug 2050 02:01:18 UTC", "thu, 18 aug 2050 02:01:18 gmt", "Thu, 32 Aug 2050 02:01:18 GMT", "Thu, 18 Aug 2050 2:01:18 GMT", "Thu, 18 Aug 2050 25:01:18 GMT", "Thu,  18 Aug 2050 02:01:18 GMT", "2050-08-18T02:01:18Z"])(
-    "what is no date has expired: Expires: %s",
-    (expires) => {
-      expect(lifetime(judge(["expires", expires, "etag", '"a"']))).toBe(0);
-    },
-  );
+  it.each([
+    "0",
+    "-1",
+    "",
+    "60",
+    "soon",
+    "Thu, 18 Aug 2050 02:01:18",
+    "Thu, 18 Aug 2050 02:01:18 UTC",
+    "thu, 18 aug 2050 02:01:18 gmt",
+    "Thu, 32 Aug 2050 02:01:18 GMT",
+    "Thu, 18 Aug 2050 2:01:18 GMT",
+    "Thu, 18 Aug 2050 25:01:18 GMT",
+    "Thu,  18 Aug 2050 02:01:18 GMT",
+    "2050-08-18T02:01:18Z",
+  ])("what is no date has expired: Expires: %s", (expires) => {
+    expect(lifetime(judge(["expires", expires, "etag", '"a"']))).toBe(0);
+  });
 
   it("two of them are no date", () => {
     expect(lifetime(judge(["expires", date(60), "expires", date(90), "etag", '"a"']))).toBe(0);

@@ -110,7 +110,11 @@ describe("conditions (RFC 9111 section 4.3.2, RFC 9110 section 13)", () => {
   });
 
   it("that are the origin's to judge go there", () => {
-    expect([needsOrigin(["if-match", "*"]), needsOrigin(["if-unmodified-since", "x"]), needsOrigin(["if-none-match", "*"])]).toEqual([true, true, false]);
+    expect([needsOrigin(["if-match", "*"]), needsOrigin(["if-unmodified-since", "x"]), needsOrigin(["if-none-match", "*"])]).toEqual([
+      true,
+      true,
+      false,
+    ]);
   });
 
   it.each<[string, string]>([
@@ -154,8 +158,40 @@ describe("conditions (RFC 9111 section 4.3.2, RFC 9110 section 13)", () => {
   });
 
   it("leave in a 304 what belongs there (RFC 9110 section 15.4.5)", () => {
-    const stored: HeaderList = ["etag", '"a"', "last-modified", "x", "content-type", "t", "content-encoding", "gzip", "content-location", "/a", "vary", "b", "cache-control", "max-age=1", "expires", "x", "date", "d"];
-    expect(notModifiedHeaders(stored)).toEqual(["etag", '"a"', "content-location", "/a", "vary", "b", "cache-control", "max-age=1", "expires", "x", "date", "d"]);
+    const stored: HeaderList = [
+      "etag",
+      '"a"',
+      "last-modified",
+      "x",
+      "content-type",
+      "t",
+      "content-encoding",
+      "gzip",
+      "content-location",
+      "/a",
+      "vary",
+      "b",
+      "cache-control",
+      "max-age=1",
+      "expires",
+      "x",
+      "date",
+      "d",
+    ];
+    expect(notModifiedHeaders(stored)).toEqual([
+      "etag",
+      '"a"',
+      "content-location",
+      "/a",
+      "vary",
+      "b",
+      "cache-control",
+      "max-age=1",
+      "expires",
+      "x",
+      "date",
+      "d",
+    ]);
   });
 });
 
@@ -180,14 +216,35 @@ describe("validation (RFC 9111 section 4.3)", () => {
 
   it("brings fields up to date, and none that describes the bytes (section 3.2)", () => {
     const stored: HeaderList = ["x-a", "1", "x-b", "1", "x-a", "2", "content-type", "t", "content-encoding", "gzip"];
-    const fields: HeaderList = ["x-a", "3", "x-c", "4", "content-type", "evil", "content-encoding", "br", "content-length", "0", "content-range", "bytes 0-1/2", "connection", "close", "transfer-encoding", "chunked"];
+    const fields: HeaderList = [
+      "x-a",
+      "3",
+      "x-c",
+      "4",
+      "content-type",
+      "evil",
+      "content-encoding",
+      "br",
+      "content-length",
+      "0",
+      "content-range",
+      "bytes 0-1/2",
+      "connection",
+      "close",
+      "transfer-encoding",
+      "chunked",
+    ];
     expect(updated(stored, fields)).toEqual(["x-b", "1", "content-type", "t", "content-encoding", "gzip", "x-a", "3", "x-c", "4"]);
     expect(stored).toHaveLength(10);
   });
 });
 
 describe("variants (RFC 9111 section 4.1)", () => {
-  const key = (name: string, ...values: string[]): string => variantKey([name], values.flatMap((value) => [name, value]));
+  const key = (name: string, ...values: string[]): string =>
+    variantKey(
+      [name],
+      values.flatMap((value) => [name, value]),
+    );
 
   it.each<[string, string, string]>([
     ["accept-encoding", "gzip, br", "br;q=0.5,gzip"],
