@@ -10,15 +10,17 @@ export interface RouteText {
   readonly route?: readonly string[];
   /** Further keys of the upstream. */
   readonly upstream?: string;
+  /** Its `retry`. */
+  readonly retry?: string;
   /** Top-level keys. */
   readonly top?: string;
 }
 
-export function startCached({ cache = "{}", route = [], upstream = "", top = "" }: RouteText = {}): Promise<PlayedWorker> {
+export function startCached({ cache = "{}", route = [], upstream = "", retry = "{ attempts: 0 }", top = "" }: RouteText = {}): Promise<PlayedWorker> {
   const more = route.map((line) => `\n    ${line}`).join("");
   return PlayedWorker.start(`version: 1
 listeners: [{ address: 127.0.0.1:0 }]
-upstreams: { a: { targets: [{ url: http://a }], retry: { attempts: 0 }${upstream === "" ? "" : `, ${upstream}`} } }
+upstreams: { a: { targets: [{ url: http://a }], retry: ${retry}${upstream === "" ? "" : `, ${upstream}`} } }
 ${top}
 routes:
   - name: r

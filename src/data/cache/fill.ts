@@ -163,8 +163,11 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   // --- ResponseSink ---
 
   onHead(status: number, head: WireHead): void {
-    if (this.#passed !== null) return this.#passed.onHead(status, head); // another attempt, after takeBack()
     this.#outcome = { ...this.#outcome, forwardStatus: status };
+    if (this.#passed !== null) {
+      head.headers.push(...this.#context.shown(this.#outcome, null)); // another attempt, after takeBack()
+      return this.#passed.onHead(status, head);
+    }
     const stored = this.#stored;
     if (stored !== null && status === 304) return this.#validated(stored, head.headers);
     if (stored !== null && isOriginError(status) && this.#context.mayStandIn(stored, this.#order.x, false)) {
