@@ -16,7 +16,13 @@ export interface RouteText {
   readonly top?: string;
 }
 
-export function startCached({ cache = "{}", route = [], upstream = "", retry = "{ attempts: 0 }", top = "" }: RouteText = {}): Promise<PlayedWorker> {
+export function startCached({
+  cache = "{}",
+  route = [],
+  upstream = "",
+  retry = "{ attempts: 0 }",
+  top = "",
+}: RouteText = {}): Promise<PlayedWorker> {
   const more = route.map((line) => `\n    ${line}`).join("");
   return PlayedWorker.start(`version: 1
 listeners: [{ address: 127.0.0.1:0 }]

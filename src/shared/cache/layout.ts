@@ -77,8 +77,8 @@ export const WAYS = 8;
 export const PINS = 4096;
 /** Share of the small ring, in which an object waits for its second reader (S3-FIFO, Yang et al., SOSP 2023: 10 %). */
 const SMALL_SHARE = 0.1;
-/** One entry of the index for so many bytes of objects: beyond, those that share a bucket push each other out. */
-const BYTES_PER_ENTRY = 2048;
+/** One entry of the index for so many bytes of objects, at most twice as many: beyond, those that share a bucket push each other out. 12 bytes with its ghost. */
+const BYTES_PER_ENTRY = 512;
 
 export const STORE_BYTES_MIN = 1024 * 1024;
 export const STORE_BYTES_MAX = 64 * 1024 ** 3;

@@ -27,8 +27,17 @@ describe("behind the store each client has", () => {
     worker.last.head(200, fresh("x-secret", "1"), 2).data("ab").end();
     const three = ask("two");
     expect(dealt(three)).toContain("; hit");
-    for (const [x, who] of [[one, "one"], [two, "two"], [three, "two"]] as const) {
-      expect([field(x, "access-control-allow-origin"), field(x, "x-for"), field(x, "x-secret"), x.body]).toEqual([`https://${who}.example`, who, null, "ab"]);
+    for (const [x, who] of [
+      [one, "one"],
+      [two, "two"],
+      [three, "two"],
+    ] as const) {
+      expect([field(x, "access-control-allow-origin"), field(x, "x-for"), field(x, "x-secret"), x.body]).toEqual([
+        `https://${who}.example`,
+        who,
+        null,
+        "ab",
+      ]);
     }
     expect(new Set([one, two, three].map((x) => field(x, "x-request-id"))).size).toBe(3);
   });
@@ -47,7 +56,10 @@ describe("behind the store each client has", () => {
   });
 
   it("error pages in the place of a stored error", async () => {
-    worker = await startCached({ cache: "{ statuses: { 404: 60s } }", route: ["errorPages: { intercept: [404], 404: { json: { own: page } } }"] });
+    worker = await startCached({
+      cache: "{ statuses: { 404: 60s } }",
+      route: ["errorPages: { intercept: [404], 404: { json: { own: page } } }"],
+    });
     const first = worker.ask("/x");
     worker.last.head(404, ["content-type", "text/plain"], 6).data("secret").end();
     const second = worker.ask("/x");
@@ -63,7 +75,10 @@ describe("behind the store an origin", () => {
     worker.last.fail();
     await until("it is asked again", () => worker.calls.length === 2);
     worker.last.head(200, fresh(), 4).data("ab").fail();
-    expect(clients.map((x) => [x.cut, x.body])).toEqual([[true, "ab"], [true, "ab"]]);
+    expect(clients.map((x) => [x.cut, x.body])).toEqual([
+      [true, "ab"],
+      [true, "ab"],
+    ]);
     expect(worker.calls).toHaveLength(2);
   });
 
