@@ -202,9 +202,10 @@ export class PlayedWorker {
     path: string,
     { method = "GET", headers = [], chunked = false }: { method?: string; headers?: HeaderList; chunked?: boolean } = {},
     query = "",
+    host = "api.example.com",
   ): PlayedClient {
     const x = new PlayedClient(this.runtime as Runtime);
-    x.headers = ["host", "api.example.com", ...headers];
+    x.headers = ["host", host, ...headers];
     const refusal = admit(x, { method, path, query }, null);
     x.bodyKind = chunked ? BODY_CHUNKED : BODY_NONE;
     x.contentLength = chunked ? -1 : 0;

@@ -104,6 +104,23 @@ describe("a miss", () => {
     }
   });
 
+  it("of a WebSocket handshake passes the store by, also where it is not one to open", async () => {
+    await stored(fresh(), { route: ["webSocket: false"] });
+    const before = worker.calls.length;
+    const x = get(
+      "connection",
+      "Upgrade",
+      "upgrade",
+      "websocket",
+      "sec-websocket-version",
+      "13",
+      "sec-websocket-key",
+      "dGhlIHNhbXBsZSBub25jZQ==",
+    );
+    if (worker.calls.length > before) worker.last.head(200, [], 0).end();
+    expect(dealt(x)).not.toContain("hit");
+  });
+
   it("with Range or by HEAD goes to the origin as it is, and fills nothing", async () => {
     worker = await startCached();
     const x = get("range", "bytes=0-1");
