@@ -1,7 +1,6 @@
 // Owns one question to the origin on behalf of the store: asked once, whoever wants the answer follows it (follower.ts). It belongs to no client: the one that
 // came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
-import type { HeaderList } from "../../base/header-list.ts";
-import { getList, removeHeaders } from "../../base/header-list.ts";
+import { type HeaderList, removeHeaders } from "../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Route, Services } from "../exchange/runtime.ts";
@@ -22,11 +21,12 @@ import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import type { Pieces } from "./growing-body.ts";
 import { Intake } from "./intake.ts";
+import { judge } from "./judge.ts";
 import { Passed } from "./passed.ts";
 import { PeerAudience } from "./peer-audience.ts";
 import type { PeerHead, PeerSink } from "./peers.ts";
 import type { CachedResponse } from "./response-cache.ts";
-import { assess, outdates, type Storable, type Unstorable } from "./rules/assess.ts";
+import { outdates, type Storable, type Unstorable } from "./rules/assess.ts";
 import type { CacheOutcome } from "./rules/cache-status.ts";
 import { OWN_CONDITIONS } from "./rules/conditions.ts";
 import { ageOf, remainingOf } from "./rules/freshness.ts";
@@ -34,11 +34,7 @@ import { isOriginError } from "./rules/reuse.ts";
 import { isAbout, updated, validators } from "./rules/validation.ts";
 import { variantKey } from "./rules/variant.ts";
 import { shareAmong } from "./share.ts";
-
-/** What is kept for a reader of a body that is not stored: as much as a relay does. */
-const ALONE_BYTES = 256 * 1024;
-/** The gateway's word, and the same for all requests of one key. */
-const IN_THE_URL: ReadonlySet<string> = new Set(["host", "x-forwarded-host", "x-forwarded-proto"]);
+import { hasRoom, readByAll } from "./window.ts";
 
 export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly method = "GET";
@@ -165,7 +161,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   onHead(status: number, head: WireHead): void {
     this.#outcome = { ...this.#outcome, forwardStatus: status };
     if (this.#passed !== null) {
-      head.headers.push(...this.#context.shown(this.#outcome, null)); // another attempt, after takeBack()
+      head.headers.push(...this.#context.shown(this.#order.x, this.#outcome, null)); // another attempt, after takeBack()
       return this.#passed.onHead(status, head);
     }
     const stored = this.#stored;
@@ -182,35 +178,18 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return this.#pass(status, head, why);
     }
     this.#dropStored();
-    const { receivedMs } = judged.freshness;
     this.#storable = judged;
+    const { receivedMs } = judged.freshness;
     this.#outcome = { ...this.#outcome, stored: true, ttl: remainingOf(judged.freshness, receivedMs) };
-    const { length } = head;
-    this.#head = { status, headers: partHeaders(judged.headers).headers, length, receivedMs };
-    this.#ownHead = { status, headers: partHeaders(head.headers).headers, length, receivedMs };
+    this.#head = { status, headers: partHeaders(judged.headers).headers, length: head.length, receivedMs };
+    this.#ownHead = { ...this.#head, headers: partHeaders(head.headers).headers };
     const peerHead = this.#peers.size === 0 ? null : this.#peerHead();
     if (peerHead !== null) this.#peers.begin(peerHead);
     this.#beginAll(this.#head);
   }
 
   #judge(status: number, headers: HeaderList): Storable | Unstorable {
-    const sentHeaders = this.#sentHeaders;
-    const { x } = this.#order;
-    const hasUnproven = this.#context.hasUnproven(x, sentHeaders);
-    const times = { sentMs: this.#sentMs, receivedMs: Date.now() };
-    const judged = assess(
-      { method: "GET", requestHeaders: this.#request, sentHeaders, hasUnproven, status, headers, times },
-      this.#context.rules,
-    );
-    if (typeof judged === "string") return judged;
-    return judged.vary.every((name) => this.#tellsApart(name)) ? judged : "vary-unkeyed";
-  }
-
-  /** Whether clients' own fields of this name tell variants apart as the origin does: not when the gateway has sent another value than the client did. */
-  #tellsApart(name: string): boolean {
-    const sent = getList(this.#sentHeaders, name);
-    if (OWN_CONDITIONS.has(name) || sent === undefined || sent === getList(this.#request, name)) return true;
-    return IN_THE_URL.has(name) || this.#context.isKeyed(this.#order.x, name);
+    return judge({ x: this.#order.x, sentHeaders: this.#sentHeaders, sentMs: this.#sentMs }, { status, headers }, this.#context);
   }
 
   /** Those whom the response selects as it did the one that was sent; the others go on by themselves. */
@@ -222,8 +201,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   }
 
   #beginOne(follower: Follower, head: SharedHead): void {
-    const freshness = this.#storable?.freshness;
     const { exchange: x } = follower;
+    const freshness = this.#storable?.freshness;
     if (x === this.#order.x) follower.begin(this.#ownHead ?? head, this.#context.shown(x, this.#outcome, null));
     else {
       const age = freshness === undefined ? null : Math.floor(ageOf(freshness, Date.now()));
@@ -236,7 +215,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     const { bytes } = this.#intake;
     if (bytes === null) return true;
     if (!this.#outgrown && !bytes.append(chunk)) this.#outgrow(chunk);
-    else if (this.#outgrown) (bytes as Pieces).slideOn(chunk, this.#readByAll()); // only pieces outgrow their bounds
+    else if (this.#outgrown) (bytes as Pieces).slideOn(chunk, readByAll(this.#followers)); // only pieces outgrow their bounds
     if (this.#peers.size > 0) this.#peers.data(chunk);
     for (const follower of this.#followers) follower.pump();
     return this.#hasRoom();
@@ -249,21 +228,12 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#context.ended(this);
     this.#peers.finish({ kind: "released", detail: "too-large", status: 0 });
     if (this.#followers.size === 0) return this.#cancel();
-    (this.#intake.bytes as Pieces).slideOn(chunk, this.#readByAll()); // a body of known length fits
+    (this.#intake.bytes as Pieces).slideOn(chunk, readByAll(this.#followers)); // a body of known length fits
   }
 
-  #readByAll(): number {
-    let least = Number.POSITIVE_INFINITY;
-    for (const follower of this.#followers) least = Math.min(least, follower.at);
-    return least;
-  }
-
-  /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read: as for one client alone once memory is short. */
+  /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read. */
   #hasRoom(): boolean {
-    if (!this.#outgrown) return true;
-    const { budget, maxObjectBytes } = this.#context;
-    const isShort = this.#followers.size === 1 || budget.used > budget.max;
-    return this.available - this.#readByAll() <= (isShort ? Math.min(ALONE_BYTES, maxObjectBytes) : maxObjectBytes);
+    return !this.#outgrown || hasRoom(this.available, this.#followers, this.#context);
   }
 
   onEnd(trailers: HeaderList | null): void {
@@ -300,8 +270,6 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     return this.#head === null;
   }
 
-  // --- Ends ---
-
   /** The origin says that what is stored still holds. */
   #validated(stored: CachedResponse, fields: HeaderList): void {
     this.#call.discard();
@@ -321,7 +289,6 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     }
     const isStored = this.#intake.renew(stored, judged, headers);
     this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored", status: 0 });
-    const ttl = remainingOf(judged.freshness, judged.freshness.receivedMs);
     const fresh: CachedResponse = {
       ...stored,
       head: { ...stored.head, ...partHeaders(judged.headers) },
@@ -329,7 +296,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       body: stored.body,
       isVoid: false,
     };
-    this.#serveAll(fresh, { ...this.#outcome, stored: isStored, ttl });
+    this.#serveAll(fresh, { ...this.#outcome, stored: isStored, ttl: remainingOf(fresh.freshness, fresh.freshness.receivedMs) });
   }
 
   #serveStored(stored: CachedResponse): void {
@@ -410,7 +377,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   progressed(): void {
     if (!this.#outgrown || this.#complete) return;
-    (this.#intake.bytes as Pieces).dropBefore(this.#readByAll()); // only pieces outgrow their bounds
+    (this.#intake.bytes as Pieces).dropBefore(readByAll(this.#followers)); // only pieces outgrow their bounds
     if (this.#hasRoom()) this.#call.resume();
   }
 
