@@ -158,11 +158,11 @@ describe("ways out", () => {
 
   it("old-tls speaks TLS of before, with both clients", async () => {
     expect(await ask("/not-so-old/x")).toMatchObject({ status: 502, code: "upstream_tls" });
-    for (const name of ["old", "old-undici"]) {
-      const before = ancient.connections.length;
-      expect(await ask(`/${name}/x`)).toMatchObject({ status: 200, text: "ok" });
-      expect(ancient.connections.slice(before)).toMatchObject([{ protocol: "TLSv1.1", serverName: "api.test" }]);
-    }
+    for (const name of ["old", "old-undici"]) expect(await ask(`/${name}/x`)).toMatchObject({ status: 200, text: "ok" });
+    // A probe may have come in between.
+    expect(new Set(ancient.connections.map(({ protocol, serverName }) => `${protocol} ${serverName}`))).toEqual(
+      new Set(["TLSv1.1 api.test"]),
+    );
   });
 
   it("old-tls verifies all the same, and speaks what is newest", async () => {
