@@ -4,6 +4,7 @@ import type { StatusRange } from "../base/status-list.ts";
 import type { CachePlan } from "./cache-plan.ts";
 import type { ErrorPagesPlan } from "./error-pages.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
+import type { OverloadPlan } from "./overload-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
@@ -74,6 +75,8 @@ export interface UpstreamPlan {
   readonly retry: RetryPlan;
   readonly health: HealthPlan;
   readonly breaker: BreakerPlan | null;
+  /** null: nobody is counted, waits or is refused. */
+  readonly overload: OverloadPlan | null;
   readonly tls: UpstreamTlsPlan | null;
   /** Header that carries the remaining time to the service, in ms; null for none. */
   readonly deadlineHeader: string | null;
@@ -257,6 +260,8 @@ export interface RouteSettings {
   readonly host: HostPlan | null;
   /** Largest request body; Infinity for none. */
   readonly bodyBytes: number;
+  /** Index of PRIORITIES; null: that of the caller's tier. */
+  readonly priority: number | null;
   readonly bodyRate: BodyRatePlan | null;
   readonly accessLog: boolean;
   /** Index into {@link Plan.errorPages}; -1 for none. */
@@ -348,6 +353,10 @@ export interface TierPlan {
   readonly quota: QuotaPlan | null;
   /** Requests under way at once; null for no limit. */
   readonly concurrency: number | null;
+  /** Share of an upstream that has more to do than it can, against other flows. */
+  readonly weight: number;
+  /** Index of PRIORITIES, where a route has none; null: normal. */
+  readonly priority: number | null;
 }
 
 /** `count` in `periodMs`. */

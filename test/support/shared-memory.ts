@@ -12,6 +12,7 @@ import { heartbeatBytes } from "../../src/shared/heartbeat.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
 import { createLogRing } from "../../src/shared/log-ring.ts";
 import { metricBytes } from "../../src/shared/metric-cells.ts";
+import { OverloadTable } from "../../src/shared/overload/overload-table.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 
@@ -19,6 +20,7 @@ export const workerMemory = (): SharedMemory => ({
   workerIndex: 0,
   health: TargetHealth.allocate(1),
   breakers: BreakerTable.allocate(1),
+  overload: OverloadTable.allocate(1),
   limits: LimitTable.allocate(4096, 1, 0),
   limitHashKey: new Uint8Array(16),
   metrics: new SharedArrayBuffer(metricBytes()),

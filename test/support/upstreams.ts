@@ -25,6 +25,7 @@ export function upstreamPlan(part: Partial<UpstreamPlan> = {}): UpstreamPlan {
     retry: { attempts: 2, on: [], statuses: [], backoffBaseMs: 25, backoffMaxMs: 250, budget: 0.2, nonIdempotent: false, bufferBytes: 0 },
     health: { active: null, passive: null },
     breaker: null,
+    overload: null,
     tls: null,
     deadlineHeader: null,
     host: "target",

@@ -213,6 +213,7 @@ export class PlanControl {
   #keepNames(plan: Plan | null): void {
     const { routeNames, limitNames, decisionNames, legNames, policyNames } = this.#deps.cells.totals;
     this.#deps.cells.keepBreakers(plan);
+    this.#deps.cells.keepOverload(plan);
     routeNames.keepOnly(plan?.routes.map((route) => route.name) ?? []);
     limitNames.keepOnly(Object.keys(plan?.limitSlots ?? {}));
     decisionNames.keepOnly(Object.keys(plan?.decisionSlots ?? {}));

@@ -27,7 +27,7 @@ export interface LoadedConfig {
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 export type MetricSlots = Required<
-  Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "policySlot" | "breakerSlot">
+  Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "policySlot" | "breakerSlot" | "overloadSlot">
 >;
 
 export class PlanSource {
@@ -116,6 +116,7 @@ export class PlanSource {
       decisionSlot: (name) => this.#slots.decisionSlot(name),
       legSlot: (name) => this.#slots.legSlot(name),
       breakerSlot: (name) => this.#slots.breakerSlot(name),
+      overloadSlot: (name) => this.#slots.overloadSlot(name),
       policySlot: (name) => this.#slots.policySlot(name),
     });
     this.#workers ??= workersHere(config.workers).count;

@@ -157,6 +157,10 @@ export class Primary {
     return this.#parts.cells.breakerSlot(upstream);
   }
 
+  overloadSlot(upstream: string): number {
+    return this.#parts.cells.overloadSlot(upstream);
+  }
+
   async run(first: FirstConfig): Promise<number> {
     this.#obeySignals();
     try {

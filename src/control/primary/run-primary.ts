@@ -21,6 +21,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
       legSlot: (name) => primary.totals.legNames.slot(name),
       policySlot: (name) => primary.totals.policyNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
+      overloadSlot: (name) => primary.overloadSlot(name),
     },
   });
   const first = await firstConfig(source, options);

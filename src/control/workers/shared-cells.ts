@@ -22,6 +22,8 @@ import { LimitTable } from "../../shared/limit-table.ts";
 import { LimitTablePrimary } from "../../shared/limit-table-primary.ts";
 import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
+import { OVERLOAD_SLOTS_MAX } from "../../shared/overload/layout.ts";
+import { OverloadTable } from "../../shared/overload/overload-table.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
@@ -33,6 +35,8 @@ export class SharedCells {
   readonly breakers: BreakerAdmin;
   readonly slots: SlotTable;
   readonly #breakerNames: SlotNames;
+  readonly overload: OverloadTable;
+  readonly #overloadNames: SlotNames;
   readonly totals: Totals;
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
@@ -78,6 +82,8 @@ export class SharedCells {
     this.breakers = new BreakerAdmin(BreakerTable.allocate(cells));
     this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
     this.#breakerNames = new SlotNames((index) => this.breakers.reset(upstreamBreakerSlot(index)), UPSTREAM_SLOTS_MAX);
+    this.overload = new OverloadTable(OverloadTable.allocate(cells));
+    this.#overloadNames = new SlotNames((slot) => this.overload.reset(slot), OVERLOAD_SLOTS_MAX);
     this.addressBuckets = new AddressBucket(limits.hashKey);
     this.#bodyBudgetBuffer = new SharedArrayBuffer(bodyBudgetBytes(cells));
     this.bodyBudget = new BodyBudget(this.#bodyBudgetBuffer);
@@ -102,6 +108,16 @@ export class SharedCells {
     this.#breakerNames.keepOnly((plan?.upstreams ?? []).filter((each) => each.breaker !== null).map((each) => each.name));
   }
 
+  /** @returns the slot of an upstream's in-flight limit. For compiling a plan, which may still be refused. */
+  overloadSlot(upstream: string): number {
+    return this.#overloadNames.slot(upstream); // the schema has fewer than there are slots
+  }
+
+  /** The plan in force has these: other names may lose their slots. */
+  keepOverload(plan: Plan | null): void {
+    this.#overloadNames.keepOnly((plan?.upstreams ?? []).filter((each) => each.overload !== null).map((each) => each.name));
+  }
+
   /** The age of a worker's last sign of life, and the policy of the user's own that it is in. */
   beat(cells: number): { readonly ageMs: number; readonly policy: string | null } {
     return { ageMs: this.heartbeat.ageMs(cells), policy: this.totals.policyNames.nameOf(this.heartbeat.policySlot(cells)) };
@@ -117,6 +133,7 @@ export class SharedCells {
       workerIndex: cells,
       health: this.health.buffer,
       breakers: this.breakers.buffer,
+      overload: this.overload.buffer,
       limits: this.limits.buffer,
       limitHashKey: this.#limitHashKey,
       metrics,
@@ -138,6 +155,10 @@ export class SharedCells {
   release(cells: number): void {
     this.health.clearWorker(cells);
     this.breakers.clearWorker(cells);
+    this.overload.clearWorker(
+      cells,
+      Array.from(this.#overloadNames.entries(), ([, slot]) => slot),
+    );
     this.limits.clearWorker(cells);
     this.responses.clearWorker(cells);
     new Leases(this.#cacheLeases).clearWorker(cells);

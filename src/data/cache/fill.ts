@@ -43,6 +43,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly boundsBody = false;
   readonly single = false;
   readonly via: CallRequest["via"] = null;
+  readonly background: boolean;
   readonly record: CallRecord;
   readonly #context: FillContext;
   readonly #order: FillOrder;
@@ -78,7 +79,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     x.clientInfo(); // while it can be known
     this.#context = context;
     this.#order = order;
-    this.#isBackground = isBackground;
+    this.#isBackground = this.background = isBackground;
     this.#stored = order.stored;
     this.#request = x.headers;
     this.#intake = new Intake(order, context);

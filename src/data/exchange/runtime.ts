@@ -40,6 +40,8 @@ export interface Route {
   readonly name: string;
   readonly metricSlot: number;
   readonly accessLog: boolean;
+  /** Index of PRIORITIES; null: that of the caller's tier. */
+  readonly priority: number | null;
   /** One object for all routes whose settings are alike. */
   readonly settings: RouteSettings;
   readonly handler: Handler;

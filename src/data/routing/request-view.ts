@@ -20,6 +20,15 @@ export interface CallerView {
   readonly claims: Readonly<Record<string, unknown>> | null;
 }
 
+/** What may be known of the route by what lies below. */
+export interface RouteView {
+  readonly name: string;
+  /** Index in the plan: tells routes apart, left out where there is none. */
+  readonly id?: number;
+  /** Index of PRIORITIES (plan/overload-plan.ts); null or left out: its caller's. */
+  readonly priority?: number | null;
+}
+
 export interface RequestView {
   readonly method: string;
   /** Normalised; starts with `/`. */
@@ -35,7 +44,7 @@ export interface RequestView {
   readonly hasAmbiguousFieldNames: boolean;
   readonly requestId: string;
   /** null until a route is found. */
-  readonly route: { readonly name: string } | null;
+  readonly route: RouteView | null;
   /** Values of the route's path parameters, in pattern order (`**` included), still percent-encoded. */
   readonly params: readonly string[];
   /** null on public routes and until the caller is proven. */

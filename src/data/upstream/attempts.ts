@@ -7,38 +7,44 @@ import { hasStatus } from "../../base/status-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
+import type { RequestView } from "../routing/request-view.ts";
 import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
 import type { Tickets } from "./breaker.ts";
 import type { CallFailure, CallRequest } from "./call-request.ts";
+import { type GateCall, type GateReason, Hold } from "./overload/gate.ts";
 import type { Endpoint, Outcome, Upstream, WireTrailers } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed rather than waited for. */
 const RETRY_AFTER_WAIT_MS_MAX = 5000;
 /** RFC 9110 section 15: there are no others. */
 export const STATUS_MAX = 599;
+/** Who is refused for want of room comes again within this time, s, not all at once. */
+const REFUSED_RETRY_AFTER_S_MAX = 5;
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
 /**
  * States of a call, each with what its one deadline means (ARCHITECTURE.md has the diagram):
- * body -> response (<-> retry) -> data -> over, or response -> tunnel -> over; from anywhere to over.
+ * body (-> line) -> response (<-> retry) -> data -> over, or response -> tunnel -> over; from anywhere to over.
  */
 export const CALL_STATE = {
   /** The first part of the request's body is awaited; its source says how long. */
   body: 0,
+  /** The upstream has all that it can work on: in line for a place there. */
+  line: 1,
   /** Backing off before a further attempt. */
-  retry: 1,
+  retry: 2,
   /** An attempt is on its way: a connection, then the response head. */
-  response: 2,
+  response: 3,
   /** The head was delivered, the body follows. */
-  data: 3,
+  data: 4,
   /** The connection was handed over (101): it only counts as load. */
-  tunnel: 4,
+  tunnel: 5,
   /** Nothing more will be told. */
-  over: 5,
+  over: 6,
 } as const;
 
-export abstract class Attempts extends WheelEntry implements Tickets {
+export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
   /** Another one once a breaker's fallback stands in. */
   upstream: Upstream;
   protected readonly request: CallRequest;
@@ -51,12 +57,14 @@ export abstract class Attempts extends WheelEntry implements Tickets {
   /** Of the last attempt's response; 0 for none yet. */
   protected status = 0;
   /** performance.now() ms; 0 for none. */
-  protected deadlineMs = 0;
+  deadlineMs = 0;
   protected attemptStartedMs = 0;
   /** When the target last took some of the request; of the attempt under way. */
   protected bodyMovedMs = 0;
   /** Targets that failed, in order. */
   protected tried: Endpoint[] | null = null;
+  /** At the upstream's gate; null where it has none. */
+  protected hold: Hold | null = null;
   private fallbackUsed = false;
   /** The deadline is the call's own `connect`, which is shorter than the pool's. */
   protected connecting = false;
@@ -70,6 +78,50 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     this.request = request;
     this.timeouts = timeoutsFor(request, upstream);
     request.record.upstream = upstream.name;
+  }
+
+  // --- GateCall ---
+
+  get view(): RequestView {
+    return this.request.view;
+  }
+
+  get background(): boolean {
+    return this.request.background === true;
+  }
+
+  get bodyBytes(): number {
+    return this.request.body.contentLength;
+  }
+
+  abstract admitted(): void;
+
+  refused(reason: GateReason, detail: string): void {
+    const headers = ["retry-after", String(1 + Math.floor(Math.random() * REFUSED_RETRY_AFTER_S_MAX))];
+    this.fail("overloaded", detail, { overloadReason: reason, headers });
+  }
+
+  /** Before the first attempt. @returns whether it may be made now; else admitted() follows, or the sink has been told */
+  protected enters(): boolean {
+    const { gate, plan } = this.upstream;
+    if (gate === null || plan.overload === null || this.hold !== null) return true;
+    const hold = (this.hold = new Hold(gate, plan.overload, this));
+    if (gate.enter(hold)) return true;
+    // The gate refuses sooner; this is the end in any case.
+    if (hold.waits) this.wait(CALL_STATE.line, this.timeouts.connectMs + this.timeouts.attemptMs);
+    return false;
+  }
+
+  /** Another upstream stands in: nobody waits a second time. @returns false: it has no place, and the sink knows */
+  private changesGate(): boolean {
+    const { gate, plan } = this.upstream;
+    this.hold?.leave();
+    this.hold = null;
+    if (gate === null || plan.overload === null) return true;
+    this.hold = new Hold(gate, plan.overload, this);
+    if (gate.enterAtOnce(this.hold)) return true;
+    this.refused("limit", "the upstream that stands in has all that it can work on");
+    return false;
   }
 
   /** The sink learns that there is no response. */
@@ -146,7 +198,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     if (request.single || request.record.attempts > (request.retryAttempts ?? plan.attempts)) return false;
     if (!(typeof condition === "number" ? hasStatus(plan.statuses, condition) : plan.on.some((on) => on === condition))) return false;
     if (!request.body.replayable || !(unsent || plan.nonIdempotent || IDEMPOTENT.has(request.method))) return false;
-    if (upstream.breaker?.refuses() === true) return false;
+    if (upstream.breaker?.refuses() === true || this.hold?.gate.shedding === true) return false;
     const last = this.endpoint;
     if (last !== null) (this.tried ??= []).push(last);
     const next = upstream.select(request.view, this.tried);
@@ -195,7 +247,7 @@ export abstract class Attempts extends WheelEntry implements Tickets {
     request.record.upstream = stand.name;
     this.timeouts = timeoutsFor(request, stand);
     this.tried = null;
-    return this.breakerAdmits();
+    return this.breakerAdmits() && (this.hold === null || this.changesGate());
   }
 
   protected wait(state: number, ms: number): void {

@@ -75,6 +75,8 @@ export interface CallRequest {
   readonly boundsBody: boolean;
   /** One attempt only, and no fallback. */
   readonly single: boolean;
+  /** Nobody waits for the answer: under load it is refused before all others. Left out: somebody does. */
+  readonly background?: boolean;
   /** Further attempts after the first, over the upstream's own; left out or null: those. */
   readonly retryAttempts?: number | null;
   /** Builds what goes to an endpoint, without its body; for each attempt anew. @param remainingMs of the deadline; 0 for unlimited */
@@ -103,8 +105,11 @@ export interface CallFailure {
 /** What went wrong with a response that was begun. */
 export type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
 
-/** What there was no room in: `pool` all connections to the target are busy with requests; `bodies` limits.bufferedBodyBytes are held. */
-export type OverloadReason = "pool" | "bodies";
+/**
+ * What there was no room in: `pool` all connections to the target are busy with requests; `bodies` limits.bufferedBodyBytes are held; `limit` the
+ * upstream has all that it can work on, and no place came free in time; `line` too many wait for a place already.
+ */
+export type OverloadReason = "pool" | "bodies" | "limit" | "line";
 
 /**
  * Takes what becomes of a call: onFailure alone, or onHead, onData*, then one of onEnd and onFailure. After takeBack() returned true, all of it may

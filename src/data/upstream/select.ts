@@ -13,6 +13,7 @@ import { WeightedRandom } from "./balance/random.ts";
 import { RoundRobin } from "./balance/round-robin.ts";
 import { type Tickets, UpstreamBreaker } from "./breaker.ts";
 import { EndpointSet, type EndpointSetDeps } from "./endpoint-set.ts";
+import type { Gate } from "./overload/gate.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { Sticky } from "./sticky.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
@@ -21,6 +22,8 @@ import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
 export interface UpstreamDeps extends EndpointSetDeps {
   /** Uniform in [0, 1): Math.random, or seeded in tests. */
   random(): number;
+  /** Its gate; left out: it has none, whatever its plan says. */
+  readonly gate?: Gate | null;
 }
 
 /** An upstream whose endpoints can change while it serves. */
@@ -47,6 +50,7 @@ class BalancedUpstream implements LiveUpstream {
   readonly plan: UpstreamPlan;
   readonly breaker: UpstreamBreaker | null;
   readonly sticky: Sticky | null;
+  readonly gate: Gate | null;
   readonly #health: TargetHealth;
   readonly #now: () => number;
   readonly #set: EndpointSet;
@@ -61,6 +65,7 @@ class BalancedUpstream implements LiveUpstream {
   constructor(plan: UpstreamPlan, deps: UpstreamDeps) {
     this.name = plan.name;
     this.plan = plan;
+    this.gate = plan.overload === null ? null : (deps.gate ?? null);
     this.#health = deps.health;
     this.#now = () => deps.now();
     this.#set = new EndpointSet(plan, deps);

@@ -47,7 +47,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       this.begun = true;
       if (!this.active) return;
       if (body.done) this.startClock();
-      if (ready) this.attempt(); // else bodyReady() goes on
+      if (ready && this.enters()) this.attempt(); // else bodyReady() goes on
     } catch (error) {
       this.crashed(error);
     }
@@ -85,9 +85,15 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   tunnelEnded(): void {
     if (this.state !== CALL_STATE.tunnel) return;
     this.state = CALL_STATE.over;
+    this.hold?.leave();
     const { endpoint } = this;
     this.endpoint = null;
     if (endpoint !== null) this.upstream.done(endpoint, "neutral");
+  }
+
+  /** It has waited, and has a place now. */
+  admitted(): void {
+    if (this.state === CALL_STATE.line) this.guarded(() => this.attempt());
   }
 
   // --- An attempt ---
@@ -143,7 +149,8 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       if (quietMs < this.timeouts.idleMs) return this.wait(CALL_STATE.data, this.timeouts.idleMs - quietMs);
       return this.broken({ code: "upstream_idle_timeout", detail: "" }, "timeout");
     }
-    if (this.state === CALL_STATE.retry) return this.fail("total_timeout", ""); // of the attempt before nothing is left
+    if (this.state === CALL_STATE.line && !expired) return this.refused("limit", "no place at the upstream came free in time");
+    if (this.state <= CALL_STATE.retry) return this.fail("total_timeout", ""); // of the attempt before nothing is left
     const inLine = !this.sent && this.wire?.inLine === true;
     if (inLine && this.connecting && !expired) {
       // It is connections in use that are waited for: as long as an attempt may take.
@@ -152,6 +159,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.wire?.cancel();
     this.wire = null;
     if (inLine) return this.poolIsBusy("all connections to the target are busy with requests, and none came free in time");
+    if (this.sent) this.hold?.answered(this.waitedMs(nowMs())); // it takes longer still
     const code = !this.sent ? "connect_timeout" : expired ? "total_timeout" : "response_timeout";
     const condition = this.connecting && !this.sent ? "connect-failure" : "timeout";
     if (!expired && this.retryAfterFailure(condition, !this.sent, code)) return;
@@ -201,6 +209,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     }
     this.status = status;
     this.judge(status, now);
+    if (this.hold !== null) this.gateLearns(status, head, now);
     if (status >= 400 && this.retryStatus(status, head)) return;
     this.lastDataMs = now;
     this.headDeadlineMs = this.deadlineMs;
@@ -211,6 +220,14 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   wireInterim(status: number, headers: HeaderList): void {
     if (this.state === CALL_STATE.response) this.guarded(() => this.sink.onInterim?.(status, headers));
+  }
+
+  /** How long the service took. Refusals and errors are quick and say nothing of it; nor do requests whose body was still on its way. */
+  private gateLearns(status: number, head: WireHead, now: number): void {
+    const { hold } = this;
+    if (hold === null) return;
+    if (head.length < 0 && isEventStream(head)) hold.standApart();
+    else if (status < 500 && status !== 429 && this.request.body.done) hold.answered(this.waitedMs(now));
   }
 
   wireData(chunk: Buffer): void {
@@ -238,6 +255,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       this.takenBack();
       this.tell("internal_error", "");
     }
+    this.hold?.leave();
   }
 
   wireError(error: WireError): void {
@@ -276,6 +294,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     // The handshake said that the endpoint is well; from here on the connection only counts as load.
     if (endpoint !== null) this.upstream.begin(endpoint);
     this.endpoint = endpoint;
+    this.hold?.standApart();
     this.state = CALL_STATE.tunnel;
     sink.onUpgrade(response);
   }
@@ -286,7 +305,9 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     if (this.state !== CALL_STATE.body) return;
     if (!this.begun) return; // the body was there already: start() goes on
     if (this.request.body.done) this.startClock();
-    this.guarded(() => this.attempt());
+    this.guarded(() => {
+      if (this.enters()) this.attempt();
+    });
   }
 
   bodyProgress(): void {
@@ -377,6 +398,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     (this.wire ?? this.undelivered)?.cancel();
     this.wire = this.undelivered = null;
     this.settle(outcome, code);
+    this.hold?.leave();
   }
 
   private guarded(work: () => void): void {
@@ -396,4 +418,10 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       this.tell(code, "");
     } else this.fail(code, "");
   }
+}
+
+function isEventStream({ headers }: WireHead): boolean {
+  for (let i = 0; i < headers.length; i += 2)
+    if (headers[i] === "content-type") return headers[i + 1]?.startsWith("text/event-stream") === true;
+  return false;
 }

@@ -4,6 +4,7 @@ import type { HeaderList } from "../../base/header-list.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
+import type { Gate } from "./overload/gate.ts";
 import type { Sticky } from "./sticky.ts";
 
 /** A connectable address with its pool, in one worker. */
@@ -21,6 +22,8 @@ export interface Upstream {
   readonly breaker: UpstreamBreaker | null;
   /** null for none. */
   readonly sticky: Sticky | null;
+  /** Who may be in flight to it, and who waits; null: everybody may. */
+  readonly gate: Gate | null;
   /**
    * Chooses an endpoint by the configured balance among the healthy ones, as a look ahead: its breaker may still say no.
    * @param tried endpoints already used by this exchange: avoided while another healthy one exists.

@@ -70,6 +70,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     createUpstream(upstream, options.endpoints.get(upstream.name) ?? [], {
       health: services.health,
       breakers: services.breakers,
+      gate: services.gates.gateFor(upstream.overload),
       poolFor: (endpoint, of) => services.poolFor(endpoint, of),
       retire: (endpoint: Endpoint) => services.releasePool(endpoint.plan, upstream),
       now: monotonicMs,
@@ -198,6 +199,7 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     name: plan.name,
     metricSlot: plan.metricSlot,
     accessLog: settings.accessLog,
+    priority: settings.priority,
     settings: shared.one(settings),
     handler: named("handler", registries.handlers, plan.handler.name).create(plan.handler.config, context),
     paramNames: shared.one(paramNames),

@@ -34,6 +34,7 @@ import {
   type LimitOutcome,
   MetricCells,
 } from "../../shared/metric-cells.ts";
+import { OverloadTable } from "../../shared/overload/overload-table.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -42,6 +43,7 @@ import { KeyStore } from "../exchange/identity/key-store.ts";
 import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
+import { Gates } from "../upstream/overload/gate.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry, transportOf } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
 import { Links } from "./links.ts";
@@ -73,6 +75,7 @@ export class WorkerServices implements Services {
   readonly cacheLeases: Leases;
   readonly cacheReasons: Reasons;
   readonly links: Links;
+  readonly gates: Gates;
   readonly bodies: BodyLimits;
   readonly connections: ConnectionLimits;
   inFlight = 0;
@@ -129,6 +132,7 @@ export class WorkerServices implements Services {
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
     this.cacheReasons = new Reasons(shared.cacheReasons);
     this.links = new Links(requestLink);
+    this.gates = new Gates(new OverloadTable(shared.overload), shared.workerIndex, this.wheel);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
       new BodyBudget(shared.bodyBudget, shared.workerIndex),

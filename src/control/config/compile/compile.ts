@@ -6,6 +6,7 @@ import { sortMatches } from "../../../data/routing/order.ts";
 import { refusedBits } from "../../../data/routing/path-rules.ts";
 import type { CacheSettings } from "../../../plan/cache-plan.ts";
 import type { ListenerPlan } from "../../../plan/listener-plan.ts";
+import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import type { FeaturePlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
@@ -28,6 +29,8 @@ export interface CompileContext {
   metricSlot(routeName: string): number;
   /** Slot of an upstream's breaker, stable while the name lives. Without it all share one: for plans that nobody runs. */
   breakerSlot?(upstreamName: string): number;
+  /** The same for an upstream's in-flight limit. */
+  overloadSlot?(upstreamName: string): number;
   /** The same for a policy of the user's own, by its name. */
   policySlot?(name: string): number;
   /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
@@ -48,6 +51,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
   const connects = longestConnects(config.routes, names.upstreams);
   const pages = new ErrorPageTable(config.errorPageFiles);
   const unroutedErrorPages = pages.indexOf(config.errorPages);
+  const tiers = Object.fromEntries(config.tiers.map(({ name, weight, priority }) => [name, { weight, priority }]));
   const order = sortMatches(config.routes.map((route) => route.match));
   return {
     version: context.version,
@@ -56,7 +60,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     cache: config.cache,
     trustedProxies: config.trustedProxies,
     upstreams: [
-      ...config.upstreams.map((upstream) => compileUpstream(upstream, connects.get(upstream.name) ?? 0, context)),
+      ...config.upstreams.map((upstream) => compileUpstream(upstream, connects.get(upstream.name) ?? 0, { context, tiers })),
       ...services.upstreams.map((upstream) => compileImplicit(upstream, context)),
     ],
     authenticators: config.auth.map((each) => {
@@ -148,8 +152,23 @@ function longestConnects(routes: readonly RouteConfig[], upstreams: Names["upstr
 }
 
 /** @param connectMs the longest that a route wants to wait for a connection; 0 for none */
-function compileUpstream(upstream: NamedUpstream, connectMs: number, context: CompileContext): UpstreamPlan {
-  const { targets, hashOn, hashBalanceFactor, slowStart, writtenTimeouts: _read, tls, breaker, sticky, ...rest } = upstream;
+function compileUpstream(
+  upstream: NamedUpstream,
+  connectMs: number,
+  { context, tiers }: { readonly context: CompileContext; readonly tiers: OverloadPlan["tiers"] },
+): UpstreamPlan {
+  const {
+    targets,
+    hashOn,
+    hashBalanceFactor,
+    slowStart,
+    writtenTimeouts: _read,
+    tls,
+    breaker,
+    sticky,
+    overload,
+    ...rest
+  } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
@@ -165,6 +184,7 @@ function compileUpstream(upstream: NamedUpstream, connectMs: number, context: Co
     targets: targets.filter((target) => target.weight > 0),
     sticky: sticky ?? null,
     breaker: breaker === undefined ? null : { ...breaker, slot: context.breakerSlot?.(upstream.name) ?? 0 },
+    overload: overload === null ? null : { ...overload, slot: context.overloadSlot?.(upstream.name) ?? 0, tiers },
   };
 }
 
@@ -220,6 +240,7 @@ function compileRoute(
       bodyBytes: (limits?.bodyBytes === undefined ? config.limits.bodyBytes : limits.bodyBytes) ?? Number.POSITIVE_INFINITY,
       bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
       accessLog,
+      priority: route.priority ?? null,
       keepMethodOverride: insecure.includes("method-override"),
       errorPages: pages.indexOf(route.errorPages ?? null),
       refusedSpellings: refusedBits(refusedSpellings(route.paths)),

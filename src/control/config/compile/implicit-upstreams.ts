@@ -94,6 +94,7 @@ function implicitPlan(name: string, own: ImplicitUpstream): ImplicitUpstreamPlan
     hashOn: { kind: "ip" },
     hashLoadFactor: null,
     sticky: null,
+    overload: null, // who is called about requests is called for those that have a place
     slowStartMs: 0,
     protocol: "http1",
     pool: {

@@ -7,6 +7,7 @@ import { BCRYPT_COST_MAX } from "../../../data/credentials/foreign-hash.ts";
 import { NO_HASH, passwordHashProblem } from "../../../data/credentials/password-hash.ts";
 import { secretBytes } from "../../../data/credentials/signing-secret.ts";
 import { count, filePath, period } from "./fields.ts";
+import { priority, WEIGHT_MAX } from "./overload.ts";
 
 const TIERS_MAX = 1000;
 /** Consumers in the file; more belong in a directory. */
@@ -25,6 +26,13 @@ const tier = once(() =>
       .meta({ description: "Requests that may come at once; by default a second's worth of the rate, at least 1." }),
     quota: quota().optional().meta({ description: "Requests in one period of UTC: minute, hour, day, week (from Monday) or month." }),
     concurrency: count(1, CONCURRENCY_MAX).optional().meta({ description: "Requests under way at once." }),
+    weight: count(1, WEIGHT_MAX).prefault(1).meta({
+      description: "Share of an upstream that has more to do than it can (`overload`), relative to other callers.",
+    }),
+    priority: priority().optional().meta({
+      description:
+        "Whose requests are refused last there: `critical`, `high`, `normal` (default) or `low`. A route's own `priority` goes before it.",
+    }),
   }),
 );
 
@@ -39,6 +47,8 @@ export const tiers = once(() =>
         burst: value.burst ?? null,
         quota: value.quota ?? null,
         concurrency: value.concurrency ?? null,
+        weight: value.weight,
+        priority: value.priority ?? null,
       })),
     )
     .prefault({})

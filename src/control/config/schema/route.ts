@@ -15,6 +15,7 @@ import { FEATURES } from "./features.ts";
 import { bodyBytes, hostPattern, method, pathPattern } from "./fields.ts";
 import { host } from "./host.ts";
 import { LISTENERS_MAX } from "./listener.ts";
+import { priority } from "./overload.ts";
 import { routePaths } from "./paths.ts";
 import { routeTimeouts, weight } from "./upstream.ts";
 import { version } from "./versioning.ts";
@@ -142,6 +143,10 @@ const settings = once(() => ({
   limits: lazyOptional(routeLimits).meta({ description: "Overrides of the instance's limits." }),
   paths: lazyOptional(routePaths).meta({
     description: "What request paths may hold here, of what the listener lets through. Refused: 400 `bad_path`.",
+  }),
+  priority: priority().optional().meta({
+    description:
+      "Whose requests are refused last when an upstream has more to do than it can: `critical`, `high`, `normal`, `low`. By default that of the caller's tier, else `normal`.",
   }),
   accessLog: z.boolean().prefault(true).meta({ description: ACCESS_LOG }),
   webSocket: webSocket().prefault(true),
@@ -291,6 +296,7 @@ export function routeOf(output: unknown): RouteConfig {
     host: flat.host,
     limits: flat.limits,
     paths: flat.paths,
+    priority: flat.priority,
     accessLog: flat.accessLog,
     webSocket: flat.webSocket.allowed,
     webSocketClosesAtExpiry: flat.webSocket.closeAtExpiry,

@@ -11,6 +11,7 @@ import { breaker } from "./breaker.ts";
 import { count, pemFile, period, targetUrl, unsupportedMessage } from "./fields.ts";
 import { health } from "./health.ts";
 import { host } from "./host.ts";
+import { overload } from "./overload.ts";
 import { sticky } from "./sticky.ts";
 import { upstreamTimeouts, type WrittenTimeouts } from "./timeouts.ts";
 import { ciphersForEachVersion, oldTlsRules, tlsRuleKeys, tlsRulesOf, versionOrder } from "./tls-rules.ts";
@@ -272,6 +273,7 @@ const settings = once(() => ({
   retry: retry(),
   health: health(),
   breaker: lazyOptional(breaker),
+  overload: overload(),
   tls: lazyOptional(tls).meta({ description: "For https targets." }),
   insecure: insecureKey("upstream"),
   host: host().optional().meta({

@@ -30,6 +30,7 @@ class MirrorCopy implements CallRequest, ResponseSink {
   readonly timeouts = null;
   readonly boundsBody = false;
   readonly single = true;
+  readonly background = true;
   readonly via = null;
   private readonly x: Exchange;
   private call: UpstreamCall | null = null;

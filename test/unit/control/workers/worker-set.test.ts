@@ -35,6 +35,7 @@ function workerSet(workers: number, atOnce = workers) {
       workerIndex: cells,
       health: memory,
       breakers: memory,
+      overload: memory,
       limits: memory,
       limitHashKey: new Uint8Array(16),
       metrics: memory,

@@ -143,13 +143,15 @@ describe("names", () => {
 
 describe("sizes", () => {
   const tiers = [
-    { name: "gold", rate: { count: 60, periodMs: 60_000 }, burst: 3, quota: null, concurrency: null },
+    { name: "gold", rate: { count: 60, periodMs: 60_000 }, burst: 3, quota: null, concurrency: null, weight: 1, priority: null },
     {
       name: "free",
       rate: { count: 60, periodMs: 60_000 },
       burst: 1,
       quota: { count: 2, periodMs: 3_600_000, month: false },
       concurrency: 1,
+      weight: 1,
+      priority: null,
     },
   ];
 

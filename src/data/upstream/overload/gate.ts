@@ -1,0 +1,391 @@
+// The gate in front of one upstream in one worker: who has a place, who waits for one, who is refused. One for each slot, whatever plan it serves.
+// Must never choose a target or answer anybody: a call learns that it may go on, or that it may not.
+import { monotonicMs } from "../../../base/clock.ts";
+import { WheelEntry, type TimerWheel } from "../../../base/timer-wheel.ts";
+import { nowMs } from "../../../base/turn-clock.ts";
+import type { OverloadPlan } from "../../../plan/overload-plan.ts";
+import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
+import { CLASSES } from "../../../shared/overload/limit-control.ts";
+import type { OverloadTable, Places } from "../../../shared/overload/overload-table.ts";
+import type { RequestView } from "../../routing/request-view.ts";
+import { flowOf, priorityOf, weightOf } from "./flow.ts";
+import { Line, type Place, type Waiter } from "./line.ts";
+
+/** Those in line are looked at this often, ms: how late one is refused, and how long a place can be free that nobody was woken for. */
+const TICK_MS = 5;
+/** The limit is looked at this often by each worker, ms. */
+const LOOK_MS = 10;
+/** A call that holds its place for longer, ms, or than so many base latencies, is a stream, a long poll or a large body: it is counted apart. */
+const LONG_MS = 1000;
+const LONG_BASES = 10;
+/** How often such calls are looked for, ms. */
+const LONG_LOOK_MS = 500;
+/** Of a class of routes: the part of its calls that must have been long for all of them to be counted apart from the start. */
+const LONG_PART = 0.5;
+/** How fast that is learnt. */
+const LONG_GAIN = 0.1;
+/** Retries rest for so long after somebody was refused, ms. */
+const SHEDDING_MS = 1000;
+/** What a waiting request is taken for, bytes, besides its body's first part; and at most. */
+const WAITER_BYTES = 2048;
+const WAITER_BODY_BYTES_MAX = 65_536;
+/** Of calls that are counted apart there are at most so many times the maximum of those in flight. */
+const APART_TIMES_MAX = 4;
+
+/** Why it was refused. */
+export type GateReason = "limit" | "line";
+
+/** Who wants a place. */
+export interface GateCall {
+  readonly view: RequestView;
+  readonly background: boolean;
+  /** Declared length of its body, bytes; -1 unknown. */
+  readonly bodyBytes: number;
+  /** performance.now() ms; 0 for none. */
+  readonly deadlineMs: number;
+  /** It has waited, and has a place now. */
+  admitted(): void;
+  refused(reason: GateReason, detail: string): void;
+}
+
+const NOWHERE = 0;
+const IN_LINE = 1;
+const IN_FLIGHT = 2;
+const APART = 3;
+
+/** One call at a gate, from enter() to leave(). */
+export class Hold implements Waiter {
+  readonly gate: Gate;
+  readonly plan: OverloadPlan;
+  readonly call: GateCall;
+  /** Class of its route. */
+  readonly k: number;
+  // Of the line; worked out when it must wait.
+  flow = "";
+  weight = 1;
+  priority = 0;
+  bytes = 0;
+  deadlineMs = 0;
+  sinceMs = 0;
+  place: Place | null = null;
+  /** @internal of the gate */ state = NOWHERE;
+  /** @internal */ heldSinceMs = 0;
+  /** @internal */ next: Hold | null = null;
+  /** @internal */ previous: Hold | null = null;
+
+  constructor(gate: Gate, plan: OverloadPlan, call: GateCall) {
+    this.gate = gate;
+    this.plan = plan;
+    this.call = call;
+    this.k = (call.view.route?.id ?? 0) % CLASSES;
+  }
+
+  get waits(): boolean {
+    return this.state === IN_LINE;
+  }
+
+  /** It is over, or gives up: its place is free. Idempotent. */
+  leave(): void {
+    if (this.state !== NOWHERE) this.gate.leave(this);
+  }
+
+  /** The service has answered it, for the first time. @param ms that it took */
+  answered(ms: number): void {
+    if (this.state === IN_FLIGHT) this.gate.answered(this, ms);
+  }
+
+  /** It will take its time, and that says nothing: an event stream, a WebSocket. */
+  standApart(): void {
+    if (this.state === IN_FLIGHT) this.gate.standApart(this);
+  }
+}
+
+export class Gate extends WheelEntry {
+  readonly #places: Places;
+  readonly #line: Line;
+  readonly #wheel: TimerWheel;
+  /** The plan of who came last. */
+  #plan: OverloadPlan;
+  /** Oldest first. */
+  #oldest: Hold | null = null;
+  #newest: Hold | null = null;
+  /** By class of routes: which part of the calls is long. */
+  readonly #long = new Float64Array(CLASSES);
+  #nextLookMs = 0;
+  #sheddingUntilMs = 0;
+  #tick: NodeJS.Timeout | null = null;
+  #pumping = false;
+  #again = false;
+  readonly #expired: Waiter[] = [];
+
+  /** @param worker index of its cells */
+  constructor(plan: OverloadPlan, table: OverloadTable, worker: number, wheel: TimerWheel) {
+    super();
+    this.#plan = plan;
+    this.#wheel = wheel;
+    this.#places = table.places(plan.slot, worker);
+    this.#line = new Line(plan.queue, this.#places.ranks);
+    // What was counted for the line of a worker that had these cells is void.
+    this.#publish(nowMs());
+  }
+
+  /** Somebody was refused lately: nothing should be tried again. */
+  get shedding(): boolean {
+    return this.#sheddingUntilMs !== 0 && nowMs() < this.#sheddingUntilMs;
+  }
+
+  /** Somebody waits. */
+  get waiting(): number {
+    return this.#line.size;
+  }
+
+  /** @returns whether it may go on; else it has been told, or waits */
+  enter(hold: Hold): boolean {
+    const { plan } = hold;
+    this.#plan = plan;
+    const places = this.#places;
+    const now = nowMs();
+    if (now >= this.#nextLookMs) this.#look(now);
+    if ((this.#long[hold.k] ?? 0) > LONG_PART && places.apart < APART_TIMES_MAX * plan.maximum) {
+      hold.state = APART;
+      hold.heldSinceMs = now;
+      places.countApart(1);
+      return true;
+    }
+    if (plan.shadow) {
+      if (!places.take(places.limit, true)) this.#shadowed();
+      this.#hold(hold, now);
+      return true;
+    }
+    if (!places.anybodyWaits && places.take(places.limit, false)) {
+      this.#hold(hold, now);
+      return true;
+    }
+    places.blocked();
+    this.#queue(hold, now);
+    return hold.state === IN_FLIGHT;
+  }
+
+  /** Where nobody waits: an upstream that stands in for another. @returns whether it has a place */
+  enterAtOnce(hold: Hold): boolean {
+    const { plan } = hold;
+    const places = this.#places;
+    const now = nowMs();
+    if (now >= this.#nextLookMs) this.#look(now);
+    if (plan.shadow || (!places.anybodyWaits && places.limit > 0)) {
+      if (places.take(places.limit, plan.shadow) || plan.shadow) {
+        this.#hold(hold, now);
+        return true;
+      }
+    }
+    return false;
+  }
+
+  /** @internal by Hold */
+  leave(hold: Hold): void {
+    const { state } = hold;
+    hold.state = NOWHERE;
+    if (state === IN_LINE) {
+      this.#line.remove(hold);
+      return this.#publish(nowMs());
+    }
+    const now = nowMs();
+    const heldMs = now - hold.heldSinceMs;
+    if (state === APART) {
+      this.#places.countApart(-1);
+      if (heldMs < LONG_MS) this.#learnLong(hold.k, 0);
+      return;
+    }
+    this.#unlink(hold);
+    if (heldMs < LONG_MS) this.#learnLong(hold.k, 0);
+    this.#places.held(heldMs);
+    this.#places.give();
+    if (now >= this.#nextLookMs) this.#look(now);
+    if (this.#places.anybodyWaits) this.pump();
+  }
+
+  /** @internal by Hold */
+  answered(hold: Hold, ms: number): void {
+    this.#places.sample(hold.k, ms);
+  }
+
+  /** @internal by Hold */
+  standApart(hold: Hold): void {
+    this.#unlink(hold);
+    hold.state = APART;
+    this.#learnLong(hold.k, 1);
+    this.#places.countApart(1);
+    this.#places.give();
+    if (this.#places.anybodyWaits) this.pump();
+  }
+
+  /** Gives free places to who is next, in this worker or another. */
+  pump(): void {
+    if (this.#pumping) {
+      this.#again = true;
+      return;
+    }
+    this.#pumping = true;
+    try {
+      do {
+        this.#again = false;
+        this.#give();
+      } while (this.#again);
+    } finally {
+      this.#pumping = false;
+    }
+  }
+
+  #give(): void {
+    const places = this.#places;
+    const line = this.#line;
+    const now = nowMs();
+    this.#expire(now);
+    for (;;) {
+      const headClass = line.nextClass(now);
+      const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now));
+      if (other >= 0) {
+        if (places.inFlight < places.limit) places.ring(other);
+        break;
+      }
+      if (line.size === 0 || !places.take(places.limit, false)) break;
+      const next = line.shift(now) as Hold | null;
+      if (next === null) {
+        places.give();
+        break;
+      }
+      places.count(WAITED, 1);
+      places.count(WAITED_MS, now - next.sinceMs);
+      this.#publish(now);
+      this.#hold(next, now);
+      next.call.admitted();
+    }
+    this.#publish(now);
+  }
+
+  #queue(hold: Hold, now: number): void {
+    const { plan, call } = hold;
+    hold.flow = flowOf(call.view, plan);
+    hold.weight = weightOf(call.view, plan);
+    hold.priority = priorityOf(call.view, plan, call.background);
+    hold.bytes = WAITER_BYTES + (call.bodyBytes < 0 ? WAITER_BODY_BYTES_MAX : Math.min(call.bodyBytes, WAITER_BODY_BYTES_MAX));
+    hold.deadlineMs = call.deadlineMs;
+    hold.state = IN_LINE;
+    this.#line.bounds = plan.queue;
+    const refused = this.#line.push(hold, now) as Hold | null;
+    if (refused !== null) this.#refuse(refused, "line", "too many wait for a place at the upstream");
+    this.#tick ??= setTimeout(this.#ticked, TICK_MS);
+    if (hold.state === IN_LINE) this.pump();
+  }
+
+  readonly #ticked = (): void => {
+    this.#tick = null;
+    const now = nowMs();
+    this.#look(now);
+    this.pump();
+    if (this.#line.size > 0) this.#tick ??= setTimeout(this.#ticked, TICK_MS);
+  };
+
+  #expire(now: number): void {
+    this.#line.expire(now, this.#expired);
+    while (this.#expired.length > 0) this.#refuse(this.#expired.pop() as Hold, "limit", "the upstream has all that it can work on");
+  }
+
+  #refuse(hold: Hold, reason: GateReason, detail: string): void {
+    hold.state = NOWHERE;
+    this.#sheddingUntilMs = nowMs() + SHEDDING_MS;
+    this.#places.count((reason === "limit" ? REFUSED_LIMIT : 0) + Math.min(hold.priority, PRIORITY_CLASSES - 1), 1);
+    hold.call.refused(reason, detail);
+  }
+
+  #shadowed(): void {
+    const places = this.#places;
+    places.blocked();
+    const { limit, baseMs } = places;
+    // Who would have had to wait for longer than the line allows, at the pace that the limit stands for.
+    const inLine = places.inFlight - limit;
+    if (baseMs > 0 && (inLine / limit) * baseMs > this.#line.waitMs) places.count(SHADOWED, 1);
+  }
+
+  #publish(now: number): void {
+    const line = this.#line;
+    if (line.size === 0) this.#places.publish(0, PRIORITY_CLASSES, 0);
+    else this.#places.publish(line.size, line.nextClass(now), line.nextTag(now));
+  }
+
+  #look(now: number): void {
+    this.#nextLookMs = now + LOOK_MS;
+    const shared = monotonicMs();
+    const places = this.#places;
+    if (places.limit !== 0 && shared < places.dueMs) return;
+    if (!places.step({ nowMs: shared, wallMs: Date.now() }, this.#plan)) return;
+    this.#line.setPace(places.baseMs, places.variation);
+    if (this.#line.size > 0) this.pump();
+  }
+
+  // --- Calls that take long ---
+
+  #hold(hold: Hold, now: number): void {
+    hold.state = IN_FLIGHT;
+    hold.heldSinceMs = now;
+    hold.previous = this.#newest;
+    if (this.#newest === null) this.#oldest = hold;
+    else this.#newest.next = hold;
+    this.#newest = hold;
+    if (this.wheelDue === 0) this.#wheel.arm(this, LONG_LOOK_MS);
+  }
+
+  #unlink(hold: Hold): void {
+    if (hold.previous === null) this.#oldest = hold.next;
+    else hold.previous.next = hold.next;
+    if (hold.next === null) this.#newest = hold.previous;
+    else hold.next.previous = hold.previous;
+    hold.next = hold.previous = null;
+  }
+
+  onDeadline(): void {
+    const now = nowMs();
+    const longMs = Math.max(LONG_MS, LONG_BASES * this.#places.baseMs);
+    const most = APART_TIMES_MAX * this.#plan.maximum;
+    for (let hold = this.#oldest; hold !== null && now - hold.heldSinceMs >= longMs; hold = this.#oldest) {
+      if (this.#places.apart >= most) break;
+      this.standApart(hold);
+    }
+    if (this.#oldest !== null) this.#wheel.arm(this, LONG_LOOK_MS);
+  }
+
+  #learnLong(k: number, long: 0 | 1): void {
+    const known = this.#long[k] ?? 0;
+    if (known !== long) this.#long[k] = Math.abs(known - long) < 0.01 ? long : known + LONG_GAIN * (long - known);
+  }
+}
+
+/** The gates of one worker, by slot: they outlive plans. */
+export class Gates {
+  readonly #table: OverloadTable;
+  readonly #worker: number;
+  readonly #wheel: TimerWheel;
+  readonly #gates = new Map<number, Gate>();
+
+  constructor(table: OverloadTable, worker: number, wheel: TimerWheel) {
+    this.#table = table;
+    this.#worker = worker;
+    this.#wheel = wheel;
+  }
+
+  /** null where there is nothing to count. */
+  gateFor(plan: OverloadPlan | null): Gate | null {
+    if (plan === null) return null;
+    let gate = this.#gates.get(plan.slot);
+    if (gate === undefined) {
+      if (this.#gates.size === 0) void this.#table.listen(this.#worker, () => this.#rung());
+      gate = new Gate(plan, this.#table, this.#worker, this.#wheel);
+      this.#gates.set(plan.slot, gate);
+    }
+    return gate;
+  }
+
+  #rung(): void {
+    for (const gate of this.#gates.values()) if (gate.waiting > 0) gate.pump();
+  }
+}
