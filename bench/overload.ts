@@ -19,7 +19,7 @@ const GOOD_MS = 1000;
 const PATIENCE_MS = 4000;
 const WARM_S = 2;
 const LOADS = [0.5, 1, 2, 5, 10];
-const MAIN = path.join(import.meta.dirname, "..", "src", "main.ts");
+const MAIN = path.join(import.meta.dirname, "..", "dist", "main.js");
 
 const { values } = parseArgs({
   options: {
@@ -59,7 +59,7 @@ async function freePort(): Promise<number> {
 }
 
 async function listening(port: number): Promise<void> {
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < 200; i++) {
     const ok = await new Promise<boolean>((resolve) => {
       const socket = net.connect(port, "127.0.0.1", () => (socket.destroy(), resolve(true)));
       socket.on("error", () => resolve(false));
@@ -94,11 +94,10 @@ const sluice = (mode: "on" | "off"): Gateway => ({
     const file = path.join(directory, `sluice-${mode}.yaml`);
     fs.writeFileSync(
       file,
-      `
+      `version: 1
 listeners: [{ address: "127.0.0.1:${port}" }]
 admin: { address: "127.0.0.1:${admin}" }
 workers: ${values.workers}
-log: { access: false }
 upstreams:
   s:
     targets: [{ url: "http://127.0.0.1:${service}" }]
@@ -106,11 +105,18 @@ upstreams:
     pool: { connections: 1024 }
     overload: { mode: ${mode}, fairBy: { header: x-tenant } }
 routes:
-  - { name: all, match: { path: "/**" }, to: s, public: true }
+  - { name: all, match: { path: "/**" }, to: s }
 `,
     );
-    const child = spawn(process.execPath, [MAIN, "run", "--config", file], { stdio: ["ignore", "ignore", "inherit"] });
-    await listening(port);
+    const child = spawn(process.execPath, [MAIN, "start", "--no-supervisor", "-c", file], { stdio: ["ignore", "ignore", "pipe"] });
+    let said = "";
+    child.stderr?.on("data", (data) => (said = `${said}${data}`.slice(0, 4000)));
+    try {
+      await listening(port);
+    } catch (error) {
+      child.kill("SIGKILL");
+      throw new Error(`the gateway does not start: ${said}`, { cause: error });
+    }
     return { port, child };
   },
 });
@@ -268,3 +274,4 @@ const spawnable = (program: string): boolean =>
   [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin"].some((each) => fs.existsSync(path.join(each, program)));
 
 await main();
+process.exit(0);

@@ -1,0 +1,90 @@
+// Places of upstreams over all workers.
+import { describe, expect, it } from "vitest";
+import { OVERLOAD_SLOTS_MAX } from "../../../../src/shared/overload/layout.ts";
+import { OverloadTable } from "../../../../src/shared/overload/overload-table.ts";
+
+const SLOT = 2;
+const BOUNDS = { minimum: 1, maximum: 100, shadow: false };
+const table = (workers = 3) => new OverloadTable(OverloadTable.allocate(workers));
+
+describe("places", () => {
+  it("are as many as the limit, whoever takes them", () => {
+    const of = table();
+    const [one, two] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+    let taken = 0;
+    for (let i = 0; i < 10; i++) if ((i % 2 === 0 ? one : two).take(7, false)) taken++;
+    expect(taken).toBe(7);
+    expect(of.read(SLOT).inFlight).toBe(7);
+    one.give();
+    expect(two.take(7, false)).toBe(true);
+    expect(one.take(7, false)).toBe(false);
+  });
+
+  it("of one upstream are none of another's, up to the last slot", () => {
+    const of = table();
+    of.places(SLOT, 0).take(5, false);
+    of.places(OVERLOAD_SLOTS_MAX - 1, 2).take(5, false);
+    expect(of.read(SLOT + 1).inFlight).toBe(0);
+    expect(of.read(OVERLOAD_SLOTS_MAX - 1).inFlight).toBe(1);
+  });
+
+  it("of a worker that was killed come back, and so do its place in line and its hold on the limit", () => {
+    const of = table();
+    const [dead, alive] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+    for (let i = 0; i < 5; i++) dead.take(5, false);
+    dead.countApart(1);
+    dead.publish(3, 2, 0);
+    alive.publish(1, 2, 4);
+    expect(alive.take(5, false)).toBe(false);
+    expect(alive.before(2, 4)).toBe(0);
+    of.clearWorker(0, [SLOT]);
+    expect(of.read(SLOT)).toMatchObject({ inFlight: 0, apart: 0, waiting: 1 });
+    expect(alive.before(2, 4)).toBe(-1);
+    expect(alive.anybodyWaits).toBe(true);
+    alive.publish(0, 5, 0);
+    expect(alive.anybodyWaits).toBe(false);
+    expect(alive.take(5, false)).toBe(true);
+  });
+});
+
+it("who is next of all workers is the one of the highest class, then of the smallest tag", () => {
+  const of = table();
+  const [one, two, three] = [of.places(SLOT, 0), of.places(SLOT, 1), of.places(SLOT, 2)];
+  two.publish(4, 2, 10);
+  three.publish(4, 1, 99);
+  expect(one.before(2, 5)).toBe(2);
+  three.publish(0, 5, 0);
+  expect(one.before(2, 5)).toBe(-1);
+  expect(one.before(2, 11)).toBe(1);
+  expect(one.before(5, Number.POSITIVE_INFINITY)).toBe(1);
+});
+
+it("the limit is moved by what the calls of all workers have shown", () => {
+  const of = table();
+  const [one, two] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+  one.step({ nowMs: 1000, wallMs: 1e12 }, BOUNDS);
+  const before = of.read(SLOT).limit;
+  expect(before).toBeGreaterThan(1);
+  for (let window = 1; window <= 3; window++) {
+    for (const places of [one, two]) {
+      for (let i = 0; i < 200; i++) {
+        places.sample(0, 20);
+        places.held(20);
+        places.blocked();
+      }
+    }
+    one.step({ nowMs: 1000 + window * 120, wallMs: 1e12 }, BOUNDS);
+  }
+  expect(of.read(SLOT)).toMatchObject({ limit: 100, baseMs: 20 });
+});
+
+it("a worker is woken by whoever rings for it, also while it does not listen", async () => {
+  const of = table();
+  of.ring(1);
+  let resolve = (): void => {};
+  const rung = new Promise<void>((done) => (resolve = done));
+  void of.listen(1, () => resolve());
+  of.ring(1);
+  await rung;
+  expect(of.read(SLOT).waiting).toBe(0);
+});
