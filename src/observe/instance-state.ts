@@ -1,4 +1,5 @@
 // Types of what the primary knows about its instance, as the metrics and the admin listener show it. No logic.
+import type { Priority } from "../plan/overload-plan.ts";
 import type { StoreCounts } from "../shared/cache/store.ts";
 import type { WorkerState } from "../shared/heartbeat.ts";
 
@@ -146,11 +147,35 @@ export interface WorkerStatus {
   readonly cpu: number | null;
 }
 
+/** An upstream's in-flight limit and the line in front of it, over all workers. */
+export interface OverloadStatus {
+  readonly mode: "on" | "shadow";
+  /** Requests that may be in flight; 0 before the first one. */
+  readonly limit: number;
+  readonly inFlight: number;
+  /** Streams, WebSockets, long polls: they take no place. */
+  readonly apart: number;
+  readonly waiting: number;
+  /** Latency of the service without a queue, as far as it is known, ms. */
+  readonly baseMs: number;
+  /** Somebody was refused in the last seconds. */
+  readonly shedding: boolean;
+  /** Ever, by reason and priority. */
+  readonly refused: readonly { readonly reason: "line" | "limit"; readonly priority: Priority; readonly count: number }[];
+  /** Ever: those that were let through after waiting, and how long in all. */
+  readonly waited: number;
+  readonly waitedMs: number;
+  /** Ever: those that `mode: on` would have refused. */
+  readonly shadowed: number;
+}
+
 export interface UpstreamStatus {
   readonly name: string;
   readonly balance: string;
   /** The upstream's own; null when it has none. */
   readonly breaker: BreakerStatus | null;
+  /** null: off. */
+  readonly overload: OverloadStatus | null;
   readonly targets: readonly TargetStatus[];
 }
 

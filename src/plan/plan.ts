@@ -4,9 +4,9 @@ import type { StatusRange } from "../base/status-list.ts";
 import type { CachePlan } from "./cache-plan.ts";
 import type { ErrorPagesPlan } from "./error-pages.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
-import type { OverloadPlan } from "./overload-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
+import type { OverloadPlan } from "./overload-plan.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 import type { UpstreamTlsPlan } from "./tls-rules.ts";
 

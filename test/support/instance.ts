@@ -28,6 +28,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
         name: "users",
         balance: "least-request",
         breaker: null,
+        overload: null,
         targets: [
           { key: "http://10.0.0.1:9001", slot: 0, weight: 2, healthy: true, reason: "ok", inFlight: 3, breaker: null },
           { key: "http://10.0.0.2:9001", slot: 1, weight: 1, healthy: false, reason: "ejected", inFlight: 0, breaker: null },

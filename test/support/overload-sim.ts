@@ -1,9 +1,16 @@
 // Overload control in simulated time: services of some servers behind instances that limit what is in flight and let the rest wait.
 // Uses the limit and the line of the gateway themselves; only clock and randomness are played.
-import { type Waiter, Line } from "../../src/data/upstream/overload/line.ts";
-import { FLOW_SLOTS, FLOW_WORDS } from "../../src/shared/overload/layout.ts";
+import { Line, type Waiter } from "../../src/data/upstream/overload/line.ts";
 import { FlowRanks } from "../../src/shared/overload/flow-ranks.ts";
-import { LimitControl, STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "../../src/shared/overload/limit-control.ts";
+import { FLOW_SLOTS, FLOW_WORDS } from "../../src/shared/overload/layout.ts";
+import {
+  LimitControl,
+  STATE_WORDS,
+  TOTAL_BLOCKED,
+  TOTAL_HELD,
+  TOTAL_SQUARES,
+  TOTAL_WORDS,
+} from "../../src/shared/overload/limit-control.ts";
 
 /** mulberry32. @returns uniform in [0, 1) */
 export function seeded(seed: number): () => number {
@@ -173,7 +180,10 @@ class Simulation {
     const most = typeof servers === "function" ? servers(this.#now) : servers;
     while (this.#busy < most && this.#serviceHead < this.#service.length) {
       const request = this.#service[this.#serviceHead++] as Request;
-      if (this.#serviceHead > 1000) this.#service.splice(0, this.#serviceHead), (this.#serviceHead = 0);
+      if (this.#serviceHead > 1000) {
+        this.#service.splice(0, this.#serviceHead);
+        this.#serviceHead = 0;
+      }
       this.#busy++;
       const ms = (request.stream.latency ?? ((at) => latency(at, this.#random)))(this.#now);
       this.#at(this.#now + ms, () => {
@@ -205,7 +215,8 @@ class Simulation {
 
   #pump(instance: Instance): void {
     const { control, line, totals } = instance;
-    if (this.#now >= control.dueMs && control.step(totals, { nowMs: this.#now, wallMs: this.#now + 1e12 }, BOUNDS)) line.setPace(control.baseMs, control.variation);
+    if (this.#now >= control.dueMs && control.step(totals, { nowMs: this.#now, wallMs: this.#now + 1e12 }, BOUNDS))
+      line.setPace(control.baseMs, control.variation);
     if (line.size === 0) return;
     line.expire(this.#now, this.#expired);
     for (const each of this.#expired.splice(0)) this.#refuse(each as Request);

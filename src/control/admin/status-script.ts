@@ -137,6 +137,7 @@ function attention(now, { routes, upstreams }) {
     const down = u.targets.filter((t) => !t.healthy);
     if (u.breaker && u.breaker.state !== "closed") list.push([u.breaker.state.includes("open") ? "bad" : "warn", "upstream " + u.name + ": breaker " + u.breaker.state]);
     for (const t of u.targets) if (t.healthy && t.breaker && t.breaker.state !== "closed") list.push(["warn", "upstream " + u.name + ": breaker of " + t.key + " " + t.breaker.state]);
+    if (u.overload && u.overload.shedding) list.push(["bad", "upstream " + u.name + ": more to do than it can; " + u.overload.inFlight + " in flight of " + u.overload.limit + ", " + u.overload.waiting + " waiting, others are refused"]);
     if (u.targets.length === 0) list.push(["bad", "upstream " + u.name + ": no target resolved"]);
     else if (down.length > 0) {
       const all = down.length === u.targets.length;

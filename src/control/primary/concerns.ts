@@ -85,6 +85,9 @@ function ofUpstreams(upstreams: readonly UpstreamStatus[]): Concern[] {
     ...(isOpen(breaker?.phase) ? [name] : []),
     ...targets.flatMap((target) => (isOpen(target.breaker?.phase) ? [`${name} ${target.key}`] : [])),
   ]);
+  const shedding = upstreams.filter(({ overload }) => overload?.shedding === true).map(({ name }) => name);
+  if (shedding.length > 0)
+    found.push({ summary: "an upstream has more to do than it can", detail: `requests are refused for upstream ${listed(shedding)}` });
   if (open.length > 0) found.push({ summary: "a circuit breaker is open", detail: `open circuit breakers: ${listed(open)}` });
   return found;
 }

@@ -7,13 +7,16 @@ import type {
   FleetState,
   InstanceState,
   KeySourceStatus,
+  OverloadStatus,
   Phase,
   RedisConsumersState,
   TargetStatus,
   UpstreamStatus,
   WorkerStatus,
 } from "../../observe/instance-state.ts";
+import { type OverloadPlan, PRIORITIES } from "../../plan/overload-plan.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
+import { REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../shared/overload/layout.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { InForce, PlanControl } from "../plan/plan-control.ts";
@@ -57,6 +60,7 @@ export function instanceState(sources: StatusSources): InstanceState {
       name: upstream.name,
       balance: upstream.balance,
       breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
+      overload: upstream.overload === null ? null : overloadStatus(upstream.overload, cells),
       targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, sources)),
     }),
   );
@@ -109,6 +113,26 @@ function openedIn({ plan, config }: Pick<InForce, "plan" | "config">): readonly 
 function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells: SharedCells, cpu: number | null): WorkerStatus {
   if (index < 0) return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0, cpu };
   return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index), cpu };
+}
+
+/** How long after a refusal an upstream is said to be shedding, s. */
+const SHEDDING_S = 10;
+
+function overloadStatus({ slot, shadow }: OverloadPlan, { overload }: SharedCells): OverloadStatus {
+  const { counts, shedAtS, ...reading } = overload.read(slot);
+  const ever = (word: number): number => counts[word] ?? 0;
+  return {
+    mode: shadow ? "shadow" : "on",
+    ...reading,
+    shedding: shedAtS !== 0 && monotonicMs() / 1000 - shedAtS < SHEDDING_S,
+    refused: PRIORITIES.flatMap((priority, i) => [
+      { reason: "line" as const, priority, count: ever(i) },
+      { reason: "limit" as const, priority, count: ever(REFUSED_LIMIT + i) },
+    ]),
+    waited: ever(WAITED),
+    waitedMs: ever(WAITED_MS),
+    shadowed: ever(SHADOWED),
+  };
 }
 
 function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { cells, failedChecks }: StatusSources): TargetStatus {

@@ -16,6 +16,7 @@ export const OVERLOAD_SLOTS_MAX = 2 * OVERLOAD_UPSTREAMS_MAX + 2;
  *     int 0  LOCK     who moves the limit: worker index + 1; 0 for nobody     by compare-and-swap; the primary when that worker's thread is gone
  *     int 1  WAITERS  workers with somebody in line                           atomic add; recounted by the primary when a worker's thread is gone
  *     int 2  LIMIT    the limit in force, requests                            who holds LOCK
+ *     int 3  SHED_AT  when somebody was refused last, monotonicMs() in s; 0 for never       all (plain)
  *     8..    STATE    limit-control.ts, doubles                               who holds LOCK
  *   flows, FLOW_SLOTS of 2 words each: key (int 0), finish (double)           flow-ranks.ts
  *   cell, for each worker, CELL_WORDS words
@@ -40,6 +41,7 @@ export const RECORD_WORDS = 64;
 export const LOCK = 0;
 export const WAITERS = 1;
 export const LIMIT = 2;
+export const SHED_AT = 3;
 export const STATE = 8;
 export const FLOW_SLOTS = 1024;
 export const FLOW_WORDS = 2;

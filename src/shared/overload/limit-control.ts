@@ -114,7 +114,9 @@ export class LimitControl {
 
   /** When step() has something to do at the earliest, monotonic ms. */
   get dueMs(): number {
-    return this.#get(PROBE_UNTIL) > 0 ? this.#get(PROBE_DRAINED) : this.#get(WINDOW_START) + (this.#get(RAMPING) === 1 ? WINDOW_MS / 2 : WINDOW_MS);
+    return this.#get(PROBE_UNTIL) > 0
+      ? this.#get(PROBE_DRAINED)
+      : this.#get(WINDOW_START) + (this.#get(RAMPING) === 1 ? WINDOW_MS / 2 : WINDOW_MS);
   }
 
   /** @param totals what all workers' calls have shown, ever: TOTAL_WORDS @returns whether the limit may have changed */

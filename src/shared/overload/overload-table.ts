@@ -17,6 +17,7 @@ import {
   LOCK,
   OVERLOAD_SLOTS_MAX,
   RECORD_WORDS,
+  SHED_AT,
   STATE,
   TOTALS,
   WAITERS,
@@ -37,6 +38,8 @@ export interface OverloadReading {
   readonly waiting: number;
   /** ms; 0 for unknown. */
   readonly baseMs: number;
+  /** When somebody was refused last, monotonicMs() in whole seconds; 0 for never. */
+  readonly shedAtS: number;
   /** COUNT_WORDS: see layout.ts. */
   readonly counts: Float64Array;
 }
@@ -89,6 +92,7 @@ export class OverloadTable {
       apart: sum(APART),
       waiting: sum(WAITING),
       baseMs: control.baseMs,
+      shedAtS: this.#ints[2 * record + SHED_AT] ?? 0,
       counts,
     };
   }
@@ -101,6 +105,7 @@ export class OverloadTable {
       const cell = this.cell(record, i);
       this.#doubles.fill(0, cell + COUNTS, cell + COUNTS + COUNT_WORDS);
     }
+    this.#ints[2 * record + SHED_AT] = 0;
     Atomics.store(this.#ints, 2 * record + LIMIT, 0);
   }
 
@@ -248,6 +253,11 @@ export class Places {
 
   blocked(): void {
     this.#doubles[this.#ownTotals + TOTAL_BLOCKED] = (this.#doubles[this.#ownTotals + TOTAL_BLOCKED] ?? 0) + 1;
+  }
+
+  /** Somebody is refused. @param nowMs monotonicMs() */
+  shed(nowMs: number): void {
+    this.#ints[2 * this.#record + SHED_AT] = Math.floor(nowMs / 1000);
   }
 
   /** @param word of COUNTS */

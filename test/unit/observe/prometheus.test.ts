@@ -90,8 +90,8 @@ const breaker: BreakerStatus = {
 test("breakers: the upstream's own without a target, no series where there is none", () => {
   const target = { key: "t", slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: { ...breaker, phase: PHASE.halfOpen } };
   const upstreams = [
-    { name: "u", balance: "random", breaker, targets: [target] },
-    { name: "v", balance: "random", breaker: null, targets: [{ ...target, breaker: null }] },
+    { name: "u", balance: "random", overload: null, breaker, targets: [target] },
+    { name: "v", balance: "random", overload: null, breaker: null, targets: [{ ...target, breaker: null }] },
   ];
   const families = scrape(instanceTotals(), instanceState({ upstreams }));
   expect(families.get("sluice_breaker_state")?.samples.map((s) => [s.labels, s.value])).toEqual([
@@ -105,10 +105,46 @@ test("breakers: the upstream's own without a target, no series where there is no
   expect(families.get("sluice_breaker_fallbacks_total")?.samples.map((s) => [s.labels, s.value])).toEqual([[{ upstream: "u" }, 5]]);
 });
 
+test("overload: an upstream without a limit has no series", () => {
+  const overload = {
+    mode: "on" as const,
+    limit: 20,
+    inFlight: 19,
+    apart: 3,
+    waiting: 7,
+    baseMs: 25,
+    shedding: true,
+    refused: [
+      { reason: "line" as const, priority: "low" as const, count: 4 },
+      { reason: "limit" as const, priority: "high" as const, count: 5 },
+    ],
+    waited: 6,
+    waitedMs: 1500,
+    shadowed: 8,
+  };
+  const upstreams = [
+    { name: "u", balance: "random", overload, breaker: null, targets: [] },
+    { name: "v", balance: "random", overload: null, breaker: null, targets: [] },
+  ];
+  const families = scrape(instanceTotals(), instanceState({ upstreams }));
+  const gauges = ["limit", "in_flight", "apart", "waiting", "base_seconds"];
+  expect(gauges.map((name) => families.get(`sluice_overload_${name}`)?.samples.map((s) => s.value))).toEqual([
+    [20],
+    [19],
+    [3],
+    [7],
+    [0.025],
+  ]);
+  expect(value(families, "sluice_overload_refused_total", { reason: "line", priority: "low" })).toBe(4);
+  expect(value(families, "sluice_overload_refused_total", { reason: "limit", priority: "high" })).toBe(5);
+  expect(value(families, "sluice_overload_shadowed_total")).toBe(8);
+  expect(families.get("sluice_overload_wait_seconds")?.samples.map((s) => s.value)).toEqual([1.5, 6]);
+});
+
 test("other instances' breakers: of breakers that this one has too, and nothing while nothing is known", () => {
   const key = "http://10.0.0.1:9001";
   const target = { key, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker };
-  const upstreams = [{ name: "users", balance: "random", breaker, targets: [target] }];
+  const upstreams = [{ name: "users", balance: "random", overload: null, breaker, targets: [target] }];
   const fleet = fleetState();
   const others = {
     ...fleet.breakers,
@@ -156,7 +192,7 @@ test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"
   const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: null };
   const families = scrape(
     instanceTotals(),
-    instanceState({ upstreams: [{ name: "u", balance: "random", breaker: null, targets: [target] }] }),
+    instanceState({ upstreams: [{ name: "u", balance: "random", overload: null, breaker: null, targets: [target] }] }),
   );
   expect(value(families, "sluice_target_healthy", { target: name })).toBe(1);
 });

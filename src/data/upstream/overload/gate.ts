@@ -1,7 +1,7 @@
 // The gate in front of one upstream in one worker: who has a place, who waits for one, who is refused. One for each slot, whatever plan it serves.
 // Must never choose a target or answer anybody: a call learns that it may go on, or that it may not.
 import { monotonicMs } from "../../../base/clock.ts";
-import { WheelEntry, type TimerWheel } from "../../../base/timer-wheel.ts";
+import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
 import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
@@ -294,6 +294,7 @@ export class Gate extends WheelEntry {
   #refuse(hold: Hold, reason: GateReason, detail: string): void {
     hold.state = NOWHERE;
     this.#sheddingUntilMs = nowMs() + SHEDDING_MS;
+    this.#places.shed(monotonicMs());
     this.#places.count((reason === "limit" ? REFUSED_LIMIT : 0) + Math.min(hold.priority, PRIORITY_CLASSES - 1), 1);
     hold.call.refused(reason, detail);
   }

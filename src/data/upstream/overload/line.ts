@@ -10,7 +10,7 @@ export const STARVATION_MS = 200;
 /** So long is no waiting, ms: at least this, or most of a base latency. */
 const TARGET_MS = 15;
 const TARGET_BASES = 0.75;
-/** A flow is over its share when its oldest has waited longer for this time without a break, ms: at least this, or so many targets. */
+/** A flow of several is over its share when its oldest has waited longer for this time without a break, ms: at least this, or so many targets. */
 const OVER_AFTER_MS = 100;
 const OVER_AFTER_TARGETS = 6;
 /** Longest wait of a flow over its share, in targets. */
@@ -115,12 +115,9 @@ export class Line {
     let refused: Waiter | null = null;
     if (this.size >= this.bounds.length || this.bytes + waiter.bytes > this.bounds.bytes) {
       refused = this.#victim(waiter);
-      if (refused === null) return waiter;
+      // Where one that goes would not make room enough: two for one would be no gain.
+      if (refused === null || this.bytes - refused.bytes + waiter.bytes > this.bounds.bytes) return waiter;
       this.remove(refused);
-      if (this.bytes + waiter.bytes > this.bounds.bytes) {
-        // One gave up its place, yet not enough memory: two for one would be no gain.
-        return this.#append(refused, refused.sinceMs), waiter;
-      }
     }
     this.#append(waiter, nowMs);
     return refused;
@@ -195,7 +192,7 @@ export class Line {
       flow.lateSinceMs = 0;
       flow.over = false;
     } else if (flow.lateSinceMs === 0) flow.lateSinceMs = nowMs;
-    else if (nowMs - flow.lateSinceMs > Math.max(OVER_AFTER_MS, OVER_AFTER_TARGETS * this.#targetMs)) flow.over = true;
+    else if (flow.size > 1 && nowMs - flow.lateSinceMs > Math.max(OVER_AFTER_MS, OVER_AFTER_TARGETS * this.#targetMs)) flow.over = true;
   }
 
   #append(waiter: Waiter, nowMs: number): void {

@@ -1,6 +1,6 @@
 // The line in front of an upstream by itself: who is next, who is refused, what is bounded.
 import { describe, expect, it } from "vitest";
-import { type LineBounds, Line, STARVATION_MS, type Waiter } from "../../../../../src/data/upstream/overload/line.ts";
+import { Line, type LineBounds, STARVATION_MS, type Waiter } from "../../../../../src/data/upstream/overload/line.ts";
 import { NORMAL, PRIORITIES } from "../../../../../src/plan/overload-plan.ts";
 import { FlowRanks } from "../../../../../src/shared/overload/flow-ranks.ts";
 import { FLOW_SLOTS, FLOW_WORDS, PRIORITY_CLASSES } from "../../../../../src/shared/overload/layout.ts";
@@ -116,7 +116,11 @@ it.each([1, 2, 3, 4, 5])("is bounded, loses nobody and serves nobody twice, in a
     const way = random();
     if (way < 0.6) {
       const flow = `flow ${Math.floor(random() * 8)}`;
-      const each = waiter(flow, { priority: Math.floor(random() * 5), bytes: Math.floor(random() * 20), weight: 1 + Math.floor(random() * 3) });
+      const each = waiter(flow, {
+        priority: Math.floor(random() * 5),
+        bytes: Math.floor(random() * 20),
+        weight: 1 + Math.floor(random() * 3),
+      });
       inLine.add(each);
       leaves(of.push(each, ms));
     } else if (way < 0.8) leaves(of.shift(ms));
