@@ -99,7 +99,7 @@ export class LimitControl {
   limit({ minimum, maximum }: LimitBounds): number {
     const limit = this.#get(LIMIT) || Math.min(maximum, Math.max(minimum, START));
     const down = this.#get(PROBE_UNTIL) > 0 ? Math.max(minimum, limit * this.#depth) : limit;
-    return Math.max(1, Math.floor(down));
+    return Math.max(1, Math.floor(Math.min(maximum, Math.max(minimum, down)))); // a reload may have moved the bounds
   }
 
   /** Mean base latency of the classes as they are asked for at present, ms; 0 for unknown. */

@@ -88,3 +88,13 @@ it("a worker is woken by whoever rings for it, also while it does not listen", a
   await rung;
   expect(of.read(SLOT).waiting).toBe(0);
 });
+
+it("the limit keeps within bounds that a reload has moved", () => {
+  const places = table().places(SLOT, 0);
+  places.step({ nowMs: 1000, wallMs: 1e12 }, BOUNDS);
+  expect(places.limit).toBe(32);
+  places.step({ nowMs: 1010, wallMs: 1e12 }, { ...BOUNDS, maximum: 7 });
+  expect(places.limit).toBe(7);
+  places.step({ nowMs: 1020, wallMs: 1e12 }, { ...BOUNDS, minimum: 50 });
+  expect(places.limit).toBe(50);
+});
