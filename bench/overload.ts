@@ -25,7 +25,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "8" },
     only: { type: "string", default: "" },
     workers: { type: "string", default: "1" },
-    service: { type: "string", default: "fixed" },
+    latency: { type: "string", default: "fixed" },
   },
 });
 const seconds = Number(values.seconds);
@@ -36,7 +36,7 @@ const SERVICE = `
 const http = require("node:http");
 let busy = 0;
 const line = [];
-const took = ${values.service === "exponential" ? `() => -Math.log(1 - Math.random()) * ${SERVICE_MS}` : values.service === "bimodal" ? "() => (Math.random() < 0.9 ? 5 : 155)" : `() => ${SERVICE_MS}`};
+const took = ${values.latency === "exponential" ? `() => -Math.log(1 - Math.random()) * ${SERVICE_MS}` : values.latency === "bimodal" ? "() => (Math.random() < 0.9 ? 5 : 155)" : `() => ${SERVICE_MS}`};
 const serve = () => {
   while (busy < ${SERVERS} && line.length > 0) {
     const res = line.shift();
@@ -324,7 +324,7 @@ async function main(): Promise<void> {
       console.log(`${gateway.name}: not installed`);
       continue;
     }
-    console.log(`\n## ${gateway.name}; a service of ${SERVERS} at a time, ${SERVICE_MS} ms (${values.service}): ${CAPACITY}/s`);
+    console.log(`\n## ${gateway.name}; a service of ${SERVERS} at a time, ${SERVICE_MS} ms (${values.latency}): ${CAPACITY}/s`);
     for (const { name, tenants } of CASES) {
       if (values.only !== "" && name !== values.only) continue;
       const servicePort = await freePort();

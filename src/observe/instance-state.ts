@@ -1,5 +1,4 @@
 // Types of what the primary knows about its instance, as the metrics and the admin listener show it. No logic.
-import type { Priority } from "../plan/overload-plan.ts";
 import type { StoreCounts } from "../shared/cache/store.ts";
 import type { WorkerState } from "../shared/heartbeat.ts";
 
@@ -161,7 +160,7 @@ export interface OverloadStatus {
   /** Somebody was refused in the last seconds. */
   readonly shedding: boolean;
   /** Ever, by reason and priority. */
-  readonly refused: readonly { readonly reason: "line" | "limit"; readonly priority: Priority; readonly count: number }[];
+  readonly refused: readonly { readonly reason: "line" | "limit"; readonly priority: string; readonly count: number }[];
   /** Ever: those that were let through after waiting, and how long in all. */
   readonly waited: number;
   readonly waitedMs: number;

@@ -132,7 +132,7 @@ export class WorkerServices implements Services {
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
     this.cacheReasons = new Reasons(shared.cacheReasons);
     this.links = new Links(requestLink);
-    this.gates = new Gates(new OverloadTable(shared.overload), shared.workerIndex, this.wheel);
+    this.gates = new Gates(new OverloadTable(shared.overload), shared.workerIndex);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
       new BodyBudget(shared.bodyBudget, shared.workerIndex),

@@ -36,7 +36,7 @@ const FOREIGN: Readonly<Record<string, Words>> = {
     "plugins middlewares filters": POLICIES,
     "rule rules": "write `match: { hosts: [...], path: ... }`",
     "uri uris endpoint location prefix pathPrefix": "write `match: { path: ... }`",
-    "priority regex_priority order": "routes have no order: the more specific one wins, see `sluice routes`",
+    "regex_priority order": "routes have no order: the more specific one wins, see `sluice routes`",
     "preserve_host passHostHeader pass_host": HOST,
     "return status direct_response directResponse": "write `respond: { status: ... }`",
     "proxy_pass upstream_id serviceName default_backend": "`to` names the upstream",

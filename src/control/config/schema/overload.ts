@@ -13,14 +13,21 @@ export const WEIGHT_MAX = 1000;
 
 /** An index of PRIORITIES. `background` is the gateway's own. */
 export const priority = once(() =>
-  z.enum(PRIORITIES.slice(0, BACKGROUND) as ["critical", "high", "normal", "low"]).transform((name): number => PRIORITIES.indexOf(name)),
+  z
+    .enum(PRIORITIES.slice(0, BACKGROUND) as ["critical", "high", "normal", "low"], {
+      error: "expected critical, high, normal or low: who is refused last under load (routes have no order: the more specific one wins)",
+    })
+    .transform((name): number => PRIORITIES.indexOf(name)),
 );
 
 const fairBy = once(() =>
   z
-    .union([z.enum(["consumer", "address", "route", "none"]), z.strictObject({ header: headerName() })], {
-      error: "expected consumer, address, route, none or {header: name}",
-    })
+    .union(
+      [z.enum(["consumer", "address", "route", "none"]), z.strictObject({ header: headerName().meta({ description: "Its name." }) })],
+      {
+        error: "expected consumer, address, route, none or {header: name}",
+      },
+    )
     .prefault("consumer")
     .transform((value): FairBy => value)
     .meta({

@@ -1,7 +1,6 @@
 // The gate in front of one upstream in one worker: who has a place, who waits for one, who is refused. One for each slot, whatever plan it serves.
 // Must never choose a target or answer anybody: a call learns that it may go on, or that it may not.
 import { monotonicMs } from "../../../base/clock.ts";
-import { type TimerWheel, WheelEntry } from "../../../base/timer-wheel.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
 import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
@@ -100,10 +99,9 @@ export class Hold implements Waiter {
   }
 }
 
-export class Gate extends WheelEntry {
+export class Gate {
   readonly #places: Places;
   readonly #line: Line;
-  readonly #wheel: TimerWheel;
   /** The plan of who came last. */
   #plan: OverloadPlan;
   /** Oldest first. */
@@ -119,10 +117,8 @@ export class Gate extends WheelEntry {
   readonly #expired: Waiter[] = [];
 
   /** @param worker index of its cells */
-  constructor(plan: OverloadPlan, table: OverloadTable, worker: number, wheel: TimerWheel) {
-    super();
+  constructor(plan: OverloadPlan, table: OverloadTable, worker: number) {
     this.#plan = plan;
-    this.#wheel = wheel;
     this.#places = table.places(plan.slot, worker);
     this.#line = new Line(plan.queue, this.#places.ranks);
     // What was counted for the line of a worker that had these cells is void.
@@ -333,7 +329,6 @@ export class Gate extends WheelEntry {
     if (this.#newest === null) this.#oldest = hold;
     else this.#newest.next = hold;
     this.#newest = hold;
-    if (this.wheelDue === 0) this.#wheel.arm(this, LONG_LOOK_MS);
   }
 
   #unlink(hold: Hold): void {
@@ -344,7 +339,8 @@ export class Gate extends WheelEntry {
     hold.next = hold.previous = null;
   }
 
-  onDeadline(): void {
+  /** To be called each LONG_LOOK_MS. */
+  lookForLong(): void {
     const now = nowMs();
     const longMs = Math.max(LONG_MS, LONG_BASES * this.#places.baseMs);
     const most = APART_TIMES_MAX * this.#plan.maximum;
@@ -352,7 +348,6 @@ export class Gate extends WheelEntry {
       if (this.#places.apart >= most) break;
       this.standApart(hold);
     }
-    if (this.#oldest !== null) this.#wheel.arm(this, LONG_LOOK_MS);
   }
 
   #learnLong(k: number, long: 0 | 1): void {
@@ -365,13 +360,11 @@ export class Gate extends WheelEntry {
 export class Gates {
   readonly #table: OverloadTable;
   readonly #worker: number;
-  readonly #wheel: TimerWheel;
   readonly #gates = new Map<number, Gate>();
 
-  constructor(table: OverloadTable, worker: number, wheel: TimerWheel) {
+  constructor(table: OverloadTable, worker: number) {
     this.#table = table;
     this.#worker = worker;
-    this.#wheel = wheel;
   }
 
   /** null where there is nothing to count. */
@@ -379,11 +372,18 @@ export class Gates {
     if (plan === null) return null;
     let gate = this.#gates.get(plan.slot);
     if (gate === undefined) {
-      if (this.#gates.size === 0) void this.#table.listen(this.#worker, () => this.#rung());
-      gate = new Gate(plan, this.#table, this.#worker, this.#wheel);
+      if (this.#gates.size === 0) this.#begin();
+      gate = new Gate(plan, this.#table, this.#worker);
       this.#gates.set(plan.slot, gate);
     }
     return gate;
+  }
+
+  #begin(): void {
+    void this.#table.listen(this.#worker, () => this.#rung());
+    setInterval(() => {
+      for (const gate of this.#gates.values()) gate.lookForLong();
+    }, LONG_LOOK_MS).unref();
   }
 
   #rung(): void {

@@ -112,6 +112,15 @@ it("the example of the design compiles, units resolved", () => {
   expect(upstreams[0]).toEqual({
     name: "users",
     insecure: [],
+    overload: {
+      slot: 0,
+      shadow: true,
+      minimum: 1,
+      maximum: 1000,
+      queue: { length: 1024, bytes: 16_777_216, flows: 256, waitMs: 250 },
+      fairBy: "consumer",
+      tiers: {},
+    },
     fingerprint: expect.any(String),
     targets: [
       { url: "http://10.0.0.1:9001", weight: 2 },

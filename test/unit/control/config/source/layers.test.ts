@@ -109,7 +109,7 @@ describe("defaults", () => {
   });
   it("cannot say where routes go", () => {
     expect(problemsOf(text("{ to: users }", "- { name: a, match: {} }"))).toContain(
-      "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, host, limits, paths, accessLog, webSocket, methodOverride, insecure, errorPages, policies, ip, redirect, cors, rateLimit, auth, forwardAuth, authorize, rewrite, query, headers, deprecation, cache, aggregate, respond, compress",
+      "c.yaml:7:13: defaults.to: unknown key; known keys: timeouts, host, limits, paths, priority, accessLog, webSocket, methodOverride, insecure, errorPages, policies, ip, redirect, cors, rateLimit, auth, forwardAuth, authorize, rewrite, query, headers, deprecation, cache, aggregate, respond, compress",
     );
   });
 });
