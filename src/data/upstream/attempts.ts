@@ -267,6 +267,21 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     this.wait(CALL_STATE.response, (this.connecting ? connectMs : connectMs + attemptMs) - waitedMs);
   }
 
+  protected waitForResponse(): void {
+    const { body, services } = this.request;
+    if (body.done || body.stalledByUpstream) return this.wait(CALL_STATE.response, this.timeouts.attemptMs);
+    // While the body is on its way, it is the client that is waited for: its source says how long.
+    this.state = CALL_STATE.response;
+    services.wheel.disarm(this);
+  }
+
+  /** The pool had no connection for the attempt: nothing is learnt about the target. */
+  protected poolIsBusy(detail: string): void {
+    this.settle("unasked", "overloaded");
+    if (this.tried !== null) this.upstream.giveRetryBack();
+    this.fail("overloaded", detail, { overloadReason: "pool" });
+  }
+
   /** A fault of ours. */
   protected report(error: unknown): void {
     this.request.services.reportFault("a call to an upstream failed inside the gateway", error, this.request.view.requestId);

@@ -7,6 +7,7 @@ import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import { Attempts, CALL_STATE, STATUS_MAX } from "./attempts.ts";
 import type { BodySourceOwner, CallFailure, CallFault, CallRequest, ResponseSink, UpgradeSink } from "./call-request.ts";
+import { learn } from "./overload/learn.ts";
 import { copyTrailers } from "./transport/response-headers.ts";
 import type {
   Endpoint,
@@ -182,14 +183,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.waitForResponse();
   }
 
-  private waitForResponse(): void {
-    const { body, services } = this.request;
-    if (body.done || body.stalledByUpstream) return this.wait(CALL_STATE.response, this.timeouts.attemptMs);
-    // While the body is on its way, it is the client that is waited for: its source says how long.
-    this.state = CALL_STATE.response;
-    services.wheel.disarm(this);
-  }
-
   wireHead(status: number, head: WireHead): void {
     try {
       this.headArrived(status, head);
@@ -209,7 +202,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     }
     this.status = status;
     this.judge(status, now);
-    if (this.hold !== null) this.gateLearns(status, head, now);
+    if (this.hold !== null) learn(this.hold, status, head, this.request.body.done ? this.waitedMs(now) : -1);
     if (status >= 400 && this.retryStatus(status, head)) return;
     this.lastDataMs = now;
     this.headDeadlineMs = this.deadlineMs;
@@ -220,14 +213,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   wireInterim(status: number, headers: HeaderList): void {
     if (this.state === CALL_STATE.response) this.guarded(() => this.sink.onInterim?.(status, headers));
-  }
-
-  /** How long the service took. Refusals and errors are quick and say nothing of it; nor do requests whose body was still on its way. */
-  private gateLearns(status: number, head: WireHead, now: number): void {
-    const { hold } = this;
-    if (hold === null) return;
-    if (head.length < 0 && isEventStream(head)) hold.standApart();
-    else if (status < 500 && status !== 429 && this.request.body.done) hold.answered(this.waitedMs(now));
   }
 
   wireData(chunk: Buffer): void {
@@ -340,13 +325,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   // --- Ends ---
 
-  /** The pool had no connection for the attempt: nothing is learnt about the target. */
-  private poolIsBusy(detail: string): void {
-    this.settle("unasked", "overloaded");
-    if (this.tried !== null) this.upstream.giveRetryBack();
-    this.fail("overloaded", detail, { overloadReason: "pool" });
-  }
-
   /** The response was begun and cannot be completed. While nothing of it has left, another attempt or an error takes its place. @param condition of a retry; '' for none */
   private broken(why: CallFault, condition = ""): void {
     if (!this.active) return;
@@ -418,10 +396,4 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       this.tell(code, "");
     } else this.fail(code, "");
   }
-}
-
-function isEventStream({ headers }: WireHead): boolean {
-  for (let i = 0; i < headers.length; i += 2)
-    if (headers[i] === "content-type") return headers[i + 1]?.startsWith("text/event-stream") === true;
-  return false;
 }

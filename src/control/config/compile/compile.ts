@@ -157,18 +157,7 @@ function compileUpstream(
   connectMs: number,
   { context, tiers }: { readonly context: CompileContext; readonly tiers: OverloadPlan["tiers"] },
 ): UpstreamPlan {
-  const {
-    targets,
-    hashOn,
-    hashBalanceFactor,
-    slowStart,
-    writtenTimeouts: _read,
-    tls,
-    breaker,
-    sticky,
-    overload,
-    ...rest
-  } = upstream;
+  const { targets, hashOn, hashBalanceFactor, slowStart, writtenTimeouts: _read, tls, breaker, sticky, overload, ...rest } = upstream;
   const settings = {
     ...rest,
     hashOn: hashOn ?? { kind: "ip" as const },
