@@ -104,15 +104,15 @@ describe.each(ENGINES)("overload on the engine %s", (engine) => {
     await expect.poll(() => origin.waiting, { timeout: 10_000 }).toBe(LIMIT);
     clients[2]?.send("GET /gone HTTP/1.1\r\nHost: a\r\n\r\n");
     await seen(gateway, { waiting: 1 });
-    clients[2]?.destroy();
+    clients[2]?.cut();
     await seen(gateway, { waiting: 0, inFlight: LIMIT });
     const waits = ask(port, "/waits");
     await seen(gateway, { waiting: 1 });
-    clients[0]?.destroy();
+    clients[0]?.cut();
     await expect.poll(() => origin.requests, { timeout: 10_000 }).toBe(3);
     origin.release(200);
     expect((await waits).status).toBe(200);
-    clients[1]?.destroy();
+    clients[1]?.cut();
     await seen(gateway, { waiting: 0, inFlight: 0 });
   });
 
