@@ -8,6 +8,7 @@ import type { Channel, ChannelReader, ProtocolName } from "./channel.ts";
 import type { ClientFacts } from "./client-facts.ts";
 import { deafReader } from "./deaf-reader.ts";
 import { readBuffer } from "./read-buffer.ts";
+import { retire, SCRATCH_BYTES_MAX, scratchFor } from "./scratch.ts";
 
 /** Up to here, bytes are written as text: Node keeps a copy of what the kernel does not take of it (its own buffer for that, `StreamBase::WriteString`, has this size). */
 const TEXT_BYTES_MAX = 16 * 1024;
@@ -202,10 +203,22 @@ export class NativeChannel implements Channel {
     // TLS has encrypted or copied it when it returns.
     else if (kept || this.secure) this.#sent(request, this.#stream.writeBuffer(request, data), data);
     else if (data.length <= TEXT_BYTES_MAX) this.#sent(request, this.#stream.writeLatin1String(request, latin1(data)), null);
-    else {
-      const own = Buffer.from(data);
-      this.#sent(request, this.#stream.writeBuffer(request, own), own);
+    else this.#sendCopy(request, [data], data.length);
+  }
+
+  /** Of lent chunks, in one piece. */
+  #sendCopy(request: WriteRequest, chunks: readonly Chunk[], bytes: number): void {
+    const isScratch = bytes <= SCRATCH_BYTES_MAX;
+    const own = isScratch ? scratchFor(bytes) : Buffer.allocUnsafeSlow(bytes);
+    let at = 0;
+    for (const each of chunks) {
+      if (typeof each === "string") own.write(each, at, "latin1");
+      else own.set(each, at);
+      at += each.length;
     }
+    const data = own.length === bytes ? own : own.subarray(0, bytes);
+    this.#sent(request, this.#stream.writeBuffer(request, data), data);
+    if (isScratch && this.#writing) retire(own);
   }
 
   /** @param own no chunk is lent */
@@ -223,11 +236,9 @@ export class NativeChannel implements Channel {
       for (const each of chunks) text += typeof each === "string" ? each : latin1(each);
       return this.#sent(request, this.#stream.writeLatin1String(request, text), null);
     }
+    if (!own && !this.secure) return this.#sendCopy(request, chunks, bytes);
     const list: unknown[] = [];
-    for (const each of chunks) {
-      if (typeof each === "string") list.push(each, "latin1");
-      else list.push(own || this.secure ? each : Buffer.from(each), "buffer");
-    }
+    for (const each of chunks) list.push(each, typeof each === "string" ? "latin1" : "buffer");
     this.#sent(request, this.#stream.writev(request, list, false), list);
   }
 
