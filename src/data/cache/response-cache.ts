@@ -114,11 +114,6 @@ export class ResponseCache {
     return new FillBegin(this.#stamps, stamp);
   }
 
-  /** Whether a response of this size can be stored at all. */
-  fits(bytes: number): boolean {
-    return bytes < this.#store.objectBytesMax;
-  }
-
   /** Memory for a response of known length. @returns null when there is none: it is relayed without being stored */
   reserve(entry: NewEntry, begin: FillBegin): Reservation | null {
     const { key, request, storable, status, bodyBytes } = entry;
