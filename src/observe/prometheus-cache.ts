@@ -1,7 +1,7 @@
 // Owns the metrics of the response cache and their rendering.
 import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
 import type { InstanceState } from "./instance-state.ts";
-import type { Kind, Page } from "./prometheus-page.ts";
+import type { Page } from "./prometheus-page.ts";
 import type { RouteTotals } from "./totals.ts";
 
 /** Series of a route appear with the first request that its cache looked at. */
@@ -27,22 +27,18 @@ export function renderCache(page: Page, all: readonly RouteTotals[], { cache: st
     page.sample("sluice_cache_age_seconds_sum", { route }, cache.ageSumS);
     page.sample("sluice_cache_age_seconds_count", { route }, cumulative);
   }
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one(
+  page.one(
     "sluice_cache_objects",
     "gauge",
     "Objects in the store of responses: a response each, and one for each URL with variants.",
     store.objects,
   );
-  one("sluice_cache_bytes", "gauge", "Bytes of all of them, heads and keys included.", store.bytes);
-  one("sluice_cache_capacity_bytes", "gauge", "Bytes that the store has for them.", store.capacityBytes);
-  one("sluice_cache_stored_total", "counter", "Objects stored.", store.stored);
-  one("sluice_cache_evicted_total", "counter", "Objects that had to go for others.", store.evicted);
-  one("sluice_cache_removed_total", "counter", "Objects that were purged by prefix, or all at once.", store.removed);
-  one(
+  page.one("sluice_cache_bytes", "gauge", "Bytes of all of them, heads and keys included.", store.bytes);
+  page.one("sluice_cache_capacity_bytes", "gauge", "Bytes that the store has for them.", store.capacityBytes);
+  page.one("sluice_cache_stored_total", "counter", "Objects stored.", store.stored);
+  page.one("sluice_cache_evicted_total", "counter", "Objects that had to go for others.", store.evicted);
+  page.one("sluice_cache_removed_total", "counter", "Objects that were purged by prefix, or all at once.", store.removed);
+  page.one(
     "sluice_cache_emptied_total",
     "counter",
     "Times that the store was emptied because a worker had died while it changed it.",

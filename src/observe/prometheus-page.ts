@@ -16,6 +16,12 @@ export class Page {
     this.lines.push(`${name}${pairs.length === 0 ? "" : `{${pairs.join(",")}}`} ${value}`);
   }
 
+  /** A family of one sample without labels. */
+  one(name: string, kind: Kind, help: string, value: number): void {
+    this.family(name, kind, help);
+    this.sample(name, {}, value);
+  }
+
   text(): string {
     return `${this.lines.join("\n")}\n`;
   }

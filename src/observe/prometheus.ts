@@ -180,20 +180,16 @@ function renderLimits(page: Page, totals: Totals, { limits }: InstanceState): vo
   for (const { route, limit, outcomes } of totals.limits())
     for (const [i, outcome] of outcomes.some((count) => count > 0) ? LIMIT_OUTCOMES.entries() : [])
       page.sample("sluice_limit_decisions_total", { route, limit, outcome }, outcomes[i] ?? 0);
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one("sluice_limit_slots", "gauge", "Callers that the table of limits can tell apart at once.", limits.slots);
-  one("sluice_limit_slots_in_use", "gauge", "Slots that belong to a caller, at the last sweep.", limits.inUse);
-  one(
+  page.one("sluice_limit_slots", "gauge", "Callers that the table of limits can tell apart at once.", limits.slots);
+  page.one("sluice_limit_slots_in_use", "gauge", "Slots that belong to a caller, at the last sweep.", limits.inUse);
+  page.one(
     "sluice_limit_slots_active",
     "gauge",
     "Slots that hold something, so that nobody else can have them, at the last sweep.",
     limits.active,
   );
-  one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
-  one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
+  page.one("sluice_limit_full_total", "counter", "Decisions that found no slot and shared a bucket with others.", limits.fullEvents);
+  page.one("sluice_limit_no_room_total", "counter", "Requests refused because there was not even a bucket to share.", limits.refusedEvents);
 }
 
 /** Series appear with the first request. */
@@ -255,14 +251,10 @@ function renderKeySources(page: Page, { keySources }: InstanceState): void {
 }
 
 function renderInstance(page: Page, totals: Totals, state: InstanceState): void {
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one("sluice_websockets", "gauge", "Open WebSockets.", totals.cell(CELL.webSockets));
-  one("sluice_pool_connections", "gauge", "Open connections to targets.", totals.cell(CELL.poolConnections));
-  one("sluice_pool_queued", "gauge", "Requests that wait for a connection to a target.", totals.cell(CELL.poolQueued));
-  one(
+  page.one("sluice_websockets", "gauge", "Open WebSockets.", totals.cell(CELL.webSockets));
+  page.one("sluice_pool_connections", "gauge", "Open connections to targets.", totals.cell(CELL.poolConnections));
+  page.one("sluice_pool_queued", "gauge", "Requests that wait for a connection to a target.", totals.cell(CELL.poolQueued));
+  page.one(
     "sluice_request_bodies_held_bytes",
     "gauge",
     "Bytes of request bodies that are kept in memory (limits.bufferedBodyBytes).",
@@ -274,36 +266,37 @@ function renderInstance(page: Page, totals: Totals, state: InstanceState): void 
   page.family("sluice_http2_faults_total", "counter", "HTTP/2 connections ended, or requests refused unseen, for what their client does.");
   for (const [i, kind] of CLIENT_FAULTS.entries())
     page.sample("sluice_http2_faults_total", { kind }, totals.cell((CELL.protocolFaultsTotal + i) as Cell)); // words in that order
-  one("sluice_mirrored_total", "counter", "Requests copied to a mirror.", totals.cell(CELL.mirroredTotal));
-  one("sluice_mirror_dropped_total", "counter", "Copies not made because too many were under way.", totals.cell(CELL.mirrorDroppedTotal));
+  page.one("sluice_mirrored_total", "counter", "Requests copied to a mirror.", totals.cell(CELL.mirroredTotal));
+  page.one(
+    "sluice_mirror_dropped_total",
+    "counter",
+    "Copies not made because too many were under way.",
+    totals.cell(CELL.mirrorDroppedTotal),
+  );
   page.family("sluice_log_dropped_total", "counter", "Access-log records lost: ring full (worker) or sink too slow (primary).");
   page.sample("sluice_log_dropped_total", { stage: "ring" }, totals.cell(CELL.logDroppedTotal));
   page.sample("sluice_log_dropped_total", { stage: "sink" }, state.logSinkDropped);
   page.family("sluice_reloads_total", "counter", "Reloads by result.");
   page.sample("sluice_reloads_total", { result: "ok" }, state.reloads.ok);
   page.sample("sluice_reloads_total", { result: "failed" }, state.reloads.failed);
-  one("sluice_plan_version", "gauge", "Version of the plan in force.", state.planVersion);
-  one("sluice_ready", "gauge", "1 while serving, 0 while starting or draining.", state.phase === "serving" ? 1 : 0);
+  page.one("sluice_plan_version", "gauge", "Version of the plan in force.", state.planVersion);
+  page.one("sluice_ready", "gauge", "1 while serving, 0 while starting or draining.", state.phase === "serving" ? 1 : 0);
   page.family("sluice_build_info", "gauge", "Always 1; the labels tell what runs.");
   page.sample("sluice_build_info", { version: state.release, node: process.versions.node }, 1);
   const cpu = process.cpuUsage();
-  one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
-  one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
-  one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
+  page.one("process_cpu_seconds_total", "counter", "CPU time of the whole process, all threads.", (cpu.user + cpu.system) / 1e6);
+  page.one("process_resident_memory_bytes", "gauge", "Resident memory of the whole process.", process.memoryUsage.rss());
+  page.one("process_start_time_seconds", "gauge", "Start of the process, Unix time.", state.startedAtMs / 1000);
 }
 
 function renderFleet(page: Page, fleet: FleetState): void {
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one(
+  page.one(
     "sluice_redis_up",
     "gauge",
     "1 while limits are reconciled with the fleet, 0 while this instance goes on with its share.",
     fleet.connected ? 1 : 0,
   );
-  one(
+  page.one(
     "sluice_redis_sync_age_seconds",
     "gauge",
     "Since Redis last answered for all keys; -1 before the first time.",
@@ -312,41 +305,37 @@ function renderFleet(page: Page, fleet: FleetState): void {
   page.family("sluice_redis_sync_duration_seconds", "summary", "Rounds of the reconciliation.");
   page.sample("sluice_redis_sync_duration_seconds_sum", {}, fleet.syncMsSum / 1000);
   page.sample("sluice_redis_sync_duration_seconds_count", {}, fleet.syncs);
-  one("sluice_redis_sync_failures_total", "counter", "Rounds that Redis did not answer in time, or refused.", fleet.syncFailures);
-  one("sluice_redis_sync_entries_total", "counter", "Buckets told to Redis.", fleet.entries);
-  one("sluice_fleet_instances", "gauge", "Instances that the fleet is taken to have.", fleet.instances);
-  one(
+  page.one("sluice_redis_sync_failures_total", "counter", "Rounds that Redis did not answer in time, or refused.", fleet.syncFailures);
+  page.one("sluice_redis_sync_entries_total", "counter", "Buckets told to Redis.", fleet.entries);
+  page.one("sluice_fleet_instances", "gauge", "Instances that the fleet is taken to have.", fleet.instances);
+  page.one(
     "sluice_fleet_drift_requests",
     "gauge",
     "Most that a bucket was found to be overdrawn by the fleet in the last 10 to 20 s.",
     fleet.drift,
   );
-  one("sluice_fleet_purges_pending", "gauge", "Purges done here of which Redis has not been told yet.", fleet.purges.pending);
-  one("sluice_fleet_purges_applied_total", "counter", "Purges of other instances that were followed.", fleet.purges.applied);
-  one(
+  page.one("sluice_fleet_purges_pending", "gauge", "Purges done here of which Redis has not been told yet.", fleet.purges.pending);
+  page.one("sluice_fleet_purges_applied_total", "counter", "Purges of other instances that were followed.", fleet.purges.applied);
+  page.one(
     "sluice_fleet_purges_missed_total",
     "counter",
     "Times that everything was purged because purges may have been missed.",
     fleet.purges.missed,
   );
-  one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
+  page.one("sluice_fleet_leases", "gauge", "Strict buckets that this instance has a lease of.", fleet.leases);
 }
 
 function renderRedisConsumers(page: Page, { connected, inForce, ageMs, refusals, trouble }: RedisConsumersState): void {
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one("sluice_redis_consumers", "gauge", "Consumers of Redis in force.", inForce);
-  one("sluice_redis_consumers_up", "gauge", "1 while Redis says what consumers it has.", connected ? 1 : 0);
-  one("sluice_redis_consumers_current", "gauge", "1 while those in force are what Redis has.", trouble === null ? 1 : 0);
-  one(
+  page.one("sluice_redis_consumers", "gauge", "Consumers of Redis in force.", inForce);
+  page.one("sluice_redis_consumers_up", "gauge", "1 while Redis says what consumers it has.", connected ? 1 : 0);
+  page.one("sluice_redis_consumers_current", "gauge", "1 while those in force are what Redis has.", trouble === null ? 1 : 0);
+  page.one(
     "sluice_redis_consumers_age_seconds",
     "gauge",
     "Since Redis last said what it has; -1 before the first time.",
     (ageMs ?? -1000) / 1000,
   );
-  one("sluice_redis_consumers_refused_total", "counter", "Sets of consumers that were refused for a mistake.", refusals);
+  page.one("sluice_redis_consumers_refused_total", "counter", "Sets of consumers that were refused for a mistake.", refusals);
 }
 
 /** Of this instance's own breakers only: what others call theirs never becomes a label. No series while nothing is known. */
@@ -357,19 +346,20 @@ function renderOthersBreakers(page: Page, rows: readonly BreakerRow[], others: O
   for (const { labels } of others.knowledge === "unknown" ? [] : rows)
     for (const state of OTHERS_STATES)
       page.sample(name, { ...labels, state }, said.get(`${labels["upstream"]} ${labels["target"] ?? ""}`)?.[state] ?? 0);
-  const one = (name: string, kind: Kind, help: string, value: number): void => {
-    page.family(name, kind, help);
-    page.sample(name, {}, value);
-  };
-  one("sluice_breaker_fleet_reporting", "gauge", "Other instances whose breakers are known; -1 while nothing is.", others.instances ?? -1);
-  one(
+  page.one(
+    "sluice_breaker_fleet_reporting",
+    "gauge",
+    "Other instances whose breakers are known; -1 while nothing is.",
+    others.instances ?? -1,
+  );
+  page.one(
     "sluice_breaker_fleet_age_seconds",
     "gauge",
     "Since Redis last told of other instances' breakers; -1 before.",
     (others.ageMs ?? -1000) / 1000,
   );
-  one("sluice_breaker_fleet_failures_total", "counter", "Rounds in which nothing was told or heard of breakers.", others.failures);
-  one("sluice_breaker_fleet_ignored_total", "counter", "What stood in Redis and is no report of this release.", others.ignored);
+  page.one("sluice_breaker_fleet_failures_total", "counter", "Rounds in which nothing was told or heard of breakers.", others.failures);
+  page.one("sluice_breaker_fleet_ignored_total", "counter", "What stood in Redis and is no report of this release.", others.ignored);
 }
 
 /** Every state but closed. */
