@@ -110,7 +110,8 @@ export class RedisClient implements ScriptStore {
   #listen(client: Redis | Cluster): void {
     const listening = this.#listening;
     if (listening === null || this.#listener !== null) return;
-    const listener: Redis | Cluster = "slots" in client ? client.duplicate() : client.duplicate();
+    // ioredis's own subscribing again leaves its failure to nobody: a connection that breaks right behind its greeting would end the process.
+    const listener: Redis | Cluster = "slots" in client ? client.duplicate() : client.duplicate({ autoResubscribe: false });
     if (!("slots" in listener)) outliveErrors(listener);
     listener.on("error", () => {}); // the client itself says what is wrong
     listener.on("message", () => listening.heard());
