@@ -53,6 +53,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
   const unroutedErrorPages = pages.indexOf(config.errorPages);
   const tiers = Object.fromEntries(config.tiers.map(({ name, weight, priority }) => [name, { weight, priority }]));
   const order = sortMatches(config.routes.map((route) => route.match));
+  const once = sharer();
   return {
     version: context.version,
     listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
@@ -77,7 +78,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     versioning: config.versioning,
     routes: order.flatMap((i) => {
       const route = config.routes[i];
-      return route === undefined ? [] : compileRoute(route, names, { config, context, pages });
+      return route === undefined ? [] : compileRoute(route, names, { config, context, pages, once });
     }),
     errorPages: pages.sets,
     unroutedErrorPages,
@@ -203,10 +204,46 @@ interface Names {
   readonly services: ImplicitUpstreams;
 }
 
+interface RouteContext {
+  readonly config: Config;
+  readonly context: CompileContext;
+  readonly pages: ErrorPageTable;
+  readonly once: ReturnType<typeof sharer>;
+}
+
+/**
+ * Equal parts of routes become one object: it is copied to workers and kept once, and is half of what a plain route takes.
+ * @returns gives what stands for a value from then on, by a text that no other value has
+ */
+function sharer(): <T extends object>(value: T, text: string) => T {
+  const values = new Map<string, object>();
+  return <T extends object>(value: T, text: string): T => {
+    const known = values.get(text);
+    if (known === undefined) values.set(text, value);
+    return (known as T | undefined) ?? value; // the same text, so the same kind
+  };
+}
+
+/** Most lists that say which requests a route matches are empty. */
+const NONE: readonly never[] = [];
+const some = <T>(list: readonly T[]): readonly T[] => (list.length === 0 ? NONE : list);
+
+function compileMatch({ headers, hosts, listeners, methods, query, versions, ...rest }: RouteConfig["match"]): RoutePlan["match"] {
+  return {
+    ...rest,
+    headers: some(headers),
+    hosts: some(hosts),
+    listeners: some(listeners),
+    methods: some(methods),
+    query: some(query),
+    versions: some(versions),
+  };
+}
+
 function compileRoute(
   route: RouteConfig,
   { indexes, upstreams, services }: Names,
-  { config, context, pages }: { readonly config: Config; readonly context: CompileContext; readonly pages: ErrorPageTable },
+  { config, context, pages, once }: RouteContext,
 ): RoutePlan {
   const { name, match, timeouts, limits, accessLog, insecure } = route;
   const index = (upstream: string): number => indexes.get(upstream) ?? missing(upstream);
@@ -219,23 +256,26 @@ function compileRoute(
         : featureOf(feature.name).link(feature.config, index),
   });
   const answering = features.find(answers);
+  const settings = {
+    host: route.host ?? null,
+    timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
+    bodyBytes: (limits?.bodyBytes === undefined ? config.limits.bodyBytes : limits.bodyBytes) ?? Number.POSITIVE_INFINITY,
+    bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
+    accessLog,
+    priority: route.priority ?? null,
+    keepMethodOverride: insecure.includes("method-override"),
+    errorPages: pages.indexOf(route.errorPages ?? null),
+    refusedSpellings: refusedBits(refusedSpellings(route.paths)),
+  };
+  const cache = cacheOf(features);
+  const proxy = { name: "proxy", config: compileProxy(route, index, cache) };
   return {
     name,
     metricSlot: context.metricSlot(name),
-    match,
-    settings: {
-      host: route.host ?? null,
-      timeouts: timeouts === undefined ? null : routeTimeoutsFor(timeouts, upstreamsOf(route, upstreams)),
-      bodyBytes: (limits?.bodyBytes === undefined ? config.limits.bodyBytes : limits.bodyBytes) ?? Number.POSITIVE_INFINITY,
-      bodyRate: limits?.bodyRate === undefined ? config.limits.bodyRate : limits.bodyRate,
-      accessLog,
-      priority: route.priority ?? null,
-      keepMethodOverride: insecure.includes("method-override"),
-      errorPages: pages.indexOf(route.errorPages ?? null),
-      refusedSpellings: refusedBits(refusedSpellings(route.paths)),
-    },
+    match: compileMatch(match),
+    settings: once(settings, `${settings.bodyBytes} ${JSON.stringify(settings)}`), // infinite is null in JSON
     upstreams: [...new Set([...upstreamNames(route), ...services.of(route.name, authenticatorsOf(route))])].map(index),
-    handler: answering === undefined ? { name: "proxy", config: compileProxy(route, index, cacheOf(features)) } : linked(answering),
+    handler: answering !== undefined ? linked(answering) : cache !== null ? proxy : once(proxy, JSON.stringify(proxy)),
     policies: features.filter(isPolicy).map(linked),
     modules: route.uses.map((use) => ({ ...use, slot: context.policySlot?.(use.name) ?? ROUTE_SLOT_OVERFLOW })),
     filters: features.filter(isFilter).map(linked),

@@ -1,5 +1,5 @@
 // Owns the parts of a route's limits, ready to ask the table: identity, size for each caller, labels. Built once for each plan and worker.
-import { createHmac } from "node:crypto";
+import { createHmac, createSecretKey, type KeyObject } from "node:crypto";
 import { SIP_KEY_BYTES, SipHash } from "../../../base/sip-hash.ts";
 import type { QuotaPlan, RatePlan, TierPlan } from "../../../plan/plan.ts";
 import {
@@ -65,9 +65,14 @@ export interface CompiledLimit {
 
 const MODES: Readonly<Record<LimitConfig["mode"], LimitMode>> = { local: MODE_LOCAL, fleet: MODE_FLEET, strict: MODE_STRICT };
 
+/** An instance has one key; making it ready takes longer than to use it. */
+const secrets = new WeakMap<Uint8Array, KeyObject>();
+
 /** The hash of one bucket family: equal in all instances that have the same key and configuration. */
 export function hashFor(key: Uint8Array, identity: string): SipHash {
-  return new SipHash(createHmac("sha256", key).update(identity).digest().subarray(0, SIP_KEY_BYTES));
+  const secret = secrets.get(key) ?? createSecretKey(key);
+  secrets.set(key, secret);
+  return new SipHash(createHmac("sha256", secret).update(identity).digest().subarray(0, SIP_KEY_BYTES));
 }
 
 export function compileLimits(configs: readonly LimitConfig[], route: PolicyRoute): readonly CompiledLimit[] {

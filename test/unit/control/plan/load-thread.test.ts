@@ -61,6 +61,20 @@ test("loads right after one another each have their answer, and nothing is left 
   expect(await thread.end()).toBe(true);
 });
 
+test("a thread that is kept reads every file anew, after a mistake and after its end too", async () => {
+  const thread = new LoadThread();
+  const routeNames = async (text: string) => {
+    const { outcome } = await thread.load(job(text));
+    return outcome.ok ? outcome.config.routes.map((route) => route.name) : outcome.problems.map(({ message }) => message);
+  };
+  expect(await routeNames(CONFIG)).toEqual(["all"]);
+  expect(await routeNames("version: 1\nnope: 1\n")).not.toEqual(["all"]);
+  expect(await routeNames(CONFIG.replace("name: all", "name: other"))).toEqual(["other"]);
+  expect(await thread.end()).toBe(true);
+  expect(await routeNames(CONFIG)).toEqual(["all"]);
+  expect(await thread.end()).toBe(true);
+});
+
 test("a load under way is ended with the process", async () => {
   const thread = new LoadThread();
   const loading = thread.load(job(`version: 1\n${"a: 1\n".repeat(200_000)}`));
@@ -75,4 +89,5 @@ test("a load that takes too much memory ends its thread and nothing else", async
   await expect(thread.load(job(`version: 1\n${"a: [x]\n".repeat(400_000)}`))).rejects.toThrow(
     "it takes more than 40 MiB of memory to read: make it smaller",
   );
+  expect((await thread.load(job(CONFIG))).outcome.ok).toBe(true);
 });
