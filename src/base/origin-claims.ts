@@ -92,6 +92,21 @@ export const ORIGIN_CLAIMS: ReadonlySet<string> = new Set([
   "x-sendfile-type",
 ]);
 
+/** Of them, those from which services build addresses of their own: they say where a client has asked for something, beside Host, port and scheme. */
+export const TARGET_CLAIMS: ReadonlySet<string> = new Set([
+  "x-forwarded-path",
+  "x-forwarded-prefix",
+  "x-forwarded-uri",
+  "x-host",
+  "x-http-host-override",
+  "x-original-host",
+  "x-original-path",
+  "x-original-uri",
+  "x-original-url",
+  "x-rewrite-url",
+  "x-script-name",
+]);
+
 const X = 120;
 const A = 97;
 const E = 101;

@@ -47,7 +47,7 @@ export class KeyMaker {
     const { settings, authenticates, space } = this.#context;
     if (authenticates && x.identity === null && settings.perConsumer) return null;
     const url = urlOf(x, keyedQuery(x.query, settings.query));
-    let text = `${url}\n${space}\n${isAsAsked(x) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}`;
+    let text = `${url}\n${space}\n${isAsAsked(x) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}\u0003${x.runtime.toldOfTarget(x)}`;
     text += `\n${this.#additions(x)}\n`;
     if (x.identity !== null && settings.perConsumer) text += this.#identity(x.identity);
     for (const name of settings.keyHeaders) text += `\n${getList(x.headers, name) ?? "\u0001"}`;

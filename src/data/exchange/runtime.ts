@@ -148,4 +148,6 @@ export interface Runtime {
   resolveClient(x: Exchange): ClientInfo;
   /** Appends X-Forwarded-*, Forwarded and Via to the headers that go upstream. */
   appendForwarding(x: Exchange, out: HeaderList): void;
+  /** See ClientResolver.toldOfTarget. */
+  toldOfTarget(x: Exchange): string;
 }

@@ -99,6 +99,7 @@ export function buildRuntime(options: RuntimeOptions): OwnedRuntime {
     logQuery: plan.logQuery ? hideCredentials : null,
     resolveClient: (x) => client.resolve(x),
     appendForwarding: (x, out) => client.appendForwarding(x, out),
+    toldOfTarget: (x) => client.toldOfTarget(x),
   };
 }
 

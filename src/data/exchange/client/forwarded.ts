@@ -4,7 +4,7 @@
 import { ClientTrust } from "../../../base/client-trust.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
 import { isToken } from "../../../base/http.ts";
-import { isOriginClaim } from "../../../base/origin-claims.ts";
+import { isOriginClaim, TARGET_CLAIMS } from "../../../base/origin-claims.ts";
 import type { ClientInfo } from "../../routing/request-view.ts";
 import type { Exchange } from "../exchange.ts";
 import { type Chain, FORWARDED_HOPS_MAX, joined, readChain, UNREADABLE } from "./forwarded-chain.ts";
@@ -26,6 +26,8 @@ export interface ClientResolver {
    * request's own fields of all these names out of `out`.
    */
   appendForwarding(x: Exchange, out: HeaderList): void;
+  /** What trusted proxies say of where the client asked, beyond scheme and Host: what services make addresses of. '' for nothing. No line break is in it. */
+  toldOfTarget(x: Exchange): string;
 }
 
 /** The answer of resolve(), with what appendForwarding() needs to say it again. */
@@ -129,6 +131,21 @@ class Resolver implements ClientResolver {
     passOnClaims(x, out);
   }
 
+  toldOfTarget(x: Exchange): string {
+    const known = x.clientInfo();
+    const client = isResolved(known) ? known : this.resolve(x);
+    const { chain, hops } = client;
+    if (chain === null) return "";
+    const host = chain.hostAt(hopOf(hops)) ?? x.authority;
+    const port = chain.portAt(hopOf(hops));
+    let told = host.toLowerCase() === x.authority.toLowerCase() ? "" : `${host}${BETWEEN}`;
+    if (port > 0 && String(port) !== ownPort(client, host)) told += `${port}${BETWEEN}`;
+    const { headers } = x;
+    for (let i = 0; i < headers.length; i += 2)
+      if (TARGET_CLAIMS.has(headers[i] as string)) told += `${headers[i]}=${headers[i + 1]}${BETWEEN}`; // i is inside a list of pairs
+    return told;
+  }
+
   #appendDirect(x: Exchange, client: Resolved, out: HeaderList): void {
     const { ip, scheme } = client;
     const host = x.authority;
@@ -158,15 +175,21 @@ const firstElement = ({ ip, scheme }: Resolved, host: string): string =>
 const hopOf = (hops: number): number => Math.max(1, hops);
 
 /** The port that the client asked: as a proxy says, as the host says, or the scheme's own. @param host a valid authority */
-function portOf({ chain, hops, scheme }: Resolved, host: string): string {
-  const said = chain?.portAt(hopOf(hops)) ?? -1;
-  if (said > 0) return String(said);
+function portOf(client: Resolved, host: string): string {
+  const said = client.chain?.portAt(hopOf(client.hops)) ?? -1;
+  return said > 0 ? String(said) : ownPort(client, host);
+}
+
+/** As the host says, or the scheme's own. */
+function ownPort({ scheme }: Resolved, host: string): string {
   const colon = host.lastIndexOf(":");
   if (colon > 0 && host.charCodeAt(host.length - 1) !== CLOSING_BRACKET) return host.slice(colon + 1);
   return scheme === "https" ? "443" : "80";
 }
 
 const CLOSING_BRACKET = 93;
+/** No field value has it. */
+const BETWEEN = "\u0003";
 
 function passOnClaims(x: Exchange, out: HeaderList): void {
   const { headers } = x;

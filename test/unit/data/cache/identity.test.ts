@@ -161,6 +161,25 @@ describe("what the gateway makes of a request", () => {
     expect(users.map((user) => JSON.parse(ask("/x", ["x-user", user]).body)[0])).toEqual(targets);
   });
 
+  it("of what a trusted proxy says of host and prefix, is told apart: services make addresses of it", async () => {
+    worker = await PlayedWorker.start(`version: 1
+trustedProxies: [203.0.113.7]
+listeners: [{ address: 127.0.0.1:0 }]
+upstreams: { a: { targets: [{ url: http://a }], retry: { attempts: 0 } } }
+routes: [{ name: r, match: { path: /** }, cache: {}, to: a }]
+`);
+    const claims: readonly HeaderList[] = [
+      [],
+      ["x-forwarded-host", "one.example"],
+      ["x-forwarded-host", "two.example"],
+      ["x-forwarded-prefix", "/outer"],
+      ["x-forwarded-port", "8443"],
+    ];
+    for (const headers of claims) expect([headers, isHit(ask("/x", headers))]).toEqual([headers, false]);
+    for (const headers of claims) expect([headers, isHit(ask("/x", headers))]).toEqual([headers, true]);
+    expect(isHit(ask("/x", ["x-forwarded-host", "api.example.com", "x-forwarded-for", "198.51.100.1"]))).toBe(true);
+  });
+
   it("leaves what does not count of the query out of key and request, whatever its order", async () => {
     worker = await start("  - { name: r, match: { path: /** }, cache: { key: { query: { except: [utm, fbclid] } } }, to: a }");
     expect(JSON.parse(ask("/x", [], "b=2&utm=evil&a=1").body)[1]).toBe("/x?a=1&b=2");

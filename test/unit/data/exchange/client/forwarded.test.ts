@@ -293,12 +293,43 @@ describe("appendForwarding", () => {
 
   test("works for a client that another resolver described", () => {
     const x = new ReadExchange({
-      resolver: { trusts: () => true, resolve: () => ({ ip: "9.9.9.9", scheme: "https" }), appendForwarding: () => {} },
+      resolver: {
+        trusts: () => true,
+        resolve: () => ({ ip: "9.9.9.9", scheme: "https" }),
+        appendForwarding: () => {},
+        toldOfTarget: () => "",
+      },
     });
     const out: HeaderList = [];
     resolver.appendForwarding(x, out);
     expect(out[1]).toBe("203.0.113.7");
   });
+});
+
+describe("what is told of where the client asked", () => {
+  const told = (sketch: Sketch): readonly string[] => resolver.toldOfTarget(request(sketch)).split("\u0003").slice(0, -1);
+  const proxied = (...headers: HeaderList): Sketch => ({ peer: "10.0.0.1", headers });
+  test.each<[string, Sketch, readonly string[]]>([
+    ["nothing by a stranger", { headers: ["x-forwarded-host", "evil", "x-forwarded-prefix", "/evil"] }, []],
+    [
+      "nothing by a proxy that repeats Host and the scheme's port",
+      proxied("x-forwarded-host", "API.example.com", "x-forwarded-port", "80"),
+      [],
+    ],
+    ["another host", proxied("x-forwarded-host", "shop.example.com"), ["shop.example.com"]],
+    ["another host, in Forwarded", proxied("forwarded", "for=198.51.100.1;host=shop.example.com"), ["shop.example.com"]],
+    [
+      "the host that the client's own proxy names, not what stands before it",
+      proxied("x-forwarded-host", "evil, shop.example.com"),
+      ["shop.example.com"],
+    ],
+    ["another port", proxied("x-forwarded-port", "8443"), ["8443"]],
+    [
+      "prefix and path",
+      proxied("x-forwarded-prefix", "/outer", "x-original-url", "/a"),
+      ["x-forwarded-prefix=/outer", "x-original-url=/a"],
+    ],
+  ])("%s", (_, sketch, expected) => expect(told(sketch)).toEqual(expected));
 });
 
 test("a block that is none is a named error", () => {
