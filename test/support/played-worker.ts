@@ -159,7 +159,10 @@ export class PlayedWorker {
   private constructor(services: WorkerServices, plan: Plan, registries: Partial<Registries>) {
     this.services = services;
     const endpoints = new Map(
-      plan.upstreams.map(({ name, targets }, u) => [name, targets.map(({ url }, i) => endpoint(`${name}-${url}`, u * 4 + i))]),
+      plan.upstreams.map(({ name, targets }, u) => [
+        name,
+        targets.map(({ url }, i) => endpoint(`${name}-${url}`, u * 4 + i, { authority: new URL(url).host })),
+      ]),
     );
     this.runtime = buildRuntime({ plan, endpoints, services, registries: { ...REGISTRIES, ...registries } });
   }

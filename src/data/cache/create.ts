@@ -42,7 +42,7 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
     throw new Error(`route ${context.name}: cache needs policy ${silent.name} to have cacheKey(x), which names what its answer depends on`);
   const authenticates = policies.some(({ name }) => name === AUTH);
   const keys = new KeyMaker({
-    space: spaceOf(context.name, settings),
+    space: spaceOf(context.name, settings, policies),
     settings,
     policies: policies.filter((each) => changesRequest(each, settings)),
     authenticates,
@@ -64,9 +64,13 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
   });
 }
 
-/** Not what only some requests or the client see of it. */
-function spaceOf(route: string, { bypass: _bypass, showStatus: _showStatus, ...settings }: CacheSettings): string {
-  return `${route}\u0000${JSON.stringify(settings)}`;
+/** Not what only some requests or the client see of it. What policies make of responses is stored as they have made it. */
+function spaceOf(
+  route: string,
+  { bypass: _bypass, showStatus: _showStatus, ...settings }: CacheSettings,
+  policies: readonly KeyedPolicy[],
+): string {
+  return `${route}\u0000${JSON.stringify(settings)}${policies.map(({ changesResponses = "" }) => changesResponses).join("")}`;
 }
 
 function changesRequest({ name, onUpstreamRequest, cacheKey }: KeyedPolicy, { perConsumer }: CacheSettings): boolean {

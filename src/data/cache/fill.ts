@@ -3,6 +3,7 @@
 import { type HeaderList, removeHeaders } from "../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { SentRequest } from "../exchange/policy.ts";
 import type { Route, Services } from "../exchange/runtime.ts";
 import { upstreamRequest } from "../exchange/upstream-headers.ts";
 import type { RequestView } from "../routing/request-view.ts";
@@ -22,6 +23,7 @@ import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import type { Pieces } from "./growing-body.ts";
 import { Intake } from "./intake.ts";
 import { judge } from "./judge.ts";
+import { mapBack } from "./map-back.ts";
 import { Passed } from "./passed.ts";
 import { PeerAudience } from "./peer-audience.ts";
 import type { PeerHead, PeerSink } from "./peers.ts";
@@ -55,6 +57,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   readonly #request: HeaderList;
   #sentHeaders: HeaderList = [];
   #sentMs = 0;
+  /** What the attempt under way has sent; only where a policy wants to know. */
+  #sent: SentRequest | null = null;
   #stored: CachedResponse | null;
   /** What all but the one who asked get of it. */
   #head: SharedHead | null = null;
@@ -152,6 +156,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#sentHeaders = request.headers;
     if (this.#stored !== null) request.headers.push(...validators(this.#stored.head.headers));
     this.#sentMs = Date.now();
+    if (this.#order.route.onUpstreamResponse !== null) this.#sent = { request, endpoint };
     return request;
   }
 
@@ -161,6 +166,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   onHead(status: number, head: WireHead): void {
     this.#outcome = { ...this.#outcome, forwardStatus: status };
+    if (this.#sent !== null) mapBack(this.#order, this.#sent, { status, head });
     if (this.#passed !== null) {
       head.headers.push(...this.#context.shown(this.#order.x, this.#outcome, null)); // another attempt, after takeBack()
       return this.#passed.onHead(status, head);

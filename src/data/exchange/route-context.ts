@@ -25,6 +25,8 @@ export interface KeyedPolicy {
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
   /** In the place of that: what its answer depends on. null for a policy of the user's own that does not say, so that nothing may be stored. */
   readonly cacheKey?: ((x: Exchange) => string) | null;
+  /** Of one that changes what upstreams answer (Policy.onUpstreamResponse): its configuration as text. */
+  readonly changesResponses?: string;
 }
 
 /** What the policies of one plan share in this worker. */

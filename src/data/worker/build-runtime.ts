@@ -16,7 +16,7 @@ import type { Authenticator } from "../exchange/identity/authenticator.ts";
 import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
 import type { Phase, Policy } from "../exchange/policy.ts";
 import type { FilterEntry } from "../exchange/response-filter.ts";
-import { ExchangeSlot, type PolicyResources, type PolicyRoute } from "../exchange/route-context.ts";
+import { ExchangeSlot, type KeyedPolicy, type PolicyResources, type PolicyRoute } from "../exchange/route-context.ts";
 import type { Route, Runtime } from "../exchange/runtime.ts";
 import { FILTERS } from "../filters/registry.ts";
 import { breakerFallback } from "../handlers/breaker-fallback.ts";
@@ -171,10 +171,14 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     resources,
     slot: () => new ExchangeSlot(slots++),
     keyed: () => [
-      ...plan.policies.flatMap(({ name }, i) => {
+      ...plan.policies.map(({ name, config }, i): KeyedPolicy => {
         const policy = policies[i];
         const changes = policy?.onUpstreamRequest?.bind(policy);
-        return [changes === undefined ? { name } : { name, onUpstreamRequest: changes }];
+        return {
+          name,
+          ...(changes === undefined ? {} : { onUpstreamRequest: changes }),
+          ...(policy?.onUpstreamResponse === undefined ? {} : { changesResponses: JSON.stringify(config) }),
+        };
       }),
       ...modules.map(({ policy, cacheKey }) => ({ name: policy.name, cacheKey })),
     ],

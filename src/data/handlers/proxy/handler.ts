@@ -82,8 +82,8 @@ class ChangingRelay extends Relay {
   }
 
   protected override upstreamHead(head: ResponseHead): void {
+    super.upstreamHead(head); // what is stored, and what the client is told, have addresses of the client's side
     this.#changes.answered(this.x, head.status, head.headers);
-    super.upstreamHead(head);
   }
 }
 

@@ -68,6 +68,72 @@ describe("behind the store each client has", () => {
   });
 });
 
+describe("addresses of the service", () => {
+  const PREFIXED = ["rewrite: { stripPrefix: /shop, response: auto }"];
+  const told = (x: PlayedClient): unknown => [statusOf(x), field(x, "location"), field(x, "refresh"), field(x, "set-cookie"), x.body];
+  const MOVED = ["location", "http://a/b", "refresh", "5; url=/c", "set-cookie", "s=1; Path=/"];
+  const SEEN = [301, "/shop/b", "5; url=/shop/c", "s=1; Path=/shop", "ab"];
+
+  it("are the client's on a miss, a follower, a hit, a stale answer and a validated one (rewrite.response)", async () => {
+    worker = await startCached({ cache: "{ setCookie: keep, staleIfError: 1h }", route: PREFIXED });
+    const [one, two] = [worker.ask("/shop/x"), worker.ask("/shop/x")];
+    const stale = ["cache-control", "max-age=0", "etag", '"v"'];
+    worker.last
+      .head(301, [...stale, ...MOVED], 2)
+      .data("ab")
+      .end();
+    expect([one, two].map(told)).toEqual([SEEN, SEEN]);
+    const three = worker.ask("/shop/x");
+    worker.last.fail();
+    expect([told(three), field(three, "cache-status")?.includes("fwd=stale")]).toEqual([SEEN, true]);
+    const four = worker.ask("/shop/x");
+    worker.last.head(304, fresh("etag", '"v"', "location", "/d")).end();
+    expect(told(four)).toEqual([301, "/shop/d", ...SEEN.slice(2)]);
+    expect(told(worker.ask("/shop/x"))).toEqual(told(four));
+    expect(worker.calls).toHaveLength(3);
+  });
+
+  it("are those of each client's own scheme, host and prefix, and are passed on mapped where nothing is stored", async () => {
+    worker = await startCached({ route: PREFIXED, top: "trustedProxies: [203.0.113.7]" });
+    const answers = (headers: string[], location: string, more = fresh()): (string | null)[] =>
+      [0, 1].map(() => {
+        const before = worker.calls.length;
+        const x = worker.ask("/shop/x", { headers });
+        if (worker.calls.length > before) worker.last.head(301, [...more, "location", location], 0).end();
+        return field(x, "location");
+      });
+    // A path alone would lead a client that came by http in a circle.
+    expect(answers([], "https://api.example.com/b")).toEqual(Array(2).fill("https://api.example.com/shop/b"));
+    expect(answers(["x-forwarded-proto", "https"], "https://api.example.com/b")).toEqual(Array(2).fill("/shop/b"));
+    expect(answers(["x-forwarded-host", "one.example"], "http://one.example/b")).toEqual(Array(2).fill("/shop/b"));
+    expect(answers(["x-forwarded-prefix", "/outer"], "/b")).toEqual(Array(2).fill("/outer/shop/b"));
+    expect(worker.calls).toHaveLength(4);
+    expect(answers(["x-forwarded-host", "two.example"], "http://two.example/b", ["cache-control", "no-store"])).toEqual(
+      Array(2).fill("/shop/b"),
+    );
+    expect(worker.calls).toHaveLength(6);
+  });
+
+  it.each(["location", "content-location"])(
+    "are void behind an unsafe request as clients know them: %s (RFC 9111 section 4.4)",
+    async (name) => {
+      worker = await startCached({ route: PREFIXED });
+      const fill = (path: string): void => {
+        worker.ask(path);
+        worker.last.head(200, fresh(), 1).data("a").end();
+      };
+      for (const path of ["/shop/items/1", "/items/1"]) fill(path);
+      worker.ask("/shop/cart", { method: "POST" });
+      worker.last.head(201, [name, "http://a/items/1"], 0).end();
+      expect(dealt(worker.ask("/items/1"))).toContain("; hit");
+      const before = worker.calls.length;
+      worker.ask("/shop/items/1");
+      expect(worker.calls).toHaveLength(before + 1);
+      worker.last.head(200, fresh(), 0).end();
+    },
+  );
+});
+
 describe("behind the store an origin", () => {
   it("is asked again by retry before the head of what is stored, and not behind it", async () => {
     worker = await startCached({ retry: "{ attempts: 1, on: [reset], backoff: { base: 1ms, max: 1ms } }" });
