@@ -50,7 +50,7 @@ export interface CacheSettings {
   readonly clientControl: boolean;
   /** Response fields that name tags, lowercase. */
   readonly tagFields: readonly string[];
-  /** A response that a breaker's refusal may be replaced by may be as old as this beyond its lifetime. */
+  /** A response that takes the place of a refusal of the gateway's own may be as old as this beyond its lifetime. */
   readonly staleIfOpen: number;
   /** Cache-Status on responses. */
   readonly showStatus: boolean;

@@ -230,7 +230,10 @@ export interface BreakerPlan {
 /** What is done while a breaker lets nothing pass; by default 503. */
 export type BreakerFallback =
   /** @property config output of the `respond` policy's schema */
-  { readonly kind: "respond"; readonly config: unknown } | { readonly kind: "upstream"; readonly name: string };
+  | { readonly kind: "respond"; readonly config: unknown }
+  | { readonly kind: "upstream"; readonly name: string }
+  /** A stored response, on routes that store. @property forS how long after its lifetime at most, seconds; -1 for as long as it is stored */
+  | { readonly kind: "stale"; readonly forS: number };
 
 export interface RoutePlan {
   readonly name: string;

@@ -110,10 +110,11 @@ export const cacheSchema = once(() =>
       }),
       staleIfError: duration().optional().meta({
         description:
-          "How long after its lifetime a response stands in for a failed connection and for 500, 502, 503 and 504 (RFC 5861), unless the origin says another time or forbids it.",
+          "How long after its lifetime a response stands in for a failed connection, for 500, 502, 503 and 504 (RFC 5861), and for what is refused before the service is asked, unless the origin says another time or forbids it.",
       }),
       staleIfOpen: duration().optional().meta({
-        description: "The same while the upstream's breaker is open; the longer of the two counts.",
+        description:
+          "The same for refusals of the gateway's own: the upstream's breaker is open, or it has all that it can work on (503 `overloaded`). The longer of the two counts. `breaker.fallback: stale` of the upstream counts where this is left out.",
       }),
       perConsumer: z.boolean().prefault(true).meta({
         description:

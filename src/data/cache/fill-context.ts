@@ -1,4 +1,5 @@
 // What a question to the origin uses of its route, and what it is about. Types only.
+import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Route } from "../exchange/runtime.ts";
@@ -25,8 +26,8 @@ export interface FillContext {
   isKeyed(x: Exchange, name: string): boolean;
   /** Fields for one client: Age, Cache-Status. Notes for log and metrics how it is answered. */
   shown(x: Exchange, outcome: CacheOutcome, age: number | null): HeaderList;
-  /** Whether a stored response may be served in place of an error. @param open the breaker let nothing pass */
-  mayStandIn(stale: CachedResponse, x: Exchange | null, open: boolean): boolean;
+  /** Whether a stored response may be served in place of an error. @param code of the gateway's own; null for the origin's answer */
+  mayStandIn(stale: CachedResponse, x: Exchange, code: ErrorCode | null): boolean;
   /** Serves a stored response to one client. */
   serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
   /** Answers an exchange by a request of its own: what it waited for is another variant. @param vary the fields by which variants are told apart */
@@ -50,4 +51,6 @@ export interface FillOrder {
   readonly reason: ForwardReason;
   /** What is to be validated, or may stand in; owned by the fill. null for none. */
   readonly stored: CachedResponse | null;
+  /** It is asked whether that still holds; else only for a new one. */
+  readonly validates: boolean;
 }

@@ -154,13 +154,17 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     request.common = null; // other fields than the client's
     removeHeaders(request.headers, (name) => OWN_CONDITIONS.has(name));
     this.#sentHeaders = request.headers;
-    if (this.#stored !== null) request.headers.push(...validators(this.#stored.head.headers));
+    if (this.#stored !== null && this.#order.validates) request.headers.push(...validators(this.#stored.head.headers));
     this.#sentMs = Date.now();
     if (this.#order.route.onUpstreamResponse !== null) this.#sent = { request, endpoint };
     return request;
   }
 
   dispatched(): void {}
+
+  get hasStandIn(): boolean {
+    return this.#stored !== null && this.#context.mayStandIn(this.#stored, this.#order.x, "breaker_open");
+  }
 
   // --- ResponseSink ---
 
@@ -173,7 +177,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     }
     const stored = this.#stored;
     if (stored !== null && status === 304) return this.#validated(stored, head.headers);
-    if (stored !== null && isOriginError(status) && this.#context.mayStandIn(stored, this.#order.x, false)) {
+    if (stored !== null && isOriginError(status) && this.#context.mayStandIn(stored, this.#order.x, null)) {
       this.#call.discard();
       return this.#serveStored(stored);
     }
@@ -263,8 +267,11 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       return this.#end();
     }
     const stored = this.#stored;
-    const isOpen = failure.code === "breaker_open";
-    if (this.#head === null && stored !== null && this.#context.mayStandIn(stored, this.#order.x, isOpen)) return this.#serveStored(stored);
+    const { code } = failure;
+    if (this.#head === null && stored !== null && this.#context.mayStandIn(stored, this.#order.x, code)) {
+      this.#outcome = { ...this.#outcome, detail: code };
+      return this.#serveStored(stored);
+    }
     this.#context.ended(this);
     const { upstream: _own, ...told } = failure;
     this.#peers.finish({ kind: "failed", failure: told });

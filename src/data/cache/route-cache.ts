@@ -1,5 +1,6 @@
 // Owns what the store does for one route's requests: serve what is there, ask once for what is not, pass by what is none of its business.
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
+import type { ErrorCode } from "../../base/errors.ts";
 import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
@@ -99,14 +100,16 @@ export class RouteCache {
       return this.#forward(x, route, upstream, { reason: reason ?? "bypass", detail: reason === null ? "no-key" : "" });
     }
     const stored = cache.find(key, x.headers);
-    if (stored === null) return this.#missed(x, { x, route, upstream, key, stored: null, reason: "uri-miss", course }, directives);
+    if (stored === null)
+      return this.#missed(x, { x, route, upstream, key, stored: null, validates: false, reason: "uri-miss", course }, directives);
     const use =
       stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
-      return this.#missed(x, { x, route, upstream, key, stored, reason, course }, directives);
+      return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
-    if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), course });
+    if (use === "background")
+      this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), validates: true, course });
     x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
     this.#serve(x, route, stored, hitOutcome(stored));
   }
@@ -127,6 +130,7 @@ export class RouteCache {
     const isPartial = getList(x.headers, "range") !== undefined && stored === null;
     const isHead = x.method === "HEAD" && stored === null;
     if (isPartial || isHead || fills.isUncacheable(kindOf(x, key))) {
+      if (stored !== null && this.#mayStandIn(stored, directives, upstream)) return this.#askAlone(x, order);
       stored?.release();
       return this.#forward(x, route, upstream, { reason: isPartial ? "partial" : reason, detail: isPartial || isHead ? "" : "remembered" });
     }
@@ -143,6 +147,20 @@ export class RouteCache {
     fill.join(x, route);
     if (fill instanceof Fill) fill.start();
     else if (turn.kind === "other") fill.start(turn.follow);
+  }
+
+  /** In any case. */
+  #mayStandIn(stored: CachedResponse, directives: Directives, upstream: Upstream): boolean {
+    const { staleIfOpen } = this.#parts.settings;
+    const grants = [standInGrant("breaker_open", staleIfOpen, upstream), standInGrant("overloaded", staleIfOpen, upstream)];
+    return mayServeOnError(inForce(stored), directives, Date.now(), Math.max(...grants));
+  }
+
+  /** Nobody waits for such an answer, but what is stored may take the place of one that does not come. */
+  #askAlone(x: Exchange, order: Order): void {
+    const fill = new Fill({ ...order, validates: false }, this.#context(order, "", UNLEASED), false);
+    fill.join(x, order.route);
+    fill.start();
   }
 
   /** The name of what has to be asked. What is under way may tell its variants apart before any is stored: each of the others is a question of its own. */
@@ -183,13 +201,8 @@ export class RouteCache {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : CACHE.miss;
         return this.#shown(outcome, age);
       },
-      mayStandIn: (stored, x, open) =>
-        mayServeOnError(
-          inForce(stored),
-          x === null ? NO_DIRECTIVES : this.#directives(x),
-          Date.now(),
-          open ? Math.max(0, settings.staleIfOpen) : 0,
-        ),
+      mayStandIn: (stored, x, code) =>
+        mayServeOnError(inForce(stored), this.#directives(x), Date.now(), standInGrant(code, settings.staleIfOpen, upstream)),
       serve: (x, stored, outcome) => {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : outcome.forwardStatus === 304 ? CACHE.revalidated : CACHE.stale;
         this.#serve(x, route, stored, outcome);
@@ -279,6 +292,15 @@ function inForce({ freshness, isVoid }: CachedResponse): Freshness {
 /** Requests that are alike in what can keep an answer from being stored: those of one kind do not speak for another. */
 const kindOf = (x: Exchange, { text }: CacheKey): string =>
   `${text}\u0002${getHeader(x.headers, "authorization") === undefined ? "" : "a"}${getHeader(x.headers, "cookie") === undefined ? "" : "c"}`;
+
+/** @param code of the gateway's own error @param staleIfOpen of the route, seconds; -1 for not given. @returns how long after its lifetime a response may stand in by the operator's word, seconds */
+function standInGrant(code: ErrorCode | null, staleIfOpen: number, { plan }: Upstream): number {
+  if (code !== "breaker_open" && code !== "overloaded") return 0;
+  if (staleIfOpen >= 0) return staleIfOpen;
+  const fallback = plan.breaker?.fallback ?? null;
+  if (code === "overloaded" || fallback?.kind !== "stale") return 0;
+  return fallback.forS < 0 ? Number.POSITIVE_INFINITY : fallback.forS;
+}
 
 const hitOutcome = ({ freshness }: CachedResponse): CacheOutcome => ({
   forward: null,

@@ -235,7 +235,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     const stand = mayFallBack ? breaker.standIn : null;
     if (stand === null) {
       const hasFixedReply = mayFallBack && breaker.plan.fallback?.kind === "respond";
-      if (hasFixedReply) breaker.fellBack();
+      if (hasFixedReply || request.hasStandIn === true) breaker.fellBack();
       else breaker.rejected();
       const headers = ["retry-after", String(Math.max(1, Math.ceil(afterMs / 1000)))];
       this.fail("breaker_open", "", { headers, hasFixedReply });

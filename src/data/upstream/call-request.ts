@@ -77,6 +77,8 @@ export interface CallRequest {
   readonly single: boolean;
   /** Nobody waits for the answer: under load it is refused before all others. Left out: somebody does. */
   readonly background?: boolean;
+  /** Whoever asks can do without an answer while breakers let nothing pass: a stored one stands in. Left out: nobody can. */
+  readonly hasStandIn?: boolean;
   /** Further attempts after the first, over the upstream's own; left out or null: those. */
   readonly retryAttempts?: number | null;
   /** Builds what goes to an endpoint, without its body; for each attempt anew. @param remainingMs of the deadline; 0 for unlimited */

@@ -6,12 +6,34 @@ import type { Draft } from "../schema/sections.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings } from "./references.ts";
 
-export function checkCache({ routes }: Draft, findings: Findings): void {
-  for (const [i, route] of routes.entries()) {
+export function checkCache(draft: Draft, findings: Findings): void {
+  for (const [i, route] of draft.routes.entries()) {
     const cache = route.policies.find(isCache);
     if (cache !== undefined) checkRoute(route, cache.config as CacheSettings, i, findings); // parsed by cacheSchema
   }
+  if (draft.complete !== null) checkFallbacks(draft, findings);
 }
+
+/** A breaker whose place a stored response is to take needs a route that stores some. */
+function checkFallbacks({ upstreams, routes }: Draft, findings: Findings): void {
+  const storing = new Set(routes.filter(({ policies }) => policies.some(isCache)).flatMap(upstreamsOf));
+  for (const { name, breaker } of upstreams) {
+    const path = ["upstreams", name, "breaker", "fallback"];
+    // One that comes from the defaults serves other upstreams.
+    if (breaker?.fallback?.kind !== "stale" || storing.has(name) || !findings.isOwn(path)) continue;
+    findings.report(
+      path,
+      `no route to ${name} stores responses: there is nothing that could stand in`,
+      "give a route to it `cache: {}`, or answer by `respond` or `upstream`",
+    );
+  }
+}
+
+const upstreamsOf = ({ to, weighted, uses }: RouteConfig): readonly string[] => [
+  ...(to === undefined ? [] : [to]),
+  ...(weighted ?? []).map(({ upstream }) => upstream),
+  ...uses.flatMap(({ upstreams }) => upstreams),
+];
 
 function checkRoute(route: RouteConfig, cache: CacheSettings, i: number, findings: Findings): void {
   const path = ["routes", i, "cache"];

@@ -76,9 +76,11 @@ export class Findings {
     return this.#lost.some((lost) => areRelated(lost, written));
   }
 
-  /** Whether a value of a route stands in the route itself, not below it in defaults or sets, which serve others too. */
+  /** Whether a value of a route or an upstream stands in itself, not below it in defaults or sets, which serve others too. */
   isOwn(path: readonly PathPart[]): boolean {
-    return this.#standsAt(writtenPath(this.root, path))[0] === "routes";
+    if (inUpstreamDefaults(this.root, path) !== null) return false;
+    const [section] = this.#standsAt(writtenPath(this.root, path));
+    return section === "routes" || section === "upstreams";
   }
 
   /** Whether what is said of a value may only follow from a key of it that could not be read. */

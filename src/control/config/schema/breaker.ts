@@ -1,10 +1,10 @@
 // Owns the schema of an upstream's circuit breaker. The output has the plan's shape, but for the slot, which the primary gives it.
 import * as z from "zod";
 import { withRules } from "../../../base/rules.ts";
-import { fraction, lazyOptional, name, once } from "../../../base/schema.ts";
+import { duration, fraction, lazyOptional, name, once } from "../../../base/schema.ts";
 import { statusesOr } from "../../../base/status-schema.ts";
 import { respondSchema } from "../../../data/handlers/respond/config.ts";
-import type { BreakerCondition, BreakerPlan } from "../../../plan/plan.ts";
+import type { BreakerCondition, BreakerFallback, BreakerPlan } from "../../../plan/plan.ts";
 import { TRIALS_MAX } from "../../../shared/breaker-word.ts";
 import { BUCKET_COUNT_MAX } from "../../../shared/rolling-window.ts";
 import { count, period } from "./fields.ts";
@@ -28,24 +28,45 @@ const failures = once(() =>
     }),
 );
 
-const fallback = once(() =>
+const FALLBACK_EXPECTED = "expected `stale`, or a map with respond, upstream or stale";
+
+const fallbackMap = once(() =>
   withRules(
     z.strictObject(
       {
         respond: lazyOptional(respondSchema).meta({ description: "Answer with this." }),
         upstream: name().optional().meta({ description: "Ask this upstream instead; its own fallback is not used." }),
+        stale: duration()
+          .optional()
+          .meta({
+            description: "As `fallback: stale`, but only responses whose lifetime has been over for less than this.",
+            examples: ["1h"],
+          }),
       },
-      {
-        error: ({ code }) =>
-          code === "invalid_type"
-            ? "expected a map with respond or upstream; stored responses stand in where a route says so: `cache: { staleIfOpen: 1h }`"
-            : undefined,
-      },
+      { error: ({ code }) => (code === "invalid_type" ? FALLBACK_EXPECTED : undefined) },
     ),
-    ({ respond, upstream }, object) => {
-      if ((respond === undefined) === (upstream === undefined)) object("expected exactly one of respond and upstream");
+    ({ respond, upstream, stale }, object) => {
+      if ([respond, upstream, stale].filter((each) => each !== undefined).length !== 1)
+        object("expected exactly one of respond, upstream and stale");
     },
-  ).meta({ description: "Instead of 503 `breaker_open` while the breaker lets nothing pass." }),
+  ),
+);
+
+const fallback = once(() =>
+  z
+    .union([z.literal("stale"), fallbackMap()], {
+      error: ({ input }) => (typeof input === "object" && input !== null && !Array.isArray(input) ? undefined : FALLBACK_EXPECTED),
+    })
+    .transform((value): BreakerFallback => {
+      if (value === "stale") return { kind: "stale", forS: -1 };
+      if (value.stale !== undefined) return { kind: "stale", forS: value.stale / 1000 };
+      return value.upstream === undefined ? { kind: "respond", config: value.respond } : { kind: "upstream", name: value.upstream };
+    })
+    .meta({
+      description:
+        "Instead of 503 `breaker_open` while the breaker lets nothing pass. `stale`: what a route with `cache` has stored, however long its lifetime has been over, unless the service forbids it (`must-revalidate`, `no-cache`); 503 where there is none. A route's own `cache.staleIfOpen` counts first.",
+      examples: ["stale", { stale: "1h" }],
+    }),
 );
 
 export const breaker = once(() =>
@@ -112,12 +133,7 @@ export const breaker = once(() =>
         trialTimeoutMs: v.trialTimeout,
         recoveryMs: v.recovery,
         failures: v.failures,
-        fallback:
-          v.fallback?.respond !== undefined
-            ? { kind: "respond", config: v.fallback.respond }
-            : v.fallback?.upstream !== undefined
-              ? { kind: "upstream", name: v.fallback.upstream }
-              : null,
+        fallback: v.fallback ?? null,
       }),
     )
     .meta({ description: "Circuit breaker: stops asking what fails too often, tries it after a while, and lets it come back gradually." }),

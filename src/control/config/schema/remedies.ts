@@ -42,12 +42,7 @@ const MEANT: Readonly<Record<string, (value: unknown) => unknown>> = {
   "routes.*.rateLimit.*": (value) => ({ per: "ip", rate: value }),
 };
 
-const STORED = Object.fromEntries(
-  ["cache", "stale"].map((key) => [
-    key,
-    "stored responses stand in for an open breaker where the route says so: `cache: { staleIfOpen: 1h }`",
-  ]),
-);
+const STORED = { cache: "write `fallback: stale`, on its own: what routes with `cache` have stored stands in" };
 
 /** Place -> key that stands elsewhere (or under another name) -> where. */
 const ELSEWHERE: Readonly<Record<string, Readonly<Record<string, string>>>> = {

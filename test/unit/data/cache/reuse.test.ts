@@ -20,6 +20,8 @@ const pass = (seconds: number): void => void (nowMs += seconds * 1000);
 const get = (...headers: HeaderList): PlayedClient => worker.ask("/x", { headers });
 const ETAG: HeaderList = ["etag", '"v1"'];
 
+const breaker = (more = ""): string => `breaker: { scope: upstream, consecutiveFailures: 1${more === "" ? "" : `, ${more}`} }`;
+
 /** A worker with `/x` stored as "0123456789". */
 async function stored(headers: HeaderList, route: RouteText = {}): Promise<void> {
   worker = await startCached(route);
@@ -303,7 +305,7 @@ describe("stale responses", () => {
     ]);
   });
 
-  it.each([401, 403, 404, 410, 302, 501])("do not stand in for %i", async (status) => {
+  it.each([401, 403, 404, 410, 302, 429, 501])("do not stand in for %i", async (status) => {
     await stored(["cache-control", "max-age=10, stale-if-error=60"]);
     pass(20);
     const x = get();
@@ -321,6 +323,86 @@ describe("stale responses", () => {
     const late = get();
     worker.last.fail();
     expect(statusOf(late)).toBe(502);
+  });
+
+  it.each<[string, RouteText, HeaderList, string]>([
+    ["breaker.fallback: stale", { upstream: breaker("fallback: stale") }, [], "served for a year"],
+    ["breaker.fallback: { stale: 60s }", { upstream: breaker("fallback: { stale: 60s }") }, [], "served for 60 s"],
+    ["staleIfOpen", { upstream: breaker(), cache: "{ staleIfOpen: 60s }" }, [], "served for 60 s"],
+    ["staleIfOpen before the fallback", { upstream: breaker("fallback: stale"), cache: "{ staleIfOpen: 60s }" }, [], "served for 60 s"],
+    ["staleIfOpen of nothing", { upstream: breaker("fallback: stale"), cache: "{ staleIfOpen: 0 }" }, [], "refused"],
+    ["neither", { upstream: breaker() }, [], "refused"],
+    ["must-revalidate", { upstream: breaker("fallback: stale") }, ["cache-control", "max-age=10, must-revalidate"], "refused"],
+    ["no-cache", { upstream: breaker("fallback: stale") }, ["cache-control", "max-age=10, no-cache"], "refused"],
+    ["s-maxage", { upstream: breaker("fallback: stale") }, ["cache-control", "s-maxage=10"], "refused"],
+  ])("stand in for an open breaker as upstream and route say: %s", async (_, route, headers, expected) => {
+    await stored([...ETAG, ...(headers.length === 0 ? ["cache-control", "max-age=10"] : headers)], route);
+    const failed = worker.ask("/other");
+    worker.last.fail();
+    expect(statusOf(failed)).toBe(502);
+    const ask = (): string => {
+      const x = get();
+      if (statusOf(x) === 200)
+        expect([x.body, dealt(x)]).toEqual(["0123456789", expect.stringMatching(/^sluice; fwd=stale; ttl=-\d+; detail=breaker_open$/)]);
+      return statusOf(x) === 200 ? "served" : x.code;
+    };
+    pass(20);
+    const soon = ask();
+    pass(60);
+    const later = ask();
+    pass(365 * 24 * 3600);
+    expect([soon, later, ask()]).toEqual(
+      { "served for a year": ["served", "served", "served"], "served for 60 s": ["served", "breaker_open", "breaker_open"] }[expected] ?? [
+        "breaker_open",
+        "breaker_open",
+        "breaker_open",
+      ],
+    );
+    expect(worker.calls).toHaveLength(2);
+    expect(worker.ask("/nothing").code).toBe("breaker_open");
+  });
+
+  it("stand in for an open breaker also while nobody waits for the origin's errors", async () => {
+    await stored(["cache-control", "max-age=10", ...ETAG], {
+      upstream: breaker("fallback: stale"),
+    });
+    pass(20);
+    const first = get();
+    worker.last.head(500, [], 4).data("oops").end();
+    expect(statusOf(first)).toBe(500);
+    const second = get();
+    expect([statusOf(second), second.body]).toEqual([200, "0123456789"]);
+  });
+
+  it.each<[string, string, number]>([
+    ["staleIfError", "{ staleIfError: 60s }", 200],
+    ["staleIfOpen", "{ staleIfOpen: 60s }", 200],
+    ["neither", "{}", 503],
+  ])("stand in for what is refused under load, by %s", async (_, cache, status) => {
+    await stored(["cache-control", "max-age=10"], {
+      cache,
+      upstream: "overload: { mode: on, minimum: 1, maximum: 1, queue: { length: 0 } }",
+    });
+    pass(20);
+    const busy = worker.ask("/busy");
+    const [one, two] = [get(), get()];
+    expect([one, two].map((x) => [statusOf(x), status === 200 ? x.body : x.code])).toEqual(
+      Array(2).fill([status, status === 200 ? "0123456789" : "overloaded"]),
+    );
+    if (status === 200) expect(dealt(one)).toBe("sluice; fwd=stale; ttl=-10; detail=overloaded");
+    expect(worker.ask("/nothing").code).toBe("overloaded");
+    worker.last.head(200, [], 0).end();
+    expect(statusOf(busy)).toBe(200);
+  });
+
+  it("never stand in for a limit that refuses the caller", async () => {
+    await stored(["cache-control", "max-age=10"], {
+      cache: "{ staleIfError: 1h, staleIfOpen: 1h, staleWhileRevalidate: 1h }",
+      route: ["rateLimit: [{ per: ip, quota: 1/day }]"],
+    });
+    pass(20);
+    const x = get();
+    expect([statusOf(x), x.code, x.body.includes("0123456789")]).toEqual([429, "quota_exceeded", false]);
   });
 
   it.each(["must-revalidate", "proxy-revalidate", "s-maxage=10", "no-cache"])(

@@ -44,6 +44,19 @@ describe("what is meant", () => {
     ],
   ])("%s", (breaker, expected) => expect(parsed(breaker)).toMatchObject(expected));
 
+  const storing = (breaker: string): string => withBreaker(breaker).replace("match: {}, to: users", "match: {}, to: users, cache: {}");
+  it.each<[string, object]>([
+    ["fallback: stale", { fallback: { kind: "stale", forS: -1 } }],
+    ["fallback: { stale: 1h }", { fallback: { kind: "stale", forS: 3600 } }],
+  ])("%s, where a route stores responses", (breaker, expected) =>
+    expect(good([storing(breaker)]).config.upstreams[0]?.breaker).toMatchObject(expected),
+  );
+
+  it("stored responses as the fallback of all upstreams, although not all of their routes store any", () => {
+    const text = storing("").replace("routes:", "upstreamDefaults: { breaker: { fallback: stale } }\nroutes:");
+    expect(good([text]).config.upstreams.map(({ breaker }) => breaker?.fallback?.kind)).toEqual(["stale", "stale"]);
+  });
+
   it("an upstream that only stands in is in use", () => {
     const text = withBreaker("fallback: { upstream: spare }").replace(", { name: spare, match: { path: /s }, to: spare }", "");
     expect(good([text]).warnings).toEqual([]);
@@ -91,13 +104,20 @@ describe("what is refused", () => {
     "failures: [‸600]",
     ".failures[0]: expected connect-failure, reset, timeout, invalid, a status from 100 to 599, or a range such as 500-599",
   );
-  refused("fallback: ‸{}", ".fallback: expected exactly one of respond and upstream");
-  refused("fallback: ‸{ upstream: spare, respond: {} }", ".fallback: expected exactly one of respond and upstream");
+  refused("fallback: ‸{}", ".fallback: expected exactly one of respond, upstream and stale");
+  refused("fallback: ‸{ upstream: spare, respond: {} }", ".fallback: expected exactly one of respond, upstream and stale");
+  refused("fallback: ‸cache", ".fallback: expected `stale`, or a map with respond, upstream or stale");
+  refused("fallback: { stale: ‸true }", '.fallback.stale: expected a duration such as 250ms, 5s or 1m, got "true"');
+  for (const written of ["‸stale", "‸{ stale: 1h }"])
+    refused(
+      `fallback: ${written}`,
+      ".fallback: no route to users stores responses: there is nothing that could stand in; give a route to it `cache: {}`, or answer by `respond` or `upstream`",
+    );
   refused("fallback: { upstream: ‸users }", ".fallback.upstream: an upstream cannot stand in for itself; name another one");
   refused("fallback: { upstream: ‸spara }", ".fallback.upstream: there is no upstream named spara; did you mean `spare`?");
   refused(
     "fallback: { ‸cache: true }",
-    ".fallback.cache: unknown key; stored responses stand in for an open breaker where the route says so: `cache: { staleIfOpen: 1h }`",
+    ".fallback.cache: unknown key; write `fallback: stale`, on its own: what routes with `cache` have stored stands in",
   );
   refused("‸errorRates: 5%", ".errorRates: unknown key; did you mean `errorRate`?");
 
