@@ -1,65 +1,37 @@
 // Owns one question to the origin on behalf of the store: asked once, whoever wants the answer follows it (follower.ts). It belongs to no client: the one that
 // came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
-import { type HeaderList, removeHeaders } from "../../base/header-list.ts";
-import type { TimeoutsPlan } from "../../plan/plan.ts";
+import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
-import type { SentRequest } from "../exchange/policy.ts";
-import type { Route, Services } from "../exchange/runtime.ts";
-import { upstreamRequest } from "../exchange/upstream-headers.ts";
-import type { RequestView } from "../routing/request-view.ts";
-import {
-  type CallFailure,
-  type CallRecord,
-  type CallRequest,
-  NO_BODY,
-  newCallRecord,
-  type ResponseSink,
-} from "../upstream/call-request.ts";
-import type { Endpoint, Upstream, WireHead, WireRequest } from "../upstream/upstream.ts";
+import type { Route } from "../exchange/runtime.ts";
+import type { CallFailure, ResponseSink } from "../upstream/call-request.ts";
+import type { WireHead } from "../upstream/upstream.ts";
 import { UpstreamCall } from "../upstream/upstream-call.ts";
 import { partHeaders } from "./entry.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import type { Pieces } from "./growing-body.ts";
 import { Intake } from "./intake.ts";
-import { judge } from "./judge.ts";
-import { mapBack } from "./map-back.ts";
 import { Passed } from "./passed.ts";
 import { PeerAudience } from "./peer-audience.ts";
 import type { PeerHead, PeerSink } from "./peers.ts";
+import { type Asks, Question } from "./question.ts";
 import type { CachedResponse } from "./response-cache.ts";
 import { outdates, type Storable, type Unstorable } from "./rules/assess.ts";
 import type { CacheOutcome } from "./rules/cache-status.ts";
-import { OWN_CONDITIONS } from "./rules/conditions.ts";
 import { ageOf, remainingOf } from "./rules/freshness.ts";
 import { isOriginError } from "./rules/reuse.ts";
-import { isAbout, updated, validators } from "./rules/validation.ts";
+import { confirms, isAbout, updated } from "./rules/validation.ts";
 import { variantKey } from "./rules/variant.ts";
 import { shareAmong } from "./share.ts";
 import { hasRoom, readByAll } from "./window.ts";
 
-export class Fill implements CallRequest, ResponseSink, SharedBody {
-  readonly method = "GET";
-  readonly body = NO_BODY;
-  readonly timeouts: Partial<TimeoutsPlan> | null;
-  readonly boundsBody = false;
-  readonly single = false;
-  readonly via: CallRequest["via"] = null;
-  readonly background: boolean;
-  readonly record: CallRecord;
-  readonly #context: FillContext;
-  readonly #order: FillOrder;
+export class Fill extends Question implements ResponseSink, SharedBody {
   readonly #call: UpstreamCall;
   readonly #followers = new Set<Follower>();
   readonly #peers = new PeerAudience();
   readonly #intake: Intake;
   /** The client's request, by which the response was selected. */
   readonly #request: HeaderList;
-  #sentHeaders: HeaderList = [];
-  #sentMs = 0;
-  /** What the attempt under way has sent; only where a policy wants to know. */
-  #sent: SentRequest | null = null;
-  #stored: CachedResponse | null;
   /** What all but the one who asked get of it. */
   #head: SharedHead | null = null;
   /** What that one gets: with what is for him alone, such as a cookie that is not stored. */
@@ -74,22 +46,14 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #over = false;
   /** Its followers are being given to others: that they leave means nothing. */
   #handing = false;
-  /** Nobody has asked to be served by it. */
-  readonly #isBackground: boolean;
 
-  /** @param isBackground the answer is for the store alone */
-  constructor(order: FillOrder, context: FillContext, isBackground: boolean) {
-    const { x, route, upstream } = order;
-    x.clientInfo(); // while it can be known
-    this.#context = context;
-    this.#order = order;
-    this.#isBackground = this.background = isBackground;
-    this.#stored = order.stored;
+  /** See Question. */
+  constructor(order: FillOrder, context: FillContext, how: { readonly method: Asks; readonly background: boolean }) {
+    super(order, context, how);
+    const { x, upstream } = order;
     this.#request = x.headers;
     this.#intake = new Intake(order, context);
     this.#outcome = { forward: order.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: "" };
-    this.timeouts = route.settings.timeouts;
-    this.record = isBackground ? newCallRecord() : x;
     this.#call = new UpstreamCall(upstream, this, this);
     x.runtime.inFlight++;
   }
@@ -136,55 +100,26 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     return { ...head, initialAge: freshness.initialAge, outcome: this.#outcome, vary, variant: variantKey(vary, this.#request) };
   }
 
-  // --- CallRequest ---
-
-  get services(): Services {
-    return this.#order.x.runtime.services;
-  }
-
-  get view(): RequestView {
-    return this.#order.x;
-  }
-
-  prepare(upstream: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
-    const { x } = this.#order;
-    const request = upstreamRequest(x, upstream, endpoint, remainingMs);
-    request.method = "GET";
-    request.path = this.#context.sentPath(x, request.path);
-    request.common = null; // other fields than the client's
-    removeHeaders(request.headers, (name) => OWN_CONDITIONS.has(name));
-    this.#sentHeaders = request.headers;
-    if (this.#stored !== null && this.#order.validates) request.headers.push(...validators(this.#stored.head.headers));
-    this.#sentMs = Date.now();
-    if (this.#order.route.onUpstreamResponse !== null) this.#sent = { request, endpoint };
-    return request;
-  }
-
-  dispatched(): void {}
-
-  get hasStandIn(): boolean {
-    return this.#stored !== null && this.#context.mayStandIn(this.#stored, this.#order.x, "breaker_open");
-  }
-
   // --- ResponseSink ---
 
   onHead(status: number, head: WireHead): void {
     this.#outcome = { ...this.#outcome, forwardStatus: status };
-    if (this.#sent !== null) mapBack(this.#order, this.#sent, { status, head });
+    this.received(status, head);
     if (this.#passed !== null) {
-      head.headers.push(...this.#context.shown(this.#order.x, this.#outcome, null)); // another attempt, after takeBack()
+      head.headers.push(...this.context.shown(this.order.x, this.#outcome, null)); // another attempt, after takeBack()
       return this.#passed.onHead(status, head);
     }
-    const stored = this.#stored;
+    const stored = this.stored;
     if (stored !== null && status === 304) return this.#validated(stored, head.headers);
-    if (stored !== null && isOriginError(status) && this.#context.mayStandIn(stored, this.#order.x, null)) {
+    if (stored !== null && isOriginError(status) && this.context.mayStandIn(stored, this.order.x, null)) {
       this.#call.discard();
       return this.#serveStored(stored);
     }
-    const judged = this.#judge(status, head.headers);
+    if (this.method === "HEAD") return this.#compared(stored, status, head);
+    const judged = this.judge(status, head.headers);
     if (typeof judged === "string" || !this.#intake.accept(judged, status, head)) {
       const why = typeof judged === "string" ? judged : "too-large";
-      if (stored !== null && outdates(status, why)) this.#context.cache.forget(this.#order.key, this.#request);
+      if (stored !== null && outdates(status, why)) this.context.cache.forget(this.order.key, this.#request);
       this.#dropStored();
       return this.#pass(status, head, why);
     }
@@ -199,25 +134,21 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#beginAll(this.#head);
   }
 
-  #judge(status: number, headers: HeaderList): Storable | Unstorable {
-    return judge({ x: this.#order.x, sentHeaders: this.#sentHeaders, sentMs: this.#sentMs }, { status, headers }, this.#context);
-  }
-
   /** Those whom the response selects as it did the one that was sent; the others go on by themselves. */
   #beginAll(head: SharedHead): void {
     for (const follower of [...this.#followers]) {
       if (this.serves(follower.exchange)) this.#beginOne(follower, head);
-      else this.#context.again(follower.release(), this.vary);
+      else this.context.again(follower.release(), this.vary);
     }
   }
 
   #beginOne(follower: Follower, head: SharedHead): void {
     const { exchange: x } = follower;
     const freshness = this.#storable?.freshness;
-    if (x === this.#order.x) follower.begin(this.#ownHead ?? head, this.#context.shown(x, this.#outcome, null));
+    if (x === this.order.x) follower.begin(this.#ownHead ?? head, this.context.shown(x, this.#outcome, null));
     else {
       const age = freshness === undefined ? null : Math.floor(ageOf(freshness, Date.now()));
-      follower.begin(head, this.#context.shown(x, { ...this.#outcome, collapsed: true }, age));
+      follower.begin(head, this.context.shown(x, { ...this.#outcome, collapsed: true }, age));
     }
   }
 
@@ -235,8 +166,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   /** More than is stored: it goes on as a relay for those who have begun. */
   #outgrow(chunk: Buffer): void {
     this.#outgrown = true;
-    this.#context.rememberUncacheable(0, "too-large");
-    this.#context.ended(this);
+    this.context.rememberUncacheable(0, "too-large");
+    this.context.ended(this);
     this.#peers.finish({ kind: "released", detail: "too-large", status: 0 });
     if (this.#followers.size === 0) return this.#cancel();
     (this.#intake.bytes as Pieces).slideOn(chunk, readByAll(this.#followers)); // a body of known length fits
@@ -244,7 +175,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
 
   /** What is stored is read on whoever is slow; of what is not, only as much as its slowest reader has not read. */
   #hasRoom(): boolean {
-    return !this.#outgrown || hasRoom(this.available, this.#followers, this.#context);
+    return !this.#outgrown || hasRoom(this.available, this.#followers, this.context);
   }
 
   onEnd(trailers: HeaderList | null): void {
@@ -255,7 +186,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#complete = true;
     this.trailers = trailers;
     const stored = !this.#outgrown && trailers === null && this.#intake.store();
-    this.#context.ended(this);
+    this.context.ended(this);
     this.#peers.finish({ kind: "end" }, stored ? { kind: "stored" } : { kind: "released", detail: "not-stored", status: 0 });
     for (const follower of [...this.#followers]) follower.pump();
     this.#endIfUnread();
@@ -266,13 +197,13 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
       this.#passed.onFailure(failure);
       return this.#end();
     }
-    const stored = this.#stored;
+    const stored = this.stored;
     const { code } = failure;
-    if (this.#head === null && stored !== null && this.#context.mayStandIn(stored, this.#order.x, code)) {
+    if (this.#head === null && stored !== null && this.context.mayStandIn(stored, this.order.x, code)) {
       this.#outcome = { ...this.#outcome, detail: code };
       return this.#serveStored(stored);
     }
-    this.#context.ended(this);
+    this.context.ended(this);
     const { upstream: _own, ...told } = failure;
     this.#peers.finish({ kind: "failed", failure: told });
     for (const follower of [...this.#followers]) follower.fail(failure);
@@ -289,16 +220,16 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#call.discard();
     const { status, hidden } = stored.head;
     const headers = updated([...stored.head.headers, ...hidden], fields);
-    const judged = isAbout(stored.head.headers, fields) ? this.#judge(status, headers) : "no-validator";
-    this.#context.ended(this);
+    const judged = isAbout(stored.head.headers, fields) ? this.judge(status, headers) : "no-validator";
+    this.context.ended(this);
     if (typeof judged === "string") {
       // Not about what is stored, or no longer to be stored: whoever waits asks for himself, and nobody asks about it again.
-      if (outdates(status, judged)) this.#context.cache.forget(this.#order.key, this.#request);
+      if (outdates(status, judged)) this.context.cache.forget(this.order.key, this.#request);
       this.#peers.finish({ kind: "released", detail: judged, status });
       const waiting = this.#releaseAll();
       this.#dropStored();
       this.#end();
-      for (const x of waiting) this.#context.forward(x, judged);
+      for (const x of waiting) this.context.forward(x, judged);
       return;
     }
     const isStored = this.#intake.renew(stored, judged, headers);
@@ -313,8 +244,21 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     this.#serveAll(fresh, { ...this.#outcome, stored: isStored, ttl: remainingOf(fresh.freshness, fresh.freshness.receivedMs) });
   }
 
+  /** What a HEAD says of what is stored (RFC 9111 section 4.3.5). It is stored itself by nobody. */
+  #compared(stored: CachedResponse | null, status: number, head: WireHead): void {
+    if (stored !== null && status === 200) {
+      const said = confirms({ headers: stored.head.headers, length: stored.length }, head);
+      if (said === "same") return this.#validated(stored, head.headers);
+      const judged = this.judge(status, head.headers);
+      if (said === "other" && (typeof judged !== "string" || outdates(status, judged)))
+        this.context.cache.forget(this.order.key, this.#request);
+    }
+    this.#dropStored();
+    this.#pass(status, head, "head");
+  }
+
   #serveStored(stored: CachedResponse): void {
-    this.#context.ended(this);
+    this.context.ended(this);
     this.#peers.finish({ kind: "stand-in", status: this.#outcome.forwardStatus });
     this.#serveAll(stored, { ...this.#outcome, ttl: remainingOf(stored.freshness, Date.now()) });
   }
@@ -322,29 +266,29 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   /** Each client gets it as a hit of its own. The bytes stay for as long as one of them reads. */
   #serveAll(stored: CachedResponse, outcome: CacheOutcome): void {
     const waiting = this.#releaseAll();
-    this.#stored = null;
-    shareAmong(waiting, stored, (x, own) => this.#context.serve(x, own, { ...outcome, collapsed: x !== this.#order.x }));
+    this.stored = null;
+    shareAmong(waiting, stored, (x, own) => this.context.serve(x, own, { ...outcome, collapsed: x !== this.order.x }));
     this.#end();
   }
 
   /** Not to be stored: whose request it answers takes it as it comes, and nobody else may have it; the others are let go at once. */
-  #pass(status: number, head: WireHead, why: Unstorable | "too-large"): void {
-    this.#context.rememberUncacheable(status, why);
-    this.#context.ended(this);
+  #pass(status: number, head: WireHead, why: Unstorable | "too-large" | "head"): void {
+    if (why !== "head") this.context.rememberUncacheable(status, why);
+    this.context.ended(this);
     this.#outcome = { ...this.#outcome, detail: why };
     this.#peers.finish({ kind: "released", detail: why, status });
-    const { x: asker } = this.#order;
+    const { x: asker } = this.order;
     const waiting = this.#releaseAll();
     const others = waiting.filter((x) => x !== asker);
     if (others.length === waiting.length) {
       this.#call.discard();
       this.#end();
     } else {
-      this.#passed = new Passed(asker, this.#order.route, this.#call, () => this.#end());
-      head.headers.push(...this.#context.shown(asker, this.#outcome, null));
+      this.#passed = new Passed(asker, this.order.route, this.#call, () => this.#end());
+      head.headers.push(...this.context.shown(asker, this.#outcome, null));
       this.#passed.onHead(status, head);
     }
-    for (const x of others) this.#context.forward(x, why);
+    for (const x of others) this.context.forward(x, why);
   }
 
   #releaseAll(): readonly Exchange[] {
@@ -353,8 +297,8 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   }
 
   #dropStored(): void {
-    this.#stored?.release();
-    this.#stored = null;
+    this.stored?.release();
+    this.stored = null;
   }
 
   #cancel(): void {
@@ -365,10 +309,10 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
   #end(): void {
     if (this.#over) return;
     this.#over = true;
-    this.#context.ended(this);
+    this.context.ended(this);
     this.#dropStored();
     this.#intake.release();
-    this.#order.x.runtime.inFlight--;
+    this.order.x.runtime.inFlight--;
   }
 
   #endIfUnread(): void {
@@ -406,7 +350,7 @@ export class Fill implements CallRequest, ResponseSink, SharedBody {
     if (this.#complete) return this.#endIfUnread();
     if (this.#followers.size > 0 || this.#peers.size > 0) return;
     // What is being stored is finished for those to come; what nobody has begun to answer, or what is not stored, is for nobody.
-    const isWanted = !this.#outgrown && (this.#isBackground || this.#head !== null);
+    const isWanted = !this.#outgrown && (this.background || this.#head !== null);
     if (!isWanted && this.#passed === null && !this.#over && !this.#handing) this.#cancel();
   }
 }

@@ -126,6 +126,7 @@ export class RouteCache {
       stored?.release();
       return fail(x, "cache_miss");
     }
+    if (stored !== null && x.method === "HEAD") return this.#compare(x, order);
     const { fills } = this.#parts;
     const isPartial = getList(x.headers, "range") !== undefined && stored === null;
     const isHead = x.method === "HEAD" && stored === null;
@@ -142,7 +143,7 @@ export class RouteCache {
     }
     const turn: Turn = order.course.alone ? UNLEASED : fills.turn(id);
     const context = this.#context(order, id, turn);
-    const fill = turn.kind === "mine" ? new Fill(order, context, false) : new RemoteFill(order, context);
+    const fill = turn.kind === "mine" ? new Fill(order, context, CLIENTS) : new RemoteFill(order, context);
     fills.set(id, fill);
     fill.join(x, route);
     if (fill instanceof Fill) fill.start();
@@ -158,7 +159,22 @@ export class RouteCache {
 
   /** Nobody waits for such an answer, but what is stored may take the place of one that does not come. */
   #askAlone(x: Exchange, order: Order): void {
-    const fill = new Fill({ ...order, validates: false }, this.#context(order, "", UNLEASED), false);
+    const fill = new Fill({ ...order, validates: false }, this.#context(order, "", UNLEASED), CLIENTS);
+    fill.join(x, order.route);
+    fill.start();
+  }
+
+  /** A HEAD is asked by HEAD: what comes says whether what is stored still holds, and brings it up to date (section 4.3.5). */
+  #compare(x: Exchange, order: Order): void {
+    const { fills } = this.#parts;
+    const id = this.#questionOf(x, order, "^");
+    for (const running of [fills.get(this.#questionOf(x, order, "")), fills.get(id)]) {
+      if (running?.isOpen !== true || !running.serves(x)) continue;
+      order.stored?.release();
+      return running.join(x, order.route);
+    }
+    const fill = new Fill(order, this.#context(order, id, UNLEASED), HEADS);
+    fills.set(id, fill);
     fill.join(x, order.route);
     fill.start();
   }
@@ -179,7 +195,7 @@ export class RouteCache {
     const id = cache.variantOf(key, x.headers);
     const turn = fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
     if (turn?.kind !== "mine") return stored?.release();
-    const fill = new Fill(order, this.#context(order, id, turn), true);
+    const fill = new Fill(order, this.#context(order, id, turn), STORE);
     fills.set(id, fill);
     fill.start();
   }
@@ -204,7 +220,11 @@ export class RouteCache {
       mayStandIn: (stored, x, code) =>
         mayServeOnError(inForce(stored), this.#directives(x), Date.now(), standInGrant(code, settings.staleIfOpen, upstream)),
       serve: (x, stored, outcome) => {
-        x.cacheResult = outcome.collapsed ? CACHE.collapsed : outcome.forwardStatus === 304 ? CACHE.revalidated : CACHE.stale;
+        x.cacheResult = outcome.collapsed
+          ? CACHE.collapsed
+          : outcome.forwardStatus === 304 || outcome.stored
+            ? CACHE.revalidated
+            : CACHE.stale;
         this.#serve(x, route, stored, outcome);
       },
       again: (x, vary) => this.handle(x, route, upstream, { ...FIRST, vary }),
@@ -258,6 +278,11 @@ export class RouteCache {
     return [...tags];
   }
 }
+
+/** For whom is asked. */
+const CLIENTS = { method: "GET", background: false } as const;
+const STORE = { method: "GET", background: true } as const;
+const HEADS = { method: "HEAD", background: false } as const;
 
 /** What an exchange has waited for already. */
 interface Course {

@@ -39,6 +39,25 @@ export function isAbout(stored: HeaderList, notModified: HeaderList): boolean {
 
 const withoutWeakness = (tag: string): string => (tag.startsWith("W/") ? tag.slice(2) : tag);
 
+/**
+ * What a 200 to a HEAD says of a stored response to GET (section 4.3.5): `same` when all validators and the length that it names are those of what is stored,
+ * `other` when one of them is not, `nothing` when it names none. @param head length of the body in bytes; -1 not said
+ */
+export function confirms(
+  stored: { readonly headers: HeaderList; readonly length: number },
+  head: { readonly headers: HeaderList; readonly length: number },
+): "same" | "other" | "nothing" {
+  let named = false;
+  for (const name of ["etag", "last-modified"]) {
+    const said = getHeader(head.headers, name);
+    if (said === undefined) continue;
+    if (said !== getHeader(stored.headers, name)) return "other";
+    named = true;
+  }
+  if (head.length >= 0 && head.length !== stored.length) return "other";
+  return named || head.length >= 0 ? "same" : "nothing";
+}
+
 /** @returns the stored fields with those of the 304 in place of their namesakes; a new list */
 export function updated(stored: HeaderList, notModified: HeaderList): HeaderList {
   const replaced = new Set<string>();

@@ -265,6 +265,122 @@ describe("validation", () => {
   });
 });
 
+describe("a HEAD that has to be asked for", () => {
+  const head = (...headers: HeaderList): PlayedClient => worker.ask("/x", { method: "HEAD", headers });
+  const OLD: HeaderList = ["cache-control", "max-age=10", "x-a", "1"];
+  const MODIFIED: HeaderList = ["last-modified", "Wed, 31 Dec 2025 00:00:00 GMT"];
+
+  it.each<[string, HeaderList, HeaderList, number]>([
+    ["its tag", ETAG, ETAG, -1],
+    ["its date", MODIFIED, MODIFIED, -1],
+    ["both, and the length", [...ETAG, ...MODIFIED], [...ETAG, ...MODIFIED], 10],
+    ["the length, where there is no validator", [], [], 10],
+  ])("goes on as HEAD, and makes the stored GET fresh by %s (RFC 9111 section 4.3.5)", async (_, own, said, length) => {
+    await stored([...OLD, ...own]);
+    pass(20);
+    const [one, two] = [head(), head()];
+    expect(worker.calls.map(({ request }) => request.method)).toEqual(["GET", "HEAD"]);
+    worker.last.head(200, ["cache-control", "max-age=30", "x-a", "2", ...said], length).end();
+    for (const x of [one, two])
+      expect([statusOf(x), x.body, field(x, "x-a"), x.head?.length, dealt(x)]).toEqual([
+        200,
+        "",
+        "2",
+        10,
+        expect.stringContaining("fwd=stale; fwd-status=200; ttl=30; stored"),
+      ]);
+    pass(20);
+    const later = get();
+    expect([later.body, field(later, "x-a"), dealt(later)]).toEqual(["0123456789", "2", "sluice; hit; ttl=10"]);
+    expect(worker.calls).toHaveLength(2);
+  });
+
+  it("makes it fresh by a 304 too", async () => {
+    await stored([...OLD, ...ETAG]);
+    pass(20);
+    const x = head();
+    expect(worker.last.request.headers).toContain("if-none-match");
+    worker.last.head(304, fresh(...ETAG)).end();
+    expect([statusOf(x), x.head?.length, get().body]).toEqual([200, 10, "0123456789"]);
+  });
+
+  it.each<[string, HeaderList, number]>([
+    ["another tag", ["etag", '"v2"'], 10],
+    ["another date", [...ETAG, "last-modified", "Thu, 01 Jan 2026 00:00:00 GMT"], 10],
+    ["another length", ETAG, 11],
+  ])("takes the stored GET away by %s", async (_, said, length) => {
+    await stored([...OLD, "cache-control", "stale-if-error=900", ...ETAG]);
+    pass(20);
+    const x = head();
+    worker.last.head(200, fresh("x-a", "2", ...said), length).end();
+    expect([statusOf(x), field(x, "x-a"), x.head?.length]).toEqual([200, "2", length]);
+    const after = get();
+    worker.last.fail();
+    expect(statusOf(after)).toBe(502);
+  });
+
+  it.each<[string, HeaderList, number]>([
+    ["that names neither validator nor length", fresh(), 200],
+    ["that is an error", [], 500],
+    ["that is of another status", fresh(), 301],
+    ["for one caller alone", ["cache-control", "private", "set-cookie", "a=b"], 401],
+  ])("leaves the stored GET as it is by an answer %s", async (_, said, status) => {
+    await stored([...OLD, "cache-control", "stale-if-error=900", ...ETAG], { cache: "{ staleIfError: 0 }" });
+    pass(1000);
+    const x = head();
+    worker.last.head(status, said).end();
+    expect(statusOf(x)).toBe(status);
+    get();
+    expect(worker.last.request.headers).toContain("if-none-match");
+    worker.last.head(304, []).end();
+  });
+
+  it("does not take away what others are served by an answer that is different for its own cookie", async () => {
+    await stored([...OLD, ...ETAG], { cache: "{ ttl: 10s }" });
+    pass(20);
+    head("cookie", "sid=1");
+    worker.last.head(200, ["etag", '"mine"'], 3).end();
+    get();
+    expect(worker.last.request.headers).toContain("if-none-match");
+    worker.last.head(304, []).end();
+  });
+
+  it("is answered by a GET that is under way, by its condition, and by what stands in for a failure", async () => {
+    await stored([...OLD, ...ETAG], { cache: "{ staleIfError: 60s }" });
+    pass(20);
+    get();
+    const joined = head();
+    expect(worker.calls).toHaveLength(2);
+    worker.last.head(304, ["cache-control", "max-age=10"]).end();
+    expect(statusOf(joined)).toBe(200);
+    pass(20);
+    const conditional = head("if-none-match", '"v1"');
+    worker.last.head(200, ["cache-control", "max-age=10", ...ETAG], 10).end();
+    expect(statusOf(conditional)).toBe(304);
+    pass(20);
+    const [failed, error] = [head(), head()];
+    worker.last.head(503, [], 0).end();
+    expect([failed, error].map((x) => [statusOf(x), x.head?.length])).toEqual(Array(2).fill([200, 10]));
+    const one = head();
+    worker.last.fail();
+    expect(statusOf(one)).toBe(200);
+  });
+
+  it("lets each who waits ask by itself where its answer is another one's alone, and nobody's GET is held back", async () => {
+    await stored([...OLD, ...ETAG]);
+    pass(20);
+    const clients = [head(), head()];
+    worker.last.head(200, fresh("etag", '"v2"'), 4).end();
+    expect(worker.calls).toHaveLength(3);
+    worker.last.head(200, fresh("etag", '"v2"'), 4).end();
+    expect(clients.map((x) => [statusOf(x), x.head?.length])).toEqual(Array(2).fill([200, 4]));
+    const gets = [get(), get()];
+    expect(worker.calls).toHaveLength(4);
+    worker.last.head(200, fresh("etag", '"v2"'), 4).data("abcd").end();
+    expect(gets.map((x) => x.body)).toEqual(["abcd", "abcd"]);
+  });
+});
+
 describe("stale responses", () => {
   it("are served while one validation runs in the background (RFC 5861 section 3)", async () => {
     await stored(["cache-control", "max-age=10, stale-while-revalidate=30", ...ETAG]);
