@@ -3,10 +3,9 @@ import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { ownerNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { KeyedPolicy, PolicyRoute } from "../exchange/route-context.ts";
-import type { Route } from "../exchange/runtime.ts";
-import type { Upstream } from "../upstream/upstream.ts";
 import { createBypass } from "./bypass.ts";
 import { Changes } from "./changes.ts";
+import type { ForwardOrder } from "./forward.ts";
 import { KeyMaker } from "./key.ts";
 import { RouteCache } from "./route-cache.ts";
 import { workerCache } from "./worker-cache.ts";
@@ -21,7 +20,7 @@ export interface RouteCacheOptions {
   /** Callers are given upstreams by rule. */
   readonly keyedByUpstream: boolean;
   /** Relays an exchange without the store. */
-  forward(x: Exchange, route: Route, upstream: Upstream): void;
+  forward(x: Exchange, order: ForwardOrder): void;
 }
 
 /** @returns what unsafe requests of any route tell; null in a plan where nothing is stored. @param settings of all its routes that store */

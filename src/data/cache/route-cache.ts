@@ -7,6 +7,7 @@ import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/nam
 import { CACHE } from "../../shared/cache/outcomes.ts";
 import type { Reasons } from "../../shared/cache/reasons.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
+import type { ResponseHead } from "../exchange/policy.ts";
 import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
@@ -15,12 +16,13 @@ import { Fill } from "./fill.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
+import type { ForwardOrder, HeadWatcher } from "./forward.ts";
 import { type KeyMaker, sentPath, urlOf } from "./key.ts";
 import { RemoteFill } from "./remote-fill.ts";
 import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
-import type { StoreRules } from "./rules/assess.ts";
+import { assess, type StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cache-status.ts";
-import { needsOrigin } from "./rules/conditions.ts";
+import { needsOrigin, wholeLength } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
@@ -49,7 +51,7 @@ export interface RouteCacheParts {
   readonly passesBy: PassesBy | null;
   readonly reasons: Reasons;
   /** Relays an exchange without the store. */
-  forward(x: Exchange, route: Route, upstream: Upstream): void;
+  forward(x: Exchange, order: ForwardOrder): void;
 }
 
 export class RouteCache {
@@ -128,12 +130,15 @@ export class RouteCache {
     }
     if (stored !== null && x.method === "HEAD") return this.#compare(x, order);
     const { fills } = this.#parts;
-    const isPartial = getList(x.headers, "range") !== undefined && stored === null;
-    const isHead = x.method === "HEAD" && stored === null;
-    if (isPartial || isHead || fills.isUncacheable(kindOf(x, key))) {
+    if (stored === null && x.method === "HEAD") return this.#forward(x, route, upstream, { reason, detail: "" });
+    if (stored === null && getList(x.headers, "range") !== undefined) {
+      const watcher = (_: Exchange, head: ResponseHead): void => this.#partCame(x, order, head);
+      return this.#forward(x, route, upstream, { reason: "partial", detail: "", watcher });
+    }
+    if (fills.isUncacheable(kindOf(x, key))) {
       if (stored !== null && this.#mayStandIn(stored, directives, upstream)) return this.#askAlone(x, order);
       stored?.release();
-      return this.#forward(x, route, upstream, { reason: isPartial ? "partial" : reason, detail: isPartial || isHead ? "" : "remembered" });
+      return this.#forward(x, route, upstream, { reason, detail: "remembered" });
     }
     const id = this.#questionOf(x, order, directives.noCache ? "!" : "");
     const running = fills.get(id);
@@ -148,6 +153,20 @@ export class RouteCache {
     fill.join(x, route);
     if (fill instanceof Fill) fill.start();
     else if (turn.kind === "other") fill.start(turn.follow);
+  }
+
+  /**
+   * A range of what is not stored goes to the origin as it is, whatever the size of the whole. What comes says whether that may be stored: then it is fetched
+   * for those to come, and nobody waits for it.
+   */
+  #partCame(x: Exchange, order: Order, { status, headers, length }: ResponseHead): void {
+    const { fills, keys, maxObjectBytes } = this.#parts;
+    const whole = status === 206 ? wholeLength(headers) : status === 200 ? length : -1;
+    if (whole < 0 || whole > maxObjectBytes || fills.isUncacheable(kindOf(x, order.key))) return;
+    const now = Date.now();
+    const asked = { method: "GET", requestHeaders: x.headers, sentHeaders: x.headers, hasUnproven: keys.hasUnproven(x, x.headers) };
+    const judged = assess({ ...asked, status: 200, headers, times: { sentMs: now, receivedMs: now } }, this.#rules);
+    if (typeof judged !== "string") this.#refresh(x, { ...order, reason: "partial" });
   }
 
   /** In any case. */
@@ -256,7 +275,7 @@ export class RouteCache {
     return fields;
   }
 
-  #forward(x: Exchange, route: Route, upstream: Upstream, why: { readonly reason: ForwardReason; readonly detail: string }): void {
+  #forward(x: Exchange, route: Route, upstream: Upstream, why: ForwardCause): void {
     x.cacheResult = PASSING.has(why.reason) ? CACHE.bypass : CACHE.miss;
     const { reasons, settings } = this.#parts;
     const noted = why.detail === "debug" || why.detail === "no-key" ? why.detail : why.reason;
@@ -265,7 +284,7 @@ export class RouteCache {
       const outcome = { forward: why.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: why.detail };
       x.addResponseHeader("cache-status", cacheStatus(this.#parts.name, outcome));
     }
-    this.#parts.forward(x, route, upstream);
+    this.#parts.forward(x, { route, upstream, watcher: why.watcher ?? null });
   }
 
   #tags(headers: HeaderList): readonly number[] {
@@ -277,6 +296,13 @@ export class RouteCache {
     }
     return [...tags];
   }
+}
+
+/** Why a request is not answered by the store. */
+interface ForwardCause {
+  readonly reason: ForwardReason;
+  readonly detail: string;
+  readonly watcher?: HeadWatcher;
 }
 
 /** For whom is asked. */

@@ -110,6 +110,12 @@ function selectRange(range: string, length: number): Selection {
   return { kind: "range", first, last: to === "" ? length - 1 : Math.min(Number(to), length - 1) };
 }
 
+/** @returns bytes of the whole of which a 206 is a part (RFC 9110 section 14.4); -1 when it does not say, or has several parts */
+export function wholeLength(partial: HeaderList): number {
+  const found = /^bytes[ \t]+\d{1,15}-\d{1,15}\/(\d{1,15})$/i.exec(getHeader(partial, "content-range") ?? "");
+  return found === null ? -1 : Number(found[1]);
+}
+
 /** What a 304 does not carry: it would be told of a body that is not there (RFC 9110 section 15.4.5). */
 export function notModifiedHeaders(stored: HeaderList): HeaderList {
   const kept: HeaderList = [];

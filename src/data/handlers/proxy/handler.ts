@@ -1,8 +1,8 @@
 // Owns the answer of a route by relaying it to an upstream: chosen by weight, over HTTP or as a WebSocket.
 import type { CacheSettings } from "../../../plan/cache-plan.ts";
 import type { Plan, WeightedUpstream } from "../../../plan/plan.ts";
-import type { Changes } from "../../cache/changes.ts";
 import { createChanges, createRouteCache } from "../../cache/create.ts";
+import type { ForwardOrder, HeadWatcher } from "../../cache/forward.ts";
 import type { RouteCache } from "../../cache/route-cache.ts";
 import { isUnsafe } from "../../cache/rules/invalidation.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
@@ -27,13 +27,14 @@ class ProxyHandler implements Handler {
   /** What has been answered before may be answered from there; null: nothing is kept. */
   readonly #cache: RouteCache | null;
   /** Told of what may change a stored response; null where no route stores any. */
-  readonly #changes: Changes | null;
+  readonly #changes: HeadWatcher | null;
 
   constructor(config: ProxyConfig, context: PolicyRoute) {
     this.#config = config;
     this.#weightTotal = config.to.reduce((sum, { weight }) => sum + weight, 0);
     this.#split = config.stickyBy === null ? null : new StickySplit(config.to, config.stickyBy);
-    this.#changes = createChanges(context, storing(context));
+    const changes = createChanges(context, storing(context));
+    this.#changes = changes === null ? null : (x, { status, headers }) => changes.answered(x, status, headers);
     this.#cache = config.cache === null ? null : this.#cacheOf(context, config.cache);
   }
 
@@ -45,23 +46,21 @@ class ProxyHandler implements Handler {
     if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
     else if (this.#cache !== null) this.#cache.handle(x, route, upstream);
     else if (this.#changes === null) new Relay(x, route, upstream, mirror).start();
-    else this.#forward(x, route, upstream);
+    else this.#forward(x, { route, upstream, watcher: null });
   }
 
   #cacheOf(context: PolicyRoute, settings: CacheSettings): RouteCache {
     return createRouteCache(context, {
       settings,
       keyedByUpstream: this.#split !== null,
-      forward: (x, route, upstream) => this.#forward(x, route, upstream),
+      forward: (x, order) => this.#forward(x, order),
     });
   }
 
-  #forward(x: Exchange, route: Route, upstream: Upstream): void {
+  #forward(x: Exchange, { route, upstream, watcher }: ForwardOrder): void {
     const { mirror } = this.#config;
-    const relay =
-      this.#changes !== null && isUnsafe(x.method)
-        ? new ChangingRelay(x, route, upstream, mirror, this.#changes)
-        : new Relay(x, route, upstream, mirror);
+    const sees = watcher ?? (isUnsafe(x.method) ? this.#changes : null);
+    const relay = sees === null ? new Relay(x, route, upstream, mirror) : new WatchedRelay(x, { route, upstream, watcher: sees }, mirror);
     relay.start();
   }
 
@@ -72,18 +71,18 @@ class ProxyHandler implements Handler {
   }
 }
 
-/** Of a request that may change what is stored. */
-class ChangingRelay extends Relay {
-  readonly #changes: Changes;
+/** Whose response's head somebody wants to see, as the client is told it. */
+class WatchedRelay extends Relay {
+  readonly #watcher: HeadWatcher;
 
-  constructor(x: Exchange, route: Route, upstream: Upstream, mirror: MirrorConfig | null, changes: Changes) {
+  constructor(x: Exchange, { route, upstream, watcher }: ForwardOrder & { readonly watcher: HeadWatcher }, mirror: MirrorConfig | null) {
     super(x, route, upstream, mirror);
-    this.#changes = changes;
+    this.#watcher = watcher;
   }
 
   protected override upstreamHead(head: ResponseHead): void {
-    super.upstreamHead(head); // what is stored, and what the client is told, have addresses of the client's side
-    this.#changes.answered(this.x, head.status, head.headers);
+    super.upstreamHead(head); // what is stored has addresses of the client's side, as what the client is told
+    this.#watcher(this.x, head);
   }
 }
 

@@ -123,17 +123,13 @@ describe("a miss", () => {
     expect(dealt(x)).not.toContain("hit");
   });
 
-  it("with Range or by HEAD goes to the origin as it is, and fills nothing", async () => {
+  it("by HEAD goes to the origin as it is, and fills nothing", async () => {
     worker = await startCached();
-    const x = get("range", "bytes=0-1");
-    expect(worker.last.request.headers).toContain("range");
-    worker.last.head(206, fresh("content-range", "bytes 0-1/10"), 2).data("01").end();
-    expect([statusOf(x), x.body]).toEqual([206, "01"]);
     worker.ask("/x", { method: "HEAD" });
     expect(worker.last.request.method).toBe("HEAD");
     worker.last.head(200, fresh(), 10).end();
     get();
-    expect(worker.calls).toHaveLength(3);
+    expect(worker.calls).toHaveLength(2);
     worker.last.head(200, fresh(), 0).end();
   });
 
@@ -263,6 +259,97 @@ describe("validation", () => {
     expect(dealt(get())).not.toContain("; hit");
     worker.last.fail();
   });
+});
+
+describe("a range of what is not stored", () => {
+  const PART: HeaderList = ["content-range", "bytes 0-1/10"];
+  const isPassed = (x: PlayedClient): void => expect([statusOf(x), x.body, dealt(x)]).toEqual([206, "01", "sluice; fwd=partial"]);
+
+  it("goes to the origin as it is, and the whole is fetched for those to come when it may be stored (RFC 9111 section 3.3)", async () => {
+    worker = await startCached();
+    const x = get("range", "bytes=0-1", "if-range", '"v1"');
+    expect(worker.last.request.headers).toEqual(expect.arrayContaining(["range", "if-range"]));
+    const part = worker.last.head(206, fresh(...PART, ...ETAG), 2);
+    expect(worker.calls).toHaveLength(2);
+    expect(worker.last.request.headers).not.toEqual(expect.arrayContaining(["range"]));
+    const whole = worker.last;
+    part.data("01").end();
+    isPassed(x);
+    whole
+      .head(200, fresh(...ETAG), 10)
+      .data("0123456789")
+      .end();
+    const later = get("range", "bytes=8-");
+    expect([statusOf(later), later.body, field(later, "content-range")]).toEqual([206, "89", "bytes 8-9/10"]);
+    expect(get().body).toBe("0123456789");
+    expect(worker.calls).toHaveLength(2);
+  });
+
+  it("is answered in whole by an origin that knows no ranges, and what came is fetched once more for those to come", async () => {
+    worker = await startCached();
+    const x = get("range", "bytes=0-1");
+    worker.calls[0]?.head(200, fresh(), 10).data("0123456789").end();
+    expect([statusOf(x), x.body]).toEqual([200, "0123456789"]);
+    worker.last.head(200, fresh(), 10).data("0123456789").end();
+    expect(statusOf(get("range", "bytes=0-1"))).toBe(206);
+    expect(worker.calls).toHaveLength(2);
+  });
+
+  it.each<[string, HeaderList]>([
+    ["it is larger than what is stored", fresh("content-range", "bytes 0-1/2000")],
+    ["its size is not known", fresh("content-range", "bytes 0-1/*")],
+    ["it has several parts", fresh("content-type", "multipart/byteranges; boundary=x")],
+    ["it is for one caller", ["cache-control", "private", ...PART]],
+    ["it has no lifetime", PART],
+    ["it varies by anything", fresh("vary", "*", ...PART)],
+  ])("is all that is asked for when %s", async (_, headers) => {
+    worker = await startCached({ top: "cache: { maxObject: 1KiB }" });
+    const x = get("range", "bytes=0-1");
+    worker.last
+      .head(206, [...headers], 2)
+      .data("01")
+      .end();
+    isPassed(x);
+    expect(worker.calls).toHaveLength(1);
+  });
+
+  it("does not have the whole fetched again and again when that turns out not to be for storing", async () => {
+    worker = await startCached();
+    for (let i = 0; i < 3; i++) {
+      const before = worker.calls.length;
+      get("range", "bytes=0-1");
+      const part = worker.calls[before];
+      part?.head(206, fresh(...PART), 2);
+      if (i === 0) worker.last.head(200, ["cache-control", "no-store"], 10);
+      part?.data("01").end();
+    }
+    expect(worker.calls).toHaveLength(4);
+    expect(worker.calls[1]?.discarded).toBe(true);
+  });
+
+  it("never stores a part as the whole, whatever the origin calls it", async () => {
+    worker = await startCached({ cache: "{ statuses: { 200-299: 60s } }" });
+    get();
+    worker.last
+      .head(206, fresh(...PART), 2)
+      .data("01")
+      .end();
+    get();
+    expect(worker.calls).toHaveLength(2);
+    worker.last.head(200, fresh(), 10).data("01234").fail();
+    get();
+    expect(worker.calls).toHaveLength(3);
+    worker.last.head(200, fresh(), 10).data("0123456789").end();
+  });
+
+  it.each(["bytes=0-1,5-6", `bytes=${Array(500).fill("0-").join(",")}`, "bytes=0-1,0-1", "lines=0-1", "bytes=1-0"])(
+    "of several parts, of other units and what is none gets the whole stored response: %.20s (RFC 9110 section 14.2)",
+    async (range) => {
+      await stored(fresh(...ETAG));
+      const x = get("range", range);
+      expect([statusOf(x), x.body, field(x, "content-range"), worker.calls.length]).toEqual([200, "0123456789", null, 1]);
+    },
+  );
 });
 
 describe("a HEAD that has to be asked for", () => {
