@@ -28,14 +28,14 @@ export function parseRetryAfterMs(value: string, nowMs: number): number | null {
   return dateMs === null ? null : Math.min(Math.max(0, dateMs - nowMs), RETRY_AFTER_MS_MAX);
 }
 
-const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+const MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"];
 const TIME = "(\\d\\d):(\\d\\d):(\\d\\d)";
-const IMF_FIXDATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\\d\\d) ([A-Z][a-z]{2}) (\\d{4}) ${TIME} GMT$`);
-const RFC_850 = new RegExp(`^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d\\d)-([A-Z][a-z]{2})-(\\d\\d) ${TIME} GMT$`);
-const ASCTIME = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \\d]\\d) ${TIME} (\\d{4})$`);
+const IMF_FIXDATE = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun), (\\d\\d) ([A-Z][a-z]{2}) (\\d{4}) ${TIME} GMT$`, "i");
+const RFC_850 = new RegExp(`^(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day, (\\d\\d)-([A-Z][a-z]{2})-(\\d\\d) ${TIME} GMT$`, "i");
+const ASCTIME = new RegExp(`^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) ([A-Z][a-z]{2}) ([ \\d]\\d) ${TIME} (\\d{4})$`, "i");
 
 /**
- * Reads an HTTP-date in all three forms a recipient must accept (RFC 9110 section 5.6.7).
+ * Reads an HTTP-date in all three forms a recipient must accept (RFC 9110 section 5.6.7), in any case (RFC 9111 section 4.2).
  * @param nowMs wall clock: a two-digit year more than 50 years ahead of it means the past century.
  * @returns ms since the epoch, or null.
  */
@@ -56,7 +56,7 @@ function fullYear(twoDigits: number, nowMs: number): number {
 
 /** @returns null for a date that does not exist. A leap second counts as the next minute. */
 function utcMs(year: number, monthName: string | undefined, day: string | undefined, time: readonly string[]): number | null {
-  const month = MONTHS.indexOf(monthName ?? "");
+  const month = MONTHS.indexOf(monthName?.toLowerCase() ?? "");
   const [hours = 99, minutes = 99, seconds = 99] = time.map(Number);
   if (month === -1 || hours > 23 || minutes > 59 || seconds > 60) return null;
   const date = new Date(Date.UTC(year, month, Number(day)));

@@ -21,6 +21,8 @@ export class PlayedClient extends Exchange {
   closed = false;
   head: { readonly status: number; readonly headers: HeaderList; readonly length: number } | null = null;
   body = "";
+  /** Interim responses: status, and fields. */
+  readonly interim: unknown[] = [];
   /** The response has been completed. */
   ended = false;
   /** The connection was cut by the gateway. */
@@ -71,6 +73,9 @@ export class PlayedClient extends Exchange {
     this.events?.clientAborted(this);
   }
   acceptWebSocket(): void {}
+  override informational(status: number, headers: HeaderList): void {
+    this.interim.push([status, ...headers]);
+  }
 
   /** The client goes away. */
   leave(): void {

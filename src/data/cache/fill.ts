@@ -102,6 +102,11 @@ export class Fill extends Question implements ResponseSink, SharedBody {
 
   // --- ResponseSink ---
 
+  /** For whom the origin was asked; it is no part of what is stored (RFC 9111 section 3). */
+  onInterim(status: number, headers: HeaderList): void {
+    for (const follower of this.#followers) if (follower.exchange === this.order.x) follower.onInterim(status, headers);
+  }
+
   onHead(status: number, head: WireHead): void {
     this.#outcome = { ...this.#outcome, forwardStatus: status };
     this.received(status, head);

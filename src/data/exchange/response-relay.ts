@@ -17,6 +17,14 @@ import type { Route } from "./runtime.ts";
 /** What `errorPages.intercept` can name. */
 const INTERCEPTED_STATUS_MIN = 400;
 
+/** Fields of an interim response that go on to the client: what browsers act on before the final one (RFC 8297). */
+const EARLY_HINTS: ReadonlySet<string> = new Set([
+  "link",
+  "content-security-policy",
+  "content-security-policy-report-only",
+  "referrer-policy",
+]);
+
 /** Where a relayed response comes from: what an UpstreamCall offers to its sink. */
 export interface RelaySource {
   /** There is room again, after onData() returned false. */
@@ -45,6 +53,14 @@ export abstract class ResponseRelay implements ResponseSink, ClientEvents, Respo
   }
 
   // --- ResponseSink ---
+
+  /** Policies see only the final head, so that an interim one carries nothing but hints about it. */
+  onInterim(status: number, headers: HeaderList): void {
+    const hints: HeaderList = [];
+    for (let i = 0; i < headers.length; i += 2)
+      if (EARLY_HINTS.has(headers[i] as string)) hints.push(headers[i] as string, headers[i + 1] as string); // i is inside a list of pairs
+    this.x.informational(status, hints);
+  }
 
   onHead(status: number, { headers, length }: WireHead): void {
     const { x, route } = this;

@@ -2,7 +2,6 @@
 // Must never choose a target or decide about an attempt.
 
 import type { Readable } from "node:stream";
-import type { HeaderList } from "../../../base/header-list.ts";
 import type { TimeoutsPlan } from "../../../plan/plan.ts";
 import { RequestBody } from "../../exchange/body/request-body.ts";
 import { BODY_NONE, type Exchange } from "../../exchange/exchange.ts";
@@ -16,14 +15,6 @@ import type { Endpoint, Upstream, WireRequest } from "../../upstream/upstream.ts
 import { UpstreamCall } from "../../upstream/upstream-call.ts";
 import type { MirrorConfig } from "./config.ts";
 import { sendCopy } from "./mirror.ts";
-
-/** Fields of an interim response that go on to the client: what browsers act on before the final one (RFC 8297). */
-const EARLY_HINTS: ReadonlySet<string> = new Set([
-  "link",
-  "content-security-policy",
-  "content-security-policy-report-only",
-  "referrer-policy",
-]);
 
 export class Relay extends ResponseRelay implements CallRequest {
   readonly method: string;
@@ -76,14 +67,6 @@ export class Relay extends ResponseRelay implements CallRequest {
   }
 
   // --- ResponseRelay ---
-
-  /** Policies see only the final head, so that an interim one carries nothing but hints about it. */
-  onInterim(status: number, headers: HeaderList): void {
-    const hints: HeaderList = [];
-    for (let i = 0; i < headers.length; i += 2)
-      if (EARLY_HINTS.has(headers[i] as string)) hints.push(headers[i] as string, headers[i + 1] as string); // i is inside a list of pairs
-    this.x.informational(status, hints);
-  }
 
   /** Policies see what the upstream has said, before the gateway adds to it. */
   protected override upstreamHead(head: ResponseHead): void {

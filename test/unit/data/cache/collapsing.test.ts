@@ -91,6 +91,19 @@ describe("concurrent misses", () => {
   });
 });
 
+it("interim responses reach the one whose request was sent, and are no part of what is stored (RFC 9111 section 3)", async () => {
+  worker = await startCached();
+  const [one, two] = [worker.ask("/x"), worker.ask("/x")];
+  worker.last.handler.wireInterim?.(103, ["link", "</a.css>; rel=preload", "x-secret", "1"]);
+  worker.last.head(200, fresh(), 1).data("a").end();
+  const three = worker.ask("/x");
+  expect([one, two, three].map(({ body, interim }) => [body, interim])).toEqual([
+    ["a", [[103, "link", "</a.css>; rel=preload"]]],
+    ["a", []],
+    ["a", []],
+  ]);
+});
+
 describe("an answer that is not to be stored", () => {
   it("releases all who wait at once, each with a question of its own, and is remembered", async () => {
     worker = await startCached();
