@@ -110,8 +110,7 @@ export class RouteCache {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
       return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
-    if (use === "background")
-      this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: cache.find(key, x.headers), validates: true, course });
+    if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
     x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
     this.#serve(x, route, stored, hitOutcome(stored));
   }
@@ -207,14 +206,16 @@ export class RouteCache {
     return running === undefined || running.serves(x) ? id : mark + cache.nameOf(key, running.vary, x.headers);
   }
 
-  /** Validates what has just been served, for those to come. */
+  /** Fetches, or validates what has just been served, for those to come. */
   #refresh(x: Exchange, order: Order): void {
     const { fills, cache } = this.#parts;
-    const { key, stored } = order;
+    const { key, validates } = order;
     const id = cache.variantOf(key, x.headers);
     const turn = fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
-    if (turn?.kind !== "mine") return stored?.release();
-    const fill = new Fill(order, this.#context(order, id, turn), STORE);
+    if (turn?.kind !== "mine") return;
+    // Another reference than that of whom it is served to, and only for the one request of many that asks.
+    const stored = validates ? cache.find(key, x.headers) : null;
+    const fill = new Fill({ ...order, stored }, this.#context(order, id, turn), STORE);
     fills.set(id, fill);
     fill.start();
   }
