@@ -7,6 +7,8 @@ export const TRUST_UNIX = "unix";
 export class ClientTrust {
   readonly #trusted: CidrSet;
   readonly #trustUnix: boolean;
+  /** Nobody is ever believed. */
+  readonly isEmpty: boolean;
 
   /**
    * @param trustedProxies CIDR blocks, and {@link TRUST_UNIX} for peers on Unix sockets
@@ -15,6 +17,7 @@ export class ClientTrust {
   constructor(trustedProxies: readonly string[]) {
     this.#trusted = new CidrSet(trustedProxies.filter((block) => block !== TRUST_UNIX));
     this.#trustUnix = trustedProxies.includes(TRUST_UNIX);
+    this.isEmpty = trustedProxies.length === 0;
   }
 
   /** @param peer canonical; '' for one on a Unix socket */

@@ -134,3 +134,27 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect(sentFor(`/plain/${engine}/large`)).toHaveLength(3);
   });
 });
+
+test("what another plan has mapped back is not served under this one", async () => {
+  const config = (to: string): string => `version: 1
+workers: 1
+admin: { address: 127.0.0.1:0 }
+listeners: [{ address: 127.0.0.1:0 }]
+upstreams: { plain: { targets: [{ url: "${origin.url}" }] } }
+routes: [{ name: r, match: { path: /** }, rewrite: { response: { location: [{ from: /b, to: ${to} }] } }, to: plain, cache: {} }]
+`;
+  await using own = await Gateway.start({ config: config("/one") });
+  const ask = async () => {
+    const { headers } = await fetch(`${own.urls[0]}/reloaded?location=/b`, { redirect: "manual" });
+    return { location: headers.get("location"), isHit: headers.get("cache-status")?.includes("; hit") };
+  };
+  await untilAsync("it is stored", async () => expect(await ask()).toEqual({ location: "/one", isHit: true }));
+  own.writeConfig(config("/two"));
+  await own.admin("POST", "/reload");
+  const seen: Awaited<ReturnType<typeof ask>>[] = [];
+  await untilAsync("it is stored anew", async () => {
+    seen.push(await ask());
+    expect(seen.at(-1)?.isHit).toBe(true);
+  });
+  expect(new Set(seen.map(({ location }) => location))).toEqual(new Set(["/two"]));
+});

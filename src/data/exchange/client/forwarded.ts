@@ -132,6 +132,7 @@ class Resolver implements ClientResolver {
   }
 
   toldOfTarget(x: Exchange): string {
+    if (this.#trust.isEmpty || !saysOfTarget(x.headers)) return "";
     const known = x.clientInfo();
     const client = isResolved(known) ? known : this.resolve(x);
     const { chain, hops } = client;
@@ -173,6 +174,15 @@ const firstElement = ({ ip, scheme }: Resolved, host: string): string =>
 
 /** Scheme, host and port are those of the hop that named the client: what nearer proxies append is what they were asked for by each other. */
 const hopOf = (hops: number): number => Math.max(1, hops);
+
+/** Whether anybody says where the client asked. */
+function saysOfTarget(headers: HeaderList): boolean {
+  for (let i = 0; i < headers.length; i += 2) {
+    const name = headers[i] as string; // i is inside a list of pairs
+    if (name === "x-forwarded-host" || name === "x-forwarded-port" || name === "forwarded" || TARGET_CLAIMS.has(name)) return true;
+  }
+  return false;
+}
 
 /** The port that the client asked: as a proxy says, as the host says, or the scheme's own. @param host a valid authority */
 function portOf(client: Resolved, host: string): string {
