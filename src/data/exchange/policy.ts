@@ -97,7 +97,8 @@ export interface Policy {
   onUpstreamRequest?(x: Exchange, request: UpstreamRequest): void;
   /**
    * An upstream's response is to go to the client: its head as the upstream made it, before anything of the gateway's own (cookies, other policies' headers)
-   * is in it. Not for what the gateway answers itself. Synchronous.
+   * is in it. Not for what the gateway answers itself. On a route with a cache once for all whom the response serves: it may depend on nothing of `x` but what
+   * tells stored responses apart (scheme, host, path, what trusted proxies say of them). Synchronous.
    */
   onUpstreamResponse?(x: Exchange, head: ResponseHead, sent: SentRequest): void;
   /**
