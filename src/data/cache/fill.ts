@@ -62,9 +62,9 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     this.#call.start();
   }
 
-  /** Whether a request that comes now can be served by it. */
+  /** Whether a request that comes now can be served by it: not one that comes behind a purge which the answer may be older than. */
   get isOpen(): boolean {
-    return !this.#over && this.#passed === null && !this.#outgrown;
+    return !this.#over && this.#passed === null && !this.#outgrown && this.#intake.isCurrent;
   }
 
   get vary(): readonly string[] {

@@ -10,7 +10,7 @@ import type { Storable } from "./rules/assess.ts";
 interface Accepted {
   readonly storable: Storable;
   readonly status: number;
-  readonly headers: HeaderList;
+  readonly tags: readonly number[];
 }
 
 export class Intake {
@@ -30,7 +30,7 @@ export class Intake {
   /** @returns false when there is no memory for it: it is not stored */
   accept(storable: Storable, status: number, { headers, length }: WireHead): boolean {
     const { cache, budget, maxObjectBytes } = this.#context;
-    this.#accepted = { storable, status, headers };
+    this.#accepted = { storable, status, tags: this.#context.tagsOf(headers) };
     if (length < 0) this.bytes = new Pieces(budget, maxObjectBytes);
     else if (length <= maxObjectBytes) {
       const reservation = cache.reserve(this.#entry(this.#accepted, length), this.#begin);
@@ -39,10 +39,15 @@ export class Intake {
     return this.bytes !== null;
   }
 
-  #entry({ storable, status, headers }: Accepted, bodyBytes: number): NewEntry {
+  #entry({ storable, status, tags }: Accepted, bodyBytes: number): NewEntry {
     const { key, x } = this.#order;
     const { owner } = this.#context;
-    return { key, request: x.headers, storable, status, bodyBytes, tags: this.#context.tagsOf(headers), owner };
+    return { key, request: x.headers, storable, status, bodyBytes, tags, owner };
+  }
+
+  /** Nothing was purged since the origin was asked that the answer may be older than. */
+  get isCurrent(): boolean {
+    return this.#begin.isCurrent(this.#accepted === null || this.#accepted.tags.length > 0);
   }
 
   /** The body is complete. @returns whether it is stored now */
@@ -55,7 +60,8 @@ export class Intake {
 
   /** What is stored, with another head. @returns whether it is stored so now */
   renew(stored: CachedResponse, storable: Storable, headers: HeaderList): boolean {
-    return this.#put({ storable, status: stored.head.status, headers }, stored.length, (body) => void body.set(stored.body));
+    const accepted = { storable, status: stored.head.status, tags: this.#context.tagsOf(headers) };
+    return this.#put(accepted, stored.length, (body) => void body.set(stored.body));
   }
 
   #put(accepted: Accepted, length: number, fill: (body: Buffer) => void): boolean {

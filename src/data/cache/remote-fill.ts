@@ -6,7 +6,7 @@ import type { Route } from "../exchange/runtime.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { Follower, type SharedBody, type SharedHead } from "./follower.ts";
 import type { PeerFailure, PeerFollower, PeerHead, PeerNews } from "./peers.ts";
-import type { CachedResponse } from "./response-cache.ts";
+import type { CachedResponse, FillBegin } from "./response-cache.ts";
 import { remainingOf } from "./rules/freshness.ts";
 import { variantKey } from "./rules/variant.ts";
 import { shareAmong } from "./share.ts";
@@ -29,12 +29,15 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
   #leave: () => void = () => {};
   readonly trailers = null;
   readonly #sinceMs = Date.now();
+  /** What was purged before anybody here wanted it. */
+  readonly #begun: FillBegin;
 
   constructor(order: FillOrder, context: FillContext) {
     super();
     this.#order = order;
     this.#context = context;
     this.#stored = order.stored;
+    this.#begun = context.cache.begin(order.key);
   }
 
   /** @param follow tells the other worker. @returns what ends it */
@@ -48,7 +51,7 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
 
   /** See Fill.isOpen. */
   get isOpen(): boolean {
-    return !this.#over;
+    return !this.#over && this.#begun.isCurrent(true);
   }
 
   get vary(): readonly string[] {

@@ -194,13 +194,18 @@ export class FillBegin {
     this.#soft = stamps.soft(this.#url);
   }
 
-  /** @param tags numbers. @returns null when something was purged since: the response may be older than that */
-  stampsFor(tags: readonly number[]): PurgeStamps | null {
+  /** @param mayHaveTags the response carries some, or that is not known. @returns false when something was purged since: the response may be older than that */
+  isCurrent(mayHaveTags: boolean): boolean {
     const stamps = this.#stamps;
-    const isPurged = stamps.walks !== this.#walks || (tags.length > 0 && stamps.tagPurges !== this.#tagPurges);
-    if (isPurged || stamps.hard(this.#url) !== this.#hard || stamps.soft(this.#url) !== this.#soft) return null;
+    if (stamps.walks !== this.#walks || (mayHaveTags && stamps.tagPurges !== this.#tagPurges)) return false;
+    return stamps.hard(this.#url) === this.#hard && stamps.soft(this.#url) === this.#soft;
+  }
+
+  /** @param tags numbers. @returns null when something was purged since */
+  stampsFor(tags: readonly number[]): PurgeStamps | null {
+    if (!this.isCurrent(tags.length > 0)) return null;
     const names = [...this.#url, ...tags];
-    return { hard: stamps.hard(names), soft: stamps.soft(names) };
+    return { hard: this.#stamps.hard(names), soft: this.#stamps.soft(names) };
   }
 }
 

@@ -1,9 +1,11 @@
 // Concurrent misses: one question to the origin, followers as the body comes, whoever goes; and nothing that is one client's reaches another.
 import { afterEach, describe, expect, it } from "vitest";
+import { tagNumber, urlNumber } from "../../../../src/shared/cache/names.ts";
 import { dealt, field, fresh, held, NOTHING_HELD, startCached, statusOf } from "../../../support/cached-route.ts";
 import type { PlayedClient, PlayedWorker } from "../../../support/played-worker.ts";
 
 let worker: PlayedWorker;
+const URL_OF_X = "http://api.example.com/x";
 afterEach(() => {
   expect(worker.faults).toEqual([]);
   expect(held(worker)).toEqual(NOTHING_HELD);
@@ -102,6 +104,58 @@ it("interim responses reach the one whose request was sent, and are no part of w
     ["a", []],
     ["a", []],
   ]);
+
+describe("a request behind a purge, or a change of its URL, never gets what was asked for before it", () => {
+  const changes: readonly (readonly [string, () => void])[] = [
+    [
+      "a POST",
+      () => {
+        worker.ask("/x", { method: "POST" });
+        worker.last.head(200, [], 0).end();
+      },
+    ],
+    ["a purge of its URL", () => worker.services.purges.purgeUrl(urlNumber(URL_OF_X), false)],
+    ["a soft purge of its URL", () => worker.services.purges.purgeUrl(urlNumber(URL_OF_X), true)],
+    ["a purge of a tag that the answer may have", () => worker.services.purges.purgeTag(tagNumber("other"), false)],
+    ["a purge of a prefix, or of everything", () => worker.services.purges.beginWalk()],
+  ];
+
+  it.each(changes)("%s before the head comes", async (_, change) => {
+    worker = await startCached();
+    const before = ask(2);
+    const old = worker.last;
+    change();
+    const after = ask(2);
+    const young = worker.last;
+    expect(young).not.toBe(old);
+    old.head(200, fresh(), 3).data("old").end();
+    young.head(200, fresh(), 3).data("new").end();
+    expect(before.map((x) => x.body)).toEqual(["old", "old"]);
+    expect(after.map((x) => x.body)).toEqual(["new", "new"]);
+    expect(worker.ask("/x").body).toBe("new");
+  });
+
+  it.each(changes.filter(([name]) => !name.includes("tag")))("%s while the body comes", async (_, change) => {
+    worker = await startCached();
+    const before = worker.ask("/x");
+    const old = worker.last.head(200, fresh(), 3).data("o");
+    change();
+    const after = worker.ask("/x");
+    worker.last.head(200, fresh(), 3).data("new").end();
+    old.data("ld").end();
+    expect([before.body, after.body, worker.ask("/x").body]).toEqual(["old", "new", "new"]);
+  });
+
+  it("a purge of a tag, while a body without tags comes, concerns nobody who waits for it", async () => {
+    worker = await startCached();
+    const before = worker.ask("/x");
+    const call = worker.last.head(200, fresh(), 3).data("o");
+    worker.services.purges.purgeTag(tagNumber("other"), false);
+    const after = worker.ask("/x");
+    call.data("ne").end();
+    expect([before.body, after.body]).toEqual(["one", "one"]);
+    expect(worker.calls).toHaveLength(1);
+  });
 });
 
 describe("an answer that is not to be stored", () => {
