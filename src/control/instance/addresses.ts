@@ -9,6 +9,9 @@ import type { Plan } from "../../plan/plan.ts";
 import { overlaps } from "./instance-dir.ts";
 import { portHolder } from "./port-holder.ts";
 
+/** Ports that are looked at for one listener: then all are taken by others of this gateway, which is refused where it is seen. */
+const PICKS_MAX = 1000;
+
 /** Ports picked for addresses with port 0, by {@link portKey}. */
 export type PickedPorts = Readonly<Record<string, number>>;
 
@@ -19,17 +22,27 @@ export type PickedPorts = Readonly<Record<string, number>>;
 export async function resolvePorts(plan: Plan, picked: PickedPorts): Promise<{ readonly plan: Plan; readonly picked: PickedPorts }> {
   const now: Record<string, number> = {};
   const listeners: ListenerPlan[] = [];
+  const taken = new Set([...Object.values(picked), ...plan.listeners.map(({ port }) => port)]);
   for (const [index, listener] of plan.listeners.entries()) {
     if (listener.unixPath !== null || listener.port !== 0) {
       listeners.push(listener);
       continue;
     }
     const key = portKey(plan.listeners, index);
-    const port = picked[key] ?? (await listenOnce(listener.host, 0));
+    const port = picked[key] ?? (await pickPort(listener.host, taken));
+    taken.add(port);
     now[key] = port;
     listeners.push({ ...listener, port });
   }
   return { plan: { ...plan, listeners }, picked: now };
+}
+
+/** The system may give the same port again: nobody listens there yet. @param taken ports of other listeners. @throws OperatorError */
+async function pickPort(host: string, taken: ReadonlySet<number>): Promise<number> {
+  for (let tries = 1; ; tries++) {
+    const port = await listenOnce(host, 0);
+    if (!taken.has(port) || tries >= PICKS_MAX) return port;
+  }
 }
 
 /** `127.0.0.1:0#0`, `127.0.0.1:0#1`...: the n-th listener with the same text. */

@@ -37,6 +37,15 @@ test("port 0 becomes a free port, and stays it", async () => {
   expect((await resolvePorts(plan, first.picked)).plan).toEqual(first.plan);
 });
 
+test("of many listeners with port 0 no two get the same one, nor one that another names", async () => {
+  // The system gives any free port, and none of these is held: of so many it gives one twice, as good as certainly.
+  const picked = { "127.0.0.1:0#0": 20_001 };
+  const plan = { listeners: Array.from({ length: 800 }, () => listener("127.0.0.1", 0)) } as unknown as Plan; // only the listeners matter here
+  const ports = (await resolvePorts(plan, picked)).plan.listeners.map((each) => each.port);
+  expect(ports[0]).toBe(20_001);
+  expect(new Set(ports).size).toBe(800);
+});
+
 test("a held port is refused with holder and remedy, also one shared by SO_REUSEPORT", async () => {
   const server = createServer();
   await new Promise<void>((resolve) => server.listen({ host: "127.0.0.1", port: 0, reusePort: true }, resolve));
