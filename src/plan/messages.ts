@@ -103,7 +103,9 @@ export type ToSupervisor =
   | { readonly kind: "last-good?" }
   | { readonly kind: "piped?" }
   /** Start another primary beside me, by takeover: I cannot mend myself. */
-  | { readonly kind: "replace-me"; readonly reason: string };
+  | { readonly kind: "replace-me"; readonly reason: string }
+  /** I end, and have written why. */
+  | { readonly kind: "leaving" };
 
 /** Supervisor -> primary. */
 export type FromSupervisor =

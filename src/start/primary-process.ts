@@ -31,5 +31,7 @@ export async function primaryProcess({ takeover, ...options }: PrimaryProcessOpt
     if (error instanceof OperatorError) stderr(`sluice: ${error.message}\n`);
     else stderr(`sluice: start failed inside the gateway: ${error instanceof Error ? error.stack : String(error)}\n`);
     return error instanceof OperatorError ? error.exitCode : 1;
+  } finally {
+    link.send({ kind: "leaving" }); // the log says why too when nothing was thrown
   }
 }

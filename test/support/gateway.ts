@@ -101,7 +101,10 @@ export class Gateway implements AsyncDisposable {
     const gateway = new Gateway(options);
     try {
       await until("the gateway is ready", () => gateway.gone || gateway.#readyLine() !== null, READY_WITHIN_MS);
-      if (gateway.gone) throw new Error("the gateway exited");
+      if (gateway.gone) {
+        const { code, signal } = await gateway.exited;
+        throw new Error(`the gateway exited (${signal ?? `status ${code}`})`);
+      }
     } catch (error) {
       gateway.kill();
       throw new Error(`${error instanceof Error ? error.message : error}\n${gateway.report()}`);

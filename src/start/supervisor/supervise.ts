@@ -18,6 +18,8 @@ const CUT_TIMEOUT_MS = 2000;
 const DRAIN_GRACE_MS = 15_000;
 /** Time (ms) for draining of one that has not said its own. */
 const DRAIN_TIMEOUT_DEFAULT_MS = 30_000;
+/** Longest wait (ms) for what a primary that has ended has written. */
+const LAST_WORDS_MS = 1000;
 /** Signals that mean the running configuration or its files, and would end a process that does not know them yet. */
 const LATE_SIGNALS = ["SIGHUP", "SIGUSR2"] as const;
 type LateSignal = (typeof LATE_SIGNALS)[number];
@@ -40,6 +42,8 @@ interface Primary {
   readonly channel: Channel<ToSupervisor, FromSupervisor> | null;
   readonly bornMs: number;
   ready: boolean;
+  /** It has written why it ends. */
+  leaving: boolean;
 }
 
 /**
@@ -136,12 +140,12 @@ class Supervisor {
     const heard = (message: ToSupervisor): void => this.#heard(primary, message);
     // A pipe beyond the standard streams goes both ways. That it closes is no news: the process's end is.
     const channel = end instanceof Duplex ? new Channel<ToSupervisor, FromSupervisor>(end, { heard, closed: () => {} }) : null;
-    const primary: Primary = { process: child, channel, bornMs: performance.now(), ready: false };
+    const primary: Primary = { process: child, channel, bornMs: performance.now(), ready: false, leaving: false };
     child.once("error", (error) => {
       this.#options.log.error("the primary could not be started", { error: error.message });
       if (child.pid === undefined) this.#gone(primary, null, null);
     });
-    child.once("exit", (code, signal) => this.#gone(primary, code, signal));
+    child.once("exit", (code, signal) => whenRead(child, () => this.#gone(primary, code, signal)));
     return primary;
   }
 
@@ -162,6 +166,9 @@ class Supervisor {
         break;
       case "replace-me":
         if (primary === this.#current) this.#replace(message.reason);
+        break;
+      case "leaving":
+        primary.leaving = true;
         break;
     }
   }
@@ -227,10 +234,13 @@ class Supervisor {
     if (this.#stopping && this.#alive().length === 0) this.#finish(code === 0 || interrupted ? 0 : 1);
   }
 
+  /** Ends with it when it has ended on purpose: no gateway ends without a line that says why. */
   #currentDied(primary: Primary, code: number | null, how: string): void {
-    if (code === 0) this.#finish(0);
-    else if (!this.#everReady && (code === 1 || code === 2)) this.#finish(code);
-    else if (this.#successor === null) this.#restart(lifeOf(primary), how);
+    if (code === 0 && primary.leaving) this.#finish(0);
+    else if (!this.#everReady && (code === 0 || code === 1 || code === 2)) {
+      if (!primary.leaving) this.#options.log.error("the primary ended before it served, and has not said why", { how });
+      this.#finish(code === 0 ? 1 : code);
+    } else if (this.#successor === null) this.#restart(lifeOf(primary), how);
   }
 
   /** @param livedMs after it was ready */
@@ -256,6 +266,18 @@ class Supervisor {
   #tell(primary: Primary, message: FromSupervisor): void {
     primary.channel?.send(message); // one that died has none; its exit is handled elsewhere
   }
+}
+
+/** Its end is known before all that it wrote has been read, and that may say why. */
+function whenRead(child: ChildProcess, done: () => void): void {
+  const over = (): void => {
+    clearTimeout(timer);
+    child.off("close", closed);
+    done();
+  };
+  const closed = (): void => void setImmediate(over); // behind all who hear of it
+  const timer = setTimeout(over, LAST_WORDS_MS); // somebody else may hold its descriptors
+  child.once("close", closed);
 }
 
 const howOf = (code: number | null, signal: NodeJS.Signals | null): string =>

@@ -200,6 +200,39 @@ test("in a run directory that others may write to it does not start, and says wh
   await allGone(run);
 });
 
+test.each<[string, string, RegExp]>([
+  ["with exit status 0", "process.exit(0)", /exit status 0/],
+  ["with exit status 1", "process.exit(1)", /exit status 1/],
+  ["after its last words", 'require("node:fs").writeSync(2, "last words\\n"); process.exit(1)', /last words\n[^{]*{.*exit status 1/],
+])("a gateway whose process ends %s before it serves ends too, and never without a line", async (name, end, said) => {
+  // What happens there happens nowhere else: it stands for a fault of Node or of native code.
+  const preload = written(
+    `${name.replaceAll(" ", "-")}.cjs`,
+    `if (process.env.SLUICE_LAUNCH && require("node:worker_threads").isMainThread) setImmediate(() => { ${end} });`,
+  );
+  const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))], { NODE_OPTIONS: `--require=${preload}` });
+  expect(await run.ended).toEqual([1, null]);
+  expect(run.output).toMatch(said);
+  expect(run.output).toContain("the primary ended before it served, and has not said why");
+  await allGone(run);
+});
+
+test("a gateway whose process ends with exit status 0 without being told to is started again", async () => {
+  const preload = written(
+    "end-on-signal.cjs",
+    'if (process.env.SLUICE_LAUNCH && require("node:worker_threads").isMainThread) process.on("SIGUSR2", () => process.exit(0));',
+  );
+  // With a listener of uWebSockets.js an exit is an abort.
+  const file = written("net.yaml", config('127.0.0.1:0", engine: "net'));
+  const run = launch(["start", "-c", file], { NODE_OPTIONS: `--require=${preload}` });
+  await ready(run);
+  run.process.kill("SIGUSR2");
+  await until("it is ready again", () => run.output.includes("ready again"), 30_000);
+  expect(run.output).toContain('"how":"exit status 0"');
+  run.process.kill("SIGTERM");
+  expect(await run.ended).toEqual([0, null]);
+});
+
 test("without a supervisor there is one process, through a symbolic link too", async () => {
   const link = path.join(directory, "sluice-link");
   fs.symlinkSync(LAUNCHER, link);
