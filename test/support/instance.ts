@@ -46,6 +46,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       ghostHits: 0,
       removed: 4,
       emptied: 0,
+      pinned: 0,
     },
     keySources: [
       {

@@ -49,6 +49,17 @@ export function isPinned(words: Int32Array, layout: StoreLayout, unit: number): 
   return false;
 }
 
+/** @returns pins in use by all workers: as many as they are at some moment or other */
+export function countPins(words: Int32Array, layout: StoreLayout): number {
+  let count = 0;
+  for (let worker = 0; worker < layout.workers; worker++) {
+    const used = Atomics.load(words, layout.pinMarks + worker);
+    const first = layout.pins + worker * PINS;
+    for (let pin = first; pin < first + used; pin++) if (Atomics.load(words, pin) !== 0) count++;
+  }
+  return count;
+}
+
 /** Pins of a worker that is gone. */
 export function clearPins(words: Int32Array, layout: StoreLayout, index: number): void {
   const first = layout.pins + index * PINS;

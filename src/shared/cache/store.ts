@@ -13,7 +13,7 @@ import { SipHash } from "../../base/sip-hash.ts";
 import { StoreIndex } from "./index.ts";
 import { allocateStore, FACTS, HEAD, REC, STATE_HIDDEN, STATE_LIVE, UNIT_BYTES, unitsFor, WAYS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
-import { clearPins, Pins } from "./pins.ts";
+import { clearPins, countPins, Pins } from "./pins.ts";
 import { hashKey, Records } from "./records.ts";
 import { Rings } from "./rings.ts";
 
@@ -41,6 +41,8 @@ export interface StoreCounts {
   readonly ghostHits: number;
   readonly removed: number;
   readonly emptied: number;
+  /** Objects that are being sent or stored now, each as often as that. */
+  readonly pinned: number;
 }
 
 export class ResponseStore {
@@ -239,6 +241,7 @@ export class ResponseStore {
       ghostHits: at(HEAD.ghostHits),
       removed: at(HEAD.removed),
       emptied: at(HEAD.broken),
+      pinned: countPins(words, layout),
     };
   }
 }

@@ -1,5 +1,5 @@
 // Nobody gets another's answer: callers by several authenticators, one consumer with other roles, what a service decides, templates; over random requests with
-// reloads, invalidations, evictions and workers that die. A million requests as an acceptance run: CACHE_REQUESTS=1000000.
+// reloads, invalidations, evictions and workers that die. `npm run acceptance:cache` does it with a million and every kind of request.
 import { createHash } from "node:crypto";
 import http from "node:http";
 import { expect, test } from "vitest";

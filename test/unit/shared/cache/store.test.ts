@@ -106,7 +106,9 @@ describe("the shared response store", () => {
     put(stores[0]!, "k", 1, 1000);
     stores[1]!.find("k");
     stores[1]!.reserve("half", 8, 1000);
+    expect(primary.counts().pinned).toBe(2);
     primary.clearWorker(1);
+    expect(primary.counts().pinned).toBe(0);
     const again = new ResponseStore(buffer, 1);
     expect(again.pinned).toBe(0);
     expect(again.find("half")).toBeNull();
