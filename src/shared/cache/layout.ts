@@ -14,6 +14,8 @@
  *     32 OBJECTS, 33 UNITS_LIVE, 34 STORED, 35 EVICTED, 36 PROMOTED, 37 GHOST_HITS, 38 REMOVED  counts; writers: holder of the lock
  *   pins, PINS words for each worker: 1 + unit of an object whose bytes that worker reads or writes, 0 for none   writer: that worker; primary when it is gone
  *   pin marks, one word for each worker: pins below it may be in use                            writer: that worker
+ *   pin filter, as many words as there are ghosts, at most PIN_FILTER_MAX: pins of the units whose hash has that place, or more; a worker that dies between
+ *   two words of pins.ts leaves one too many                                                    writers: all (atomic add)
  *   ghosts, GHOSTS words: tags of objects that left the small ring unread                       writers: holder of the lock
  *   index, BUCKETS buckets of WAYS entries of two words: tag (upper half of the key's hash), 1 + unit (0: free)   writers: holder of the lock; readers: all
  *   units of 64 bytes: first the small ring, then the main ring
@@ -75,6 +77,8 @@ export const STATE_LIVE = 2;
 export const WAYS = 8;
 /** Responses whose bytes one worker can be sending at once: one that finds no pin free is answered by the origin. */
 export const PINS = 4096;
+/** Words of the filter that tells which units nobody has pinned. */
+const PIN_FILTER_MAX = 2 ** 16;
 /** Share of the small ring, in which an object waits for its second reader (S3-FIFO, Yang et al., SOSP 2023: 10 %). */
 const SMALL_SHARE = 0.1;
 /** One entry of the index for so many bytes of objects, at most twice as many: beyond, those that share a bucket push each other out. 12 bytes with its ghost. */
@@ -92,6 +96,9 @@ export interface StoreLayout {
   /** In words. */
   readonly pins: number;
   readonly pinMarks: number;
+  readonly pinFilter: number;
+  /** A power of two. */
+  readonly pinFilterWords: number;
   readonly ghost: number;
   readonly index: number;
   /** In units: unit 0 is the first of the small ring. */
@@ -103,11 +110,27 @@ function layoutOf(unitsSmall: number, unitsMain: number, buckets: number, worker
   const ghosts = buckets * WAYS;
   const pins = HEADER_WORDS;
   const pinMarks = pins + workers * PINS;
-  const ghost = pinMarks + workers;
+  const pinFilter = pinMarks + workers;
+  const pinFilterWords = Math.min(ghosts, PIN_FILTER_MAX);
+  const ghost = pinFilter + pinFilterWords;
   const index = ghost + ghosts;
   const firstUnitByte = Math.ceil(((index + buckets * WAYS * 2) * 4) / UNIT_BYTES) * UNIT_BYTES;
   const bytes = firstUnitByte + (unitsSmall + unitsMain) * UNIT_BYTES;
-  return { unitsSmall, unitsMain, buckets, ghosts, workers, pins, pinMarks, ghost, index, firstUnitByte, bytes };
+  return {
+    unitsSmall,
+    unitsMain,
+    buckets,
+    ghosts,
+    workers,
+    pins,
+    pinMarks,
+    pinFilter,
+    pinFilterWords,
+    ghost,
+    index,
+    firstUnitByte,
+    bytes,
+  };
 }
 
 /** @param bytes of all of it: objects, index and pins. @throws RangeError beyond the bounds */

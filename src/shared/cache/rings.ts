@@ -4,7 +4,7 @@
 // For the holder of the lock alone. Must never touch the bytes of a pinned object: it stays where it is, and the ring goes on behind it.
 import type { StoreIndex } from "./index.ts";
 import { HEAD, REC, STATE_FILLER, STATE_HIDDEN, STATE_LIVE } from "./layout.ts";
-import { isPinned } from "./pins.ts";
+import { isPinned, mayBePinned } from "./pins.ts";
 import type { Records } from "./records.ts";
 
 /** Reads by which an object of the small ring moves on. */
@@ -12,6 +12,8 @@ const READS_TO_STAY = 1;
 /** Objects that stay for another round while room is made for one, and units of them: beyond, what comes next goes, read or not. Bounds the time with the lock. */
 const KEPT_MAX = 32;
 const KEPT_UNITS_MAX = 64 * 1024;
+/** Objects of which all pins are looked at while room is made for one, as the filter says that they may be pinned: beyond, it is believed. The same bound. */
+const PIN_LOOKS_MAX = 64;
 
 interface Ring {
   readonly start: number;
@@ -30,6 +32,7 @@ export class Rings {
   readonly #main: Ring;
   #kept = 0;
   #keptUnits = 0;
+  #pinLooks = 0;
   /** Where the object that was kept last is entered. */
   #keptEntry = -1;
 
@@ -48,7 +51,7 @@ export class Rings {
 
   /** Memory for an object; what it holds is anybody's leftover. @returns its unit; -1 when too much is pinned */
   take(units: number, tag: number, low: number): number {
-    this.#kept = this.#keptUnits = 0;
+    this.#kept = this.#keptUnits = this.#pinLooks = 0;
     return this.#claim(this.#wasSeen(tag, low) ? this.#main : this.#small, units);
   }
 
@@ -90,11 +93,11 @@ export class Rings {
     const records = this.#records;
     const state = records.get(unit, REC.state);
     if (state === STATE_FILLER) return "gone";
-    if (state === STATE_HIDDEN) return isPinned(records.words, records.layout, unit) ? "pinned" : "gone";
+    if (state === STATE_HIDDEN) return this.#isPinned(unit) ? "pinned" : "gone";
     const entry = this.#index.entryOf(unit);
     const read = records.get(unit, REC.read);
     if (entry >= 0) this.#index.hide(entry);
-    if (isPinned(records.words, records.layout, unit)) {
+    if (this.#isPinned(unit)) {
       if (entry >= 0) this.#index.show(entry, records.get(unit, REC.tag), unit);
       return "pinned";
     }
@@ -111,6 +114,13 @@ export class Rings {
     records.count(HEAD.objects, -1);
     records.count(HEAD.unitsLive, -records.get(unit, REC.size));
     return "gone";
+  }
+
+  /** In doubt it is. */
+  #isPinned(unit: number): boolean {
+    const { words, layout } = this.#records;
+    if (!mayBePinned(words, layout, unit)) return false;
+    return ++this.#pinLooks > PIN_LOOKS_MAX || isPinned(words, layout, unit);
   }
 
   #mayKeep(unit: number): boolean {

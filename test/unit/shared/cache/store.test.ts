@@ -1,4 +1,4 @@
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { HEAD, layoutIn, UNIT_BYTES } from "../../../../src/shared/cache/layout.ts";
 import { ResponseStore } from "../../../../src/shared/cache/store.ts";
 
@@ -114,7 +114,32 @@ describe("the shared response store", () => {
     expect(again.find("half")).toBeNull();
     const { pins, pinMarks } = layoutIn(buffer);
     expect(new Int32Array(buffer).subarray(pins, pinMarks).every((word) => word === 0)).toBe(true);
+    const { pinFilter, ghost } = layoutIn(buffer);
+    expect(new Int32Array(buffer).subarray(pinFilter, ghost).every((word) => word === 0)).toBe(true);
     for (let i = 0; i < 5000; i++) expect(put(stores[0]!, `n${i}`, i, 900)).toBe(true);
+  });
+
+  test("makes room beside thousands of slow readers without looking at each one's pin for each object", () => {
+    const { buffer, stores } = open(64 * MIB, 2);
+    const [writer, reader] = [stores[0]!, stores[1]!];
+    for (let i = 0; i < 120_000; i++) put(writer, `k${i}`, i, 300);
+    const read = [];
+    for (let i = 119_999; read.length < 4000; i--) {
+      const object = reader.find(`k${i}`);
+      if (object !== null) read.push({ object, i });
+    }
+    const looks = vi.spyOn(Atomics, "load");
+    put(writer, "large", 1, 100_000); // in the place of some 200 objects, each of which may be one of those
+    expect(looks.mock.calls.length).toBeLessThan(100 * read.length);
+    looks.mockRestore();
+    expect(expectWhole(reader, "large")).toBe(1);
+    for (let i = 0; i < 60; i++) put(writer, `n${i}`, i, 500_000);
+    for (const { object, i } of read) {
+      expect(object.body.equals(bodyOf(`k${i}`, i, 300))).toBe(true);
+      object.release();
+    }
+    const { pinFilter, ghost } = layoutIn(buffer);
+    expect(new Int32Array(buffer).subarray(pinFilter, ghost).every((word) => word === 0)).toBe(true);
   });
 
   test("is emptied when a worker died with the lock, and what another reads keeps its bytes", () => {
