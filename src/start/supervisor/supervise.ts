@@ -106,7 +106,9 @@ class Supervisor {
     this.#killLater(this.#stopping ? CUT_TIMEOUT_MS : this.#drainTimeoutMs + DRAIN_GRACE_MS);
     this.#stopping = true;
     for (const primary of this.#alive()) this.#tell(primary, { kind: "stop" });
-    if (this.#alive().length === 0) this.#finish(0);
+    if (this.#alive().length > 0) return;
+    this.#options.log.info("stopped while no primary ran");
+    this.#finish(0);
   }
 
   #killLater(ms: number): void {
@@ -231,6 +233,7 @@ class Supervisor {
     }
     // The signal of a terminal reaches a primary too, before it knows it: nothing was open.
     const interrupted = !primary.ready && (signal === "SIGINT" || signal === "SIGTERM");
+    if (this.#stopping && interrupted) this.#options.log.info("stopped before it served", { how });
     if (this.#stopping && this.#alive().length === 0) this.#finish(code === 0 || interrupted ? 0 : 1);
   }
 

@@ -140,11 +140,12 @@ test("a request to reload that comes before the gateway serves is kept", async (
 test.each<[string, (run: Run) => void]>([
   ["told to stop", (run) => void run.process.kill("SIGTERM")],
   ["interrupted from a terminal", (run) => void process.kill(-run.pid, "SIGINT")],
-])("%s before it serves, it ends cleanly", async (_, stop) => {
+])("%s before it serves, it ends cleanly, and says so", async (_, stop) => {
   const run = launch(["start", "-c", written("good.yaml", config("127.0.0.1:0"))]);
   await begun(run);
   stop(run);
   expect(await run.ended).toEqual([0, null]);
+  expect(run.output).toMatch(/"message":"stopp/);
   await allGone(run);
 });
 
