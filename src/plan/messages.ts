@@ -104,7 +104,7 @@ export type ToSupervisor =
   | { readonly kind: "piped?" }
   /** Start another primary beside me, by takeover: I cannot mend myself. */
   | { readonly kind: "replace-me"; readonly reason: string }
-  /** I end, and have written why. */
+  /** I end, and have written why. May come twice. */
   | { readonly kind: "leaving" };
 
 /** Supervisor -> primary. */

@@ -355,6 +355,7 @@ export class Primary {
   #drain(exitCode = 0): void {
     if (this.#phase === "draining") return;
     this.#phase = "draining";
+    this.#options.link.send({ kind: "leaving" }); // while there is time for it to arrive
     this.#directory.withdraw();
     this.#files.stop();
     void this.#reloader.stop();
