@@ -14,8 +14,8 @@ const REFRESHES_MAX = 256;
 /** Keys whose answer was not to be stored, and how long (ms) their requests go on by themselves: then one is tried again. */
 const UNCACHEABLE_MAX = 10_000;
 const UNCACHEABLE_MS = 10_000;
-/** The same of an error of the origin's, which passes: who waits for it does not ask for it. */
-const UNCACHEABLE_ERROR_MS = 1000;
+/** The same of an error of the origin's, or for want of room in the store, which pass: who waits for it does not ask for it. */
+const UNCACHEABLE_MOMENT_MS = 1000;
 
 /** A question under way, whoever of the workers has asked it. */
 export interface RunningFill {
@@ -106,8 +106,8 @@ export class FillTable implements PeerHost {
     return `${this.#hash.high}.${this.#hash.low}`;
   }
 
-  /** @param isError it was an error of the origin's */
-  rememberUncacheable(name: string, isError: boolean): void {
+  /** @param passes it may well be stored in a moment */
+  rememberUncacheable(name: string, passes: boolean): void {
     const key = this.#short(name);
     this.#uncacheable.delete(key);
     if (this.#uncacheable.size >= UNCACHEABLE_MAX) {
@@ -116,6 +116,6 @@ export class FillTable implements PeerHost {
         break;
       }
     }
-    this.#uncacheable.set(key, performance.now() + (isError ? UNCACHEABLE_ERROR_MS : UNCACHEABLE_MS));
+    this.#uncacheable.set(key, performance.now() + (passes ? UNCACHEABLE_MOMENT_MS : UNCACHEABLE_MS));
   }
 }

@@ -123,7 +123,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     if (this.method === "HEAD") return this.#compared(stored, status, head);
     const judged = this.judge(status, head.headers);
     if (typeof judged === "string" || !this.#intake.accept(judged, status, head)) {
-      const why = typeof judged === "string" ? judged : "too-large";
+      const why = typeof judged === "string" ? judged : head.length > this.context.maxObjectBytes ? "too-large" : "not-stored";
       if (stored !== null && outdates(status, why)) this.context.cache.forget(this.order.key, this.#request);
       this.#dropStored();
       return this.#pass(status, head, why);
@@ -277,7 +277,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
   }
 
   /** Not to be stored: whose request it answers takes it as it comes, and nobody else may have it; the others are let go at once. */
-  #pass(status: number, head: WireHead, why: Unstorable | "too-large" | "head"): void {
+  #pass(status: number, head: WireHead, why: Unstorable | "too-large" | "not-stored" | "head"): void {
     if (why !== "head") this.context.rememberUncacheable(status, why);
     this.context.ended(this);
     this.#outcome = { ...this.#outcome, detail: why };

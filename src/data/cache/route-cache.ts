@@ -251,7 +251,8 @@ export class RouteCache {
       alone: (x, sinceMs) => this.handle(x, route, upstream, { ...FIRST, alone: true, sinceMs }),
       forward: (x, detail) => this.#forward(x, route, upstream, { reason: "uri-miss", detail }),
       rememberUncacheable: (status, why) => {
-        fills.rememberUncacheable(kindOf(x, key), isOriginError(status));
+        // That there was no room for it passes too.
+        fills.rememberUncacheable(kindOf(x, key), isOriginError(status) || why === "not-stored");
         this.#parts.reasons.note(key.stamp, why);
       },
       ended: (fill) => {

@@ -1,5 +1,6 @@
 // Concurrent misses: one question to the origin, followers as the body comes, whoever goes; and nothing that is one client's reaches another.
-import { afterEach, describe, expect, it } from "vitest";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { PINS } from "../../../../src/shared/cache/layout.ts";
 import { tagNumber, urlNumber } from "../../../../src/shared/cache/names.ts";
 import { dealt, field, fresh, held, NOTHING_HELD, startCached, statusOf } from "../../../support/cached-route.ts";
 import type { PlayedClient, PlayedWorker } from "../../../support/played-worker.ts";
@@ -104,6 +105,7 @@ it("interim responses reach the one whose request was sent, and are no part of w
     ["a", []],
     ["a", []],
   ]);
+});
 
 describe("a request behind a purge, or a change of its URL, never gets what was asked for before it", () => {
   const changes: readonly (readonly [string, () => void])[] = [
@@ -251,6 +253,25 @@ describe("an answer that is not to be stored", () => {
     worker.last.head(200, fresh()).data("cd").fail();
     worker.ask("/x");
     expect(worker.calls).toHaveLength(3);
+    worker.last.head(200, fresh(), 0).end();
+  });
+
+  it("for want of room in the store is remembered for a second, not for ten", async () => {
+    worker = await startCached();
+    const { responses } = worker.services;
+    const held = Array.from({ length: PINS }, (_, i) => responses.reserve(`held${i}`, 0, 1));
+    const [first] = ask(1) as [PlayedClient];
+    worker.last.head(200, fresh(), 2).data("me").end();
+    expect([first.body, dealt(first)]).toEqual(["me", expect.stringContaining("detail=not-stored")]);
+    for (const each of held) each?.release();
+    ask(2);
+    expect(worker.calls).toHaveLength(3);
+    for (const call of worker.calls.slice(1)) call.head(200, fresh(), 0).end();
+    const laterMs = performance.now() + 1001;
+    const clock = vi.spyOn(performance, "now").mockReturnValue(laterMs);
+    ask(2);
+    clock.mockRestore();
+    expect(worker.calls).toHaveLength(4);
     worker.last.head(200, fresh(), 0).end();
   });
 
