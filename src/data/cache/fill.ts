@@ -62,9 +62,10 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     this.#call.start();
   }
 
-  /** Whether a request that comes now can be served by it: not one that comes behind a purge which the answer may be older than. */
+  /** Whether a request that comes now can be served by it: not one behind a purge which the answer, or what it validates, may be older than. */
   get isOpen(): boolean {
-    return !this.#over && this.#passed === null && !this.#outgrown && this.#intake.isCurrent;
+    if (this.#over || this.#passed !== null || this.#outgrown || !this.#intake.isCurrent) return false;
+    return this.stored === null || this.#intake.isInForce(this.stored);
   }
 
   get vary(): readonly string[] {

@@ -11,6 +11,8 @@ interface Accepted {
   readonly storable: Storable;
   readonly status: number;
   readonly tags: readonly number[];
+  /** Sequence of the stored response of which it is a renewal; null for none. */
+  readonly replaces: number | null;
 }
 
 export class Intake {
@@ -30,7 +32,7 @@ export class Intake {
   /** @returns false when there is no memory for it: it is not stored */
   accept(storable: Storable, status: number, { headers, length }: WireHead): boolean {
     const { cache, budget, maxObjectBytes } = this.#context;
-    this.#accepted = { storable, status, tags: this.#context.tagsOf(headers) };
+    this.#accepted = { storable, status, tags: this.#context.tagsOf(headers), replaces: null };
     if (length < 0) this.bytes = new Pieces(budget, maxObjectBytes);
     else if (length <= maxObjectBytes) {
       const reservation = cache.reserve(this.#entry(this.#accepted, length), this.#begin);
@@ -39,15 +41,21 @@ export class Intake {
     return this.bytes !== null;
   }
 
-  #entry({ storable, status, tags }: Accepted, bodyBytes: number): NewEntry {
+  #entry({ storable, status, tags, replaces }: Accepted, bodyBytes: number): NewEntry {
     const { key, x } = this.#order;
     const { owner } = this.#context;
-    return { key, request: x.headers, storable, status, bodyBytes, tags, owner };
+    return { key, request: x.headers, storable, status, bodyBytes, tags, owner, replaces };
   }
 
   /** Nothing was purged since the origin was asked that the answer may be older than. */
   get isCurrent(): boolean {
     return this.#begin.isCurrent(this.#accepted === null || this.#accepted.tags.length > 0);
+  }
+
+  /** Whether what is validated may still be given to those who come now. */
+  isInForce(stored: CachedResponse): boolean {
+    const { key, x } = this.#order;
+    return this.#context.cache.isInForce(stored, key, x.headers);
   }
 
   /** The body is complete. @returns whether it is stored now */
@@ -58,9 +66,14 @@ export class Intake {
     return this.#put(this.#accepted, bytes.available, (body) => bytes.copyTo(body));
   }
 
-  /** What is stored, with another head. @returns whether it is stored so now */
+  /**
+   * What is stored, with another head. A purge that has come between finding it and asking about it, or whose walk goes on meanwhile, has made it void: a
+   * validation brings nothing back. @returns whether it is stored so now
+   */
   renew(stored: CachedResponse, storable: Storable, headers: HeaderList): boolean {
-    const accepted = { storable, status: stored.head.status, tags: this.#context.tagsOf(headers) };
+    if (!this.isInForce(stored)) return false;
+    const tags = this.#context.tagsOf(headers);
+    const accepted = { storable, status: stored.head.status, tags, replaces: stored.sequence };
     return this.#put(accepted, stored.length, (body) => void body.set(stored.body));
   }
 

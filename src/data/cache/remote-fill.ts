@@ -51,7 +51,9 @@ export class RemoteFill extends WheelEntry implements PeerFollower, SharedBody {
 
   /** See Fill.isOpen. */
   get isOpen(): boolean {
-    return !this.#over && this.#begun.isCurrent(true);
+    if (this.#over || !this.#begun.isCurrent(true)) return false;
+    const { key, x } = this.#order;
+    return this.#stored === null || this.#context.cache.isInForce(this.#stored, key, x.headers);
   }
 
   get vary(): readonly string[] {

@@ -31,6 +31,8 @@ export interface CachedResponse {
   readonly isVoid: boolean;
   readonly length: number;
   readonly body: Buffer;
+  /** See ObjectView.sequence. */
+  readonly sequence: number;
   release(): void;
 }
 
@@ -54,6 +56,13 @@ export class ResponseCache {
     object.release();
     const variant = this.#store.find(variantText(key, head.vary, request));
     return variant === null ? null : this.#checked(variant, this.#headOf(variant));
+  }
+
+  /** Whether it is still what is stored for a request: not purged, not pushed out, none in its place. */
+  isInForce({ sequence }: CachedResponse, key: CacheKey, request: HeaderList): boolean {
+    const now = this.find(key, request);
+    now?.release();
+    return now?.sequence === sequence;
   }
 
   /** The key of the variant that a request selects by these fields. */
@@ -87,6 +96,7 @@ export class ResponseCache {
       freshness: freshnessFrom(fact),
       isVoid: object.mark !== 0 || this.#stamps.soft(head.stamps) !== soft,
       length: object.bodyBytes,
+      sequence: object.sequence,
       get body() {
         return object.body;
       },
@@ -128,7 +138,8 @@ export class ResponseCache {
       const current = begin.stampsFor(entry.tags);
       if (current === null) return false;
       if (vary.length > 0 && !this.#mark(entry, begin.stampsFor([]) ?? current)) return false;
-      if (!writer.commit({ owner: entry.owner, facts: factsOf(storable.freshness, current) })) return false;
+      const { owner, replaces } = entry;
+      if (!writer.commit({ owner, facts: factsOf(storable.freshness, current), replaces })) return false;
       if (begin.stampsFor(entry.tags) !== null) return true;
       this.#store.remove(text); // a walk has begun meanwhile, and may have gone by
       return false;
@@ -171,6 +182,8 @@ export interface NewEntry {
   readonly tags: readonly number[];
   /** An opaque number of the route. */
   readonly owner: number;
+  /** Sequence of the one that was validated: only in its place. null for a new one */
+  readonly replaces: number | null;
 }
 
 /**

@@ -42,6 +42,18 @@ export class StoreIndex {
     return -1;
   }
 
+  /** The object that {@link add} would put this one in the place of, as it has the same key; -1 for none. */
+  before(unit: number): number {
+    const tag = this.#records.get(unit, REC.tag);
+    const low = this.#records.get(unit, REC.low);
+    const first = this.bucket(low);
+    for (let entry = first; entry < first + WAYS * 2; entry += 2) {
+      const other = this.unitIn(entry, tag);
+      if (other >= 0 && this.#records.get(other, REC.low) === low) return other;
+    }
+    return -1;
+  }
+
   hide(entry: number): void {
     Atomics.store(this.#words, entry + 1, 0);
   }

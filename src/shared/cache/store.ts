@@ -28,6 +28,8 @@ export interface StoredFacts {
   readonly owner: number;
   /** At most {@link FACTS} numbers. */
   readonly facts: readonly number[];
+  /** Sequence of the object in whose place it is to come; it does not come when that one is gone. Left out: whatever there is. */
+  readonly replaces?: number | null;
 }
 
 export interface StoreCounts {
@@ -139,10 +141,12 @@ export class ResponseStore {
   }
 
   /** @internal {@link ObjectWriter} */
-  enter(unit: number): boolean {
+  enter(unit: number, replaces: number | null): boolean {
     const records = this.#records;
-    const taken = this.#lock.take();
-    if (taken) {
+    if (!this.#lock.take()) return false;
+    const before = replaces === null ? -1 : this.#index.before(unit);
+    const isThere = replaces === null || (before >= 0 && records.get(before, REC.sequence) === replaces);
+    if (isThere) {
       records.set(unit, REC.sequence, (records.words[HEAD.sequence]! += 1));
       records.set(unit, REC.state, STATE_LIVE);
       const replaced = this.#index.add(unit);
@@ -150,9 +154,9 @@ export class ResponseStore {
       records.count(HEAD.unitsLive, records.get(unit, REC.size));
       if (replaced < 0) records.count(HEAD.objects);
       else records.count(HEAD.unitsLive, -records.get(replaced, REC.size));
-      this.#lock.give();
     }
-    return taken;
+    this.#lock.give();
+    return isThere;
   }
 
   /** @internal {@link ObjectWriter} */
@@ -353,15 +357,18 @@ export class ObjectWriter {
     this.body = view.body;
   }
 
-  /** Makes it findable, in the place of what had its key; nothing of it may be written any more. Once. @returns false when that was not possible in time */
-  commit({ owner, facts }: StoredFacts): boolean {
+  /**
+   * Makes it findable, in the place of what had its key; nothing of it may be written any more. Once.
+   * @returns false when that was not possible in time, or what it was to replace is gone
+   */
+  commit({ owner, facts, replaces = null }: StoredFacts): boolean {
     if (this.#pin < 0 || this.#committed) return false;
     this.#committed = true;
     const records = this.#records;
     records.set(this.#unit, REC.owner, owner);
     const first = records.factsAt(this.#unit);
     for (let i = 0; i < FACTS; i++) records.floats[first + i] = facts[i] ?? 0;
-    return this.#store.enter(this.#unit);
+    return this.#store.enter(this.#unit, replaces);
   }
 
   /** Neither read nor written any more; what is not committed is gone. Idempotent. */

@@ -32,7 +32,16 @@ function rig() {
     const key = keyOf(url);
     const begin = cache.begin(key);
     const storable = { freshness: { ...FRESH, receivedMs: Date.now() }, vary, headers: ["content-type", "text/plain"] };
-    const entry = { key, request: [], storable, status: 200, bodyBytes: 4, tags: tags.map(tagNumber), owner: ownerNumber("route") };
+    const entry = {
+      key,
+      request: [],
+      storable,
+      status: 200,
+      bodyBytes: 4,
+      tags: tags.map(tagNumber),
+      owner: ownerNumber("route"),
+      replaces: null,
+    };
     const reservation = cache.reserve(entry, begin) ?? expect.fail("there is no room");
     reservation.body.write("body");
     return () => {

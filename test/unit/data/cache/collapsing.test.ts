@@ -1,5 +1,6 @@
 // Concurrent misses: one question to the origin, followers as the body comes, whoever goes; and nothing that is one client's reaches another.
 import { afterEach, describe, expect, it, vi } from "vitest";
+import type { HeaderList } from "../../../../src/base/header-list.ts";
 import { PINS } from "../../../../src/shared/cache/layout.ts";
 import { tagNumber, urlNumber } from "../../../../src/shared/cache/names.ts";
 import { dealt, field, fresh, held, NOTHING_HELD, startCached, statusOf } from "../../../support/cached-route.ts";
@@ -157,6 +158,42 @@ describe("a request behind a purge, or a change of its URL, never gets what was 
     call.data("ne").end();
     expect([before.body, after.body]).toEqual(["one", "one"]);
     expect(worker.calls).toHaveLength(1);
+  });
+});
+
+describe("a stored response that is purged while it is validated", () => {
+  it("is given to nobody who asks behind the purge, and its 304 does not bring it back", async () => {
+    worker = await startCached();
+    const etag: HeaderList = ["cache-control", "no-cache", "etag", '"a"'];
+    worker.ask("/x");
+    worker.last.head(200, etag, 3).data("old").end();
+    worker.services.purges.beginWalk(); // of a prefix, or of everything: it has not come by yet
+    const before = worker.ask("/x");
+    const validation = worker.last;
+    expect(validation.request.headers).toContain("if-none-match");
+    expect(worker.services.responses.removeWhere(0, worker.services.responses.buckets, () => true)).toBe(1);
+    const after = worker.ask("/x");
+    expect(worker.calls).toHaveLength(3);
+    expect(worker.last.request.headers).not.toContain("if-none-match");
+    validation.head(304, etag).end();
+    expect(before.body).toBe("old");
+    expect(after.started).toBe(false);
+    worker.last.head(200, etag, 3).data("new").end();
+    expect(after.body).toBe("new");
+  });
+
+  it("is not brought back by a 304 either when nobody has asked behind the purge", async () => {
+    worker = await startCached();
+    const etag: HeaderList = ["cache-control", "no-cache", "etag", '"a"'];
+    worker.ask("/x");
+    worker.last.head(200, etag, 3).data("old").end();
+    worker.services.purges.beginWalk();
+    worker.ask("/x");
+    worker.services.responses.removeWhere(0, worker.services.responses.buckets, () => true);
+    worker.last.head(304, etag).end();
+    worker.ask("/x");
+    expect(worker.last.request.headers).not.toContain("if-none-match");
+    worker.last.head(200, etag, 0).end();
   });
 });
 

@@ -100,6 +100,31 @@ describe("the shared response store", () => {
     expect(store!.counts()).toMatchObject({ objects: 99, removed: 101 });
   });
 
+  test("puts a renewal in the place of the object that it renews, and of no other", () => {
+    const { stores } = open();
+    const [store] = stores;
+    put(store!, "k", 1, 100);
+    const first = store!.find("k")!;
+    const renew = (replaces: number, version: number): boolean => {
+      const writer = store!.reserve("k", 8, 100) ?? expect.fail("there is no room");
+      writer.head.write(String(version).padStart(8), "latin1");
+      bodyOf("k", version, 100).copy(writer.body);
+      const stored = writer.commit({ owner: 3, facts: [version, 100], replaces });
+      writer.release();
+      return stored;
+    };
+    expect(renew(first.sequence, 2)).toBe(true);
+    expect(renew(first.sequence, 3)).toBe(false);
+    expect(expectWhole(store!, "k")).toBe(2);
+    const second = store!.find("k")!;
+    store!.remove("k");
+    expect(renew(second.sequence, 4)).toBe(false);
+    expect(store!.find("k")).toBeNull();
+    first.release();
+    second.release();
+    expect([store!.pinned, store!.counts().objects]).toEqual([0, 0]);
+  });
+
   test("frees what a worker had pinned and was writing when it died", () => {
     const { buffer, stores } = open(MIB, 2);
     const primary = new ResponseStore(buffer);
