@@ -36,11 +36,14 @@ function affinity(pid: number, thread: string | number): string | null {
 
 const PINNED = "a worker is pinned";
 
+/** With one CPU there is nothing to pin to. */
+const onTwoCpus = test.runIf(ALLOWED.length > 1);
+
 /** Threads of the primary, but for those. */
 const otherThreads = (gateway: Gateway, but: readonly unknown[]): readonly string[] =>
   fs.readdirSync(`/proc/${gateway.primaryPid}/task`).filter((thread) => !but.includes(Number(thread)));
 
-test("each worker runs on its CPU and everything else everywhere; so does a replacement", async () => {
+onTwoCpus("each worker runs on its CPU and everything else everywhere; so does a replacement", async () => {
   await using origin = await Origin.start("one");
   await using gateway = await Gateway.start({ config: config(origin.url, `{ count: 2, cpus: [${LAST}, ${FIRST}] }`) });
   await gateway.said(PINNED, 2);
@@ -69,7 +72,7 @@ test("each worker runs on its CPU and everything else everywhere; so does a repl
   expect(await gateway.admin("GET", "/readyz")).toMatchObject({ body: { concerns: [] } });
 });
 
-test("a thread that a pinned worker starts does not stay on its CPU", async () => {
+onTwoCpus("a thread that a pinned worker starts does not stay on its CPU", async () => {
   await using origin = await Origin.start("one");
   await using gateway = await Gateway.start({ config: config(origin.url, `{ count: 2, cpus: [${FIRST}] }`) });
   await gateway.said(PINNED, 2);
@@ -85,7 +88,7 @@ test("a thread that a pinned worker starts does not stay on its CPU", async () =
   for (const thread of own) expect(affinity(gateway.primaryPid, Number(thread))).toBe(String(FIRST));
 });
 
-test("`auto` takes the CPUs that this process may use, a worker for each", async () => {
+onTwoCpus("`auto` takes the CPUs that this process may use, a worker for each", async () => {
   await using origin = await Origin.start("one");
   await using gateway = await Gateway.start({ config: config(origin.url, "{ cpus: auto }") });
   await gateway.said(PINNED, ALLOWED.length);
