@@ -168,6 +168,18 @@ export interface OverloadStatus {
   readonly shadowed: number;
 }
 
+/** A target's own in-flight limit, over all workers. */
+export interface TargetOverloadStatus {
+  /** Requests that may be in flight before others are preferred; 0 before the first one. */
+  readonly limit: number;
+  /** Without streams, WebSockets and long polls. */
+  readonly inFlight: number;
+  /** Latency of the target without a queue, as far as it is known, ms. */
+  readonly baseMs: number;
+  /** Ever: requests that found it at its limit, and went to others (`mode: shadow`: would have gone). */
+  readonly steered: number;
+}
+
 export interface UpstreamStatus {
   readonly name: string;
   readonly balance: string;
@@ -203,6 +215,8 @@ export interface TargetStatus {
   /** `ok`, `active check failed` with what was seen and expected, `breaker open`, `ejected`: one phrase. */
   readonly reason: string;
   readonly inFlight: number;
+  /** null: off, or the only target: the upstream's limit is its own. */
+  readonly overload: TargetOverloadStatus | null;
   readonly breaker: BreakerStatus | null;
 }
 

@@ -5,8 +5,9 @@ import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
 import { CELL, type Cell, CLIENT_FAULTS, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
-import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, OverloadStatus, RedisConsumersState } from "./instance-state.ts";
+import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { renderCache } from "./prometheus-cache.ts";
+import { renderOverload } from "./prometheus-overload.ts";
 import { type Kind, type Labels, Page } from "./prometheus-page.ts";
 import { type EndpointTotals, type PolicyTotals, type RouteTotals, STATUS_CLASSES, type Totals } from "./totals.ts";
 
@@ -97,34 +98,6 @@ function renderTargets(page: Page, totals: Totals, state: InstanceState): void {
   for (const { labels, target } of rows) page.sample("sluice_target_healthy", labels, target.healthy ? 1 : 0);
   page.family("sluice_target_in_flight", "gauge", "Requests under way to the target, of all workers.");
   for (const { labels, target } of rows) page.sample("sluice_target_in_flight", labels, target.inFlight);
-}
-
-/** No series of upstreams with `overload.mode: off`. */
-function renderOverload(page: Page, state: InstanceState): void {
-  const rows = state.upstreams.flatMap(({ name, overload }) => (overload === null ? [] : [{ labels: { upstream: name }, overload }]));
-  const each = (name: string, kind: Kind, help: string, of: (overload: OverloadStatus) => number): void => {
-    page.family(name, kind, help);
-    for (const { labels, overload } of rows) page.sample(name, labels, of(overload));
-  };
-  each("sluice_overload_limit", "gauge", "Requests that may be in flight to the upstream; 0 before the first one.", (o) => o.limit);
-  each("sluice_overload_in_flight", "gauge", "Requests that hold a place at the upstream.", (o) => o.inFlight);
-  each("sluice_overload_apart", "gauge", "Streams, WebSockets and long polls, which take no place.", (o) => o.apart);
-  each("sluice_overload_waiting", "gauge", "Requests in line for a place.", (o) => o.waiting);
-  each("sluice_overload_base_seconds", "gauge", "Latency of the upstream without a queue, as far as it is known.", (o) => o.baseMs / 1000);
-  page.family("sluice_overload_wait_seconds", "summary", "Time in line of requests that were let through.");
-  for (const { labels, overload } of rows) {
-    page.sample("sluice_overload_wait_seconds_sum", labels, overload.waitedMs / 1000);
-    page.sample("sluice_overload_wait_seconds_count", labels, overload.waited);
-  }
-  page.family(
-    "sluice_overload_refused_total",
-    "counter",
-    "Requests refused: the line was full (line), or no place came free in time (limit).",
-  );
-  for (const { labels, overload } of rows)
-    for (const { reason, priority, count } of overload.refused)
-      page.sample("sluice_overload_refused_total", { ...labels, reason, priority }, count);
-  each("sluice_overload_shadowed_total", "counter", "Requests that `mode: on` would have refused.", (o) => o.shadowed);
 }
 
 interface BreakerRow {

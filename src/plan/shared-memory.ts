@@ -13,6 +13,8 @@ export interface SharedMemory {
   readonly breakers: SharedArrayBuffer;
   /** Shared by all: see shared/overload/layout.ts. */
   readonly overload: SharedArrayBuffer;
+  /** Shared by all: see shared/overload/target-table.ts. */
+  readonly overloadTargets: SharedArrayBuffer;
   /** Shared by all: see shared/limit-layout.ts. */
   readonly limits: SharedArrayBuffer;
   /** The key that names are hashed with before they get into the table of limits: 128 bits, the same as long as the process lives. */

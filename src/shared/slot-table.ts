@@ -61,6 +61,11 @@ export class SlotTable {
     this.#released.push(entry.slot);
   }
 
+  /** Slots that somebody had, ever. */
+  *used(): Iterable<number> {
+    for (let slot = 0; slot < this.#unused; slot++) yield slot;
+  }
+
   /** Slots held now. */
   get size(): number {
     return this.#entries.size;

@@ -13,6 +13,7 @@ import { LimitTable } from "../../src/shared/limit-table.ts";
 import { createLogRing } from "../../src/shared/log-ring.ts";
 import { metricBytes } from "../../src/shared/metric-cells.ts";
 import { OverloadTable } from "../../src/shared/overload/overload-table.ts";
+import { TargetTable } from "../../src/shared/overload/target-table.ts";
 import { ReplaySet } from "../../src/shared/replay-set.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 
@@ -21,6 +22,7 @@ export const workerMemory = (): SharedMemory => ({
   health: TargetHealth.allocate(1),
   breakers: BreakerTable.allocate(1),
   overload: OverloadTable.allocate(1),
+  overloadTargets: TargetTable.allocate(1),
   limits: LimitTable.allocate(4096, 1, 0),
   limitHashKey: new Uint8Array(16),
   metrics: new SharedArrayBuffer(metricBytes()),

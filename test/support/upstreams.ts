@@ -1,10 +1,14 @@
 // Owns upstream plans, endpoints, seeded randomness and a hand-driven clock for tests of choosing and health.
 
+import { Gate } from "../../src/data/upstream/overload/gate.ts";
 import { createUpstream, type LiveUpstream } from "../../src/data/upstream/select.ts";
 import type { Endpoint, Pool } from "../../src/data/upstream/upstream.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../src/plan/plan.ts";
 import { BreakerAdmin } from "../../src/shared/breaker-admin.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";
+import { TOTAL_WORDS } from "../../src/shared/overload/limit-control.ts";
+import { OverloadTable } from "../../src/shared/overload/overload-table.ts";
+import { TargetTable } from "../../src/shared/overload/target-table.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";
 
 /** A plan of the shape compile.ts makes, with the parts that matter to a test replaced. */
@@ -73,6 +77,8 @@ export class Rig {
   readonly otherWorker: TargetHealth;
   /** As the primary and this worker see it; openings are never shortened. */
   readonly breakers = new BreakerAdmin(BreakerTable.allocate(2), 0, () => 0);
+  /** In-flight limits of targets. */
+  readonly targets = new TargetTable(TargetTable.allocate(2));
   readonly upstream: LiveUpstream;
   readonly pooled: string[] = [];
   readonly retired: string[] = [];
@@ -84,6 +90,7 @@ export class Rig {
     this.upstream = createUpstream(plan, list, {
       health: this.health,
       breakers: this.breakers,
+      gate: plan.overload === null ? null : new Gate(plan.overload, this.#tables(), 0),
       poolFor: (of) => {
         this.pooled.push(of.key);
         return inertPool();
@@ -100,6 +107,21 @@ export class Rig {
     this.upstream.begin(one);
     this.upstream.done(one, outcome);
   }
+
+  #tables() {
+    return { upstreams: new OverloadTable(OverloadTable.allocate(2)), targets: this.targets };
+  }
+
+  /** The other worker has these in flight to a target that may have that many. */
+  load(key: string, inFlight: number, limit: number): void {
+    const places = this.targets.places(this.named(key).slot, 1, true);
+    const bounds = { minimum: limit, maximum: limit, shadow: false };
+    places.step(new Float64Array(TOTAL_WORDS), 0, { nowMs: (this.#stepMs += 10_000), wallMs: 1e12 }, bounds);
+    while (places.inFlight < inFlight) places.begin();
+    while (places.inFlight > inFlight) places.end();
+  }
+
+  #stepMs = 0;
 
   named(key: string): Endpoint {
     const found = this.upstream.endpoints.find((one) => one.plan.key === key);

@@ -17,6 +17,7 @@ import type {
 import { type OverloadPlan, PRIORITIES } from "../../plan/overload-plan.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../shared/overload/layout.ts";
+import { meanBaseMs, type TargetReading } from "../../shared/overload/target-table.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { InForce, PlanControl } from "../plan/plan-control.ts";
@@ -55,15 +56,20 @@ export function instanceState(sources: StatusSources): InstanceState {
   const plan = control.inForce?.plan ?? null;
   const seats = workers.status();
   const keySources = sources.keySources.map((each) => ({ ...each, url: shownUrl(each.url) }));
-  const upstreams = (plan?.upstreams ?? []).map(
-    (upstream): UpstreamStatus => ({
+  const upstreams = (plan?.upstreams ?? []).map((upstream): UpstreamStatus => {
+    const endpoints = sources.endpoints.get(upstream.name) ?? [];
+    const limited = upstream.overload === null ? NO_LIMITS : limitedTargets(endpoints, cells);
+    return {
       name: upstream.name,
       balance: upstream.balance,
       breaker: upstream.breaker === null ? null : breakerStatus(cells.breakers, upstream.breaker.slot, upstream.breaker),
-      overload: upstream.overload === null ? null : overloadStatus(upstream.overload, cells),
-      targets: (sources.endpoints.get(upstream.name) ?? []).map((endpoint) => targetStatus(endpoint, upstream.breaker, sources)),
-    }),
-  );
+      overload: upstream.overload === null ? null : overloadStatus(upstream.overload, limited, cells),
+      targets: endpoints.map((endpoint) => ({
+        ...targetStatus(endpoint, upstream.breaker, sources),
+        overload: limited.get(endpoint.slot) ?? null,
+      })),
+    };
+  });
   return {
     release: VERSION,
     pid: sources.pid,
@@ -118,12 +124,26 @@ function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells
 /** How long after a refusal an upstream is said to be shedding, s. */
 const SHEDDING_S = 10;
 
-function overloadStatus({ slot, shadow }: OverloadPlan, { overload }: SharedCells): OverloadStatus {
-  const { counts, shedAtS, ...reading } = overload.read(slot);
+const NO_LIMITS: ReadonlyMap<number, TargetReading> = new Map();
+
+/** By slot: those that serve, where there are several. */
+function limitedTargets(endpoints: readonly EndpointPlan[], { overloadTargets }: SharedCells): ReadonlyMap<number, TargetReading> {
+  const serving = endpoints.filter(({ weight }) => weight > 0);
+  return serving.length < 2 ? NO_LIMITS : new Map(serving.map(({ slot }) => [slot, overloadTargets.read(slot)]));
+}
+
+/** @param limited what is known of its targets, where these have limits of their own */
+function overloadStatus(
+  { slot, shadow }: OverloadPlan,
+  limited: ReadonlyMap<number, TargetReading>,
+  { overload }: SharedCells,
+): OverloadStatus {
+  const { counts, shedAtS, baseMs, ...reading } = overload.read(slot);
   const ever = (word: number): number => counts[word] ?? 0;
   return {
     mode: shadow ? "shadow" : "on",
     ...reading,
+    baseMs: limited.size === 0 ? baseMs : meanBaseMs(limited.values()),
     shedding: shedAtS !== 0 && monotonicMs() / 1000 - shedAtS < SHEDDING_S,
     refused: PRIORITIES.flatMap((priority, i) => [
       { reason: "line" as const, priority, count: ever(i) },
@@ -135,7 +155,11 @@ function overloadStatus({ slot, shadow }: OverloadPlan, { overload }: SharedCell
   };
 }
 
-function targetStatus(endpoint: EndpointPlan, breaker: BreakerPlan | null, { cells, failedChecks }: StatusSources): TargetStatus {
+function targetStatus(
+  endpoint: EndpointPlan,
+  breaker: BreakerPlan | null,
+  { cells, failedChecks }: StatusSources,
+): Omit<TargetStatus, "overload"> {
   const { health, breakers } = cells;
   const { slot, key, weight } = endpoint;
   const down = health.isDown(slot);

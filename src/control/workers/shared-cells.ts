@@ -24,6 +24,7 @@ import { createLogRing, LogRingReader } from "../../shared/log-ring.ts";
 import { MetricCells, metricBytes } from "../../shared/metric-cells.ts";
 import { OVERLOAD_SLOTS_MAX } from "../../shared/overload/layout.ts";
 import { OverloadTable } from "../../shared/overload/overload-table.ts";
+import { TargetTable } from "../../shared/overload/target-table.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { SlotNames } from "../../shared/slot-names.ts";
 import { SlotTable } from "../../shared/slot-table.ts";
@@ -37,6 +38,7 @@ export class SharedCells {
   readonly #breakerNames: SlotNames;
   readonly overload: OverloadTable;
   readonly #overloadNames: SlotNames;
+  readonly overloadTargets: TargetTable;
   readonly totals: Totals;
   readonly heartbeat: Heartbeat;
   /** One for each set of cells. */
@@ -80,7 +82,11 @@ export class SharedCells {
     this.#limitHashKey = limits.hashKey;
     this.health = new TargetHealth(TargetHealth.allocate(cells));
     this.breakers = new BreakerAdmin(BreakerTable.allocate(cells));
-    this.slots = new SlotTable(this.health, (slot) => this.breakers.reset(slot));
+    this.overloadTargets = new TargetTable(TargetTable.allocate(cells));
+    this.slots = new SlotTable(this.health, (slot) => {
+      this.breakers.reset(slot);
+      this.overloadTargets.reset(slot);
+    });
     this.#breakerNames = new SlotNames((index) => this.breakers.reset(upstreamBreakerSlot(index)), UPSTREAM_SLOTS_MAX);
     this.overload = new OverloadTable(OverloadTable.allocate(cells));
     this.#overloadNames = new SlotNames((slot) => this.overload.reset(slot), OVERLOAD_SLOTS_MAX);
@@ -134,6 +140,7 @@ export class SharedCells {
       health: this.health.buffer,
       breakers: this.breakers.buffer,
       overload: this.overload.buffer,
+      overloadTargets: this.overloadTargets.buffer,
       limits: this.limits.buffer,
       limitHashKey: this.#limitHashKey,
       metrics,
@@ -159,6 +166,7 @@ export class SharedCells {
       cells,
       Array.from(this.#overloadNames.entries(), ([, slot]) => slot),
     );
+    this.overloadTargets.clearWorker(cells, this.slots.used());
     this.limits.clearWorker(cells);
     this.responses.clearWorker(cells);
     new Leases(this.#cacheLeases).clearWorker(cells);

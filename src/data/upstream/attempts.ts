@@ -11,7 +11,8 @@ import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets } from "./breaker.ts";
 import type { CallFailure, CallRequest } from "./call-request.ts";
-import { type GateCall, type GateReason, Hold } from "./overload/gate.ts";
+import { type GateCall, type GateReason, Hold } from "./overload/hold.ts";
+import type { TargetLimits } from "./overload/target-limits.ts";
 import type { Endpoint, Outcome, Upstream, WireTrailers } from "./upstream.ts";
 
 /** A 503's Retry-After beyond this is relayed rather than waited for. */
@@ -94,6 +95,10 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     return this.request.body.contentLength;
   }
 
+  get targets(): TargetLimits | null {
+    return this.upstream.targets;
+  }
+
   abstract admitted(): void;
 
   refused(reason: GateReason, detail: string): void {
@@ -153,6 +158,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
       if (endpoint === null) continue;
       request.record.attempts++;
       request.record.target = endpoint.plan.key;
+      if (this.hold !== null) this.hold.goesTo(endpoint.places, this.attemptStartedMs);
       return (this.endpoint = endpoint);
     } while (this.tryFallback());
     return null;
@@ -164,6 +170,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     if (endpoint === null) return;
     request.body.detach();
     this.endpoint = null;
+    if (this.hold !== null) this.hold.leavesTarget();
     upstream.done(endpoint, outcome);
     if (upstream.breaker !== null) upstream.breaker.onComplete(this, endpoint.slot, outcome, code, this.waitedMs(nowMs()));
     request.services.recordAttempt(endpoint.slot, code, this.status, request.record.upstreamFirstByteMs);

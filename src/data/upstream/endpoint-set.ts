@@ -2,6 +2,7 @@
 // Must never choose between them (balance/ does) and never change shared health.
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
 import type { BreakerTable } from "../../shared/breaker-table.ts";
+import type { TargetPlaces } from "../../shared/overload/target-table.ts";
 import type { TargetHealth } from "../../shared/target-health.ts";
 import type { Endpoint, Pool } from "./upstream.ts";
 
@@ -22,11 +23,25 @@ export class Member implements Endpoint {
   weight = 0;
   /** Smooth round-robin's running credit. */
   credit = 0;
+  /** Which walk of a ring came by last. */
+  walk = 0;
+  /** null: that of the upstream is enough. */
+  places: TargetPlaces | null = null;
 
   constructor(plan: EndpointPlan, pool: Pool) {
     this.plan = plan;
     this.slot = plan.slot;
     this.pool = pool;
+  }
+
+  /** At its in-flight limit: others come before it. */
+  get full(): boolean {
+    return this.places?.full === true;
+  }
+
+  /** It would be the choice. @returns whether it is at its in-flight limit, so that others come before it: counted */
+  passesOver(): boolean {
+    return this.places?.passesOver() === true;
   }
 }
 

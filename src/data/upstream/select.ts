@@ -14,9 +14,13 @@ import { RoundRobin } from "./balance/round-robin.ts";
 import { type Tickets, UpstreamBreaker } from "./breaker.ts";
 import { EndpointSet, type EndpointSetDeps } from "./endpoint-set.ts";
 import type { Gate } from "./overload/gate.ts";
+import { TargetLimits } from "./overload/target-limits.ts";
 import { RetryBudget } from "./retry-budget.ts";
 import { Sticky } from "./sticky.ts";
 import type { Endpoint, Outcome, Upstream } from "./upstream.ts";
+
+/** Clients of a session stay at their target up to so many times its in-flight limit. */
+const STICKY_LIMITS = 2;
 
 /** What an upstream needs from its worker. */
 export interface UpstreamDeps extends EndpointSetDeps {
@@ -51,6 +55,7 @@ class BalancedUpstream implements LiveUpstream {
   readonly breaker: UpstreamBreaker | null;
   readonly sticky: Sticky | null;
   readonly gate: Gate | null;
+  targets: TargetLimits | null = null;
   readonly #health: TargetHealth;
   readonly #now: () => number;
   readonly #set: EndpointSet;
@@ -84,6 +89,19 @@ class BalancedUpstream implements LiveUpstream {
   setEndpoints(list: readonly EndpointPlan[]): void {
     this.#set.setEndpoints(list);
     this.sticky?.setMembers(this.#set.all);
+    this.#limitTargets();
+  }
+
+  /** A single target needs no limit of its own. */
+  #limitTargets(): void {
+    const { gate, plan } = this;
+    if (gate === null || plan.overload === null) return;
+    const { all, slots } = this.#set;
+    for (const member of all) {
+      if (slots.length < 2 || member.plan.weight <= 0) member.places = null;
+      else member.places ??= gate.placesOf(member.slot, plan.overload);
+    }
+    this.targets = TargetLimits.over(all);
   }
 
   select(x: RequestView, tried: readonly Endpoint[] | null): Endpoint | null {
@@ -93,7 +111,7 @@ class BalancedUpstream implements LiveUpstream {
     if (rebuilt) this.#balancer.rebuild(set.available, set.all);
     if (this.sticky !== null) {
       const named = this.sticky.find(x);
-      if (named !== null && !isTried(named, tried)) return named;
+      if (named !== null && !isTried(named, tried) && named.places?.passesOver(STICKY_LIMITS) !== true) return named;
     }
     return this.#balancer.pick(x, tried);
   }

@@ -2,9 +2,11 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../plan/plan.ts";
+import type { TargetPlaces } from "../../shared/overload/target-table.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets, UpstreamBreaker } from "./breaker.ts";
 import type { Gate } from "./overload/gate.ts";
+import type { TargetLimits } from "./overload/target-limits.ts";
 import type { Sticky } from "./sticky.ts";
 
 /** A connectable address with its pool, in one worker. */
@@ -13,6 +15,8 @@ export interface Endpoint {
   /** Slot in the shared target-health table. */
   readonly slot: number;
   readonly pool: Pool;
+  /** Its in-flight limit; null: that of the upstream is enough. */
+  readonly places: TargetPlaces | null;
 }
 
 export interface Upstream {
@@ -24,6 +28,8 @@ export interface Upstream {
   readonly sticky: Sticky | null;
   /** Who may be in flight to it, and who waits; null: everybody may. */
   readonly gate: Gate | null;
+  /** Limits of its targets; null: one for all of it is enough. */
+  readonly targets: TargetLimits | null;
   /**
    * Chooses an endpoint by the configured balance among the healthy ones, as a look ahead: its breaker may still say no.
    * @param tried endpoints already used by this exchange: avoided while another healthy one exists.

@@ -35,6 +35,7 @@ import {
   MetricCells,
 } from "../../shared/metric-cells.ts";
 import { OverloadTable } from "../../shared/overload/overload-table.ts";
+import { TargetTable } from "../../shared/overload/target-table.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";
 import { TargetHealth } from "../../shared/target-health.ts";
 import { BodyLimits } from "../exchange/body/body-limits.ts";
@@ -43,7 +44,7 @@ import { KeyStore } from "../exchange/identity/key-store.ts";
 import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
-import { Gates } from "../upstream/overload/gate.ts";
+import { Gates } from "../upstream/overload/gates.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry, transportOf } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
 import { Links } from "./links.ts";
@@ -132,7 +133,8 @@ export class WorkerServices implements Services {
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
     this.cacheReasons = new Reasons(shared.cacheReasons);
     this.links = new Links(requestLink);
-    this.gates = new Gates(new OverloadTable(shared.overload), shared.workerIndex);
+    const tables = { upstreams: new OverloadTable(shared.overload), targets: new TargetTable(shared.overloadTargets) };
+    this.gates = new Gates(tables, shared.workerIndex);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(
       new BodyBudget(shared.bodyBudget, shared.workerIndex),

@@ -15,7 +15,7 @@ export const OVERLOAD_SLOTS_MAX = 2 * OVERLOAD_UPSTREAMS_MAX + 2;
  *   slot record, 64 words
  *     int 0  LOCK     who moves the limit: worker index + 1; 0 for nobody     by compare-and-swap; the primary when that worker's thread is gone
  *     int 1  WAITERS  workers with somebody in line                           atomic add; recounted by the primary when a worker's thread is gone
- *     int 2  LIMIT    the limit in force, requests                            who holds LOCK
+ *     int 2  LIMIT    the limit in force, requests                            who holds LOCK; of several targets, any worker: target-table.ts
  *     int 3  SHED_AT  when somebody was refused last, monotonicMs() in s; 0 for never       all (plain)
  *     8..    STATE    limit-control.ts, doubles                               who holds LOCK
  *   flows, FLOW_SLOTS of 2 words each: key (int 0), finish (double)           flow-ranks.ts

@@ -255,6 +255,18 @@ export class Places {
     this.#doubles[this.#ownTotals + TOTAL_BLOCKED] = (this.#doubles[this.#ownTotals + TOTAL_BLOCKED] ?? 0) + 1;
   }
 
+  /** Calls of all workers that found no place, ever. */
+  get blockedEver(): number {
+    let blocked = 0;
+    for (let i = 0; i < this.#table.workers; i++) blocked += this.#doubles[this.#table.cell(this.#record, i) + TOTALS + TOTAL_BLOCKED] ?? 0;
+    return blocked;
+  }
+
+  /** The limits of its targets come to this: there is none of its own. Any worker, plain: they find much the same. */
+  setLimit(limit: number): void {
+    Atomics.store(this.#ints, 2 * this.#record + LIMIT, limit);
+  }
+
   /** Somebody is refused. @param nowMs monotonicMs() */
   shed(nowMs: number): void {
     this.#ints[2 * this.#record + SHED_AT] = Math.floor(nowMs / 1000);

@@ -88,7 +88,16 @@ const breaker: BreakerStatus = {
 };
 
 test("breakers: the upstream's own without a target, no series where there is none", () => {
-  const target = { key: "t", slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: { ...breaker, phase: PHASE.halfOpen } };
+  const target = {
+    key: "t",
+    slot: 0,
+    weight: 1,
+    healthy: true,
+    reason: "ok",
+    inFlight: 0,
+    overload: null,
+    breaker: { ...breaker, phase: PHASE.halfOpen },
+  };
   const upstreams = [
     { name: "u", balance: "random", overload: null, breaker, targets: [target] },
     { name: "v", balance: "random", overload: null, breaker: null, targets: [{ ...target, breaker: null }] },
@@ -143,7 +152,7 @@ test("overload: an upstream without a limit has no series", () => {
 
 test("other instances' breakers: of breakers that this one has too, and nothing while nothing is known", () => {
   const key = "http://10.0.0.1:9001";
-  const target = { key, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker };
+  const target = { key, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, overload: null, breaker };
   const upstreams = [{ name: "users", balance: "random", overload: null, breaker, targets: [target] }];
   const fleet = fleetState();
   const others = {
@@ -189,7 +198,7 @@ test("workers and instance", () => {
 });
 
 test.each(['quo"te', "back\\slash", "line\nfeed", "\\n", "comma,brace}", 'all\\"\n'])("label value %j survives", (name) => {
-  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, breaker: null };
+  const target = { key: name, slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 0, overload: null, breaker: null };
   const families = scrape(
     instanceTotals(),
     instanceState({ upstreams: [{ name: "u", balance: "random", overload: null, breaker: null, targets: [target] }] }),
@@ -275,4 +284,21 @@ test("limits by route and outcome, and how full their table is", () => {
   expect(value(families, "sluice_limit_slots")).toBe(262_144);
   expect(value(families, "sluice_limit_slots_active")).toBe(7);
   expect(value(families, "sluice_limit_full_total")).toBe(3);
+});
+
+test("targets with limits of their own have series, the only target of an upstream has none", () => {
+  const target = { slot: 0, weight: 1, healthy: true, reason: "ok", inFlight: 5, breaker: null };
+  const limit = { limit: 8, inFlight: 4, baseMs: 25, steered: 3 };
+  const upstreams = [
+    { name: "u", balance: "random", overload: null, breaker: null, targets: [{ ...target, key: "a", overload: limit }] },
+    { name: "v", balance: "random", overload: null, breaker: null, targets: [{ ...target, key: "b", overload: null }] },
+  ];
+  const text = renderPrometheus(instanceTotals(), instanceState({ upstreams }));
+  const lines = text.split("\n").filter((line) => /^sluice_overload_(target|steered)/.test(line));
+  expect(lines).toEqual([
+    'sluice_overload_target_limit{upstream="u",target="a"} 8',
+    'sluice_overload_target_in_flight{upstream="u",target="a"} 4',
+    'sluice_overload_target_base_seconds{upstream="u",target="a"} 0.025',
+    'sluice_overload_steered_total{upstream="u",target="a"} 3',
+  ]);
 });

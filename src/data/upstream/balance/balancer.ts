@@ -12,7 +12,7 @@ export interface Balancer {
    */
   rebuild(available: readonly Member[], all: readonly Member[]): void;
   /**
-   * Chooses. Allocates nothing.
+   * Chooses: not one that is at its in-flight limit while another has room. Allocates nothing.
    * @param tried avoided while another available member exists; null or empty for a first attempt.
    */
   pick(x: RequestView, tried: readonly Endpoint[] | null): Member;
@@ -21,14 +21,20 @@ export interface Balancer {
 /** @returns true when the exchange used this endpoint already. */
 export const isTried = (member: Endpoint, tried: readonly Endpoint[] | null): boolean => tried?.includes(member) ?? false;
 
-/** For retries, where time matters less: the first untried member from a start index on; `fallback` when all were tried. */
-export function firstUntried(available: readonly Member[], start: number, tried: readonly Endpoint[], fallback: Member): Member {
+/**
+ * Instead of a choice that was tried or is at its in-flight limit, where time matters less: the first untried member from a start index on that has
+ * room. Where none has, the choice itself, or if that was tried an untried one, if there is any.
+ */
+export function instead(available: readonly Member[], start: number, tried: readonly Endpoint[] | null, choice: Member): Member {
   const count = available.length;
+  let untried: Member | null = isTried(choice, tried) ? null : choice;
   for (let i = 0; i < count; i += 1) {
-    const member = available[(start + i) % count];
-    if (member !== undefined && !tried.includes(member)) return member;
+    const member = memberAt(available, (start + i) % count);
+    if (isTried(member, tried)) continue;
+    if (!member.full) return member;
+    untried ??= member;
   }
-  return fallback;
+  return untried ?? choice;
 }
 
 /** @returns whether all weights are the same, so that cheaper ways of choosing are right. */

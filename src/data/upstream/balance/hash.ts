@@ -31,6 +31,8 @@ const WARM_MIX = 0x9e3779b1;
  * way, a member of weight w takes at most ceil(c * (m + 1) * w / W). On a quiet gateway that is one: while one request of a key is under way, the next
  * goes elsewhere. Each worker bounds what it sends itself. The sums are then bounded too, up to one request for each worker, and no thread has to
  * read the others' counts. Slow start works through the bound: a warming member has less room. Exchanges without a key are spread at random.
+ *
+ * A member at its in-flight limit is passed over in the same way: its keys go to the next on the ring that has room, and come back when it has some.
  */
 export class ConsistentHash implements Balancer {
   readonly #options: HashOptions;
@@ -43,6 +45,8 @@ export class ConsistentHash implements Balancer {
   #warmest = 1;
   /** Requests under way from this worker, kept by {@link begin} and {@link done}. */
   #underWay = 0;
+  /** Walks so far: who was met in this one is not looked at again. */
+  #walks = 0;
 
   constructor(options: HashOptions) {
     this.#options = options;
@@ -80,13 +84,18 @@ export class ConsistentHash implements Balancer {
     const { loadFactor } = this.#options;
     const coldness = ((Math.imul(hash, WARM_MIX) >>> 0) / 4294967296) * this.#warmest;
     const share = loadFactor === null ? 0 : (loadFactor * (this.#underWay + 1)) / this.#weightSum;
+    const walk = ++this.#walks;
     let full: Member | null = null;
     let triedBefore: Member | null = null;
-    for (let position = start; position < start + ring.length; position += 1) {
+    let left = this.#available.length;
+    for (let position = start; left > 0 && position < start + ring.length; position += 1) {
       const member = ring.ownerAt(position);
-      if (member === undefined || !member.available || member === full) continue;
+      if (member === undefined || !member.available || member.walk === walk) continue;
+      member.walk = walk;
+      left -= 1;
       if (isTried(member, tried)) triedBefore ??= member;
-      else if (loadFactor === null ? coldness * member.plan.weight < member.weight : this.#hasRoom(member, share)) return member;
+      else if (loadFactor === null ? coldness * member.plan.weight >= member.weight : !this.#hasRoom(member, share)) full ??= member;
+      else if (full === null ? !member.passesOver() : !member.full) return member;
       else full ??= member;
     }
     return full ?? triedBefore ?? memberAt(this.#available, 0);

@@ -8,6 +8,7 @@ import { WeightedRandom } from "./random.ts";
 
 /** Draws until the second differs from the first; after these its neighbour is taken. */
 const SECOND_DRAWS_MAX = 3;
+const NOBODY: readonly Endpoint[] = [];
 
 /**
  * Two members are drawn by weight and the one with fewer requests under way for its weight serves (Mitzenmacher, The Power of Two Choices in
@@ -35,7 +36,10 @@ export class LeastRequest implements Balancer {
     if (available.length === 1) return first;
     if (tried !== null && tried.length > 0) return this.#leastUntried(firstIndex, tried, first);
     const second = memberAt(available, this.#otherIndex(firstIndex));
-    return this.#lessLoaded(second, first) ? second : first;
+    const chosen = this.#lessLoaded(second, first) ? second : first;
+    if (!chosen.passesOver()) return chosen;
+    const other = chosen === first ? second : first;
+    return other.full ? this.#leastUntried(firstIndex, NOBODY, chosen) : other;
   }
 
   #otherIndex(firstIndex: number): number {
@@ -46,12 +50,17 @@ export class LeastRequest implements Balancer {
     return (firstIndex + 1) % this.#available.length;
   }
 
-  /** Retries are rare: look at all, starting anywhere so that ties spread. */
+  /** Retries and full targets are rare: look at all, starting anywhere so that ties spread. Those with room come first. */
   #leastUntried(start: number, tried: readonly Endpoint[], fallback: Member): Member {
     let best: Member | null = null;
+    let bestIsFull = false;
     for (let i = 0; i < this.#available.length; i += 1) {
       const member = memberAt(this.#available, (start + i) % this.#available.length);
-      if (!isTried(member, tried) && (best === null || this.#lessLoaded(member, best))) best = member;
+      if (isTried(member, tried)) continue;
+      const { full } = member;
+      if (best !== null && (full === bestIsFull ? !this.#lessLoaded(member, best) : full)) continue;
+      best = member;
+      bestIsFull = full;
     }
     return best ?? fallback;
   }

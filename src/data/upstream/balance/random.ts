@@ -2,7 +2,7 @@
 import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
-import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";
+import { type Balancer, equalWeights, instead, isTried, memberAt } from "./balancer.ts";
 import { WeightedSampler } from "./weighted-sampler.ts";
 
 /** Each member with the probability of its weight, in constant time. */
@@ -29,6 +29,7 @@ export class WeightedRandom implements Balancer {
   pick(_x: RequestView, tried: readonly Endpoint[] | null): Member {
     const index = this.drawIndex();
     const chosen = memberAt(this.#available, index);
-    return isTried(chosen, tried) ? firstUntried(this.#available, index + 1, tried ?? [], chosen) : chosen;
+    if (isTried(chosen, tried)) return instead(this.#available, index + 1, tried, chosen);
+    return chosen.passesOver() ? instead(this.#available, this.drawIndex(), tried, chosen) : chosen; // not always to its neighbour
   }
 }

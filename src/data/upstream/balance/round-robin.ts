@@ -2,7 +2,7 @@
 import type { RequestView } from "../../routing/request-view.ts";
 import type { Member } from "../endpoint-set.ts";
 import type { Endpoint } from "../upstream.ts";
-import { type Balancer, equalWeights, firstUntried, isTried, memberAt } from "./balancer.ts";
+import { type Balancer, equalWeights, instead, isTried, memberAt } from "./balancer.ts";
 
 /**
  * Smooth weighted round-robin (nginx's algorithm, 2012): at every turn each member earns its weight, the richest serves and pays the sum
@@ -29,8 +29,17 @@ export class RoundRobin implements Balancer {
 
   pick(_x: RequestView, tried: readonly Endpoint[] | null): Member {
     const chosen = this.#equal ? this.#nextInTurn() : this.#richest();
-    if (!isTried(chosen, tried)) return chosen;
-    return firstUntried(this.#available, this.#available.indexOf(chosen) + 1, tried ?? [], chosen);
+    const available = this.#available;
+    if (isTried(chosen, tried)) return instead(available, available.indexOf(chosen) + 1, tried, chosen);
+    if (!chosen.passesOver()) return chosen;
+    return this.#equal ? this.#turnOfAnother(chosen, tried) : this.#richestWithRoom(chosen, tried);
+  }
+
+  /** Who serves in its stead has had its turn, so that the next one does not fall to it again. */
+  #turnOfAnother(chosen: Member, tried: readonly Endpoint[] | null): Member {
+    const other = instead(this.#available, this.#turn + 1, tried, chosen);
+    this.#turn = this.#available.indexOf(other);
+    return other;
   }
 
   #nextInTurn(): Member {
@@ -48,6 +57,24 @@ export class RoundRobin implements Balancer {
       if (member.credit > best.credit) best = member;
     }
     best.credit -= this.#weightSum;
+    return best;
+  }
+
+  /** The turn once more, among those with room: the others neither earn nor pay in it, so that they are owed nothing later. */
+  #richestWithRoom(chosen: Member, tried: readonly Endpoint[] | null): Member {
+    const available = this.#available;
+    let best: Member | null = null;
+    let sum = 0;
+    chosen.credit += this.#weightSum;
+    for (const member of available) {
+      if (member.full || isTried(member, tried)) member.credit -= member.weight;
+      else {
+        sum += member.weight;
+        if (best === null || member.credit > best.credit) best = member;
+      }
+    }
+    if (best === null) return chosen; // nobody has earned or paid
+    best.credit -= sum;
     return best;
   }
 }

@@ -6,9 +6,11 @@ import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
 import { CLASSES } from "../../../shared/overload/limit-control.ts";
 import type { OverloadTable, Places } from "../../../shared/overload/overload-table.ts";
-import type { RequestView } from "../../routing/request-view.ts";
+import type { TargetPlaces, TargetTable } from "../../../shared/overload/target-table.ts";
 import { flowOf, priorityOf, weightOf } from "./flow.ts";
-import { Line, type Place, type Waiter } from "./line.ts";
+import { APART, type GateReason, type Hold, IN_FLIGHT, IN_LINE, NOWHERE } from "./hold.ts";
+import { Line, type Waiter } from "./line.ts";
+import type { TargetLimits } from "./target-limits.ts";
 
 /** Those in line are looked at this often, ms: how late one is refused, and how long a place can be free that nobody was woken for. */
 const TICK_MS = 5;
@@ -17,8 +19,6 @@ const LOOK_MS = 10;
 /** A call that holds its place for longer, ms, or than so many base latencies, is a stream, a long poll or a large body: it is counted apart. */
 const LONG_MS = 1000;
 const LONG_BASES = 10;
-/** How often such calls are looked for, ms. */
-const LONG_LOOK_MS = 500;
 /** Of a class of routes: the part of its calls that must have been long for all of them to be counted apart from the start. */
 const LONG_PART = 0.5;
 /** How fast that is learnt. */
@@ -31,79 +31,20 @@ const WAITER_BODY_BYTES_MAX = 65_536;
 /** Of calls that are counted apart there are at most so many times the maximum of those in flight. */
 const APART_TIMES_MAX = 4;
 
-/** Why it was refused. */
-export type GateReason = "limit" | "line";
-
-/** Who wants a place. */
-export interface GateCall {
-  readonly view: RequestView;
-  readonly background: boolean;
-  /** Declared length of its body, bytes; -1 unknown. */
-  readonly bodyBytes: number;
-  /** performance.now() ms; 0 for none. */
-  readonly deadlineMs: number;
-  /** It has waited, and has a place now. */
-  admitted(): void;
-  refused(reason: GateReason, detail: string): void;
-}
-
-const NOWHERE = 0;
-const IN_LINE = 1;
-const IN_FLIGHT = 2;
-const APART = 3;
-
-/** One call at a gate, from enter() to leave(). */
-export class Hold implements Waiter {
-  readonly gate: Gate;
-  readonly plan: OverloadPlan;
-  readonly call: GateCall;
-  /** Class of its route. */
-  readonly k: number;
-  // Of the line; worked out when it must wait.
-  flow = "";
-  weight = 1;
-  priority = 0;
-  bytes = 0;
-  deadlineMs = 0;
-  sinceMs = 0;
-  place: Place | null = null;
-  /** @internal of the gate */ state = NOWHERE;
-  /** @internal */ heldSinceMs = 0;
-  /** @internal */ next: Hold | null = null;
-  /** @internal */ previous: Hold | null = null;
-
-  constructor(gate: Gate, plan: OverloadPlan, call: GateCall) {
-    this.gate = gate;
-    this.plan = plan;
-    this.call = call;
-    this.k = (call.view.route?.id ?? 0) % CLASSES;
-  }
-
-  get waits(): boolean {
-    return this.state === IN_LINE;
-  }
-
-  /** It is over, or gives up: its place is free. Idempotent. */
-  leave(): void {
-    if (this.state !== NOWHERE) this.gate.leave(this);
-  }
-
-  /** The service has answered it, for the first time. @param ms that it took */
-  answered(ms: number): void {
-    if (this.state === IN_FLIGHT) this.gate.answered(this, ms);
-  }
-
-  /** It will take its time, and that says nothing: an event stream, a WebSocket. */
-  standApart(): void {
-    if (this.state === IN_FLIGHT) this.gate.standApart(this);
-  }
+/** Shared memory of overload control. */
+export interface OverloadTables {
+  readonly upstreams: OverloadTable;
+  readonly targets: TargetTable;
 }
 
 export class Gate {
   readonly #places: Places;
+  readonly #targetTable: TargetTable;
+  readonly #worker: number;
   readonly #line: Line;
-  /** The plan of who came last. */
+  /** The plan of who came last, and the targets. */
   #plan: OverloadPlan;
+  #targets: TargetLimits | null = null;
   /** Oldest first. */
   #oldest: Hold | null = null;
   #newest: Hold | null = null;
@@ -117,9 +58,11 @@ export class Gate {
   readonly #expired: Waiter[] = [];
 
   /** @param worker index of its cells */
-  constructor(plan: OverloadPlan, table: OverloadTable, worker: number) {
+  constructor(plan: OverloadPlan, { upstreams, targets }: OverloadTables, worker: number) {
     this.#plan = plan;
-    this.#places = table.places(plan.slot, worker);
+    this.#targetTable = targets;
+    this.#worker = worker;
+    this.#places = upstreams.places(plan.slot, worker);
     this.#line = new Line(plan.queue, this.#places.ranks);
     // What was counted for the line of a worker that had these cells is void.
     this.#publish(nowMs());
@@ -135,10 +78,16 @@ export class Gate {
     return this.#line.size;
   }
 
+  /** Of one of its targets. @param slot of target-health */
+  placesOf(slot: number, { shadow }: OverloadPlan): TargetPlaces {
+    return this.#targetTable.places(slot, this.#worker, !shadow);
+  }
+
   /** @returns whether it may go on; else it has been told, or waits */
   enter(hold: Hold): boolean {
     const { plan } = hold;
     this.#plan = plan;
+    this.#targets = hold.call.targets;
     const places = this.#places;
     const now = nowMs();
     if (now >= this.#nextLookMs) this.#look(now);
@@ -165,6 +114,7 @@ export class Gate {
   /** Where nobody waits: an upstream that stands in for another. @returns whether it has a place */
   enterAtOnce(hold: Hold): boolean {
     const { plan } = hold;
+    this.#targets = hold.call.targets;
     const places = this.#places;
     const now = nowMs();
     if (now >= this.#nextLookMs) this.#look(now);
@@ -180,6 +130,7 @@ export class Gate {
   /** @internal by Hold */
   leave(hold: Hold): void {
     const { state } = hold;
+    hold.leavesTarget();
     hold.state = NOWHERE;
     if (state === IN_LINE) {
       this.#line.remove(hold);
@@ -203,11 +154,14 @@ export class Gate {
   /** @internal by Hold */
   answered(hold: Hold, ms: number): void {
     this.#places.sample(hold.k, ms);
+    hold.target?.sample(hold.k, ms);
   }
 
   /** @internal by Hold */
   standApart(hold: Hold): void {
     this.#unlink(hold);
+    hold.target?.end(); // for how long it was there, says nothing
+    hold.target = null;
     hold.state = APART;
     this.#learnLong(hold.k, 1);
     this.#places.countApart(1);
@@ -298,7 +252,8 @@ export class Gate {
   #shadowed(): void {
     const places = this.#places;
     places.blocked();
-    const { limit, baseMs } = places;
+    const { limit } = places;
+    const baseMs = this.#baseMs;
     // Who would have had to wait for longer than the line allows, at the pace that the limit stands for.
     const inLine = places.inFlight - limit;
     if (baseMs > 0 && (inLine / limit) * baseMs > this.#line.waitMs) places.count(SHADOWED, 1);
@@ -314,10 +269,24 @@ export class Gate {
     this.#nextLookMs = now + LOOK_MS;
     const shared = monotonicMs();
     const places = this.#places;
+    if (this.#targets !== null) return this.#lookAtTargets(this.#targets, shared);
     if (places.limit !== 0 && shared < places.dueMs) return;
     if (!places.step({ nowMs: shared, wallMs: Date.now() }, this.#plan)) return;
     this.#line.setPace(places.baseMs, places.variation);
     if (this.#line.size > 0) this.pump();
+  }
+
+  #lookAtTargets(targets: TargetLimits, shared: number): void {
+    const places = this.#places;
+    const before = places.limit;
+    const limit = targets.look({ nowMs: shared, wallMs: Date.now() }, this.#plan, places.blockedEver);
+    places.setLimit(limit);
+    this.#line.setPace(targets.baseMs, targets.variation);
+    if (limit > before && this.#line.size > 0) this.pump();
+  }
+
+  get #baseMs(): number {
+    return this.#targets === null ? this.#places.baseMs : this.#targets.baseMs;
   }
 
   // --- Calls that take long ---
@@ -339,10 +308,10 @@ export class Gate {
     hold.next = hold.previous = null;
   }
 
-  /** To be called each LONG_LOOK_MS. */
+  /** Finds those that take long. To be called every half second. */
   lookForLong(): void {
     const now = nowMs();
-    const longMs = Math.max(LONG_MS, LONG_BASES * this.#places.baseMs);
+    const longMs = Math.max(LONG_MS, LONG_BASES * this.#baseMs);
     const most = APART_TIMES_MAX * this.#plan.maximum;
     for (let hold = this.#oldest; hold !== null && now - hold.heldSinceMs >= longMs; hold = this.#oldest) {
       if (this.#places.apart >= most) break;
@@ -353,40 +322,5 @@ export class Gate {
   #learnLong(k: number, long: 0 | 1): void {
     const known = this.#long[k] ?? 0;
     if (known !== long) this.#long[k] = Math.abs(known - long) < 0.01 ? long : known + LONG_GAIN * (long - known);
-  }
-}
-
-/** The gates of one worker, by slot: they outlive plans. */
-export class Gates {
-  readonly #table: OverloadTable;
-  readonly #worker: number;
-  readonly #gates = new Map<number, Gate>();
-
-  constructor(table: OverloadTable, worker: number) {
-    this.#table = table;
-    this.#worker = worker;
-  }
-
-  /** null where there is nothing to count. */
-  gateFor(plan: OverloadPlan | null): Gate | null {
-    if (plan === null) return null;
-    let gate = this.#gates.get(plan.slot);
-    if (gate === undefined) {
-      if (this.#gates.size === 0) this.#begin();
-      gate = new Gate(plan, this.#table, this.#worker);
-      this.#gates.set(plan.slot, gate);
-    }
-    return gate;
-  }
-
-  #begin(): void {
-    void this.#table.listen(this.#worker, () => this.#rung());
-    setInterval(() => {
-      for (const gate of this.#gates.values()) gate.lookForLong();
-    }, LONG_LOOK_MS).unref();
-  }
-
-  #rung(): void {
-    for (const gate of this.#gates.values()) if (gate.waiting > 0) gate.pump();
   }
 }

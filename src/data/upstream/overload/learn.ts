@@ -1,6 +1,6 @@
 // What a response says about how busy an upstream is. Must never look at anything but its head.
 import type { WireHead } from "../upstream.ts";
-import type { Hold } from "./gate.ts";
+import type { Hold } from "./hold.ts";
 
 /**
  * Refusals and errors are quick, as they come without work, and say nothing; an event stream takes its time, and says nothing either.

@@ -42,6 +42,7 @@ function workerSet(workers: number, atOnce = workers) {
       logRing: memory,
       replay: new SharedArrayBuffer(8),
       responses: memory,
+      overloadTargets: memory,
       purges: memory,
       cacheLeases: memory,
       cacheReasons: memory,

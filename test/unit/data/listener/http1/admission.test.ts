@@ -96,7 +96,8 @@ function facts(x: Exchange): unknown {
   x.route = runtime.routes[path.startsWith("/other/") ? 1 : 0] ?? null;
   x.upstreamPath = path;
   const upstream = runtime.upstreams[path.startsWith("/other/") ? 1 : 0];
-  const sent = upstream === undefined ? null : upstreamRequest(x, upstream, { plan: endpoint("e", 0), slot: 0, pool: NO_POOL }, 1000);
+  const sent =
+    upstream === undefined ? null : upstreamRequest(x, upstream, { plan: endpoint("e", 0), slot: 0, pool: NO_POOL, places: null }, 1000);
   const request = sent === null ? null : { method: sent.method, path: sent.path, headers: sent.headers };
   const headers = x.headers.slice();
   const { ip, scheme } = x.clientInfo();

@@ -1,0 +1,145 @@
+// In-flight limits of targets over all workers.
+import { describe, expect, it } from "vitest";
+import { TOTAL_WORDS } from "../../../../src/shared/overload/limit-control.ts";
+import { meanBaseMs, type TargetPlaces, TargetTable } from "../../../../src/shared/overload/target-table.ts";
+import { TARGET_SLOTS_MAX } from "../../../../src/shared/target-health.ts";
+
+const SLOT = 7;
+const BOUNDS = { minimum: 1, maximum: 100, shadow: false };
+const table = (workers = 3) => new TargetTable(TargetTable.allocate(workers));
+const step = (places: TargetPlaces, nowMs: number, bounds = BOUNDS, blocked = 0): void =>
+  places.step(new Float64Array(TOTAL_WORDS), blocked, { nowMs, wallMs: 1e12 }, bounds);
+
+it("what is in flight to a target is what all workers have there", () => {
+  const of = table();
+  const [one, two] = [of.places(SLOT, 0, true), of.places(SLOT, 1, true)];
+  one.begin();
+  two.begin();
+  two.begin();
+  expect([one.inFlight, two.inFlight, of.read(SLOT).inFlight]).toEqual([3, 3, 3]);
+  two.end();
+  expect(one.inFlight).toBe(2);
+  expect(of.places(SLOT + 1, 0, true).inFlight).toBe(0);
+});
+
+it("the last slot lies within the table", () => {
+  const last = table().places(TARGET_SLOTS_MAX - 1, 2, true);
+  step(last, 1000);
+  last.begin();
+  expect([last.inFlight, last.limit]).toEqual([1, 32]);
+});
+
+describe("a target at its limit", () => {
+  const atLimit = (enforced: boolean) => {
+    const of = table();
+    const places = of.places(SLOT, 0, enforced);
+    step(places, 1000, { minimum: 2, maximum: 2, shadow: !enforced });
+    for (let i = 0; i < 2; i++) places.begin();
+    return { of, places };
+  };
+
+  it("comes behind others, and who found it so is counted", () => {
+    const { of, places } = atLimit(true);
+    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([true, true, 1]);
+    places.end();
+    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([false, false, 1]);
+  });
+
+  it("is only counted in the shadow", () => {
+    const { of, places } = atLimit(false);
+    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([false, false, 1]);
+  });
+
+  it("may be given more of those who stay with it, up to a multiple", () => {
+    const { places } = atLimit(true);
+    expect(places.passesOver(2)).toBe(false);
+    places.begin();
+    places.begin();
+    expect(places.passesOver(2)).toBe(true);
+  });
+});
+
+it("has no limit before anybody has looked at what its calls show", () => {
+  const places = table().places(SLOT, 0, true);
+  for (let i = 0; i < 1000; i++) places.begin();
+  expect([places.limit, places.full, places.passesOver()]).toEqual([0, false, false]);
+});
+
+it("the limit of a target is moved by what the calls of all workers have shown, once somebody found no place", () => {
+  const of = table();
+  const workers = [of.places(SLOT, 0, true), of.places(SLOT, 1, true)];
+  const [one] = workers as [TargetPlaces];
+  step(one, 1000);
+  for (let window = 1; window <= 3; window++) {
+    for (const places of workers) {
+      for (let i = 0; i < 200; i++) {
+        places.sample(0, 20);
+        places.held(20);
+      }
+    }
+    step(one, 1000 + window * 120, BOUNDS, window); // in line before the upstream
+  }
+  expect(of.read(SLOT)).toMatchObject({ limit: 100, baseMs: 20, steered: 0 });
+});
+
+describe("a slot that another endpoint has", () => {
+  it("begins anew, and whoever still counts for the one before shows nothing for it", () => {
+    const of = table();
+    const before = of.places(SLOT, 0, true);
+    step(before, 1000, { minimum: 1, maximum: 1, shadow: false });
+    before.begin();
+    before.passesOver();
+    before.end();
+    of.reset(SLOT);
+    expect(of.read(SLOT)).toEqual({ limit: 0, inFlight: 0, baseMs: 0, steered: 0 });
+    const after = of.places(SLOT, 1, true);
+    for (let i = 0; i < 100; i++) {
+      before.sample(0, 5000);
+      before.held(5000);
+      after.sample(0, 20);
+      after.held(20);
+    }
+    step(before, 9000, { minimum: 50, maximum: 50, shadow: false });
+    expect(of.read(SLOT).limit).toBe(0);
+    step(after, 2000);
+    for (let i = 0; i < 100; i++) {
+      before.sample(0, 5000);
+      after.sample(0, 20);
+      after.held(20);
+    }
+    step(after, 2200);
+    expect(of.read(SLOT)).toMatchObject({ limit: 32, baseMs: 20 });
+  });
+
+  it("gets back what calls to the one before still had in flight", () => {
+    const of = table();
+    const before = of.places(SLOT, 0, true);
+    before.begin();
+    of.reset(SLOT);
+    before.end();
+    expect(of.read(SLOT).inFlight).toBe(0);
+  });
+});
+
+it("what a killed worker had in flight is free, and so is its hold on the limit", () => {
+  const of = table();
+  const [dead, alive] = [of.places(SLOT, 0, true), of.places(SLOT, 1, true)];
+  for (let i = 0; i < 5; i++) dead.begin();
+  alive.begin();
+  of.clearWorker(0, [SLOT]);
+  expect(of.read(SLOT).inFlight).toBe(1);
+  step(alive, 1000);
+  expect(alive.limit).toBe(32);
+});
+
+it("the mean of base latencies is weighted by what each target answers", () => {
+  expect(meanBaseMs([])).toBe(0);
+  expect(meanBaseMs([{ limit: 10, baseMs: 0 }])).toBe(0);
+  // 500/s and 10/s, with 12 in flight in all.
+  expect(
+    meanBaseMs([
+      { limit: 10, baseMs: 20 },
+      { limit: 2, baseMs: 200 },
+    ]),
+  ).toBeCloseTo(12_000 / 510, 6);
+});
