@@ -23,13 +23,18 @@ export class FlowRanks {
 
   /** Smaller comes first. @param key 32 bits, not 0 */
   tag(key: number): number {
+    return Math.max(this.virtual, this.finish(key));
+  }
+
+  /** When it has paid for what it had, in virtual time. */
+  finish(key: number): number {
     const word = this.#find(key);
-    return Math.max(this.#virtual, word < 0 ? 0 : (this.#doubles[word + 1] ?? 0));
+    return word < 0 ? 0 : (this.#doubles[word + 1] ?? 0);
   }
 
   /** One request of the flow was let through. @param weight of its tier */
   served(key: number, weight: number): void {
-    const virtual = this.#virtual;
+    const { virtual } = this;
     let word = this.#find(key);
     let start = virtual;
     if (word >= 0) start = Math.max(virtual, this.#doubles[word + 1] ?? 0);
@@ -38,7 +43,8 @@ export class FlowRanks {
     this.#doubles[word + 1] = start + 1 / weight;
   }
 
-  get #virtual(): number {
+  /** Virtual time: how far those are who owe nothing. */
+  get virtual(): number {
     return this.#doubles[this.#virtualAt] ?? 0;
   }
 

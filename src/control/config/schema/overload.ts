@@ -42,7 +42,7 @@ const queue = once(() =>
       length: count(0, QUEUE_LENGTH_MAX).prefault(1024).meta({ description: "Requests that may wait, for each worker." }),
       bytes: size()
         .prefault("16MiB")
-        .meta({ description: "What these may hold, for each worker: 2 KiB each, and the first part of bodies." }),
+        .meta({ description: "What these may hold, for each worker: 4 KiB each, and the first part of bodies." }),
       flows: count(1, FLOWS_MAX).prefault(256).meta({
         description: "Callers told apart in line, for each worker; further ones share with others.",
       }),

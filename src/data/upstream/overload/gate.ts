@@ -14,6 +14,8 @@ import type { TargetLimits } from "./target-limits.ts";
 
 /** Those in line are looked at this often, ms: how late one is refused, and how long a place can be free that nobody was woken for. */
 const TICK_MS = 5;
+/** And not more often, however often somebody comes or goes: it goes over all flows. Shorter than a tick, whose timer may be early. */
+const EXPIRE_MS = 4;
 /** The limit is looked at this often by each worker, ms. */
 const LOOK_MS = 10;
 /** A call that holds its place for longer, ms, or than so many base latencies, is a stream, a long poll or a large body: it is counted apart. */
@@ -25,8 +27,8 @@ const LONG_PART = 0.5;
 const LONG_GAIN = 0.1;
 /** Retries rest for so long after somebody was refused, ms. */
 const SHEDDING_MS = 1000;
-/** What a waiting request is taken for, bytes, besides its body's first part; and at most. */
-const WAITER_BYTES = 2048;
+/** What a waiting request is taken for, bytes, besides its body's first part; and at most. Measured: 2.4 KB with HTTP/2 and few fields (test/acceptance/waiting-streams.ts). */
+export const WAITER_BYTES = 4096;
 const WAITER_BODY_BYTES_MAX = 65_536;
 /** Of calls that are counted apart there are at most so many times the maximum of those in flight. */
 const APART_TIMES_MAX = 4;
@@ -56,6 +58,7 @@ export class Gate {
   #pumping = false;
   #again = false;
   readonly #expired: Waiter[] = [];
+  #expiredMs = 0;
 
   /** @param worker index of its cells */
   constructor(plan: OverloadPlan, { upstreams, targets }: OverloadTables, worker: number) {
@@ -190,7 +193,7 @@ export class Gate {
     const places = this.#places;
     const line = this.#line;
     const now = nowMs();
-    this.#expire(now);
+    if (now - this.#expiredMs >= EXPIRE_MS) this.#expire(now);
     for (;;) {
       const headClass = line.nextClass(now);
       const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now));
@@ -237,6 +240,7 @@ export class Gate {
   };
 
   #expire(now: number): void {
+    this.#expiredMs = now;
     this.#line.expire(now, this.#expired);
     while (this.#expired.length > 0) this.#refuse(this.#expired.pop() as Hold, "limit", "the upstream has all that it can work on");
   }

@@ -2,6 +2,7 @@
 // Pure: time is a parameter. Must never take a place or end a call: who is refused is handed back.
 import { PRIORITIES } from "../../../plan/overload-plan.ts";
 import { type FlowRanks, flowKey } from "../../../shared/overload/flow-ranks.ts";
+import { FlowQueue, type QueuedFlow, Turn } from "./flow-queue.ts";
 
 const CLASSES: number = PRIORITIES.length;
 
@@ -59,10 +60,11 @@ export class Place {
 }
 
 /** Those of one caller, of one class, in order of arrival. */
-class Flow {
+class Flow implements QueuedFlow {
   readonly name: string;
   readonly key: number;
   readonly priority: number;
+  readonly turn: Turn;
   weight = 1;
   size = 0;
   oldest: Place | null = null;
@@ -75,6 +77,7 @@ class Flow {
     this.name = name;
     this.key = key;
     this.priority = priority;
+    this.turn = new Turn(this);
   }
 }
 
@@ -86,6 +89,8 @@ export class Line {
   readonly #ranks: FlowRanks;
   /** By class; only flows in which somebody waits. */
   readonly #classes: readonly Map<string, Flow>[] = PRIORITIES.map(() => new Map());
+  /** The same, in order. */
+  readonly #queues: readonly FlowQueue[];
   readonly #counts = new Int32Array(CLASSES);
   /** When each class was served last, or began to wait. */
   readonly #servedMs = new Float64Array(CLASSES);
@@ -95,6 +100,7 @@ export class Line {
   constructor(bounds: LineBounds, ranks: FlowRanks) {
     this.bounds = bounds;
     this.#ranks = ranks;
+    this.#queues = PRIORITIES.map(() => new FlowQueue(ranks));
     this.#waitMs = bounds.waitMs;
   }
 
@@ -137,6 +143,7 @@ export class Line {
     this.size--;
     this.bytes -= waiter.bytes;
     this.#counts[flow.priority] = (this.#counts[flow.priority] ?? 0) - 1;
+    this.#queues[flow.priority]?.shrunk(flow);
     if (flow.size === 0) this.#classes[flow.priority]?.delete(flow.name);
   }
 
@@ -213,6 +220,7 @@ export class Line {
     waiter.place = place;
     waiter.sinceMs = nowMs;
     flow.size++;
+    this.#queues[c]?.grown(flow);
     this.size++;
     this.bytes += waiter.bytes;
     this.#counts[c] = (this.#counts[c] ?? 0) + 1;
@@ -221,23 +229,13 @@ export class Line {
   /** The line is full: the lowest class gives up the oldest of its longest flow. null: the one that comes has less right than all who wait. */
   #victim(comes: Waiter): Waiter | null {
     for (let c = CLASSES - 1; c >= comes.priority; c--) {
-      let longest: Flow | null = null;
-      for (const flow of this.#classes[c]?.values() ?? []) if (longest === null || flow.size > longest.size) longest = flow;
-      if (longest === null) continue;
-      return longest.oldest?.waiter ?? null;
+      const longest = this.#queues[c]?.longest as Flow | null; // only flows were put there
+      if (longest !== null) return longest.oldest?.waiter ?? null;
     }
     return null;
   }
 
   #nextFlow(c: number): Flow | null {
-    let best: Flow | null = null;
-    let bestTag = Number.POSITIVE_INFINITY;
-    for (const flow of this.#classes[c]?.values() ?? []) {
-      const tag = this.#ranks.tag(flow.key);
-      if (tag >= bestTag) continue;
-      best = flow;
-      bestTag = tag;
-    }
-    return best;
+    return (this.#queues[c]?.next ?? null) as Flow | null; // the same
   }
 }
