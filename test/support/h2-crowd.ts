@@ -1,5 +1,6 @@
 // Owns many HTTP/2 requests on few connections in cleartext, over bare sockets: keeps of each only when it was sent, so that it can have 100,000 of them.
 import net from "node:net";
+import type { HeaderSection } from "../../src/base/http2/header-section.ts";
 import { HpackDecoder } from "../../src/base/http2/hpack-decoder.ts";
 import { FRAME, PREFACE } from "../../src/base/http2/protocol.ts";
 import type { Field } from "./raw-h2-client.ts";
@@ -36,10 +37,19 @@ export class H2Crowd implements AsyncDisposable {
     return this.#connections.filter((each) => each.closed).length;
   }
 
-  /** One request on a connection. @param connection its number */
-  ask(connection: number, fields: readonly Field[]): void {
+  /** One request on a connection. @param connection its number @param done called with its status; 0 for a reset */
+  ask(connection: number, fields: readonly Field[], done: Done = () => {}): void {
     this.sent++;
-    this.#connections[connection]?.ask(fields);
+    this.#connections[connection]?.ask(fields, done);
+  }
+
+  /** Which connections belong to the same worker of a gateway: it gives its requests ids that begin alike. @param fields of a request that is answered at once */
+  async byWorker(fields: readonly Field[]): Promise<readonly (readonly number[])[]> {
+    const ids = this.#connections.map(
+      (_, i) => new Promise<string>((resolve) => this.ask(i, fields, (_status, head) => resolve(idOf(head).split("-")[0] ?? ""))),
+    );
+    const workers = (await Promise.all(ids)).map((id, connection) => ({ id, connection }));
+    return [...Map.groupBy(workers, ({ id }) => id).values()].map((group) => group.map(({ connection }) => connection));
   }
 
   /** Gives up all that is not answered, without closing anything. */
@@ -52,13 +62,20 @@ export class H2Crowd implements AsyncDisposable {
   }
 }
 
+type Done = (status: number, head: HeaderSection | null) => void;
+
+const idOf = (head: HeaderSection | null): string => {
+  const { fields = [] } = head ?? {};
+  for (let i = 0; i < fields.length; i += 2) if (fields[i] === "x-request-id") return fields[i + 1] ?? "";
+  return "";
+};
+
 class Connection {
   closed = false;
   readonly #socket: net.Socket;
   readonly #answers: CrowdAnswers;
   readonly #decoder = new HpackDecoder(4096, 1024 * 1024);
-  /** Stream -> when it was asked on. */
-  readonly #open = new Map<number, number>();
+  readonly #open = new Map<number, { readonly sinceMs: number; readonly done: Done }>();
   #next = 1;
   #pending: Buffer = Buffer.alloc(0);
 
@@ -77,10 +94,10 @@ class Connection {
     return new Connection(socket, answers);
   }
 
-  ask(fields: readonly Field[]): void {
+  ask(fields: readonly Field[], done: Done): void {
     const id = this.#next;
     this.#next += 2;
-    this.#open.set(id, performance.now());
+    this.#open.set(id, { sinceMs: performance.now(), done });
     this.#socket.write(headers(id, fields));
   }
 
@@ -108,22 +125,24 @@ class Connection {
 
   #frame(type: number, flags: number, id: number, payload: Buffer): void {
     if (type === FRAME.settings && (flags & 1) === 0) this.#socket.write(settingsAck());
-    if (type === FRAME.rstStream) this.#over(id, "reset");
+    if (type === FRAME.rstStream) this.#over(id, null);
     if (type !== FRAME.headers) return;
     const section = this.#decoder.decode(payload, 0, payload.length);
     if (section === null) throw new Error("a field block cannot be decoded");
-    if (section.status >= 200) this.#over(id, section.status);
+    if (section.status >= 200) this.#over(id, section);
   }
 
-  #over(id: number, status: number | "reset"): void {
-    const sinceMs = this.#open.get(id);
-    if (sinceMs === undefined) return;
+  #over(id: number, head: HeaderSection | null): void {
+    const open = this.#open.get(id);
+    if (open === undefined) return;
     this.#open.delete(id);
     const { counts, took } = this.#answers;
-    counts[status] = (counts[status] ?? 0) + 1;
-    if (status === "reset") return;
+    const status = head?.status ?? 0;
+    const name = head === null ? "reset" : status;
+    counts[name] = (counts[name] ?? 0) + 1;
     const list = took.get(status);
-    if (list === undefined) took.set(status, [performance.now() - sinceMs]);
-    else list.push(performance.now() - sinceMs);
+    if (list === undefined) took.set(status, [performance.now() - open.sinceMs]);
+    else list.push(performance.now() - open.sinceMs);
+    open.done(status, head);
   }
 }
