@@ -160,13 +160,12 @@ class TargetSimulation {
     const endpoint = this.#upstream.select(this.#exchange, null) as Endpoint;
     this.#inFlight++;
     this.#upstream.begin(endpoint);
-    endpoint.places?.begin();
+    endpoint.places?.begin(this.#time.nowMs + 1);
     const sentMs = this.#time.nowMs;
     const { slot } = endpoint;
     this.#queues[slot]?.push(() => {
       const ms = this.#time.nowMs - sentMs;
-      endpoint.places?.end();
-      endpoint.places?.held(ms);
+      endpoint.places?.end(this.#time.nowMs + 1);
       endpoint.places?.sample(0, ms);
       this.#upstream.done(endpoint, "success");
       this.#inFlight--;

@@ -117,8 +117,8 @@ export class Rig {
     const places = this.targets.places(this.named(key).slot, 1, true);
     const bounds = { minimum: limit, maximum: limit, shadow: false };
     places.step(new Float64Array(TOTAL_WORDS), 0, { nowMs: (this.#stepMs += 10_000), wallMs: 1e12 }, bounds);
-    while (places.inFlight < inFlight) places.begin();
-    while (places.inFlight > inFlight) places.end();
+    while (places.inFlight < inFlight) places.begin(this.#stepMs);
+    while (places.inFlight > inFlight) places.end(this.#stepMs);
   }
 
   #stepMs = 0;

@@ -27,7 +27,8 @@ const lines = (words: number): number => Math.ceil(words / LINE_WORDS) * LINE_WO
  *     8..    STATE       limit-control.ts, doubles                               who holds LOCK
  *   cell, for each worker, whole cache lines
  *     int 0  IN_FLIGHT   requests that the worker has there and that take a place   that worker; the primary when its thread is gone
- *     1..    TOTALS      what they have shown, ever: limit-control.ts               that worker; readers take differences
+ *     1      ACCRUED_AT  when they were last added to TOTAL_HELD, monotonicMs()      that worker
+ *     2..    TOTALS      what they have shown, ever: limit-control.ts               that worker; readers take differences
  *
  * Ordering. There is none: each word has one writer, and readers accept sums that are some nanoseconds old, so that as many workers as choose a
  * target at the same moment may pass its limit by one each. The limit of the upstream, which is held exactly, bounds them all. Who still counts for
@@ -41,7 +42,8 @@ const GENERATION = 2;
 const STATE = LINE_WORDS;
 const RECORD_WORDS = STATE + lines(STATE_WORDS);
 const IN_FLIGHT = 0;
-const TOTALS = 1;
+const ACCRUED_AT = 1;
+const TOTALS = 2;
 const CELL_WORDS = lines(TOTALS + TOTAL_WORDS);
 
 /** A reading for people. */
@@ -196,16 +198,26 @@ export class TargetPlaces {
     return limit !== 0 && this.inFlight >= times * limit;
   }
 
-  /** A request goes there. */
-  begin(): void {
-    const cell = 2 * this.#own + IN_FLIGHT;
-    this.#ints[cell] = (this.#ints[cell] ?? 0) + 1;
+  /** A request goes there. @param atMs monotonicMs() */
+  begin(atMs: number): void {
+    this.#change(1, atMs);
   }
 
-  /** It is over, or is counted no more. Exactly once for each begin(). */
-  end(): void {
-    const cell = 2 * this.#own + IN_FLIGHT;
-    this.#ints[cell] = (this.#ints[cell] ?? 0) - 1;
+  /** It is over, or is counted no more. Exactly once for each begin(). @param atMs monotonicMs() */
+  end(atMs: number): void {
+    this.#change(-1, atMs);
+  }
+
+  /** The time that places were in use counts as it passes, not when a call is over: a slow target would be the last to show it. */
+  #change(by: 1 | -1, atMs: number): void {
+    const cell = this.#own;
+    const doubles = this.#doubles;
+    const inFlight = this.#ints[2 * cell + IN_FLIGHT] ?? 0;
+    this.#ints[2 * cell + IN_FLIGHT] = inFlight + by;
+    const sinceMs = atMs - (doubles[cell + ACCRUED_AT] ?? 0);
+    if (sinceMs <= 0) return; // a turn's time is that of its beginning
+    doubles[cell + ACCRUED_AT] = atMs;
+    if (inFlight > 0) doubles[cell + TOTALS + TOTAL_HELD] = (doubles[cell + TOTALS + TOTAL_HELD] ?? 0) + inFlight * sinceMs;
   }
 
   /** One answer. @param k class of its route */
@@ -218,12 +230,6 @@ export class TargetPlaces {
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
   }
 
-  held(ms: number): void {
-    if (this.#isGone) return;
-    const at = this.#own + TOTALS + TOTAL_HELD;
-    this.#doubles[at] = (this.#doubles[at] ?? 0) + ms;
-  }
-
   /**
    * Moves the limit, when it is time and no other worker does.
    * @param sums TOTAL_WORDS, overwritten @param blocked ever: calls that found no place at any target
@@ -234,8 +240,10 @@ export class TargetPlaces {
     if (Atomics.compareExchange(this.#ints, lock, 0, this.#worker + 1) !== 0) return;
     sums.fill(0);
     for (let i = 0; i < this.#workers; i++) {
-      const totals = cellOf(this.#record, i) + TOTALS;
-      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[totals + word] ?? 0);
+      const cell = cellOf(this.#record, i);
+      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[cell + TOTALS + word] ?? 0);
+      const sinceMs = clocks.nowMs - (this.#doubles[cell + ACCRUED_AT] ?? 0);
+      if (sinceMs > 0) sums[TOTAL_HELD] = (sums[TOTAL_HELD] ?? 0) + (this.#ints[2 * cell + IN_FLIGHT] ?? 0) * sinceMs;
     }
     sums[TOTAL_BLOCKED] = (sums[TOTAL_BLOCKED] ?? 0) + blocked;
     this.#control.step(sums, clocks, bounds);

@@ -163,8 +163,7 @@ export class Gate {
   /** @internal by Hold */
   standApart(hold: Hold): void {
     this.#unlink(hold);
-    hold.target?.end(); // for how long it was there, says nothing
-    hold.target = null;
+    hold.leavesTarget();
     hold.state = APART;
     this.#learnLong(hold.k, 1);
     this.#places.countApart(1);

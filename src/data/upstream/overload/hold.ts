@@ -1,4 +1,5 @@
 // One call at the gate of an upstream, and what it holds there: its place, and that at a target. Must never decide what it gets: the gate does.
+import { monotonicMs } from "../../../base/clock.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
 import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import { CLASSES } from "../../../shared/overload/limit-control.ts";
@@ -7,6 +8,9 @@ import type { RequestView } from "../../routing/request-view.ts";
 import type { Gate } from "./gate.ts";
 import type { Place, Waiter } from "./line.ts";
 import type { TargetLimits } from "./target-limits.ts";
+
+/** Of this thread's performance.now(), in monotonicMs(). */
+const ORIGIN_MS = monotonicMs() - performance.now();
 
 /** Why it was refused. */
 export type GateReason = "limit" | "line";
@@ -50,7 +54,6 @@ export class Hold implements Waiter {
   place: Place | null = null;
   /** @internal of the gate */ state = NOWHERE;
   /** @internal Where it takes a place; null: nowhere, or where that is not counted. */ target: TargetPlaces | null = null;
-  /** @internal */ atTargetSinceMs = 0;
   /** @internal */ heldSinceMs = 0;
   /** @internal */ next: Hold | null = null;
   /** @internal */ previous: Hold | null = null;
@@ -75,8 +78,7 @@ export class Hold implements Waiter {
   goesTo(places: TargetPlaces | null, startedMs: number): void {
     if (places === null || this.state !== IN_FLIGHT) return;
     this.target = places;
-    this.atTargetSinceMs = startedMs;
-    places.begin();
+    places.begin(startedMs + ORIGIN_MS);
   }
 
   /** The attempt is over. Idempotent. */
@@ -84,8 +86,7 @@ export class Hold implements Waiter {
     const { target } = this;
     if (target === null) return;
     this.target = null;
-    target.end();
-    target.held(nowMs() - this.atTargetSinceMs);
+    target.end(nowMs() + ORIGIN_MS);
   }
 
   /** The service has answered it, for the first time. @param ms that it took */
