@@ -1,5 +1,5 @@
 // Types of what the primary knows about its instance, as the metrics and the admin listener show it. No logic.
-import type { StoreCounts } from "../shared/cache/store.ts";
+import type { StoreState } from "../shared/cache/store.ts";
 import type { WorkerState } from "../shared/heartbeat.ts";
 
 export type Phase = "starting" | "serving" | "draining";
@@ -30,7 +30,7 @@ export interface InstanceState {
   readonly upstreams: readonly UpstreamStatus[];
   readonly limits: LimitTableStatus;
   /** The store of responses. */
-  readonly cache: StoreCounts;
+  readonly cache: StoreState;
   /** Where keys for tokens are fetched. */
   readonly keySources: readonly KeySourceStatus[];
   /** Access-log records that the sink could not take. */

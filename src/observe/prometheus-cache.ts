@@ -1,5 +1,6 @@
 // Owns the metrics of the response cache and their rendering.
 import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
+import type { RouteStoreCounts } from "../shared/cache/store.ts";
 import type { InstanceState } from "./instance-state.ts";
 import type { Page } from "./prometheus-page.ts";
 import type { RouteTotals } from "./totals.ts";
@@ -38,10 +39,29 @@ export function renderCache(page: Page, all: readonly RouteTotals[], { cache: st
   page.one("sluice_cache_stored_total", "counter", "Objects stored.", store.stored);
   page.one("sluice_cache_evicted_total", "counter", "Objects that had to go for others.", store.evicted);
   page.one("sluice_cache_removed_total", "counter", "Objects that were purged by prefix, or all at once.", store.removed);
+  renderRoutes(page, store.routes);
   page.one(
     "sluice_cache_emptied_total",
     "counter",
     "Times that the store was emptied because a worker had died while it changed it.",
     store.emptied,
   );
+}
+
+/** By route, for those of the plan in force. */
+function renderRoutes(page: Page, routes: readonly RouteStoreCounts[]): void {
+  page.family("sluice_cache_route_objects", "gauge", "Objects of a route in the store.");
+  for (const { route, objects } of routes) page.sample("sluice_cache_route_objects", { route }, objects);
+  page.family("sluice_cache_route_bytes", "gauge", "Bytes of all of them, heads and keys included.");
+  for (const { route, bytes } of routes) page.sample("sluice_cache_route_bytes", { route }, bytes);
+  page.family(
+    "sluice_cache_route_occupied_bytes",
+    "gauge",
+    "Bytes that count against the route's maxShare: what was replaced too, until it is used again.",
+  );
+  for (const { route, occupiedBytes } of routes) page.sample("sluice_cache_route_occupied_bytes", { route }, occupiedBytes);
+  page.family("sluice_cache_route_limit_bytes", "gauge", "Of routes with maxShare: bytes that the route may occupy.");
+  for (const { route, limitBytes } of routes) if (limitBytes !== null) page.sample("sluice_cache_route_limit_bytes", { route }, limitBytes);
+  page.family("sluice_cache_route_evicted_total", "counter", "Objects of a route that had to go for others.");
+  for (const { route, evicted } of routes) page.sample("sluice_cache_route_evicted_total", { route }, evicted);
 }

@@ -55,6 +55,8 @@ export interface CacheSettings {
   /** Cache-Status on responses. */
   readonly showStatus: boolean;
   readonly bypass: BypassRule | null;
+  /** Of the store's memory that its responses may have, above 0; 1 for all of it. */
+  readonly maxShare: number;
 }
 
 /** `all`: as they come. `only` and `except`: sorted. */

@@ -1,5 +1,6 @@
 // Owns a worker thread that hammers a shared response store until it is killed. Started by store-threads.test.ts only. Every byte of a body says whose it is.
 import { parentPort, workerData } from "node:worker_threads";
+import type { AccountHolder } from "../../src/shared/cache/accounts.ts";
 import { Leases } from "../../src/shared/cache/leases.ts";
 import { ResponseStore, type StoredObject } from "../../src/shared/cache/store.ts";
 import { seededRandom } from "./upstreams.ts";
@@ -25,12 +26,22 @@ export function bodyOf(key: string, version: number, length: number): Buffer {
   return Buffer.from(text.repeat(Math.ceil(length / text.length)).slice(0, length), "latin1");
 }
 
+/** Owners of keys, a share each; the last one has no account. */
+export const OWNERS: readonly AccountHolder[] = [
+  { owner: 101, share: 0.1 },
+  { owner: 102, share: 0.3 },
+  { owner: 103, share: 1 },
+];
+
+/** Whose a key is. */
+export const ownerOf = (key: string): number => 101 + (Number(key.slice(3)) % (OWNERS.length + 1));
+
 function put(store: ResponseStore, key: string, version: number, length: number): void {
-  const writer = store.reserve(key, 16, length);
+  const writer = store.reserve(key, { owner: ownerOf(key), headBytes: 16, bodyBytes: length });
   if (writer === null) return;
   writer.head.write(String(version).padStart(16), "latin1");
   bodyOf(key, version, length).copy(writer.body);
-  writer.commit({ owner: version | 0, facts: [version, length] });
+  writer.commit([version, length]);
   writer.release();
 }
 
@@ -39,7 +50,7 @@ function faultOf(object: StoredObject, key: string): string {
   const version = object.fact(0);
   if (object.key !== key) return `key ${object.key} instead of ${key}`;
   if (Number(object.head.toString("latin1")) !== version) return `head of another version of ${key}`;
-  if (object.owner !== (version | 0)) return `owner of another version of ${key}`;
+  if (object.owner !== ownerOf(key)) return `owner of another object in ${key}`;
   if (object.bodyBytes !== object.fact(1)) return `length of another version of ${key}`;
   return object.body.equals(bodyOf(key, version, object.fact(1))) ? "" : `bytes of another object in ${key}`;
 }

@@ -56,8 +56,8 @@ function askStore(store: ResponseStore, key: string): boolean {
     object.release();
     return true;
   }
-  const writer = store.reserve(key, HEAD_BYTES, BODY_BYTES);
-  writer?.commit({ owner: 0, facts: [] });
+  const writer = store.reserve(key, { owner: 0, headBytes: HEAD_BYTES, bodyBytes: BODY_BYTES });
+  writer?.commit([]);
   writer?.release();
   return false;
 }

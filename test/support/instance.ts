@@ -56,6 +56,10 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
       removed: 4,
       emptied: 0,
       pinned: 0,
+      routes: [
+        { route: "users-read", objects: 2, bytes: 8192, occupiedBytes: 12_288, limitBytes: 12_000_000, evicted: 2 },
+        { route: "users-write", objects: 1, bytes: 4096, occupiedBytes: 4096, limitBytes: null, evicted: 0 },
+      ],
     },
     keySources: [
       {

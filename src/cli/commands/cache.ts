@@ -94,13 +94,23 @@ interface SummaryReply {
   readonly capacityBytes: number;
   readonly stored: number;
   readonly evicted: number;
-  readonly routes: readonly { readonly route: string; readonly responses: number; readonly bytes: number }[];
+  readonly routes: readonly {
+    readonly route: string;
+    readonly responses: number;
+    readonly bytes: number;
+    /** Not said by older releases. */
+    readonly limitBytes?: number | null;
+    readonly occupiedBytes?: number | null;
+    readonly evicted?: number | null;
+  }[];
 }
 
 function summaryText({ objects, bytes, capacityBytes, stored, evicted, routes }: SummaryReply): string {
   const lines = [`${objects} objects, ${bytes} of ${capacityBytes} bytes; since start ${stored} stored, ${evicted} evicted`];
-  for (const { route, responses, bytes } of routes)
-    lines.push(`  ${route || "(routes that are gone)"}: ${responses} responses, ${bytes} bytes`);
+  for (const { route, responses, bytes, limitBytes = null, occupiedBytes, evicted } of routes) {
+    const share = limitBytes === null ? "" : `; ${occupiedBytes} of at most ${limitBytes} bytes occupied, ${evicted} evicted`;
+    lines.push(`  ${route || "(routes that are gone)"}: ${responses} responses, ${bytes} bytes${share}`);
+  }
   return `${lines.join("\n")}\n`;
 }
 

@@ -32,6 +32,10 @@ function el(spec, ...children) {
 const num = (value, digits = 0) => Number.isFinite(value) ? value.toLocaleString("en", { maximumFractionDigits: digits, minimumFractionDigits: digits }) : "–";
 const bytes = (value) => value > 1e9 ? num(value / 1e9, 2) + " GB" : num(value / 1e6, 0) + " MB";
 const kilobytes = (value) => value < 1e6 ? num(value / 1e3, 0) + " KB" : bytes(value);
+const storedOf = (cache, route) => {
+  const own = cache.routes.find((each) => each.route === route);
+  return own ? kilobytes(own.bytes) + (own.limitBytes === null ? "" : " of " + kilobytes(own.limitBytes)) : "–";
+};
 const rate = (value) => num(value, value > 0 && value < 100 ? 1 : 0);
 function span(ms) {
   const s = Math.floor(ms / 1000);
@@ -199,8 +203,8 @@ function draw(now) {
       perSecond(r.requests), ...quantiles(r.window), alarm(r.failing, share(r.failing, r.requests)), num(sum(r.byClass)),
     ]), "No routes yet."),
     ...routes.some((r) => sum(r.cache) > 0) ? [heading("Cache", num(instance.cache.objects) + " objects, " + kilobytes(instance.cache.bytes) + " of " + bytes(instance.cache.capacityBytes) + ", " + recent),
-      table(["Route", "#Requests/s", "#Hit", "#Stale", "#Revalidated", "#Miss", "#Collapsed", "#Bypass", "#Ever"], routes.filter((r) => sum(r.cache) > 0).map((r) => [
-        ...sum(r.cached) === 0 ? [IDLE] : [], r.name, perSecond(sum(r.cached)), ...r.cached.map((n) => share(n, sum(r.cached))), num(sum(r.cache)),
+      table(["Route", "#Requests/s", "#Hit", "#Stale", "#Revalidated", "#Miss", "#Collapsed", "#Bypass", "#Stored", "#Ever"], routes.filter((r) => sum(r.cache) > 0).map((r) => [
+        ...sum(r.cached) === 0 ? [IDLE] : [], r.name, perSecond(sum(r.cached)), ...r.cached.map((n) => share(n, sum(r.cached))), storedOf(instance.cache, r.name), num(sum(r.cache)),
       ]), "")] : [],
     heading("Errors", recent),
     table(["Code", "Meaning", "#Recent", "#Ever"], errors.map((e) => [...e.recent === 0 ? [IDLE] : [], el("span.mono", e.code), e.title, num(e.recent), num(e.count)]), "None so far."),

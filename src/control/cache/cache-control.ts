@@ -4,10 +4,11 @@ import { decodeHead, freshnessFrom, stampsFrom } from "../../data/cache/entry.ts
 import { ageOf, remainingOf } from "../../data/cache/rules/freshness.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan } from "../../plan/plan.ts";
+import type { AccountHolder } from "../../shared/cache/accounts.ts";
 import { keyedQuery, ownerNumber, type QueryRule, tagNumber, urlNumber } from "../../shared/cache/names.ts";
 import type { Reason, Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
-import type { ObjectView, ResponseStore, StoreCounts } from "../../shared/cache/store.ts";
+import type { ObjectView, ResponseStore, RouteStoreCounts, StoreCounts, StoreState } from "../../shared/cache/store.ts";
 import type { PurgeOrder } from "./purge-order.ts";
 import { StoreWalk } from "./store-walk.ts";
 
@@ -49,7 +50,20 @@ export interface CacheLook {
 }
 
 export interface CacheSummary extends StoreCounts {
-  readonly routes: readonly { readonly route: string; readonly responses: number; readonly bytes: number }[];
+  readonly routes: readonly RouteSummary[];
+}
+
+interface RouteSummary {
+  /** '' for those that are gone. */
+  readonly route: string;
+  readonly responses: number;
+  readonly bytes: number;
+  /** `maxShare` in bytes; null for none. */
+  readonly limitBytes: number | null;
+  /** What counts against it: replaced responses too, until their memory is used again. null where that is not known, as of `evicted`. */
+  readonly occupiedBytes: number | null;
+  /** Ever. */
+  readonly evicted: number | null;
 }
 
 export interface CacheControlParts {
@@ -58,10 +72,15 @@ export interface CacheControlParts {
   readonly reasons: Reasons;
 }
 
-const cachingRoutes = (plan: Plan): readonly { readonly name: string; readonly query: QueryRule }[] =>
+interface CachingRoute extends AccountHolder {
+  readonly name: string;
+  readonly query: QueryRule;
+}
+
+const cachingRoutes = (plan: Plan): readonly CachingRoute[] =>
   plan.routes.flatMap(({ name, handler }) => {
     const cache = proxyOf(handler)?.cache ?? null;
-    return cache === null ? [] : [{ name, query: cache.query }];
+    return cache === null ? [] : [{ name, query: cache.query, owner: ownerNumber(name), share: cache.maxShare }];
   });
 
 export class CacheControl {
@@ -83,7 +102,9 @@ export class CacheControl {
 
   /** A plan may come into force: before any worker stores anything under it. */
   expect(plan: Plan): void {
-    for (const { query } of cachingRoutes(plan)) {
+    const routes = cachingRoutes(plan);
+    this.#store.openAccounts(routes, new Set([...this.#routes.keys(), ...routes.map(({ owner }) => owner)]));
+    for (const { query } of routes) {
       const text = JSON.stringify(query);
       if (this.#rules.has(text)) continue;
       if (this.#rules.size < RULES_MAX) this.#rules.set(text, query);
@@ -94,11 +115,21 @@ export class CacheControl {
   /** It is in force. */
   follow(plan: Plan): void {
     this.#routes.clear();
-    for (const { name } of cachingRoutes(plan)) this.#routes.set(ownerNumber(name), name);
+    const routes = cachingRoutes(plan);
+    for (const { owner, name } of routes) this.#routes.set(owner, name);
+    this.#store.limitAccounts(routes);
   }
 
-  counts(): StoreCounts {
-    return this.#store.counts();
+  counts(): StoreState {
+    return { ...this.#store.counts(), routes: this.#routeCounts() };
+  }
+
+  /** Of the routes that are counted by themselves: all, where there are not many hundreds of them. */
+  #routeCounts(): readonly RouteStoreCounts[] {
+    return [...this.#routes].flatMap(([owner, route]) => {
+      const counts = this.#store.accountOf(owner);
+      return counts === null ? [] : [{ route, ...counts }];
+    });
   }
 
   /**
@@ -192,6 +223,11 @@ export class CacheControl {
       counted.set(route, count);
       return false;
     });
-    return { ...this.counts(), routes: [...counted].map(([route, count]) => ({ route, ...count })) };
+    const accounts = new Map(this.#routeCounts().map((each) => [each.route, each]));
+    const routes = [...counted].map(([route, count]) => {
+      const { limitBytes = null, occupiedBytes = null, evicted = null } = accounts.get(route) ?? {};
+      return { route, ...count, limitBytes, occupiedBytes, evicted };
+    });
+    return { ...this.#store.counts(), routes };
   }
 }

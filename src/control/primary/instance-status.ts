@@ -19,6 +19,7 @@ import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
 import { REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../shared/overload/layout.ts";
 import { meanBaseMs, type TargetReading } from "../../shared/overload/target-table.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
+import type { CacheControl } from "../cache/cache-control.ts";
 import { boundAddress, listenerUrl } from "../instance/addresses.ts";
 import type { InForce, PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";
@@ -32,6 +33,7 @@ export interface StatusSources {
   /** The process to signal. */
   readonly pid: number;
   readonly cells: SharedCells;
+  readonly cache: CacheControl;
   readonly control: PlanControl;
   readonly workers: WorkerSet;
   /** null: workers are not pinned. */
@@ -84,7 +86,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     workers: seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null)),
     upstreams,
     limits: cells.limits.fill,
-    cache: cells.responses.counts(),
+    cache: sources.cache.counts(),
     keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,

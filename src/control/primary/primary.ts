@@ -310,6 +310,7 @@ export class Primary {
       startedAtMs: this.#startedAtMs,
       pid: this.#options.link.pid,
       cells: this.#parts.cells,
+      cache: this.#parts.cache,
       control: this.#parts.control,
       workers: this.#parts.workers,
       pins: this.#parts.pins,

@@ -1,13 +1,15 @@
 // Owns the `cache` key of a route: what may be stored and for how long. Schema, type and docs only.
 import * as z from "zod";
 import { withRules } from "../../base/rules.ts";
-import { condition, duration, headerName, lazyOptional, once } from "../../base/schema.ts";
+import { condition, duration, fraction, headerName, lazyOptional, once } from "../../base/schema.ts";
 import { statusMap } from "../../base/status-schema.ts";
 import type { BypassRule, CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import { CREDENTIAL_HEADERS } from "./config-credentials.ts";
 
 const STATUSES_MAX = 64;
 const NAMES_MAX = 64;
+/** A smaller part is none in which a route could keep what it uses. */
+const SHARE_MIN = 0.01;
 
 const seconds = (ms: number | undefined): number => (ms === undefined ? -1 : ms / 1000);
 
@@ -138,6 +140,14 @@ export const cacheSchema = once(() =>
         .max(8)
         .prefault(["cache-tag", "surrogate-key"])
         .meta({ description: "Response headers that name tags, by which responses can be purged." }),
+      maxShare: fraction()
+        .refine((share) => share >= SHARE_MIN, { error: "expected a percentage from 1% to 100%" })
+        .prefault("100%")
+        .meta({
+          description:
+            "Part of `cache.memory` that responses of this route have at most, heads, keys and index included. Beyond it they push out each other, and nobody else's. An upper bound: nothing is set apart for the route, and those of all routes may add up to more than 100%.",
+          examples: ["20%"],
+        }),
       status: z.boolean().prefault(true).meta({ description: "Cache-Status (RFC 9211) on responses." }),
     })
     .transform(
@@ -158,6 +168,7 @@ export const cacheSchema = once(() =>
         tagFields: v.tags,
         showStatus: v.status,
         bypass: v.bypass ?? null,
+        maxShare: v.maxShare,
       }),
     )
     .meta({

@@ -63,10 +63,10 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
   });
 }
 
-/** Not what only some requests or the client see of it. What policies make of responses is stored as they have made it. */
+/** Not what only some requests or the client see of it, nor how much of it there is. What policies make of responses is stored as they have made it. */
 function spaceOf(
   route: string,
-  { bypass: _bypass, showStatus: _showStatus, ...settings }: CacheSettings,
+  { bypass: _bypass, showStatus: _showStatus, maxShare: _maxShare, ...settings }: CacheSettings,
   policies: readonly KeyedPolicy[],
 ): string {
   return `${route}\u0000${JSON.stringify(settings)}${policies.map(({ changesResponses = "" }) => changesResponses).join("")}`;

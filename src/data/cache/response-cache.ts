@@ -131,15 +131,14 @@ export class ResponseCache {
     const { vary } = storable;
     const text = vary.length === 0 ? key.text : variantText(key, vary, request);
     const head = encodeHead({ status, headers: storable.headers, vary, stamps });
-    const writer = this.#store.reserve(text, head.length, bodyBytes);
+    const writer = this.#store.reserve(text, { owner: entry.owner, headBytes: head.length, bodyBytes });
     if (writer === null) return null;
     writer.head.write(head, "latin1");
     return new Reservation(writer, () => {
       const current = begin.stampsFor(entry.tags);
       if (current === null) return false;
       if (vary.length > 0 && !this.#mark(entry, begin.stampsFor([]) ?? current)) return false;
-      const { owner, replaces } = entry;
-      if (!writer.commit({ owner, facts: factsOf(storable.freshness, current), replaces })) return false;
+      if (!writer.commit(factsOf(storable.freshness, current), entry.replaces)) return false;
       if (begin.stampsFor(entry.tags) !== null) return true;
       this.#store.remove(text); // a walk has begun meanwhile, and may have gone by
       return false;
@@ -155,10 +154,10 @@ export class ResponseCache {
       known.release();
       if (isSame) return true;
     }
-    const writer = this.#store.reserve(key.text, head.length, 0);
+    const writer = this.#store.reserve(key.text, { owner, headBytes: head.length, bodyBytes: 0 });
     if (writer === null) return false;
     writer.head.write(head, "latin1");
-    const stored = writer.commit({ owner, facts: [0, 0, 0, 0, 0, 0, current.hard, current.soft] });
+    const stored = writer.commit([0, 0, 0, 0, 0, 0, current.hard, current.soft]);
     writer.release();
     return stored;
   }

@@ -3,6 +3,10 @@
 import { REC, STATE_HIDDEN, WAYS } from "./layout.ts";
 import type { Records } from "./records.ts";
 
+/** What goes before all objects that were read never: a free entry, then an object of whoever needs the place. Beyond the reads that are counted. */
+const FREE = -16;
+const OWN = -8;
+
 export class StoreIndex {
   readonly #records: Records;
   readonly #words: Int32Array;
@@ -63,8 +67,8 @@ export class StoreIndex {
     Atomics.store(this.#words, entry + 1, unit + 1);
   }
 
-  /** Makes an object findable, in the place of an older one of its key; else of the least read of its bucket when that is full. @returns the unit of what it took the place of; -1 for none */
-  add(unit: number): number {
+  /** Makes an object findable, in the place of an older one of its key; else of the least read of its bucket when that is full. @param own whose objects go first then; -1 for nobody's. @returns the unit of what it took the place of; -1 for none */
+  add(unit: number, own: number): number {
     const tag = this.#records.get(unit, REC.tag);
     const low = this.#records.get(unit, REC.low);
     const first = this.bucket(low);
@@ -76,7 +80,7 @@ export class StoreIndex {
         place = entry;
         break;
       }
-      const read = other < 0 ? -1 : this.#records.get(other, REC.read);
+      const read = other < 0 ? FREE : this.#records.get(other, REC.read) + (this.#records.get(other, REC.account) === own ? OWN : 0);
       if (read < leastRead) {
         leastRead = read;
         place = entry;

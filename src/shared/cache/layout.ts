@@ -11,18 +11,20 @@
  *     17 BROKEN      times that the store was emptied because a thread had died with the lock   writer: primary
  *     18 SEQUENCE    number of the object that was stored last, modulo 2^32                     writers: holder of the lock
  *     20 HEAD_SMALL, 21 HEAD_MAIN   unit of each ring at which the next object goes             writers: holder of the lock
+ *     22 USED_SMALL, 23 USED_MAIN   units of each ring that are no filler                        writers: holder of the lock
  *     32 OBJECTS, 33 UNITS_LIVE, 34 STORED, 35 EVICTED, 36 PROMOTED, 37 GHOST_HITS, 38 REMOVED  counts; writers: holder of the lock
  *   pins, PINS words for each worker: 1 + unit of an object whose bytes that worker reads or writes, 0 for none   writer: that worker; primary when it is gone
  *   pin marks, one word for each worker: pins below it may be in use                            writer: that worker
  *   pin filter, as many words as there are ghosts, at most PIN_FILTER_MAX: pins of the units whose hash has that place, or more; a worker that dies between
  *   two words of pins.ts leaves one too many                                                    writers: all (atomic add)
+ *   accounts, ACCOUNTS of ACCOUNT_WORDS words: what the objects of one route have of the memory, and may have (accounts.ts)
  *   ghosts, GHOSTS words: tags of objects that left the small ring unread                       writers: holder of the lock
  *   index, BUCKETS buckets of WAYS entries of two words: tag (upper half of the key's hash), 1 + unit (0: free)   writers: holder of the lock; readers: all
  *   units of 64 bytes: first the small ring, then the main ring
  *
  *   An object begins with RECORD_BYTES: 0 SIZE (units), 1 STATE, 2 READ (0..3, how often it was read since it was moved or stored; writers: all, plain),
  *   3 SEQUENCE, 4 tag, 5 lower half of the hash, 6 key bytes, 7 head bytes, 8 body bytes, 9 OWNER (an opaque word), 10 MARK (an opaque word that may change: writers: all, atomic),
- *   12-27 eight float64 of the user's. Behind it key, head and body, the body on the next multiple of 8 bytes.
+ *   11 ACCOUNT (whose memory it is), 12-27 eight float64 of the user's. Behind it key, head and body, the body on the next multiple of 8 bytes.
  *   Rings are walkable: at each head, and behind each object, another object or filler begins, up to the ring's end.
  */
 
@@ -40,6 +42,8 @@ export const HEAD = {
   sequence: 18,
   headSmall: 20,
   headMain: 21,
+  usedSmall: 22,
+  usedMain: 23,
   objects: 32,
   unitsLive: 33,
   stored: 34,
@@ -62,8 +66,24 @@ export const REC = {
   bodyBytes: 8,
   owner: 9,
   mark: 10,
+  account: 11,
   facts: 12,
 } as const;
+/** Words of an account: see accounts.ts. */
+export const ACCOUNT = {
+  owner: 0,
+  used: 1,
+  limitSmall: 2,
+  limitMain: 3,
+  small: 4,
+  main: 5,
+  objects: 6,
+  unitsLive: 7,
+  evicted: 8,
+} as const;
+export const ACCOUNT_WORDS = 16;
+/** Accounts; the first one is everybody's who has none of his own. */
+export const ACCOUNTS = 1024;
 /** Numbers that the user of the store keeps beside a response. */
 export const FACTS = 8;
 export const RECORD_BYTES = 128;
@@ -99,6 +119,7 @@ export interface StoreLayout {
   readonly pinFilter: number;
   /** A power of two. */
   readonly pinFilterWords: number;
+  readonly accounts: number;
   readonly ghost: number;
   readonly index: number;
   /** In units: unit 0 is the first of the small ring. */
@@ -112,7 +133,8 @@ function layoutOf(unitsSmall: number, unitsMain: number, buckets: number, worker
   const pinMarks = pins + workers * PINS;
   const pinFilter = pinMarks + workers;
   const pinFilterWords = Math.min(ghosts, PIN_FILTER_MAX);
-  const ghost = pinFilter + pinFilterWords;
+  const accounts = pinFilter + pinFilterWords;
+  const ghost = accounts + ACCOUNTS * ACCOUNT_WORDS;
   const index = ghost + ghosts;
   const firstUnitByte = Math.ceil(((index + buckets * WAYS * 2) * 4) / UNIT_BYTES) * UNIT_BYTES;
   const bytes = firstUnitByte + (unitsSmall + unitsMain) * UNIT_BYTES;
@@ -126,6 +148,7 @@ function layoutOf(unitsSmall: number, unitsMain: number, buckets: number, worker
     pinMarks,
     pinFilter,
     pinFilterWords,
+    accounts,
     ghost,
     index,
     firstUnitByte,

@@ -10,6 +10,7 @@
 // - A worker that dies leaves pins and perhaps memory that it was filling: clearWorker(), called by the primary, ends both. When it held the lock, the store
 //   is emptied: only then rings or index may be half changed.
 import { SipHash } from "../../base/sip-hash.ts";
+import { type AccountCounts, type AccountHolder, Accounts } from "./accounts.ts";
 import { StoreIndex } from "./index.ts";
 import { allocateStore, FACTS, HEAD, REC, STATE_HIDDEN, STATE_LIVE, UNIT_BYTES, unitsFor, WAYS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
@@ -22,14 +23,12 @@ export const STORE_KEY_CHARS_MAX = 16 * 1024;
 /** READ is counted up to this. */
 const READ_MAX = 3;
 
-/** What is known of an object, beside its bytes. */
-export interface StoredFacts {
-  /** An opaque word of whoever stored it. */
+/** What an object needs, and whose it is. */
+export interface ObjectRoom {
+  /** An opaque word of whoever stores it: the account that its memory counts for, if there is one of this owner. */
   readonly owner: number;
-  /** At most {@link FACTS} numbers. */
-  readonly facts: readonly number[];
-  /** Sequence of the object in whose place it is to come; it does not come when that one is gone. Left out: whatever there is. */
-  readonly replaces?: number | null;
+  readonly headBytes: number;
+  readonly bodyBytes: number;
 }
 
 export interface StoreCounts {
@@ -47,10 +46,20 @@ export interface StoreCounts {
   readonly pinned: number;
 }
 
+/** With what routes of the plan in force have of it. */
+export interface StoreState extends StoreCounts {
+  readonly routes: readonly RouteStoreCounts[];
+}
+
+export interface RouteStoreCounts extends AccountCounts {
+  readonly route: string;
+}
+
 export class ResponseStore {
   readonly #records: Records;
   readonly #index: StoreIndex;
   readonly #rings: Rings;
+  readonly #accounts: Accounts;
   readonly #lock: StoreLock;
   readonly #hash: SipHash;
   readonly #pins: Pins | null;
@@ -61,7 +70,8 @@ export class ResponseStore {
   constructor(buffer: SharedArrayBuffer, workerIndex = -1) {
     this.#records = new Records(buffer);
     this.#index = new StoreIndex(this.#records);
-    this.#rings = new Rings(this.#records, this.#index);
+    this.#accounts = new Accounts(this.#records);
+    this.#rings = new Rings(this.#records, this.#index, this.#accounts);
     this.#lock = new StoreLock(this.#records.words, workerIndex);
     this.#hash = new SipHash(hashKey(buffer));
     this.#pins = workerIndex < 0 ? null : new Pins(this.#records.words, this.#records.layout, workerIndex);
@@ -111,19 +121,21 @@ export class ResponseStore {
   /**
    * Memory for an object.
    * @param key a byte string of at most {@link STORE_KEY_CHARS_MAX} chars
-   * @returns null when it is too large, or there is no room: too much is being read. Else it must be released, once.
+   * @returns null when it is too large, or there is no room: too much is being read, or its account may have no more. Else it must be released, once.
    */
-  reserve(key: string, headBytes: number, bodyBytes: number): ObjectWriter | null {
+  reserve(key: string, { owner, headBytes, bodyBytes }: ObjectRoom): ObjectWriter | null {
     const pins = this.#pins;
     const units = unitsFor(key.length, headBytes, bodyBytes);
     if (pins === null || key.length > STORE_KEY_CHARS_MAX || units > this.#rings.unitsMax || !this.#lock.take()) return null;
     const records = this.#records;
     this.#hash.hash(key);
     const { high: tag, low } = this.#hash;
-    const unit = this.#rings.take(units, tag, low);
+    const account = this.#accounts.of(owner);
+    const unit = this.#rings.take({ units, tag, low, account });
     const pin = unit < 0 ? -1 : pins.set(unit);
     if (unit >= 0) {
       records.set(unit, REC.size, units);
+      records.set(unit, REC.account, account);
       records.set(unit, REC.state, STATE_HIDDEN); // without a pin it is free again
     }
     this.#lock.give();
@@ -134,6 +146,7 @@ export class ResponseStore {
     records.set(unit, REC.keyBytes, key.length);
     records.set(unit, REC.headBytes, headBytes);
     records.set(unit, REC.bodyBytes, bodyBytes);
+    records.set(unit, REC.owner, owner);
     records.set(unit, REC.mark, 0);
     const start = records.headAt(unit) - key.length;
     for (let i = 0; i < key.length; i++) records.bytes[start + i] = key.charCodeAt(i);
@@ -149,14 +162,29 @@ export class ResponseStore {
     if (isThere) {
       records.set(unit, REC.sequence, (records.words[HEAD.sequence]! += 1));
       records.set(unit, REC.state, STATE_LIVE);
-      const replaced = this.#index.add(unit);
+      const replaced = this.#index.add(unit, this.#accounts.boundOf(records.get(unit, REC.account)));
       records.count(HEAD.stored);
-      records.count(HEAD.unitsLive, records.get(unit, REC.size));
-      if (replaced < 0) records.count(HEAD.objects);
-      else records.count(HEAD.unitsLive, -records.get(replaced, REC.size));
+      this.#count(unit, 1);
+      if (replaced >= 0) this.#replaced(unit, replaced);
     }
     this.#lock.give();
     return isThere;
+  }
+
+  /** An object can be found from now on, or no longer (-1). */
+  #count(unit: number, by: 1 | -1): void {
+    this.#records.count(HEAD.objects, by);
+    this.#records.count(HEAD.unitsLive, by * this.#records.get(unit, REC.size));
+    this.#accounts.found(unit, by);
+  }
+
+  /** By a newer one of its key, or by one that has its bucket in common. */
+  #replaced(unit: number, old: number): void {
+    const records = this.#records;
+    this.#count(old, -1);
+    if (records.get(old, REC.low) === records.get(unit, REC.low) && records.get(old, REC.tag) === records.get(unit, REC.tag)) return;
+    records.count(HEAD.evicted);
+    this.#accounts.evicted(old);
   }
 
   /** @internal {@link ObjectWriter} */
@@ -187,8 +215,7 @@ export class ResponseStore {
     this.#index.hide(entry);
     records.set(unit, REC.state, STATE_HIDDEN);
     records.count(HEAD.removed);
-    records.count(HEAD.objects, -1);
-    records.count(HEAD.unitsLive, -records.get(unit, REC.size));
+    this.#count(unit, -1);
   }
 
   /** Buckets of the index: what {@link removeWhere} goes over. */
@@ -230,6 +257,21 @@ export class ResponseStore {
     this.#rings.reset();
     this.#records.count(HEAD.broken);
     this.#lock.give();
+  }
+
+  /** Who is counted by himself, and bounded. See {@link Accounts.open}. For the primary. */
+  openAccounts(holders: readonly AccountHolder[], kept: ReadonlySet<number>): void {
+    this.#accounts.open(holders, kept);
+  }
+
+  /** See {@link Accounts.setLimits}. For the primary. */
+  limitAccounts(holders: readonly AccountHolder[]): void {
+    this.#accounts.setLimits(holders);
+  }
+
+  /** @returns null for an owner that is not counted by itself */
+  accountOf(owner: number): AccountCounts | null {
+    return this.#accounts.counts(owner);
   }
 
   counts(): StoreCounts {
@@ -359,13 +401,14 @@ export class ObjectWriter {
 
   /**
    * Makes it findable, in the place of what had its key; nothing of it may be written any more. Once.
+   * @param facts at most {@link FACTS}
+   * @param replaces sequence of the object in whose place it is to come; it does not come when that one is gone. null: whatever there is
    * @returns false when that was not possible in time, or what it was to replace is gone
    */
-  commit({ owner, facts, replaces = null }: StoredFacts): boolean {
+  commit(facts: readonly number[], replaces: number | null = null): boolean {
     if (this.#pin < 0 || this.#committed) return false;
     this.#committed = true;
     const records = this.#records;
-    records.set(this.#unit, REC.owner, owner);
     const first = records.factsAt(this.#unit);
     for (let i = 0; i < FACTS; i++) records.floats[first + i] = facts[i] ?? 0;
     return this.#store.enter(this.#unit, replaces);

@@ -254,6 +254,15 @@ test("decisions of services by who asked and outcome, once there are any", () =>
   expect(count("_other", "error")).toBe(1);
 });
 
+test("what each route has of the store of responses, and may have", () => {
+  const families = scrape();
+  const of = (name: string, route: string) => value(families, `sluice_cache_route_${name}`, { route });
+  expect(["objects", "bytes", "occupied_bytes", "limit_bytes", "evicted_total"].map((name) => of(name, "users-read"))).toEqual([
+    2, 8192, 12_288, 12_000_000, 2,
+  ]);
+  expect([of("objects", "users-write"), of("limit_bytes", "users-write")]).toEqual([1, undefined]);
+});
+
 test("legs of aggregated answers by route, leg and outcome", () => {
   const totals = instanceTotals();
   const slot = totals.legNames.slot("page user");

@@ -1,15 +1,31 @@
 // Owns the checks of what routes store: that there is something to store, and that nobody's request can change what others are served.
-import type { CacheSettings } from "../../../plan/cache-plan.ts";
+import { formatSizeBytes } from "../../../base/units.ts";
+import type { CachePlan, CacheSettings } from "../../../plan/cache-plan.ts";
+import { BOUNDED_MAX } from "../../../shared/cache/accounts.ts";
 import { answers, isCache } from "../schema/features.ts";
 import type { RouteConfig } from "../schema/route.ts";
 import type { Draft } from "../schema/sections.ts";
 import { authOf } from "./auth-of.ts";
 import type { Findings } from "./references.ts";
 
+/** Of the memory, what the main ring of the store has for one object of a route that may have all of it, about. */
+const OBJECTS_SHARE = 0.85;
+
 export function checkCache(draft: Draft, findings: Findings): void {
-  for (const [i, route] of draft.routes.entries()) {
+  const { routes, sections } = draft;
+  let bounded = 0;
+  for (const [i, route] of routes.entries()) {
     const cache = route.policies.find(isCache);
-    if (cache !== undefined) checkRoute(route, cache.config as CacheSettings, i, findings); // parsed by cacheSchema
+    if (cache === undefined) continue;
+    const settings = cache.config as CacheSettings; // parsed by cacheSchema
+    checkRoute(route, settings, i, findings);
+    if (settings.maxShare >= 1 || route.policies.some(answers)) continue;
+    const path = ["routes", i, "cache", "maxShare"];
+    if (++bounded === BOUNDED_MAX + 1)
+      findings.report(path, `more than ${BOUNDED_MAX} routes have a share of their own`, "give it to the routes that may push out others");
+    checkShare(settings.maxShare, sections.cache, (message, remedy) => {
+      if (findings.isOwn(path)) findings.warn(path, message, remedy);
+    });
   }
   if (draft.complete !== null) checkFallbacks(draft, findings);
 }
@@ -34,6 +50,15 @@ const upstreamsOf = ({ to, weighted, uses }: RouteConfig): readonly string[] => 
   ...(weighted ?? []).map(({ upstream }) => upstream),
   ...uses.flatMap(({ upstreams }) => upstreams),
 ];
+
+function checkShare(share: number, cache: CachePlan | undefined, warn: (message: string, remedy: string) => void): void {
+  if (cache === undefined || cache.maxObjectBytes <= cache.memoryBytes * share * OBJECTS_SHARE) return;
+  const bytes = formatSizeBytes(Math.floor((cache.memoryBytes * share * OBJECTS_SHARE) / 1024) * 1024);
+  warn(
+    `responses larger than about ${bytes} have no room in it and are not stored`,
+    "raise it, or lower `cache.maxObject` to what is stored",
+  );
+}
 
 function checkRoute(route: RouteConfig, cache: CacheSettings, i: number, findings: Findings): void {
   const path = ["routes", i, "cache"];

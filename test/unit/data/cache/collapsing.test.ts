@@ -296,7 +296,7 @@ describe("an answer that is not to be stored", () => {
   it("for want of room in the store is remembered for a second, not for ten", async () => {
     worker = await startCached();
     const { responses } = worker.services;
-    const held = Array.from({ length: PINS }, (_, i) => responses.reserve(`held${i}`, 0, 1));
+    const held = Array.from({ length: PINS }, (_, i) => responses.reserve(`held${i}`, { owner: 0, headBytes: 0, bodyBytes: 1 }));
     const [first] = ask(1) as [PlayedClient];
     worker.last.head(200, fresh(), 2).data("me").end();
     expect([first.body, dealt(first)]).toEqual(["me", expect.stringContaining("detail=not-stored")]);

@@ -5,7 +5,8 @@ import { afterEach, expect, it } from "vitest";
 import { layoutIn } from "../../../../src/shared/cache/layout.ts";
 import { Leases } from "../../../../src/shared/cache/leases.ts";
 import { ResponseStore } from "../../../../src/shared/cache/store.ts";
-import { GATE, type HammerTask, LEASE_KEYS } from "../../../support/cache-hammer.ts";
+import { GATE, type HammerTask, LEASE_KEYS, OWNERS } from "../../../support/cache-hammer.ts";
+import { auditAccounts } from "../../../support/store-audit.ts";
 import { until } from "../../../support/until.ts";
 import { seededRandom } from "../../../support/upstreams.ts";
 
@@ -30,6 +31,12 @@ it("give every reader whole bytes of the key that it asked for, while writers, r
   const gateBuffer = new SharedArrayBuffer((GATE.leased + LEASE_KEYS) * 4);
   const gate = new Int32Array(gateBuffer);
   const primary = new ResponseStore(store);
+  primary.openAccounts(OWNERS, new Set());
+  const withinLimits = (): boolean =>
+    OWNERS.every(({ owner }) => {
+      const { occupiedBytes, limitBytes } = primary.accountOf(owner) ?? expect.fail("the owner has an account");
+      return limitBytes === null || occupiedBytes <= limitBytes;
+    });
   const faults: unknown[] = [];
   const ends: unknown[] = [];
   let seed = 0;
@@ -46,7 +53,8 @@ it("give every reader whole bytes of the key that it asked for, while writers, r
   const writes = (): number => Atomics.load(gate, GATE.writes);
   for (let kill = 0; kill < KILLS; kill++) {
     const goal = writes() + Math.floor(WRITES_BETWEEN * (0.5 + random()));
-    await until("threads write", () => writes() >= goal || faults.length > 0, TIMEOUT_MS);
+    await until("threads write", () => writes() >= goal || faults.length > 0 || !withinLimits(), TIMEOUT_MS);
+    expect(withinLimits()).toBe(true);
     const worker = Math.floor(random() * THREADS);
     const victim = threads[worker] as Worker;
     running.delete(victim);
@@ -65,8 +73,10 @@ it("give every reader whole bytes of the key that it asked for, while writers, r
   expect(Atomics.load(gate, GATE.hits)).toBeGreaterThan(1000);
   const { pins, pinMarks } = layoutIn(store);
   expect(new Int32Array(store).subarray(pins, pinMarks).every((word) => word === 0)).toBe(true);
+  expect(auditAccounts(store)).toEqual([]);
   // What is counted is what is there.
   const { objects } = primary.counts();
   expect(primary.removeWhere(0, primary.buckets, () => true)).toBe(objects);
   expect(primary.counts()).toMatchObject({ objects: 0, bytes: 0 });
+  expect(auditAccounts(store)).toEqual([]);
 });

@@ -17,11 +17,11 @@ const bodyOf = (key: string, version: number, length: number): Buffer => {
 };
 
 function put(store: ResponseStore, key: string, version: number, length: number): boolean {
-  const writer = store.reserve(key, 8, length);
+  const writer = store.reserve(key, { owner: 3, headBytes: 8, bodyBytes: length });
   if (writer === null) return false;
   writer.head.write(String(version).padStart(8), "latin1");
   bodyOf(key, version, length).copy(writer.body);
-  const stored = writer.commit({ owner: 3, facts: [version, length] });
+  const stored = writer.commit([version, length]);
   writer.release();
   return stored;
 }
@@ -71,19 +71,19 @@ describe("the shared response store", () => {
 
   test("hides an object until it is committed, and forgets it when it is released before", () => {
     const { stores } = open();
-    const writer = stores[0]!.reserve("k", 8, 10)!;
+    const writer = stores[0]!.reserve("k", { owner: 3, headBytes: 8, bodyBytes: 10 })!;
     expect(stores[1]!.find("k")).toBeNull();
     writer.release();
     writer.release();
-    expect(writer.commit({ owner: 0, facts: [] })).toBe(false);
+    expect(writer.commit([])).toBe(false);
     expect(stores[1]!.find("k")).toBeNull();
     expect(stores[0]!.pinned).toBe(0);
   });
 
   test("refuses an object that is larger than a quarter of the small ring", () => {
     const [store] = open().stores;
-    expect(store!.reserve("k", 0, store!.objectBytesMax)).toBeNull();
-    const writer = store!.reserve("k", 0, store!.objectBytesMax - 200);
+    expect(store!.reserve("k", { owner: 3, headBytes: 0, bodyBytes: store!.objectBytesMax })).toBeNull();
+    const writer = store!.reserve("k", { owner: 3, headBytes: 0, bodyBytes: store!.objectBytesMax - 200 });
     expect(writer).not.toBeNull();
     writer!.release();
   });
@@ -106,10 +106,10 @@ describe("the shared response store", () => {
     put(store!, "k", 1, 100);
     const first = store!.find("k")!;
     const renew = (replaces: number, version: number): boolean => {
-      const writer = store!.reserve("k", 8, 100) ?? expect.fail("there is no room");
+      const writer = store!.reserve("k", { owner: 3, headBytes: 8, bodyBytes: 100 }) ?? expect.fail("there is no room");
       writer.head.write(String(version).padStart(8), "latin1");
       bodyOf("k", version, 100).copy(writer.body);
-      const stored = writer.commit({ owner: 3, facts: [version, 100], replaces });
+      const stored = writer.commit([version, 100], replaces);
       writer.release();
       return stored;
     };
@@ -130,7 +130,7 @@ describe("the shared response store", () => {
     const primary = new ResponseStore(buffer);
     put(stores[0]!, "k", 1, 1000);
     stores[1]!.find("k");
-    stores[1]!.reserve("half", 8, 1000);
+    stores[1]!.reserve("half", { owner: 3, headBytes: 8, bodyBytes: 1000 });
     expect(primary.counts().pinned).toBe(2);
     primary.clearWorker(1);
     expect(primary.counts().pinned).toBe(0);
@@ -139,8 +139,8 @@ describe("the shared response store", () => {
     expect(again.find("half")).toBeNull();
     const { pins, pinMarks } = layoutIn(buffer);
     expect(new Int32Array(buffer).subarray(pins, pinMarks).every((word) => word === 0)).toBe(true);
-    const { pinFilter, ghost } = layoutIn(buffer);
-    expect(new Int32Array(buffer).subarray(pinFilter, ghost).every((word) => word === 0)).toBe(true);
+    const { pinFilter, accounts } = layoutIn(buffer);
+    expect(new Int32Array(buffer).subarray(pinFilter, accounts).every((word) => word === 0)).toBe(true);
     for (let i = 0; i < 5000; i++) expect(put(stores[0]!, `n${i}`, i, 900)).toBe(true);
   });
 
@@ -163,8 +163,8 @@ describe("the shared response store", () => {
       expect(object.body.equals(bodyOf(`k${i}`, i, 300))).toBe(true);
       object.release();
     }
-    const { pinFilter, ghost } = layoutIn(buffer);
-    expect(new Int32Array(buffer).subarray(pinFilter, ghost).every((word) => word === 0)).toBe(true);
+    const { pinFilter, accounts } = layoutIn(buffer);
+    expect(new Int32Array(buffer).subarray(pinFilter, accounts).every((word) => word === 0)).toBe(true);
   });
 
   test("is emptied when a worker died with the lock, and what another reads keeps its bytes", () => {
@@ -174,7 +174,7 @@ describe("the shared response store", () => {
     put(stores[0]!, "kept", 4, 2000);
     const reader = stores[0]!.find("kept")!;
     new Int32Array(buffer)[HEAD.lock] = 3; // worker 1
-    expect(stores[0]!.reserve("x", 0, 10)).toBeNull();
+    expect(stores[0]!.reserve("x", { owner: 3, headBytes: 0, bodyBytes: 10 })).toBeNull();
     primary.clearWorker(1);
     expect(primary.counts()).toMatchObject({ objects: 0, bytes: 0, emptied: 1 });
     expect(stores[0]!.find("kept")).toBeNull();

@@ -28,6 +28,19 @@ describe("what is refused", () => {
     "routes[0].cache.bypass.when: at character 9: No such key: qery",
   );
   check(
+    "a share in which nothing could be kept",
+    withRoutes("  - { name: a, match: {}, to: users, cache: { maxShare: ‸0% } }\n"),
+    "routes[0].cache.maxShare: expected a percentage from 1% to 100%",
+  );
+  test("more routes with a share than have accounts for it", () => {
+    const routes = Array.from(
+      { length: 257 },
+      (_, i) => `  - { name: r${i}, match: { path: /${i} }, to: users, cache: { maxShare: 10% } }\n`,
+    );
+    expect(problemsOf(withRoutes(routes.join("")))).toEqual([expect.stringContaining("more than 256 routes have a share of their own")]);
+    expect(problemsOf(withRoutes(routes.slice(1).join("")))).toEqual([]);
+  });
+  check(
     "a token that is easily guessed",
     `${BASE}cache: { debug: { token: ‸short } }\n`,
     "cache.debug.token: expected at least 16 characters",
@@ -51,6 +64,15 @@ describe("what is warned of", () => {
   ])("%s, %s, %s", (methods, auth, cache, expected) => {
     const text = `${withRoutes(`  - { name: a, match: { path: /a, ${methods} }, to: users, ${auth}, ${cache} }\n`)}auth: { keys: { apiKey: { in: header, name: x-api-key } } }\nconsumers: [{ id: a, keys: ["sha256:${"0".repeat(64)}"] }]\n`;
     expect(warningsOf(text)).toContainEqual(expect.stringMatching(expected));
+  });
+
+  test("a share that has no room for the largest response", () => {
+    const text = (maxShare: string): string =>
+      withRoutes(`  - { name: a, match: { path: /a }, to: users, cache: { maxShare: ${maxShare} } }\n`);
+    expect(warningsOf(text("1%"))).toEqual([
+      expect.stringMatching(/responses larger than about \S+KiB have no room in it and are not stored/),
+    ]);
+    expect(warningsOf(text("10%"))).toEqual([]);
   });
 
   test("not of one that is as it should be", () => {
