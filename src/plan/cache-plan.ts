@@ -1,4 +1,5 @@
 // The parts of the plan that are about stored responses: the instance's store, and what routes keep there. Types only.
+import type { WarmPlan } from "./warm-plan.ts";
 
 export interface CachePlan {
   /** Of the shared store, index included. */
@@ -9,6 +10,8 @@ export interface CachePlan {
   readonly name: string;
   /** null: nobody can pass by the store at will. */
   readonly debug: CacheDebug | null;
+  /** null: nothing is asked for ahead of clients. */
+  readonly warm: WarmPlan | null;
 }
 
 /** By what a request proves that it may pass by the store. Never sent to an upstream. */

@@ -5,6 +5,7 @@ import type { DeprecatedCalls } from "./deprecated-calls.ts";
 import type { KeySetMap } from "./keys.ts";
 import type { EndpointPlan, Plan } from "./plan.ts";
 import type { SharedMemory } from "./shared-memory.ts";
+import type { WarmOutcome, WarmRequest } from "./warm-plan.ts";
 
 /** Upstream name -> its endpoints after name resolution. */
 export type EndpointMap = ReadonlyMap<string, readonly EndpointPlan[]>;
@@ -53,6 +54,8 @@ export type ToWorker =
   | { readonly kind: "keys-checked"; readonly source: string; readonly ok: boolean; readonly restMs: number }
   /** A line to another worker. @property worker index of its cells @property port null: there is no such worker any more */
   | { readonly kind: "linked"; readonly worker: number; readonly port: MessagePort | null }
+  /** Make a request of the gateway's own, so that its response is stored. Answered by `warmed`. */
+  | { readonly kind: "warm"; readonly id: number; readonly request: WarmRequest }
   /** Stop accepting, finish what is under way for at most timeoutMs, then end the thread. Answered by `drained`. 0 cuts at once. */
   | { readonly kind: "drain"; readonly timeoutMs: number }
   | { readonly kind: "crash" }
@@ -76,6 +79,7 @@ export type FromWorker =
   | { readonly kind: "warning"; readonly message: string }
   /** Calls to deprecated routes since the last report; a few times a second, when there were any. */
   | { readonly kind: "deprecated-calls"; readonly calls: readonly DeprecatedCalls[] }
+  | { readonly kind: "warmed"; readonly id: number; readonly outcome: WarmOutcome }
   /** Everything is closed; the thread ends now. @property cut exchanges that were still under way */
   | { readonly kind: "drained"; readonly cut: number };
 

@@ -50,7 +50,7 @@ const ROOMS = {
   "control/keys": "plan data/credentials data/policies observe",
   "control/breakers": "base plan shared observe",
   "control/workers": "base plan shared observe",
-  "control/cache": "plan shared data/routing data/cache data/handlers",
+  "control/cache": "plan shared data/routing data/cache data/handlers observe",
   "control/fleet": "base plan shared store observe control/config/schema control/breakers control/cache",
   "control/consumers": "base store observe control/config/source control/config/schema",
   "control/plan":

@@ -14,7 +14,7 @@ export const OPTIONS = {
   soft: { type: "boolean" },
 } as const;
 
-const WORDS = ["purge", "show"] as const;
+const WORDS = ["purge", "show", "warm"] as const;
 
 /** @returns 0; 1 when a fleet is still to be told of a purge. @throws OperatorError for wrong arguments, when nobody answers, and for what is refused */
 export const cacheCommand: Command = async (argv, io) => {
@@ -28,10 +28,12 @@ export const cacheCommand: Command = async (argv, io) => {
   if (word === "purge" && !isNamed) throw wrongUsage("cache", "purge needs --url, --prefix, --tag or --everything: what is to go");
   if (word === "show" && (prefix.length + tag.length > 0 || everything || soft || url.length > 1))
     throw wrongUsage("cache", "show takes one --url, or nothing");
+  if (word === "warm" && (isNamed || soft)) throw wrongUsage("cache", "warm takes no URLs: they are those of `cache.warm`");
   const door = await findDoor("cache", { files, admin: values.admin }, io);
   const query = new URLSearchParams();
   for (const [name, values] of Object.entries({ url, prefix, tag })) for (const value of values) query.append(name, value);
   for (const [name, wanted] of Object.entries({ everything, soft })) if (wanted) query.append(name, "true");
+  if (word === "warm") return await warm(door, { io, json });
   return word === "purge" ? await purge(door, query, { io, json }) : await show(door, query, { io, json });
 };
 
@@ -50,6 +52,15 @@ async function purge(door: Door, query: URLSearchParams, { io, json }: Saying): 
     `the other instances are not told yet, as Redis does not answer (${done.fleet?.trouble ?? "no reason"}): they will be when it does\n`,
   );
   return 1;
+}
+
+/** It goes on by itself. */
+async function warm(door: Door, { io, json }: Saying): Promise<number> {
+  const reply = await askAdmin(door, "POST", "/cache/warm");
+  if (reply.status !== 202) throw refusedBy(door, reply);
+  const state = reply.body as WarmReply;
+  io.stdout(json ? asJson(state) : `${warmText(state)}what comes of it: \`sluice cache show\`\n`);
+  return 0;
 }
 
 async function show(door: Door, query: URLSearchParams, { io, json }: Saying): Promise<number> {
@@ -94,6 +105,8 @@ interface SummaryReply {
   readonly capacityBytes: number;
   readonly stored: number;
   readonly evicted: number;
+  /** Not said by older releases. */
+  readonly warm?: WarmReply | null;
   readonly routes: readonly {
     readonly route: string;
     readonly responses: number;
@@ -105,13 +118,31 @@ interface SummaryReply {
   }[];
 }
 
-function summaryText({ objects, bytes, capacityBytes, stored, evicted, routes }: SummaryReply): string {
+interface WarmReply {
+  readonly running: boolean;
+  readonly requests: number;
+  readonly done: number;
+  readonly stored: number;
+  readonly present: number;
+  readonly failed: number;
+  readonly failures: readonly { readonly url: string; readonly reason: string }[];
+}
+
+function warmText({ running, requests, done, stored, present, failed, failures }: WarmReply): string {
+  const lines = [
+    `warm-up ${running ? "runs" : "is over"}: ${done} of ${requests} requests; ${stored} stored, ${present} were there, ${failed} failed`,
+  ];
+  for (const { url, reason } of failures) lines.push(`  ${url}: ${reason}`);
+  return `${lines.join("\n")}\n`;
+}
+
+function summaryText({ objects, bytes, capacityBytes, stored, evicted, routes, warm }: SummaryReply): string {
   const lines = [`${objects} objects, ${bytes} of ${capacityBytes} bytes; since start ${stored} stored, ${evicted} evicted`];
   for (const { route, responses, bytes, limitBytes = null, occupiedBytes, evicted } of routes) {
     const share = limitBytes === null ? "" : `; ${occupiedBytes} of at most ${limitBytes} bytes occupied, ${evicted} evicted`;
     lines.push(`  ${route || "(routes that are gone)"}: ${responses} responses, ${bytes} bytes${share}`);
   }
-  return `${lines.join("\n")}\n`;
+  return `${lines.join("\n")}\n${warm == null ? "" : warmText(warm)}`;
 }
 
 interface LookReply {

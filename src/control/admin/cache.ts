@@ -5,12 +5,12 @@ import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 
 /** GET /cache, GET /cache?url=... */
-export async function cacheView({ cache }: AdminDeps, query: URLSearchParams): Promise<AdminAnswer> {
+export async function cacheView({ cache, warmUp }: AdminDeps, query: URLSearchParams): Promise<AdminAnswer> {
   const stranger = [...query.keys()].find((name) => name !== "url");
   if (stranger !== undefined) return mistake(stranger, "there is no such parameter", "ask for url=..., percent-encoded, or for nothing");
   const url = query.get("url");
   return await walking(async () => {
-    if (url === null) return json(await cache.summary());
+    if (url === null) return json({ ...(await cache.summary()), warm: warmUp.state() });
     const urls = cachedUrls(url);
     if (typeof urls === "string") return mistake("url", urls, "write the URL as clients do, percent-encoded as a whole");
     const looks = await Promise.all(urls.map((each) => cache.look(each)));
@@ -26,6 +26,16 @@ export async function purge({ purge: purgeCache }: AdminDeps, query: URLSearchPa
     const done = await purgeCache(order);
     return json({ ...order, ...done }, done.fleet === null || done.fleet.told ? 200 : 202);
   });
+}
+
+/** POST /cache/warm. 202: it goes on by itself, and GET /cache has what comes of it. */
+export function warm({ warmUp }: AdminDeps, query: URLSearchParams): AdminAnswer {
+  const [stranger] = query.keys();
+  if (stranger !== undefined) return mistake(stranger, "there is no such parameter", "the URLs are those of `cache.warm`");
+  const state = warmUp.order();
+  return state === null
+    ? mistake("cache.warm", "the configuration in force has no URLs to ask for", "name them under `cache.warm.urls`")
+    : json(state, 202);
 }
 
 const mistake = (parameter: string, detail: string, remedy: string): AdminAnswer => problem("bad_parameter", { parameter, detail, remedy });

@@ -6,6 +6,7 @@ import type { BreakerState } from "../breakers/breaker-control.ts";
 import type { BreakerOrder } from "../breakers/breaker-driver.ts";
 import type { CacheLook, CacheSummary, Purged } from "../cache/cache-control.ts";
 import type { FleetTold, PurgeOrder } from "../cache/purge-order.ts";
+import type { WarmState } from "../cache/warm-up.ts";
 import type { ReloadResult } from "../plan/reload.ts";
 
 export interface AdminDeps {
@@ -27,6 +28,8 @@ export interface AdminDeps {
   forceBreaker(upstream: string, target: string | null, order: BreakerOrder): Promise<boolean>;
   /** What is stored. Both reject with WalkRefused when the store cannot be gone over. */
   readonly cache: { look(url: string): Promise<CacheLook>; summary(): Promise<CacheSummary> };
+  /** What is asked for ahead of clients; both null without a list, or before the first time. */
+  readonly warmUp: { state(): WarmState | null; order(): WarmState | null };
   /** Here, and in the fleet. Rejects with WalkRefused. */
   purge(order: PurgeOrder): Promise<PurgeDone>;
   /**

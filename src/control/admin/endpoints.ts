@@ -1,7 +1,7 @@
 // Owns what each admin path answers. Must change nothing except through AdminDeps.
 import { PROMETHEUS_CONTENT_TYPE, renderPrometheus } from "../../observe/prometheus.ts";
 import { breakers } from "./breakers.ts";
-import { cacheView, purge } from "./cache.ts";
+import { cacheView, purge, warm } from "./cache.ts";
 import type { AdminDeps } from "./deps.ts";
 import { type AdminAnswer, json, problem } from "./problem.ts";
 import { STATUS_PAGE, statusPagePolicy } from "./status-page.ts";
@@ -35,6 +35,7 @@ const ENDPOINTS: ReadonlyMap<string, Readonly<Record<string, Endpoint>>> = new M
     "/limits": { GET: (deps) => json(limitsView(deps.state(), deps.totals)) },
     "/cache": { GET: (deps, { query }) => cacheView(deps, query) },
     "/cache/purge": { POST: (deps, { query }) => purge(deps, query) },
+    "/cache/warm": { POST: (deps, { query }) => warm(deps, query) },
     "/status": { GET: (deps) => json(statusView(deps.state(), deps.totals, deps.plan())) },
     "/reload": { POST: reload },
     "/drain": { POST: (deps) => ({ ...json({ status: "draining" }, 202), afterwards: () => deps.drain() }) },

@@ -26,6 +26,7 @@ import { checkServices } from "./check/services.ts";
 import { checkThreads } from "./check/threads.ts";
 import { checkTimeouts } from "./check/timeouts.ts";
 import { checkTls } from "./check/tls.ts";
+import { checkWarmUp } from "./check/warm-up.ts";
 import { checkWaysOut } from "./check/ways-out.ts";
 import { allowedCpus, checkWorkers } from "./check/workers.ts";
 import { loadModules } from "./modules/load-modules.ts";
@@ -147,6 +148,7 @@ export function parseConfig(options: {
   checkRoutes(draft, findings);
   checkRewrites(draft, findings);
   checkCache(draft, findings);
+  checkWarmUp(draft, findings);
   checkBodies(draft, findings);
   checkListeners(draft, findings);
   checkClients(draft, findings);

@@ -2,6 +2,7 @@
 import type { Log } from "../../observe/log.ts";
 import { BreakerControl } from "../breakers/breaker-control.ts";
 import { CacheControl } from "../cache/cache-control.ts";
+import { WarmUp } from "../cache/warm-up.ts";
 import { workersHere } from "../config/check/worker-count.ts";
 import type { Config } from "../config/schema/schema.ts";
 import { ConnectionCensus } from "../connections/census.ts";
@@ -37,6 +38,7 @@ export interface PartsOptions {
 export interface Parts {
   readonly cells: SharedCells;
   readonly cache: CacheControl;
+  readonly warmUp: WarmUp;
   readonly workers: WorkerSet;
   readonly discovery: Discovery;
   readonly keys: KeySources;
@@ -94,6 +96,7 @@ export function assembleParts(options: PartsOptions): Parts {
     onPlanned: (plan) => cache.expect(plan),
     onInForce: (now) => {
       cache.follow(now.plan);
+      warmUp.follow(now.plan);
       void census.follow(now.plan);
       watchdog.limits = now.config.watchdog;
       options.onInForce(now);
@@ -101,7 +104,8 @@ export function assembleParts(options: PartsOptions): Parts {
   });
   const cache = new CacheControl({ store: cells.responses, stamps: cells.purges, reasons: cells.cacheReasons });
   const pins = cpus === null || !isLinux(log) ? null : new CpuPins({ cpus, log });
-  return { cells, cache, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
+  const warmUp = new WarmUp({ ask: (request) => workers.warm(request), log });
+  return { cells, cache, warmUp, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
 }
 
 function isLinux(log: Log): boolean {

@@ -113,7 +113,7 @@ export class Primary {
 
   /** @param first the configuration until one is in force */
   #adminDeps(first: Config, testHooks: boolean): AdminDeps {
-    const { breakers, cache, control, cells, workers } = this.#parts;
+    const { breakers, cache, control, cells, warmUp, workers } = this.#parts;
     const config = () => control.inForce?.config ?? first;
     return {
       token: () => config().admin?.token ?? null,
@@ -126,6 +126,7 @@ export class Primary {
       breakers: () => breakers.states(),
       cache,
       purge: (order) => this.#purge(order),
+      warmUp,
       forceBreaker: (upstream, target, order) => breakers.force(upstream, target, order),
       ...(testHooks ? { debug: testActions(workers) } : {}),
     };
@@ -218,6 +219,7 @@ export class Primary {
     if (!link.supervised) this.#options.onReady(urls, plan.version);
     this.#parts.pins?.look(this.#parts.workers.status());
     if (this.#stopping) this.#drain();
+    else this.#parts.warmUp.ready();
   }
 
   /** What stands around the data plane: access log, control socket, file watch, admin listener. The first worker comes first. */
@@ -358,6 +360,7 @@ export class Primary {
     this.#phase = "draining";
     this.#options.link.send({ kind: "leaving" }); // while there is time for it to arrive
     this.#directory.withdraw();
+    this.#parts.warmUp.stop();
     this.#files.stop();
     void this.#reloader.stop();
     this.#parts.probes.stop();

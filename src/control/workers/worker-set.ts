@@ -9,7 +9,9 @@ import type { KeySetMap } from "../../plan/keys.ts";
 import type { EndpointMap, PlanBundle, ToWorker } from "../../plan/messages.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
+import type { WarmOutcome, WarmRequest } from "../../plan/warm-plan.ts";
 import { TicketKeys } from "./ticket-keys.ts";
+import { WarmCalls } from "./warm-calls.ts";
 import { type Answer, WorkerThreadHandle } from "./worker-thread.ts";
 
 /** Longest wait (ms) for a thread to build a plan and open its listeners. */
@@ -72,6 +74,7 @@ export class WorkerSet {
   readonly #threads = new Set<WorkerThreadHandle>();
   readonly #freeCells: number[];
   readonly #ticketKeys = new TicketKeys((keys) => this.#tell({ kind: "ticket-keys", keys }));
+  readonly #warmCalls = new WarmCalls();
   readonly #catchingUp = new Set<WorkerThreadHandle>();
   #current: PlanBundle | null = null;
   #stopping = false;
@@ -145,6 +148,12 @@ export class WorkerSet {
     this.#tell({ kind: "keys", sets });
   }
 
+  /** Has one of the workers make a request of the gateway's own. Never rejects. */
+  warm(request: WarmRequest): Promise<WarmOutcome> {
+    const serving = this.#seats.flatMap(({ thread }) => (thread?.state === "ready" ? [thread] : []));
+    return this.#warmCalls.ask(serving, request);
+  }
+
   #tell(message: ToWorker): void {
     for (const thread of this.#threads) if (thread.state === "starting" || thread.state === "ready") thread.send(message);
   }
@@ -203,6 +212,7 @@ export class WorkerSet {
       exited: (dead, code, expected) => this.#exited(seat, dead, code, expected),
       warning: (from, message) => this.#options.log.warn(message, { worker: from.seat }),
       deprecatedCalls: (calls) => this.#options.deprecatedCalls?.(calls),
+      warmed: (id, outcome) => this.#warmCalls.answered(id, outcome),
       link: (from, cells) => this.#link(from, cells),
       unknownKey: (from, source) => {
         void this.#options.unknownKey(source).then((checked) => {
@@ -291,6 +301,7 @@ export class WorkerSet {
 
   #exited(seat: Seat, thread: WorkerThreadHandle, code: number, expected: boolean): void {
     this.#threads.delete(thread);
+    this.#warmCalls.gone(thread);
     if (thread.cells >= 0) {
       this.#options.released(thread.cells);
       this.#freeCells.push(thread.cells);

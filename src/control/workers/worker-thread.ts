@@ -3,6 +3,7 @@
 import type { Worker } from "node:worker_threads";
 import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { FromWorker, ToWorker } from "../../plan/messages.ts";
+import type { WarmOutcome } from "../../plan/warm-plan.ts";
 
 /** What a question to a worker came to. */
 export type Answer =
@@ -25,6 +26,8 @@ export interface ThreadEvents {
   /** It wants a line to the worker with these cells. */
   link(thread: WorkerThreadHandle, cells: number): void;
   deprecatedCalls(calls: readonly DeprecatedCalls[]): void;
+  /** Answers a message `warm`. */
+  warmed(id: number, outcome: WarmOutcome): void;
 }
 
 export class WorkerThreadHandle {
@@ -139,6 +142,9 @@ export class WorkerThreadHandle {
         break;
       case "deprecated-calls":
         events.deprecatedCalls(message.calls);
+        break;
+      case "warmed":
+        events.warmed(message.id, message.outcome);
         break;
     }
   }

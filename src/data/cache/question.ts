@@ -41,7 +41,7 @@ export abstract class Question implements CallRequest {
   constructor(order: FillOrder, context: FillContext, { method, background }: { readonly method: Asks; readonly background: boolean }) {
     order.x.clientInfo(); // while it can be known
     this.method = method;
-    this.background = background;
+    this.background = background || order.x.isBackground;
     this.context = context;
     this.order = order;
     this.stored = order.stored;

@@ -235,7 +235,7 @@ export class RouteCache {
       isKeyed: (x, name) => settings.keyHeaders.includes(name) || keys.adds(x, name),
       shown: (x, outcome, age) => {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : CACHE.miss;
-        return this.#shown(outcome, age);
+        return this.#shown(x, outcome, age);
       },
       mayStandIn: (stored, x, code) =>
         mayServeOnError(inForce(stored), this.#directives(x), Date.now(), standInGrant(code, settings.staleIfOpen, upstream)),
@@ -268,12 +268,12 @@ export class RouteCache {
     const age = Math.floor(ageOf(freshness, Date.now()));
     x.cacheAge = age;
     const follower = new Follower(x, route, new StoredBody(stored));
-    follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(outcome, age));
+    follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(x, outcome, age));
   }
 
-  #shown(outcome: CacheOutcome, age: number | null): HeaderList {
+  #shown(x: Exchange, outcome: CacheOutcome, age: number | null): HeaderList {
     const fields: HeaderList = age === null ? [] : ["age", String(age)];
-    if (this.#parts.settings.showStatus) fields.push("cache-status", cacheStatus(this.#parts.name, outcome));
+    if (this.#parts.settings.showStatus || x.isBackground) fields.push("cache-status", cacheStatus(this.#parts.name, outcome));
     return fields;
   }
 
@@ -282,7 +282,7 @@ export class RouteCache {
     const { reasons, settings } = this.#parts;
     const noted = why.detail === "debug" || why.detail === "no-key" ? why.detail : why.reason;
     if (PASSING.has(why.reason) && why.reason !== "method") reasons.note(urlNumber(urlOf(x, keyedQuery(x.query, settings.query))), noted);
-    if (settings.showStatus) {
+    if (settings.showStatus || x.isBackground) {
       const outcome = { forward: why.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: why.detail };
       x.addResponseHeader("cache-status", cacheStatus(this.#parts.name, outcome));
     }

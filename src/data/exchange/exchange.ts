@@ -248,6 +248,11 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
     return (this.client ??= this.runtime.resolveClient(this));
   }
 
+  /** Nobody waits for it: what it asks of upstreams comes after all else. */
+  get isBackground(): boolean {
+    return false;
+  }
+
   /** Whether a response was begun of which no byte has gone out: {@link withdraw} can take it back. */
   get isWithdrawable(): boolean {
     return false;

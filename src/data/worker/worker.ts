@@ -8,6 +8,7 @@ import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { FromWorker, PlanBundle, ToWorker, WorkerData } from "../../plan/messages.ts";
 import { MODULE_SCHEME } from "../../plan/module-plan.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
+import type { WarmRequest } from "../../plan/warm-plan.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
@@ -16,6 +17,7 @@ import { kernelThreadId } from "./kernel-thread.ts";
 import { OpenListener } from "./open-listener.ts";
 import { OrphanWatch } from "./orphan-watch.ts";
 import { WorkerServices } from "./services.ts";
+import { warm } from "./warm-up.ts";
 
 /** Time between two signs of life, ms. */
 const HEARTBEAT_MS = 200;
@@ -124,6 +126,9 @@ class WorkerThread {
         this.ticketKeys = message.keys;
         for (const each of this.#everyListener()) each.listener?.useTicketKeys(message.keys);
         break;
+      case "warm":
+        this.#warm(message.id, message.request);
+        break;
       case "crash":
         if (this.#init.testHooks) setImmediate(() => crash());
         break;
@@ -133,6 +138,12 @@ class WorkerThread {
       default:
         this.#queue = this.#queue.then(() => this.#handle(message));
     }
+  }
+
+  #warm(id: number, request: WarmRequest): void {
+    if (this.#runtime === null || this.draining)
+      return this.#send({ kind: "warmed", id, outcome: { result: "failed", reason: "the worker is draining" } });
+    warm(this.#runtime, request, (outcome) => this.#send({ kind: "warmed", id, outcome }));
   }
 
   async #handle(message: Extract<ToWorker, { kind: "init" | "prepare" | "activate" | "discard" | "endpoints" }>): Promise<void> {

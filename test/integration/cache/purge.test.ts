@@ -158,7 +158,9 @@ describe.each(ENGINES)("on %s", (engine) => {
     });
     expect((await gateway.admin("GET", "/cache")).body).toMatchObject({
       objects: expect.any(Number),
-      routes: expect.arrayContaining([{ route: "exact", responses: expect.any(Number), bytes: expect.any(Number) }]),
+      routes: expect.arrayContaining([
+        expect.objectContaining({ route: "exact", responses: expect.any(Number), bytes: expect.any(Number) }),
+      ]),
     });
   });
 

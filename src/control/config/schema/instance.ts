@@ -9,6 +9,7 @@ import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import { WORKERS_MAX } from "../../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../../shared/limit-layout.ts";
 import { bodyRate } from "./body.ts";
+import { cacheWarm } from "./cache-warm.ts";
 import { bodyBytes, bytes, count, filePath, listenAddress, period } from "./fields.ts";
 
 /** uWebSockets.js keeps no longer timeouts. */
@@ -273,6 +274,7 @@ export const cache = once(() =>
         .prefault("sluice")
         .meta({ description: "By which `Cache-Status` (RFC 9211) names this cache." }),
       debug: lazyOptional(cacheDebug),
+      warm: lazyOptional(cacheWarm),
     }),
     ({ memory, maxObject }, object) => {
       if (maxObject > memory / OBJECTS_MIN)
@@ -283,7 +285,15 @@ export const cache = once(() =>
         );
     },
   )
-    .transform((v): CachePlan => ({ memoryBytes: v.memory, maxObjectBytes: v.maxObject, name: v.name, debug: v.debug ?? null }))
+    .transform(
+      (v): CachePlan => ({
+        memoryBytes: v.memory,
+        maxObjectBytes: v.maxObject,
+        name: v.name,
+        debug: v.debug ?? null,
+        warm: v.warm ?? null,
+      }),
+    )
     .prefault({})
     .meta({ description: "The store of responses; routes use it by their own `cache`." }),
 );

@@ -81,6 +81,7 @@ const TEXT_FIELDS: readonly (readonly string[])[] = [
   ["auth", "*", "jwt", "keys"],
   ["auth", "*", "jwt", "providers", "*", "keys"],
   ["auth", "*", "basic", "htpasswd"],
+  ["cache", "warm", "urls"],
 ];
 
 interface ResolvedFiles {

@@ -29,6 +29,7 @@ async function listen(bounds: AdminBounds, changes: Partial<AdminDeps> = {}): Pr
       drain: () => {},
       breakers: () => [],
       cache: cacheControl(),
+      warmUp: { state: () => null, order: () => null },
       purge: async () => ({ removed: null, fleet: null }),
       forceBreaker: async () => false,
       ...changes,

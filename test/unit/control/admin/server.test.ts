@@ -75,6 +75,7 @@ function create(changes: Partial<AdminDeps> = {}): Admin {
     drain: () => {},
     breakers: () => [],
     cache: cacheControl(),
+    warmUp: { state: () => null, order: () => null },
     purge: async () => ({ removed: null, fleet: null }),
     forceBreaker: async () => false,
     ...changes,

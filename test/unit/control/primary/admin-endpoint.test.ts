@@ -23,6 +23,7 @@ const DEPS: AdminDeps = {
   drain: () => {},
   breakers: () => [],
   cache: cacheControl(),
+  warmUp: { state: () => null, order: () => null },
   purge: async () => ({ removed: null, fleet: null }),
   forceBreaker: async () => false,
 };

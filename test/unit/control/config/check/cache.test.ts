@@ -80,6 +80,53 @@ describe("what is warned of", () => {
   });
 });
 
+describe("URLs that are to be stored ahead", () => {
+  const config = (warm: string): string =>
+    `${withRoutes("  - { name: a, match: { path: /a }, to: users, auth: none, cache: {} }\n  - { name: b, match: { path: /b }, to: users, auth: none }\n  - { name: c, match: { path: /c }, to: users, auth: keys, cache: {} }\n  - { name: d, match: { path: /d }, to: users, auth: keys, cache: { perConsumer: false } }\n")}auth: { keys: { apiKey: { in: header, name: x-api-key } } }\nconsumers: [{ id: a, keys: ["sha256:${"0".repeat(64)}"] }]\ncache: { warm: ${warm} }\n`;
+
+  test.each([
+    ["/nowhere", "no route takes what is to be stored ahead: http://x/nowhere"],
+    ["/b", "route `b` stores nothing: http://x/b"],
+    ["/c", "route `c` stores for each caller what is his own, and nobody calls here: http://x/c"],
+    ["/d", "route `d` asks for a credential, and the warm-up has none: http://x/d"],
+  ])("are warned of when they cannot be: %s", (path, expected) => {
+    const warnings = warningsOf(config(`{ urls: ["http://x/a", "http://x${path}"] }`)).filter((text) => text.includes("cache.warm"));
+    expect(warnings).toEqual([expect.stringContaining(`cache.warm.urls: ${expected}; `)]);
+  });
+
+  test("are each asked for in every variant, as they are written", () => {
+    const { config: loaded } = good([
+      config('{ urls: ["HTTPS://Shop.example:8443/a?b=1&c", "http://x"], variants: [{ Accept-Encoding: br }, {}] }'),
+    ]);
+    const ua = ["user-agent", "sluice-warm-up"];
+    const first = { url: "HTTPS://Shop.example:8443/a?b=1&c", scheme: "https", authority: "Shop.example:8443", path: "/a", query: "b=1&c" };
+    expect(loaded.cache.warm?.requests).toEqual([
+      { ...first, headers: [...ua, "accept-encoding", "br"] },
+      { ...first, headers: ua },
+      { url: "http://x", scheme: "http", authority: "x", path: "/", query: "", headers: [...ua, "accept-encoding", "br"] },
+      { url: "http://x", scheme: "http", authority: "x", path: "/", query: "", headers: ua },
+    ]);
+  });
+
+  test.each([
+    ['{ urls: ["/a"] }', "cache.warm.urls[0]: expected a URL such as"],
+    ['{ urls: ["http://u:p@x/a"] }', "cache.warm.urls[0]: expected a URL such as"],
+    ['{ urls: ["http://x/a%5cb"] }', "cache.warm.urls[0]: the gateway refuses this path or query"],
+    ['{ urls: "http://x/a\\nnonsense" }', "cache.warm.urls: line 2: expected a URL such as"],
+    ["{ urls: [], variants: [{ cookie: a=b }] }", "expected a header by which variants are told apart"],
+    ["{ urls: [], variants: [{ range: bytes=0-1 }] }", "expected a header by which variants are told apart"],
+    ["{ urls: [], concurrency: 65 }", "cache.warm.concurrency"],
+  ])("are refused when they are none: %s", (warm, expected) => {
+    expect(problemsOf(config(warm))).toEqual([expect.stringContaining(expected)]);
+  });
+
+  test("are at most 10000, and 20000 with their variants", () => {
+    const lines = (count: number): string => JSON.stringify(Array.from({ length: count }, (_, i) => `http://x/a?${i}`).join("\n"));
+    expect(problemsOf(config(`{ urls: ${lines(10_001)} }`))).toEqual([expect.stringContaining("more than 10000 URLs")]);
+    expect(problemsOf(config(`{ urls: ${lines(7000)}, variants: [{}, {}, {}] }`))).toEqual([expect.stringContaining("more than 20000")]);
+  });
+});
+
 test("the token of cache.debug is read from a file and never shown", async () => {
   const { redactConfig } = await import("../../../../../src/control/config/output/redact.ts");
   const { config } = good([`${BASE}cache: { debug: { token: 0123456789abcdef } }\n`]);
