@@ -40,6 +40,8 @@ export const UNLEASED: Turn = { kind: "mine", release: () => {} };
 
 export class FillTable implements PeerHost {
   readonly pieces = new PieceBudget(PIECE_BYTES_MAX);
+  /** Keys of other forms of stored bodies (forms.ts) that are being made: as many as bodies are being changed on their way at most. */
+  readonly forms = new Set<string>();
   readonly #fills = new Map<string, RunningFill>();
   /** Until when, performance.now() ms; oldest first. */
   readonly #uncacheable = new Map<string, number>();

@@ -2,8 +2,10 @@
 // backpressure. Must never hold up the source, nor keep it longer than its client is there.
 import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import type { ResponseHead } from "../exchange/policy.ts";
 import { type RelaySource, ResponseRelay } from "../exchange/response-relay.ts";
 import type { Route } from "../exchange/runtime.ts";
+import type { StoredForms } from "../exchange/stored-forms.ts";
 import { notModifiedHeaders, type Selection, select } from "./rules/conditions.ts";
 
 /** Handed to the client at once. */
@@ -19,6 +21,8 @@ export interface SharedBody {
   readonly trailers: HeaderList | null;
   /** @returns bytes from `from` on, at least one and none at or behind `to`: valid during the call in which they are passed on */
   read(from: number, to: number): Buffer;
+  /** Of a body that is stored: what else is stored of it. */
+  forms?(x: Exchange): StoredForms | undefined;
   /** A follower has read on. */
   progressed(): void;
   /** A follower reads no more. Once for each. */
@@ -98,6 +102,12 @@ export class Follower extends ResponseRelay implements RelaySource {
         if (this.x.method === "HEAD") this.#end = 0;
         return this.onHead(status, { ...NEUTRAL, headers: [...headers, ...extra], length });
     }
+  }
+
+  /** A filter may look for what it makes of this body beside it. */
+  protected override openFilters(head: ResponseHead): void {
+    if (head.hasBody && this.#end === Number.POSITIVE_INFINITY) head.storedForms = this.#body.forms?.(this.x);
+    super.openFilters(head);
   }
 
   /** Passes on what is there. Never throws. */

@@ -12,8 +12,9 @@ import { variantKey } from "./rules/variant.ts";
 /** Heads that this worker keeps decoded, and their bytes. */
 const DECODED_MAX = 4096;
 const DECODED_BYTES_MAX = 16 * 1024 * 1024;
-/** Between a key and its variant: no key ends with it. */
+/** Between a key and its variant, and between either and another form of the body: no key ends with one. */
 const VARIANT = "\n~";
+const FORM = "\n^";
 
 /** A request, as the store knows it. */
 export interface CacheKey {
@@ -33,7 +34,19 @@ export interface CachedResponse {
   readonly body: Buffer;
   /** See ObjectView.sequence. */
   readonly sequence: number;
+  /** Where it lies; null for what is given out otherwise. */
+  readonly object: StoredObject | null;
   release(): void;
+}
+
+/** Where another form of a stored body is kept. */
+export interface FormPlace {
+  readonly key: string;
+  readonly owner: number;
+  /** Of the body that it is made of. */
+  readonly bodyNumber: number;
+  /** Begun before it was. */
+  readonly walks: number;
 }
 
 export class ResponseCache {
@@ -97,6 +110,7 @@ export class ResponseCache {
       isVoid: object.mark !== 0 || this.#stamps.soft(head.stamps) !== soft,
       length: object.bodyBytes,
       sequence: object.sequence,
+      object,
       get body() {
         return object.body;
       },
@@ -117,6 +131,30 @@ export class ResponseCache {
       this.#decoded.set(sequence, head);
     }
     return head;
+  }
+
+  /** What was made of exactly this body. @returns null when it is not there; else must be released, once */
+  findForm({ key, bodyNumber }: StoredObject, form: string): StoredObject | null {
+    const found = this.#store.find(key + FORM + form);
+    if (found === null || found.fact(0) === bodyNumber) return found;
+    found.release();
+    return null;
+  }
+
+  placeForm({ key, owner, bodyNumber }: StoredObject, form: string): FormPlace {
+    return { key: key + FORM + form, owner, bodyNumber, walks: this.#stamps.walks };
+  }
+
+  keepForm({ key, owner, bodyNumber, walks }: FormPlace, chunks: readonly Buffer[], bodyBytes: number): void {
+    const writer = this.#store.reserve(key, { owner, headBytes: 0, bodyBytes });
+    if (writer === null) return;
+    let at = 0;
+    for (const chunk of chunks) {
+      writer.body.set(chunk, at);
+      at += chunk.length;
+    }
+    if (this.#stamps.walks === walks) writer.commit([bodyNumber]); // else nobody would find it, and it would lie about
+    writer.release();
   }
 
   /** To be called before the origin is asked: what is purged from now on is not stored. */

@@ -6,6 +6,7 @@ import type { CallFailure } from "../upstream/call-request.ts";
 import type { Endpoint } from "../upstream/upstream.ts";
 import type { Exchange } from "./exchange.ts";
 import type { PolicyRoute } from "./route-context.ts";
+import type { StoredForms } from "./stored-forms.ts";
 
 /** An answer made by the gateway itself. */
 export type Reply =
@@ -56,6 +57,8 @@ export interface ResponseHead {
   readonly hasBody: boolean;
   /** true when an upstream made it, false when the gateway did. */
   readonly fromUpstream: boolean;
+  /** For the first filter alone: the body that comes is a stored one, whole and as it is stored. */
+  storedForms?: StoredForms | undefined;
 }
 
 /** What an upstream has answered: the request as it was sent, after all policies, and where to. */

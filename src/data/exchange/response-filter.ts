@@ -144,6 +144,7 @@ class NextStage implements ResponseStage {
     if (this.#chain.closed) return;
     try {
       if (this.#stage !== null) throw new Error("a response filter passed a second head on");
+      if (head.storedForms !== undefined) head.storedForms = undefined; // the body is the filter's now
       this.#stage = this.#chain.open(this.#from, head);
       this.#stage.head(head);
     } catch (error) {

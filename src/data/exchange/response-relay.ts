@@ -85,7 +85,8 @@ export abstract class ResponseRelay implements ResponseSink, ClientEvents, Respo
   /** The head as the upstream made it, before anything of the gateway's own is in it. */
   protected upstreamHead(_head: ResponseHead): void {}
 
-  private openFilters(head: ResponseHead): void {
+  /** @param head before the first filter has seen it */
+  protected openFilters(head: ResponseHead): void {
     const { x, route } = this;
     const chain = new FilterChain(x, route.filters ?? [], this);
     this.filters = x.filters = chain;

@@ -24,7 +24,7 @@
  *
  *   An object begins with RECORD_BYTES: 0 SIZE (units), 1 STATE, 2 READ (0..3, how often it was read since it was moved or stored; writers: all, plain),
  *   3 SEQUENCE, 4 tag, 5 lower half of the hash, 6 key bytes, 7 head bytes, 8 body bytes, 9 OWNER (an opaque word), 10 MARK (an opaque word that may change: writers: all, atomic),
- *   11 ACCOUNT (whose memory it is), 12-27 eight float64 of the user's. Behind it key, head and body, the body on the next multiple of 8 bytes.
+ *   11 ACCOUNT (whose memory it is), 28 BODY (number of the object that the body was stored with first), 12-27 eight float64 of the user's. Behind it key, head and body, the body on the next multiple of 8 bytes.
  *   Rings are walkable: at each head, and behind each object, another object or filler begins, up to the ring's end.
  */
 
@@ -68,6 +68,7 @@ export const REC = {
   mark: 10,
   account: 11,
   facts: 12,
+  body: 28,
 } as const;
 /** Words of an account: see accounts.ts. */
 export const ACCOUNT = {

@@ -160,7 +160,9 @@ export class ResponseStore {
     const before = replaces === null ? -1 : this.#index.before(unit);
     const isThere = replaces === null || (before >= 0 && records.get(before, REC.sequence) === replaces);
     if (isThere) {
-      records.set(unit, REC.sequence, (records.words[HEAD.sequence]! += 1));
+      const sequence = (records.words[HEAD.sequence]! += 1);
+      records.set(unit, REC.sequence, sequence);
+      records.set(unit, REC.body, before < 0 ? sequence : records.get(before, REC.body)); // what renews another has its body
       records.set(unit, REC.state, STATE_LIVE);
       const replaced = this.#index.add(unit, this.#accounts.boundOf(records.get(unit, REC.account)));
       records.count(HEAD.stored);
@@ -310,6 +312,11 @@ export class ObjectView {
     return this.records.get(this.unit, REC.sequence);
   }
 
+  /** The same for objects whose bodies are the same because one was made of the other. */
+  get bodyNumber(): number {
+    return this.records.get(this.unit, REC.body);
+  }
+
   get mark(): number {
     return Atomics.load(this.records.words, this.records.at(this.unit) + REC.mark);
   }
@@ -402,7 +409,7 @@ export class ObjectWriter {
   /**
    * Makes it findable, in the place of what had its key; nothing of it may be written any more. Once.
    * @param facts at most {@link FACTS}
-   * @param replaces sequence of the object in whose place it is to come; it does not come when that one is gone. null: whatever there is
+   * @param replaces sequence of the object in whose place it is to come, with the same body; it does not come when that one is gone. null: whatever there is
    * @returns false when that was not possible in time, or what it was to replace is gone
    */
   commit(facts: readonly number[], replaces: number | null = null): boolean {

@@ -151,9 +151,13 @@ function freshnessOf(
   };
 }
 
-/** @returns lowercase, sorted; a reason when nothing may be stored (section 4.1) */
+/**
+ * A response in a coding was chosen by Accept-Encoding, whether or not Vary says so: who takes no coding must not be given one (RFC 9110 section 12.5.3).
+ * @returns lowercase, sorted; a reason when nothing may be stored (section 4.1)
+ */
 export function varyNames(headers: HeaderList): readonly string[] | "vary-star" | "vary-too-long" {
-  const names = new Set<string>();
+  const coding = trimWhitespace(getList(headers, "content-encoding") ?? "").toLowerCase();
+  const names = new Set<string>(coding === "" || coding === "identity" ? [] : ["accept-encoding"]);
   for (let i = 0; i < headers.length; i += 2) {
     if (headers[i] !== "vary") continue;
     for (const part of (headers[i + 1] ?? "").split(",")) {

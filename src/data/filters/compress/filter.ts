@@ -5,7 +5,9 @@ import { negotiateEncoding } from "../../../base/http.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { ResponseHead } from "../../exchange/policy.ts";
 import { type FilterEntry, PassingFilter, type ResponseFilter } from "../../exchange/response-filter.ts";
+import type { FormMaker } from "../../exchange/stored-forms.ts";
 import type { CompressConfig, Encoding } from "./config.ts";
+import { KeptFilter } from "./kept-filter.ts";
 import { compileMediaTypes } from "./media-types.ts";
 import { type Slots, ZlibTransform } from "./zlib-transform.ts";
 
@@ -36,13 +38,19 @@ class Compress {
     // The choice depends on Accept-Encoding from here on, also when it falls on identity.
     addVary(head.headers, "accept-encoding");
     const encoding = negotiateEncoding(getList(x.headers, "accept-encoding"), this.#config.encodings) as Encoding | null; // one of those offered
-    if (encoding === null || (head.hasBody && this.#slots.used >= this.#slots.max)) return null;
+    if (encoding === null) return null;
+    const level = this.#config.level[encoding];
+    const form = `${encoding}/${level}`;
+    const kept = head.storedForms?.find(form) ?? null;
+    if (kept === null && head.hasBody && this.#slots.used >= this.#slots.max) return null;
     removeHeaders(head.headers, isStale);
     setHeader(head.headers, "content-encoding", encoding);
     weakenEtag(head);
-    head.length = -1;
+    head.length = kept === null ? -1 : kept.bytes.length;
+    if (kept !== null) return new KeptFilter(kept);
     // HEAD gets the head that GET would have.
-    return head.hasBody ? new CompressFilter(new ZlibTransform(encoding, this.#config.level[encoding], this.#slots)) : null;
+    if (!head.hasBody) return null;
+    return new CompressFilter(new ZlibTransform(encoding, level, this.#slots), head.storedForms?.make(form) ?? null);
   }
 
   #eligible(x: Exchange, head: ResponseHead): boolean {
@@ -59,18 +67,28 @@ class Compress {
 /** A compressor in its place in the chain. */
 class CompressFilter extends PassingFilter {
   readonly #transform: ZlibTransform;
+  readonly #maker: FormMaker | null;
   #trailers: HeaderList | null = null;
 
-  constructor(transform: ZlibTransform) {
+  /** @param maker takes what comes out, to keep it */
+  constructor(transform: ZlibTransform, maker: FormMaker | null) {
     super();
     this.#transform = transform;
+    this.#maker = maker;
     transform.attach({
       transformed: (chunk) => {
+        maker?.add(chunk);
         if (!this.next.data(chunk)) transform.pause();
       },
-      transformEnded: () => this.next.end(this.#trailers),
+      transformEnded: () => {
+        maker?.done();
+        this.next.end(this.#trailers);
+      },
       transformDrained: () => this.source.drained(),
-      transformFailed: (error) => this.source.failed(error),
+      transformFailed: (error) => {
+        maker?.drop();
+        this.source.failed(error);
+      },
     });
   }
 
@@ -84,10 +102,12 @@ class CompressFilter extends PassingFilter {
   }
 
   override abort(): void {
+    this.#maker?.drop();
     this.#transform.destroy();
   }
 
   close(): void {
+    this.#maker?.drop();
     this.#transform.destroy();
   }
 
