@@ -1,5 +1,5 @@
 // Types of what the primary knows about its instance, as the metrics and the admin listener show it. No logic.
-import type { StoreState } from "../shared/cache/store.ts";
+import type { StoreState } from "../shared/cache/counts.ts";
 import type { WorkerState } from "../shared/heartbeat.ts";
 
 export type Phase = "starting" | "serving" | "draining";

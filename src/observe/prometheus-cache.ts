@@ -1,6 +1,7 @@
 // Owns the metrics of the response cache and their rendering.
+
+import type { RouteStoreCounts } from "../shared/cache/counts.ts";
 import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
-import type { RouteStoreCounts } from "../shared/cache/store.ts";
 import type { InstanceState } from "./instance-state.ts";
 import type { Page } from "./prometheus-page.ts";
 import type { RouteTotals } from "./totals.ts";

@@ -90,11 +90,12 @@ export const HELP: Readonly<Record<string, CommandHelp>> = {
     notes: [ADMIN_NOTE],
   },
   cache: {
-    usage: "cache purge/show [--url URL]... [--prefix URL]... [--tag TAG]... [--everything] [--soft]",
-    summary: "purge stored responses of a running gateway and its fleet, or show what is stored",
+    usage: "cache purge/show/warm [--url URL]... [--prefix URL]... [--tag TAG]... [--everything] [--soft]",
+    summary: "purge stored responses of a running gateway and its fleet, show what is stored, or have it store what `cache.warm` names",
     words: [
       { form: "purge", text: "Remove what --url, --prefix, --tag or --everything name." },
       { form: "show", text: "What the store holds; with --url what of this URL, and why the last response was not stored." },
+      { form: "warm", text: "Ask for the URLs of `cache.warm` now; `show` has what comes of it." },
     ],
     options: [
       { form: "--url URL", text: "This URL as clients write it, query included: all variants, for all callers; several." },

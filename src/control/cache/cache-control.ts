@@ -5,10 +5,11 @@ import { ageOf, remainingOf } from "../../data/cache/rules/freshness.ts";
 import { proxyOf } from "../../data/handlers/proxy/config.ts";
 import type { Plan } from "../../plan/plan.ts";
 import type { AccountHolder } from "../../shared/cache/accounts.ts";
+import type { RouteStoreCounts, StoreCounts, StoreState } from "../../shared/cache/counts.ts";
 import { keyedQuery, ownerNumber, type QueryRule, tagNumber, urlNumber } from "../../shared/cache/names.ts";
 import type { Reason, Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
-import type { ObjectView, ResponseStore, RouteStoreCounts, StoreCounts, StoreState } from "../../shared/cache/store.ts";
+import type { ObjectView, ResponseStore } from "../../shared/cache/store.ts";
 import type { PurgeOrder } from "./purge-order.ts";
 import { StoreWalk } from "./store-walk.ts";
 

@@ -71,7 +71,7 @@ export class PlanControl {
   /** Hands the first plan (version 1) to all workers. @throws OperatorError when one cannot serve it. */
   async first({ config, content }: LoadedConfig, plan: Plan): Promise<void> {
     const prepared = await this.#prepare(plan);
-    await this.#deps.workers.start({ plan, ...prepared.bundle });
+    await this.#deps.workers.start({ plan: planForWorkers(plan), ...prepared.bundle });
     prepared.commit();
     this.#atStart = config;
     this.#enforce({ plan, config, content });
@@ -153,7 +153,7 @@ export class PlanControl {
     const plan = await source.compile(loading.config, ++this.#lastVersion);
     await checkAddressesFree(plan.listeners, before.plan.listeners.map(boundAddress), REMEDIES.reload);
     const prepared = await this.#prepare(plan);
-    const published = await workers.publish({ plan, ...prepared.bundle });
+    const published = await workers.publish({ plan: planForWorkers(plan), ...prepared.bundle });
     if (!published.ok) {
       prepared.abandon();
       return { ok: false, problems: published.problems.map((message) => ({ message })) };
@@ -258,3 +258,6 @@ function problemText(problem: ReloadProblem | string): string {
   if (problem.at === undefined) return problem.message;
   return formatProblem({ message: problem.message, at: problem.at, path: problem.path ?? "", remedy: problem.remedy ?? "" });
 }
+
+/** What is asked for ahead of clients is the primary's alone, and may be long. */
+const planForWorkers = (plan: Plan): Plan => (plan.cache.warm === null ? plan : { ...plan, cache: { ...plan.cache, warm: null } });

@@ -11,6 +11,7 @@
 //   is emptied: only then rings or index may be half changed.
 import { SipHash } from "../../base/sip-hash.ts";
 import { type AccountCounts, type AccountHolder, Accounts } from "./accounts.ts";
+import type { StoreCounts } from "./counts.ts";
 import { StoreIndex } from "./index.ts";
 import { allocateStore, FACTS, HEAD, REC, STATE_HIDDEN, STATE_LIVE, UNIT_BYTES, unitsFor, WAYS } from "./layout.ts";
 import { StoreLock } from "./lock.ts";
@@ -29,30 +30,6 @@ export interface ObjectRoom {
   readonly owner: number;
   readonly headBytes: number;
   readonly bodyBytes: number;
-}
-
-export interface StoreCounts {
-  readonly objects: number;
-  /** Of all objects that can be found, heads and keys included. */
-  readonly bytes: number;
-  readonly capacityBytes: number;
-  readonly stored: number;
-  readonly evicted: number;
-  readonly promoted: number;
-  readonly ghostHits: number;
-  readonly removed: number;
-  readonly emptied: number;
-  /** Objects that are being sent or stored now, each as often as that. */
-  readonly pinned: number;
-}
-
-/** With what routes of the plan in force have of it. */
-export interface StoreState extends StoreCounts {
-  readonly routes: readonly RouteStoreCounts[];
-}
-
-export interface RouteStoreCounts extends AccountCounts {
-  readonly route: string;
 }
 
 export class ResponseStore {
