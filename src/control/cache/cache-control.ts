@@ -104,7 +104,7 @@ export class CacheControl {
   /** A plan may come into force: before any worker stores anything under it. */
   expect(plan: Plan): void {
     const routes = cachingRoutes(plan);
-    this.#store.openAccounts(routes, new Set([...this.#routes.keys(), ...routes.map(({ owner }) => owner)]));
+    this.#store.accounts.open(routes, new Set([...this.#routes.keys(), ...routes.map(({ owner }) => owner)]));
     for (const { query } of routes) {
       const text = JSON.stringify(query);
       if (this.#rules.has(text)) continue;
@@ -118,7 +118,7 @@ export class CacheControl {
     this.#routes.clear();
     const routes = cachingRoutes(plan);
     for (const { owner, name } of routes) this.#routes.set(owner, name);
-    this.#store.limitAccounts(routes);
+    this.#store.accounts.setLimits(routes);
   }
 
   counts(): StoreState {
@@ -128,7 +128,7 @@ export class CacheControl {
   /** Of the routes that are counted by themselves: all, where there are not many hundreds of them. */
   #routeCounts(): readonly RouteStoreCounts[] {
     return [...this.#routes].flatMap(([owner, route]) => {
-      const counts = this.#store.accountOf(owner);
+      const counts = this.#store.accounts.counts(owner);
       return counts === null ? [] : [{ route, ...counts }];
     });
   }

@@ -1,4 +1,5 @@
 // Owns one listener of a worker from opening to its last connection, and what its engine may ask of the worker. Must never decide anything itself.
+import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import type { Refusal } from "../exchange/refusal.ts";
@@ -92,3 +93,17 @@ export class OpenListener implements ListenerHost {
 }
 
 const rulesOf = ({ paths }: ListenerPlan): PathRules | null => (paths === null ? null : new PathRules(paths));
+
+/** Equal for listeners that need not be reopened. Engines take these limits when they open; all others with each request. */
+export function fingerprint(plan: ListenerPlan, limits: LimitsPlan): string {
+  const { headerTimeoutMs, bodyTimeoutMs, idleTimeoutMs, webSocketMessageBytes, webSocketBufferBytes, webSocketIdleTimeoutMs } = limits;
+  return JSON.stringify([
+    plan,
+    headerTimeoutMs,
+    bodyTimeoutMs,
+    idleTimeoutMs,
+    webSocketMessageBytes,
+    webSocketBufferBytes,
+    webSocketIdleTimeoutMs,
+  ]);
+}

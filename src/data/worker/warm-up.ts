@@ -12,8 +12,9 @@ import { handle, refuseExchange } from "./pipeline.ts";
 /** Where it comes from, to whoever asks: this host. */
 const OWN_ADDRESS = "127.0.0.1";
 
-/** Never throws. @param done told once, when everything is over */
-export function warm(runtime: Runtime, request: WarmRequest, done: (outcome: WarmOutcome) => void): void {
+/** Never throws. @param runtime null while the worker takes nothing more @param done told once, when everything is over */
+export function warm(runtime: Runtime | null, request: WarmRequest, done: (outcome: WarmOutcome) => void): void {
+  if (runtime === null) return done({ result: "failed", reason: "the worker is draining" });
   const x = new WarmExchange(runtime, request, done);
   const { path, query, authority } = request;
   x.headers = ["host", authority, ...request.headers];

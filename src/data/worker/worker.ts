@@ -3,18 +3,16 @@
 import { randomBytes } from "node:crypto";
 import { renameSync, rmSync } from "node:fs";
 import { parentPort, workerData } from "node:worker_threads";
-import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { ListenerPlan } from "../../plan/listener-plan.ts";
 import type { FromWorker, PlanBundle, ToWorker, WorkerData } from "../../plan/messages.ts";
 import { MODULE_SCHEME } from "../../plan/module-plan.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
-import type { WarmRequest } from "../../plan/warm-plan.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import { openListener } from "./engines.ts";
 import { kernelThreadId } from "./kernel-thread.ts";
-import { OpenListener } from "./open-listener.ts";
+import { fingerprint, OpenListener } from "./open-listener.ts";
 import { OrphanWatch } from "./orphan-watch.ts";
 import { WorkerServices } from "./services.ts";
 import { warm } from "./warm-up.ts";
@@ -127,7 +125,7 @@ class WorkerThread {
         for (const each of this.#everyListener()) each.listener?.useTicketKeys(message.keys);
         break;
       case "warm":
-        this.#warm(message.id, message.request);
+        warm(this.draining ? null : this.#runtime, message.request, (outcome) => this.#send({ kind: "warmed", id: message.id, outcome }));
         break;
       case "crash":
         if (this.#init.testHooks) setImmediate(() => crash());
@@ -138,12 +136,6 @@ class WorkerThread {
       default:
         this.#queue = this.#queue.then(() => this.#handle(message));
     }
-  }
-
-  #warm(id: number, request: WarmRequest): void {
-    if (this.#runtime === null || this.draining)
-      return this.#send({ kind: "warmed", id, outcome: { result: "failed", reason: "the worker is draining" } });
-    warm(this.#runtime, request, (outcome) => this.#send({ kind: "warmed", id, outcome }));
   }
 
   async #handle(message: Extract<ToWorker, { kind: "init" | "prepare" | "activate" | "discard" | "endpoints" }>): Promise<void> {
@@ -375,20 +367,6 @@ class WorkerThread {
  */
 async function accepted(): Promise<void> {
   for (let polls = 0; polls < 2; polls++) await new Promise((resolve) => setImmediate(resolve));
-}
-
-/** Equal for listeners that need not be reopened. Engines take these limits when they open; all others with each request. */
-function fingerprint(plan: ListenerPlan, limits: LimitsPlan): string {
-  const { headerTimeoutMs, bodyTimeoutMs, idleTimeoutMs, webSocketMessageBytes, webSocketBufferBytes, webSocketIdleTimeoutMs } = limits;
-  return JSON.stringify([
-    plan,
-    headerTimeoutMs,
-    bodyTimeoutMs,
-    idleTimeoutMs,
-    webSocketMessageBytes,
-    webSocketBufferBytes,
-    webSocketIdleTimeoutMs,
-  ]);
 }
 
 /** Thrown by the code of a policy module, called by nobody here: what the gateway calls is guarded. */

@@ -10,7 +10,7 @@
 // - A worker that dies leaves pins and perhaps memory that it was filling: clearWorker(), called by the primary, ends both. When it held the lock, the store
 //   is emptied: only then rings or index may be half changed.
 import { SipHash } from "../../base/sip-hash.ts";
-import { type AccountCounts, type AccountHolder, Accounts } from "./accounts.ts";
+import { Accounts } from "./accounts.ts";
 import type { StoreCounts } from "./counts.ts";
 import { StoreIndex } from "./index.ts";
 import { allocateStore, FACTS, HEAD, REC, STATE_HIDDEN, STATE_LIVE, UNIT_BYTES, unitsFor, WAYS } from "./layout.ts";
@@ -36,7 +36,8 @@ export class ResponseStore {
   readonly #records: Records;
   readonly #index: StoreIndex;
   readonly #rings: Rings;
-  readonly #accounts: Accounts;
+  /** Who has how much of it, and may have. */
+  readonly accounts: Accounts;
   readonly #lock: StoreLock;
   readonly #hash: SipHash;
   readonly #pins: Pins | null;
@@ -47,8 +48,8 @@ export class ResponseStore {
   constructor(buffer: SharedArrayBuffer, workerIndex = -1) {
     this.#records = new Records(buffer);
     this.#index = new StoreIndex(this.#records);
-    this.#accounts = new Accounts(this.#records);
-    this.#rings = new Rings(this.#records, this.#index, this.#accounts);
+    this.accounts = new Accounts(this.#records);
+    this.#rings = new Rings(this.#records, this.#index, this.accounts);
     this.#lock = new StoreLock(this.#records.words, workerIndex);
     this.#hash = new SipHash(hashKey(buffer));
     this.#pins = workerIndex < 0 ? null : new Pins(this.#records.words, this.#records.layout, workerIndex);
@@ -107,7 +108,7 @@ export class ResponseStore {
     const records = this.#records;
     this.#hash.hash(key);
     const { high: tag, low } = this.#hash;
-    const account = this.#accounts.of(owner);
+    const account = this.accounts.of(owner);
     const unit = this.#rings.take({ units, tag, low, account });
     const pin = unit < 0 ? -1 : pins.set(unit);
     if (unit >= 0) {
@@ -141,7 +142,7 @@ export class ResponseStore {
       records.set(unit, REC.sequence, sequence);
       records.set(unit, REC.body, before < 0 ? sequence : records.get(before, REC.body)); // what renews another has its body
       records.set(unit, REC.state, STATE_LIVE);
-      const replaced = this.#index.add(unit, this.#accounts.boundOf(records.get(unit, REC.account)));
+      const replaced = this.#index.add(unit, this.accounts.boundOf(records.get(unit, REC.account)));
       records.count(HEAD.stored);
       this.#count(unit, 1);
       if (replaced >= 0) this.#replaced(unit, replaced);
@@ -154,7 +155,7 @@ export class ResponseStore {
   #count(unit: number, by: 1 | -1): void {
     this.#records.count(HEAD.objects, by);
     this.#records.count(HEAD.unitsLive, by * this.#records.get(unit, REC.size));
-    this.#accounts.found(unit, by);
+    this.accounts.found(unit, by);
   }
 
   /** By a newer one of its key, or by one that has its bucket in common. */
@@ -163,7 +164,7 @@ export class ResponseStore {
     this.#count(old, -1);
     if (records.get(old, REC.low) === records.get(unit, REC.low) && records.get(old, REC.tag) === records.get(unit, REC.tag)) return;
     records.count(HEAD.evicted);
-    this.#accounts.evicted(old);
+    this.accounts.evicted(old);
   }
 
   /** @internal {@link ObjectWriter} */
@@ -236,21 +237,6 @@ export class ResponseStore {
     this.#rings.reset();
     this.#records.count(HEAD.broken);
     this.#lock.give();
-  }
-
-  /** Who is counted by himself, and bounded. See {@link Accounts.open}. For the primary. */
-  openAccounts(holders: readonly AccountHolder[], kept: ReadonlySet<number>): void {
-    this.#accounts.open(holders, kept);
-  }
-
-  /** See {@link Accounts.setLimits}. For the primary. */
-  limitAccounts(holders: readonly AccountHolder[]): void {
-    this.#accounts.setLimits(holders);
-  }
-
-  /** @returns null for an owner that is not counted by itself */
-  accountOf(owner: number): AccountCounts | null {
-    return this.#accounts.counts(owner);
   }
 
   counts(): StoreCounts {

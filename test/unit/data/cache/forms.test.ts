@@ -133,10 +133,10 @@ test("a kept form needs no slot of `concurrent`, and one that is not whole is no
 test("forms count for the share of their route", async () => {
   const worker = await start();
   const { responses } = worker.services;
-  responses.openAccounts([{ owner: ownerNumber("r"), share: 1 }], new Set());
+  responses.accounts.open([{ owner: ownerNumber("r"), share: 1 }], new Set());
   store(worker, "/a", text("one"));
   worker.ask("/a", { headers: GZIP });
-  expect(responses.accountOf(ownerNumber("r"))).toMatchObject({ objects: 2 });
+  expect(responses.accounts.counts(ownerNumber("r"))).toMatchObject({ objects: 2 });
 });
 
 test("no form of the stored body stands for one that a filter before has changed", async () => {

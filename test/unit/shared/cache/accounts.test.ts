@@ -13,7 +13,7 @@ const OTHERS = 8;
 function open(holders: readonly AccountHolder[], bytes = 4 * MIB) {
   const buffer = ResponseStore.allocate(bytes, 2, new Uint8Array(16).fill(5));
   const primary = new ResponseStore(buffer);
-  primary.openAccounts(holders, new Set());
+  primary.accounts.open(holders, new Set());
   return { buffer, primary, store: new ResponseStore(buffer, 0) };
 }
 
@@ -30,8 +30,8 @@ function read(store: ResponseStore, key: string): boolean {
   return object !== null;
 }
 
-const occupied = (store: ResponseStore, owner: number): number => store.accountOf(owner)?.occupiedBytes ?? -1;
-const limit = (store: ResponseStore, owner: number): number => store.accountOf(owner)?.limitBytes ?? -1;
+const occupied = (store: ResponseStore, owner: number): number => store.accounts.counts(owner)?.occupiedBytes ?? -1;
+const limit = (store: ResponseStore, owner: number): number => store.accounts.counts(owner)?.limitBytes ?? -1;
 
 /** Others' objects, some read often and some that have just come; then a flood. @returns how many of each are left */
 function flooded(share: number, { isRead }: { readonly isRead: boolean }) {
@@ -59,7 +59,7 @@ describe("a route with a share of the store", () => {
     const bounded = flooded(0.2, { isRead });
     expect(bounded.often).toBeGreaterThan(0.99);
     expect(bounded.once).toBeGreaterThan(0.7); // it may have a fifth of where they wait
-    const { occupiedBytes, limitBytes, evicted } = bounded.primary.accountOf(FLOOD)!;
+    const { occupiedBytes, limitBytes, evicted } = bounded.primary.accounts.counts(FLOOD)!;
     expect(occupiedBytes).toBeLessThanOrEqual(limitBytes!);
     expect(occupiedBytes).toBeGreaterThan(limitBytes! * 0.08);
     expect(evicted).toBeGreaterThan(15_000);
@@ -96,7 +96,7 @@ describe("a route with a share of the store", () => {
   test("has no more entries of the index than its share, however small its objects are", () => {
     const { store, primary } = open([{ owner: FLOOD, share: 0.1 }]);
     for (let i = 0; i < 20_000; i++) put(store, `tiny${i}`, FLOOD, 1);
-    const { objects } = primary.accountOf(FLOOD)!;
+    const { objects } = primary.accounts.counts(FLOOD)!;
     expect(objects).toBeLessThanOrEqual(primary.buckets * 8 * 0.11);
     expect(objects).toBeGreaterThan(50);
   });
@@ -108,16 +108,16 @@ describe("a route with a share of the store", () => {
       read(store, `a${i}`);
     }
     const before = occupied(store, FLOOD);
-    primary.limitAccounts([{ owner: FLOOD, share: 0.1 }]);
+    primary.accounts.setLimits([{ owner: FLOOD, share: 0.1 }]);
     expect(occupied(store, FLOOD)).toBe(before);
     for (let i = 0; i < 3000; i++) {
       put(store, `b${i}`, FLOOD, 1500);
       read(store, `b${i}`);
     }
     expect(occupied(store, FLOOD)).toBeLessThanOrEqual(limit(store, FLOOD));
-    const { objects } = primary.accountOf(FLOOD)!;
-    primary.limitAccounts([{ owner: FLOOD, share: 1 }]);
-    expect(primary.accountOf(FLOOD)).toMatchObject({ objects, limitBytes: null });
+    const { objects } = primary.accounts.counts(FLOOD)!;
+    primary.accounts.setLimits([{ owner: FLOOD, share: 1 }]);
+    expect(primary.accounts.counts(FLOOD)).toMatchObject({ objects, limitBytes: null });
   });
 
   test("finds no room while all that it has is being read, and takes none of the others'", () => {
@@ -167,7 +167,7 @@ describe("the accounts of the store", () => {
           held[worker] = [];
         } else primary.removeWhere(Math.floor(random() * primary.buckets), 8, () => random() < 0.5);
         for (const each of owners) {
-          const { occupiedBytes, limitBytes } = primary.accountOf(each.owner)!;
+          const { occupiedBytes, limitBytes } = primary.accounts.counts(each.owner)!;
           if (limitBytes !== null) expect(occupiedBytes).toBeLessThanOrEqual(limitBytes);
         }
         if (step % 50 === 0) expect(auditAccounts(buffer)).toEqual([]);
@@ -181,9 +181,9 @@ describe("the accounts of the store", () => {
       Array.from({ length: BOUNDED_MAX }, (_, i) => ({ owner: from + i, share: 0.1 }));
     const many = Array.from({ length: 2 * ACCOUNTS }, (_, i): AccountHolder => ({ owner: 100_000 + i, share: 1 }));
     const { primary, store } = open([...many, ...bounded(1)]);
-    primary.openAccounts([...many, ...bounded(1000)], new Set([...many, ...bounded(1), ...bounded(1000)].map(({ owner }) => owner)));
-    for (const { owner } of [...bounded(1), ...bounded(1000)]) expect(store.accountOf(owner)?.limitBytes).toBeGreaterThan(0);
-    expect(many.filter(({ owner }) => store.accountOf(owner) !== null)).toHaveLength(511);
+    primary.accounts.open([...many, ...bounded(1000)], new Set([...many, ...bounded(1), ...bounded(1000)].map(({ owner }) => owner)));
+    for (const { owner } of [...bounded(1), ...bounded(1000)]) expect(store.accounts.counts(owner)?.limitBytes).toBeGreaterThan(0);
+    expect(many.filter(({ owner }) => store.accounts.counts(owner) !== null)).toHaveLength(511);
   });
 
   test("of routes that are gone are given to others, the emptiest first", () => {
@@ -191,8 +191,8 @@ describe("the accounts of the store", () => {
     const { primary, store } = open(gone);
     put(store, "k", 500, 5000);
     const next = Array.from({ length: 511 }, (_, i): AccountHolder => ({ owner: 2000 + i, share: 1 }));
-    primary.openAccounts(next, new Set(next.map(({ owner }) => owner)));
-    expect(next.every(({ owner }) => primary.accountOf(owner) !== null)).toBe(true);
-    expect(primary.accountOf(500)).toMatchObject({ objects: 1 });
+    primary.accounts.open(next, new Set(next.map(({ owner }) => owner)));
+    expect(next.every(({ owner }) => primary.accounts.counts(owner) !== null)).toBe(true);
+    expect(primary.accounts.counts(500)).toMatchObject({ objects: 1 });
   });
 });

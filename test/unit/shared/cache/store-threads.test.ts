@@ -31,10 +31,10 @@ it("give every reader whole bytes of the key that it asked for, while writers, r
   const gateBuffer = new SharedArrayBuffer((GATE.leased + LEASE_KEYS) * 4);
   const gate = new Int32Array(gateBuffer);
   const primary = new ResponseStore(store);
-  primary.openAccounts(OWNERS, new Set());
+  primary.accounts.open(OWNERS, new Set());
   const withinLimits = (): boolean =>
     OWNERS.every(({ owner }) => {
-      const { occupiedBytes, limitBytes } = primary.accountOf(owner) ?? expect.fail("the owner has an account");
+      const { occupiedBytes, limitBytes } = primary.accounts.counts(owner) ?? expect.fail("the owner has an account");
       return limitBytes === null || occupiedBytes <= limitBytes;
     });
   const faults: unknown[] = [];

@@ -98,7 +98,7 @@ it("the example of the design compiles, units resolved", () => {
       rateLimitBuckets: 262_144,
       errorPageBytes: 262_144,
     },
-    cache: { memoryBytes: 67_108_864, maxObjectBytes: 1_048_576, name: "sluice", debug: null },
+    cache: { memoryBytes: 67_108_864, maxObjectBytes: 1_048_576, name: "sluice", debug: null, warm: null },
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
     decisionSlots: {},
