@@ -8,7 +8,7 @@
 //
 // Memory is occupied from when it is given out until a ring's head has come by again, found or not: what is replaced or removed counts until then, as it keeps others
 // out. An object counts for as much as there is for one entry of the index at least, so that the bound holds for the index too.
-import { ACCOUNT, ACCOUNT_WORDS, ACCOUNTS, REC, UNIT_BYTES, WAYS } from "./layout.ts";
+import { ACCOUNT, ACCOUNT_WORDS, ACCOUNTS, HEAD, REC, UNIT_BYTES, WAYS } from "./layout.ts";
 import type { Records } from "./records.ts";
 
 /** Accounts of routes that are not bounded; others beyond share the first one. What is left is enough for {@link BOUNDED_MAX} twice: of a plan, and of the one before. */
@@ -43,8 +43,9 @@ export class Accounts {
   readonly #first: number;
   /** Units that an object counts for at least. */
   readonly #unitsMin: number;
-  /** Where an owner was found last. */
+  /** Accounts by owner, as of so many changes. */
   readonly #known = new Map<number, number>();
+  #changes = 0;
 
   constructor(records: Records) {
     const { layout, words } = records;
@@ -64,15 +65,15 @@ export class Accounts {
 
   /** The account of a route; {@link NO_ACCOUNT} when it has none. */
   of(owner: number): number {
+    const changes = Atomics.load(this.#words, HEAD.accountChanges);
+    if (changes !== this.#changes || this.#known.size > 2 * ACCOUNTS) this.#known.clear();
+    this.#changes = changes;
     const known = this.#known.get(owner);
-    if (known !== undefined && this.#isOf(known, owner)) return known;
-    for (let account = 1; account < ACCOUNTS; account++) {
-      if (!this.#isOf(account, owner)) continue;
-      if (this.#known.size >= ACCOUNTS) this.#known.clear();
-      this.#known.set(owner, account);
-      return account;
-    }
-    return NO_ACCOUNT;
+    if (known !== undefined) return known;
+    let account = ACCOUNTS - 1;
+    while (account > NO_ACCOUNT && !this.#isOf(account, owner)) account--;
+    this.#known.set(owner, account);
+    return account;
   }
 
   #isOf(account: number, owner: number): boolean {
@@ -151,6 +152,7 @@ export class Accounts {
       this.#setLimit(account, holder.share);
       Atomics.store(this.#words, at + ACCOUNT.owner, holder.owner);
       Atomics.store(this.#words, at + ACCOUNT.used, 1);
+      Atomics.add(this.#words, HEAD.accountChanges, 1);
     }
   }
 

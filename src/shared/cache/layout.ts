@@ -12,6 +12,7 @@
  *     18 SEQUENCE    number of the object that was stored last, modulo 2^32                     writers: holder of the lock
  *     20 HEAD_SMALL, 21 HEAD_MAIN   unit of each ring at which the next object goes             writers: holder of the lock
  *     22 USED_SMALL, 23 USED_MAIN   units of each ring that are no filler                        writers: holder of the lock
+ *     24 ACCOUNT_CHANGES   times that accounts were given to others                              writer: primary (atomic)
  *     32 OBJECTS, 33 UNITS_LIVE, 34 STORED, 35 EVICTED, 36 PROMOTED, 37 GHOST_HITS, 38 REMOVED  counts; writers: holder of the lock
  *   pins, PINS words for each worker: 1 + unit of an object whose bytes that worker reads or writes, 0 for none   writer: that worker; primary when it is gone
  *   pin marks, one word for each worker: pins below it may be in use                            writer: that worker
@@ -44,6 +45,7 @@ export const HEAD = {
   headMain: 21,
   usedSmall: 22,
   usedMain: 23,
+  accountChanges: 24,
   objects: 32,
   unitsLive: 33,
   stored: 34,
