@@ -192,7 +192,7 @@ export const ERRORS = {
     "gateway",
     false,
     "The gateway has no room for this request at present",
-    "Retry later. The reason names what to raise: pool: the upstream's pool.connections or pool.queue; bodies: limits.bufferedBodyBytes; limit, line: the service has all that it can work on, see overload.",
+    "Retry later. The reason names what to raise: pool: the upstream's pool.connections or pool.queue; bodies: limits.bufferedBodyBytes; limit, line: the service has all that it can work on, see overload; instance: a worker has more to do than it can, see the gateway's own overload.",
   ),
   auth_overloaded: row(
     503,

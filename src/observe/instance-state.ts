@@ -144,6 +144,8 @@ export interface WorkerStatus {
   readonly beatAgeMs: number;
   /** The CPU that it is pinned to; null where the kernel chooses. */
   readonly cpu: number | null;
+  /** In the last seconds it had more to do than it can. */
+  readonly overloaded: boolean;
 }
 
 /** An upstream's in-flight limit and the line in front of it, over all workers. */

@@ -205,6 +205,28 @@ function renderWorkers(page: Page, totals: Totals, state: InstanceState): void {
   each("sluice_worker_loop_utilisation", "gauge", "Share of time that the event loop was busy, 0 to 1.", (i) =>
     cell(i, CELL.loopUtilisation),
   );
+  each(
+    "sluice_worker_loop_delay_seconds",
+    "gauge",
+    "How late the event loop was, at the last look.",
+    (i) => cell(i, CELL.loopDelayMs) / 1000,
+  );
+  each("sluice_worker_memory_bytes", "gauge", "Heap and buffers in use.", (i) => cell(i, CELL.memoryBytes));
+  each("sluice_worker_refused_ratio", "gauge", "Share of requests that the worker refuses as it has more to do than it can, 0 to 1.", (i) =>
+    cell(i, CELL.refusedPart),
+  );
+  each("sluice_worker_shadowed_total", "counter", "Requests that came while `overload.mode: on` would have refused some.", (i) =>
+    cell(i, CELL.shadowedTotal),
+  );
+  page.family(
+    "sluice_worker_spared_total",
+    "counter",
+    "What a worker with more to do than it can left out: retries; mirror copies and background refreshes.",
+  );
+  state.workers.forEach(({ index }, i) => {
+    page.sample("sluice_worker_spared_total", { worker: index, kind: "retry" }, cell(i, CELL.retriesRefusedTotal));
+    page.sample("sluice_worker_spared_total", { worker: index, kind: "background" }, cell(i, CELL.backgroundRefusedTotal));
+  });
   each("sluice_worker_in_flight", "gauge", "Exchanges under way.", (i) => cell(i, CELL.inFlight));
   each("sluice_worker_connections", "gauge", "Open client connections.", (i) => cell(i, CELL.connections));
 }

@@ -1,10 +1,26 @@
 // What the plan says of overload: how an upstream's in-flight limit moves, who waits in front of it, and whose requests come first.
 
-/** From the one that is refused last. `background`: mirrors and refreshes of what is cached, whatever their route has. */
-export const PRIORITIES = ["critical", "high", "normal", "low", "background"] as const;
+/** From the one that is refused last. `retry`: further attempts; `background`: mirrors and refreshes of what is cached; both whatever their route has. */
+export const PRIORITIES = ["critical", "high", "normal", "low", "retry", "background"] as const;
 export type Priority = (typeof PRIORITIES)[number];
 export const NORMAL = PRIORITIES.indexOf("normal");
+export const RETRY = PRIORITIES.indexOf("retry");
 export const BACKGROUND = PRIORITIES.indexOf("background");
+
+/** A class in which somebody waits, or is refused, is served once in this time, ms, however much there is of higher ones. */
+export const STARVATION_MS = 200;
+
+/** When a worker itself has more to do than it can. null: whatever it is. */
+export interface WorkerOverloadPlan {
+  readonly mode: "on" | "shadow" | "off";
+  /** How late its event loop may be. */
+  readonly loopDelayMs: number | null;
+  /** Requests under way. */
+  readonly inFlight: number | null;
+  /** A part of what V8 gives its heap, or bytes of heap and buffers together. */
+  readonly memory: { readonly part: number } | { readonly bytes: number } | null;
+  readonly tiers: Readonly<Record<string, TierShare>>;
+}
 
 /** What requests of one flow have in common. `consumer`: else the address. */
 export type FairBy = "consumer" | "address" | "route" | "none" | { readonly header: string };

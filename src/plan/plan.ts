@@ -6,7 +6,7 @@ import type { ErrorPagesPlan } from "./error-pages.ts";
 import type { BodyRatePlan, LimitsPlan } from "./limits-plan.ts";
 import type { ListenerPlan } from "./listener-plan.ts";
 import type { ModuleFilePlan, ModulePolicyPlan } from "./module-plan.ts";
-import type { OverloadPlan } from "./overload-plan.ts";
+import type { OverloadPlan, WorkerOverloadPlan } from "./overload-plan.ts";
 import type { ClientTypePlan, ValueMatch, VersioningPlan } from "./routing-terms.ts";
 import type { UpstreamTlsPlan } from "./tls-rules.ts";
 
@@ -16,6 +16,7 @@ export interface Plan {
   readonly listeners: readonly ListenerPlan[];
   readonly limits: LimitsPlan;
   readonly cache: CachePlan;
+  readonly overload: WorkerOverloadPlan;
   /** CIDR blocks whose Forwarded / X-Forwarded-* headers are believed. */
   readonly trustedProxies: readonly string[];
   readonly upstreams: readonly UpstreamPlan[];

@@ -2,9 +2,9 @@
 // Must never allocate, lock or throw in a hot method, and must never be written by two threads.
 //
 // Layout: one Float64Array, in 8-byte words.
-//   [0 .. 16)                    gauges and worker-wide counters, see CELL
-//   [16 .. 16+128)               errors by errorNumber(code); word 16+0 is unused (0 means no error)
-//   [144 .. 144+48*R)            route slots, 48 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
+//   [0 .. 32)                    gauges and worker-wide counters, see CELL
+//   [32 .. 32+128)               errors by errorNumber(code); word 32+0 is unused (0 means no error)
+//   [160 .. 160+48*R)            route slots, 48 words each, see ROUTE: slot 0 is "no route", slot 1 is "overflow"
 //   [.. +4*512)                  limit slots, 4 words each, see LIMIT_OUTCOMES: slot 1 is "overflow"
 //   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
 //   [.. +4*512)                  leg slots, 4 words each, see LEG_OUTCOMES: slot 1 is "overflow"
@@ -20,7 +20,7 @@ import { ERROR_CODES, type ErrorCode, errorNumber } from "../base/errors.ts";
 import { AGE_BOUNDS_S, AGE_BUCKETS, CACHE } from "./cache/outcomes.ts";
 
 /** Words before the error table. */
-const CELL_WORDS = 16;
+const CELL_WORDS = 32;
 /** Capacity for error codes; a test holds it above the table. */
 export const METRIC_ERRORS_MAX = 128;
 const ROUTE_BASE = CELL_WORDS + METRIC_ERRORS_MAX;
@@ -116,6 +116,18 @@ export const CELL = {
   floodsTotal: 13,
   slowClientsTotal: 14,
   refusedStreamsTotal: 15,
+  // Of the worker's own overload (data/load/worker-load.ts):
+  /** How late its event loop was, at the last look. */
+  loopDelayMs: 16,
+  /** Heap and buffers in use. */
+  memoryBytes: 17,
+  /** Of what comes, that is refused, 0..1. */
+  refusedPart: 18,
+  /** When it had more to do than it can last, monotonicMs() in whole seconds; 0 for never. */
+  overloadedAtS: 19,
+  shadowedTotal: 20,
+  backgroundRefusedTotal: 21,
+  retriesRefusedTotal: 22,
 } as const;
 export type Cell = (typeof CELL)[keyof typeof CELL];
 
@@ -132,6 +144,10 @@ const GAUGES: readonly Cell[] = [
   CELL.poolQueued,
   CELL.loopUtilisation,
   CELL.bodyBytes,
+  CELL.loopDelayMs,
+  CELL.memoryBytes,
+  CELL.refusedPart,
+  CELL.overloadedAtS,
 ];
 
 /** Words of a route slot. */

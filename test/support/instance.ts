@@ -20,8 +20,8 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
     reloads: { ok: 2, failed: 1 },
     listeners: [{ address: "127.0.0.1:8080", url: "http://127.0.0.1:8080", engine: "uws" }],
     workers: [
-      { index: 0, state: "serving", restarts: 0, beatAgeMs: 40, cpu: null },
-      { index: 1, state: "draining", restarts: 2, beatAgeMs: 1500, cpu: 3 },
+      { index: 0, state: "serving", restarts: 0, beatAgeMs: 40, cpu: null, overloaded: false },
+      { index: 1, state: "draining", restarts: 2, beatAgeMs: 1500, cpu: 3, overloaded: false },
     ],
     upstreams: [
       {

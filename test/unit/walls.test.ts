@@ -17,8 +17,9 @@ const ROOMS = {
   // The data plane, against the way of a request.
   "data/credentials": "base plan",
   "data/routing": "base plan",
-  "data/upstream": "base plan shared data/routing",
-  "data/exchange": "base plan shared offload data/credentials data/routing data/upstream",
+  "data/load": "base plan",
+  "data/upstream": "base plan shared data/routing data/load",
+  "data/exchange": "base plan shared offload data/credentials data/routing data/load data/upstream",
   "data/policies": "base plan shared offload data/credentials data/routing data/upstream data/exchange",
   "data/cache": "base plan shared data/routing data/upstream data/exchange",
   "data/filters": "base data/exchange",
@@ -29,7 +30,7 @@ const ROOMS = {
   "data/listener/http1": "base plan shared data/exchange data/handlers data/listener data/listener/net",
   "data/listener/http2": "base plan data/exchange data/listener data/listener/net",
   "data/worker":
-    "base plan shared offload modules data/credentials data/routing data/upstream data/exchange data/policies data/filters data/handlers data/listener data/listener/uws data/listener/net data/listener/http1 data/listener/http2",
+    "base plan shared offload modules data/credentials data/routing data/load data/upstream data/exchange data/policies data/filters data/handlers data/listener data/listener/uws data/listener/net data/listener/http1 data/listener/http2",
 
   observe: "base shared",
 

@@ -152,6 +152,7 @@ function attention(now, { routes, upstreams }) {
     if (r.failing < ALARM_REQUESTS_MIN || r.failing / r.requests < ALARM_SHARE_MIN) continue;
     list.push(["bad", (r.name === "_none" ? "requests without a route" : "route " + r.name) + ": " + num(100 * r.failing / r.requests) + " % of " + num(r.requests) + " requests failed (5xx or cut)"]);
   }
+  for (const w of now.workers) if (w.overloaded) list.push([w.refusedPart > 0 ? "bad" : "warn", "worker " + w.index + ": more to do than it can; event loop " + latency(w.loopDelayMs) + " late, " + (w.refusedPart > 0 ? num(100 * w.refusedPart) + " % of requests are refused" : "nothing is refused at present")]);
   for (const w of now.workers) if (w.state !== "serving" && now.instance.phase === "serving") list.push([w.state === "failed" ? "bad" : "warn", "worker " + w.index + " is " + w.state]);
   return list;
 }
@@ -209,8 +210,8 @@ function draw(now) {
     heading("Errors", recent),
     table(["Code", "Meaning", "#Recent", "#Ever"], errors.map((e) => [...e.recent === 0 ? [IDLE] : [], el("span.mono", e.code), e.title, num(e.recent), num(e.count)]), "None so far."),
     heading("Workers", "now"),
-    table(["Worker", "State", "Event loop", "#In flight", "#Connections", "#Pool", "#Queued", "#Last beat", "#Restarts", "#Log dropped"], now.workers.map((w) => [
-      w.cpu === null ? String(w.index) : w.index + " on CPU " + w.cpu, dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), num(w.inFlight), num(w.connections),
+    table(["Worker", "State", "Event loop", "#Late", "#Memory", "#In flight", "#Connections", "#Pool", "#Queued", "#Last beat", "#Restarts", "#Log dropped"], now.workers.map((w) => [
+      w.cpu === null ? String(w.index) : w.index + " on CPU " + w.cpu, dot(w.state === "serving" ? "ok" : w.state === "failed" ? "bad" : "warn", w.state), bar(w.loopUtilisation), latency(w.loopDelayMs), bytes(w.memoryBytes), num(w.inFlight), num(w.connections),
       num(w.poolConnections), num(w.poolQueued), latency(w.beatAgeMs), alarm(w.restarts, num(w.restarts)), alarm(w.logDropped, num(w.logDropped)),
     ]), "No workers yet."),
     ...instance.fleet ? [heading("Fleet", "this is " + instance.fleet.name), table(["Redis", "State", "#Since", "#Instances", "#Last answer", "#Round", "#Buckets told", "#Overdrawn", "#Leases"], [fleetRow(instance.fleet)], ""),

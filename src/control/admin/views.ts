@@ -24,6 +24,10 @@ export function workersView(state: InstanceState, totals: Totals): object[] {
       poolConnections: cells?.get(CELL.poolConnections) ?? 0,
       poolQueued: cells?.get(CELL.poolQueued) ?? 0,
       loopUtilisation: cells?.get(CELL.loopUtilisation) ?? 0,
+      loopDelayMs: cells?.get(CELL.loopDelayMs) ?? 0,
+      memoryBytes: cells?.get(CELL.memoryBytes) ?? 0,
+      refusedPart: cells?.get(CELL.refusedPart) ?? 0,
+      shadowed: cells?.get(CELL.shadowedTotal) ?? 0,
       logDropped: cells?.get(CELL.logDroppedTotal) ?? 0,
     };
   });

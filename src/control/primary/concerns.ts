@@ -20,6 +20,8 @@ export interface ConcernSources {
   };
   /** Seats whose worker is blocked. */
   readonly blocked: readonly number[];
+  /** Indexes of workers that have more to do than they can; and whether nothing is refused for it. */
+  readonly overload: { readonly shadow: boolean; readonly workers: readonly number[] };
   readonly pins: { readonly trouble: string | null } | null;
   readonly keySources: readonly Pick<KeySourceStatus, "url" | "trouble">[];
   readonly accessLog: { readonly failure: string | null } | null;
@@ -60,7 +62,7 @@ function ofConfiguration({ control }: ConcernSources): Concern[] {
   return found;
 }
 
-function ofWorkers({ blocked, pins }: ConcernSources, seats: readonly Seat[]): Concern[] {
+function ofWorkers({ blocked, pins, overload }: ConcernSources, seats: readonly Seat[]): Concern[] {
   return [
     ...blocked.map((seat) => ({
       summary: "a worker is blocked",
@@ -72,8 +74,15 @@ function ofWorkers({ blocked, pins }: ConcernSources, seats: readonly Seat[]): C
         summary: "a worker keeps dying",
         detail: `worker ${seat.seat} keeps dying: next start in ${seat.restartInMs} ms`,
       })),
+    ...(overload.workers.length === 0 ? [] : [overloadOf(overload)]),
     ...(pins?.trouble == null ? [] : [{ summary: "a worker cannot be pinned to its CPU", detail: pins.trouble }]),
   ];
+}
+
+function overloadOf({ shadow, workers }: ConcernSources["overload"]): Concern {
+  const who = `${workers.length === 1 ? "worker" : "workers"} ${listed(workers.map(String))}`;
+  const what = shadow ? "nothing is refused for it (overload.mode: shadow)" : "requests are refused, lowest priority first";
+  return { summary: "a worker has more to do than it can", detail: `more to do than can be done in ${who}: ${what}` };
 }
 
 function ofUpstreams(upstreams: readonly UpstreamStatus[]): Concern[] {

@@ -16,6 +16,7 @@ import type {
 } from "../../observe/instance-state.ts";
 import { type OverloadPlan, PRIORITIES } from "../../plan/overload-plan.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
+import { CELL } from "../../shared/metric-cells.ts";
 import { REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../shared/overload/layout.ts";
 import { meanBaseMs, type TargetReading } from "../../shared/overload/target-table.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";
@@ -72,18 +73,23 @@ export function instanceState(sources: StatusSources): InstanceState {
       })),
     };
   });
+  const states = seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null));
+  const overload = {
+    shadow: plan?.overload.mode === "shadow",
+    workers: states.filter((each) => each.overloaded).map(({ index }) => index),
+  };
   return {
     release: VERSION,
     pid: sources.pid,
     startedAtMs: sources.startedAtMs,
     phase: sources.phase,
-    concerns: concerns({ ...sources, keySources }, seats, upstreams),
+    concerns: concerns({ ...sources, keySources, overload }, seats, upstreams),
     insecure: control.inForce === null ? [] : openedIn(control.inForce),
     planVersion: plan?.version ?? 0,
     planSinceMs: control.inForce?.sinceMs ?? 0,
     reloads: { ...control.reloads },
     listeners: (plan?.listeners ?? []).map((each) => ({ address: boundAddress(each), url: listenerUrl(each), engine: each.engine })),
-    workers: seats.map((seat) => workerStatus(seat, cells, sources.pins?.cpuOf(seat) ?? null)),
+    workers: states,
     upstreams,
     limits: cells.limits.fill,
     cache: sources.cache.counts(),
@@ -119,12 +125,17 @@ function openedIn({ plan, config }: Pick<InForce, "plan" | "config">): readonly 
 
 /** Without a thread, the seat stands for the cells it began with: they keep its counters. */
 function workerStatus({ seat, cells: index, state, restarts }: SeatStatus, cells: SharedCells, cpu: number | null): WorkerStatus {
-  if (index < 0) return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0, cpu };
-  return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index), cpu };
+  if (index < 0)
+    return { index: seat, state: state === "starting" ? "starting" : "failed", restarts, beatAgeMs: 0, cpu, overloaded: false };
+  const overloaded = wasLately(cells.totals.cells[index]?.get(CELL.overloadedAtS) ?? 0);
+  return { index, state: cells.heartbeat.state(index), restarts, beatAgeMs: cells.heartbeat.ageMs(index), cpu, overloaded };
 }
 
-/** How long after a refusal an upstream is said to be shedding, s. */
+/** How long after a refusal an upstream is said to be shedding, s; and a worker that had more to do than it can, to be overloaded. */
 const SHEDDING_S = 10;
+
+/** @param atS monotonicMs() in whole seconds; 0 for never */
+const wasLately = (atS: number): boolean => atS !== 0 && monotonicMs() / 1000 - atS < SHEDDING_S;
 
 const NO_LIMITS: ReadonlyMap<number, TargetReading> = new Map();
 
@@ -146,7 +157,7 @@ function overloadStatus(
     mode: shadow ? "shadow" : "on",
     ...reading,
     baseMs: limited.size === 0 ? baseMs : meanBaseMs(limited.values()),
-    shedding: shedAtS !== 0 && monotonicMs() / 1000 - shedAtS < SHEDDING_S,
+    shedding: wasLately(shedAtS),
     refused: PRIORITIES.flatMap((priority, i) => [
       { reason: "line" as const, priority, count: ever(i) },
       { reason: "limit" as const, priority, count: ever(REFUSED_LIMIT + i) },

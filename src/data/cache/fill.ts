@@ -2,6 +2,7 @@
 // came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
 import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
+import { shedByCaller } from "../exchange/overload.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { CallFailure, ResponseSink } from "../upstream/call-request.ts";
 import type { WireHead } from "../upstream/upstream.ts";
@@ -59,7 +60,11 @@ export class Fill extends Question implements ResponseSink, SharedBody {
   }
 
   start(): void {
-    this.#call.start();
+    const refusal = this.background ? null : shedByCaller(this.order.x);
+    if (refusal === null) return this.#call.start();
+    const { detail, headers } = refusal;
+    const { upstream } = this.order;
+    this.onFailure({ code: "overloaded", detail, headers, overloadReason: "instance", hasFixedReply: false, upstream });
   }
 
   /** Whether a request that comes now can be served by it: not one behind a purge which the answer, or what it validates, may be older than. */

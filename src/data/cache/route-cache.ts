@@ -3,12 +3,14 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
+import { BACKGROUND } from "../../plan/overload-plan.ts";
 import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
 import { CACHE } from "../../shared/cache/outcomes.ts";
 import type { Reasons } from "../../shared/cache/reasons.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
+import { shedByCaller } from "../exchange/overload.ts";
 import type { ResponseHead } from "../exchange/policy.ts";
-import { fail } from "../exchange/reply.ts";
+import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { PassesBy } from "./bypass.ts";
@@ -211,7 +213,9 @@ export class RouteCache {
     const { fills, cache } = this.#parts;
     const { key, validates } = order;
     const id = cache.variantOf(key, x.headers);
-    const turn = fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
+    const { load, inFlight } = x.runtime.services;
+    const rests = inFlight > load.free && load.refuses(BACKGROUND);
+    const turn = !rests && fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
     if (turn?.kind !== "mine") return;
     // Another reference than that of whom it is served to, and only for the one request of many that asks.
     const stored = validates ? cache.find(key, x.headers) : null;
@@ -286,7 +290,9 @@ export class RouteCache {
       const outcome = { forward: why.reason, forwardStatus: 0, ttl: null, stored: false, collapsed: false, detail: why.detail };
       x.addResponseHeader("cache-status", cacheStatus(this.#parts.name, outcome));
     }
-    this.#parts.forward(x, { route, upstream, watcher: why.watcher ?? null });
+    const refusal = shedByCaller(x);
+    if (refusal === null) this.#parts.forward(x, { route, upstream, watcher: why.watcher ?? null });
+    else reply(x, refusal);
   }
 
   #tags(headers: HeaderList): readonly number[] {

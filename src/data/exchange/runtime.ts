@@ -42,6 +42,8 @@ export interface Route {
   readonly accessLog: boolean;
   /** Index of PRIORITIES; null: that of the caller's tier. */
   readonly priority: number | null;
+  /** When a worker that has more to do than it can refuses requests of it. */
+  readonly shed: ShedRule;
   /** One object for all routes whose settings are alike. */
   readonly settings: RouteSettings;
   readonly handler: Handler;
@@ -65,6 +67,16 @@ export interface Route {
   readonly copies: ((name: string) => boolean) | null;
   /** The route has a CORS policy: a preflight for it is answered here. */
   readonly answersPreflight: boolean;
+}
+
+/**
+ * `route`: as soon as the route is known. `identity`: once the caller is, as his tier may have a priority. `miss`: when the store of responses has no answer.
+ * `never`: the answer costs no more than a refusal.
+ */
+export interface ShedRule {
+  readonly at: "route" | "identity" | "miss" | "never";
+  /** The highest that a request of it may have: index of PRIORITIES. */
+  readonly priority: number;
 }
 
 /** What one worker has once, shared by all its runtimes. */

@@ -6,8 +6,10 @@ import type { HeaderList } from "../../base/header-list.ts";
 import { hasStatus } from "../../base/status-list.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { nowMs } from "../../base/turn-clock.ts";
+import { RETRY } from "../../plan/overload-plan.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import { NO_TICKET, REFUSED } from "../../shared/breaker-word.ts";
+import { spreadRetryAfter } from "../load/retry-after.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Tickets } from "./breaker.ts";
 import type { CallFailure, CallRequest } from "./call-request.ts";
@@ -19,8 +21,6 @@ import type { Endpoint, Outcome, Upstream, WireTrailers } from "./upstream.ts";
 const RETRY_AFTER_WAIT_MS_MAX = 5000;
 /** RFC 9110 section 15: there are no others. */
 export const STATUS_MAX = 599;
-/** Who is refused for want of room comes again within this time, s, not all at once. */
-const REFUSED_RETRY_AFTER_S_MAX = 5;
 /** RFC 9110 section 9.2.2. */
 const IDEMPOTENT: ReadonlySet<string> = new Set(["GET", "HEAD", "OPTIONS", "PUT", "DELETE"]);
 
@@ -91,6 +91,9 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     return this.request.background === true;
   }
 
+  /** A further attempt, for which it must have a place again. */
+  retrying = false;
+
   get bodyBytes(): number {
     return this.request.body.contentLength;
   }
@@ -102,11 +105,10 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
   abstract admitted(): void;
 
   refused(reason: GateReason, detail: string): void {
-    const headers = ["retry-after", String(1 + Math.floor(Math.random() * REFUSED_RETRY_AFTER_S_MAX))];
-    this.fail("overloaded", detail, { overloadReason: reason, headers });
+    this.fail("overloaded", detail, { overloadReason: reason, headers: spreadRetryAfter() });
   }
 
-  /** Before the first attempt. @returns whether it may be made now; else admitted() follows, or the sink has been told */
+  /** Before the first attempt, and before each further one. @returns whether it may be made now; else admitted() follows, or the sink has been told */
   protected enters(): boolean {
     const { gate, plan } = this.upstream;
     if (gate === null || plan.overload === null || this.hold !== null) return true;
@@ -127,6 +129,13 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     if (gate.enterAtOnce(this.hold)) return true;
     this.refused("limit", "the upstream that stands in has all that it can work on");
     return false;
+  }
+
+  /** Until a further attempt: the place goes to who is next. What failed once comes behind those that have not. */
+  private leaveGate(): void {
+    this.retrying = true;
+    this.hold?.leave();
+    this.hold = null;
   }
 
   /** The sink learns that there is no response. */
@@ -205,7 +214,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     if (request.single || request.record.attempts > (request.retryAttempts ?? plan.attempts)) return false;
     if (!(typeof condition === "number" ? hasStatus(plan.statuses, condition) : plan.on.some((on) => on === condition))) return false;
     if (!request.body.replayable || !(unsent || plan.nonIdempotent || IDEMPOTENT.has(request.method))) return false;
-    if (upstream.breaker?.refuses() === true || this.hold?.gate.shedding === true) return false;
+    if (upstream.breaker?.refuses() === true || this.hold?.gate.shedding === true || request.services.load.refuses(RETRY)) return false;
     const last = this.endpoint;
     if (last !== null) (this.tried ??= []).push(last);
     const next = upstream.select(request.view, this.tried);
@@ -219,6 +228,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     if (this.deadlineMs > 0 && nowMs() + delay >= this.deadlineMs) return false;
     if (!upstream.takeRetry()) return false;
     request.services.recordRetry((last ?? next).slot);
+    this.leaveGate();
     this.wait(CALL_STATE.retry, delay);
     return true;
   }

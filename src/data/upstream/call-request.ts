@@ -5,12 +5,15 @@ import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
+import type { WorkerLoad } from "../load/worker-load.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import type { Endpoint, UpgradedResponse, Upstream, WireCall, WireHandler, WireHead, WireRequest } from "./upstream.ts";
 
 /** What a call uses of its worker. */
 export interface CallServices {
   readonly wheel: TimerWheel;
+  /** How loaded the worker is itself. */
+  readonly load: WorkerLoad;
   /** An attempt is over. @param code why it failed, null when a response came. @param firstByteMs -1 when none came. */
   recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void;
   recordRetry(slot: number): void;
@@ -109,9 +112,10 @@ export type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<Call
 
 /**
  * What there was no room in: `pool` all connections to the target are busy with requests; `bodies` limits.bufferedBodyBytes are held; `limit` the
- * upstream has all that it can work on, and no place came free in time; `line` too many wait for a place already.
+ * upstream has all that it can work on, and no place came free in time; `line` too many wait for a place already; `instance` the worker itself has more
+ * to do than it can.
  */
-export type OverloadReason = "pool" | "bodies" | "limit" | "line";
+export type OverloadReason = "pool" | "bodies" | "limit" | "line" | "instance";
 
 /**
  * Takes what becomes of a call: onFailure alone, or onHead, onData*, then one of onEnd and onFailure. After takeBack() returned true, all of it may

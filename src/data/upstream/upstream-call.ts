@@ -143,7 +143,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   private deadlinePassed(): void {
     const expired = this.deadlineMs > 0 && nowMs() >= this.deadlineMs;
-    if (this.state === CALL_STATE.retry && !expired) return this.attempt();
+    if (this.state === CALL_STATE.retry && !expired) return this.enters() ? this.attempt() : undefined;
     if (this.state === CALL_STATE.data) {
       if (expired) return this.broken({ code: "total_timeout", detail: "" });
       const quietMs = this.quietMs();

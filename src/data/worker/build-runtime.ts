@@ -6,6 +6,7 @@ import { monotonicMs } from "../../base/clock.ts";
 import type { PolicyModule } from "../../modules/policy-module.ts";
 import type { EndpointMap } from "../../plan/messages.ts";
 import type { ModulePolicyPlan } from "../../plan/module-plan.ts";
+import { NORMAL } from "../../plan/overload-plan.ts";
 import type { EndpointPlan, Plan, RoutePlan } from "../../plan/plan.ts";
 import { idSpaceOf } from "../credentials/id-space.ts";
 import { ConnectionRules } from "../exchange/client/connection-rules.ts";
@@ -14,10 +15,11 @@ import { ErrorPages } from "../exchange/error-pages.ts";
 import type { HandlerEntry } from "../exchange/handler.ts";
 import type { Authenticator } from "../exchange/identity/authenticator.ts";
 import { IdentityHeaders } from "../exchange/identity/identity-headers.ts";
+import { SHED_BY_CALLER } from "../exchange/overload.ts";
 import type { Phase, Policy } from "../exchange/policy.ts";
 import type { FilterEntry } from "../exchange/response-filter.ts";
 import { ExchangeSlot, type KeyedPolicy, type PolicyResources, type PolicyRoute } from "../exchange/route-context.ts";
-import type { Route, Runtime } from "../exchange/runtime.ts";
+import type { Route, Runtime, ShedRule } from "../exchange/runtime.ts";
 import { FILTERS } from "../filters/registry.ts";
 import { breakerFallback } from "../handlers/breaker-fallback.ts";
 import { HANDLERS } from "../handlers/registry.ts";
@@ -199,16 +201,18 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
   ];
   const withLastResort = lastResort === null ? policies : [...policies, lastResort];
   const { settings } = plan;
+  const shed = shedRule(plan, resources.plan.overload);
   return {
     id,
     name: plan.name,
     metricSlot: plan.metricSlot,
     accessLog: settings.accessLog,
     priority: settings.priority,
+    shed: shared.one(shed),
     settings: shared.one(settings),
     handler: named("handler", registries.handlers, plan.handler.name).create(plan.handler.config, context),
     paramNames: shared.one(paramNames),
-    onRequest: requestSteps(policies, registries.phases),
+    onRequest: requestSteps(shed.at === "identity" ? [SHED_BY_CALLER, ...policies] : policies, registries.phases),
     onUpstreamRequest: having(policies, "onUpstreamRequest"),
     onUpstreamResponse: having(policies, "onUpstreamResponse"),
     onResponse: having(policies, "onResponse")?.toReversed() ?? null,
@@ -220,6 +224,16 @@ function buildRoute(plan: RoutePlan, id: number, { resources, registries, shared
     hideQuery: policies.find((policy) => policy.hideQuery !== undefined)?.hideQuery ?? null,
     answersPreflight: policies.some((policy) => policy.name === "cors"),
   };
+}
+
+/** @returns when requests of the route are refused by a worker that has more to do than it can */
+function shedRule({ handler, policies, settings }: RoutePlan, { mode, tiers }: Plan["overload"]): ShedRule {
+  const own = settings.priority;
+  const ofTiers = own === null && mode !== "off" && policies.some(({ name }) => name === "auth") ? Object.values(tiers) : [];
+  const priority = Math.min(own ?? NORMAL, ...ofTiers.map((tier) => tier.priority ?? NORMAL));
+  if (handler.name === "respond" || handler.name === "redirect") return { at: "never", priority };
+  if (handler.name === "proxy" && (handler.config as { readonly cache?: unknown }).cache != null) return { at: "miss", priority }; // ProxyConfig
+  return { at: ofTiers.some((tier) => tier.priority !== null) ? "identity" : "route", priority };
 }
 
 /** WorkerServices.prepare() has imported it. */

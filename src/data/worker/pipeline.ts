@@ -4,6 +4,7 @@ import { faultCode, PolicyFailure } from "../../base/policy-failure.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import type { ClientEvents, Exchange } from "../exchange/exchange.ts";
 import { begin, finish } from "../exchange/finish.ts";
+import { shedAtRoute } from "../exchange/overload.ts";
 import type { Reply } from "../exchange/policy.ts";
 import type { Refusal } from "../exchange/refusal.ts";
 import { fail, reply } from "../exchange/reply.ts";
@@ -27,6 +28,11 @@ export function handle(x: Exchange): void {
     identify(x);
     const route = findRoute(x);
     if (route === null) return;
+    const { services } = x.runtime;
+    if (services.inFlight > services.load.free) {
+      const refusal = shedAtRoute(x, route);
+      if (refusal !== null) return reply(x, refusal);
+    }
     const refused = x.spellings & route.settings.refusedSpellings;
     if (refused !== 0) return fail(x, "bad_path", refusedSpelling(refused));
     x.upstreamPath = x.query === "" ? x.path : `${x.path}?${x.query}`;

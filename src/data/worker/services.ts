@@ -44,6 +44,7 @@ import { KeyStore } from "../exchange/identity/key-store.ts";
 import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
+import { WorkerLoad } from "../load/worker-load.ts";
 import { Gates } from "../upstream/overload/gates.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry, transportOf } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
@@ -77,6 +78,7 @@ export class WorkerServices implements Services {
   readonly cacheReasons: Reasons;
   readonly links: Links;
   readonly gates: Gates;
+  readonly load: WorkerLoad;
   readonly bodies: BodyLimits;
   readonly connections: ConnectionLimits;
   inFlight = 0;
@@ -133,6 +135,8 @@ export class WorkerServices implements Services {
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
     this.cacheReasons = new Reasons(shared.cacheReasons);
     this.links = new Links(requestLink);
+    this.load = new WorkerLoad(this);
+    this.load.start();
     const tables = { upstreams: new OverloadTable(shared.overload), targets: new TargetTable(shared.overloadTargets) };
     this.gates = new Gates(tables, shared.workerIndex);
     const buckets = new AddressBucket(shared.limitHashKey);
@@ -301,6 +305,19 @@ export class WorkerServices implements Services {
     this.cells.set(CELL.bodyBytes, this.bodies.heldBytes);
     this.cells.set(CELL.poolConnections, connected);
     this.cells.set(CELL.poolQueued, queued);
+    this.writeLoad();
+  }
+
+  private writeLoad(): void {
+    const { cells, load } = this;
+    cells.set(CELL.loopDelayMs, load.delayMs);
+    cells.set(CELL.memoryBytes, load.memoryBytes);
+    cells.set(CELL.refusedPart, 1 - load.part);
+    cells.set(CELL.overloadedAtS, load.overloadedAtS);
+    cells.add(CELL.shadowedTotal, load.shadowed);
+    cells.add(CELL.backgroundRefusedTotal, load.backgroundRefused);
+    cells.add(CELL.retriesRefusedTotal, load.retriesRefused);
+    load.shadowed = load.backgroundRefused = load.retriesRefused = 0;
   }
 }
 

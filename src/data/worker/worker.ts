@@ -214,6 +214,7 @@ class WorkerThread {
     this.#prepared = null;
     if (this.#runtime !== null && this.#runtime !== prepared.runtime) this.#retired.add(this.#runtime);
     this.#runtime = prepared.runtime;
+    this.#services.load.use(prepared.runtime.plan.overload);
     this.#services.keys.keepOnly(prepared.keySources);
     for (const [key, each] of prepared.opened) {
       this.#listeners.set(key, each);

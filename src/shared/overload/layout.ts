@@ -46,7 +46,7 @@ export const STATE = 8;
 export const FLOW_SLOTS = 1024;
 export const FLOW_WORDS = 2;
 /** Classes of priority. */
-export const PRIORITY_CLASSES = 5;
+export const PRIORITY_CLASSES = 6;
 export const CELL_WORDS = 48;
 export const IN_FLIGHT = 0;
 export const APART = 1;

@@ -1,21 +1,28 @@
 // An upstream that has more to do than it can: who is in flight, who waits, who is refused, and what is said of it.
 import { describe, expect, it, onTestFailed } from "vitest";
 import { ENGINES, type Engine } from "../../support/both-engines.ts";
+import { CountingOrigin } from "../../support/counting-origin.ts";
 import { GatedOrigin } from "../../support/gated-origin.ts";
 import { Gateway } from "../../support/gateway.ts";
 import { RawClient } from "../../support/raw-client.ts";
 
 const LIMIT = 2;
 
-async function start(origin: GatedOrigin, overload: string, workers = 1): Promise<Gateway> {
+interface Further {
+  readonly workers?: number;
+  /** Keys of the upstream. */
+  readonly more?: string;
+}
+
+async function start(origin: { readonly url: string }, overload: string, { workers = 1, more = "" }: Further = {}): Promise<Gateway> {
   const gateway = await Gateway.start({
     config: `version: 1
 workers: ${workers}
 drainTimeout: 100ms
 admin: { address: "127.0.0.1:0" }
 listeners: [ { address: "127.0.0.1:0" }, { address: "127.0.0.1:0", strict: true } ]
-upstreams: { u: { targets: [ { url: "${origin.url}" } ], timeouts: { attempt: 30s, total: 30s },
-  overload: { minimum: ${LIMIT}, maximum: ${LIMIT}, ${overload} } } }
+upstreams: { u: { targets: [ { url: "${origin.url}" } ], timeouts: { attempt: 30s, total: 30s }, ${more}
+  overload: { ${overload.includes("maximum") ? "" : `minimum: ${LIMIT}, maximum: ${LIMIT},`} ${overload} } } }
 routes:
   - { name: urgent, match: { path: /urgent }, to: u, priority: critical }
   - { name: other, match: {}, to: u }
@@ -116,6 +123,34 @@ describe.each(ENGINES)("overload on the engine %s", (engine) => {
     await seen(gateway, { waiting: 0, inFlight: 0 });
   });
 
+  it("a retry comes behind those that have not had a place yet", async () => {
+    await using origin = await CountingOrigin.start();
+    await using gateway = await start(
+      { url: `http://127.0.0.1:${origin.port}` },
+      "mode: on, minimum: 1, maximum: 1, queue: { wait: 30s }",
+      {
+        more: "retry: { attempts: 1, on: [503], budget: 100% },",
+      },
+    );
+    const port = portOf(gateway, engine);
+    const asked = (path: string) => expect.poll(() => origin.open.map(({ request }) => request.url), { timeout: 10_000 }).toEqual([path]);
+    const failing = ask(port, "/failing");
+    await asked("/failing");
+    const next = ask(port, "/next");
+    await seen(gateway, { waiting: 1 });
+    origin.open[0]?.response.writeHead(503).end();
+    await asked("/next");
+    const last = ask(port, "/last");
+    await seen(gateway, { waiting: 2 }); // the retry, too
+    origin.open[0]?.response.end("next");
+    await asked("/last");
+    origin.open[0]?.response.end("last");
+    await asked("/failing");
+    origin.open[0]?.response.end("tried again");
+    expect(await Promise.all([next, last, failing].map(async (each) => (await each).text()))).toEqual(["next", "last", "tried again"]);
+    await seen(gateway, { inFlight: 0, waiting: 0 });
+  });
+
   it("in shadow mode everybody passes", async () => {
     await using origin = await GatedOrigin.start();
     origin.status = 0;
@@ -133,7 +168,7 @@ describe.each(ENGINES)("overload on the engine %s", (engine) => {
 it("places are those of all workers together, and a freed one wakes whoever waits on another", async () => {
   await using origin = await GatedOrigin.start();
   origin.status = 0;
-  await using gateway = await start(origin, "mode: on, queue: { wait: 30s }, fairBy: { header: x-flow }", 2);
+  await using gateway = await start(origin, "mode: on, queue: { wait: 30s }, fairBy: { header: x-flow }", { workers: 2 });
   const port = portOf(gateway, "uws");
   const all = Array.from({ length: 40 }, (_, i) => ask(port, "/x", { "x-flow": `${i}` }));
   await seen(gateway, { inFlight: LIMIT, waiting: 38 });

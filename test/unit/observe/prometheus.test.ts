@@ -181,6 +181,10 @@ test("other instances' breakers: of breakers that this one has too, and nothing 
 test("workers and instance", () => {
   const totals = instanceTotals();
   totals.cells[1]?.set(CELL.loopUtilisation, 0.25);
+  totals.cells[1]?.set(CELL.loopDelayMs, 125);
+  totals.cells[1]?.set(CELL.refusedPart, 0.75);
+  totals.cells[1]?.add(CELL.retriesRefusedTotal, 3);
+  totals.cells[1]?.add(CELL.backgroundRefusedTotal, 5);
   totals.cells[1]?.add(CELL.logDroppedTotal, 4);
   totals.cells[0]?.set(CELL.webSockets, 6);
   const families = scrape(totals);
@@ -188,6 +192,10 @@ test("workers and instance", () => {
   expect(value(families, "sluice_workers", { state: "failed" })).toBe(0);
   expect(value(families, "sluice_worker_restarts_total", { worker: "1" })).toBe(2);
   expect(value(families, "sluice_worker_loop_utilisation", { worker: "1" })).toBe(0.25);
+  expect(value(families, "sluice_worker_loop_delay_seconds", { worker: "1" })).toBe(0.125);
+  expect(value(families, "sluice_worker_refused_ratio", { worker: "1" })).toBe(0.75);
+  expect(value(families, "sluice_worker_spared_total", { worker: "1", kind: "retry" })).toBe(3);
+  expect(value(families, "sluice_worker_spared_total", { worker: "1", kind: "background" })).toBe(5);
   expect(value(families, "sluice_websockets")).toBe(6);
   expect(value(families, "sluice_log_dropped_total", { stage: "ring" })).toBe(4);
   expect(value(families, "sluice_log_dropped_total", { stage: "sink" })).toBe(5);

@@ -59,6 +59,7 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
     listeners: config.listeners.map((listener) => compileListener(listener, config.certificateFiles)),
     limits: config.limits,
     cache: config.cache,
+    overload: { ...config.overload, tiers },
     trustedProxies: config.trustedProxies,
     upstreams: [
       ...config.upstreams.map((upstream) => compileUpstream(upstream, connects.get(upstream.name) ?? 0, { context, tiers })),

@@ -21,6 +21,7 @@ drainTimeout: 1m`,
   bodyBytes: 1MiB
   webSocket: { idleTimeout: 10m }`,
   cache: `cache: { memory: 256MiB, maxObject: 2MiB }`,
+  overload: `overload: { mode: on, loopDelay: 50ms, inFlight: 5000, memory: 90% }`,
   watchdog: `watchdog: { timeout: 2s, replaceAfter: 1m }`,
   dns: `dns: { servers: [10.0.0.53], ttlMax: 1m }`,
   log: `log: { file: stdout }`,

@@ -12,6 +12,7 @@ import { trustedProxy } from "./fields.ts";
 import { identity } from "./identity.ts";
 import { admin, cache, dns, drainTimeout, limits, log, watchdog, workers } from "./instance.ts";
 import { listeners } from "./listener.ts";
+import { workerOverload } from "./overload.ts";
 import { redis } from "./redis.ts";
 import { defaults, policySets, type RouteConfig, routes } from "./route.ts";
 import { type UpstreamConfig, upstream, upstreamDefaults } from "./upstream.ts";
@@ -53,6 +54,7 @@ export const SECTIONS = {
   trustedProxies,
   limits,
   cache,
+  overload: workerOverload,
   drainTimeout,
   watchdog,
   dns,

@@ -1,6 +1,7 @@
 // Mirrors a fraction of requests to a second upstream: fire and forget, bounded, never seen by the client.
 // Only requests without a body or with one that the gateway collects anyway are mirrored; answers are thrown away.
 import type { Readable } from "node:stream";
+import { BACKGROUND } from "../../../plan/overload-plan.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { Services } from "../../exchange/runtime.ts";
 import { upstreamRequest } from "../../exchange/upstream-headers.ts";
@@ -18,7 +19,8 @@ export function sendCopy(x: Exchange, { upstream: index, fraction }: MirrorConfi
   if (Math.random() >= fraction || (body !== null && !Buffer.isBuffer(body))) return;
   const { services, upstreams } = x.runtime;
   const upstream = upstreams[index];
-  if (services.mirrored >= MIRRORED_MAX || upstream === undefined) return services.recordMirror(false);
+  const busy = services.mirrored >= MIRRORED_MAX || (services.inFlight > services.load.free && services.load.refuses(BACKGROUND));
+  if (busy || upstream === undefined) return services.recordMirror(false);
   new MirrorCopy(x, body).start(upstream);
 }
 

@@ -1,6 +1,6 @@
 // Whose request it is, as far as fairness goes: its flow, its weight, its class. Only looked at when somebody must wait.
 import { maskIp } from "../../../base/ip.ts";
-import { BACKGROUND, NORMAL, type OverloadPlan } from "../../../plan/overload-plan.ts";
+import { NORMAL, type OverloadPlan } from "../../../plan/overload-plan.ts";
 import type { RequestView } from "../../routing/request-view.ts";
 
 /** @returns the flow's name: of different kinds never the same */
@@ -15,9 +15,8 @@ export function flowOf(view: RequestView, { fairBy }: OverloadPlan): string {
   return `a:${networkOf(view.clientInfo().ip)}`;
 }
 
-/** @param background nobody waits for it */
-export function priorityOf(view: RequestView, { tiers }: OverloadPlan, background: boolean): number {
-  if (background) return BACKGROUND;
+/** Of a client's request, as far as it is known who the caller is. */
+export function priorityOf(view: RequestView, tiers: OverloadPlan["tiers"]): number {
   const own = view.route?.priority ?? null;
   if (own !== null) return own;
   const tier = view.identity?.tier ?? null;

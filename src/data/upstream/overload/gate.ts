@@ -2,7 +2,7 @@
 // Must never choose a target or answer anybody: a call learns that it may go on, or that it may not.
 import { monotonicMs } from "../../../base/clock.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
-import type { OverloadPlan } from "../../../plan/overload-plan.ts";
+import { BACKGROUND, type OverloadPlan, RETRY } from "../../../plan/overload-plan.ts";
 import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
 import { CLASSES } from "../../../shared/overload/limit-control.ts";
 import type { OverloadTable, Places } from "../../../shared/overload/overload-table.ts";
@@ -219,7 +219,7 @@ export class Gate {
     const { plan, call } = hold;
     hold.flow = flowOf(call.view, plan);
     hold.weight = weightOf(call.view, plan);
-    hold.priority = priorityOf(call.view, plan, call.background);
+    hold.priority = call.background ? BACKGROUND : call.retrying ? RETRY : priorityOf(call.view, plan.tiers);
     hold.bytes = WAITER_BYTES + (call.bodyBytes < 0 ? WAITER_BODY_BYTES_MAX : Math.min(call.bodyBytes, WAITER_BODY_BYTES_MAX));
     hold.deadlineMs = call.deadlineMs;
     hold.state = IN_LINE;

@@ -19,6 +19,8 @@ export type GateReason = "limit" | "line";
 export interface GateCall {
   readonly view: RequestView;
   readonly background: boolean;
+  /** It had a place, and wants one for a further attempt. */
+  readonly retrying: boolean;
   /** Limits of the upstream's targets; null where one for all of it is enough. */
   readonly targets: TargetLimits | null;
   /** Declared length of its body, bytes; -1 unknown. */

@@ -1,13 +1,11 @@
 // Who waits in one worker for a place at one upstream, and who is next: by class of priority, then by what its flow has had, then by time.
 // Pure: time is a parameter. Must never take a place or end a call: who is refused is handed back.
-import { PRIORITIES } from "../../../plan/overload-plan.ts";
+import { PRIORITIES, STARVATION_MS } from "../../../plan/overload-plan.ts";
 import { type FlowRanks, flowKey } from "../../../shared/overload/flow-ranks.ts";
 import { FlowQueue, type QueuedFlow, Turn } from "./flow-queue.ts";
 
 const CLASSES: number = PRIORITIES.length;
 
-/** A class in which somebody waits is served once in this time, ms, however much there is of higher ones. */
-export const STARVATION_MS = 200;
 /** So long is no waiting, ms: at least this, or most of a base latency. */
 const TARGET_MS = 15;
 const TARGET_BASES = 0.75;

@@ -62,6 +62,12 @@ describe("a problem stands at its place and says what to do", () => {
   check("unknown key", `${BASE}limits: { ‸bodyByte: 1 }`, "limits.bodyByte: unknown key; did you mean `bodyBytes`?");
   check("unknown key far from all", `${BASE}watchdog: { ‸zzzzzz: 1 }`, "watchdog.zzzzzz: unknown key; known keys: timeout, replaceAfter");
   check(
+    "less memory than a worker starts with",
+    `${BASE}overload: { memory: ‸1MiB }`,
+    "overload.memory: expected none, a percentage such as 90%, or a size of at least 64MiB",
+  );
+  check("a loop that is never late", `${BASE}overload: { loopDelay: ‸1ms }`, "overload.loopDelay: expected at least 5ms");
+  check(
     "wrong unit",
     `${BASE}drainTimeout: ‸5`,
     "drainTimeout: expected a duration such as 250ms, 5s or 1m, got 5 without a unit; write `5s` if seconds are meant",

@@ -6,6 +6,7 @@ import { PHASE } from "../../../../src/shared/breaker-word.ts";
 const WELL: ConcernSources = {
   control: { lastProblems: 0, inForce: { plan: { version: 4 } }, waiting: [] },
   blocked: [],
+  overload: { shadow: false, workers: [] },
   pins: null,
   keySources: [],
   accessLog: { failure: null },
@@ -68,6 +69,7 @@ test("no summary holds a name, an address or a cause", () => {
     {
       control: { lastProblems: 3, inForce: null, waiting: [planted] },
       blocked: [77],
+      overload: { shadow: true, workers: [77] },
       pins: { trouble: planted },
       keySources: [{ url: planted, trouble: planted }],
       accessLog: { failure: planted },
@@ -85,7 +87,7 @@ test("no summary holds a name, an address or a cause", () => {
     [{ seat: 77, restartInMs: 77 }],
     [upstream(planted, [target(planted, false, PHASE.open)], PHASE.open)],
   );
-  expect(found).toHaveLength(15);
+  expect(found).toHaveLength(16);
   for (const { summary, detail } of found) {
     expect(summary).not.toMatch(/planted|77|10\.9/);
     expect(summary).toMatch(/^[\w' :,-]+$/);

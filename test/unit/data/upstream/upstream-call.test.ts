@@ -3,6 +3,7 @@
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
 import type { ErrorCode } from "../../../../src/base/errors.ts";
 import { TimerWheel, WHEEL_TICK_MS } from "../../../../src/base/timer-wheel.ts";
+import { WorkerLoad } from "../../../../src/data/load/worker-load.ts";
 import type { RequestView } from "../../../../src/data/routing/request-view.ts";
 import {
   type BodySource,
@@ -113,6 +114,7 @@ class Play extends Chance implements CallRequest, UpgradeSink {
     this.via = this.chance(0.15) ? (_upstream, _endpoint, request, handler) => this.dispatch(request, handler) : null;
     this.services = {
       wheel: this.wheel,
+      load: new WorkerLoad({ inFlight: 0, webSockets: 0 }),
       recordAttempt: (_slot, code) => {
         this.recorded++;
         this.lastCode = code;

@@ -99,6 +99,7 @@ it("the example of the design compiles, units resolved", () => {
       errorPageBytes: 262_144,
     },
     cache: { memoryBytes: 67_108_864, maxObjectBytes: 1_048_576, name: "sluice", debug: null, warm: null },
+    overload: { mode: "shadow", loopDelayMs: 50, inFlight: null, memory: { part: 0.9 }, tiers: {} },
     trustedProxies: ["10.0.0.0/8"],
     limitSlots: {},
     decisionSlots: {},

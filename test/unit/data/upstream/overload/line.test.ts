@@ -1,7 +1,7 @@
 // The line in front of an upstream by itself: who is next, who is refused, what is bounded.
 import { describe, expect, it } from "vitest";
-import { Line, type LineBounds, STARVATION_MS, type Waiter } from "../../../../../src/data/upstream/overload/line.ts";
-import { NORMAL, PRIORITIES } from "../../../../../src/plan/overload-plan.ts";
+import { Line, type LineBounds, type Waiter } from "../../../../../src/data/upstream/overload/line.ts";
+import { NORMAL, PRIORITIES, STARVATION_MS } from "../../../../../src/plan/overload-plan.ts";
 import { FlowRanks } from "../../../../../src/shared/overload/flow-ranks.ts";
 import { FLOW_SLOTS, FLOW_WORDS, PRIORITY_CLASSES } from "../../../../../src/shared/overload/layout.ts";
 import { seeded } from "../../../../support/overload-sim.ts";
