@@ -40,6 +40,7 @@ function requests(balance: Balance, count: number, limited: boolean): (calls: nu
   const call: GateCall = {
     view: x,
     background: false,
+    retrying: false,
     targets: limited ? upstream.targets : null,
     bodyBytes: 0,
     deadlineMs: 0,

@@ -137,7 +137,7 @@ export class WorkerServices implements Services {
     this.links = new Links(requestLink);
     this.load = new WorkerLoad(this);
     this.load.start();
-    const tables = { upstreams: new OverloadTable(shared.overload), targets: new TargetTable(shared.overloadTargets) };
+    const tables = { upstreams: new OverloadTable(shared.overload), targets: new TargetTable(shared.overloadTargets), own: this.load };
     this.gates = new Gates(tables, shared.workerIndex);
     const buckets = new AddressBucket(shared.limitHashKey);
     this.bodies = new BodyLimits(

@@ -7,6 +7,7 @@ import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "..
 import { CLASSES } from "../../../shared/overload/limit-control.ts";
 import type { OverloadTable, Places } from "../../../shared/overload/overload-table.ts";
 import type { TargetPlaces, TargetTable } from "../../../shared/overload/target-table.ts";
+import type { OwnDelay } from "../../load/worker-load.ts";
 import { flowOf, priorityOf, weightOf } from "./flow.ts";
 import { APART, type GateReason, type Hold, IN_FLIGHT, IN_LINE, NOWHERE } from "./hold.ts";
 import { Line, type Waiter } from "./line.ts";
@@ -37,12 +38,20 @@ const APART_TIMES_MAX = 4;
 export interface OverloadTables {
   readonly upstreams: OverloadTable;
   readonly targets: TargetTable;
+  /** How late the worker's own event loop is; left out: never. */
+  readonly own?: OwnDelay;
 }
+
+/** Latencies are believed while this worker's event loop is late by less than this, ms, or than this part of them. */
+const OWN_DELAY_MS = 5;
+const OWN_DELAY_PART = 0.25;
+const NEVER_LATE: OwnDelay = { delayMs: 0 };
 
 export class Gate {
   readonly #places: Places;
   readonly #targetTable: TargetTable;
   readonly #worker: number;
+  readonly #own: OwnDelay;
   readonly #line: Line;
   /** The plan of who came last, and the targets. */
   #plan: OverloadPlan;
@@ -61,10 +70,11 @@ export class Gate {
   #expiredMs = 0;
 
   /** @param worker index of its cells */
-  constructor(plan: OverloadPlan, { upstreams, targets }: OverloadTables, worker: number) {
+  constructor(plan: OverloadPlan, { upstreams, targets, own = NEVER_LATE }: OverloadTables, worker: number) {
     this.#plan = plan;
     this.#targetTable = targets;
     this.#worker = worker;
+    this.#own = own;
     this.#places = upstreams.places(plan.slot, worker);
     this.#line = new Line(plan.queue, this.#places.ranks);
     // What was counted for the line of a worker that had these cells is void.
@@ -156,6 +166,9 @@ export class Gate {
 
   /** @internal by Hold */
   answered(hold: Hold, ms: number): void {
+    // What a response waited for this worker's own event loop is no latency of the service. By how much is not known of each, so that it teaches nothing.
+    const { delayMs } = this.#own;
+    if (delayMs >= OWN_DELAY_MS && delayMs >= ms * OWN_DELAY_PART) return;
     this.#places.sample(hold.k, ms);
     hold.target?.sample(hold.k, ms);
   }
