@@ -13,6 +13,8 @@
 //               hit, stale, revalidated, miss, collapsed (waited for another's request), bypass
 //   status      sent to the client, 0 when none could be   code       of the error table, null for none
 //   detail      why, one sentence, "" for none             bytesIn, bytesOut  body bytes from and to the client
+//   reason, waitMs, priority, tier   of a request that waited for a place at an upstream, or was refused for want of room, only: what there was no room in, null
+//               where it was not refused; time in line; class of priority; the caller's tier, null for none
 //   totalMs     whole exchange                             connectMs, firstByteMs  last attempt: to request on the wire, to
 //   userAgent   first 256 bytes                            response head; null when it did not come to that
 //   plan        version of the configuration that served it
@@ -115,9 +117,13 @@ export function formatAccessRecord(r: AccessRecord): string {
   const query = r.query === "" ? "" : `"query":"${escapeJson(r.query)}",`;
   const cache = r.cache === "" ? "" : `"cache":"${r.cache}",`;
   const legs = r.legs === "" ? "" : legsOf(r.legs);
+  const overload = r.priority === "" ? "" : overloadOf(r);
   // One flat template: nested ones make ropes, which cost more than all else here.
-  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},${cache}${legs}"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}","bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
+  return `{"time":"${formatTime(r.timeMs)}","requestId":"${escapeJson(r.requestId)}","client":"${escapeJson(r.client)}","consumer":${orNull(textOf(r.consumer))},"method":"${escapeJson(r.method)}","scheme":"${r.scheme}","host":"${escapeJson(r.host)}","path":"${escapeJson(r.path)}",${query}"protocol":"${r.protocol}","route":${orNull(r.route)},"upstream":${orNull(r.upstream)},"target":${orNull(r.target)},"attempts":${r.attempts},${cache}${legs}"status":${r.status},"code":${orNull(r.code ?? "")},"detail":"${escapeJson(r.detail)}",${overload}"bytesIn":${r.bytesIn},"bytesOut":${r.bytesOut},"totalMs":${round(r.totalMs)},"connectMs":${known(r.upstreamConnectMs)},"firstByteMs":${known(r.upstreamFirstByteMs)},"userAgent":"${escapeJson(r.userAgent)}","plan":${r.planVersion}}\n`;
 }
+
+const overloadOf = ({ reason, lineMs, priority, tier }: AccessRecord): string =>
+  `"reason":${orNull(reason)},"waitMs":${round(lineMs)},"priority":"${priority}","tier":${orNull(textOf(tier))},`;
 
 /** @param legs as LogRecord has it */
 function legsOf(legs: string): string {

@@ -1,9 +1,10 @@
 // The metrics of overload control. Names and labels are a contract with dashboards.
 import type { InstanceState, OverloadStatus, TargetOverloadStatus } from "./instance-state.ts";
 import type { Kind, Page } from "./prometheus-page.ts";
+import type { Totals } from "./totals.ts";
 
 /** No series of upstreams with `overload.mode: off`. */
-export function renderOverload(page: Page, state: InstanceState): void {
+export function renderOverload(page: Page, totals: Totals, state: InstanceState): void {
   const rows = state.upstreams.flatMap(({ name, overload }) => (overload === null ? [] : [{ labels: { upstream: name }, overload }]));
   const each = (name: string, kind: Kind, help: string, of: (overload: OverloadStatus) => number): void => {
     page.family(name, kind, help);
@@ -27,6 +28,13 @@ export function renderOverload(page: Page, state: InstanceState): void {
   for (const { labels, overload } of rows)
     for (const { reason, priority, count } of overload.refused)
       page.sample("sluice_overload_refused_total", { ...labels, reason, priority }, count);
+  page.family(
+    "sluice_overload_shed_total",
+    "counter",
+    "Requests of clients answered with 503 overloaded, by what there was no room in, their priority, and the tier of those who have one.",
+  );
+  for (const { tier, count, ...labels } of totals.refused())
+    page.sample("sluice_overload_shed_total", tier === "" ? labels : { ...labels, tier }, count);
   each("sluice_overload_shadowed_total", "counter", "Requests that `mode: on` would have refused.", (o) => o.shadowed);
   renderTargetLimits(page, state);
 }

@@ -24,7 +24,7 @@ export function renderPrometheus(totals: Totals, state: InstanceState): string {
   renderDeprecated(page, totals);
   renderTargets(page, totals, state);
   renderBreakers(page, state);
-  renderOverload(page, state);
+  renderOverload(page, totals, state);
   renderLimits(page, totals, state);
   renderDecisions(page, totals);
   renderLegs(page, totals);

@@ -1,6 +1,7 @@
 // Owns the sums over all workers' metric cells, with slots attributed to the names that hold them now.
 // Primary only. Must never write to the cells.
 import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
+import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
 import { AGE_BUCKETS, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
 import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
 import {
@@ -16,12 +17,15 @@ import {
   METRIC_LEGS_MAX,
   METRIC_LIMITS_MAX,
   METRIC_POLICIES_MAX,
+  METRIC_TIERS_MAX,
   type MetricCells,
   POLICY,
+  REFUSED_WORDS,
   ROUTE,
   ROUTE_SLOT_NONE,
   ROUTE_SLOT_OVERFLOW,
   ROUTE_SLOT_WORDS,
+  TIER_SLOT_NONE,
   WIRE_CODES,
 } from "../shared/metric-cells.ts";
 import { SlotNames } from "../shared/slot-names.ts";
@@ -77,6 +81,15 @@ export interface LegTotals {
   readonly outcomes: readonly number[];
 }
 
+/** Of the clients of one tier, that were refused for want of room. */
+export interface RefusedTotals {
+  /** '' for those without one. */
+  readonly tier: string;
+  readonly reason: OverloadReason;
+  readonly priority: Priority;
+  readonly count: number;
+}
+
 export interface PolicyTotals {
   readonly policy: string;
   readonly calls: number;
@@ -114,6 +127,9 @@ export class Totals {
   readonly decisionNames: SlotNames;
   /** Policies of the user's own. */
   readonly policyNames: SlotNames;
+  /** Tiers of callers. */
+  readonly tierNames: SlotNames;
+  private readonly tierBaselines = new Map<number, Float64Array>();
   private readonly routeBaselines = new Map<number, Float64Array>();
   private readonly limitBaselines = new Map<number, Float64Array>();
   private readonly decisionBaselines = new Map<number, Float64Array>();
@@ -131,6 +147,7 @@ export class Totals {
     this.decisionNames = new SlotNames((slot) => this.decisionBaselines.set(slot, this.sumDecision(slot)), METRIC_DECISIONS_MAX);
     this.legNames = new SlotNames((slot) => this.legBaselines.set(slot, this.sumLeg(slot)), METRIC_LEGS_MAX);
     this.policyNames = new SlotNames((slot) => this.policyBaselines.set(slot, this.sumPolicy(slot)), METRIC_POLICIES_MAX);
+    this.tierNames = new SlotNames((slot) => this.tierBaselines.set(slot, this.sumRefused(slot)), METRIC_TIERS_MAX);
   }
 
   /** Sum of a worker-wide cell. */
@@ -182,6 +199,29 @@ export class Totals {
     const all = [this.policy(ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW)];
     for (const [name, slot] of this.policyNames.entries()) all.push(this.policy(name, slot));
     return all;
+  }
+
+  /** Those that there were. */
+  refused(): RefusedTotals[] {
+    const all = [...this.refusedOf("", TIER_SLOT_NONE), ...this.refusedOf(ROUTE_OVERFLOW, ROUTE_SLOT_OVERFLOW)];
+    for (const [name, slot] of this.tierNames.entries()) all.push(...this.refusedOf(name, slot));
+    return all;
+  }
+
+  private refusedOf(tier: string, slot: number): RefusedTotals[] {
+    const words = this.sumRefused(slot);
+    subtract(words, this.tierBaselines.get(slot));
+    return OVERLOAD_REASONS.flatMap((reason, r) =>
+      PRIORITIES.map((priority, p) => ({ tier, reason, priority, count: words[r * PRIORITIES.length + p] ?? 0 })).filter(
+        ({ count }) => count > 0,
+      ),
+    );
+  }
+
+  private sumRefused(slot: number): Float64Array {
+    const words = new Float64Array(REFUSED_WORDS);
+    for (const cells of this.cells) cells.sumRefused(slot, words);
+    return words;
   }
 
   /** Tells who holds an endpoint slot, so that counts of an earlier holder are not taken for its own. Call when endpoints change. */

@@ -1,8 +1,8 @@
 // What the plan says of overload: how an upstream's in-flight limit moves, who waits in front of it, and whose requests come first.
 
-/** From the one that is refused last. `retry`: further attempts; `background`: mirrors and refreshes of what is cached; both whatever their route has. */
-export const PRIORITIES = ["critical", "high", "normal", "low", "retry", "background"] as const;
-export type Priority = (typeof PRIORITIES)[number];
+import { PRIORITIES } from "../base/priorities.ts";
+
+export { PRIORITIES };
 export const NORMAL = PRIORITIES.indexOf("normal");
 export const RETRY = PRIORITIES.indexOf("retry");
 export const BACKGROUND = PRIORITIES.indexOf("background");
@@ -30,6 +30,8 @@ export interface TierShare {
   readonly weight: number;
   /** Index of PRIORITIES; null: the route's, or normal. */
   readonly priority: number | null;
+  /** Of the metric cells. */
+  readonly metricSlot: number;
 }
 
 export interface OverloadPlan {

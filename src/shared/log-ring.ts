@@ -12,15 +12,18 @@
 //   word 3       plan version
 //   word 4, 5    Float32 connect ms, Float32 first byte ms
 //   word 6..13   Float64 time (epoch ms), total ms, bytes in, bytes out
-//   word 14..20  lengths of the strings in FIELDS order, one Uint16 each: 13 of them
+//   word 14..20  lengths of the strings in FIELDS order, one Uint16 each: 14 of them
+//   word 21      1 + index in OVERLOAD_REASONS | (1 + index in PRIORITIES) << 8; 0 for none
+//   word 22      Float32 ms in line
 //   then         the strings, one byte a character (latin1), padded to a whole word
 // Cost, typical GET: 0.35-0.45 us a write; in the primary 0.35 us to decode, 1.7 us more to format (bench/micro/log-ring.ts).
 import { RingBuffer } from "ringbuf.js";
 import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
+import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
 import { CACHE_RESULTS, type CacheResult } from "./cache/outcomes.ts";
 import { CELL, type MetricCells } from "./metric-cells.ts";
 
-const RECORD_VERSION = 5;
+const RECORD_VERSION = 6;
 
 /** The string fields of a record with the most characters kept of each; what is longer is cut. */
 const FIELDS = {
@@ -37,12 +40,15 @@ const FIELDS = {
   userAgent: 256,
   consumer: 768, // bytes of CALLER_NAME_CHARS_MAX characters
   legs: 256,
+  tier: 128,
 } as const satisfies Record<string, number>;
 type Field = keyof typeof FIELDS;
 const FIELD_NAMES = Object.keys(FIELDS) as readonly Field[]; // Object.keys loses the literal type
 
 const LENGTHS_BYTE = 56;
-const STRINGS_BYTE = LENGTHS_BYTE + 28;
+const OVERLOAD_WORD = 21;
+const LINE_WORD = 22;
+const STRINGS_BYTE = 4 * (LINE_WORD + 1);
 /** Largest frame, in words: all strings at their bounds. Even, since numbers of 8 bytes lie in the same buffer. */
 const FRAME_WORDS_MAX = 2 * Math.ceil((STRINGS_BYTE + FIELD_NAMES.reduce((sum, name) => sum + FIELDS[name], 0)) / 8);
 const FRAME_WORDS_MIN = STRINGS_BYTE / 4;
@@ -92,7 +98,7 @@ export interface LogRecord {
   readonly wantsWebSocket: boolean;
   readonly protocol: ClientProtocol;
   readonly route: { readonly name: string; readonly accessLog: boolean } | null;
-  readonly identity: { readonly consumer: string } | null;
+  readonly identity: { readonly consumer: string; readonly tier: string | null } | null;
   readonly status: number;
   readonly errorCode: ErrorCode | null;
   readonly errorDetail: string;
@@ -105,6 +111,10 @@ export interface LogRecord {
   readonly legs: string;
   readonly upstreamConnectMs: number;
   readonly upstreamFirstByteMs: number;
+  /** What there was no room in, of a request that was refused for it. */
+  readonly overloadReason: OverloadReason | null;
+  /** In line for a place at an upstream, ms; 0: there was no need. */
+  readonly lineMs: number;
   readonly bytesIn: number;
   readonly bytesOut: number;
   readonly runtime: {
@@ -129,6 +139,10 @@ export interface AccessRecord extends Readonly<Record<Field, string>> {
   readonly scheme: "http" | "https";
   /** '' of a route without a cache. */
   readonly cache: CacheResult;
+  /** Of a request that waited in line, or was refused for want of room; '' else, and reason also where it was not refused. */
+  readonly priority: Priority | "";
+  readonly reason: OverloadReason | "";
+  readonly lineMs: number;
   readonly protocol: Protocol;
   readonly planVersion: number;
   readonly attempts: number;
@@ -166,8 +180,9 @@ export class LogRingWriter {
    * Records a finished exchange, unless its route has `accessLog: false`. Never blocks, never throws; a full ring costs the
    * record and counts in CELL.logDroppedTotal.
    * @param totalMs whole exchange, as measured by the caller.
+   * @param priority index of PRIORITIES, of a request that waited in line or was refused for want of room; else -1
    */
-  write(x: LogRecord, totalMs: number): void {
+  write(x: LogRecord, totalMs: number, priority = -1): void {
     const route = x.route;
     if (route !== null && !route.accessLog) return;
     const { words, floats, doubles } = this;
@@ -182,6 +197,8 @@ export class LogRingWriter {
     doubles[4] = totalMs;
     doubles[5] = x.bytesIn;
     doubles[6] = x.bytesOut;
+    words[OVERLOAD_WORD] = priority < 0 ? 0 : reasonNumber(x) | ((priority + 1) << 8);
+    floats[LINE_WORD] = x.lineMs;
     this.at = STRINGS_BYTE;
     this.put(0, x.requestId, FIELDS.requestId);
     this.put(1, client.ip, FIELDS.client);
@@ -200,6 +217,7 @@ export class LogRingWriter {
     this.put(10, x.header("user-agent") ?? "", FIELDS.userAgent);
     this.put(11, x.identity === null ? "" : asBytes(x.identity.consumer), FIELDS.consumer);
     this.put(12, x.legs, FIELDS.legs);
+    this.put(13, priority < 0 ? "" : asBytes(x.identity?.tier ?? ""), FIELDS.tier);
     const length = (this.at + 3) >> 2;
     words[0] = length | (RECORD_VERSION << 24);
     // push() writes what fits: ask first, so that a frame goes in whole or not at all.
@@ -219,6 +237,10 @@ export class LogRingWriter {
     for (let i = 0; i < length; i++) this.bytes[at + i] = text.charCodeAt(i);
   }
 }
+
+/** @returns 1 + index in OVERLOAD_REASONS; 0 where something else came of it */
+const reasonNumber = ({ overloadReason, errorCode }: LogRecord): number =>
+  overloadReason === null || errorCode !== "overloaded" ? 0 : OVERLOAD_REASONS.indexOf(overloadReason) + 1;
 
 /** @returns the route that came nearest to a request that none serves; '' for none */
 function nearestMiss(x: LogRecord): string {
@@ -293,6 +315,9 @@ export class LogRingReader {
       protocol: PROTOCOLS[(words[2]! >>> 16) & 0xff] ?? "http/1.1",
       scheme: ((words[2]! >>> 24) & 1) === 1 ? "https" : "http",
       cache: CACHE_RESULTS[words[2]! >>> 25] ?? "",
+      priority: PRIORITIES[(words[OVERLOAD_WORD]! >>> 8) - 1] ?? "",
+      reason: OVERLOAD_REASONS[(words[OVERLOAD_WORD]! & 0xff) - 1] ?? "",
+      lineMs: floats[LINE_WORD]!,
       planVersion: words[3]!,
       upstreamConnectMs: floats[4]!,
       upstreamFirstByteMs: floats[5]!,
@@ -312,6 +337,7 @@ export class LogRingReader {
       userAgent: take(10),
       consumer: take(11),
       legs: take(12),
+      tier: take(13),
     };
   }
 }

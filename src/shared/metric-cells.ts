@@ -9,6 +9,7 @@
 //   [.. +8*512)                  decision slots, 8 words each, see DECISIONS: slot 1 is "overflow"
 //   [.. +4*512)                  leg slots, 4 words each, see LEG_OUTCOMES: slot 1 is "overflow"
 //   [.. +4*66)                   slots of users' own policies, 4 words each, see POLICY: slot 1 is "overflow"
+//   [.. +30*34)                  slots of tiers, a word for each reason and priority, see refused(): slot 0 is "no tier", slot 1 is "overflow"
 //   [.. +16*E)                   endpoint slots (the slots of target-health), 16 words each, see ENDPOINT
 // Writer: the worker that holds the index (its replacement after a crash goes on with the same cells, so counters never
 // fall). The primary may write only while no worker holds them (resetGauges). Reader: the primary.
@@ -17,6 +18,7 @@
 // and arm64, the only 64-bit targets of the listener's native addon.
 
 import { ERROR_CODES, type ErrorCode, errorNumber } from "../base/errors.ts";
+import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES } from "../base/priorities.ts";
 import { AGE_BOUNDS_S, AGE_BUCKETS, CACHE } from "./cache/outcomes.ts";
 
 /** Words before the error table. */
@@ -30,6 +32,8 @@ const LIMIT_WORDS = 4;
 const DECISION_WORDS = 8;
 const LEG_WORDS = 4;
 const POLICY_WORDS = 4;
+/** Of a tier's slot: the reasons, and of each the priorities. */
+export const REFUSED_WORDS = OVERLOAD_REASONS.length * PRIORITIES.length;
 const WORD_BYTES = 8;
 
 /** Route slots by default; beyond it routes share {@link ROUTE_SLOT_OVERFLOW}. 1024 routes cost 384 KiB a worker. */
@@ -42,6 +46,11 @@ export const METRIC_LIMITS_MAX = 512;
 
 /** Slots of policies of the user's own, by name: as many as a configuration may have modules, and the two that no name has. */
 export const METRIC_POLICIES_MAX = 66;
+
+/** Slots of tiers of callers, and the two that no tier has; beyond it tiers share {@link ROUTE_SLOT_OVERFLOW}. 8 KiB a worker. */
+export const METRIC_TIERS_MAX = 34;
+/** Callers without a tier. */
+export const TIER_SLOT_NONE = 0;
 
 /** Words of a policy's slot. */
 export const POLICY = {
@@ -204,7 +213,8 @@ WIRE_CODES.forEach((code, i) => {
 export function metricBytes(routeSlots = METRIC_ROUTES_MAX, endpointSlots = METRIC_ENDPOINTS_MAX): number {
   const legs = METRIC_LEGS_MAX * LEG_WORDS;
   const policies = METRIC_POLICIES_MAX * POLICY_WORDS;
-  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS + legs + policies;
+  const tiers = METRIC_TIERS_MAX * REFUSED_WORDS;
+  const shared = METRIC_LIMITS_MAX * LIMIT_WORDS + METRIC_DECISIONS_MAX * DECISION_WORDS + legs + policies + tiers;
   return (ROUTE_BASE + routeSlots * ROUTE_WORDS + shared + endpointSlots * ENDPOINT_WORDS) * WORD_BYTES;
 }
 
@@ -217,6 +227,7 @@ export class MetricCells {
   private readonly decisionBase: number;
   private readonly legBase: number;
   private readonly policyBase: number;
+  private readonly tierBase: number;
   private readonly endpointBase: number;
 
   /** @param shared of {@link metricBytes} with the same capacities. @throws RangeError when the size disagrees. */
@@ -230,7 +241,8 @@ export class MetricCells {
     this.decisionBase = this.limitBase + METRIC_LIMITS_MAX * LIMIT_WORDS;
     this.legBase = this.decisionBase + METRIC_DECISIONS_MAX * DECISION_WORDS;
     this.policyBase = this.legBase + METRIC_LEGS_MAX * LEG_WORDS;
-    this.endpointBase = this.policyBase + METRIC_POLICIES_MAX * POLICY_WORDS;
+    this.tierBase = this.policyBase + METRIC_POLICIES_MAX * POLICY_WORDS;
+    this.endpointBase = this.tierBase + METRIC_TIERS_MAX * REFUSED_WORDS;
   }
 
   /**
@@ -328,6 +340,18 @@ export class MetricCells {
   /** Counts a call of a user's policy that failed. */
   policyFailure(policySlot: number): void {
     this.words[this.policyAt(policySlot) + POLICY.failures]! += 1;
+  }
+
+  /** Counts a request of a client that was refused for want of room. @param priority index of PRIORITIES */
+  refused(tierSlot: number, reason: OverloadReason, priority: number): void {
+    const slot = tierSlot >= 0 && tierSlot < METRIC_TIERS_MAX ? tierSlot : ROUTE_SLOT_OVERFLOW;
+    this.words[this.tierBase + slot * REFUSED_WORDS + OVERLOAD_REASONS.indexOf(reason) * PRIORITIES.length + priority]! += 1;
+  }
+
+  /** Adds a tier's slot to `into`, by reason and priority. @param into {@link REFUSED_WORDS} long */
+  sumRefused(tierSlot: number, into: Float64Array): void {
+    const base = this.tierBase + tierSlot * REFUSED_WORDS;
+    for (let i = 0; i < REFUSED_WORDS; i++) into[i]! += this.words[base + i]!;
   }
 
   /** Adds to a worker-wide cell. */

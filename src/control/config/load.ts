@@ -16,6 +16,7 @@ import { checkIdentity } from "./check/identity.ts";
 import { checkLimits } from "./check/limits.ts";
 import { checkListeners } from "./check/listeners.ts";
 import { checkLog } from "./check/log.ts";
+import { checkOverload } from "./check/overload.ts";
 import { checkPaths } from "./check/paths.ts";
 import { checkPolicySets } from "./check/policy-sets.ts";
 import { checkRedis } from "./check/redis.ts";
@@ -169,6 +170,7 @@ export function parseConfig(options: {
   checkLog(draft, findings);
   checkErrorPages(draft, files, findings);
   checkThreads(draft, env, findings);
+  checkOverload(draft, findings);
   checkWorkers(draft, findings, cpus);
   const unread = new Set([...read, gathered, resolved].flatMap((result) => result.unread.map(placeKey)));
   const broken = [...findings.listeners].filter(([i]) => leaveOut === "any" || leaveOut.includes(draft.listeners[i]?.address ?? ""));

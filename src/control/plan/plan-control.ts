@@ -211,13 +211,14 @@ export class PlanControl {
 
   /** Metric slots belong to what the plan in force names. */
   #keepNames(plan: Plan | null): void {
-    const { routeNames, limitNames, decisionNames, legNames, policyNames } = this.#deps.cells.totals;
+    const { routeNames, limitNames, decisionNames, legNames, policyNames, tierNames } = this.#deps.cells.totals;
     this.#deps.cells.keepBreakers(plan);
     this.#deps.cells.keepOverload(plan);
     routeNames.keepOnly(plan?.routes.map((route) => route.name) ?? []);
     limitNames.keepOnly(Object.keys(plan?.limitSlots ?? {}));
     decisionNames.keepOnly(Object.keys(plan?.decisionSlots ?? {}));
     legNames.keepOnly(Object.keys(plan?.legSlots ?? {}));
+    tierNames.keepOnly(Object.keys(plan?.overload.tiers ?? {}));
     policyNames.keepOnly(modulesOf(plan).map(({ name }) => name));
   }
 

@@ -27,7 +27,7 @@ export interface LoadedConfig {
 export type Loading = ({ readonly ok: true } & LoadedConfig) | { readonly ok: false; readonly problems: readonly ConfigProblem[] };
 
 export type MetricSlots = Required<
-  Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "policySlot" | "breakerSlot" | "overloadSlot">
+  Pick<CompileContext, "metricSlot" | "limitSlot" | "decisionSlot" | "legSlot" | "policySlot" | "tierSlot" | "breakerSlot" | "overloadSlot">
 >;
 
 export class PlanSource {
@@ -118,6 +118,7 @@ export class PlanSource {
       breakerSlot: (name) => this.#slots.breakerSlot(name),
       overloadSlot: (name) => this.#slots.overloadSlot(name),
       policySlot: (name) => this.#slots.policySlot(name),
+      tierSlot: (name) => this.#slots.tierSlot(name),
     });
     this.#workers ??= workersHere(config.workers).count;
     const { plan: fitting, warning } = fitOpenFiles(compiled, this.#workers, openFilesMax());

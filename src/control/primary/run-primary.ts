@@ -20,6 +20,7 @@ export async function runPrimary(options: PrimaryOptions): Promise<number> {
       decisionSlot: (name) => primary.totals.decisionNames.slot(name),
       legSlot: (name) => primary.totals.legNames.slot(name),
       policySlot: (name) => primary.totals.policyNames.slot(name),
+      tierSlot: (name) => primary.totals.tierNames.slot(name),
       breakerSlot: (name) => primary.breakerSlot(name),
       overloadSlot: (name) => primary.overloadSlot(name),
     },

@@ -3,11 +3,12 @@
 import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import type { OverloadReason } from "../../base/priorities.ts";
 import { nowMs } from "../../base/turn-clock.ts";
 import { CACHE } from "../../shared/cache/outcomes.ts";
 import type { ClientProtocol, LogRecord, SentTarget } from "../../shared/log-ring.ts";
 import type { ClientInfo, RequestView } from "../routing/request-view.ts";
-import type { CallRecord, OverloadReason } from "../upstream/call-request.ts";
+import type { CallRecord } from "../upstream/call-request.ts";
 import type { BodyWatch } from "./body/body-watch.ts";
 import type { Identity } from "./identity/identity.ts";
 import type { FilterChain } from "./response-filter.ts";
@@ -156,6 +157,7 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   /** Time of the last attempt from dispatch to the request being on the wire / to the first response byte, ms; -1 unknown. */
   upstreamConnectMs = -1;
   upstreamFirstByteMs = -1;
+  lineMs = 0;
   finished = false;
 
   events: ClientEvents | null = null;

@@ -1,9 +1,9 @@
 // The one place where a request is turned away because the gateway itself has no room for it: code `overloaded`, with the reason.
 // Says nothing about a target: whoever calls this has kept health, breaker and retry budget out of it.
 import type { HeaderList } from "../../base/header-list.ts";
+import type { OverloadReason } from "../../base/priorities.ts";
 import { spreadRetryAfter } from "../load/retry-after.ts";
 import { explained } from "../load/worker-load.ts";
-import type { OverloadReason } from "../upstream/call-request.ts";
 import { priorityOf } from "../upstream/overload/flow.ts";
 import type { Exchange } from "./exchange.ts";
 import type { Policy, Reply } from "./policy.ts";

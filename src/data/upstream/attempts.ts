@@ -131,6 +131,11 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     return false;
   }
 
+  /** It waits no more. */
+  protected leaveLine(): void {
+    if (this.hold !== null) this.request.record.lineMs += nowMs() - this.hold.sinceMs;
+  }
+
   /** Until a further attempt: the place goes to who is next. What failed once comes behind those that have not. */
   private leaveGate(): void {
     this.retrying = true;

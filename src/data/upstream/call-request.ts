@@ -3,6 +3,7 @@
 import type { Readable } from "node:stream";
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import type { OverloadReason } from "../../base/priorities.ts";
 import type { TimerWheel } from "../../base/timer-wheel.ts";
 import type { TimeoutsPlan } from "../../plan/plan.ts";
 import type { WorkerLoad } from "../load/worker-load.ts";
@@ -32,6 +33,8 @@ export interface CallRecord {
   /** Of the last attempt: from dispatch to the request being on the wire / to the first response byte, ms; -1 unknown. */
   upstreamConnectMs: number;
   upstreamFirstByteMs: number;
+  /** Waited for a place at an upstream, ms; 0: there was no need. */
+  lineMs: number;
 }
 
 /** Told about a body that is still on its way here. */
@@ -111,13 +114,6 @@ export interface CallFailure {
 export type CallFault = Pick<CallFailure, "code" | "detail"> & Partial<Pick<CallFailure, "overloadReason">>;
 
 /**
- * What there was no room in: `pool` all connections to the target are busy with requests; `bodies` limits.bufferedBodyBytes are held; `limit` the
- * upstream has all that it can work on, and no place came free in time; `line` too many wait for a place already; `instance` the worker itself has more
- * to do than it can.
- */
-export type OverloadReason = "pool" | "bodies" | "limit" | "line" | "instance";
-
-/**
  * Takes what becomes of a call: onFailure alone, or onHead, onData*, then one of onEnd and onFailure. After takeBack() returned true, all of it may
  * come anew. Nothing comes after cancel(). What is thrown is reported, and ends the call with `internal_error`.
  */
@@ -185,4 +181,5 @@ export const newCallRecord = (): CallRecord => ({
   target: "",
   upstreamConnectMs: -1,
   upstreamFirstByteMs: -1,
+  lineMs: 0,
 });

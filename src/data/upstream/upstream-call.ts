@@ -94,7 +94,9 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
 
   /** It has waited, and has a place now. */
   admitted(): void {
-    if (this.state === CALL_STATE.line) this.guarded(() => this.attempt());
+    if (this.state !== CALL_STATE.line) return;
+    this.leaveLine();
+    this.guarded(() => this.attempt());
   }
 
   // --- An attempt ---
@@ -371,6 +373,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
   /** Frees what is held: timer, attempt. Idempotent. */
   private stop(outcome: Outcome, code: ErrorCode | null): void {
     if (this.state === CALL_STATE.tunnel) return this.tunnelEnded();
+    if (this.state === CALL_STATE.line) this.leaveLine();
     this.state = CALL_STATE.over;
     this.request.services.wheel.disarm(this);
     (this.wire ?? this.undelivered)?.cancel();

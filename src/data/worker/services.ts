@@ -1,5 +1,6 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
 import { type ErrorCode, errorNumber } from "../../base/errors.ts";
+import type { OverloadReason } from "../../base/priorities.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
 import { importModule } from "../../modules/load-imports.ts";
 import { type PolicyModule, policyOf } from "../../modules/policy-module.ts";
@@ -33,6 +34,8 @@ import {
   type LegOutcome,
   type LimitOutcome,
   MetricCells,
+  ROUTE_SLOT_OVERFLOW,
+  TIER_SLOT_NONE,
 } from "../../shared/metric-cells.ts";
 import { OverloadTable } from "../../shared/overload/overload-table.ts";
 import { TargetTable } from "../../shared/overload/target-table.ts";
@@ -45,6 +48,7 @@ import { PolicyMeter } from "../exchange/policy-meter.ts";
 import type { Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
 import { WorkerLoad } from "../load/worker-load.ts";
+import { priorityOf } from "../upstream/overload/flow.ts";
 import { Gates } from "../upstream/overload/gates.ts";
 import { type CreatePool, TRANSPORTS, type TransportEntry, transportOf } from "../upstream/transport/registry.ts";
 import type { Pool } from "../upstream/upstream.ts";
@@ -168,7 +172,15 @@ export class WorkerServices implements Services {
     const totalMs = performance.now() - x.startedMs;
     this.cells.request(x.route?.metricSlot ?? 0, x.status, errorNumber(x.errorCode), totalMs, x.bytesIn, x.bytesOut);
     if (x.cacheResult !== CACHE.none) this.cells.cache(x.route?.metricSlot ?? 0, x);
-    this.log.write(x, totalMs);
+    const priority = x.overloadReason === null && x.lineMs === 0 ? -1 : priorityOf(x, x.runtime.plan.overload.tiers);
+    if (x.overloadReason !== null && x.errorCode === "overloaded") this.recordRefused(x, x.overloadReason, priority);
+    this.log.write(x, totalMs, priority);
+  }
+
+  private recordRefused({ identity, runtime }: Exchange, reason: OverloadReason, priority: number): void {
+    const tier = identity?.tier ?? null;
+    const slot = tier === null ? TIER_SLOT_NONE : (runtime.plan.overload.tiers[tier]?.metricSlot ?? ROUTE_SLOT_OVERFLOW);
+    this.cells.refused(slot, reason, priority);
   }
 
   recordAttempt(slot: number, code: ErrorCode | null, status: number, firstByteMs: number): void {

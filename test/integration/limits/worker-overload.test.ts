@@ -104,6 +104,21 @@ routes:
     await expectRefused(ask, "/high");
     const last = await fill(url, origin, 1);
     await expectRefusal(await ask("/held"));
+    await expect
+      .poll(() => metricsOf(gateway), PATIENCE)
+      .toMatch(/sluice_overload_shed_total\{reason="instance",priority="critical"\} 1\n/);
+    await expect
+      .poll(() => gateway.lines().filter(({ path, status }) => path === "/held" && status === 503), PATIENCE)
+      .toMatchObject([
+        {
+          code: "overloaded",
+          reason: "instance",
+          waitMs: 0,
+          priority: "critical",
+          tier: null,
+          detail: expect.stringMatching(/^instance: /),
+        },
+      ]);
     await expectRefusal(await ask("/high"));
     const ready = await gateway.admin("GET", "/readyz");
     expect(ready.status).toBe(200);
@@ -139,6 +154,9 @@ routes:
     await fill(url, origin, 9);
     await expectServed(askAs("password"), "/keyed");
     await expectRefused(askAs("password1"), "/keyed");
+    await expect
+      .poll(() => metricsOf(gateway), PATIENCE)
+      .toMatch(/sluice_overload_shed_total\{reason="instance",priority="low",tier="free"\} [1-9]/);
     expect((await askAs("wrong")("/keyed")).status).toBe(401);
     await fill(url, origin, 1);
     await expectRefusal(await askAs("password")("/keyed"));

@@ -26,6 +26,10 @@ const RECORD: AccessRecord = {
   attempts: 1,
   cache: "",
   legs: "",
+  reason: "",
+  lineMs: 0,
+  priority: "",
+  tier: "",
   status: 200,
   code: null,
   detail: "",
@@ -51,6 +55,18 @@ describe("a line", () => {
         '"attempts":1,"status":200,"code":null,"detail":"","bytesIn":0,"bytesOut":512,"totalMs":2.587,"connectMs":null,' +
         '"firstByteMs":1.5,"userAgent":"curl/8","plan":3}\n',
     );
+  });
+
+  test("says how long a request waited in line, and for want of what it was refused, and nothing of others", () => {
+    const line = (of: Partial<AccessRecord>) => JSON.parse(formatAccessRecord({ ...RECORD, ...of }));
+    expect(line({ reason: "line", lineMs: 12.5, priority: "low", tier: "free" })).toMatchObject({
+      reason: "line",
+      waitMs: 12.5,
+      priority: "low",
+      tier: "free",
+    });
+    expect(line({ lineMs: 3, priority: "normal" })).toMatchObject({ reason: null, waitMs: 3, priority: "normal", tier: null });
+    for (const key of ["reason", "waitMs", "priority", "tier"]) expect(line({})).not.toHaveProperty(key);
   });
 
   test("says of an aggregated answer how many legs it has and which failed, and nothing of others", () => {

@@ -178,6 +178,24 @@ test("other instances' breakers: of breakers that this one has too, and nothing 
   expect(scrape(instanceTotals(), instanceState({ upstreams })).has("sluice_breaker_fleet_instances")).toBe(false);
 });
 
+test("requests that were refused for want of room, by reason, priority and tier", () => {
+  const totals = instanceTotals();
+  const gold = totals.tierNames.slot("gold");
+  totals.cells[0]?.refused(gold, "instance", 0);
+  totals.cells[1]?.refused(gold, "instance", 0);
+  totals.cells[1]?.refused(0, "pool", 2);
+  totals.cells[1]?.refused(9999, "line", 3);
+  expect(
+    scrape(totals)
+      .get("sluice_overload_shed_total")
+      ?.samples.map(({ labels, value }) => [labels, value]),
+  ).toEqual([
+    [{ reason: "pool", priority: "normal" }, 1],
+    [{ reason: "line", priority: "low", tier: "_other" }, 1],
+    [{ reason: "instance", priority: "critical", tier: "gold" }, 2],
+  ]);
+});
+
 test("workers and instance", () => {
   const totals = instanceTotals();
   totals.cells[1]?.set(CELL.loopUtilisation, 0.25);

@@ -1,6 +1,7 @@
 import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { benchLogRing } from "../../../bench/micro/log-ring.ts";
+import { PRIORITIES } from "../../../src/base/priorities.ts";
 import type { Exchange } from "../../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../../src/data/exchange/runtime.ts";
 import { CACHE } from "../../../src/shared/cache/outcomes.ts";
@@ -31,6 +32,21 @@ function roundTrip(x: Exchange): AccessRecord | undefined {
 }
 
 describe("a record", () => {
+  test("has what a request waited for, and for want of what it was refused", () => {
+    const { writer, reader } = rig();
+    const x = typicalExchange();
+    x.identity = identityOf("acme", { tier: "gold" });
+    x.lineMs = 1.5;
+    x.overloadReason = "line";
+    writer.write(x, 12.5, PRIORITIES.indexOf("high"));
+    x.errorCode = "overloaded";
+    writer.write(x, 12.5, PRIORITIES.indexOf("background"));
+    expect(drained(reader)).toMatchObject([
+      { reason: "", priority: "high", lineMs: 1.5, tier: "gold" }, // something else came of it
+      { reason: "line", priority: "background", lineMs: 1.5, tier: "gold" },
+    ]);
+  });
+
   test("arrives as it was", () => {
     const earliest = Date.now() - 12.5;
     const { timeMs, ...rest } = roundTrip(typicalExchange()) ?? expect.fail("nothing arrived");
@@ -49,6 +65,10 @@ describe("a record", () => {
       upstream: "users",
       target: "http://10.0.0.1:9001",
       legs: "",
+      reason: "",
+      priority: "",
+      lineMs: 0,
+      tier: "",
       detail: "",
       userAgent: "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0",
       consumer: "",

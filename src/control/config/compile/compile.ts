@@ -33,6 +33,8 @@ export interface CompileContext {
   overloadSlot?(upstreamName: string): number;
   /** The same for a policy of the user's own, by its name. */
   policySlot?(name: string): number;
+  /** The same for a tier. */
+  tierSlot?(name: string): number;
   /** The same for a part of a limit, named `ROUTE LABEL`. Without it they are counted together. */
   limitSlot?(name: string): number;
   /** The same for whoever calls a service about requests. */
@@ -51,7 +53,12 @@ export function compilePlan(config: Config, context: CompileContext): Plan {
   const connects = longestConnects(config.routes, names.upstreams);
   const pages = new ErrorPageTable(config.errorPageFiles);
   const unroutedErrorPages = pages.indexOf(config.errorPages);
-  const tiers = Object.fromEntries(config.tiers.map(({ name, weight, priority }) => [name, { weight, priority }]));
+  const tiers = Object.fromEntries(
+    config.tiers.map(({ name, weight, priority }) => [
+      name,
+      { weight, priority, metricSlot: context.tierSlot?.(name) ?? ROUTE_SLOT_OVERFLOW },
+    ]),
+  );
   const order = sortMatches(config.routes.map((route) => route.match));
   const once = sharer();
   return {

@@ -90,9 +90,10 @@ const pool = once(() =>
           "Of HTTP/1.1: GET requests that may go out on one connection in one write, before the first is answered; for services that answer fast. Answers come in order: those that wait 50 ms behind another are sent again on connections of their own, and sharing rests for a while.",
       }),
       keepAlive: period().prefault("60s").meta({ description: "How long an idle connection is kept." }),
-      queue: count(0, 1_000_000)
-        .prefault(1024)
-        .meta({ description: "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`." }),
+      queue: count(0, 1_000_000).prefault(1024).meta({
+        description:
+          "Requests that may wait for a connection, for each target and worker; beyond it 503 `overloaded`. With `overload.mode: on` only for the time that a connection takes to be made: who waits for a place stands in `overload.queue`.",
+      }),
     })
     .transform(
       (v): PoolPlan => ({

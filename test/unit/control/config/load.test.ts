@@ -386,6 +386,19 @@ describe("listeners", () => {
   );
 });
 
+it("the pool's own queue is read with a hint where there is a line in front of the upstream, and wherever it is written", () => {
+  const of = (upstream: string, defaults = "") =>
+    good([`${BASE.replace(/users: \{[^\n]*/, `users: { targets: [{ url: "http://a" }], ${upstream} }`)}\n${defaults}`]).warnings.map(
+      formatProblem,
+    );
+  const hint = (path: string) =>
+    expect.stringMatching(new RegExp(`${path}.pool.queue: with \`overload.mode: on\` requests wait in the line of`));
+  expect(of("pool: { queue: 5 }, overload: { mode: on }")).toEqual([hint("upstreams.users")]);
+  expect(of("overload: { mode: on }", "upstreamDefaults: { pool: { queue: 5 } }\n")).toEqual([hint("upstreamDefaults")]);
+  expect(of("pool: { queue: 5 }, overload: { mode: shadow }")).toEqual([]);
+  expect(of("pool: { connections: 5 }, overload: { mode: on }")).toEqual([]);
+});
+
 it("warnings do not refuse", () => {
   const text = `${withRoutes("- { name: a, match: {}, to: users, respond: { body: x } }").replace("routes:", "  spare: { targets: [{ url: http://b }] }\nroutes:")}\nadmin: { token: short }\n`;
   expect(good([text]).warnings.map(formatProblem)).toEqual([
