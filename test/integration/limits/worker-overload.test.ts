@@ -11,6 +11,10 @@ const SPIN = `import { definePolicy } from "sluice/policy";
 export default definePolicy({ name: "spin", phase: "origin", create: () => ({ onRequest() { const end = performance.now() + ${SPIN_MS}; while (performance.now() < end); } }) });`;
 /** Of a worker in the tests that count; 9 of it are for normal requests. */
 const IN_FLIGHT = 10;
+/** Its first request has the worker hold so much more than its bound. */
+const KEEP = `import { definePolicy } from "sluice/policy";
+const kept = [];
+export default definePolicy({ name: "keep", phase: "origin", create: () => ({ onRequest() { if (kept.length === 0) kept.push(Buffer.alloc(96 * 1024 ** 2)); } }) });`;
 const PATIENCE = { timeout: 20_000 };
 
 const listening = `version: 1
@@ -205,3 +209,33 @@ routes:
     await expect.poll(async () => (await fetch(`${url}/slow`)).status, PATIENCE).toBe(200);
   },
 );
+
+it("a worker that holds more memory than it may lets less in, and urgent requests first", async () => {
+  await using origin = await startOrigin();
+  await using gateway = await Gateway.start({
+    config: `${listening}
+overload: { mode: on, loopDelay: none, memory: 96MiB }
+upstreams: { u: { targets: [ { url: "http://127.0.0.1:${origin.port}" } ] } }
+routes:
+  - { name: urgent, match: { path: /urgent }, to: u, priority: critical }
+  - { name: keeping, match: {}, to: u, policies: [{ module: ./keep.js }] }
+`,
+    files: { "keep.js": KEEP },
+  });
+  const url = urlOf(gateway, "uws");
+  expect((await fetch(`${url}/keep`)).status).toBe(200);
+  let refusal: Response | null = null;
+  await expect
+    .poll(async () => {
+      const answer = await fetch(`${url}/other`);
+      if (answer.status === 503) refusal = answer;
+      return answer.status;
+    }, PATIENCE)
+    .toBe(503);
+  await expectRefusal(refusal ?? expect.fail("nothing was refused"));
+  await expect
+    .poll(() => gateway.lines().find(({ code }) => code === "overloaded")?.["detail"], PATIENCE)
+    .toMatch(/^instance: the worker holds \d+ MiB$/);
+  expect((await fetch(`${url}/urgent`)).status).toBe(200);
+  expect((await gateway.admin("GET", "/readyz")).status).toBe(200);
+});
