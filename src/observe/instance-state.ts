@@ -31,6 +31,8 @@ export interface InstanceState {
   readonly limits: LimitTableStatus;
   /** The store of responses. */
   readonly cache: StoreState;
+  /** null when no route shares what it stores with the fleet. */
+  readonly cacheTier: CacheTierState | null;
   /** Where keys for tokens are fetched. */
   readonly keySources: readonly KeySourceStatus[];
   /** Access-log records that the sink could not take. */
@@ -57,6 +59,20 @@ export interface RedisConsumersState {
   readonly refusals: number;
   /** Why those in force are not known to be what Redis has; null when they are. */
   readonly trouble: string | null;
+}
+
+/** The cache's second tier in Redis, over all workers. */
+export interface CacheTierState {
+  /** Workers that use it; of them those that leave Redis alone, as it does not answer in time. */
+  readonly workers: number;
+  readonly leavingAlone: number;
+  /** Ever: looks by what came of them. */
+  readonly looks: Readonly<Record<"hit" | "miss" | "purged" | "invalid" | "error" | "skipped", number>>;
+  /** Ever: records by what became of them. */
+  readonly writes: Readonly<Record<"written" | "dropped" | "error", number>>;
+  readonly readBytes: number;
+  readonly writtenBytes: number;
+  readonly waitingBytes: number;
 }
 
 /** How the instance stands to its fleet. */

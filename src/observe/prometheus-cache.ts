@@ -2,18 +2,18 @@
 
 import type { RouteStoreCounts } from "../shared/cache/counts.ts";
 import { AGE_BOUNDS_S, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
-import type { InstanceState } from "./instance-state.ts";
+import type { CacheTierState, InstanceState } from "./instance-state.ts";
 import type { Page } from "./prometheus-page.ts";
 import type { RouteTotals } from "./totals.ts";
 
 /** Series of a route appear with the first request that its cache looked at. */
-export function renderCache(page: Page, all: readonly RouteTotals[], { cache: store }: InstanceState): void {
+export function renderCache(page: Page, all: readonly RouteTotals[], { cache: store, cacheTier }: InstanceState): void {
   const routes = all.filter(({ cache }) => cache.outcomes.some((count) => count > 0));
   const requests = "sluice_cache_requests_total";
   page.family(
     requests,
     "counter",
-    "Finished exchanges of routes with a cache, by what it did: hit, stale, revalidated, miss, collapsed (answered by another's request), bypass.",
+    "Finished exchanges of routes with a cache, by what it did: hit, stale, revalidated, miss, collapsed (answered by another's request), bypass, redis (had from the fleet's Redis).",
   );
   for (const { route, cache } of routes)
     for (const [i, outcome] of CACHE_OUTCOMES.entries()) page.sample(requests, { route, outcome }, cache.outcomes[i] ?? 0);
@@ -47,6 +47,25 @@ export function renderCache(page: Page, all: readonly RouteTotals[], { cache: st
     "Times that the store was emptied because a worker had died while it changed it.",
     store.emptied,
   );
+  if (cacheTier !== null) renderTier(page, cacheTier);
+}
+
+function renderTier(page: Page, tier: CacheTierState): void {
+  const looks = "sluice_cache_tier_looks_total";
+  page.family(
+    looks,
+    "counter",
+    "Looks into the fleet's Redis: hit, miss, purged (found, and no longer true), invalid (no record of this fleet's), error (failed or too late), skipped (Redis was left alone, or too many were under way).",
+  );
+  for (const [result, count] of Object.entries(tier.looks)) page.sample(looks, { result }, count);
+  const writes = "sluice_cache_tier_writes_total";
+  page.family(writes, "counter", "Records for the fleet's Redis: written, dropped (too many waited, or Redis was left alone), error.");
+  for (const [result, count] of Object.entries(tier.writes)) page.sample(writes, { result }, count);
+  page.one("sluice_cache_tier_read_bytes_total", "counter", "Bytes of records read, as they lie in Redis.", tier.readBytes);
+  page.one("sluice_cache_tier_written_bytes_total", "counter", "Bytes of records written.", tier.writtenBytes);
+  page.one("sluice_cache_tier_waiting_bytes", "gauge", "Bytes that wait to be written.", tier.waitingBytes);
+  page.one("sluice_cache_tier_workers", "gauge", "Workers that use the fleet's Redis for stored responses.", tier.workers);
+  page.one("sluice_cache_tier_open", "gauge", "Of them, those that leave Redis alone until it answers again.", tier.leavingAlone);
 }
 
 /** By route, for those of the plan in force. */

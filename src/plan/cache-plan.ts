@@ -12,6 +12,17 @@ export interface CachePlan {
   readonly debug: CacheDebug | null;
   /** null: nothing is asked for ahead of clients. */
   readonly warm: WarmPlan | null;
+  readonly tier: TierPlan;
+}
+
+/** How routes use the fleet's Redis as a second tier. */
+export interface TierPlan {
+  /** Longest wait of a client for Redis. */
+  readonly timeoutMs: number;
+  /** Of the largest body that is written there. */
+  readonly maxObjectBytes: number;
+  /** Of what waits to be written, in one worker. */
+  readonly queueBytes: number;
 }
 
 /** By what a request proves that it may pass by the store. Never sent to an upstream. */
@@ -60,6 +71,8 @@ export interface CacheSettings {
   readonly bypass: BypassRule | null;
   /** Of the store's memory that its responses may have, above 0; 1 for all of it. */
   readonly maxShare: number;
+  /** What is stored is shared with the fleet through Redis. */
+  readonly redis: boolean;
 }
 
 /** `all`: as they come. `only` and `except`: sorted. */

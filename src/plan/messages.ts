@@ -75,6 +75,8 @@ export type FromWorker =
   | { readonly kind: "unknown-key"; readonly source: string }
   /** Make a line to another worker. Answered by `linked`, to both. */
   | { readonly kind: "link"; readonly worker: number }
+  /** Responses of the URLs with these numbers are no longer true, and the fleet shares them: see shared/cache/tier-purges.ts. */
+  | { readonly kind: "changed"; readonly numbers: readonly number[] }
   /** Something an operator should know; nothing was lost. */
   | { readonly kind: "warning"; readonly message: string }
   /** Calls to deprecated routes since the last report; a few times a second, when there were any. */

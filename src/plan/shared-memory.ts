@@ -1,4 +1,5 @@
 // The shared memory that the primary allocates once and hands to every worker. Types only; layouts are documented in src/shared/.
+import type { RedisSettings } from "../store/redis-settings.ts";
 
 /** Handed to each worker at start. */
 export interface SharedMemory {
@@ -43,4 +44,19 @@ export interface SharedMemory {
   readonly cacheReasons: SharedArrayBuffer;
   /** Written by all: see shared/replay-set.ts. */
   readonly replay: SharedArrayBuffer;
+  /** null without a fleet. */
+  readonly tier: TierMemory | null;
+}
+
+/** What a worker needs to use the fleet's Redis as a second tier of the response cache: as it was at the start, since all of the fleet's business goes by that one. */
+export interface TierMemory {
+  readonly redis: RedisSettings;
+  /** Of the fleet's log of purges. */
+  readonly logKey: string;
+  /** Secret, and equal in the fleet: what records are named and signed by. */
+  readonly recordKey: Uint8Array;
+  /** Shared by all: see shared/cache/tier-purges.ts. */
+  readonly purges: SharedArrayBuffer;
+  /** Written by all workers, each its own words: see shared/cache/tier-counts.ts. */
+  readonly counts: SharedArrayBuffer;
 }

@@ -171,10 +171,10 @@ export const ROUTE = {
   /** {@link CACHE_OUTCOMES}, one word each. */
   cache: 9 + LATENCY_BUCKETS,
   /** Body bytes sent from the store. */
-  cacheBytes: 15 + LATENCY_BUCKETS,
-  cacheAgeSum: 16 + LATENCY_BUCKETS,
+  cacheBytes: 16 + LATENCY_BUCKETS,
+  cacheAgeSum: 17 + LATENCY_BUCKETS,
   /** {@link AGE_BUCKETS} words, not cumulative: of hits and what was served stale. */
-  cacheAges: 17 + LATENCY_BUCKETS,
+  cacheAges: 18 + LATENCY_BUCKETS,
 } as const;
 
 /** Why an attempt failed, as counted for each endpoint: the codes of WireError. */
@@ -275,7 +275,7 @@ export class MetricCells {
     words[base + ROUTE.cache + cacheResult - 1]! += 1;
     if (cacheResult === CACHE.miss || cacheResult === CACHE.bypass) return;
     words[base + ROUTE.cacheBytes]! += bytesOut;
-    if (cacheResult !== CACHE.hit && cacheResult !== CACHE.stale) return;
+    if (cacheResult !== CACHE.hit && cacheResult !== CACHE.stale && cacheResult !== CACHE.redis) return;
     let bucket = 0;
     while (bucket < AGE_BOUNDS_S.length && cacheAge > AGE_BOUNDS_S[bucket]!) bucket++;
     words[base + ROUTE.cacheAges + bucket]! += 1;

@@ -10,12 +10,13 @@ export const PURGES_TTL_MS = 7 * 86_400_000;
 /** The era is when the log was begun, and by whom: a log that was lost and begun anew never has the same. */
 const ERA = `
 local era = redis.call('HGET', KEYS[1], 'era')
-if not era then
+local function anew()
   local t = redis.call('TIME')
   era = t[1] .. '.' .. t[2] .. '.' .. ARGV[1]
   redis.call('DEL', KEYS[1])
   redis.call('HSET', KEYS[1], 'era', era, 'seq', 0)
 end
+if not era then anew() end
 redis.call('PEXPIRE', KEYS[1], ${PURGES_TTL_MS})
 `;
 
@@ -39,6 +40,12 @@ return seq
 export const PURGE_READ = script(`${ERA}
 local seq = tonumber(redis.call('HGET', KEYS[1], 'seq'))
 local known = tonumber(ARGV[3])
+-- A failover has lost orders that were confirmed: their numbers would be given to others, and nobody could tell.
+if era == ARGV[2] and known > seq then
+  anew()
+  redis.call('PEXPIRE', KEYS[1], ${PURGES_TTL_MS})
+  seq = 0
+end
 if era ~= ARGV[2] or known > seq or seq - known > ${PURGES_MAX} then return {era, seq, 0, 0} end
 local last = math.min(seq, known + tonumber(ARGV[4]))
 local out = {era, last, 1, last < seq and 1 or 0}

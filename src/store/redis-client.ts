@@ -1,4 +1,4 @@
-// Owns the connection to Redis and the running of scripts there. The only importer of ioredis, and only when it is needed: an instance
+// Owns the connection to Redis, the running of scripts there, and reading and writing of records by key. The only importer of ioredis, and only when it is needed: an instance
 // without Redis never loads it. Must never throw at its owner for what the network does, and never queue.
 import type { Cluster, Redis } from "ioredis";
 import { clusterOptions, redisOptions, retryDelayMs } from "./client-options.ts";
@@ -32,6 +32,19 @@ export interface ScriptStore {
   close(): void;
 }
 
+/** Bytes by key, each command about one key. All reject with StoreError, at the latest after the command timeout. */
+export interface RecordStore {
+  readonly ready: boolean;
+  readonly trouble: string | null;
+  /** @returns the first bytes of a value, no more than so many; none of them when there is no value */
+  read(key: string, bytesMax: number): Promise<Buffer>;
+  /** @returns some fields of a hash; null for what is not there */
+  fields(key: string, names: readonly string[]): Promise<readonly (string | null)[]>;
+  write(key: string, value: Buffer, ttlMs: number): Promise<void>;
+  remove(key: string): Promise<void>;
+  close(): void;
+}
+
 export interface StoreEvents {
   /** A connection stands. Something may be sent. */
   ready(): void;
@@ -46,7 +59,7 @@ export interface StoreChannel {
 }
 
 /** Connects in the background and stays at it until it is closed. */
-export class RedisClient implements ScriptStore {
+export class RedisClient implements ScriptStore, RecordStore {
   readonly shards: number;
   readonly #settings: RedisSettings;
   readonly #events: StoreEvents;
@@ -136,6 +149,33 @@ export class RedisClient implements ScriptStore {
       throw storeError(error);
     } finally {
       deadline.clear();
+    }
+  }
+
+  read(key: string, bytesMax: number): Promise<Buffer> {
+    return this.#command((client) => client.getrangeBuffer(key, 0, bytesMax - 1));
+  }
+
+  fields(key: string, names: readonly string[]): Promise<readonly (string | null)[]> {
+    return this.#command((client) => client.hmget(key, ...names));
+  }
+
+  async write(key: string, value: Buffer, ttlMs: number): Promise<void> {
+    await this.#command((client) => client.set(key, value, "PX", ttlMs));
+  }
+
+  async remove(key: string): Promise<void> {
+    await this.#command((client) => client.del(key));
+  }
+
+  /** Its time limit is ioredis's own. @throws StoreError */
+  async #command<T>(send: (client: Redis | Cluster) => Promise<T>): Promise<T> {
+    const client = this.#client;
+    if (client === null || !this.ready) throw new StoreError("unsent", this.trouble ?? "not connected");
+    try {
+      return await send(client);
+    } catch (error) {
+      throw storeError(error);
     }
   }
 

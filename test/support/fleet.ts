@@ -57,6 +57,7 @@ export class FleetInstance implements AsyncDisposable {
       pid,
       breakers: () => this.breakers,
       purge: async (order) => void this.purged.push(order),
+      tier: null,
       log: createLog({ output }),
     });
     this.fleet.start();

@@ -61,6 +61,7 @@ export function instanceState(changes: Partial<InstanceState> = {}): InstanceSta
         { route: "users-write", objects: 1, bytes: 4096, occupiedBytes: 4096, limitBytes: null, evicted: 0 },
       ],
     },
+    cacheTier: null,
     keySources: [
       {
         url: "https://id.example.com/jwks.json",

@@ -33,6 +33,7 @@ export const workerMemory = (): SharedMemory => ({
   purges: Stamps.allocate(),
   cacheLeases: Leases.allocate(),
   cacheReasons: Reasons.allocate(),
+  tier: null,
   bodyBudget: new SharedArrayBuffer(bodyBudgetBytes(1)),
   bodyCounts: new SharedArrayBuffer(addressCountsBytes(1)),
   connections: new SharedArrayBuffer(CONNECTION_TABLE_BYTES),

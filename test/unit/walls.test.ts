@@ -8,9 +8,9 @@ import { importsOf, listed, loadedBy } from "../support/sources.ts";
  */
 const ROOMS = {
   base: "",
-  plan: "base",
-  shared: "base",
   store: "",
+  plan: "base store",
+  shared: "base",
   offload: "plan",
   modules: "plan",
 
@@ -21,7 +21,8 @@ const ROOMS = {
   "data/upstream": "base plan shared data/routing data/load",
   "data/exchange": "base plan shared offload data/credentials data/routing data/load data/upstream",
   "data/policies": "base plan shared offload data/credentials data/routing data/upstream data/exchange",
-  "data/cache": "base plan shared data/routing data/upstream data/exchange",
+  "data/cache/tier": "base plan shared store",
+  "data/cache": "base plan shared data/routing data/upstream data/exchange data/cache/tier",
   "data/filters": "base data/exchange",
   "data/handlers": "base plan data/routing data/upstream data/exchange data/policies data/cache",
   "data/listener": "base plan shared data/routing data/exchange",

@@ -204,7 +204,7 @@ function draw(now) {
       perSecond(r.requests), ...quantiles(r.window), alarm(r.failing, share(r.failing, r.requests)), num(sum(r.byClass)),
     ]), "No routes yet."),
     ...routes.some((r) => sum(r.cache) > 0) ? [heading("Cache", num(instance.cache.objects) + " objects, " + kilobytes(instance.cache.bytes) + " of " + bytes(instance.cache.capacityBytes) + ", " + recent),
-      table(["Route", "#Requests/s", "#Hit", "#Stale", "#Revalidated", "#Miss", "#Collapsed", "#Bypass", "#Stored", "#Ever"], routes.filter((r) => sum(r.cache) > 0).map((r) => [
+      table(["Route", "#Requests/s", "#Hit", "#Stale", "#Revalidated", "#Miss", "#Collapsed", "#Bypass", "#Redis", "#Stored", "#Ever"], routes.filter((r) => sum(r.cache) > 0).map((r) => [
         ...sum(r.cached) === 0 ? [IDLE] : [], r.name, perSecond(sum(r.cached)), ...r.cached.map((n) => share(n, sum(r.cached))), storedOf(instance.cache, r.name), num(sum(r.cache)),
       ]), "")] : [],
     heading("Errors", recent),

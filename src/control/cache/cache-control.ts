@@ -10,6 +10,7 @@ import { keyedQuery, ownerNumber, type QueryRule, tagNumber, urlNumber } from ".
 import type { Reason, Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ObjectView, ResponseStore } from "../../shared/cache/store.ts";
+import type { NotedOrder } from "../../shared/cache/tier-purges.ts";
 import type { PurgeOrder } from "./purge-order.ts";
 import { StoreWalk } from "./store-walk.ts";
 
@@ -121,6 +122,17 @@ export class CacheControl {
     this.#store.accounts.setLimits(routes);
   }
 
+  /** What an order names, in numbers, under every rule. */
+  named({ soft, everything, urls, prefixes, tags, changed = [] }: PurgeOrder): NotedOrder {
+    const names = [...changed, ...urls.flatMap((url) => [...this.#namesOf(url)].map(urlNumber)), ...tags.map(tagNumber)];
+    return { soft, everything, names, prefixes: [...prefixes, ...this.#forgotten(urls)] };
+  }
+
+  /** Beginnings of URLs whose names under some rule are no longer known. */
+  #forgotten(urls: readonly string[]): readonly string[] {
+    return this.#forgotRules ? urls.map((url) => url.split("?", 1)[0] ?? url) : [];
+  }
+
   counts(): StoreState {
     return { ...this.#store.counts(), routes: this.#routeCounts() };
   }
@@ -138,12 +150,11 @@ export class CacheControl {
    * @throws WalkRefused when the store could not be gone over: prefixes are then not purged, or not all of them
    */
   async purge(order: PurgeOrder): Promise<Purged> {
-    const { soft, everything, urls, prefixes, tags } = order;
+    const { soft, everything, urls, prefixes, tags, changed = [] } = order;
+    for (const number of changed) this.#stamps.purgeUrl(number, soft);
     for (const url of urls) for (const name of this.#namesOf(url)) this.#stamps.purgeUrl(urlNumber(name), soft);
     for (const tag of tags) this.#stamps.purgeTag(tagNumber(tag), soft);
-    const begins = [...prefixes, ...(this.#forgotRules ? urls.map((url) => url.split("?", 1)[0] ?? url) : [])].map((text) =>
-      Buffer.from(text, "latin1"),
-    );
+    const begins = [...prefixes, ...this.#forgotten(urls)].map((text) => Buffer.from(text, "latin1"));
     if (!everything && begins.length === 0) return { removed: null };
     this.#stamps.beginWalk(); // whoever is being answered now does not store it
     let softened = 0;

@@ -12,6 +12,8 @@ export interface PurgeOrder {
   /** Beginnings of URLs in that form. */
   readonly prefixes: readonly string[];
   readonly tags: readonly string[];
+  /** Numbers of URLs (shared/cache/names.ts) that unsafe requests have made untrue at an instance that shares what it stores: clients' URLs are nobody's business in a log. */
+  readonly changed?: readonly number[];
 }
 
 /** What became of an order that others are to follow too. @property trouble why Redis could not be told; it is told as soon as it can be */
@@ -143,10 +145,13 @@ export function readOrder(text: string): PurgeOrder | null {
     return null;
   }
   if (typeof value !== "object" || value === null) return null;
-  const { soft, everything, urls, prefixes, tags, ...others } = value as Record<string, unknown>; // each is looked at below
+  const { soft, everything, urls, prefixes, tags, changed, ...others } = value as Record<string, unknown>; // each is looked at below
   if (Object.keys(others).length > 0 || typeof soft !== "boolean" || typeof everything !== "boolean") return null;
   if (!isTexts(urls) || !isTexts(prefixes) || !isTexts(tags)) return null;
-  return { soft, everything, urls, prefixes, tags };
+  if (changed === undefined) return { soft, everything, urls, prefixes, tags };
+  return isNumbers(changed) ? { soft, everything, urls, prefixes, tags, changed } : null;
 }
+
+const isNumbers = (value: unknown): value is readonly number[] => Array.isArray(value) && value.every((each) => Number.isSafeInteger(each));
 
 const isTexts = (value: unknown): value is readonly string[] => Array.isArray(value) && value.every((each) => typeof each === "string");

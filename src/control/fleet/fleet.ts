@@ -8,11 +8,14 @@ import type { FleetLedger } from "../../shared/fleet-ledger.ts";
 import { RedisClient } from "../../store/redis-client.ts";
 import { describeRedis } from "../../store/redis-settings.ts";
 import type { FleetTold, PurgeOrder } from "../cache/purge-order.ts";
+import type { TierLog } from "../cache/tier-log.ts";
 import type { RedisConfig } from "../config/schema/redis.ts";
 import { BreakerExchange } from "./breaker-exchange.ts";
 import { instanceName, type ReportedBreaker } from "./breaker-report.ts";
+import { ChangeBatch } from "./change-batch.ts";
 import { type Beside, FleetSync } from "./fleet-sync.ts";
 import { PurgeExchange } from "./purge-exchange.ts";
+import { purgeLogKey } from "./purge-log-key.ts";
 import { shardTag } from "./shard.ts";
 
 /** The table, and the cell that moves whenever a strict limit asks for a grant. */
@@ -29,6 +32,8 @@ export interface FleetOptions {
   readonly breakers: () => readonly ReportedBreaker[];
   /** Purges here what another instance has purged. Rejects when it is not done. */
   readonly purge: (order: PurgeOrder) => Promise<unknown>;
+  /** By which workers judge what lies in Redis of stored responses; null when nothing does. */
+  readonly tier: TierLog | null;
   readonly log: Log;
 }
 
@@ -36,19 +41,22 @@ export class Fleet {
   readonly #name: string;
   readonly #breakers: BreakerExchange;
   readonly #purges: PurgeExchange;
+  readonly #changes: ChangeBatch;
+  readonly #tier: TierLog | null;
   readonly #client: RedisClient;
   readonly #sync: FleetSync;
   readonly #table: FleetTable;
   #stopped = false;
 
   /** From now on the table goes by the fleet, apart from it until {@link start} has led to an answer. */
-  constructor({ redis, table, pid, breakers, purge, log }: FleetOptions) {
+  constructor({ redis, table, pid, breakers, purge, tier, log }: FleetOptions) {
     const { prefix, syncIntervalMs } = redis;
     // New with each process: what an earlier one left unsettled is not ours.
     const instance = randomBytes(8).toString("hex");
     this.#name = instanceName(hostname(), pid);
     this.#table = table;
-    const purgeLog = `${shardTag(prefix, 0)}:purges`;
+    const purgeLog = purgeLogKey(prefix);
+    this.#tier = tier;
     this.#client = new RedisClient(
       redis,
       { ready: () => this.#ready(), lost: () => this.#sync.lost() },
@@ -57,7 +65,12 @@ export class Fleet {
     const common = { store: this.#client, instance, syncIntervalMs, log, now: monotonicMs };
     const key = (suffix: string): string => `${shardTag(prefix, 0)}:${suffix}`;
     this.#breakers = new BreakerExchange({ ...common, key, name: this.#name, read: breakers });
-    this.#purges = new PurgeExchange({ ...common, key: purgeLog, apply: purge });
+    this.#purges = new PurgeExchange({ ...common, key: purgeLog, apply: purge, tier });
+    this.#changes = new ChangeBatch({
+      intervalMs: syncIntervalMs,
+      publish: (order, settled) => this.#purges.publish(order, settled),
+      release: (number, times) => tier?.releaseUrl(number, times),
+    });
     this.#sync = new FleetSync({
       ...common,
       ledger: table,
@@ -79,9 +92,15 @@ export class Fleet {
     return { ...this.#sync.state(), name: this.#name, breakers: this.#breakers.state(), purges: this.#purges.state() };
   }
 
-  /** Has the others purge what was purged here. Never rejects. */
-  publishPurge(order: PurgeOrder): Promise<FleetTold> {
-    return this.#purges.publish(order);
+  /** Before a purge is carried out here: of what it names nothing is taken from Redis until the fleet's log has it. @returns has the others purge it, too. Never rejects */
+  beginPurge(order: PurgeOrder): () => Promise<FleetTold> {
+    const settled = this.#tier?.hold(order);
+    return () => this.#purges.publish(order, settled);
+  }
+
+  /** Responses of the URLs with these numbers are no longer true, says a worker, which has held them. Returns at once. */
+  tellChanged(numbers: readonly number[]): void {
+    this.#changes.add(numbers);
   }
 
   #ready(): void {
@@ -92,6 +111,7 @@ export class Fleet {
   /** Tells the last spending and leaves. After the workers are gone. */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#changes.stop();
     const { words, index } = this.#table.wantedCell;
     Atomics.notify(words, index);
     await this.#sync.stop();

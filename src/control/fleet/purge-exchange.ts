@@ -2,14 +2,17 @@
 // Must never lose an order silently: what cannot be told is kept and told later, and an instance that may have missed one purges everything.
 import type { PurgesState } from "../../observe/instance-state.ts";
 import type { Log } from "../../observe/log.ts";
-import { PURGE_APPEND, PURGE_READ } from "../../store/purge-scripts.ts";
+import { PURGE_APPEND, PURGE_READ, PURGES_MAX } from "../../store/purge-scripts.ts";
 import { type ScriptStore, StoreError } from "../../store/redis-client.ts";
 import { EVERYTHING, type FleetTold, type PurgeOrder, readOrder, writeOrder } from "../cache/purge-order.ts";
+import type { TierLog } from "../cache/tier-log.ts";
 
 /** Orders that wait for Redis: with more, everything is purged everywhere instead. */
 export const PENDING_MAX = 256;
 /** Orders in one answer. */
 const PAGE = 256;
+/** Orders before its time that an instance reads: not quite all that are kept, since some are added meanwhile. */
+const HISTORY = PURGES_MAX - 2 * PAGE;
 
 export interface PurgeExchangeOptions {
   readonly store: ScriptStore;
@@ -20,17 +23,29 @@ export interface PurgeExchangeOptions {
   /** Does here what another instance has ordered. Rejects when it is not done. */
   readonly apply: (order: PurgeOrder) => Promise<unknown>;
   readonly now: () => number;
+  /** What is to know each order of the log, own ones too, in its turn; null when nobody does. */
+  readonly tier: Pick<TierLog, "begin" | "note" | "reached"> | null;
+}
+
+/** An order of this instance. @property settled called once the log has it, as far as it is read here */
+interface Pending {
+  readonly text: string;
+  settled(): void;
 }
 
 export class PurgeExchange {
   readonly #options: PurgeExchangeOptions;
   /** Orders of this instance that Redis has not confirmed, oldest first. */
-  readonly #pending: string[] = [];
+  readonly #pending: Pending[] = [];
+  /** Those that it has confirmed, but that were not read there yet, by their number in the era of the log that was known then. */
+  readonly #confirmed: (Pending & { readonly sequence: number })[] = [];
   #sending: Promise<void> = Promise.resolve();
   #next: Promise<void> | null = null;
   /** How far the log was read; '' before the first answer. */
   #era = "";
   #sequence = 0;
+  /** Orders up to this number are noted, not followed: they were before this instance began, or are followed by purging everything. */
+  #notedOnly = 0;
   #reading: Promise<void> | null = null;
   #readAgain = false;
   #heardMs = Number.NEGATIVE_INFINITY;
@@ -42,14 +57,24 @@ export class PurgeExchange {
     this.#options = options;
   }
 
-  /** Has the others follow an order that was done here. Takes no longer than two commands; never rejects. */
-  async publish(order: PurgeOrder): Promise<FleetTold> {
+  /**
+   * Has the others follow an order that was done here. Takes no longer than two commands; never rejects.
+   * @param settled called once the log has it, as far as it is read here: whenever that is
+   */
+  async publish(order: PurgeOrder, settled: () => void = () => {}): Promise<FleetTold> {
     if (this.#pending.length >= PENDING_MAX) {
       this.#options.log.warn("too many purges wait for Redis: everything is purged in the whole fleet when it is back", {
         purges: PENDING_MAX,
       });
-      this.#pending.splice(0, this.#pending.length, writeOrder(EVERYTHING));
-    } else this.#pending.push(writeOrder(order));
+      const all = this.#pending.splice(0);
+      this.#pending.push({
+        text: writeOrder(EVERYTHING),
+        settled: () => {
+          for (const each of all) each.settled();
+          settled();
+        },
+      });
+    } else this.#pending.push({ text: writeOrder(order), settled });
     try {
       await this.#flush();
       return { told: true, trouble: null };
@@ -72,10 +97,13 @@ export class PurgeExchange {
 
   async #send(): Promise<void> {
     const { store, key, instance } = this.#options;
-    for (let [text] = this.#pending; text !== undefined; [text] = this.#pending) {
-      await store.run(PURGE_APPEND, [key], [instance, text]);
-      if (this.#pending[0] === text) this.#pending.shift();
+    for (let [first] = this.#pending; first !== undefined; [first] = this.#pending) {
+      const sequence = Number(await store.run(PURGE_APPEND, [key], [instance, first.text]));
+      if (this.#pending[0] !== first) continue; // it is part of another one now
+      this.#pending.shift();
+      this.#confirmed.push({ ...first, sequence });
     }
+    if (this.#options.tier !== null) this.round(); // its own are to be noted, too
   }
 
   /** Something may be sent and heard. Returns at once. */
@@ -126,27 +154,58 @@ export class PurgeExchange {
 
   /** @returns whether there is more. The place in the log moves on only when all of the page is done. */
   async #page(): Promise<boolean> {
-    const { store, key, instance, now } = this.#options;
+    const { store, key, instance, now, tier } = this.#options;
     const sentMs = now();
     const { era, sequence, whole, more, entries } = answerOf(
       await store.run(PURGE_READ, [key], [instance, this.#era, this.#sequence, PAGE]),
     );
-    if (whole) for (const entry of entries) await this.#follow(entry);
-    else if (this.#era !== "" || sequence > 0) await this.#catchUp();
+    if (!whole) return await this.#begin(era, sequence);
+    for (const [i, entry] of entries.entries()) await this.#follow(entry, this.#sequence + 1 + i);
     this.#era = era;
     this.#sequence = sequence;
     this.#heardMs = sentMs;
+    tier?.reached(sequence);
+    this.#settle();
     return more;
   }
 
-  async #follow(entry: string): Promise<void> {
-    const { instance, apply, log } = this.#options;
+  /** What was purged since is not known. With a tier, the log is then read from as far back as there are entries: what lies there is older than this instance. @returns whether there is more */
+  async #begin(era: string, sequence: number): Promise<boolean> {
+    const { tier, now } = this.#options;
+    if (this.#era !== "" || sequence > 0) await this.#catchUp();
+    // Entries that should be there and are not will not come.
+    const isBroken = era === this.#era && this.#sequence < this.#notedOnly;
+    const floor = tier === null || isBroken ? sequence : Math.max(0, sequence - HISTORY);
+    // Orders of a log that is gone are part of everything.
+    if (era !== this.#era) for (const each of this.#confirmed.splice(0)) each.settled();
+    this.#era = era;
+    this.#sequence = floor;
+    this.#notedOnly = sequence;
+    this.#heardMs = now();
+    tier?.begin(era, floor);
+    if (floor < sequence) return true;
+    tier?.reached(sequence);
+    this.#settle();
+    return false;
+  }
+
+  #settle(): void {
+    const settled = this.#confirmed.filter(({ sequence }) => sequence <= this.#sequence);
+    if (settled.length === 0) return;
+    this.#confirmed.splice(0, this.#confirmed.length, ...this.#confirmed.filter(({ sequence }) => sequence > this.#sequence));
+    for (const each of settled) each.settled();
+  }
+
+  async #follow(entry: string, sequence: number): Promise<void> {
+    const { instance, apply, log, tier } = this.#options;
     const space = entry.indexOf(" ");
-    if (entry.slice(0, space) === instance) return;
     const order = readOrder(entry.slice(space + 1));
-    if (order === null) log.warn("another instance has purged something that this release does not understand: everything is purged");
-    await apply(order ?? EVERYTHING);
-    this.#applied++;
+    if (entry.slice(0, space) !== instance && sequence > this.#notedOnly) {
+      if (order === null) log.warn("another instance has purged something that this release does not understand: everything is purged");
+      await apply(order ?? EVERYTHING);
+      this.#applied++;
+    }
+    tier?.note(sequence, order ?? EVERYTHING);
   }
 
   /** Nobody can say what was purged since the log was read last; nor, at first, what was purged while this instance began to store. */

@@ -1,6 +1,13 @@
 // Owns the list of what is not as it should be although the instance serves, for /readyz and the status page. Must change nothing, and a summary must
 // hold nothing that a stranger should not read: names, addresses, causes.
-import type { Concern, FleetState, KeySourceStatus, RedisConsumersState, UpstreamStatus } from "../../observe/instance-state.ts";
+import type {
+  CacheTierState,
+  Concern,
+  FleetState,
+  KeySourceStatus,
+  RedisConsumersState,
+  UpstreamStatus,
+} from "../../observe/instance-state.ts";
 import { PHASE } from "../../shared/breaker-word.ts";
 
 /** Names in one sentence; the rest is counted. */
@@ -32,6 +39,7 @@ export interface ConcernSources {
   };
   readonly fleet: Pick<FleetState, "connected" | "redis" | "instances" | "trouble" | "purges"> | null;
   readonly redisConsumers: Pick<RedisConsumersState, "redis" | "inForce" | "trouble"> | null;
+  readonly cacheTier: Pick<CacheTierState, "workers" | "leavingAlone"> | null;
 }
 
 interface Seat {
@@ -104,7 +112,7 @@ function ofUpstreams(upstreams: readonly UpstreamStatus[]): Concern[] {
 /** Half-open, too: the way back is not over. */
 const isOpen = (phase: number | undefined): boolean => phase === PHASE.open || phase === PHASE.halfOpen || phase === PHASE.forcedOpen;
 
-function ofSurroundings({ keySources, accessLog, adminTrouble, cells, fleet, redisConsumers }: ConcernSources): Concern[] {
+function ofSurroundings({ keySources, accessLog, adminTrouble, cells, fleet, redisConsumers, cacheTier }: ConcernSources): Concern[] {
   const found: Concern[] = [];
   const say = (summary: string, detail: string | null): void => void (detail !== null && found.push({ summary, detail }));
   for (const { url, trouble } of keySources)
@@ -128,6 +136,11 @@ function ofSurroundings({ keySources, accessLog, adminTrouble, cells, fleet, red
     say(
       "the consumers in Redis are not up to date",
       `the consumers in Redis (${redisConsumers.redis}) are not up to date, ${redisConsumers.inForce} stay in force: ${redisConsumers.trouble}`,
+    );
+  if (cacheTier !== null && cacheTier.leavingAlone > 0)
+    say(
+      "the cache leaves Redis alone until it answers again",
+      `the cache leaves Redis alone until it answers again (workers: ${cacheTier.leavingAlone} of ${cacheTier.workers}): what is not in memory is asked of the origin`,
     );
   say("the table of limits is full", cells.limitWatch.concern);
   const { overflowed } = cells.totals.routeNames;

@@ -26,6 +26,7 @@ import type { InForce, PlanControl } from "../plan/plan-control.ts";
 import type { CpuPins } from "../workers/cpu-pins.ts";
 import type { SharedCells } from "../workers/shared-cells.ts";
 import type { SeatStatus, WorkerSet } from "../workers/worker-set.ts";
+import { cacheTierState } from "./cache-tier-status.ts";
 import { concerns } from "./concerns.ts";
 
 export interface StatusSources {
@@ -78,12 +79,13 @@ export function instanceState(sources: StatusSources): InstanceState {
     shadow: plan?.overload.mode === "shadow",
     workers: states.filter((each) => each.overloaded).map(({ index }) => index),
   };
+  const cacheTier = cacheTierState(cells.tier?.counts ?? null);
   return {
     release: VERSION,
     pid: sources.pid,
     startedAtMs: sources.startedAtMs,
     phase: sources.phase,
-    concerns: concerns({ ...sources, keySources, overload }, seats, upstreams),
+    concerns: concerns({ ...sources, keySources, overload, cacheTier }, seats, upstreams),
     insecure: control.inForce === null ? [] : openedIn(control.inForce),
     planVersion: plan?.version ?? 0,
     planSinceMs: control.inForce?.sinceMs ?? 0,
@@ -93,6 +95,7 @@ export function instanceState(sources: StatusSources): InstanceState {
     upstreams,
     limits: cells.limits.fill,
     cache: sources.cache.counts(),
+    cacheTier,
     keySources,
     logSinkDropped: sources.accessLog?.dropped ?? 0,
     fleet: sources.fleet,

@@ -8,7 +8,8 @@ import type { Config } from "../config/schema/schema.ts";
 import { ConnectionCensus } from "../connections/census.ts";
 import { RedisConsumers } from "../consumers/redis-consumers.ts";
 import { Discovery } from "../discovery/discovery.ts";
-import { limitHashKey } from "../fleet/hash-key.ts";
+import { limitHashKey, tierRecordKey } from "../fleet/hash-key.ts";
+import { purgeLogKey } from "../fleet/purge-log-key.ts";
 import { HealthProbe } from "../health/health-probe.ts";
 import { KeySources } from "../keys/key-sources.ts";
 import { type InForce, PlanControl } from "../plan/plan-control.ts";
@@ -29,6 +30,8 @@ export interface PartsOptions {
   onListening(): void;
   /** A plan is in force. */
   onInForce(now: InForce): void;
+  /** Responses of the URLs with these numbers are no longer true, and the fleet is to know. */
+  onChanged(numbers: readonly number[]): void;
   /** Redis has other consumers. */
   onConsumers(): void;
   /** The process cannot mend itself: somebody must replace it. */
@@ -58,7 +61,7 @@ export function assembleParts(options: PartsOptions): Parts {
     buckets: config.limits.rateLimitBuckets,
     hashKey: limitHashKey(config.redis), // as long as the process lives, so that reloads and replaced workers keep their buckets
   };
-  const cells = new SharedCells(count + SPARE_CELLS, limits, config.cache.memoryBytes);
+  const cells = new SharedCells(count + SPARE_CELLS, limits, { bytes: config.cache.memoryBytes, tier: tierOf(config) });
   const workers: WorkerSet = createWorkers(options, cells, count, (source) => keys.check(source));
   const keys = new KeySources({
     random: Math.random,
@@ -108,6 +111,17 @@ export function assembleParts(options: PartsOptions): Parts {
   return { cells, cache, warmUp, workers, discovery, keys, consumers, probes, breakers, control, watchdog, pins };
 }
 
+/** Known to workers whether or not a route uses it yet: a reload may bring one. */
+function tierOf({ redis }: PartsOptions["config"]): ConstructorParameters<typeof SharedCells>[2]["tier"] {
+  if (redis === null) return null;
+  const { topology, tls, username, password, database, prefix, commandTimeoutMs } = redis;
+  return {
+    redis: { topology, tls, username, password, database, prefix, commandTimeoutMs },
+    logKey: purgeLogKey(prefix),
+    recordKey: tierRecordKey(redis),
+  };
+}
+
 function isLinux(log: Log): boolean {
   if (process.platform === "linux") return true;
   log.warn("workers.cpus needs Linux: the system chooses the workers' CPUs");
@@ -115,7 +129,7 @@ function isLinux(log: Log): boolean {
 }
 
 function createWorkers(
-  { threads, log, testHooks, onListening }: PartsOptions,
+  { threads, log, testHooks, onListening, onChanged }: PartsOptions,
   cells: SharedCells,
   count: number,
   unknownKey: ConstructorParameters<typeof WorkerSet>[0]["unknownKey"],
@@ -130,6 +144,7 @@ function createWorkers(
     memory: (index) => cells.assign(index),
     released: (index) => cells.release(index),
     unknownKey,
+    changed: onChanged,
     deprecatedCalls: (calls) => {
       for (const { route, consumer, count } of calls) cells.totals.deprecated.add(route, consumer, count);
     },

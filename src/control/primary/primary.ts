@@ -9,6 +9,7 @@ import { openLogSink, openLogSinkLater } from "../../observe/log-sink.ts";
 import type { Totals } from "../../observe/totals.ts";
 import type { AdminDeps, PurgeDone } from "../admin/deps.ts";
 import type { PurgeOrder } from "../cache/purge-order.ts";
+import { TierLog } from "../cache/tier-log.ts";
 import { redactConfig } from "../config/output/redact.ts";
 import type { Config } from "../config/schema/schema.ts";
 import type { PipedTexts } from "../config/source/piped.ts";
@@ -101,6 +102,7 @@ export class Primary {
       testHooks,
       onListening: () => this.#listening.resolve(),
       onInForce: ({ config, plan }) => link.send({ kind: "good-config", config: packConfig(config), drainTimeoutMs: plan.drainTimeoutMs }),
+      onChanged: (numbers) => this.#fleet?.tellChanged(numbers),
       onConsumers: () => void this.#reloader.request(CONSUMERS_CHANGED),
       replace: (reason) => this.#replaceMyself(reason),
     });
@@ -134,7 +136,8 @@ export class Primary {
 
   /** The others are told whatever becomes of it here. */
   async #purge(order: PurgeOrder): Promise<PurgeDone> {
-    const [here, fleet] = await Promise.allSettled([this.#parts.cache.purge(order), this.#fleet?.publishPurge(order) ?? null]);
+    const publish = this.#fleet?.beginPurge(order);
+    const [here, fleet] = await Promise.allSettled([this.#parts.cache.purge(order), publish?.() ?? null]);
     this.#log.info("purged", { ...order });
     if (here.status === "rejected") throw here.reason;
     return { ...here.value, fleet: fleet.status === "fulfilled" ? fleet.value : null };
@@ -248,6 +251,7 @@ export class Primary {
       pid,
       breakers: () => breakers.notClosed(),
       purge: (order) => cache.purge(order),
+      tier: cells.tier === null ? null : new TierLog(cells.tier.purges, cache),
       log: this.#log,
     });
   }

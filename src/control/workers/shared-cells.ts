@@ -5,7 +5,7 @@ import { earlyRandomBytes } from "../../base/random-bytes.ts";
 import { SIP_KEY_BYTES } from "../../base/sip-hash.ts";
 import { Totals } from "../../observe/totals.ts";
 import type { Plan } from "../../plan/plan.ts";
-import type { SharedMemory } from "../../plan/shared-memory.ts";
+import type { SharedMemory, TierMemory } from "../../plan/shared-memory.ts";
 import { AddressBucket } from "../../shared/address-bucket.ts";
 import { AddressCounts, addressCountsBytes } from "../../shared/address-counts.ts";
 import { BodyBudget, bodyBudgetBytes } from "../../shared/body-budget.ts";
@@ -16,6 +16,8 @@ import { Leases } from "../../shared/cache/leases.ts";
 import { Reasons } from "../../shared/cache/reasons.ts";
 import { Stamps } from "../../shared/cache/stamps.ts";
 import { ResponseStore } from "../../shared/cache/store.ts";
+import { TierCounts } from "../../shared/cache/tier-counts.ts";
+import { TierPurges } from "../../shared/cache/tier-purges.ts";
 import { CONNECTION_TABLE_BYTES, ConnectionTable } from "../../shared/connection-table.ts";
 import { Heartbeat, heartbeatBytes } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
@@ -57,6 +59,9 @@ export class SharedCells {
   readonly #cacheReasons = Reasons.allocate();
   /** The primary's view of why responses are not served from the store. */
   readonly cacheReasons = new Reasons(this.#cacheReasons);
+  /** The primary's view of the cache's tier in Redis; null without a fleet. */
+  readonly tier: { readonly purges: TierPurges; readonly counts: TierCounts } | null;
+  readonly #tierMemory: TierMemory | null;
   /** Bytes of request bodies that the workers hold. */
   readonly bodyBudget: BodyBudget;
   readonly connections: ConnectionTable;
@@ -71,10 +76,16 @@ export class SharedCells {
   /**
    * @param cells how many workers may write at once, replacements included
    * @param limits slots of the table of limits, and the key that names are hashed with for it
-   * @param cacheBytes memory of the store of responses
+   * @param cache memory of the store of responses, and where the fleet's Redis is
    */
-  constructor(cells: number, limits: { readonly buckets: number; readonly hashKey: Uint8Array }, cacheBytes: number) {
-    this.#responsesBuffer = ResponseStore.allocate(cacheBytes, cells, earlyRandomBytes(SIP_KEY_BYTES));
+  constructor(
+    cells: number,
+    limits: { readonly buckets: number; readonly hashKey: Uint8Array },
+    cache: { readonly bytes: number; readonly tier: Omit<TierMemory, "purges" | "counts"> | null },
+  ) {
+    this.#tierMemory = cache.tier === null ? null : { ...cache.tier, purges: TierPurges.allocate(), counts: TierCounts.allocate(cells) };
+    this.tier = viewOf(this.#tierMemory);
+    this.#responsesBuffer = ResponseStore.allocate(cache.bytes, cells, earlyRandomBytes(SIP_KEY_BYTES));
     this.responses = new ResponseStore(this.#responsesBuffer);
     this.purges = new Stamps(this.#purgesBuffer);
     this.limits = new LimitTablePrimary(LimitTable.allocate(limits.buckets, cells, monotonicMs()));
@@ -150,6 +161,7 @@ export class SharedCells {
       purges: this.#purgesBuffer,
       cacheLeases: this.#cacheLeases,
       cacheReasons: this.#cacheReasons,
+      tier: this.#tierMemory,
       replay: this.#replay,
       bodyBudget: this.#bodyBudgetBuffer,
       bodyCounts: this.#bodyCounts,
@@ -169,9 +181,13 @@ export class SharedCells {
     this.overloadTargets.clearWorker(cells, this.slots.used());
     this.limits.clearWorker(cells);
     this.responses.clearWorker(cells);
+    this.tier?.counts.clearWorker(cells);
     new Leases(this.#cacheLeases).clearWorker(cells);
     this.bodyBudget.clearWorker(cells);
     for (const counts of [this.#bodyCounts, this.#proxiedCounts]) new AddressCounts(counts).clearWorker(cells);
     this.totals.cells[cells]?.resetGauges();
   }
 }
+
+const viewOf = (memory: TierMemory | null): SharedCells["tier"] =>
+  memory === null ? null : { purges: new TierPurges(memory.purges), counts: new TierCounts(memory.counts) };

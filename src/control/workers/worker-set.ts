@@ -41,6 +41,8 @@ export interface WorkerSetOptions {
   unknownKey(source: string): Promise<{ readonly ok: boolean; readonly restMs: number }>;
   /** A worker reports calls to deprecated routes. */
   deprecatedCalls?(calls: readonly DeprecatedCalls[]): void;
+  /** Responses of the URLs with these numbers are no longer true. */
+  changed?(numbers: readonly number[]): void;
 }
 
 export type PublishResult = { readonly ok: true } | { readonly ok: false; readonly problems: readonly string[] };
@@ -213,6 +215,7 @@ export class WorkerSet {
       warning: (from, message) => this.#options.log.warn(message, { worker: from.seat }),
       deprecatedCalls: (calls) => this.#options.deprecatedCalls?.(calls),
       warmed: (id, outcome) => this.#warmCalls.answered(id, outcome),
+      changed: (numbers) => this.#options.changed?.(numbers),
       link: (from, cells) => this.#link(from, cells),
       unknownKey: (from, source) => {
         void this.#options.unknownKey(source).then((checked) => {

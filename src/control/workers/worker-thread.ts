@@ -28,6 +28,7 @@ export interface ThreadEvents {
   deprecatedCalls(calls: readonly DeprecatedCalls[]): void;
   /** Answers a message `warm`. */
   warmed(id: number, outcome: WarmOutcome): void;
+  changed(numbers: readonly number[]): void;
 }
 
 export class WorkerThreadHandle {
@@ -139,6 +140,9 @@ export class WorkerThreadHandle {
         break;
       case "link":
         events.link(this, message.worker);
+        break;
+      case "changed":
+        events.changed(message.numbers);
         break;
       case "deprecated-calls":
         events.deprecatedCalls(message.calls);

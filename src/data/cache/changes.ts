@@ -2,18 +2,21 @@
 // Must never be told of a request that the policies have not let through, nor of an answer that is not the origin's.
 import type { HeaderList } from "../../base/header-list.ts";
 import type { QueryKey } from "../../plan/cache-plan.ts";
-import { keyedQuery } from "../../shared/cache/names.ts";
+import { keyedQuery, urlNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { urlOf } from "./key.ts";
 import type { ResponseCache } from "./response-cache.ts";
 import { invalidated, isUnsafe } from "./rules/invalidation.ts";
+import type { ChangedUrls } from "./tier/changed-urls.ts";
 
 export class Changes {
   readonly #cache: ResponseCache;
   readonly #queries: readonly QueryKey[];
+  readonly #fleet: ChangedUrls | null;
 
-  /** @param queries those of all routes that store: by each a URL may be stored under another name */
-  constructor(cache: ResponseCache, queries: readonly QueryKey[]) {
+  /** @param queries those of all routes that store: by each a URL may be stored under another name @param fleet null: nothing is shared with it */
+  constructor(cache: ResponseCache, queries: readonly QueryKey[], fleet: ChangedUrls | null) {
+    this.#fleet = fleet;
     this.#cache = cache;
     this.#queries = [...new Map(queries.map((each) => [JSON.stringify(each), each])).values()];
   }
@@ -30,7 +33,9 @@ export class Changes {
       const query = mark < 0 ? "" : changed.slice(mark + 1);
       for (const rule of this.#queries) {
         const keyed = keyedQuery(query, rule);
-        this.#cache.invalidate(`${origin}${path}${keyed === "" ? "" : `?${keyed}`}`);
+        const name = `${origin}${path}${keyed === "" ? "" : `?${keyed}`}`;
+        this.#fleet?.add(urlNumber(name)); // first: nothing is taken from there once it is void here
+        this.#cache.invalidate(name);
       }
     }
   }

@@ -149,6 +149,10 @@ export const cacheSchema = once(() =>
           examples: ["20%"],
         }),
       status: z.boolean().prefault(true).meta({ description: "Cache-Status (RFC 9211) on responses." }),
+      redis: z.boolean().prefault(false).meta({
+        description:
+          "What is not in memory is looked for in the fleet's Redis before the origin is asked, and what is stored is written there, heads and bodies as they are: instances share it, and a restart finds it again. Needs `redis`.",
+      }),
     })
     .transform(
       (v): CacheSettings => ({
@@ -169,6 +173,7 @@ export const cacheSchema = once(() =>
         showStatus: v.status,
         bypass: v.bypass ?? null,
         maxShare: v.maxShare,
+        redis: v.redis,
       }),
     )
     .meta({

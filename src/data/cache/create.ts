@@ -8,7 +8,8 @@ import { Changes } from "./changes.ts";
 import type { ForwardOrder } from "./forward.ts";
 import { KeyMaker } from "./key.ts";
 import { RouteCache } from "./route-cache.ts";
-import { workerCache } from "./worker-cache.ts";
+import { RouteTier } from "./route-tier.ts";
+import { workerCache, workerTier } from "./worker-cache.ts";
 
 /** Its additions are what the identity's part of the key says. */
 const AUTH = "auth";
@@ -26,9 +27,11 @@ export interface RouteCacheOptions {
 /** @returns what unsafe requests of any route tell; null in a plan where nothing is stored. @param settings of all its routes that store */
 export function createChanges({ resources }: PolicyRoute, settings: readonly CacheSettings[]): Changes | null {
   if (settings.length === 0) return null;
+  const shared = settings.some(({ redis }) => redis) ? workerTier(resources.services) : null;
   return new Changes(
     workerCache(resources.services).cache,
     settings.map(({ query }) => query),
+    shared?.changed ?? null,
   );
 }
 
@@ -48,17 +51,23 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
     describe: (identity, headers) => identityHeaders.describe(identity, headers),
     placesOf: (names) => names.split("+").flatMap((name) => authenticators.get(name)?.places ?? []),
   });
+  const worker = workerCache(services);
+  const owner = ownerNumber(context.name);
+  const { name } = plan.cache;
+  const shared = settings.redis ? workerTier(services) : null;
   return new RouteCache({
-    ...workerCache(services),
+    ...worker,
     keys,
     settings,
-    name: plan.cache.name,
+    name,
     maxObjectBytes: plan.cache.maxObjectBytes,
-    owner: ownerNumber(context.name),
+    owner,
     authenticates,
     keyedByUpstream,
     passesBy: createBypass(context.name, settings.bypass, plan.cache.debug),
     reasons: services.cacheReasons,
+    tier:
+      shared === null ? null : new RouteTier({ tier: shared.tier, cache: worker.cache, settings, limits: plan.cache.tier, name, owner }),
     forward,
   });
 }
@@ -66,7 +75,7 @@ export function createRouteCache(context: PolicyRoute, { settings, keyedByUpstre
 /** Not what only some requests or the client see of it, nor how much of it there is. What policies make of responses is stored as they have made it. */
 function spaceOf(
   route: string,
-  { bypass: _bypass, showStatus: _showStatus, maxShare: _maxShare, ...settings }: CacheSettings,
+  { bypass: _bypass, showStatus: _showStatus, maxShare: _maxShare, redis: _redis, ...settings }: CacheSettings,
   policies: readonly KeyedPolicy[],
 ): string {
   return `${route}\u0000${JSON.stringify(settings)}${policies.map(({ changesResponses = "" }) => changesResponses).join("")}`;

@@ -6,6 +6,7 @@ import type { Route } from "../exchange/runtime.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { PieceBudget } from "./growing-body.ts";
 import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
+import type { RouteTier } from "./route-tier.ts";
 import type { StoreRules } from "./rules/assess.ts";
 import type { CacheOutcome, ForwardReason } from "./rules/cache-status.ts";
 
@@ -15,6 +16,8 @@ export interface FillContext {
   readonly budget: PieceBudget;
   readonly maxObjectBytes: number;
   readonly rules: StoreRules;
+  /** null: what is stored stays in this instance. */
+  readonly tier: RouteTier | null;
   /** An opaque number of the route. */
   readonly owner: number;
   tagsOf(headers: HeaderList): readonly number[];
@@ -30,6 +33,8 @@ export interface FillContext {
   mayStandIn(stale: CachedResponse, x: Exchange, code: ErrorCode | null): boolean;
   /** Serves a stored response to one client. */
   serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
+  /** What is stored for a request is no longer true. */
+  forget(key: CacheKey, request: HeaderList): void;
   /** Answers an exchange by a request of its own: what it waited for is another variant. @param vary the fields by which variants are told apart */
   again(x: Exchange, vary: readonly string[]): void;
   /** Answers it by this worker, whoever else asks too; by what has arrived since, however short it lives: that is what it has waited for. @param sinceMs Date.now() */

@@ -130,7 +130,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     const judged = this.judge(status, head.headers);
     if (typeof judged === "string" || !this.#intake.accept(judged, status, head)) {
       const why = typeof judged === "string" ? judged : head.length > this.context.maxObjectBytes ? "too-large" : "not-stored";
-      if (stored !== null && outdates(status, why)) this.context.cache.forget(this.order.key, this.#request);
+      if (stored !== null && outdates(status, why)) this.context.forget(this.order.key, this.#request);
       this.#dropStored();
       return this.#pass(status, head, why);
     }
@@ -235,7 +235,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     this.context.ended(this);
     if (typeof judged === "string") {
       // Not about what is stored, or no longer to be stored: whoever waits asks for himself, and nobody asks about it again.
-      if (outdates(status, judged)) this.context.cache.forget(this.order.key, this.#request);
+      if (outdates(status, judged)) this.context.forget(this.order.key, this.#request);
       this.#peers.finish({ kind: "released", detail: judged, status });
       const waiting = this.#releaseAll();
       this.#dropStored();

@@ -1,5 +1,6 @@
 // Owns where the answer of one question is kept: memory in the store for one of known length, pieces for another, and that only a whole one is entered.
 import type { HeaderList } from "../../base/header-list.ts";
+import type { LogPlace } from "../../shared/cache/tier-purges.ts";
 import type { WireHead } from "../upstream/upstream.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type GrowingBody, Pieces, ReservedBody } from "./growing-body.ts";
@@ -21,12 +22,15 @@ export class Intake {
   readonly #order: FillOrder;
   readonly #context: FillContext;
   readonly #begin: FillBegin;
+  /** Where the fleet's purges were; null when the response is not shared. */
+  readonly #place: LogPlace | null;
   #accepted: Accepted | null = null;
 
   constructor(order: FillOrder, context: FillContext) {
     this.#order = order;
     this.#context = context;
     this.#begin = context.cache.begin(order.key);
+    this.#place = context.tier?.place() ?? null;
   }
 
   /** @returns false when there is no memory for it: it is not stored */
@@ -61,9 +65,16 @@ export class Intake {
   /** The body is complete. @returns whether it is stored now */
   store(): boolean {
     const { bytes } = this;
-    if (bytes instanceof ReservedBody) return bytes.available === bytes.length && bytes.reservation.commit();
-    if (this.#accepted === null || !(bytes instanceof Pieces)) return false;
-    return this.#put(this.#accepted, bytes.available, (body) => bytes.copyTo(body));
+    if (this.#accepted === null) return false;
+    if (bytes instanceof Pieces) return this.#put(this.#accepted, bytes.available, (body) => bytes.copyTo(body));
+    if (!(bytes instanceof ReservedBody) || bytes.available !== bytes.length || !bytes.reservation.commit()) return false;
+    this.#share(this.#accepted, bytes.reservation.body);
+    return true;
+  }
+
+  #share(accepted: Accepted, body: Buffer): void {
+    const { tier } = this.#context;
+    if (tier !== null) tier.share(this.#entry(accepted, body.length), this.#place, () => Buffer.from(body));
   }
 
   /**
@@ -82,6 +93,7 @@ export class Intake {
     if (reservation === null) return false;
     fill(reservation.body);
     const stored = reservation.commit();
+    if (stored) this.#share(accepted, reservation.body);
     reservation.release();
     return stored;
   }

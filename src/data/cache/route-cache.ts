@@ -1,6 +1,5 @@
 // Owns what the store does for one route's requests: serve what is there, ask once for what is not, pass by what is none of its business.
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
-import type { ErrorCode } from "../../base/errors.ts";
 import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { BACKGROUND } from "../../plan/overload-plan.ts";
@@ -20,15 +19,19 @@ import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import type { ForwardOrder, HeadWatcher } from "./forward.ts";
 import { type KeyMaker, sentPath, urlOf } from "./key.ts";
+import { type FillKind, lookAlone, lookFirst, mayLook } from "./looks.ts";
 import { RemoteFill } from "./remote-fill.ts";
 import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
+import type { RouteTier } from "./route-tier.ts";
 import { assess, type StoreRules } from "./rules/assess.ts";
-import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cache-status.ts";
+import { type CacheOutcome, cacheStatus, type ForwardReason, hitOutcome } from "./rules/cache-status.ts";
 import { needsOrigin, wholeLength } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
+import { standInGrant } from "./stand-in.ts";
 import { StoredBody } from "./stored-body.ts";
+import type { TierLook } from "./tier-look.ts";
 
 /** Tags of one response that count; one with more is not found by the others. */
 const TAGS_MAX = 64;
@@ -52,6 +55,8 @@ export interface RouteCacheParts {
   /** null: nothing does but what HTTP says. */
   readonly passesBy: PassesBy | null;
   readonly reasons: Reasons;
+  /** null: what is stored stays in this instance. */
+  readonly tier: RouteTier | null;
   /** Relays an exchange without the store. */
   forward(x: Exchange, order: ForwardOrder): void;
 }
@@ -113,8 +118,8 @@ export class RouteCache {
       return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
-    x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
-    this.#serve(x, route, stored, hitOutcome(stored));
+    x.cacheResult = use === "fresh" ? (course.looked === "" ? CACHE.hit : CACHE.redis) : CACHE.stale;
+    this.#serve(x, route, stored, hitOutcome(remainingOf(stored.freshness, Date.now()), course.looked === "" ? "" : "redis"));
   }
 
   #directives(x: Exchange): Readonly<Directives> {
@@ -131,8 +136,10 @@ export class RouteCache {
     }
     if (stored !== null && x.method === "HEAD") return this.#compare(x, order);
     const { fills } = this.#parts;
+    const isPart = stored === null && getList(x.headers, "range") !== undefined;
+    if ((isPart || (stored === null && x.method === "HEAD")) && this.#looksAlone(x, order)) return;
     if (stored === null && x.method === "HEAD") return this.#forward(x, route, upstream, { reason, detail: "" });
-    if (stored === null && getList(x.headers, "range") !== undefined) {
+    if (isPart) {
       const watcher = (_: Exchange, head: ResponseHead): void => this.#partCame(x, order, head);
       return this.#forward(x, route, upstream, { reason: "partial", detail: "", watcher });
     }
@@ -149,11 +156,40 @@ export class RouteCache {
     }
     const turn: Turn = order.course.alone ? UNLEASED : fills.turn(id);
     const context = this.#context(order, id, turn);
-    const fill = turn.kind === "mine" ? new Fill(order, context, CLIENTS) : new RemoteFill(order, context);
+    if (turn.kind === "other") {
+      const remote = new RemoteFill(order, context);
+      fills.set(id, remote);
+      remote.join(x, route);
+      return remote.start(turn.follow);
+    }
+    // Who asks for something newer asks the origin.
+    const fill =
+      reason === "request" || directives.noCache ? new Fill(order, context, CLIENTS) : this.#newFill(order, id, { context, kind: CLIENTS });
     fills.set(id, fill);
     fill.join(x, route);
-    if (fill instanceof Fill) fill.start();
-    else if (turn.kind === "other") fill.start(turn.follow);
+    fill.start();
+  }
+
+  /** Asks the origin, on a route that shares with the fleet after a look there. */
+  #newFill(order: Order, id: string, { context, kind }: { readonly context: FillContext; readonly kind: FillKind }): Fill | TierLook {
+    const { tier } = this.#parts;
+    if (!mayLook(tier, order.course, id)) return new Fill(order, context, kind);
+    return lookFirst({ order, context, tier, id, kind, fills: this.#parts.fills, looked: this.#afterLook(order, id) });
+  }
+
+  /** What fills nothing may be answered from what the fleet has. @returns false when there is nothing to be looked for */
+  #looksAlone(x: Exchange, order: Order): boolean {
+    const { tier, fills, cache } = this.#parts;
+    const id = tier === null ? "" : `?${cache.variantOf(order.key, x.headers)}`;
+    if (!mayLook(tier, order.course, id) || fills.isUncacheable(kindOf(x, order.key))) return false;
+    const running = fills.get(id);
+    const context = this.#context(order, id, UNLEASED);
+    lookAlone({ order, context, tier, id, kind: null, fills, looked: this.#afterLook(order, id) }, running);
+    return true;
+  }
+
+  #afterLook({ route, upstream }: Order, id: string): (x: Exchange) => void {
+    return (x) => this.handle(x, route, upstream, { ...FIRST, looked: id });
   }
 
   /**
@@ -219,16 +255,17 @@ export class RouteCache {
     if (turn?.kind !== "mine") return;
     // Another reference than that of whom it is served to, and only for the one request of many that asks.
     const stored = validates ? cache.find(key, x.headers) : null;
-    const fill = new Fill({ ...order, stored }, this.#context(order, id, turn), STORE);
+    const fill = this.#newFill({ ...order, stored }, id, { context: this.#context(order, id, turn), kind: STORE });
     fills.set(id, fill);
     fill.start();
   }
 
   #context({ x, route, upstream, key }: Order, id: string, turn: Turn): FillContext {
     let isRunning = true;
-    const { cache, fills, keys, maxObjectBytes, owner, settings } = this.#parts;
+    const { cache, fills, keys, maxObjectBytes, owner, settings, tier } = this.#parts;
     return {
       cache,
+      tier,
       budget: fills.pieces,
       maxObjectBytes,
       rules: this.#rules,
@@ -250,6 +287,10 @@ export class RouteCache {
             ? CACHE.revalidated
             : CACHE.stale;
         this.#serve(x, route, stored, outcome);
+      },
+      forget: (key, request) => {
+        tier?.forget(key, request);
+        cache.forget(key, request);
       },
       again: (x, vary) => this.handle(x, route, upstream, { ...FIRST, vary }),
       alone: (x, sinceMs) => this.handle(x, route, upstream, { ...FIRST, alone: true, sinceMs }),
@@ -326,12 +367,14 @@ interface Course {
   readonly sinceMs: number;
   /** The fields by which the answer that it waited for turned out to be another variant's. */
   readonly vary: readonly string[] | null;
+  /** The question for which the fleet's Redis was asked, and had the answer; '' for none. */
+  readonly looked: string;
 }
 
 /** Reasons for which the store was none of the request's business. */
 const PASSING: ReadonlySet<ForwardReason> = new Set(["bypass", "method", "request"]);
 
-const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: null };
+const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: null, looked: "" };
 
 interface Order extends FillOrder {
   readonly course: Course;
@@ -351,21 +394,3 @@ function inForce({ freshness, isVoid }: CachedResponse): Freshness {
 /** Requests that are alike in what can keep an answer from being stored: those of one kind do not speak for another. */
 const kindOf = (x: Exchange, { text }: CacheKey): string =>
   `${text}\u0002${getHeader(x.headers, "authorization") === undefined ? "" : "a"}${getHeader(x.headers, "cookie") === undefined ? "" : "c"}`;
-
-/** @param code of the gateway's own error @param staleIfOpen of the route, seconds; -1 for not given. @returns how long after its lifetime a response may stand in by the operator's word, seconds */
-function standInGrant(code: ErrorCode | null, staleIfOpen: number, { plan }: Upstream): number {
-  if (code !== "breaker_open" && code !== "overloaded") return 0;
-  if (staleIfOpen >= 0) return staleIfOpen;
-  const fallback = plan.breaker?.fallback ?? null;
-  if (code === "overloaded" || fallback?.kind !== "stale") return 0;
-  return fallback.forS < 0 ? Number.POSITIVE_INFINITY : fallback.forS;
-}
-
-const hitOutcome = ({ freshness }: CachedResponse): CacheOutcome => ({
-  forward: null,
-  forwardStatus: 0,
-  ttl: remainingOf(freshness, Date.now()),
-  stored: false,
-  collapsed: false,
-  detail: "",
-});

@@ -2,10 +2,18 @@
 import type { Services } from "../exchange/runtime.ts";
 import { FillTable } from "./fill-table.ts";
 import { ResponseCache } from "./response-cache.ts";
+import { ChangedUrls } from "./tier/changed-urls.ts";
+import { Tier } from "./tier/tier.ts";
 
 export interface WorkerCache {
   readonly cache: ResponseCache;
   readonly fills: FillTable;
+}
+
+/** The fleet's Redis, as this worker uses it. */
+export interface WorkerTier {
+  readonly tier: Tier;
+  readonly changed: ChangedUrls;
 }
 
 const made = new WeakMap<Services, WorkerCache>();
@@ -18,6 +26,20 @@ export function workerCache(services: Services): WorkerCache {
       fills: new FillTable(services.cacheLeases, services.limitHashKey, services.links),
     };
     made.set(services, own);
+  }
+  return own;
+}
+
+const tiers = new WeakMap<Services, WorkerTier>();
+
+/** Connects when the first route asks for it. @returns null without a fleet: a reload cannot bring one */
+export function workerTier(services: Services): WorkerTier | null {
+  const { cacheTier, wheel } = services;
+  let own = tiers.get(services) ?? null;
+  if (own === null && cacheTier !== null) {
+    const tier = new Tier({ ...cacheTier, wheel });
+    own = { tier, changed: new ChangedUrls(tier.purges, (numbers) => cacheTier.tellChanged(numbers)) };
+    tiers.set(services, own);
   }
   return own;
 }

@@ -8,6 +8,7 @@ import type { Verdict } from "../../offload/verify-pool.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
 import type { LimitsPlan } from "../../plan/limits-plan.ts";
 import type { Plan, RouteSettings } from "../../plan/plan.ts";
+import type { TierMemory } from "../../plan/shared-memory.ts";
 import type { Leases } from "../../shared/cache/leases.ts";
 import type { Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
@@ -104,6 +105,8 @@ export interface Services extends CallServices {
   readonly cacheLeases: Leases;
   /** Why responses are not served from there. */
   readonly cacheReasons: Reasons;
+  /** null without a fleet. */
+  readonly cacheTier: CacheTierParts | null;
   /** To other workers. */
   readonly links: WorkerLinks;
   /** Single-use values that any worker has seen. */
@@ -127,6 +130,16 @@ export interface Services extends CallServices {
   recordClientFault(kind: ClientFault, peer: string, reason: string): void;
   /** @param sent false: dropped, because too many were under way or nobody could take it. */
   recordMirror(sent: boolean): void;
+}
+
+/** What the response cache needs to share what it stores with a fleet. */
+export interface CacheTierParts {
+  readonly memory: TierMemory;
+  /** Index of this worker's counts. */
+  readonly worker: number;
+  warn(message: string): void;
+  /** Has the primary tell the fleet of URLs whose responses are no longer true. @param numbers of shared/cache/names.ts */
+  tellChanged(numbers: readonly number[]): void;
 }
 
 /** Lines to other workers, made when they are first needed. */

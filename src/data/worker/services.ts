@@ -45,7 +45,7 @@ import { BodyLimits } from "../exchange/body/body-limits.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { KeyStore } from "../exchange/identity/key-store.ts";
 import { PolicyMeter } from "../exchange/policy-meter.ts";
-import type { Services } from "../exchange/runtime.ts";
+import type { CacheTierParts, Services } from "../exchange/runtime.ts";
 import { ConnectionLimits, type ConnectionRefusal } from "../listener/connection-limits.ts";
 import { WorkerLoad } from "../load/worker-load.ts";
 import { priorityOf } from "../upstream/overload/flow.ts";
@@ -80,6 +80,7 @@ export class WorkerServices implements Services {
   readonly purges: Stamps;
   readonly cacheLeases: Leases;
   readonly cacheReasons: Reasons;
+  readonly cacheTier: CacheTierParts | null;
   readonly links: Links;
   readonly gates: Gates;
   readonly load: WorkerLoad;
@@ -90,6 +91,8 @@ export class WorkerServices implements Services {
   draining = false;
   mirrored = 0;
   readonly keys: KeyStore;
+  /** Has the primary tell the fleet, set by the worker. */
+  tellChanged: (numbers: readonly number[]) => void = () => {};
   /** Open client connections, set by the worker. */
   countConnections: () => number = () => 0;
   readonly policies: PolicyMeter;
@@ -138,6 +141,10 @@ export class WorkerServices implements Services {
     this.purges = new Stamps(shared.purges);
     this.cacheLeases = new Leases(shared.cacheLeases, shared.workerIndex);
     this.cacheReasons = new Reasons(shared.cacheReasons);
+    this.cacheTier =
+      shared.tier === null
+        ? null
+        : { memory: shared.tier, worker: shared.workerIndex, warn, tellChanged: (numbers) => this.tellChanged(numbers) };
     this.links = new Links(requestLink);
     this.load = new WorkerLoad(this);
     this.load.start();

@@ -72,6 +72,7 @@ class WorkerThread {
       (worker) => send({ kind: "link", worker }),
     );
     this.#services.countConnections = () => this.#connections();
+    this.#services.tellChanged = (numbers) => send({ kind: "changed", numbers });
     setInterval(() => this.#heartbeat.beat(init.shared.workerIndex), HEARTBEAT_MS);
     setInterval(() => this.#sweep(), SWEEP_MS);
     process.on("exit", () => this.#closeAll());

@@ -26,8 +26,8 @@ describe("a purge", () => {
     await using fleet = await FleetOf.start(3, redisAt(server.port));
     const [a, b, c] = fleet.all as [FleetInstance, FleetInstance, FleetInstance];
     await heard(fleet.all);
-    expect(await a.fleet.publishPurge(order("https://a/1"))).toEqual({ told: true, trouble: null });
-    expect(await a.fleet.publishPurge(order("https://a/2"))).toEqual({ told: true, trouble: null });
+    expect(await a.fleet.beginPurge(order("https://a/1"))()).toEqual({ told: true, trouble: null });
+    expect(await a.fleet.beginPurge(order("https://a/2"))()).toEqual({ told: true, trouble: null });
     await until("the others have followed", () => b.purged.length >= 2 && c.purged.length >= 2);
     for (const each of [b, c]) expect(each.purged).toEqual([order("https://a/1"), order("https://a/2")]);
     expect(a.purged).toEqual([]);
@@ -42,7 +42,7 @@ describe("a purge", () => {
     await using late = new FleetInstance(redisAt(server.port, { syncIntervalMs: 600_000 }), 9);
     await heard([late]);
     await until("it listens", () => server.cli("pubsub", "numsub", LOG).split("\n")[1]?.trim() === "3");
-    await a.fleet.publishPurge(order("https://a/woken"));
+    await a.fleet.beginPurge(order("https://a/woken"))();
     await until("it has followed", () => late.purged.length === 1);
     expect(late.purged).toEqual([order("https://a/woken")]);
   });
@@ -53,7 +53,7 @@ describe("a purge", () => {
     await using fleet = await FleetOf.start(2, redisConfig({ topology: { kind: "cluster", nodes } }));
     const [a, b] = fleet.all as [FleetInstance, FleetInstance];
     await heard(fleet.all);
-    expect(await a.fleet.publishPurge(order("https://a/1"))).toEqual({ told: true, trouble: null });
+    expect(await a.fleet.beginPurge(order("https://a/1"))()).toEqual({ told: true, trouble: null });
     await until("the other has followed", () => b.purged.length === 1);
   });
 });
@@ -69,8 +69,8 @@ describe("an outage", () => {
     server.cli("acl", "setuser", "apart", "off");
     server.cli("client", "kill", "user", "apart");
     await until("it is away", () => !b.state.connected);
-    await a.fleet.publishPurge(order("https://a/meanwhile"));
-    expect(await b.fleet.publishPurge(order("https://b/untold"))).toEqual({ told: false, trouble: expect.stringMatching(/./) });
+    await a.fleet.beginPurge(order("https://a/meanwhile"))();
+    expect(await b.fleet.beginPurge(order("https://b/untold"))()).toEqual({ told: false, trouble: expect.stringMatching(/./) });
     expect(b.state.purges.pending).toBe(1);
     expect(b.purged).toEqual([]);
     server.cli("acl", "setuser", "apart", "on");
@@ -95,15 +95,32 @@ describe("an outage", () => {
     await using fleet = await FleetOf.start(2, redisAt(server.port));
     const [a, b] = fleet.all as [FleetInstance, FleetInstance];
     await heard(fleet.all);
-    await a.fleet.publishPurge(order("https://a/1"));
+    await a.fleet.beginPurge(order("https://a/1"))();
     await until("it was followed", () => b.purged.length === 1);
     server.cli("del", LOG);
     if (how === "begun anew") server.cli("hset", LOG, "era", "another", "seq", "1", "1", "x {}");
     await until("both have purged everything", () => a.purged.length >= 1 && b.purged.length >= 2);
-    await a.fleet.publishPurge(order("https://a/2"));
+    await a.fleet.beginPurge(order("https://a/2"))();
     await until("the next is followed as usual", () => b.purged.length >= 3);
     expect(b.purged).toEqual([order("https://a/1"), EVERYTHING, order("https://a/2")]);
     expect(a.purged).toEqual([EVERYTHING]);
+  });
+
+  test("a failover that has lost the last orders: everything is purged, by who had read them and by who had not, and their numbers name nothing else", async () => {
+    await using fleet = await FleetOf.start(2, redisAt(server.port));
+    const [a, b] = fleet.all as [FleetInstance, FleetInstance];
+    await heard(fleet.all);
+    for (const url of ["https://a/1", "https://a/2"]) await a.fleet.beginPurge(order(url))();
+    await until("both were followed", () => b.purged.length === 2);
+    const era = server.cli("hget", LOG, "era");
+    server.cli("hset", LOG, "seq", "1");
+    server.cli("hdel", LOG, "2");
+    await until("both have purged everything", () => a.purged.length === 1 && b.purged.length === 3);
+    expect([a.purged, b.purged.at(-1)]).toEqual([[EVERYTHING], EVERYTHING]);
+    expect(server.cli("hget", LOG, "era")).not.toBe(era);
+    await a.fleet.beginPurge(order("https://a/3"))();
+    await until("the next is followed as usual", () => b.purged.length === 4);
+    expect(b.purged.at(-1)).toEqual(order("https://a/3"));
   });
 
   test("more purges than are kept: everything is purged everywhere when Redis is back", async () => {
@@ -114,7 +131,7 @@ describe("an outage", () => {
     await heard([a, b]);
     await apart.kill();
     await until("both know", () => !a.state.connected && !b.state.connected);
-    for (let i = 0; i <= PENDING_MAX; i++) expect((await a.fleet.publishPurge(order(`https://a/${i}`))).told).toBe(false);
+    for (let i = 0; i <= PENDING_MAX; i++) expect((await a.fleet.beginPurge(order(`https://a/${i}`))()).told).toBe(false);
     expect(a.state.purges.pending).toBe(1);
     await apart.launch();
     await until("the other has purged everything", () => b.purged.length >= 1, 15_000);
@@ -127,7 +144,7 @@ test("an instance that begins while the log is not empty purges what it may have
   await using fleet = await FleetOf.start(1, redisAt(server.port));
   const [a] = fleet.all as [FleetInstance];
   await heard([a]);
-  await a.fleet.publishPurge(order("https://a/1"));
+  await a.fleet.beginPurge(order("https://a/1"))();
   await using b = new FleetInstance(redisAt(server.port), 2);
   await heard([b]);
   expect(b.purged).toEqual([EVERYTHING]);

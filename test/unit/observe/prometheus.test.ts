@@ -21,6 +21,26 @@ test("an idle instance is a valid exposition", () => {
   expect(families.get("sluice_requests_total")?.samples).toEqual([]);
 });
 
+test("the cache's tier in Redis, where routes use it", () => {
+  expect([...scrape().keys()].filter((name) => name.startsWith("sluice_cache_tier"))).toEqual([]);
+  const cacheTier = {
+    workers: 4,
+    leavingAlone: 1,
+    looks: { hit: 1, miss: 2, purged: 3, invalid: 4, error: 5, skipped: 6 },
+    writes: { written: 7, dropped: 8, error: 9 },
+    readBytes: 10,
+    writtenBytes: 11,
+    waitingBytes: 12,
+  };
+  const families = scrape(instanceTotals(), { ...instanceState(), cacheTier });
+  for (const [result, count] of Object.entries(cacheTier.looks))
+    expect(value(families, "sluice_cache_tier_looks_total", { result })).toBe(count);
+  for (const [result, count] of Object.entries(cacheTier.writes))
+    expect(value(families, "sluice_cache_tier_writes_total", { result })).toBe(count);
+  const plain = ["read_bytes_total", "written_bytes_total", "waiting_bytes", "workers", "open"];
+  expect(plain.map((name) => value(families, `sluice_cache_tier_${name}`))).toEqual([10, 11, 12, 4, 1]);
+});
+
 test("requests, histogram and bytes by route", () => {
   const totals = instanceTotals();
   const slot = totals.routeNames.slot("users-read");

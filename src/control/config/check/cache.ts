@@ -19,6 +19,12 @@ export function checkCache(draft: Draft, findings: Findings): void {
     if (cache === undefined) continue;
     const settings = cache.config as CacheSettings; // parsed by cacheSchema
     checkRoute(route, settings, i, findings);
+    if (settings.redis && (sections.redis ?? null) === null)
+      findings.report(
+        ["routes", i, "cache", "redis"],
+        "there is no `redis` section",
+        "say under `redis` where it is, or remove `redis: true`",
+      );
     if (settings.maxShare >= 1 || route.policies.some(answers)) continue;
     const path = ["routes", i, "cache", "maxShare"];
     if (++bounded === BOUNDED_MAX + 1)

@@ -4,7 +4,7 @@ import { CPU_NUMBER_MAX, parseCpuList } from "../../../base/cpu-list.ts";
 import { withRules } from "../../../base/rules.ts";
 import { headerName, lazyOptional, once } from "../../../base/schema.ts";
 import { CREDENTIAL_HEADERS } from "../../../data/cache/config-credentials.ts";
-import type { CachePlan } from "../../../plan/cache-plan.ts";
+import type { CachePlan, TierPlan } from "../../../plan/cache-plan.ts";
 import type { LimitsPlan } from "../../../plan/limits-plan.ts";
 import { WORKERS_MAX } from "../../../shared/heartbeat.ts";
 import { LIMIT_SLOTS_DEFAULT, LIMIT_SLOTS_MAX, LIMIT_SLOTS_MIN } from "../../../shared/limit-layout.ts";
@@ -260,6 +260,34 @@ const cacheDebug = once(() =>
     .meta({ description: "Lets whoever knows a token have the origin answer, whatever is stored." }),
 );
 
+/** A record is read as a whole, by each worker for itself. */
+const TIER_OBJECT_BYTES_MAX = 64 * MIB;
+
+const cacheRedis = once(() =>
+  withRules(
+    z.strictObject({
+      timeout: period({ max: 5000 })
+        .prefault("50ms")
+        .meta({ description: "Longest that a client waits for Redis; then the origin is asked." }),
+      maxObject: bytes(1).prefault("1MiB").meta({
+        description:
+          "Largest body that is written to Redis, before it is compressed; at most 64MiB and half of `queue`. Nothing is that `cache.maxObject` keeps out of the store.",
+      }),
+      queue: bytes(MIB)
+        .prefault("16MiB")
+        .meta({ description: "Of what waits to be written, in each worker; what finds no room is not written." }),
+    }),
+    ({ maxObject, queue }, object) => {
+      if (maxObject > TIER_OBJECT_BYTES_MAX)
+        object("maxObject is more than 64MiB", ["maxObject"], "lower it: larger bodies are left to the origin");
+      else if (maxObject > queue / 2) object("maxObject is more than half of queue", ["maxObject"], "raise queue, or lower maxObject");
+    },
+  )
+    .transform((v): TierPlan => ({ timeoutMs: v.timeout, maxObjectBytes: v.maxObject, queueBytes: v.queue }))
+    .prefault({})
+    .meta({ description: "How routes with `cache: { redis: true }` use the fleet's Redis (`redis`) as a second tier." }),
+);
+
 export const cache = once(() =>
   withRules(
     z.strictObject({
@@ -275,6 +303,7 @@ export const cache = once(() =>
         .meta({ description: "By which `Cache-Status` (RFC 9211) names this cache." }),
       debug: lazyOptional(cacheDebug),
       warm: lazyOptional(cacheWarm),
+      redis: cacheRedis(),
     }),
     ({ memory, maxObject }, object) => {
       if (maxObject > memory / OBJECTS_MIN)
@@ -292,6 +321,7 @@ export const cache = once(() =>
         name: v.name,
         debug: v.debug ?? null,
         warm: v.warm ?? null,
+        tier: { ...v.redis, maxObjectBytes: Math.min(v.redis.maxObjectBytes, v.maxObject) },
       }),
     )
     .prefault({})

@@ -160,7 +160,7 @@ export const redis = once(() =>
       prefix: name().prefault("sluice").meta({ description: "In front of every key: fleets with different prefixes share nothing." }),
       secret: z.string().min(16).max(4096).optional().meta({
         description:
-          "What callers' keys are hashed with before they go to Redis; equal in all instances. Default: derived from the password. `file:path` reads it from a file.",
+          "What callers' keys are hashed with before they go to Redis, and what stored responses there are signed with; equal in all instances. Default: derived from the password. `file:path` reads it from a file.",
       }),
       syncInterval: period({ min: SYNC_INTERVAL_MS_MIN, max: SYNC_INTERVAL_MS_MAX })
         .prefault("100ms")
@@ -202,7 +202,7 @@ export const redis = once(() =>
     .transform((value) => value ?? null)
     .meta({
       description:
-        "The Redis that makes a fleet of several instances: limits in `fleet` and `strict` mode, and quotas, are shared through it. A change needs a restart.",
+        "The Redis that makes a fleet of several instances: limits in `fleet` and `strict` mode, quotas, and stored responses of routes with `cache: { redis: true }` are shared through it. A change needs a restart.",
     }),
 );
 

@@ -28,3 +28,13 @@ export function cacheStatus(name: string, { forward, forwardStatus, ttl, stored,
   if (detail !== "") value += `; detail=${detail}`;
   return value;
 }
+
+/** Of what is served from the store. @param ttl see {@link CacheOutcome} @param detail where it had to be fetched from; '' for nothing to say */
+export const hitOutcome = (ttl: number, detail: string): CacheOutcome => ({
+  forward: null,
+  forwardStatus: 0,
+  ttl,
+  stored: false,
+  collapsed: false,
+  detail,
+});

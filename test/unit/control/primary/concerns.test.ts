@@ -14,6 +14,7 @@ const WELL: ConcernSources = {
   cells: { limitWatch: { concern: null }, totals: { routeNames: { overflowed: 0 } } },
   fleet: null,
   redisConsumers: null,
+  cacheTier: null,
 };
 
 const breaker = (phase: number): BreakerStatus => ({ phase }) as BreakerStatus; // nothing else is looked at
@@ -63,6 +64,17 @@ test("settings that wait for a restart are named", () => {
   ]);
 });
 
+test("a cache that leaves Redis alone is told, with how many workers do", () => {
+  const found = (leavingAlone: number) => concerns({ ...WELL, cacheTier: { workers: 4, leavingAlone } }, [], []);
+  expect(found(0)).toEqual([]);
+  expect(found(3)).toEqual([
+    {
+      summary: "the cache leaves Redis alone until it answers again",
+      detail: "the cache leaves Redis alone until it answers again (workers: 3 of 4): what is not in memory is asked of the origin",
+    },
+  ]);
+});
+
 test("no summary holds a name, an address or a cause", () => {
   const planted = "planted-10.9.8.7";
   const found = concerns(
@@ -83,11 +95,12 @@ test("no summary holds a name, an address or a cause", () => {
         purges: { pending: 2, applied: 0, missed: 0, ageMs: null, trouble: planted },
       },
       redisConsumers: { redis: planted, inForce: 77, trouble: planted },
+      cacheTier: { workers: 77, leavingAlone: 77 },
     },
     [{ seat: 77, restartInMs: 77 }],
     [upstream(planted, [target(planted, false, PHASE.open)], PHASE.open)],
   );
-  expect(found).toHaveLength(16);
+  expect(found).toHaveLength(17);
   for (const { summary, detail } of found) {
     expect(summary).not.toMatch(/planted|77|10\.9/);
     expect(summary).toMatch(/^[\w' :,-]+$/);

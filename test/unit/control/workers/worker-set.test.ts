@@ -46,6 +46,7 @@ function workerSet(workers: number, atOnce = workers) {
       purges: memory,
       cacheLeases: memory,
       cacheReasons: memory,
+      tier: null,
       bodyBudget: memory,
       bodyCounts: memory,
       connections: memory,

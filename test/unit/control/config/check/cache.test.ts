@@ -52,6 +52,40 @@ describe("what is refused", () => {
   );
 });
 
+describe("sharing with a fleet", () => {
+  const shared = (more: string): string =>
+    `${withRoutes("  - { name: a, match: { path: /a }, to: users, cache: { redis: true } }\n")}${more}`;
+
+  check(
+    "without a Redis",
+    withRoutes("  - { name: a, match: {}, to: users, cache: { redis: ‸true } }\n"),
+    "routes[0].cache.redis: there is no `redis` section; say under `redis` where it is, or remove `redis: true`",
+  );
+  check(
+    "bodies that its queue has no room for",
+    `${BASE}cache: { redis: { maxObject: ‸1MiB, queue: 1MiB } }\n`,
+    "cache.redis.maxObject: maxObject is more than half of queue; raise queue, or lower maxObject",
+  );
+  check(
+    "bodies that no record holds",
+    `${BASE}cache: { redis: { maxObject: ‸65MiB, queue: 1GiB } }\n`,
+    "cache.redis.maxObject: maxObject is more than 64MiB; lower it: larger bodies are left to the origin",
+  );
+
+  test("without a secret, whoever can write to Redis can write responses: that is warned of", () => {
+    const warning = expect.stringMatching(/stored responses are signed with a value that anybody can know/);
+    expect(warningsOf(shared("redis: { url: redis://10.0.0.7 }\n"))).toContainEqual(warning);
+    expect(warningsOf(shared("redis: { url: redis://10.0.0.7, secret: 0123456789abcdef }\n"))).not.toContainEqual(warning);
+    expect(warningsOf(shared("redis: { url: 'redis://:password@10.0.0.7' }\n"))).not.toContainEqual(warning);
+    expect(warningsOf(`${BASE}redis: { url: redis://10.0.0.7 }\n`)).not.toContainEqual(warning);
+  });
+
+  test("bodies that the store does not take are not written to Redis either", () => {
+    const { tier, maxObjectBytes } = good([`${BASE}cache: { maxObject: 10KiB, redis: { timeout: 20ms } }\n`]).config.cache;
+    expect([maxObjectBytes, tier]).toEqual([10_240, { timeoutMs: 20, maxObjectBytes: 10_240, queueBytes: 16 * 1024 ** 2 }]);
+  });
+});
+
 test("a cache in the defaults leaves routes alone that answer by themselves", () => {
   const text = `${BASE.replace("routes:", "defaults: { cache: {} }\nroutes:").replace("to: users }]", "to: users }, { name: own, match: { path: /own }, respond: { status: 204 } }]")}`;
   expect(problemsOf(text)).toEqual([]);
