@@ -33,7 +33,7 @@ describe.each(SERVICES)("a service of %s latency", (_name, latency) => {
   });
 
   it.each(SEEDS)("has nobody refused while it can answer all (seed %i)", (seed) => {
-    const { offered, refused } = one({ seed, seconds: 600, warm: 0, latency, rate: 0.7 * CAPACITY });
+    const { offered, refused } = one({ seed, seconds: 300, warm: 0, latency, rate: 0.7 * CAPACITY });
     expect(refused).toBeLessThanOrEqual(offered * NEXT_TO_NONE);
   });
 
@@ -62,13 +62,13 @@ it.each(SEEDS)("of a hundred callers only the greedy one is refused (seed %i)", 
 });
 
 it.each(SEEDS)("of a service of two speeds nobody is refused while it can answer all (seed %i)", (seed) => {
-  const { offered, refused } = one({ seed, seconds: 600, warm: 0, latency: bimodal, rate: 0.7 * CAPACITY });
+  const { offered, refused } = one({ seed, seconds: 300, warm: 0, latency: bimodal, rate: 0.7 * CAPACITY });
   expect(refused).toBeLessThanOrEqual(offered * NEXT_TO_NONE);
 });
 
 it.each(SEEDS)("a service of two speeds that was overloaded has nobody refused once it can answer all (seed %i)", (seed) => {
   const rate = (ms: number) => (ms > 10_000 && ms < 30_000 ? 2 * CAPACITY : 0.7 * CAPACITY);
-  const result = one({ seed, seconds: 600, warm: 31, latency: bimodal, rate });
+  const result = one({ seed, seconds: 300, warm: 31, latency: bimodal, rate });
   expect(result.refused).toBeLessThanOrEqual(result.offered * NEXT_TO_NONE);
 });
 
