@@ -1,12 +1,15 @@
 // What is left of a service's answers when more is asked of it than it can do: this gateway with overload control on and off, and HAProxy told the
-// service's capacity by hand. Open loop: each request has its planned time of arrival, and latency counts from there, so that a generator or a gateway
-// that is late hides nothing. Run: node bench/overload.ts [--seconds 8] [--only CASE] [--workers 1]
-import { type ChildProcess, spawn } from "node:child_process";
+// service's capacity by hand; then what happens when the service or the load changes, over time.
+// Run: node bench/overload.ts [--seconds 8] [--only CASE,CASE] [--workers 1] [--latency fixed|exponential|bimodal] [--gateways on,off,haproxy]
+//   [--minutes 10] [--report FILE.html]
 import fs from "node:fs";
-import net from "node:net";
 import os from "node:os";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { end, type Gateway, haproxy, installed, limitOf, type Running, sluice, startService } from "./overload/gateways.ts";
+import { generate, type Phase, type Sample, type Tenant } from "./overload/generator.ts";
+import { type Picture, type Row, reportOf } from "./overload/report.ts";
+import type { ServiceState } from "./overload/service.ts";
 
 /** The service: so many at a time, each for so long, the others in order. */
 const SERVERS = 8;
@@ -14,11 +17,10 @@ const SERVICE_MS = 20;
 const CAPACITY = (SERVERS * 1000) / SERVICE_MS;
 /** An answer later than this is none to who asked, ms. */
 const GOOD_MS = 1000;
-/** The generator gives up on an answer, ms: as clients do. */
-const PATIENCE_MS = 4000;
+/** Does not count. The first half is quiet: what is compiled as it runs is compiled then. */
 const WARM_S = 3;
 const LOADS = [0.5, 1, 2, 5, 10];
-const MAIN = path.join(import.meta.dirname, "..", "dist", "main.js");
+const BIN_MS = 250;
 
 const { values } = parseArgs({
   options: {
@@ -26,292 +28,36 @@ const { values } = parseArgs({
     only: { type: "string", default: "" },
     workers: { type: "string", default: "1" },
     latency: { type: "string", default: "fixed" },
+    gateways: { type: "string", default: "on,off,haproxy" },
+    minutes: { type: "string", default: "0" },
+    report: { type: "string", default: "" },
   },
 });
 const seconds = Number(values.seconds);
+const workers = Number(values.workers);
+const only = values.only === "" ? null : new Set(values.only.split(","));
+const wanted = (name: string): boolean => only === null || only.has(name);
+const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-overload-"));
 
-// --- The service, in a process of its own ---
-
-const SERVICE = `
-const http = require("node:http");
-let busy = 0;
-const line = [];
-const took = ${values.latency === "exponential" ? `() => -Math.log(1 - Math.random()) * ${SERVICE_MS}` : values.latency === "bimodal" ? "() => (Math.random() < 0.9 ? 5 : 155)" : `() => ${SERVICE_MS}`};
-const serve = () => {
-  while (busy < ${SERVERS} && line.length > 0) {
-    const res = line.shift();
-    busy++;
-    setTimeout(() => { busy--; res.end("ok"); serve(); }, took());
-  }
+const quantile = (samples: readonly Sample[], p: number): number => {
+  const list = samples.map(({ ms }) => ms).sort((a, b) => a - b);
+  return list[Math.min(list.length - 1, Math.floor(list.length * p))] ?? Number.NaN;
 };
-http.createServer({ keepAliveTimeout: 60000 }, (req, res) => { line.push(res); serve(); }).listen(+process.argv[1], "127.0.0.1", 4096, () => console.log("listening"));
-`;
+const answered = ({ status }: Sample): boolean => status === 200;
+const good = (sample: Sample): boolean => answered(sample) && sample.ms <= GOOD_MS;
+const whole = (value: number): string => (Number.isFinite(value) ? value.toFixed(0) : "-");
 
-async function freePort(): Promise<number> {
-  return new Promise((resolve) => {
-    const server = net.createServer();
-    server.listen(0, "127.0.0.1", () => {
-      const { port } = server.address() as net.AddressInfo;
-      server.close(() => resolve(port));
-    });
-  });
-}
+// --- The table ---
 
-async function listening(port: number): Promise<void> {
-  for (let i = 0; i < 200; i++) {
-    const ok = await new Promise<boolean>((resolve) => {
-      const socket = net.connect(port, "127.0.0.1", () => {
-        socket.destroy();
-        resolve(true);
-      });
-      socket.on("error", () => resolve(false));
-    });
-    if (ok) return;
-    await new Promise((resolve) => setTimeout(resolve, 50));
-  }
-  throw new Error(`nobody listens on ${port}`);
-}
-
-function end(child: ChildProcess): Promise<void> {
-  return new Promise((resolve) => {
-    if (child.exitCode !== null) return resolve();
-    child.once("exit", () => resolve());
-    child.kill("SIGTERM");
-    setTimeout(() => child.kill("SIGKILL"), 3000).unref();
-  });
-}
-
-// --- The gateways ---
-
-interface Gateway {
+interface Load {
   readonly name: string;
-  start(service: number, directory: string): Promise<{ readonly port: number; readonly child: ChildProcess }>;
+  readonly tenants: readonly { readonly name: string; readonly rate: number }[];
 }
 
-const sluice = (mode: "on" | "off"): Gateway => ({
-  name: `Sluice, overload.mode: ${mode}`,
-  async start(service, directory) {
-    const port = await freePort();
-    const admin = await freePort();
-    const file = path.join(directory, `sluice-${mode}.yaml`);
-    fs.writeFileSync(
-      file,
-      `version: 1
-listeners: [{ address: "127.0.0.1:${port}" }]
-admin: { address: "127.0.0.1:${admin}" }
-workers: ${values.workers}
-upstreams:
-  s:
-    targets: [{ url: "http://127.0.0.1:${service}" }]
-    health: { passive: false }
-    pool: { connections: 1024 }
-    overload: { mode: ${mode}, fairBy: { header: x-tenant } }
-routes:
-  - { name: all, match: { path: "/**" }, to: s }
-`,
-    );
-    const child = spawn(process.execPath, [MAIN, "start", "--no-supervisor", "-c", file], { stdio: ["ignore", "ignore", "pipe"] });
-    let said = "";
-    child.stderr?.on("data", (data) => (said = `${said}${data}`.slice(0, 4000)));
-    try {
-      await listening(port);
-    } catch (error) {
-      child.kill("SIGKILL");
-      throw new Error(`the gateway does not start: ${said}`, { cause: error });
-    }
-    return { port, child };
-  },
-});
-
-const haproxy: Gateway = {
-  name: "HAProxy, maxconn 8, timeout queue 100 ms",
-  async start(service, directory) {
-    const port = await freePort();
-    const file = path.join(directory, "haproxy.cfg");
-    fs.writeFileSync(
-      file,
-      `global
-  nbthread ${values.workers}
-  no strict-limits
-defaults
-  mode http
-  timeout connect 1s
-  timeout client 60s
-  timeout server 60s
-  timeout queue 100ms
-  http-reuse always
-frontend in
-  bind 127.0.0.1:${port} backlog 8192
-  default_backend s
-backend s
-  server s 127.0.0.1:${service} maxconn ${SERVERS}
-`,
-    );
-    const child = spawn("haproxy", ["-db", "-f", file], { stdio: ["ignore", "ignore", "inherit"] });
-    await listening(port);
-    return { port, child };
-  },
-};
-
-// --- The generator ---
-
-interface Tenant {
-  readonly name: string;
-  /** Requests a second. */
-  readonly rate: number;
-}
-
-interface Outcome {
-  offered: number;
-  good: number;
-  refused: number;
-  failed: number;
-  readonly admitted: number[];
-  readonly refusals: number[];
-}
-
-/** The most that the generator was late to send, ms: where that is long, it measures itself. */
-let lateMs = 0;
-
-/** One connection of the generator: one request at a time. */
-class Connection {
-  /** Of the request under way; null for none. */
-  onAnswer: ((status: number) => void) | null = null;
-  readonly #socket: net.Socket;
-  #text = "";
-
-  constructor(port: number, free: (connection: Connection) => void) {
-    this.#socket = net.connect({ port, host: "127.0.0.1", noDelay: true });
-    this.#socket.setEncoding("latin1");
-    this.#socket.on("data", (text) => {
-      this.#text += text;
-      const head = this.#text.indexOf("\r\n\r\n");
-      if (head < 0) return;
-      const length = /\r\ncontent-length: *(\d+)/i.exec(this.#text)?.[1];
-      const whole = length === undefined ? this.#text.endsWith("0\r\n\r\n") : this.#text.length >= head + 4 + Number(length);
-      if (!whole) return;
-      const status = Number(this.#text.slice(9, 12));
-      const closes = /\r\nconnection: close/i.test(this.#text) || this.#text.startsWith("HTTP/1.0");
-      this.#text = "";
-      this.#tell(status);
-      if (closes) this.#socket.destroy();
-      else free(this);
-    });
-    this.#socket.on("error", () => {});
-    this.#socket.on("close", () => this.#tell(0));
-  }
-
-  get usable(): boolean {
-    return !this.#socket.destroyed;
-  }
-
-  send(tenant: string, onAnswer: (status: number) => void): void {
-    this.onAnswer = onAnswer;
-    this.#socket.write(`GET / HTTP/1.1\r\nHost: s\r\nX-Tenant: ${tenant}\r\n\r\n`);
-  }
-
-  destroy(): void {
-    this.#socket.destroy();
-  }
-
-  #tell(status: number): void {
-    const { onAnswer } = this;
-    this.onAnswer = null;
-    onAnswer?.(status);
-  }
-}
-
-interface Planned {
-  readonly atMs: number;
-  readonly tenant: string;
-}
-
-/** Poisson arrivals, planned before anything is sent. */
-async function generate(port: number, tenants: readonly Tenant[]): Promise<Map<string, Outcome>> {
-  const outcomes = new Map<string, Outcome>();
-  const plan: Planned[] = [];
-  for (const { name, rate } of tenants) {
-    outcomes.set(name, { offered: 0, good: 0, refused: 0, failed: 0, admitted: [], refusals: [] });
-    // The first half of the time that does not count is quiet: what is compiled as it runs is compiled then.
-    const rateAt = (ms: number): number => (ms < WARM_S * 500 ? Math.min(rate, CAPACITY / 2) : rate);
-    for (let at = 0; at < (seconds + WARM_S) * 1000; at += (-Math.log(1 - Math.random()) * 1000) / rateAt(at))
-      plan.push({ atMs: at, tenant: name });
-  }
-  plan.sort((a, b) => a.atMs - b.atMs);
-  const idle: Connection[] = [];
-  const all = new Set<Connection>();
-  /** Oldest first: who gives up when. */
-  const patience: { readonly untilMs: number; readonly connection: Connection; readonly done: (status: number) => void }[] = [];
-  const startMs = performance.now() + 50;
-  lateMs = 0;
-  let open = 0;
-  let next = 0;
-  let given = 0;
-  const send = ({ atMs, tenant }: Planned, now: number): void => {
-    lateMs = Math.max(lateMs, now - atMs);
-    const outcome = outcomes.get(tenant) as Outcome;
-    const counts = atMs >= WARM_S * 1000;
-    if (counts) outcome.offered++;
-    open++;
-    let over = false;
-    const done = (status: number): void => {
-      if (over) return;
-      over = true;
-      open--;
-      if (!counts) return;
-      const ms = performance.now() - startMs - atMs;
-      if (status === 200) {
-        outcome.admitted.push(ms);
-        if (ms <= GOOD_MS) outcome.good++;
-      } else if (status === 503) {
-        outcome.refused++;
-        outcome.refusals.push(ms);
-      } else outcome.failed++;
-    };
-    let connection = idle.pop();
-    while (connection !== undefined && !connection.usable) connection = idle.pop();
-    if (connection === undefined) {
-      connection = new Connection(port, (free) => idle.push(free));
-      all.add(connection);
-    }
-    connection.send(tenant, done);
-    patience.push({ untilMs: now + PATIENCE_MS, connection, done });
-  };
-  await new Promise<void>((resolve) => {
-    const timer = setInterval(() => {
-      const now = performance.now() - startMs;
-      for (let planned = plan[next]; planned !== undefined && planned.atMs <= now; planned = plan[next]) {
-        send(planned, now);
-        next++;
-      }
-      for (let first = patience[given]; first !== undefined && first.untilMs <= now; first = patience[given]) {
-        if (first.connection.onAnswer === first.done) first.connection.destroy();
-        given++;
-      }
-      if (next < plan.length || open > 0) return;
-      clearInterval(timer);
-      resolve();
-    }, 1);
-  });
-  for (const connection of all) connection.destroy();
-  return outcomes;
-}
-
-const quantile = (list: readonly number[], p: number): string =>
-  list.length === 0 ? "-" : `${Math.round([...list].sort((a, b) => a - b)[Math.min(list.length - 1, Math.floor(list.length * p))] ?? 0)}`;
-
-const shown = ({ offered, good, refused, failed, admitted, refusals }: Outcome): string =>
-  `offered ${(offered / seconds).toFixed(0)}/s good ${(good / seconds).toFixed(0)}/s, admitted p50 ${quantile(admitted, 0.5)} p99 ${quantile(admitted, 0.99)} ms, refused ${((100 * refused) / Math.max(1, offered)).toFixed(2)} % (p50 after ${quantile(refusals, 0.5)} ms), no answer ${((100 * failed) / Math.max(1, offered)).toFixed(2)} %`;
-
-interface Case {
-  readonly name: string;
-  readonly tenants: readonly Tenant[];
-}
-
-const CASES: readonly Case[] = [
+const TABLE: readonly Load[] = [
   ...LOADS.map((load) => ({ name: `${load}x`, tenants: [{ name: "all", rate: load * CAPACITY }] })),
   {
-    name: "A 20x, B",
+    name: "A 20x",
     tenants: [
       { name: "A", rate: 10 * CAPACITY },
       { name: "B", rate: 0.25 * CAPACITY },
@@ -319,34 +65,253 @@ const CASES: readonly Case[] = [
   },
 ];
 
+const phasesOf = (rate: number): Phase[] => [
+  { seconds: WARM_S / 2, rate: Math.min(rate, CAPACITY / 2) },
+  { seconds: WARM_S / 2, rate },
+  { seconds, rate },
+];
+
+async function tabled(gateway: Gateway, { name, tenants }: Load, rows: Row[]): Promise<void> {
+  const service = await startService(values.latency);
+  const { port, child } = await gateway.start(service.port, directory);
+  try {
+    const samples = await generate(tenants.map((each) => ({ name: each.name, port, phases: phasesOf(each.rate) })));
+    for (const tenant of tenants) {
+      const own = samples.filter((sample) => sample.tenant === tenant.name && sample.atMs >= WARM_S * 1000);
+      const through = own.filter(answered);
+      const refused = own.filter(({ status }) => status === 503);
+      const rate = (list: readonly Sample[]): string => whole(list.length / seconds);
+      const part = (list: readonly Sample[]): string => ((100 * list.length) / own.length).toFixed(2);
+      console.log(
+        `${name.padEnd(8)} ${tenant.name.padEnd(4)} offered ${rate(own)}/s good ${rate(own.filter(good))}/s, admitted p50 ${whole(quantile(through, 0.5))} p99 ${whole(quantile(through, 0.99))} ms, refused ${part(refused)} % (p50 after ${whole(quantile(refused, 0.5))} ms), no answer ${part(own.filter(({ status }) => status === 0))} %`,
+      );
+      const label = tenants.length === 1 ? name : `${name}: ${tenant.name}`;
+      rows.push({ gateway: gateway.name, name: label, text: `${rate(own.filter(good))}, ${whole(quantile(through, 0.99))} ms` });
+    }
+  } finally {
+    await end(child);
+    await end(service.child);
+  }
+}
+
+// --- Over time ---
+
+interface Change {
+  readonly atS: number;
+  readonly text: string;
+  readonly service?: ServiceState;
+}
+
+interface Story {
+  readonly name: string;
+  readonly words: string;
+  readonly changes: readonly Change[];
+  /** When each instance starts, s. */
+  readonly instances?: readonly number[];
+  /** Of each instance; from its start on. */
+  readonly loads: readonly { readonly name: string; readonly path?: string; readonly phases: readonly Phase[] }[];
+}
+
+const USUAL: ServiceState = { servers: SERVERS, ms: SERVICE_MS };
+const STORIES: readonly Story[] = [
+  {
+    name: "halves",
+    words: "350 a second; for ten seconds the service has 4 servers instead of 8.",
+    changes: [
+      { atS: 10, text: "4 servers", service: { ...USUAL, servers: 4 } },
+      { atS: 20, text: "8 servers", service: USUAL },
+    ],
+    loads: [{ name: "all", phases: [{ seconds: 30, rate: 350 }] }],
+  },
+  {
+    name: "doubles",
+    words: "1600 a second; then the service has 16 servers instead of 8.",
+    changes: [{ atS: 10, text: "16 servers", service: { ...USUAL, servers: 16 } }],
+    loads: [{ name: "all", phases: [{ seconds: 20, rate: 1600 }] }],
+  },
+  {
+    name: "latency",
+    words:
+      "300 a second, after an overload that has made a limit; then each request takes 40 ms instead of 20, on 16 servers: the capacity is the same.",
+    changes: [
+      { atS: 5, text: "300/s" },
+      { atS: 10, text: "40 ms", service: { servers: 2 * SERVERS, ms: 2 * SERVICE_MS } },
+    ],
+    loads: [
+      {
+        name: "all",
+        phases: [
+          { seconds: 5, rate: 800 },
+          { seconds: 15, rate: 300 },
+        ],
+      },
+    ],
+  },
+  {
+    name: "spike",
+    words: "280 a second; ten seconds of 4000.",
+    changes: [
+      { atS: 10, text: "4000/s" },
+      { atS: 20, text: "280/s" },
+    ],
+    loads: [
+      {
+        name: "all",
+        phases: [
+          { seconds: 10, rate: 280 },
+          { seconds: 10, rate: 4000 },
+          { seconds: 10, rate: 280 },
+        ],
+      },
+    ],
+  },
+  {
+    name: "mixed",
+    words: "200 a second beside a slow route, long polls and event streams of the same upstream: nothing should be refused.",
+    changes: [],
+    loads: [
+      { name: "fast", phases: [{ seconds: 20, rate: 200 }] },
+      { name: "slow", path: "/slow/200", phases: [{ seconds: 20, rate: 20 }] },
+      { name: "poll", path: "/poll/3000", phases: [{ seconds: 20, rate: 10 }] },
+      { name: "stream", path: "/stream/2000", phases: [{ seconds: 20, rate: 10 }] },
+    ],
+  },
+  {
+    name: "storm",
+    words: "200 long polls in the first second after the start, beside 100 requests a second: none is known to be long yet.",
+    changes: [],
+    loads: [
+      { name: "poll", path: "/poll/3000", phases: [{ seconds: 1, rate: 200 }] },
+      { name: "fast", phases: [{ seconds: 8, rate: 100 }] },
+    ],
+  },
+  ...[2, 4].map((count) => ({
+    name: `instances-${count}`,
+    words: `${count} instances, each of which is asked for twice what the service can do, and which start one after the other.`,
+    changes: Array.from({ length: count - 1 }, (_, i) => ({ atS: 5 * (i + 1), text: `${i + 2} instances` })),
+    instances: Array.from({ length: count }, (_, i) => 5 * i),
+    loads: [{ name: "all", phases: [{ seconds: 5 * count + 35, rate: 2 * CAPACITY }] }],
+  })),
+  ...(Number(values.minutes) > 0
+    ? [
+        {
+          name: "low",
+          words: "0.7 times the capacity.",
+          changes: [],
+          loads: [{ name: "all", phases: [{ seconds: 60 * Number(values.minutes), rate: 0.7 * CAPACITY }] }],
+        },
+      ]
+    : []),
+];
+
+/** What was seen between two moments, s. */
+function stretch(samples: readonly Sample[], fromS: number, toS: number): string {
+  const part = samples.filter(({ atMs, ms }) => atMs + ms >= fromS * 1000 && atMs + ms < toS * 1000);
+  const through = part.filter(answered);
+  return `${fromS}-${toS} s: good ${whole(part.filter(good).length / (toS - fromS))}/s p99 ${whole(quantile(through, 0.99))} ms refused ${part.filter(({ status }) => status === 503).length}`;
+}
+
+function binned(samples: readonly Sample[], count: number, value: (bin: readonly Sample[]) => number): number[] {
+  const bins: Sample[][] = Array.from({ length: count }, () => []);
+  for (const sample of samples) bins[Math.floor((sample.atMs + sample.ms) / BIN_MS)]?.push(sample);
+  return bins.map(value);
+}
+
+/** A reading that did not come in its bin was the one before it. */
+function carried(readings: number[]): void {
+  for (let i = 1; i < readings.length; i++) if (Number.isNaN(readings[i])) readings[i] = readings[i - 1] ?? Number.NaN;
+}
+
+async function told({ name, words, changes, instances = [0], loads }: Story): Promise<Picture> {
+  const service = await startService(values.latency);
+  const gateway = sluice("on", workers);
+  const running: (Running & { readonly admin: number | null })[] = [];
+  for (const _ of instances) running.push(await gateway.start(service.port, directory));
+  const lengthS = Math.max(...loads.map(({ phases }) => phases.reduce((sum, each) => sum + each.seconds, 0)));
+  const count = Math.ceil((lengthS * 1000) / BIN_MS);
+  const limits: number[][] = running.map(() => Array<number>(count).fill(Number.NaN));
+  const tenants: Tenant[] = running.flatMap(({ port }, i) =>
+    loads.map((load) => ({
+      ...load,
+      name: running.length === 1 ? load.name : `${i + 1}`,
+      port,
+      phases: [
+        { seconds: instances[i] ?? 0, rate: 0 },
+        ...load.phases.map((each) => ({ ...each, seconds: each.seconds - (instances[i] ?? 0) })),
+      ],
+    })),
+  );
+  const timers = changes.map(({ atS, service: state }) => setTimeout(() => state !== undefined && service.child.send(state), atS * 1000));
+  const startMs = performance.now();
+  const sampler = setInterval(() => {
+    const bin = Math.floor((performance.now() - startMs) / BIN_MS);
+    for (const [i, { admin }] of running.entries())
+      if (admin !== null) void limitOf(admin).then((limit) => bin < count && ((limits[i] as number[])[bin] = limit));
+  }, BIN_MS);
+  try {
+    const samples = await generate(tenants);
+    const moments = [0, ...changes.flatMap(({ atS }) => [atS, atS + 2]), lengthS];
+    console.log(`\n${name}: ${words}`);
+    for (const [i, from] of moments.slice(0, -1).entries()) console.log(`  ${stretch(samples, from, moments[i + 1] ?? lengthS)}`);
+    const names = [...new Set(tenants.map((each) => each.name))];
+    if (names.length > 1)
+      for (const each of names)
+        console.log(
+          `  ${each}: ${stretch(
+            samples.filter(({ tenant }) => tenant === each),
+            running.length > 1 ? lengthS - 10 : 0,
+            lengthS,
+          )}`,
+        );
+    const of = (value: (bin: readonly Sample[]) => number) =>
+      names.map((each) => ({
+        name: each,
+        values: binned(
+          samples.filter(({ tenant }) => tenant === each),
+          count,
+          value,
+        ),
+      }));
+    limits.forEach(carried);
+    return {
+      title: name,
+      words,
+      binMs: BIN_MS,
+      marks: changes,
+      charts: [
+        { title: "Limit, requests in flight", lines: limits.map((each, i) => ({ name: `instance ${i + 1}`, values: each })) },
+        { title: "Good answers a second", lines: of((bin) => (bin.filter(good).length * 1000) / BIN_MS) },
+        { title: "p99 of answers, ms", lines: of((bin) => quantile(bin.filter(answered), 0.99)) },
+        { title: "Refused a second", lines: of((bin) => (bin.filter(({ status }) => status === 503).length * 1000) / BIN_MS) },
+      ],
+    };
+  } finally {
+    clearInterval(sampler);
+    for (const timer of timers) clearTimeout(timer);
+    for (const { child } of running) await end(child);
+    await end(service.child);
+  }
+}
+
 async function main(): Promise<void> {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "sluice-overload-"));
-  for (const gateway of [sluice("on"), sluice("off"), haproxy]) {
-    if (gateway === haproxy && spawnable("haproxy") === false) {
+  const rows: Row[] = [];
+  const pictures: Picture[] = [];
+  const title = `A service of ${SERVERS} at a time, ${SERVICE_MS} ms (${values.latency}): ${CAPACITY}/s; workers: ${workers}`;
+  const loads = TABLE.filter(({ name }) => wanted(name));
+  const gateways = { on: sluice("on", workers), off: sluice("off", workers), haproxy: haproxy(SERVERS, workers) };
+  for (const [key, gateway] of Object.entries(gateways)) {
+    if (loads.length === 0 || !values.gateways.split(",").includes(key)) continue;
+    if (key === "haproxy" && !installed("haproxy")) {
       console.log(`${gateway.name}: not installed`);
       continue;
     }
-    console.log(`\n## ${gateway.name}; a service of ${SERVERS} at a time, ${SERVICE_MS} ms (${values.latency}): ${CAPACITY}/s`);
-    for (const { name, tenants } of CASES) {
-      if (values.only !== "" && name !== values.only) continue;
-      const servicePort = await freePort();
-      const service = spawn(process.execPath, ["-e", SERVICE, String(servicePort)], { stdio: ["ignore", "ignore", "inherit"] });
-      await listening(servicePort);
-      const { port, child } = await gateway.start(servicePort, directory);
-      try {
-        for (const [tenant, outcome] of await generate(port, tenants))
-          console.log(`${name.padEnd(8)} ${tenant.padEnd(4)} ${shown(outcome)}`);
-      } finally {
-        await end(child);
-        await end(service);
-      }
-    }
+    console.log(`\n## ${gateway.name}. ${title}`);
+    for (const load of loads) await tabled(gateway, load, rows);
   }
+  for (const story of STORIES) if (wanted(story.name)) pictures.push(await told(story));
+  if (values.report !== "") fs.writeFileSync(values.report, reportOf(title, rows, pictures));
   fs.rmSync(directory, { recursive: true, force: true });
 }
-
-const spawnable = (program: string): boolean =>
-  [...(process.env["PATH"] ?? "").split(path.delimiter), "/usr/sbin"].some((each) => fs.existsSync(path.join(each, program)));
 
 await main();
 process.exit(0);

@@ -3,14 +3,8 @@
 import { Line, type Waiter } from "../../src/data/upstream/overload/line.ts";
 import { FlowRanks } from "../../src/shared/overload/flow-ranks.ts";
 import { FLOW_SLOTS, FLOW_WORDS } from "../../src/shared/overload/layout.ts";
-import {
-  LimitControl,
-  STATE_WORDS,
-  TOTAL_BLOCKED,
-  TOTAL_HELD,
-  TOTAL_SQUARES,
-  TOTAL_WORDS,
-} from "../../src/shared/overload/limit-control.ts";
+import { LimitControl } from "../../src/shared/overload/limit-control.ts";
+import { STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "../../src/shared/overload/limit-state.ts";
 
 /** mulberry32. @returns uniform in [0, 1) */
 export function seeded(seed: number): () => number {
@@ -78,6 +72,8 @@ class Instance {
   readonly control = new LimitControl(this.state, 0);
   readonly line: Line;
   inFlight = 0;
+  /** Integral of what is in flight, less `inFlight x now`. */
+  area = 0;
 
   constructor() {
     const ranks = new FlowRanks(new ArrayBuffer((FLOW_SLOTS * FLOW_WORDS + 1) * 8), 1, 0);
@@ -169,10 +165,15 @@ class Simulation {
   }
 
   #send(request: Request, instance: Instance): void {
-    instance.inFlight++;
+    this.#use(instance, 1);
     request.sentMs = this.#now;
     this.#service.push(request);
     this.#serve();
+  }
+
+  #use(instance: Instance, by: 1 | -1): void {
+    instance.inFlight += by;
+    instance.area -= by * this.#now;
   }
 
   #serve(): void {
@@ -196,14 +197,13 @@ class Simulation {
 
   #answered(request: Request): void {
     const instance = this.#instanceOf(request);
-    instance.inFlight--;
+    this.#use(instance, -1);
     const ms = this.#now - request.sentMs;
     const k = 2 * (request.stream.route ?? 0);
     const { totals } = instance;
     totals[k] = (totals[k] ?? 0) + 1;
     totals[k + 1] = (totals[k + 1] ?? 0) + ms;
     totals[TOTAL_SQUARES] = (totals[TOTAL_SQUARES] ?? 0) + ms * ms;
-    totals[TOTAL_HELD] = (totals[TOTAL_HELD] ?? 0) + ms;
     if (this.#counts(request)) {
       const result = this.#result(request);
       result.answered++;
@@ -215,6 +215,7 @@ class Simulation {
 
   #pump(instance: Instance): void {
     const { control, line, totals } = instance;
+    totals[TOTAL_HELD] = instance.area + instance.inFlight * this.#now;
     if (this.#now >= control.dueMs && control.step(totals, { nowMs: this.#now, wallMs: this.#now + 1e12 }, BOUNDS))
       line.setPace(control.baseMs, control.variation);
     if (line.size === 0) return;

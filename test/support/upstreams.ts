@@ -6,7 +6,7 @@ import type { Endpoint, Pool } from "../../src/data/upstream/upstream.ts";
 import type { EndpointPlan, UpstreamPlan } from "../../src/plan/plan.ts";
 import { BreakerAdmin } from "../../src/shared/breaker-admin.ts";
 import { BreakerTable } from "../../src/shared/breaker-table.ts";
-import { TOTAL_WORDS } from "../../src/shared/overload/limit-control.ts";
+import { TOTAL_WORDS } from "../../src/shared/overload/limit-state.ts";
 import { OverloadTable } from "../../src/shared/overload/overload-table.ts";
 import { TargetTable } from "../../src/shared/overload/target-table.ts";
 import { TargetHealth } from "../../src/shared/target-health.ts";

@@ -1,339 +1,232 @@
-// Owns how the in-flight limit of one upstream follows what its calls show: latency by class of route, held places, throughput.
+// Owns how the in-flight limit of one upstream follows what its calls show: latency by class of route, places in use, throughput.
 // Pure: state and totals are doubles given to it, time is a parameter. Must never count places or know who waits.
 //
-// What is in flight beyond `throughput x base latency` is a queue at the service (Little's law; TCP Vegas, Brakmo & Peterson 1995, keeps such a
-// queue between two bounds). The base latency of each class of routes is learnt while unsaturated. While saturated it can't be seen, so the limit is let
-// down now and then for about one round trip: what then gets faster was a queue, what does not is the service. Instances let it down at the same
-// moments of the wall clock, so that they see the service rather than each other.
-
-/** Classes of routes: a change of what is asked for is no change of how fast it is answered. */
-export const CLASSES = 8;
-/** Of what calls have shown, in doubles: n and sum of latency for each class, then these. */
-export const TOTAL_SQUARES = 2 * CLASSES;
-/** Milliseconds that places were held. */
-export const TOTAL_HELD = TOTAL_SQUARES + 1;
-/** Calls that found no place. */
-export const TOTAL_BLOCKED = TOTAL_SQUARES + 2;
-export const TOTAL_WORDS = TOTAL_SQUARES + 3;
-
-/** Words of the state. */
-const LIMIT = 0;
-const CV2 = 1;
-const WINDOW_START = 2;
-const PROBE_DRAINED = 3;
-const SAVED = 4;
-const GRID = 5;
-const QUICK_UNTIL = 6;
-const SLOW = 7;
-const RAMPING = 8;
-const MEAN = 9;
-const PROBE_UNTIL = 10;
-const BEFORE_PROBE = 11;
-const DONE = 12;
-const DEPTH = 13;
-const BASES = 14;
-const PREVIOUS = BASES + CLASSES;
-export const STATE_WORDS = PREVIOUS + TOTAL_WORDS;
-
-export interface LimitBounds {
-  readonly minimum: number;
-  readonly maximum: number;
-  /** The limit is not enforced: what is in flight may exceed it, and letting it down would show nothing. */
-  readonly shadow: boolean;
-}
-
-/** What is known of the wall clock; instances with clocks that agree probe together. */
-export interface Clocks {
-  /** Monotonic, ms. */
-  readonly nowMs: number;
-  /** Date.now(). */
-  readonly wallMs: number;
-}
+// What is in flight beyond `throughput x base latency` is a queue at the service (Little's law; TCP Vegas, Brakmo & Peterson 1995). The base latency of
+// each class of routes is learnt while unsaturated; while saturated it can't be seen, and probes look for it (limit-probe.ts): no limit is cut for what
+// latency says before one has shown that there is a queue. All instances aim at one length of queue, so that they share alike.
+import { LimitProbe } from "./limit-probe.ts";
+import {
+  AFTER_PROBE,
+  BASES,
+  CLASSES,
+  type Clocks,
+  CONFIRMED_UNTIL,
+  CV2,
+  LIMIT,
+  type LimitBounds,
+  LimitState,
+  MEAN,
+  PHASE,
+  PROBE_AT,
+  PROBE_LIMIT,
+  PROBE_UNTIL,
+  queueOf,
+  RAMPING,
+  SATURATED,
+  SEEN,
+  SLOW_PACE,
+  SLOW_RATIO,
+  UNKNOWN,
+  WINDOW_START,
+} from "./limit-state.ts";
 
 /** Where the limit begins: enough for most services at once, and a queue of tolerable length for those of few servers. */
-const START = 32;
-/** A window is at least this long, ms, and at least two mean latencies. */
+const START = 64;
+/** A window is at least this long, ms, and as long as what is in flight takes one and a half times. */
 const WINDOW_MS = 100;
+const WINDOW_MS_RAMPING = 25;
+const GENERATIONS = 1.5;
 /** And at most this long, however few calls there were, ms. */
 const WINDOW_MS_MAX = 1000;
 const WINDOW_MS_FORGOTTEN = 60_000;
 const SAMPLES_MIN = 30;
 /** A window that is as long as it may be counts with so many. */
-const SAMPLES_FEW = 10;
-/** In flight of the limit: saturated beyond, certainly not below. */
-const SATURATED = 0.85;
-const IDLE = 0.5;
-/** Bounds of the queue that is kept at the service, in steps. */
-const QUEUE_LEAST = 2;
-const QUEUE_MOST = 4;
-/** To which part of the limit a probe goes: deeper while all that it shows is a queue, shallower where it costs throughput. */
-const PROBE_PART = 0.6;
-const PROBE_PART_LEAST = 0.3;
-const PROBE_PART_MOST = 0.7;
-const DEEPER = 0.8;
-const SHALLOWER = 1.1;
-/** Moments of the wall clock at which a probe may begin, ms; each so-manieth in quiet times, each after a change. */
-const GRID_MS = 1000;
-const GRID_QUIET = 32;
-/** How long after a change probes come quickly, ms. */
-const QUICK_MS = 4000;
-/** A change of the limit against its own slow mean, or of the base by a probe. */
-const MARKED = 0.2;
-
-/** How far the limit moves at once. */
-export const stepOf = (limit: number): number => Math.max(1, 2 * Math.log10(limit));
+const SAMPLES_FEW = 8;
+/** Of the queue that is aimed at: with less the limit grows quickly, with more it is cut. */
+const QUEUE_LEAST = 0.5;
+const QUEUE_MOST = 2;
+/** How fast it is approached in between. */
+const GAIN = 0.4;
+const GROWTH = 1.25;
+const CUT_MOST = 0.6;
+/** A limit that nobody needs rises by this part of its root. */
+const RELAX = 0.1;
+/** A base is the mean of the last so many calls; of more where they vary. */
+const MEMORY = 200;
+const MEMORY_VARIED = 1000;
+/** How fast it follows what is not noise: less is news; more may be a queue that others make, and is not needed before there is a limit. */
+const FALL = 0.3;
+const RISE = 0.01;
+const RISE_LEAST = 0.02;
+/** A change of latency or throughput while saturated that is looked into. */
+const MARKED = 0.25;
+const SLOWLY = 0.2;
 
 /** Moves a limit. One for all upstreams: the state is a parameter. */
 export class LimitControl {
-  readonly #f: Float64Array;
-  readonly #at: number;
-  readonly #delta = new Float64Array(TOTAL_WORDS);
+  readonly #s: LimitState;
+  readonly #probe: LimitProbe;
 
   /** @param state STATE_WORDS of doubles at `at`, zero for nothing known */
   constructor(state: Float64Array, at: number) {
-    this.#f = state;
-    this.#at = at;
+    this.#s = new LimitState(state, at);
+    this.#probe = new LimitProbe(this.#s);
   }
 
   /** The limit that is to be enforced, requests. */
   limit({ minimum, maximum }: LimitBounds): number {
-    const limit = this.#get(LIMIT) || Math.min(maximum, Math.max(minimum, START));
-    const down = this.#get(PROBE_UNTIL) > 0 ? Math.max(minimum, limit * this.#depth) : limit;
-    return Math.max(1, Math.floor(Math.min(maximum, Math.max(minimum, down)))); // a reload may have moved the bounds
+    const s = this.#s;
+    const limit = s.get(PHASE) > 0 ? s.get(PROBE_LIMIT) : s.get(LIMIT) || START;
+    return Math.max(1, Math.floor(Math.min(maximum, Math.max(minimum, limit)))); // a reload may have moved the bounds
   }
 
   /** Mean base latency of the classes as they are asked for at present, ms; 0 for unknown. */
   get baseMs(): number {
-    return this.#get(MEAN);
+    return this.#s.get(MEAN);
   }
 
   /** Coefficient of variation of latency: how far apart calls of one class are. */
   get variation(): number {
-    return Math.sqrt(this.#get(CV2));
+    return Math.sqrt(this.#s.get(CV2));
   }
 
   /** When step() has something to do at the earliest, monotonic ms. */
   get dueMs(): number {
-    return this.#get(PROBE_UNTIL) > 0
-      ? this.#get(PROBE_DRAINED)
-      : this.#get(WINDOW_START) + (this.#get(RAMPING) === 1 ? WINDOW_MS / 2 : WINDOW_MS);
+    const s = this.#s;
+    if (s.get(PHASE) > 0) return 0;
+    const windowMs = s.get(WINDOW_START) + (s.get(RAMPING) === 1 ? WINDOW_MS_RAMPING : WINDOW_MS);
+    return s.get(PROBE_AT) > 0 ? Math.min(windowMs, s.get(PROBE_AT)) : windowMs;
   }
 
   /** @param totals what all workers' calls have shown, ever: TOTAL_WORDS @returns whether the limit may have changed */
   step(totals: Float64Array, clocks: Clocks, bounds: LimitBounds): boolean {
+    const s = this.#s;
     const { nowMs } = clocks;
-    if (this.#get(LIMIT) === 0) return this.#begin(totals, nowMs, bounds);
-    const { samples, observedMs } = this.#difference(totals);
-    if (this.#get(PROBE_UNTIL) > 0) return this.#probing(totals, samples, clocks);
-    const elapsedMs = nowMs - this.#get(WINDOW_START);
+    if (s.get(LIMIT) === 0) return this.#begin(totals, nowMs, bounds);
+    s.difference(totals);
+    if (s.get(PHASE) > 0) return this.#probe.step(totals, nowMs, bounds);
+    if (s.get(PROBE_AT) > 0 && nowMs >= s.get(PROBE_AT) && this.#probe.begin(totals, nowMs, bounds)) return true;
+    const elapsedMs = nowMs - s.get(WINDOW_START);
     if (elapsedMs > WINDOW_MS_FORGOTTEN) {
-      this.#restart(totals, nowMs); // there was next to nothing to see for so long that what is seen now is something else
+      s.restart(totals, nowMs); // there was next to nothing to see for so long that what is seen now is something else
       return false;
     }
-    const mean = samples === 0 ? 0 : observedMs / samples;
-    const shortest = this.#get(RAMPING) === 1 ? WINDOW_MS / 2 : WINDOW_MS;
-    if (elapsedMs < Math.max(shortest, 2 * mean) || samples < SAMPLES_FEW) return false;
-    this.#learnVariance(samples);
-    if (samples < this.#wanted() && elapsedMs < WINDOW_MS_MAX) return false;
-    const inFlight = (this.#delta[TOTAL_HELD] ?? 0) / elapsedMs;
-    const blocked = this.#delta[TOTAL_BLOCKED] ?? 0;
-    const part = inFlight / this.#get(LIMIT);
-    const saturated = part > SATURATED;
-    this.#learn(samples, saturated, part);
-    this.#restart(totals, nowMs);
-    if (saturated && blocked > 0) this.#move(inFlight, observedMs, samples, bounds);
-    this.#watch(saturated, nowMs);
-    if (saturated && blocked > 0 && !bounds.shadow) this.#mayProbe(clocks, mean);
+    const inFlight = s.heldMs / elapsedMs;
+    if (!this.#enough(inFlight, elapsedMs)) return false;
+    this.#learnVariance();
+    if (inFlight > SATURATED * this.limit(bounds) && s.blocked > 0) this.#saturated({ inFlight, elapsedMs }, clocks, bounds);
+    else this.#unsaturated(inFlight, bounds);
+    s.set(MEAN, s.expectedMs / s.samples);
+    s.restart(totals, nowMs);
     return true;
   }
 
-  #begin(totals: Float64Array, nowMs: number, { minimum, maximum }: LimitBounds): boolean {
-    const start = Math.min(maximum, Math.max(minimum, START));
-    this.#set(LIMIT, start);
-    this.#set(SLOW, start);
-    this.#set(RAMPING, 1);
-    this.#set(QUICK_UNTIL, nowMs + QUICK_MS);
-    this.#restart(totals, nowMs);
+  #begin(totals: Float64Array, nowMs: number, bounds: LimitBounds): boolean {
+    const s = this.#s;
+    s.move(START, bounds);
+    s.set(RAMPING, 1);
+    s.set(UNKNOWN, 1);
+    s.restart(totals, nowMs);
     return true;
   }
 
-  /** Of the window: n and sum, by class in #delta. */
-  #difference(totals: Float64Array): { samples: number; observedMs: number } {
-    let samples = 0;
-    let observedMs = 0;
-    for (let i = 0; i < TOTAL_WORDS; i++) {
-      const delta = Math.max(0, (totals[i] ?? 0) - this.#get(PREVIOUS + i)); // a slot given to another upstream begins anew
-      this.#delta[i] = delta;
-      if (i >= TOTAL_SQUARES) continue;
-      if (i % 2 === 0) samples += delta;
-      else observedMs += delta;
-    }
-    return { samples, observedMs };
+  /** Is the window long enough to say something? */
+  #enough(inFlight: number, elapsedMs: number): boolean {
+    const s = this.#s;
+    const { samples, observedMs } = s;
+    if (elapsedMs < (s.get(RAMPING) === 1 ? WINDOW_MS_RAMPING : WINDOW_MS) || samples < SAMPLES_FEW) return false;
+    if (s.get(UNKNOWN) === 1 && samples >= SAMPLES_MIN && elapsedMs * samples >= GENERATIONS * observedMs) return true;
+    if (samples < GENERATIONS * inFlight) return false;
+    if (elapsedMs >= WINDOW_MS_MAX) return true;
+    // So many that the queue is known to half of what it should be.
+    const wanted = (4 * s.get(CV2) * inFlight) / queueOf(1) ** 2 / Math.max(1, s.ratio) ** 3;
+    return samples >= Math.max(SAMPLES_MIN, wanted);
   }
 
-  /** Squared coefficient of variation of latency within classes. */
-  #learnVariance(samples: number): void {
-    let within = this.#delta[TOTAL_SQUARES] ?? 0;
-    let observedMs = 0;
+  #learnVariance(): void {
+    const s = this.#s;
+    const known = s.get(CV2);
+    const weight = known === 0 ? 1 : Math.max(0.05, s.samples / (s.samples + MEMORY_VARIED));
+    s.set(CV2, known + weight * (s.variance - known));
+  }
+
+  /** There is no queue to speak of: latency is the base. Even-handed, or noise would pull it to one side. */
+  #unsaturated(inFlight: number, bounds: LimitBounds): void {
+    const s = this.#s;
+    const cv2 = s.get(CV2);
     for (let k = 0; k < CLASSES; k++) {
-      const n = this.#n(k);
-      if (n > 0) within -= this.#sum(k) ** 2 / n;
-      observedMs += this.#sum(k);
-    }
-    const mean = observedMs / samples;
-    if (mean <= 0) return;
-    const cv2 = Math.min(100, Math.max(0, within / samples / (mean * mean)));
-    const known = this.#get(CV2);
-    this.#set(CV2, known === 0 ? cv2 : known + 0.05 * (cv2 - known));
-  }
-
-  /** Samples by which the queue is known to a step. */
-  #wanted(): number {
-    const limit = this.#get(LIMIT);
-    return Math.max(SAMPLES_MIN, this.#get(CV2) * (limit / stepOf(limit)) ** 2);
-  }
-
-  #learn(samples: number, saturated: boolean, part: number): void {
-    const trust = Math.min(1, samples / this.#wanted());
-    let expectedMs = 0;
-    for (let k = 0; k < CLASSES; k++) {
-      const n = this.#n(k);
+      const n = s.n(k);
       if (n === 0) continue;
-      const mean = this.#sum(k) / n;
-      const base = this.#base(k);
-      const up = saturated ? 0 : part < IDLE ? 0.3 : 0.03;
-      const down = 0.3;
-      const weight = base === 0 ? 1 : (mean < base ? down : up) * trust * Math.sqrt(n / samples);
-      // Noise around a base that is right must not pull it down: while saturated it could not come up again.
-      const margin = saturated && base > 0 ? mean * Math.sqrt(this.#get(CV2) / n) : 0;
-      const target = mean < base ? Math.min(base, mean + margin) : mean;
-      this.#setBase(k, base + weight * (target - base));
-      expectedMs += n * this.#base(k);
+      const mean = s.sum(k) / n;
+      const base = s.base(k);
+      const seen = Math.min(s.get(SEEN + k), MEMORY + MEMORY_VARIED * cv2);
+      const off = base === 0 ? 0 : mean / base - 1;
+      const noise = 3 * Math.sqrt(cv2 / n);
+      const weight = off < -noise ? FALL : off > noise + RISE_LEAST ? RISE : n / (n + seen);
+      s.set(SEEN + k, seen + n);
+      s.set(BASES + k, base + weight * (mean - base));
     }
-    this.#set(MEAN, expectedMs / samples);
+    s.expect();
+    s.set(SLOW_RATIO, 0);
+    s.set(PROBE_AT, 0);
+    s.set(UNKNOWN, 0);
+    // A limit that nobody needs goes back to where bursts find room.
+    const limit = s.get(LIMIT);
+    if (limit < Math.max(START, 2 * inFlight)) s.move(limit + RELAX * Math.sqrt(limit), bounds);
   }
 
-  /** Saturated: the queue at the service is kept between two bounds. */
-  #move(inFlight: number, observedMs: number, samples: number, { minimum, maximum, shadow }: LimitBounds): void {
-    const limit = this.#get(LIMIT);
-    const at = shadow ? Math.min(inFlight, 2 * limit) : limit;
-    const queue = at * (1 - Math.min(1, (this.baseMs * samples) / observedMs));
-    const noise = at * Math.sqrt(this.#get(CV2) / samples);
-    const step = stepOf(limit);
-    if (queue < QUEUE_LEAST * step) {
+  /** The queue at the service is held to one length. */
+  #saturated(
+    { inFlight, elapsedMs }: { readonly inFlight: number; readonly elapsedMs: number },
+    clocks: Clocks,
+    bounds: LimitBounds,
+  ): void {
+    const s = this.#s;
+    const { nowMs } = clocks;
+    this.#suppose(inFlight * elapsedMs);
+    const { ratio } = s;
+    const limit = s.get(LIMIT);
+    const queue = inFlight * (1 - Math.min(1, 1 / ratio));
+    const noise = (inFlight * Math.sqrt(s.get(CV2) / s.samples)) / (ratio * ratio);
+    const aim = queueOf(limit);
+    this.#watch(ratio, s.expectedMs / elapsedMs, nowMs);
+    if (s.get(UNKNOWN) === 1 && s.get(PROBE_UNTIL) === 0 && !bounds.shadow) return this.#probe.first(inFlight, nowMs, bounds);
+    if (queue < QUEUE_LEAST * aim) {
       // Nothing has shown yet where it ends: twice as much, so that a cold start refuses nobody.
-      this.#set(LIMIT, Math.min(maximum, this.#get(RAMPING) === 1 ? limit * 2 : limit + step));
-    } else if (queue - noise > QUEUE_MOST * step) {
-      this.#set(RAMPING, 0);
-      const down = Math.min(0.4 * limit, Math.max(step, (queue - QUEUE_MOST * step) / 2));
-      this.#set(LIMIT, Math.max(minimum, limit - down));
-    } else this.#set(RAMPING, 0);
-  }
-
-  /** After a marked change probes come quickly. */
-  #watch(saturated: boolean, nowMs: number): void {
-    const limit = this.#get(LIMIT);
-    const slow = this.#get(SLOW);
-    if (saturated && Math.abs(limit - slow) > MARKED * slow) this.#set(QUICK_UNTIL, nowMs + QUICK_MS);
-    this.#set(SLOW, slow + 0.1 * (limit - slow));
-  }
-
-  #mayProbe({ nowMs, wallMs }: Clocks, meanMs: number): void {
-    const grid = Math.floor(wallMs / GRID_MS);
-    const last = this.#get(GRID);
-    const quick = nowMs < this.#get(QUICK_UNTIL);
-    if (last === 0 || (quick ? grid === last : Math.floor(grid / GRID_QUIET) === Math.floor(last / GRID_QUIET))) {
-      if (last === 0) this.#set(GRID, grid);
-      return;
+      s.move(s.get(RAMPING) === 1 ? 2 * limit : Math.max(limit + 1, GROWTH * limit), bounds);
+    } else if (queue - 2 * noise > QUEUE_MOST * aim) {
+      if (bounds.shadow || nowMs < s.get(CONFIRMED_UNTIL)) s.move(Math.max(CUT_MOST * limit, inFlight / ratio + aim), bounds);
+      else s.quick(nowMs);
+    } else {
+      s.set(RAMPING, 0);
+      s.move(limit + GAIN * (aim - queue), bounds);
     }
-    this.#set(GRID, grid);
-    this.#set(BEFORE_PROBE, meanMs);
-    this.#set(SAVED, this.#get(LIMIT));
-    // What was sent before the limit came down is answered first, and teaches nothing.
-    this.#set(PROBE_DRAINED, nowMs + meanMs);
-    this.#set(PROBE_UNTIL, nowMs + 2 * meanMs + WINDOW_MS_MAX);
-    this.#set(DONE, 0);
+    // Without probes it never will be known.
+    if (bounds.shadow) s.set(UNKNOWN, 0);
+    else this.#probe.schedule(inFlight, elapsedMs, clocks);
   }
 
-  /** @returns whether it is over */
-  #probing(totals: Float64Array, samples: number, { nowMs }: Clocks): boolean {
-    const before = this.#get(BEFORE_PROBE);
-    if (this.#get(DONE) === 0) {
-      if (nowMs < this.#get(PROBE_DRAINED)) return false;
-      this.#set(DONE, 1);
-      this.#set(PROBE_DRAINED, nowMs + 0.5 * before);
-      this.#restart(totals, nowMs);
-      return false;
-    }
-    const late = nowMs >= this.#get(PROBE_UNTIL);
-    const wanted = Math.min(this.#wanted(), 500);
-    if (nowMs < this.#get(PROBE_DRAINED) || (samples < wanted && !late && nowMs < this.#get(PROBE_DRAINED) + before)) return false;
-    this.#set(PROBE_UNTIL, 0);
-    if (samples >= 4) this.#judge(samples, wanted, nowMs);
-    this.#restart(totals, nowMs);
-    return true;
+  /** The base of a class that was never seen. Of calls that began together the quick ones are seen first: there Little's law knows better. */
+  #suppose(heldMs: number): void {
+    const s = this.#s;
+    const unseen = Math.max(1, heldMs / s.observedMs);
+    for (let k = 0; k < CLASSES; k++) if (s.n(k) > 0 && s.base(k) === 0) s.set(BASES + k, (unseen * s.sum(k)) / s.n(k));
+    s.expect();
   }
 
-  /** What the probe has shown. */
-  #judge(samples: number, wanted: number, nowMs: number): void {
-    let observedMs = 0;
-    let expectedMs = 0;
-    for (let k = 0; k < CLASSES; k++) {
-      observedMs += this.#sum(k);
-      expectedMs += this.#n(k) * this.#base(k);
-    }
-    const mean = observedMs / samples;
-    const before = this.#get(BEFORE_PROBE);
-    // As much faster as less was in flight: a queue was all that there was to see, and the base is below this, not at it.
-    const depth = this.#depth;
-    const part = mean / before;
-    const noise = Math.sqrt(this.#get(CV2) / samples);
-    const onlyQueue = part < depth + 0.3 * (1 - depth);
-    const ratio = expectedMs > 0 ? observedMs / expectedMs : 1;
-    if (onlyQueue && depth > PROBE_PART_LEAST) {
-      this.#set(DEPTH, Math.max(PROBE_PART_LEAST, depth * DEEPER));
-    } else if (part > depth + 0.6 * (1 - depth)) this.#set(DEPTH, Math.min(PROBE_PART_MOST, depth * SHALLOWER));
-    if (onlyQueue && ratio > 1) return;
-    const trust = Math.min(1, samples / wanted);
-    for (let k = 0; k < CLASSES; k++) {
-      const n = this.#n(k);
-      if (n === 0) continue;
-      const base = this.#base(k);
-      this.#setBase(k, base + trust * 0.7 * Math.sqrt(n / samples) * (this.#sum(k) / n - base));
-    }
-    if (Math.abs(ratio - 1) > MARKED + 2 * noise) this.#set(QUICK_UNTIL, nowMs + QUICK_MS);
-  }
-
-  #restart(totals: Float64Array, nowMs: number): void {
-    this.#f.set(totals.subarray(0, TOTAL_WORDS), this.#at + PREVIOUS);
-    this.#set(WINDOW_START, nowMs);
-  }
-
-  get #depth(): number {
-    return this.#get(DEPTH) || PROBE_PART;
-  }
-
-  #n(k: number): number {
-    return this.#delta[2 * k] ?? 0;
-  }
-
-  #sum(k: number): number {
-    return this.#delta[2 * k + 1] ?? 0;
-  }
-
-  #base(k: number): number {
-    return this.#get(BASES + k);
-  }
-
-  #setBase(k: number, ms: number): void {
-    this.#set(BASES + k, ms);
-  }
-
-  #get(word: number): number {
-    return this.#f[this.#at + word] ?? 0;
-  }
-
-  #set(word: number, value: number): void {
-    this.#f[this.#at + word] = value;
+  /** A marked change while saturated: of the service, or of who else asks it. */
+  #watch(ratio: number, pace: number, nowMs: number): void {
+    const s = this.#s;
+    const slowRatio = s.get(SLOW_RATIO);
+    const slowPace = s.get(SLOW_PACE);
+    const probed = s.get(AFTER_PROBE) === 1;
+    s.set(AFTER_PROBE, 0);
+    if (probed && slowRatio > 0) return; // the window began in what the probe has left
+    const marked = MARKED + 3 * Math.sqrt(s.get(CV2) / s.samples);
+    const changed = slowRatio > 0 && (Math.abs(ratio / slowRatio - 1) > marked || Math.abs(pace / slowPace - 1) > marked);
+    if (changed) s.quick(nowMs);
+    const weight = changed || slowRatio === 0 ? 1 : SLOWLY;
+    s.set(SLOW_RATIO, slowRatio + weight * (ratio - slowRatio));
+    s.set(SLOW_PACE, slowPace + weight * (pace - slowPace));
   }
 }

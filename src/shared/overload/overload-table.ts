@@ -1,7 +1,10 @@
 // Owns the places of all upstreams, for all workers: who holds how many, what calls have shown, who is woken. Layout in layout.ts.
 // Must never hold a call or know an upstream's name: slots are given out by the primary.
+
+import { monotonicMs } from "../../base/clock.ts";
 import { FlowRanks } from "./flow-ranks.ts";
 import {
+  ACCRUED_AT,
   APART,
   BELL_INTS,
   CELL_WORDS,
@@ -24,7 +27,8 @@ import {
   WAITING,
   WORKERS,
 } from "./layout.ts";
-import { type Clocks, type LimitBounds, LimitControl, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "./limit-control.ts";
+import { LimitControl } from "./limit-control.ts";
+import { type Clocks, type LimitBounds, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "./limit-state.ts";
 
 const VIRTUAL = RECORD_WORDS - 1;
 const FLOWS_WORDS = FLOW_SLOTS * FLOW_WORDS;
@@ -180,6 +184,8 @@ export class Places {
   readonly #ownTotals: number;
   readonly #control: LimitControl;
   readonly #sums = new Float64Array(TOTAL_WORDS);
+  /** Of this thread's performance.now(), in monotonicMs(). */
+  readonly #originMs = monotonicMs() - performance.now();
 
   /** @internal by OverloadTable.places() */
   constructor(ints: Int32Array, doubles: Float64Array, { table, record, worker }: Position) {
@@ -247,8 +253,15 @@ export class Places {
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
   }
 
-  held(ms: number): void {
-    this.#doubles[this.#ownTotals + TOTAL_HELD] = (this.#doubles[this.#ownTotals + TOTAL_HELD] ?? 0) + ms;
+  /** Counts the time that this worker's places were in use: before their number changes. @param nowMs performance.now() of this thread, or a turn's */
+  accrue(nowMs: number): void {
+    const at = nowMs + this.#originMs;
+    const doubles = this.#doubles;
+    const sinceMs = at - (doubles[this.#own + ACCRUED_AT] ?? 0);
+    if (sinceMs <= 0) return; // a turn's time is that of its beginning
+    const inFlight = this.#ints[2 * this.#own + IN_FLIGHT] ?? 0;
+    if (inFlight > 0) doubles[this.#ownTotals + TOTAL_HELD] = (doubles[this.#ownTotals + TOTAL_HELD] ?? 0) + inFlight * sinceMs;
+    doubles[this.#own + ACCRUED_AT] = at;
   }
 
   blocked(): void {
@@ -288,8 +301,10 @@ export class Places {
     if (Atomics.compareExchange(this.#ints, lock, 0, this.#worker + 1) !== 0) return false;
     const sums = this.#sums.fill(0);
     for (let i = 0; i < this.#table.workers; i++) {
-      const totals = this.#table.cell(this.#record, i) + TOTALS;
-      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[totals + word] ?? 0);
+      const cell = this.#table.cell(this.#record, i);
+      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[cell + TOTALS + word] ?? 0);
+      const sinceMs = clocks.nowMs - (this.#doubles[cell + ACCRUED_AT] ?? 0);
+      if (sinceMs > 0) sums[TOTAL_HELD] = (sums[TOTAL_HELD] ?? 0) + (this.#ints[2 * cell + IN_FLIGHT] ?? 0) * sinceMs;
     }
     // In time as well as in totals: who waits in a probe is let on when its first part is over.
     const moved = this.#control.step(sums, clocks, bounds);

@@ -1,16 +1,8 @@
 // Owns the in-flight limits of targets, for all workers: how many are in flight to each, and what they have shown. Slots are those of target-health.
 // Must never keep anybody from a target: a limit says where others come first. Whether an upstream has room is told by overload-table.ts.
 import { TARGET_SLOTS_MAX } from "../target-health.ts";
-import {
-  type Clocks,
-  type LimitBounds,
-  LimitControl,
-  STATE_WORDS,
-  TOTAL_BLOCKED,
-  TOTAL_HELD,
-  TOTAL_SQUARES,
-  TOTAL_WORDS,
-} from "./limit-control.ts";
+import { LimitControl } from "./limit-control.ts";
+import { type Clocks, type LimitBounds, STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "./limit-state.ts";
 
 const LINE_WORDS = 8;
 const lines = (words: number): number => Math.ceil(words / LINE_WORDS) * LINE_WORDS;
@@ -24,11 +16,11 @@ const lines = (words: number): number => Math.ceil(words / LINE_WORDS) * LINE_WO
  *     int 0  LOCK        who moves the limit: worker index + 1; 0 for nobody     by compare-and-swap; the primary when that worker's thread is gone
  *     int 1  LIMIT       the limit in force, requests; 0: none yet               who holds LOCK
  *     int 2  GENERATION  times that the slot was given to another endpoint       primary
- *     8..    STATE       limit-control.ts, doubles                               who holds LOCK
+ *     8..    STATE       limit-state.ts, doubles                                 who holds LOCK
  *   cell, for each worker, whole cache lines
  *     int 0  IN_FLIGHT   requests that the worker has there and that take a place   that worker; the primary when its thread is gone
  *     1      ACCRUED_AT  when they were last added to TOTAL_HELD, monotonicMs()      that worker
- *     2..    TOTALS      what they have shown, ever: limit-control.ts               that worker; readers take differences
+ *     2..    TOTALS      what they have shown, ever: limit-state.ts                 that worker; readers take differences
  *
  * Ordering. There is none: each word has one writer, and readers accept sums that are some nanoseconds old, so that as many workers as choose a
  * target at the same moment may pass its limit by one each. The limit of the upstream, which is held exactly, bounds them all. Who still counts for

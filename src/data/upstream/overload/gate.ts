@@ -4,7 +4,7 @@ import { monotonicMs } from "../../../base/clock.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
 import { BACKGROUND, type OverloadPlan, RETRY } from "../../../plan/overload-plan.ts";
 import { PRIORITY_CLASSES, REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../../shared/overload/layout.ts";
-import { CLASSES } from "../../../shared/overload/limit-control.ts";
+import { CLASSES } from "../../../shared/overload/limit-state.ts";
 import type { OverloadTable, Places } from "../../../shared/overload/overload-table.ts";
 import type { TargetPlaces, TargetTable } from "../../../shared/overload/target-table.ts";
 import type { OwnDelay } from "../../load/worker-load.ts";
@@ -110,6 +110,7 @@ export class Gate {
       places.countApart(1);
       return true;
     }
+    places.accrue(now);
     if (plan.shadow) {
       if (!places.take(places.limit, true)) this.#shadowed();
       this.#hold(hold, now);
@@ -131,6 +132,7 @@ export class Gate {
     const places = this.#places;
     const now = nowMs();
     if (now >= this.#nextLookMs) this.#look(now);
+    places.accrue(now);
     if (plan.shadow || (!places.anybodyWaits && places.limit > 0)) {
       if (places.take(places.limit, plan.shadow) || plan.shadow) {
         this.#hold(hold, now);
@@ -158,7 +160,7 @@ export class Gate {
     }
     this.#unlink(hold);
     if (heldMs < LONG_MS) this.#learnLong(hold.k, 0);
-    this.#places.held(heldMs);
+    this.#places.accrue(now);
     this.#places.give();
     if (now >= this.#nextLookMs) this.#look(now);
     if (this.#places.anybodyWaits) this.pump();
@@ -180,6 +182,7 @@ export class Gate {
     hold.state = APART;
     this.#learnLong(hold.k, 1);
     this.#places.countApart(1);
+    this.#places.accrue(nowMs());
     this.#places.give();
     if (this.#places.anybodyWaits) this.pump();
   }
@@ -206,6 +209,7 @@ export class Gate {
     const line = this.#line;
     const now = nowMs();
     if (now - this.#expiredMs >= EXPIRE_MS) this.#expire(now);
+    places.accrue(now);
     for (;;) {
       const headClass = line.nextClass(now);
       const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now));
@@ -286,9 +290,9 @@ export class Gate {
     const shared = monotonicMs();
     const places = this.#places;
     if (this.#targets !== null) return this.#lookAtTargets(this.#targets, shared);
+    this.#line.setPace(places.baseMs, places.variation);
     if (places.limit !== 0 && shared < places.dueMs) return;
     if (!places.step({ nowMs: shared, wallMs: Date.now() }, this.#plan)) return;
-    this.#line.setPace(places.baseMs, places.variation);
     if (this.#line.size > 0) this.pump();
   }
 

@@ -2,7 +2,7 @@
 import { monotonicMs } from "../../../base/clock.ts";
 import { nowMs } from "../../../base/turn-clock.ts";
 import type { OverloadPlan } from "../../../plan/overload-plan.ts";
-import { CLASSES } from "../../../shared/overload/limit-control.ts";
+import { CLASSES } from "../../../shared/overload/limit-state.ts";
 import type { TargetPlaces } from "../../../shared/overload/target-table.ts";
 import type { RequestView } from "../../routing/request-view.ts";
 import type { Gate } from "./gate.ts";

@@ -12,8 +12,14 @@ const TARGET_BASES = 0.75;
 /** A flow of several is over its share when its oldest has waited longer for this time without a break, ms: at least this, or so many targets. */
 const OVER_AFTER_MS = 100;
 const OVER_AFTER_TARGETS = 6;
-/** Longest wait of a flow over its share, in targets. */
+/** Longest wait in a flow that has been late for so long, in targets; and in one over its share. */
+const LATE_TARGETS = 4;
 const SHORT_TARGETS = 2;
+/** A flow that is late is over its share when of its last so many this part was refused. */
+const REFUSED_LAST = 32;
+const REFUSED_PART = 0.2;
+/** Where nobody has looked for longer, ms, the gateway itself did not run: the rest of that time is no waiting, as nobody could have been served in it. */
+const STALL_MS = 100;
 /** Who waits at a slow service may wait for so many base latencies, within `waitMs`'s multiple. */
 const WAIT_BASES = 4;
 const WAIT_MULTIPLE_MAX = 4;
@@ -50,10 +56,13 @@ export class Place {
   previous: Place | null = null;
   readonly waiter: Waiter;
   readonly flow: Flow;
+  /** Since when it waits, in the line's time: without that in which the gateway did not run. */
+  readonly sinceMs: number;
 
-  constructor(waiter: Waiter, flow: Flow) {
+  constructor(waiter: Waiter, flow: Flow, sinceMs: number) {
     this.waiter = waiter;
     this.flow = flow;
+    this.sinceMs = sinceMs;
   }
 }
 
@@ -69,7 +78,11 @@ class Flow implements QueuedFlow {
   newest: Place | null = null;
   /** Since when the oldest has waited too long; 0: it has not. */
   lateSinceMs = 0;
+  late = false;
+  /** Late, and much of it is refused. */
   over = false;
+  /** Part of the last that were refused, about. */
+  refused = 0;
 
   constructor(name: string, key: number, priority: number) {
     this.name = name;
@@ -92,6 +105,9 @@ export class Line {
   readonly #counts = new Int32Array(CLASSES);
   /** When each class was served last, or began to wait. */
   readonly #servedMs = new Float64Array(CLASSES);
+  /** When expire() has looked last, and how long the gateway did not run while somebody waited. */
+  #lookedMs = 0;
+  #stalledMs = 0;
   #targetMs = TARGET_MS;
   #waitMs: number;
 
@@ -169,6 +185,7 @@ export class Line {
     const place = flow === null ? null : flow.over ? flow.newest : flow.oldest;
     if (flow === null || place === null) return null;
     this.#ranks.served(flow.key, flow.weight);
+    flow.refused -= flow.refused / REFUSED_LAST;
     this.#servedMs[c] = nowMs;
     this.remove(place.waiter);
     return place.waiter;
@@ -176,28 +193,40 @@ export class Line {
 
   /** Takes out who has waited too long. @param out filled with them */
   expire(nowMs: number, out: Waiter[]): void {
+    const stalledMs = nowMs - this.#lookedMs - STALL_MS;
+    if (stalledMs > 0 && this.size > 0) this.#stalledMs += stalledMs;
+    this.#lookedMs = nowMs;
+    const atMs = nowMs - this.#stalledMs;
     for (const flows of this.#classes) {
       for (const flow of flows.values()) {
-        this.#look(flow, nowMs);
-        const longestMs = flow.over ? Math.min(this.#waitMs, SHORT_TARGETS * this.#targetMs) : this.#waitMs;
+        this.#look(flow, atMs);
+        const targets = flow.over ? SHORT_TARGETS : flow.late ? LATE_TARGETS : Number.POSITIVE_INFINITY;
+        const longestMs = Math.min(this.#waitMs, targets * this.#targetMs);
         for (let place = flow.oldest; place !== null; place = flow.oldest) {
           const { waiter } = place;
-          if (nowMs - waiter.sinceMs <= longestMs && (waiter.deadlineMs === 0 || nowMs < waiter.deadlineMs)) break;
+          if (atMs - place.sinceMs <= longestMs && (waiter.deadlineMs === 0 || nowMs < waiter.deadlineMs)) break;
           out.push(waiter);
+          flow.refused += (1 - flow.refused) / REFUSED_LAST;
           this.remove(waiter);
         }
       }
     }
   }
 
-  /** Is the flow over its share? */
-  #look(flow: Flow, nowMs: number): void {
-    const waitedMs = flow.oldest === null ? 0 : nowMs - flow.oldest.waiter.sinceMs;
+  /** Is the flow over its share? @param atMs in the line's time */
+  #look(flow: Flow, atMs: number): void {
+    const waitedMs = flow.oldest === null ? 0 : atMs - flow.oldest.sinceMs;
     if (waitedMs < this.#targetMs) {
       flow.lateSinceMs = 0;
-      flow.over = false;
-    } else if (flow.lateSinceMs === 0) flow.lateSinceMs = nowMs;
-    else if (flow.size > 1 && nowMs - flow.lateSinceMs > Math.max(OVER_AFTER_MS, OVER_AFTER_TARGETS * this.#targetMs)) flow.over = true;
+      flow.late = flow.over = false;
+    } else if (flow.lateSinceMs === 0) flow.lateSinceMs = atMs;
+    else if (flow.size > 1) {
+      const known = flow.refused > REFUSED_PART; // it was over its share a moment ago
+      const afterMs = known ? this.#targetMs : Math.max(OVER_AFTER_MS, OVER_AFTER_TARGETS * this.#targetMs);
+      if (atMs - flow.lateSinceMs <= afterMs) return;
+      flow.late = true;
+      if (known) flow.over = true;
+    }
   }
 
   #append(waiter: Waiter, nowMs: number): void {
@@ -210,7 +239,8 @@ export class Line {
     if (flow === undefined) flows.set(name, (flow = new Flow(name, key, c)));
     flow.weight = waiter.weight;
     if ((this.#counts[c] ?? 0) === 0) this.#servedMs[c] = nowMs;
-    const place = new Place(waiter, flow);
+    if (this.size === 0) this.#lookedMs = nowMs;
+    const place = new Place(waiter, flow, nowMs - this.#stalledMs);
     place.previous = flow.newest;
     if (flow.newest === null) flow.oldest = place;
     else flow.newest.next = place;

@@ -1,7 +1,7 @@
 // The in-flight limits of one upstream's targets in one worker, and what they come to: how many may be in flight to all of them.
 // Must never choose a target (balance/ does) or count a request.
 import type { OverloadPlan } from "../../../plan/overload-plan.ts";
-import { type Clocks, type LimitBounds, TOTAL_WORDS } from "../../../shared/overload/limit-control.ts";
+import { type Clocks, type LimitBounds, TOTAL_WORDS } from "../../../shared/overload/limit-state.ts";
 import type { TargetPlaces } from "../../../shared/overload/target-table.ts";
 import type { Member } from "../endpoint-set.ts";
 

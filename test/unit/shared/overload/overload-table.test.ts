@@ -1,5 +1,6 @@
 // Places of upstreams over all workers.
 import { describe, expect, it } from "vitest";
+import { monotonicMs } from "../../../../src/base/clock.ts";
 import { OVERLOAD_SLOTS_MAX } from "../../../../src/shared/overload/layout.ts";
 import { OverloadTable } from "../../../../src/shared/overload/overload-table.ts";
 
@@ -62,20 +63,24 @@ it("who is next of all workers is the one of the highest class, then of the smal
 it("the limit is moved by what the calls of all workers have shown", () => {
   const of = table();
   const [one, two] = [of.places(SLOT, 0), of.places(SLOT, 1)];
-  one.step({ nowMs: 1000, wallMs: 1e12 }, BOUNDS);
+  const startMs = monotonicMs();
+  const originMs = startMs - performance.now();
+  one.step({ nowMs: startMs, wallMs: 1e12 }, BOUNDS);
   const before = of.read(SLOT).limit;
   expect(before).toBeGreaterThan(1);
+  // As many as may be are in flight, half of them in each worker, and all are as quick as they were before: there is no queue.
+  for (const places of [one, two]) {
+    places.accrue(startMs - originMs);
+    for (let i = 0; i < before / 2; i++) places.take(before, false);
+  }
   for (let window = 1; window <= 3; window++) {
     for (const places of [one, two]) {
-      for (let i = 0; i < 200; i++) {
-        places.sample(0, 20);
-        places.held(20);
-        places.blocked();
-      }
+      for (let i = 0; i < 200; i++) places.sample(0, (1000 * before) / 4000);
+      places.blocked();
     }
-    one.step({ nowMs: 1000 + window * 120, wallMs: 1e12 }, BOUNDS);
+    one.step({ nowMs: startMs + window * 100, wallMs: 1e12 + window * 100 }, { ...BOUNDS, shadow: true });
   }
-  expect(of.read(SLOT)).toMatchObject({ limit: 100, baseMs: 20 });
+  expect(of.read(SLOT)).toMatchObject({ limit: 100, inFlight: before });
 });
 
 it("a worker is woken by whoever rings for it, also while it does not listen", async () => {
@@ -92,9 +97,9 @@ it("a worker is woken by whoever rings for it, also while it does not listen", a
 it("the limit keeps within bounds that a reload has moved", () => {
   const places = table().places(SLOT, 0);
   places.step({ nowMs: 1000, wallMs: 1e12 }, BOUNDS);
-  expect(places.limit).toBe(32);
+  expect(places.limit).toBe(64);
   places.step({ nowMs: 1010, wallMs: 1e12 }, { ...BOUNDS, maximum: 7 });
   expect(places.limit).toBe(7);
-  places.step({ nowMs: 1020, wallMs: 1e12 }, { ...BOUNDS, minimum: 50 });
-  expect(places.limit).toBe(50);
+  places.step({ nowMs: 1020, wallMs: 1e12 }, { ...BOUNDS, minimum: 80 });
+  expect(places.limit).toBe(80);
 });

@@ -1,6 +1,6 @@
 // In-flight limits of targets over all workers.
 import { describe, expect, it } from "vitest";
-import { TOTAL_WORDS } from "../../../../src/shared/overload/limit-control.ts";
+import { TOTAL_WORDS } from "../../../../src/shared/overload/limit-state.ts";
 import { meanBaseMs, type TargetPlaces, TargetTable } from "../../../../src/shared/overload/target-table.ts";
 import { TARGET_SLOTS_MAX } from "../../../../src/shared/target-health.ts";
 

@@ -62,7 +62,7 @@ describe("turns", () => {
     expect(at.length).toBeLessThanOrEqual(5);
   });
 
-  it("within a flow are first come, first served, and the other way round once it is over its share", () => {
+  it("within a flow are first come, first served, also when it has been late for long: then they wait less", () => {
     const of = line();
     const waiters = Array.from({ length: 6 }, () => waiter("a"));
     for (const each of waiters.slice(0, 3)) of.push(each, 0);
@@ -70,13 +70,44 @@ describe("turns", () => {
     const out: Waiter[] = [];
     of.expire(20, out);
     for (const each of waiters.slice(3)) of.push(each, 119);
+    of.expire(70, out);
     of.expire(121, out);
     expect(out).toEqual([waiters[1], waiters[2]]);
-    expect(of.shift(121)).toBe(waiters[5]);
+    expect(of.shift(121)).toBe(waiters[3]);
+  });
+
+  it("within a flow that is late, and much of which is refused, are the newest first", () => {
+    const of = line();
+    const out: Waiter[] = [];
+    for (let i = 0; i < 12; i++) of.push(waiter("a"), 0);
+    of.expire(20, out);
+    const [older, newer] = [waiter("a"), waiter("a")];
+    of.push(older, 119);
+    of.expire(70, out);
+    of.expire(121, out);
+    expect(out).toHaveLength(12);
+    of.push(newer, 122);
+    of.expire(140, out);
+    expect(of.shift(140)).toBe(newer);
+    of.expire(150, out);
+    expect(out.at(-1)).toBe(older);
   });
 });
 
 describe("who is refused", () => {
+  it("is nobody for the time in which the gateway itself did not run", () => {
+    const of = line();
+    const [one, two] = [waiter("a"), waiter("b")];
+    of.push(one, 0);
+    const out: Waiter[] = [];
+    of.expire(5, out);
+    of.push(two, 10);
+    of.expire(2000, out);
+    expect(out).toEqual([]);
+    for (let ms = 2005; ms <= 2000 + of.waitMs; ms += 5) of.expire(ms, out);
+    expect(out).toEqual([one, two]);
+  });
+
   it("when the line is full is the oldest of the longest flow of the lowest class, never one above whoever comes", () => {
     const of = line({ length: 4 });
     const first = waiter("a");
@@ -96,6 +127,8 @@ describe("who is refused", () => {
     of.expire(49, out);
     expect(out).toEqual([]);
     of.expire(50, out);
+    expect(out).toEqual([hasty]);
+    for (let ms = 55; ms <= 250; ms += 5) of.expire(ms, out);
     expect(out).toEqual([hasty]);
     of.expire(251, out);
     expect(out).toEqual([hasty, patient]);
