@@ -10,8 +10,10 @@ import type { Reasons } from "../../shared/cache/reasons.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { shedByCaller } from "../exchange/overload.ts";
 import type { ResponseHead } from "../exchange/policy.ts";
+import type { PreparedResponse } from "../exchange/prepared-response.ts";
 import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
+import { headDependsOn, prepareResponse, sendStored } from "../exchange/stored-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { PassesBy } from "./bypass.ts";
 import { Fill } from "./fill.ts";
@@ -19,14 +21,16 @@ import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import type { ForwardOrder, HeadWatcher } from "./forward.ts";
-import { type KeyMaker, sentPath, urlOf } from "./key.ts";
+import { isStorable, type KeyMaker, sentPath, urlOf } from "./key.ts";
+import { PlanMark, type ReadyHit } from "./ready-hits.ts";
 import { RemoteFill } from "./remote-fill.ts";
 import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
 import { assess, type StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason } from "./rules/cache-status.ts";
-import { needsOrigin, wholeLength } from "./rules/conditions.ts";
+import { needsOrigin, select, wholeLength } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
+import { MARK, requestMarks } from "./rules/request-marks.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
 import { StoredBody } from "./stored-body.ts";
 
@@ -59,6 +63,7 @@ export interface RouteCacheParts {
 export class RouteCache {
   readonly #parts: RouteCacheParts;
   readonly #rules: StoreRules;
+  readonly #mark = new PlanMark();
 
   constructor(parts: RouteCacheParts) {
     this.#parts = parts;
@@ -94,27 +99,60 @@ export class RouteCache {
     if (chosen !== null)
       return this.#forward(x, route, upstream, { reason: "bypass", detail: chosen === "debug" ? "debug" : "configured" });
     if (x.method !== "GET" && x.method !== "HEAD") return this.#forward(x, route, upstream, { reason: "method", detail: "" });
-    const directives = this.#directives(x);
-    const reason = passesBy(x, directives);
+    const marks = marksOf(x);
+    const directives = (marks & MARK.directives) === 0 ? NO_DIRECTIVES : this.#directives(x);
+    const reason = passesBy(x, marks, directives);
     const { keys, keyedByUpstream, cache } = this.#parts;
     const key = reason === null ? keys.of(x, keyedByUpstream || x.sentTo >= 0 ? upstream : null) : null;
-    if (key === null) {
+    const stored = key === null ? null : cache.find(key, x.headers);
+    if (key === null || (stored === null && !isStorable(key))) {
       // Section 5.2.1.7.
       if (directives.onlyIfCached) return fail(x, "cache_miss");
       return this.#forward(x, route, upstream, { reason: reason ?? "bypass", detail: reason === null ? "no-key" : "" });
     }
-    const stored = cache.find(key, x.headers);
     if (stored === null)
       return this.#missed(x, { x, route, upstream, key, stored: null, validates: false, reason: "uri-miss", course }, directives);
-    const use =
-      stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
+    const nowMs = Date.now();
+    const use = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, nowMs);
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
       return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
     x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
+    if (use === "fresh" && isWhole(x, marks, stored) && this.#serveReady(x, stored, nowMs)) return;
     this.#serve(x, route, stored, hitOutcome(stored));
+  }
+
+  /** In the listener's turn, with a head that is there already. @returns false when there is none for this request: nothing has been done then */
+  #serveReady(x: Exchange, stored: CachedResponse, nowMs: number): boolean {
+    const { ready, freshness, head } = stored;
+    const { route } = x;
+    if (ready === null || route === null || route.filters !== null || head.status >= INTERCEPTED_STATUS_MIN || !x.takesPrepared())
+      return false;
+    const dependsOn = headDependsOn(x, route);
+    if (dependsOn === null) return false;
+    const hit = ready.of(this.#mark, dependsOn);
+    if (!hit.holdsAt(nowMs)) {
+      hit.beginAt(freshness, nowMs);
+      return false;
+    }
+    if (hit.isUnfit) return false;
+    const response = hit.response ?? this.#prepare(x, stored, hit);
+    if (response === null) return false;
+    x.cacheAge = hit.age;
+    sendStored(x, response, stored);
+    return true;
+  }
+
+  /** @returns null when the policies have made of it what cannot be kept */
+  #prepare(x: Exchange, stored: CachedResponse, hit: ReadyHit): PreparedResponse | null {
+    const { head, length, ready } = stored;
+    const headers = [...head.headers, ...this.#shown(x, hitOutcome(stored), hit.age)];
+    const response = prepareResponse(x, { status: head.status, headers, length });
+    if (response === null) hit.isUnfit = true;
+    else ready?.put(hit, response, 2 * headers.join("").length + length);
+    return response;
   }
 
   #directives(x: Exchange): Readonly<Directives> {
@@ -271,6 +309,7 @@ export class RouteCache {
     const { head, freshness, length } = stored;
     const age = Math.floor(ageOf(freshness, Date.now()));
     x.cacheAge = age;
+    x.clientInfo(); // while it can be known: the access log wants it
     const follower = new Follower(x, route, new StoredBody(stored));
     follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(x, outcome, age));
   }
@@ -331,15 +370,29 @@ interface Course {
 /** Reasons for which the store was none of the request's business. */
 const PASSING: ReadonlySet<ForwardReason> = new Set(["bypass", "method", "request"]);
 
+/** From here on a page may stand in the place of a response. */
+const INTERCEPTED_STATUS_MIN = 400;
+
 const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: null };
 
 interface Order extends FillOrder {
   readonly course: Course;
 }
 
+function marksOf({ headers, sharedHeaders }: Exchange): number {
+  if (sharedHeaders === null) return requestMarks(headers);
+  if (sharedHeaders.cacheMarks < 0) sharedHeaders.cacheMarks = requestMarks(headers);
+  return sharedHeaders.cacheMarks;
+}
+
+/** All of what is stored is what the request gets. */
+const isWhole = (x: Exchange, marks: number, { head, freshness, length }: CachedResponse): boolean =>
+  x.method === "GET" &&
+  ((marks & MARK.own) === 0 || select(x.method, x.headers, { ...head, receivedMs: freshness.receivedMs }, length).kind === "whole");
+
 /** @returns why a GET or HEAD is none of the store's business; null when it is */
-function passesBy(x: Exchange, directives: Directives): ForwardReason | null {
-  if (x.bodyKind !== BODY_NONE || x.wantsWebSocket || needsOrigin(x.headers)) return "bypass";
+function passesBy(x: Exchange, marks: number, directives: Directives): ForwardReason | null {
+  if (x.bodyKind !== BODY_NONE || x.wantsWebSocket || needsOrigin(marks)) return "bypass";
   return directives.noStore ? "request" : null;
 }
 

@@ -110,6 +110,11 @@ export interface Policy {
    */
   onResponse?(x: Exchange, head: ResponseHead): Reply | undefined;
   /**
+   * Names all of the exchange that onResponse reads: equal texts, equal heads (but for the request's id) make equal heads, and nothing else comes of it.
+   * So what it made of a stored response once stands for other requests. Left out: onResponse sees each response. Synchronous, cheap.
+   */
+  headDependsOn?(x: Exchange): string;
+  /**
    * No response came, and none of its bytes has been sent. The first policy that answers does so instead of the error; in registry order. Synchronous.
    */
   onUpstreamFailure?(x: Exchange, failure: CallFailure): Reply | undefined;

@@ -5,8 +5,10 @@ import type { ErrorCode } from "../../../base/errors.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
 import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
 import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
 import { whenAllIsRead } from "../held-heads.ts";
 import type { Channel } from "../net/channel.ts";
+import { isNow, isWithBody, prepareBytes } from "./prepared.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 
 /** Up to here a piece of body goes out as one text with what is written around it: one call, no list of pieces. */
@@ -203,6 +205,43 @@ export class Http1Exchange extends Exchange implements TurnTask {
     const tail = this.chunked ? `${LAST_CHUNK}${trailers}\r\n` : "";
     if (last === null) this.put(text, tail);
     else this.putWith(text, last, tail);
+    if (this.flowing()) this.complete();
+  }
+
+  override takesPrepared(): boolean {
+    return (
+      this.protocol === "http/1.1" &&
+      this.bodyDone &&
+      !this.closeAfter &&
+      !this.started &&
+      !this.closed &&
+      !this.connection.closesAfter(this)
+    );
+  }
+
+  override sendPrepared(response: PreparedResponse, source: LyingBody): void {
+    const { channel } = this.connection;
+    this.started = this.headSent = this.ended = true;
+    this.status = response.status;
+    this.length = this.sent = this.bytesOut = source.length;
+    const known = response.http1;
+    let bytes = known !== null && isNow(known) ? known.with(this.requestId) : null;
+    if (bytes === null) {
+      response.http1 = prepareBytes(response, this.requestId, source);
+      bytes = response.http1.with(this.requestId) as Buffer; // it was made for it
+    }
+    let all: boolean;
+    if (isWithBody(source.length)) all = channel.write(bytes, true);
+    else {
+      channel.cork();
+      channel.write(bytes, true);
+      channel.write(source.body, true);
+      all = channel.uncork();
+    }
+    if (!all) {
+      response.http1 = null; // what has not been written yet lies there
+      this.backlogged = true;
+    }
     if (this.flowing()) this.complete();
   }
 
