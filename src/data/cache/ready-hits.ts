@@ -22,6 +22,8 @@ export class ReadyHit {
   response: PreparedResponse | null = null;
   /** What policies make of it cannot be kept. */
   isUnfit = false;
+  /** Its bytes are; those of another second take their place. */
+  isCounted = false;
   #fromMs = 0;
   #untilMs = 0;
 
@@ -67,7 +69,8 @@ export class ReadyHits {
 
   /** @param bytes that an engine keeps of it, about */
   put(hit: ReadyHit, response: PreparedResponse, bytes: number): void {
-    this.#count(bytes);
+    if (!hit.isCounted) this.#count(bytes);
+    hit.isCounted = true;
     hit.response = response;
   }
 }

@@ -10,10 +10,8 @@ import type { Reasons } from "../../shared/cache/reasons.ts";
 import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
 import { shedByCaller } from "../exchange/overload.ts";
 import type { ResponseHead } from "../exchange/policy.ts";
-import type { PreparedResponse } from "../exchange/prepared-response.ts";
 import { fail, reply } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
-import { headDependsOn, prepareResponse, sendStored } from "../exchange/stored-reply.ts";
 import type { Upstream } from "../upstream/upstream.ts";
 import type { PassesBy } from "./bypass.ts";
 import { Fill } from "./fill.ts";
@@ -22,7 +20,7 @@ import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import type { ForwardOrder, HeadWatcher } from "./forward.ts";
 import { isStorable, type KeyMaker, sentPath, urlOf } from "./key.ts";
-import { PlanMark, type ReadyHit } from "./ready-hits.ts";
+import { ReadyServing } from "./ready-serving.ts";
 import { RemoteFill } from "./remote-fill.ts";
 import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
 import { assess, type StoreRules } from "./rules/assess.ts";
@@ -63,10 +61,11 @@ export interface RouteCacheParts {
 export class RouteCache {
   readonly #parts: RouteCacheParts;
   readonly #rules: StoreRules;
-  readonly #mark = new PlanMark();
+  readonly #ready: ReadyServing;
 
   constructor(parts: RouteCacheParts) {
     this.#parts = parts;
+    this.#ready = new ReadyServing((x, stored, age) => this.#shown(x, hitOutcome(stored), age));
     const {
       ttl,
       byStatus,
@@ -120,39 +119,8 @@ export class RouteCache {
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
     x.cacheResult = use === "fresh" ? CACHE.hit : CACHE.stale;
-    if (use === "fresh" && isWhole(x, marks, stored) && this.#serveReady(x, stored, nowMs)) return;
+    if (use === "fresh" && isWhole(x, marks, stored) && this.#ready.serve(x, stored, nowMs)) return;
     this.#serve(x, route, stored, hitOutcome(stored));
-  }
-
-  /** In the listener's turn, with a head that is there already. @returns false when there is none for this request: nothing has been done then */
-  #serveReady(x: Exchange, stored: CachedResponse, nowMs: number): boolean {
-    const { ready, freshness, head } = stored;
-    const { route } = x;
-    if (ready === null || route === null || route.filters !== null || head.status >= INTERCEPTED_STATUS_MIN || !x.takesPrepared())
-      return false;
-    const dependsOn = headDependsOn(x, route);
-    if (dependsOn === null) return false;
-    const hit = ready.of(this.#mark, dependsOn);
-    if (!hit.holdsAt(nowMs)) {
-      hit.beginAt(freshness, nowMs);
-      return false;
-    }
-    if (hit.isUnfit) return false;
-    const response = hit.response ?? this.#prepare(x, stored, hit);
-    if (response === null) return false;
-    x.cacheAge = hit.age;
-    sendStored(x, response, stored);
-    return true;
-  }
-
-  /** @returns null when the policies have made of it what cannot be kept */
-  #prepare(x: Exchange, stored: CachedResponse, hit: ReadyHit): PreparedResponse | null {
-    const { head, length, ready } = stored;
-    const headers = [...head.headers, ...this.#shown(x, hitOutcome(stored), hit.age)];
-    const response = prepareResponse(x, { status: head.status, headers, length });
-    if (response === null) hit.isUnfit = true;
-    else ready?.put(hit, response, 2 * headers.join("").length + length);
-    return response;
   }
 
   #directives(x: Exchange): Readonly<Directives> {
@@ -369,9 +337,6 @@ interface Course {
 
 /** Reasons for which the store was none of the request's business. */
 const PASSING: ReadonlySet<ForwardReason> = new Set(["bypass", "method", "request"]);
-
-/** From here on a page may stand in the place of a response. */
-const INTERCEPTED_STATUS_MIN = 400;
 
 const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: null };
 

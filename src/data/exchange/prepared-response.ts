@@ -11,6 +11,9 @@ export interface LyingBody {
   release(): void;
 }
 
+/** An engine may copy a body of at most this behind the head. */
+export const COPIED_BODY_BYTES_MAX = 2048;
+
 export class PreparedResponse {
   readonly status: number;
   /** As it was for one request, after all policies. Nobody may change it. */

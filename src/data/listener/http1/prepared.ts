@@ -1,13 +1,11 @@
 // Makes the bytes of a response that is sent again and again, for HTTP/1.1: its head, and a small body behind it, so that both go out as one piece of memory.
 // Must never be used for a response that closes the connection: none of them says so.
 import { getHeader } from "../../../base/header-list.ts";
-import { type LyingBody, PreparedBytes, type PreparedResponse } from "../../exchange/prepared-response.ts";
+import { COPIED_BODY_BYTES_MAX, type LyingBody, PreparedBytes, type PreparedResponse } from "../../exchange/prepared-response.ts";
 import { httpDate } from "../http-date.ts";
 import { statusLine } from "../status-line.ts";
 
-/** A body of at most this is copied behind the head. */
-const COPIED_BODY_BYTES_MAX = 2048;
-
+/** Whether the body stands behind the head. */
 export const isWithBody = (length: number): boolean => length <= COPIED_BODY_BYTES_MAX;
 
 /** @param id of the request that it is first sent for */

@@ -4,11 +4,12 @@ import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { type HeaderList, removeHeader } from "../../../base/header-list.ts";
 import { PeerGone } from "../../../base/policy-failure.ts";
 import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
-import { type LyingBody, PreparedBytes, type PreparedResponse } from "../../exchange/prepared-response.ts";
+import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
 import { statusLine } from "../status-line.ts";
 import { isEventStream } from "./event-stream.ts";
 import { LINGER_MS, UwsLinger } from "./linger.ts";
 import { canonicalIp } from "./peer-address.ts";
+import { prepareBytes } from "./prepared.ts";
 import { acceptUwsWebSocket, type UpgradableExchange } from "./websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
@@ -448,14 +449,6 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     this.early = null;
     this.events?.clientAborted(this);
   }
-}
-
-/** @param id of the request that it is first sent for @returns status, and all lines but the last one's end */
-function prepareBytes(response: PreparedResponse, id: string): PreparedBytes {
-  const begin = `${statusLine(response.status)}\r\n`;
-  const { lines, idAt } = response.fieldsFor(id, "date"); // this engine writes its own
-  const text = (begin + lines).slice(0, -2);
-  return new PreparedBytes(text, idAt < 0 ? -1 : begin.length + idAt, id.length, { date: "", body: null });
 }
 
 /** The exchange whose end is being written: lets one static function serve every cork without a closure. */
