@@ -65,14 +65,14 @@ export class PlayedClient extends Exchange {
   override takesPrepared(): boolean {
     return this.bodyDone && !this.started && !this.closed && !this.closeAfter;
   }
-  override sendPrepared(response: PreparedResponse, { length, body }: LyingBody): void {
+  override sendPrepared(response: PreparedResponse, { length, body }: LyingBody, own: HeaderList | null): void {
     this.readied = response;
     this.status = response.status;
     this.bytesOut = length;
     const lines = response.fieldsFor(this.requestId).lines.split("\r\n").slice(0, -1);
     this.start(
       response.status,
-      lines.flatMap((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]),
+      [...lines.flatMap((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]), ...(own ?? [])],
       length,
     );
     this.end(body);

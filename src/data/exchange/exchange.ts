@@ -197,8 +197,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   takesPrepared(): boolean {
     return false;
   }
-  /** Send a whole response, in place of start() and end(). @param body {@link sentFrom}: it stays until the exchange is over */
-  sendPrepared(_response: PreparedResponse, _body: LyingBody): void {}
+  /** Send a whole response, in place of start() and end(). @param body {@link sentFrom}: it stays until the exchange is over @param own further fields of this one */
+  sendPrepared(_response: PreparedResponse, _body: LyingBody, _own: HeaderList | null): void {}
   /** Cut the connection: the only honest end when a started response cannot be completed. Safe to call any time. */
   abstract abort(): void;
   /**

@@ -115,6 +115,11 @@ export interface Policy {
    */
   headDependsOn?(x: Exchange): string;
   /**
+   * Beside headDependsOn: fields that onResponse puts into the head and that are each response's own, as it has put them there if it has run for this exchange.
+   * Of a response that is kept ready they are left out, and added to each. null for none.
+   */
+  ownFields?(x: Exchange): HeaderList | null;
+  /**
    * No response came, and none of its bytes has been sent. The first policy that answers does so instead of the error; in registry order. Synchronous.
    */
   onUpstreamFailure?(x: Exchange, failure: CallFailure): Reply | undefined;

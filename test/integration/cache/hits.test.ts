@@ -55,6 +55,11 @@ routes:
     to: o
     cache: {}
     accessLog: true
+  - name: counted
+    match: { path: /counted/** }
+    to: o
+    cache: {}
+    rateLimit: [{ per: ip, rate: 100/d, burst: 100 }]
   - name: known
     match: { path: /known/** }
     to: o
@@ -168,6 +173,23 @@ describe.each(ENGINES)("%s", { timeout: TIMEOUT_MS }, (engine: Engine) => {
           "origin",
         ]);
       }
+  });
+
+  it.each([10, 5000, 30_000])("limits are told with each hit of %i bytes", async (bytes) => {
+    const path = await stored(fresh("/counted", bytes));
+    await using client = await connect();
+    const left: number[] = [];
+    for (let i = 0; i < 4; i++) {
+      const got = await ask(client, path, `X-Request-Id: id-${i}\r\n`);
+      expect([got.body.equals(bodyOf(path)), field(got, "x-request-id"), valuesOf(got, "ratelimit-policy").length]).toEqual([
+        true,
+        `id-${i}`,
+        1,
+      ]);
+      left.push(Number(/r=(\d+)/.exec(field(got, "ratelimit") ?? "")?.[1]));
+    }
+    const [first = 0] = left;
+    expect(left).toEqual([first, first - 1, first - 2, first - 3]);
   });
 
   it("a plan that takes the place of another changes what is sent, and nothing is asked anew", async () => {

@@ -238,7 +238,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     return this.inTurn && this.bodyDone && !this.closeAfter && !this.started && !this.closed && !this.runtime.services.draining;
   }
 
-  override sendPrepared(response: PreparedResponse, source: LyingBody): void {
+  override sendPrepared(response: PreparedResponse, source: LyingBody, own: HeaderList | null): void {
     const { res } = this;
     this.started = this.headSent = true;
     this.status = response.status;
@@ -249,6 +249,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
       bytes = response.uws.with(this.requestId) as Buffer; // it was made for it
     }
     res.writeStatus(bytes); // copied, with all its lines
+    if (own !== null) writeFields(res, own);
     if (source.length <= WHOLE_BODY_BYTES_MAX) res.end(source.body);
     else {
       const { body } = source;
@@ -334,15 +335,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     const head = this.head as HeaderList; // start() came first
     if (this.status !== 200) res.writeStatus(statusLine(this.status));
     removeHeader(head, "date"); // this engine writes its own
-    if (head.length === 0) return;
-    // One call for all fields, as each crosses into native code for 0.2 us. Values were checked for CR and LF where they came from (parser, schema, renderHeader).
-    let fields = head[1] as string;
-    for (let i = 2; i < head.length; i++) {
-      fields += i % 2 === 0 ? "\r\n" : ": "; // a template would first make a string of each part, which it is
-      fields += head[i];
-    }
-    // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
-    res.writeHeader(head[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
+    writeFields(res, head);
   }
 
   private flushHeld(): void {
@@ -449,6 +442,19 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     this.early = null;
     this.events?.clientAborted(this);
   }
+}
+
+/** Behind the status, or what {@link prepareBytes} has made. */
+function writeFields(res: HttpResponse, list: HeaderList): void {
+  if (list.length === 0) return;
+  // One call for all fields, as each crosses into native code for 0.2 us. Values were checked for CR and LF where they came from (parser, schema, renderHeader).
+  let fields = list[1] as string;
+  for (let i = 2; i < list.length; i++) {
+    fields += i % 2 === 0 ? "\r\n" : ": "; // a template would first make a string of each part, which it is
+    fields += list[i];
+  }
+  // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
+  res.writeHeader(list[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
 }
 
 /** The exchange whose end is being written: lets one static function serve every cork without a closure. */

@@ -238,6 +238,15 @@ describe("response policies", () => {
     expect([statusOf(get()), statusOf(get())]).toEqual([200, 429]);
   });
 
+  it("that count tell each client what is left of it, beside what is ready", async () => {
+    await ready(fresh("ratelimit", "of the service"), { route: ["rateLimit: [{ per: ip, rate: 9/h, burst: 9 }]"] });
+    const left = (x: PlayedClient): string | undefined => /r=(\d+)/.exec(field(x, "ratelimit") ?? "")?.[1];
+    const [one, two] = [get(), get()];
+    expect([one.readied === null, two.readied === one.readied, left(one), left(two)]).toEqual([false, true, "5", "4"]);
+    expect(field(two, "ratelimit-policy")).toBe(field(one, "ratelimit-policy"));
+    expect([...(two.head?.headers ?? [])].sort()).toEqual([...new Set(two.head?.headers)].sort());
+  });
+
   it("that change responses by filters see each", async () => {
     await ready(fresh("content-type", "text/plain"), { route: ["compress: { minBytes: 1B }"] });
     expect(get().readied).toBeNull();
