@@ -42,6 +42,26 @@ const toNginx = (ratioMax: number): Case["aims"][number] => ({
   text: `at most ${ratioMax} x nginx`,
 });
 
+const CACHES_AND_FLOORS = ["sluice", "sluice-net", "nginx", "haproxy", "varnish", "caddy", "uws-answer", "net-answer", "uws-hello"];
+
+/** To a program on the same engine that reads a request and says as much as a hit does. */
+const toAnswers = (ratioMax: number): Case["aims"] =>
+  (["uws", "net"] as const).map((engine) => ({
+    metric: "micros",
+    label: engine === "uws" ? "sluice" : "sluice-net",
+    against: `${engine}-answer`,
+    ratioMax,
+    text: `engine ${engine}: at most ${ratioMax} x a whole answer on the same sockets`,
+  }));
+
+const toHaproxy = (label: string, ratioMax: number): Case["aims"][number] => ({
+  metric: "micros",
+  label,
+  against: "haproxy",
+  ratioMax,
+  text: `${label}: at most ${ratioMax} x HAProxy`,
+});
+
 /** The floor under gateways written in Lua: it checks this signature only. */
 const IN_LUA: Case["aims"][number] = {
   metric: "micros",
@@ -186,14 +206,40 @@ export const CASES: readonly Case[] = [
     name: "cache-hit",
     title: "Cache hit, 256 bytes",
     about:
-      "The answer is in the server's cache in memory; the origin is not asked. The floor is a bare uWebSockets.js server that says the same.",
+      "The answer is in the server's cache in memory; the origin is not asked. The floors answer by themselves: uws-hello says 256 bytes and no more; uws-answer and net-answer read what a gateway reads of a request and say as much as a hit does.",
     load: wrk({ path: "/cached" }),
-    contenders: all(["sluice", "nginx", "haproxy", "varnish", "caddy", "uws-hello"], { cache: true }, "uws-hello"),
+    contenders: all(CACHES_AND_FLOORS, { cache: true }, "haproxy"),
     primary: "micros",
     columns: COLUMNS,
-    aims: [{ metric: "micros", label: "sluice", against: "uws-hello", ratioMax: 1.2, text: "at most 1.2 x a bare uWebSockets.js hello" }],
+    aims: [...toAnswers(1.3), toHaproxy("sluice", 1.2), toHaproxy("sluice-net", 1.2)],
     rounds: ROUNDS,
   },
+  ...(["constant", "varying"] as const).map(
+    (kind): Case => ({
+      name: `cache-hit-headers-${kind}`,
+      title: `Cache hit, the header fields of a browser, ${kind === "constant" ? "always the same" : "one of them another each time"}`,
+      about: `As cache-hit, with twelve more request fields of 600 bytes${kind === "constant" ? ", which each connection sends again and again" : ", and a trace id that no connection sends twice in a row"}.`,
+      load: wrk({ path: "/cached", headers: BROWSER_FIELDS, ...(kind === "varying" ? { variedField: "traceparent" } : {}) }),
+      contenders: all(["sluice", "sluice-net", "haproxy", "uws-answer", "net-answer"], { cache: true }, "haproxy"),
+      primary: "micros",
+      columns: COLUMNS,
+      aims: toAnswers(1.3),
+      rounds: ROUNDS,
+    }),
+  ),
+  ...([16_384, 1_048_576] as const).map(
+    (bytes): Case => ({
+      name: bytes === 16_384 ? "cache-hit-16k" : "cache-hit-1m",
+      title: `Cache hit, ${bytes === 16_384 ? "16 KiB" : "1 MiB"}`,
+      about: `As cache-hit, with a larger body${bytes === 16_384 ? "" : ", 16 connections"}.`,
+      load: wrk({ path: `/cached/${bytes}`, answerBytes: bytes, ...(bytes === 16_384 ? {} : { connections: 16 }) }),
+      contenders: all(["sluice", "sluice-net", "nginx", "haproxy"], { cache: true }, "nginx"),
+      primary: "micros",
+      columns: COLUMNS,
+      aims: [toNginx(1), { ...toNginx(1), label: "sluice-net", text: "engine net: at most 1 x nginx" }],
+      rounds: ROUNDS,
+    }),
+  ),
   {
     name: "routes-10k",
     title: "10000 routes against 10",

@@ -54,7 +54,7 @@ ${setup.tls ? "  ssl-default-bind-options ssl-min-ver TLSv1.3\n" : ""}${setup.gu
   timeout server 60s
 ${setup.webSocket ? "  timeout tunnel 600s\n" : ""}  option forwardfor
   http-reuse always
-${setup.cache ? "cache hits\n  total-max-size 16\n  max-object-size 100000\n  max-age 3600\n" : ""}frontend in
+${setup.cache ? "cache hits\n  total-max-size 64\n  max-object-size 2000000\n  max-age 3600\n" : ""}frontend in
   bind 127.0.0.1:${port}${setup.tls ? ` ssl crt ${pem}` : ""} backlog 8192
   unique-id-format %{+X}o%ci:%cp_%fi:%fp_%Ts_%rt:%pid
   unique-id-header X-Request-Id

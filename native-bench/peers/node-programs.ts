@@ -62,6 +62,20 @@ export const NODE_PROGRAMS: readonly PeerKind[] = [
     cache: true,
     packageName: "uWebSockets.js",
   }),
+  program("uws-answer", {
+    title: "uWebSockets.js, a whole answer",
+    role: "floor",
+    note: "answers by itself, having read all header fields and the client's address, with as many fields as a cache hit: what a cache on it costs at least",
+    cache: true,
+    packageName: "uWebSockets.js",
+  }),
+  program("net-answer", {
+    title: "node:net, a whole answer",
+    role: "floor",
+    note: "the same on Node's own sockets, each reading into one shared buffer",
+    cache: true,
+    packageName: null,
+  }),
   program("uws-undici", {
     title: "bare uWebSockets.js + undici",
     role: "floor",

@@ -6,7 +6,7 @@ import { launch } from "./launch.ts";
 import { writeNginx } from "./nginx.ts";
 import type { Peer } from "./peer.ts";
 
-/** Bodies that have a path of their own, `/bytes/N`; every other path answers 256 bytes. */
+/** Bodies that have a path of their own, `/bytes/N`, and one whose answer may be stored, `/cached/N`; every other path answers 256 bytes. */
 export const BODY_BYTES = [256, 16_384, 65_536, 1_048_576] as const;
 export type BodyBytes = (typeof BODY_BYTES)[number];
 
@@ -37,6 +37,9 @@ export const JSON_ANSWERS: Readonly<Record<string, string>> = {
 /** What the case `aggregate` makes of them. */
 export const AGGREGATED = `{"user":${JSON_ANSWERS["/json/user"]},"orders":${JSON_ANSWERS["/json/orders"]},"offers":${JSON_ANSWERS["/json/offers"]}}`;
 
+/** Of paths below `/cached`. */
+const CACHEABLE = 'add_header Cache-Control "public, max-age=3600";';
+
 /** Smallest bodies stand in the configuration; nginx takes no longer text there. */
 const IN_CONFIGURATION_BYTES_MAX = 2048;
 
@@ -45,7 +48,8 @@ export function startOrigin(directory: string, port: number, name = "origin"): P
   fs.mkdirSync(path.join(files, "bytes"), { recursive: true });
   const locations = BODY_BYTES.filter((bytes) => bytes > IN_CONFIGURATION_BYTES_MAX).map((bytes) => {
     fs.writeFileSync(path.join(files, "bytes", String(bytes)), "x".repeat(bytes));
-    return `location = /bytes/${bytes} { root ${files}; default_type text/plain; }`;
+    return `location = /bytes/${bytes} { root ${files}; default_type text/plain; }
+    location = /cached/${bytes} { alias ${files}/bytes/${bytes}; default_type text/plain; ${CACHEABLE} }`;
   });
   const small = "x".repeat(BODY_BYTES[0]);
   const configuration = writeNginx({
@@ -60,7 +64,7 @@ export function startOrigin(directory: string, port: number, name = "origin"): P
     ${Object.entries(JSON_ANSWERS)
       .map(([path, text]) => `location = ${path} { default_type application/json; return 200 '${text}'; }`)
       .join("\n    ")}
-    location /cached { default_type text/plain; add_header Cache-Control "public, max-age=3600"; return 200 "${small}"; }
+    location /cached { default_type text/plain; ${CACHEABLE} return 200 "${small}"; }
     location / { default_type text/plain; return 200 "${small}"; }
   }`,
   });

@@ -69,8 +69,18 @@ export const bytesRead = (): number => state[readAt] as number; // one of Node's
 /** To be asked after a write that returned 0, at once. @returns whether oncomplete will be called: on TLS always, below when the kernel has not taken everything */
 export const isWriting = (): boolean => state[asyncAt] !== 0;
 
+/** Of a write that was over when it returned: Node has made nothing of it, and has it no longer. */
+let unused: WriteRequest | null = null;
+
+/** What was written with it is with the kernel, and {@link isWriting} was false: the next one may have it. */
+export function reuseRequest(request: WriteRequest): void {
+  request.owner = null;
+  unused = request;
+}
+
 export function writeRequest(handle: NativeStream, oncomplete: WriteRequest["oncomplete"], owner: object): WriteRequest {
-  const request = new (internals as StreamWrap).WriteWrap(); // there is a NativeStream
+  const request = unused ?? new (internals as StreamWrap).WriteWrap(); // there is a NativeStream
+  unused = null;
   request.handle = handle;
   request.oncomplete = oncomplete;
   request.buffer = null;

@@ -5,5 +5,8 @@ export class PolicyFailure extends Error {
   override readonly name = "PolicyFailure";
 }
 
+/** The client has reset its connection, and nothing can be known of it any more: there is nobody to answer. */
+export class PeerGone extends PolicyFailure {}
+
 /** The code of a fault inside the gateway. */
 export const faultCode = (error: unknown): ErrorCode => (error instanceof PolicyFailure ? "policy_failed" : "internal_error");

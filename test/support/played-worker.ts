@@ -4,6 +4,7 @@
 import type { HeaderList } from "../../src/base/header-list.ts";
 import { compilePlan } from "../../src/control/config/compile/compile.ts";
 import { BODY_CHUNKED, BODY_NONE, type BodySink, Exchange } from "../../src/data/exchange/exchange.ts";
+import type { LyingBody, PreparedResponse } from "../../src/data/exchange/prepared-response.ts";
 import type { Runtime } from "../../src/data/exchange/runtime.ts";
 import { admit } from "../../src/data/listener/admit.ts";
 import type { Pool, WireCall, WireError, WireHandler, WireRequest, WireTrailers } from "../../src/data/upstream/upstream.ts";
@@ -58,6 +59,23 @@ export class PlayedClient extends Exchange {
     if (this.closed) return;
     if (chunk !== undefined) this.body += Buffer.from(chunk).toString("latin1");
     this.complete();
+  }
+  /** Sent from what was ready: as a real engine within its listener's turn. */
+  readied: PreparedResponse | null = null;
+  override takesPrepared(): boolean {
+    return this.bodyDone && !this.started && !this.closed && !this.closeAfter;
+  }
+  override sendPrepared(response: PreparedResponse, { length, body }: LyingBody, own: HeaderList | null): void {
+    this.readied = response;
+    this.status = response.status;
+    this.bytesOut = length;
+    const lines = response.fieldsFor(this.requestId).lines.split("\r\n").slice(0, -1);
+    this.start(
+      response.status,
+      [...lines.flatMap((line) => [line.slice(0, line.indexOf(": ")), line.slice(line.indexOf(": ") + 2)]), ...(own ?? [])],
+      length,
+    );
+    this.end(body);
   }
   override get isWithdrawable(): boolean {
     return this.holdsBack && this.started && !this.closed;

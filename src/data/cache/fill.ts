@@ -246,11 +246,15 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     const isStored = this.#intake.renew(stored, judged, headers);
     this.#peers.finish(isStored ? { kind: "stored" } : { kind: "released", detail: "not-stored", status: 0 });
     const fresh: CachedResponse = {
-      ...stored,
       head: { ...stored.head, ...partHeaders(judged.headers) },
       freshness: judged.freshness,
+      length: stored.length,
       body: stored.body,
       isVoid: false,
+      ready: null,
+      sequence: stored.sequence,
+      object: stored.object,
+      release: () => stored.release(),
     };
     this.#serveAll(fresh, { ...this.#outcome, stored: isStored, ttl: remainingOf(fresh.freshness, fresh.freshness.receivedMs) });
   }

@@ -2,6 +2,7 @@
 // the next one's. What is not in the key must not change what is asked (RFC 9111 section 2; cache poisoning).
 
 import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
+import { SIP_CHARS_MAX, SIP_KEY_BYTES, SipHash } from "../../base/sip-hash.ts";
 import type { CacheSettings, QueryKey } from "../../plan/cache-plan.ts";
 import { cacheUrl, keyedQuery, urlNumber } from "../../shared/cache/names.ts";
 import type { Exchange } from "../exchange/exchange.ts";
@@ -34,30 +35,25 @@ export interface KeyContext {
 export class KeyMaker {
   readonly #context: KeyContext;
   readonly #identities = new WeakMap<Identity, string>();
-  /** Of the last URL: mostly the next one too. */
-  #lastUrl = "";
-  #lastStamp = 0;
+  /** Stands for the space: every request's key is hashed and compared. */
+  readonly #space: string;
 
   constructor(context: KeyContext) {
     this.#context = context;
+    this.#space = shortName(context.space);
   }
 
   /** @param upstream the one that is asked, when callers are given different ones by rule; null: it does not matter. @returns null: such a request is not served from the store */
   of(x: Exchange, upstream: Upstream | null): CacheKey | null {
-    const { settings, authenticates, space } = this.#context;
+    const { settings, authenticates } = this.#context;
     if (authenticates && x.identity === null && settings.perConsumer) return null;
     const url = urlOf(x, keyedQuery(x.query, settings.query));
-    let text = `${url}\n${space}\n${isAsAsked(x) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}\u0003${x.runtime.toldOfTarget(x)}`;
+    let text = `${url}\n${this.#space}\n${isAsAsked(x) ? "" : x.upstreamPath}\n${upstream?.name ?? ""}\u0003${x.runtime.toldOfTarget(x)}`;
     text += `\n${this.#additions(x)}\n`;
     if (x.identity !== null && settings.perConsumer) text += this.#identity(x.identity);
     for (const name of settings.keyHeaders) text += `\n${getList(x.headers, name) ?? "\u0001"}`;
     if (settings.keyCookies.length > 0) text += `\n${cookies(x, settings.keyCookies)}`;
-    if (text.length > KEY_CHARS_MAX || NOT_LATIN1.test(text)) return null;
-    if (url !== this.#lastUrl) {
-      this.#lastUrl = url;
-      this.#lastStamp = urlNumber(url);
-    }
-    return { text, stamp: this.#lastStamp };
+    return text.length > KEY_CHARS_MAX ? null : new UrlKey(text, url);
   }
 
   /** What the route's policies put into the request by themselves. */
@@ -111,8 +107,42 @@ export class KeyMaker {
 
 const NOT_LATIN1 = /[^\x00-\xff]/;
 
+/** Whether it is a byte string: no other is stored, so that none is found either. */
+export const isStorable = ({ text }: CacheKey): boolean => !NOT_LATIN1.test(text);
+
+/** A hit needs no number of its URL. */
+class UrlKey implements CacheKey {
+  readonly text: string;
+  readonly #url: string;
+  #stamp = -1;
+
+  constructor(text: string, url: string) {
+    this.text = text;
+    this.#url = url;
+  }
+
+  get stamp(): number {
+    if (this.#stamp < 0) this.#stamp = urlNumber(this.#url);
+    return this.#stamp;
+  }
+}
+
+/** Of 128 bits: an operator's settings, which nobody chooses to collide. */
+function shortName(text: string): string {
+  return [1, 2].map((seed) => hashOf(text, new SipHash(new Uint8Array(SIP_KEY_BYTES).fill(seed)))).join("");
+}
+
+function hashOf(text: string, hash: SipHash): string {
+  let [high, low] = [0, 0];
+  for (let at = 0; at === 0 || at < text.length; at += SIP_CHARS_MAX / 2) {
+    hash.hashAfter(high, low, text.slice(at, at + SIP_CHARS_MAX / 2));
+    ({ high, low } = hash);
+  }
+  return [high, low].map((half) => (half >>> 0).toString(36)).join(".");
+}
+
 /** The URL by which purges name it. */
-export const urlOf = (x: Exchange, query: string): string => cacheUrl(x.clientInfo().scheme, x.authority, x.path, query);
+export const urlOf = (x: Exchange, query: string): string => cacheUrl(x.scheme, x.authority, x.path, query);
 
 /** No policy sends another path or query than the client's. */
 const isAsAsked = ({ path, query, upstreamPath }: Exchange): boolean =>

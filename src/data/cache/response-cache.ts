@@ -4,14 +4,16 @@ import type { HeaderList } from "../../base/header-list.ts";
 import { urlNumber } from "../../shared/cache/names.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ObjectWriter, ResponseStore, StoredObject } from "../../shared/cache/store.ts";
+import type { LyingBody } from "../exchange/prepared-response.ts";
 import { decodeHead, encodeHead, factsOf, freshnessFrom, type PurgeStamps, type StoredHead, stampsFrom } from "./entry.ts";
+import { ReadyHits } from "./ready-hits.ts";
 import type { Storable } from "./rules/assess.ts";
 import type { Freshness } from "./rules/freshness.ts";
 import { variantKey } from "./rules/variant.ts";
 
-/** Heads that this worker keeps decoded, and their bytes. */
-const DECODED_MAX = 4096;
-const DECODED_BYTES_MAX = 16 * 1024 * 1024;
+/** Objects of which this worker keeps what it has read and made ready, and the bytes of that. */
+const KEPT_MAX = 4096;
+const KEPT_BYTES_MAX = 16 * 1024 * 1024;
 /** Between a key and its variant, and between either and another form of the body: no key ends with one. */
 const VARIANT = "\n~";
 const FORM = "\n^";
@@ -25,18 +27,53 @@ export interface CacheKey {
 }
 
 /** A stored response that belongs to a request. Its body is valid until {@link release}. */
-export interface CachedResponse {
+export interface CachedResponse extends LyingBody {
   readonly head: StoredHead;
   readonly freshness: Freshness;
   /** It was purged softly: no longer fresh, whatever its lifetime says. */
   readonly isVoid: boolean;
-  readonly length: number;
-  readonly body: Buffer;
+  /** How it is served as a hit; null for one that is not as it is stored. */
+  readonly ready: ReadyHits | null;
   /** See ObjectView.sequence. */
   readonly sequence: number;
   /** Where it lies; null for what is given out otherwise. */
   readonly object: StoredObject | null;
-  release(): void;
+}
+
+/** What this worker keeps of a stored object: that is never changed, only replaced by another, so that it holds as long as the object is found. */
+interface KeptObject {
+  readonly head: StoredHead;
+  readonly freshness: Freshness;
+  readonly stamps: PurgeStamps;
+  readonly ready: ReadyHits;
+}
+
+class FoundResponse implements CachedResponse {
+  readonly head: StoredHead;
+  readonly freshness: Freshness;
+  readonly isVoid: boolean;
+  readonly length: number;
+  readonly ready: ReadyHits;
+  readonly sequence: number;
+  readonly object: StoredObject;
+
+  constructor(object: StoredObject, { head, freshness, ready }: KeptObject, isVoid: boolean) {
+    this.object = object;
+    this.head = head;
+    this.freshness = freshness;
+    this.isVoid = isVoid;
+    this.length = object.bodyBytes;
+    this.ready = ready;
+    this.sequence = object.sequence;
+  }
+
+  get body(): Buffer {
+    return this.object.body;
+  }
+
+  release(): void {
+    this.object.release();
+  }
 }
 
 /** Where another form of a stored body is kept. */
@@ -52,8 +89,9 @@ export interface FormPlace {
 export class ResponseCache {
   readonly #store: ResponseStore;
   readonly #stamps: Stamps;
-  readonly #decoded = new Map<number, StoredHead>();
-  #decodedBytes = 0;
+  /** By the number of the object. */
+  readonly #kept = new Map<number, KeptObject>();
+  #keptBytes = 0;
 
   constructor(store: ResponseStore, stamps: Stamps) {
     this.#store = store;
@@ -64,11 +102,11 @@ export class ResponseCache {
   find(key: CacheKey, request: HeaderList): CachedResponse | null {
     const object = this.#store.find(key.text);
     if (object === null) return null;
-    const head = this.#headOf(object);
-    if (head.status !== 0) return this.#checked(object, head);
+    const kept = this.#keptOf(object);
+    if (kept.head.status !== 0) return this.#checked(object, kept);
     object.release();
-    const variant = this.#store.find(variantText(key, head.vary, request));
-    return variant === null ? null : this.#checked(variant, this.#headOf(variant));
+    const variant = this.#store.find(variantText(key, kept.head.vary, request));
+    return variant === null ? null : this.#checked(variant, this.#keptOf(variant));
   }
 
   /** Whether it is still what is stored for a request: not purged, not pushed out, none in its place. */
@@ -92,45 +130,44 @@ export class ResponseCache {
   variantOf(key: CacheKey, request: HeaderList): string {
     const object = this.#store.find(key.text);
     if (object === null) return key.text;
-    const { vary, status } = this.#headOf(object);
+    const { vary, status } = this.#keptOf(object).head;
     object.release();
     return status === 0 ? variantText(key, vary, request) : key.text;
   }
 
-  #checked(object: StoredObject, head: StoredHead): CachedResponse | null {
-    const fact = (index: number): number => object.fact(index);
-    const { hard, soft } = stampsFrom(fact);
-    if (this.#stamps.hard(head.stamps) !== hard) {
+  #checked(object: StoredObject, kept: KeptObject): CachedResponse | null {
+    const { hard, soft } = kept.stamps;
+    const names = kept.head.stamps;
+    if (this.#stamps.hard(names) !== hard) {
       object.release();
       return null;
     }
-    return {
-      head,
-      freshness: freshnessFrom(fact),
-      isVoid: object.mark !== 0 || this.#stamps.soft(head.stamps) !== soft,
-      length: object.bodyBytes,
-      sequence: object.sequence,
-      object,
-      get body() {
-        return object.body;
-      },
-      release: () => object.release(),
-    };
+    return new FoundResponse(object, kept, object.mark !== 0 || this.#stamps.soft(names) !== soft);
   }
 
-  #headOf(object: StoredObject): StoredHead {
+  #keptOf(object: StoredObject): KeptObject {
     const { sequence } = object;
-    let head = this.#decoded.get(sequence);
-    if (head === undefined) {
-      head = decodeHead(object.head.toString("latin1"));
-      this.#decodedBytes += object.head.length;
-      if (this.#decoded.size >= DECODED_MAX || this.#decodedBytes > DECODED_BYTES_MAX) {
-        this.#decoded.clear();
-        this.#decodedBytes = object.head.length;
-      }
-      this.#decoded.set(sequence, head);
+    let kept = this.#kept.get(sequence);
+    if (kept === undefined) {
+      const fact = (index: number): number => object.fact(index);
+      kept = {
+        head: decodeHead(object.head.toString("latin1")),
+        freshness: freshnessFrom(fact),
+        stamps: stampsFrom(fact),
+        ready: new ReadyHits((bytes) => this.#count(bytes)),
+      };
+      this.#count(object.head.length);
+      this.#kept.set(sequence, kept);
     }
-    return head;
+    return kept;
+  }
+
+  /** More is about to be kept. @param bytes of it */
+  #count(bytes: number): void {
+    this.#keptBytes += bytes;
+    if (this.#kept.size < KEPT_MAX && this.#keptBytes <= KEPT_BYTES_MAX) return;
+    this.#kept.clear();
+    this.#keptBytes = bytes;
   }
 
   /** What was made of exactly this body. @returns null when it is not there; else must be released, once */

@@ -1,12 +1,12 @@
 // Owns what the store does for one route's requests: serve what is there, ask once for what is not, pass by what is none of its business.
 // Must never answer a request that the route's policies have not let through: it stands where the handler does.
-import { getHeader, getList, type HeaderList } from "../../base/header-list.ts";
+import { getList, type HeaderList } from "../../base/header-list.ts";
 import type { CacheSettings } from "../../plan/cache-plan.ts";
 import { BACKGROUND } from "../../plan/overload-plan.ts";
 import { keyedQuery, tagNumber, tagsIn, urlNumber } from "../../shared/cache/names.ts";
 import { CACHE } from "../../shared/cache/outcomes.ts";
 import type { Reasons } from "../../shared/cache/reasons.ts";
-import { BODY_NONE, type Exchange } from "../exchange/exchange.ts";
+import type { Exchange } from "../exchange/exchange.ts";
 import { shedByCaller } from "../exchange/overload.ts";
 import type { ResponseHead } from "../exchange/policy.ts";
 import { fail, reply } from "../exchange/reply.ts";
@@ -18,16 +18,19 @@ import type { FillContext, FillOrder } from "./fill-context.ts";
 import { type FillTable, type Turn, UNLEASED } from "./fill-table.ts";
 import { Follower } from "./follower.ts";
 import type { ForwardOrder, HeadWatcher } from "./forward.ts";
-import { type KeyMaker, sentPath, urlOf } from "./key.ts";
+import { isStorable, type KeyMaker, sentPath, urlOf } from "./key.ts";
 import { type FillKind, lookAlone, lookFirst, mayLook } from "./looks.ts";
+import { ReadyServing } from "./ready-serving.ts";
 import { RemoteFill } from "./remote-fill.ts";
-import type { CachedResponse, CacheKey, ResponseCache } from "./response-cache.ts";
+import { isWhole, kindOf, marksOf, passesBy } from "./requests.ts";
+import type { CachedResponse, ResponseCache } from "./response-cache.ts";
 import type { RouteTier } from "./route-tier.ts";
 import { assess, type StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason, hitOutcome } from "./rules/cache-status.ts";
-import { needsOrigin, wholeLength } from "./rules/conditions.ts";
+import { wholeLength } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
 import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
+import { MARK } from "./rules/request-marks.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
 import { standInGrant } from "./stand-in.ts";
 import { StoredBody } from "./stored-body.ts";
@@ -64,9 +67,11 @@ export interface RouteCacheParts {
 export class RouteCache {
   readonly #parts: RouteCacheParts;
   readonly #rules: StoreRules;
+  readonly #ready: ReadyServing;
 
   constructor(parts: RouteCacheParts) {
     this.#parts = parts;
+    this.#ready = new ReadyServing((x, stored, age) => this.#shown(x, hitOutcome(remainingOf(stored.freshness, Date.now()), ""), age));
     const {
       ttl,
       byStatus,
@@ -99,27 +104,30 @@ export class RouteCache {
     if (chosen !== null)
       return this.#forward(x, route, upstream, { reason: "bypass", detail: chosen === "debug" ? "debug" : "configured" });
     if (x.method !== "GET" && x.method !== "HEAD") return this.#forward(x, route, upstream, { reason: "method", detail: "" });
-    const directives = this.#directives(x);
-    const reason = passesBy(x, directives);
+    const marks = marksOf(x);
+    const directives = (marks & MARK.directives) === 0 ? NO_DIRECTIVES : this.#directives(x);
+    const reason = passesBy(x, marks, directives);
     const { keys, keyedByUpstream, cache } = this.#parts;
     const key = reason === null ? keys.of(x, keyedByUpstream || x.sentTo >= 0 ? upstream : null) : null;
-    if (key === null) {
+    const stored = key === null ? null : cache.find(key, x.headers);
+    if (key === null || (stored === null && !isStorable(key))) {
       // Section 5.2.1.7.
       if (directives.onlyIfCached) return fail(x, "cache_miss");
       return this.#forward(x, route, upstream, { reason: reason ?? "bypass", detail: reason === null ? "no-key" : "" });
     }
-    const stored = cache.find(key, x.headers);
     if (stored === null)
       return this.#missed(x, { x, route, upstream, key, stored: null, validates: false, reason: "uri-miss", course }, directives);
-    const use =
-      stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, Date.now());
+    const nowMs = Date.now();
+    const use = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, nowMs);
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
       return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
-    x.cacheResult = use === "fresh" ? (course.looked === "" ? CACHE.hit : CACHE.redis) : CACHE.stale;
-    this.#serve(x, route, stored, hitOutcome(remainingOf(stored.freshness, Date.now()), course.looked === "" ? "" : "redis"));
+    const isFresh = use === "fresh";
+    x.cacheResult = isFresh ? (course.looked === "" ? CACHE.hit : CACHE.redis) : CACHE.stale;
+    if (isFresh && course.looked === "" && isWhole(x, marks, stored) && this.#ready.serve(x, stored, nowMs)) return;
+    this.#serve(x, route, stored, hitOutcome(remainingOf(stored.freshness, nowMs), course.looked === "" ? "" : "redis"));
   }
 
   #directives(x: Exchange): Readonly<Directives> {
@@ -312,6 +320,7 @@ export class RouteCache {
     const { head, freshness, length } = stored;
     const age = Math.floor(ageOf(freshness, Date.now()));
     x.cacheAge = age;
+    x.clientInfo(); // while it can be known: the access log wants it
     const follower = new Follower(x, route, new StoredBody(stored));
     follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(x, outcome, age));
   }
@@ -380,17 +389,7 @@ interface Order extends FillOrder {
   readonly course: Course;
 }
 
-/** @returns why a GET or HEAD is none of the store's business; null when it is */
-function passesBy(x: Exchange, directives: Directives): ForwardReason | null {
-  if (x.bodyKind !== BODY_NONE || x.wantsWebSocket || needsOrigin(x.headers)) return "bypass";
-  return directives.noStore ? "request" : null;
-}
-
 /** Purged softly: stale from now on, for as long as what is stale may be used. */
 function inForce({ freshness, isVoid }: CachedResponse): Freshness {
   return isVoid ? { ...freshness, lifetime: Math.min(freshness.lifetime, ageOf(freshness, Date.now())) } : freshness;
 }
-
-/** Requests that are alike in what can keep an answer from being stored: those of one kind do not speak for another. */
-const kindOf = (x: Exchange, { text }: CacheKey): string =>
-  `${text}\u0002${getHeader(x.headers, "authorization") === undefined ? "" : "a"}${getHeader(x.headers, "cookie") === undefined ? "" : "c"}`;

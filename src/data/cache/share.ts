@@ -10,7 +10,8 @@ export function shareAmong(clients: readonly Exchange[], stored: CachedResponse,
   };
   for (const x of clients) {
     users++;
-    serve(x, { ...stored, body: stored.body, release });
+    const { head, freshness, isVoid, length, body, sequence, object } = stored;
+    serve(x, { head, freshness, isVoid, length, body, sequence, object, ready: null, release });
   }
   release();
 }

@@ -11,6 +11,7 @@ import type { ClientInfo, RequestView } from "../routing/request-view.ts";
 import type { CallRecord } from "../upstream/call-request.ts";
 import type { BodyWatch } from "./body/body-watch.ts";
 import type { Identity } from "./identity/identity.ts";
+import type { LyingBody, PreparedResponse } from "./prepared-response.ts";
 import type { FilterChain } from "./response-filter.ts";
 import type { Route, Runtime } from "./runtime.ts";
 import type { SharedHeaders } from "./shared-headers.ts";
@@ -134,6 +135,8 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   responseTrailers: HeaderList | null = null;
   /** What the response passes on its way out; null for nothing. */
   filters: FilterChain | null = null;
+  /** Memory that the response is sent from: let go when the exchange is over. */
+  sentFrom: LyingBody | null = null;
 
   // --- Outcome, for the log and metrics ---
   status = 0;
@@ -190,6 +193,12 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   abstract write(chunk: Uint8Array): boolean;
   /** Complete the response. @param chunk a last piece of body, sent together with what is held back. */
   abstract end(chunk?: Uint8Array): void;
+  /** Whether {@link sendPrepared} may be called now: an engine that cannot says no, and says it of requests whose response has something of its own. */
+  takesPrepared(): boolean {
+    return false;
+  }
+  /** Send a whole response, in place of start() and end(). @param body {@link sentFrom}: it stays until the exchange is over @param own further fields of this one */
+  sendPrepared(_response: PreparedResponse, _body: LyingBody, _own: HeaderList | null): void {}
   /** Cut the connection: the only honest end when a started response cannot be completed. Safe to call any time. */
   abstract abort(): void;
   /**
@@ -253,6 +262,12 @@ export abstract class Exchange implements RequestView, LogRecord, CallRecord {
   /** Nobody waits for it: what it asks of upstreams comes after all else. */
   get isBackground(): boolean {
     return false;
+  }
+
+  /** As clientInfo() has it. Where nobody is believed, it takes no look at the client. */
+  get scheme(): ClientInfo["scheme"] {
+    if (this.client === null && this.runtime.plan.trustedProxies.length === 0) return this.secure ? "https" : "http";
+    return this.clientInfo().scheme;
   }
 
   /** Whether a response was begun of which no byte has gone out: {@link withdraw} can take it back. */

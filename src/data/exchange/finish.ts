@@ -14,6 +14,7 @@ export function finish(x: Exchange): void {
   x.finished = true;
   x.abandonWork();
   x.filters?.close();
+  x.sentFrom?.release();
   const { runtime } = x;
   const { services } = runtime;
   const policies = x.route?.onFinish ?? null;

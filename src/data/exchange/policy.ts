@@ -110,6 +110,16 @@ export interface Policy {
    */
   onResponse?(x: Exchange, head: ResponseHead): Reply | undefined;
   /**
+   * Names all of the exchange that onResponse reads: equal texts, equal heads (but for the request's id) make equal heads, and nothing else comes of it.
+   * So what it made of a stored response once stands for other requests. Left out: onResponse sees each response. Synchronous, cheap.
+   */
+  headDependsOn?(x: Exchange): string;
+  /**
+   * Beside headDependsOn: fields that onResponse puts into the head and that are each response's own, as it has put them there if it has run for this exchange.
+   * Of a response that is kept ready they are left out, and added to each. null for none.
+   */
+  ownFields?(x: Exchange): HeaderList | null;
+  /**
    * No response came, and none of its bytes has been sent. The first policy that answers does so instead of the error; in registry order. Synchronous.
    */
   onUpstreamFailure?(x: Exchange, failure: CallFailure): Reply | undefined;

@@ -3,6 +3,7 @@
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import { appendHeaders } from "../../base/header-list.ts";
+import { PeerGone } from "../../base/policy-failure.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
 import { BODY_NONE, type BodySink, type ClientEvents, type Exchange } from "./exchange.ts";
 import { complete, finish } from "./finish.ts";
@@ -140,10 +141,15 @@ function writeGuarded(x: Exchange, answer: Answer): void {
 }
 
 function crashed(x: Exchange, error: unknown): void {
-  x.runtime.services.reportFault("answering failed", error, x.requestId);
-  x.errorCode = "internal_error";
+  if (error instanceof PeerGone) x.errorCode ??= "client_aborted";
+  else fault(x, error);
   x.abort();
   finish(x);
+}
+
+function fault(x: Exchange, error: unknown): void {
+  x.runtime.services.reportFault("answering failed", error, x.requestId);
+  x.errorCode = "internal_error";
 }
 
 function write(x: Exchange, { head, body }: Answer): void {
@@ -170,7 +176,8 @@ function write(x: Exchange, { head, body }: Answer): void {
   chain.end(null);
 }
 
-const REPLY_EVENTS: ClientEvents = {
+/** Of a response that is written as one. */
+export const REPLY_EVENTS: ClientEvents = {
   clientAborted(x) {
     if (x.errorCode === null) x.errorCode = "client_aborted";
     finish(x);

@@ -19,6 +19,8 @@ export class SharedHeaders {
   client: ClientInfo | null = null;
   /** Of the last route that they took. */
   forwarded: ForwardedFields | null = null;
+  /** Which of the fields that the store of responses looks at are among them; -1: nobody has looked. */
+  cacheMarks = -1;
 
   /** @param list no one may change it from now on: whoever tries is stopped by the engine */
   constructor(list: HeaderList) {

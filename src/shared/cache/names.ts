@@ -7,11 +7,16 @@ export type QueryRule = { readonly kind: "all" } | { readonly kind: "only" | "ex
 
 /** Scheme, host in lowercase without the scheme's own port, path, query. @param query '' for none */
 export function cacheUrl(scheme: "http" | "https", authority: string, path: string, query: string): string {
-  const lower = authority.toLowerCase();
-  const own = scheme === "https" ? ":443" : ":80";
-  const host = lower.endsWith(own) ? lower.slice(0, -own.length) : lower;
-  return `${scheme}://${host}${path}${query === "" ? "" : `?${query}`}`;
+  if (authority !== last.authority || scheme !== last.scheme) {
+    const lower = authority.toLowerCase();
+    const own = scheme === "https" ? ":443" : ":80";
+    last = { scheme, authority, origin: `${scheme}://${lower.endsWith(own) ? lower.slice(0, -own.length) : lower}` };
+  }
+  return query === "" ? last.origin + path : `${last.origin}${path}?${query}`;
 }
+
+/** What was asked for last is mostly asked for next. */
+let last = { scheme: "", authority: "", origin: "" };
 
 /** @returns the query without what does not count, in an order of its own; as it came when all of it counts */
 export function keyedQuery(query: string, rule: QueryRule): string {

@@ -9,7 +9,7 @@ import { PEERS } from "../../../native-bench/peers/catalog.ts";
 import { type PeerKind, PLAIN } from "../../../native-bench/peers/peer.ts";
 
 /** Whole, on a quiet machine. */
-const MINUTES_MAX = 17;
+const MINUTES_MAX = 20;
 
 describe.each(CASES)("$name", (each) => {
   const labels = each.contenders.map(({ label }) => label);

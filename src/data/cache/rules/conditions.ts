@@ -2,6 +2,7 @@
 import { parseHttpDateMs } from "../../../base/backoff.ts";
 import { getHeader, getList, type HeaderList } from "../../../base/header-list.ts";
 import { trimWhitespace } from "../../../base/http.ts";
+import { MARK } from "./request-marks.ts";
 
 /** What of the stored response a request gets. */
 export type Selection =
@@ -21,9 +22,8 @@ const TAGS_MAX = 64;
 /** Request fields that are answered here, and never sent with a request whose response is to be stored whole. */
 export const OWN_CONDITIONS: ReadonlySet<string> = new Set(["if-none-match", "if-modified-since", "if-range", "range"]);
 
-/** If-Match and If-Unmodified-Since are the origin's to judge (section 4.3.2): such a request passes the store by. */
-export const needsOrigin = (request: HeaderList): boolean =>
-  getHeader(request, "if-match") !== undefined || getHeader(request, "if-unmodified-since") !== undefined;
+/** If-Match and If-Unmodified-Since are the origin's to judge (section 4.3.2): such a request passes the store by. @param marks of request-marks.ts */
+export const needsOrigin = (marks: number): boolean => (marks & MARK.origin) !== 0;
 
 /**
  * @param stored header section of a response with this status

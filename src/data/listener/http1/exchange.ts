@@ -5,8 +5,10 @@ import type { ErrorCode } from "../../../base/errors.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
 import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
 import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
 import { whenAllIsRead } from "../held-heads.ts";
 import type { Channel } from "../net/channel.ts";
+import { isNow, isWithBody, prepareBytes } from "./prepared.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 
 /** Up to here a piece of body goes out as one text with what is written around it: one call, no list of pieces. */
@@ -204,6 +206,55 @@ export class Http1Exchange extends Exchange implements TurnTask {
     if (last === null) this.put(text, tail);
     else this.putWith(text, last, tail);
     if (this.flowing()) this.complete();
+  }
+
+  override takesPrepared(): boolean {
+    return (
+      this.protocol === "http/1.1" &&
+      this.bodyDone &&
+      !this.closeAfter &&
+      !this.started &&
+      !this.closed &&
+      !this.connection.closesAfter(this)
+    );
+  }
+
+  override sendPrepared(response: PreparedResponse, source: LyingBody, own: HeaderList | null): void {
+    this.started = this.headSent = this.ended = true;
+    this.status = response.status;
+    this.length = this.sent = this.bytesOut = source.length;
+    const all = own === null ? this.sendBytes(response, source) : this.sendWith(own, response, source);
+    if (!all) this.backlogged = true;
+    if (this.flowing()) this.complete();
+  }
+
+  /** @returns whether the kernel has all of it */
+  private sendBytes(response: PreparedResponse, source: LyingBody): boolean {
+    const { channel } = this.connection;
+    const known = response.http1;
+    let bytes = known !== null && isNow(known) ? known.with(this.requestId) : null;
+    if (bytes === null) {
+      response.http1 = prepareBytes(response, this.requestId, source);
+      bytes = response.http1.with(this.requestId) as Buffer; // it was made for it
+    }
+    const all = isWithBody(source.length) ? channel.write(bytes, true) : this.writeTwo(bytes, source.body);
+    if (!all) response.http1 = null; // what has not been written yet lies there
+    return all;
+  }
+
+  private sendWith(own: HeaderList, { status, headers, idAt }: PreparedResponse, source: LyingBody): boolean {
+    const fields = [...headers, ...own];
+    if (idAt >= 0) fields[idAt] = this.requestId;
+    return this.writeTwo(responseHead(status, fields, `content-length: ${source.length}\r\n`), source.body);
+  }
+
+  /** In one call. @param body stays as it is */
+  private writeTwo(head: Uint8Array | string, body: Uint8Array): boolean {
+    const { channel } = this.connection;
+    channel.cork();
+    channel.write(head, true);
+    channel.write(body, true);
+    return channel.uncork();
   }
 
   abort(): void {

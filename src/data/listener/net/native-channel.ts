@@ -2,7 +2,15 @@
 // the owner of the stream: it opens, ends and closes. Must never keep what it was lent: what the kernel has not taken at once is copied before it is written.
 import type { X509Certificate } from "node:crypto";
 import type { Socket } from "node:net";
-import { bytesRead, END_OF_STREAM, isWriting, type NativeStream, type WriteRequest, writeRequest } from "../../../base/native-stream.ts";
+import {
+  bytesRead,
+  END_OF_STREAM,
+  isWriting,
+  type NativeStream,
+  reuseRequest,
+  type WriteRequest,
+  writeRequest,
+} from "../../../base/native-stream.ts";
 import { beginTurn, endTurn } from "../../../base/turn-clock.ts";
 import type { Channel, ChannelReader, ProtocolName } from "./channel.ts";
 import type { ClientFacts } from "./client-facts.ts";
@@ -43,6 +51,8 @@ export class NativeChannel implements Channel {
   #chunks: Chunk[] = [];
   #chunkBytes = 0;
   #corks = 0;
+  /** Some of what was written while corked is lent. */
+  #lent = false;
   #owesDrained = false;
   #ending = false;
   #endReceived = false;
@@ -77,6 +87,7 @@ export class NativeChannel implements Channel {
     if (this.#corks > 0) {
       this.#chunks.push(data);
       this.#chunkBytes += data.length;
+      if (!kept && typeof data !== "string") this.#lent = true;
       return !this.#owesDrained;
     }
     if (this.#writing) {
@@ -95,15 +106,17 @@ export class NativeChannel implements Channel {
 
   uncork(): boolean {
     if (this.#corks === 0 || --this.#corks > 0 || this.#chunks.length === 0) return !this.#owesDrained;
+    const lent = this.#lent;
+    this.#lent = false;
     if (this.#writing) {
-      for (let i = 0; i < this.#chunks.length; i++) {
+      for (let i = 0; lent && i < this.#chunks.length; i++) {
         const chunk = this.#chunks[i];
         if (typeof chunk === "object") this.#chunks[i] = Buffer.from(chunk);
       }
       this.#owesDrained = true;
       return false;
     }
-    this.#sendChunks(false);
+    this.#sendChunks(!lent);
     const settled = this.#settled();
     if (this.#ending && !this.#writing) this.#socket.end();
     return settled;
@@ -230,6 +243,8 @@ export class NativeChannel implements Channel {
     const [first = ""] = chunks;
     if (chunks.length === 1) return this.#send(first, own);
     const request = writeRequest(this.#stream, onWritten, this);
+    if (own && chunks.every((each) => typeof each === "object"))
+      return this.#sent(request, this.#stream.writev(request, chunks, true), chunks);
     // One copy of all is cheaper than a list for Node up to here, and owns itself.
     if (bytes <= TEXT_BYTES_MAX) {
       let text = "";
@@ -244,7 +259,7 @@ export class NativeChannel implements Channel {
 
   #sent(request: WriteRequest, error: number, data: unknown): void {
     if (error !== 0) return this.destroy();
-    if (!isWriting()) return;
+    if (!isWriting()) return reuseRequest(request);
     request.buffer = data;
     this.#writing = true;
   }

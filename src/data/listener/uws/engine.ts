@@ -3,6 +3,7 @@
 
 import type { HttpRequest, HttpResponse, TemplatedApp, us_listen_socket, us_socket_context_t } from "uWebSockets.js";
 import { OperatorError } from "../../../base/errors.ts";
+import { PeerGone } from "../../../base/policy-failure.ts";
 import { beginTurn, endTurn } from "../../../base/turn-clock.ts";
 import type { ListenerPlan } from "../../../plan/listener-plan.ts";
 import type { Refusal } from "../../exchange/refusal.ts";
@@ -58,6 +59,7 @@ class UwsListener implements Listener, WebSocketWatcher {
   connections = 0;
   private readonly uws: Uws;
   private readonly host: ListenerHost;
+  private readonly byTcp: boolean;
   private readonly app: TemplatedApp;
   private readonly webSockets = new Set<UwsWebSocket>();
   private socket: us_listen_socket | null = null;
@@ -67,6 +69,7 @@ class UwsListener implements Listener, WebSocketWatcher {
     this.uws = uws;
     this.plan = plan;
     this.host = host;
+    this.byTcp = plan.unixPath === null;
     this.app = this.createApp();
   }
 
@@ -171,10 +174,9 @@ class UwsListener implements Listener, WebSocketWatcher {
   }
 
   private take(res: HttpResponse, req: HttpRequest, { context, method }: Known): void {
-    const x = new UwsExchange(this.host.current(), res, context);
+    const x = new UwsExchange(this.host.current(), res, { byTcp: this.byTcp, upgradeContext: context });
+    x.inTurn = true;
     try {
-      // A peer that has reset its connection has no address any more: nobody may take it for one on a Unix socket, or for one that no list names.
-      if (this.plan.unixPath === null && x.peerAddress() === "") return void res.close();
       x.secure = this.plan.tls !== null;
       x.listener = this.host.name;
       headerList = x.headers;
@@ -195,8 +197,12 @@ class UwsListener implements Listener, WebSocketWatcher {
       if (refusal !== null) this.host.refuse(x, refusal);
       else this.host.handle(x);
     } catch (error) {
+      if (error instanceof PeerGone) return void res.close();
       this.host.refuse(x, { code: "internal_error", detail: "" }, error);
     }
+    x.inTurn = false;
+    // Whoever is not answered yet is asked for later, when it may be too late.
+    if (!x.finished && !x.settlePeer()) x.abort();
   }
 }
 

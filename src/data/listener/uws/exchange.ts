@@ -2,11 +2,14 @@
 // a dead `res`. Owns corking, framing, backpressure and the order of writes; must never decide what is sent.
 import type { HttpResponse, us_socket_context_t } from "uWebSockets.js";
 import { type HeaderList, removeHeader } from "../../../base/header-list.ts";
+import { PeerGone } from "../../../base/policy-failure.ts";
 import { BODY_NONE, type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
 import { statusLine } from "../status-line.ts";
 import { isEventStream } from "./event-stream.ts";
 import { LINGER_MS, UwsLinger } from "./linger.ts";
 import { canonicalIp } from "./peer-address.ts";
+import { prepareBytes } from "./prepared.ts";
 import { acceptUwsWebSocket, type UpgradableExchange } from "./websocket.ts";
 
 /** Body bytes held before the pipeline asks for them; beyond it the client is paused. */
@@ -16,11 +19,22 @@ const WHOLE_BODY_BYTES_MAX = 8 * 1024;
 const SSE_COMMENT = Buffer.from(":\n\n");
 const EMPTY = Buffer.alloc(0);
 
+/** How a request came. */
+export interface Arrival {
+  readonly byTcp: boolean;
+  /** Of one that asks for an upgrade: the route to its WebSocket behaviour. */
+  readonly upgradeContext: us_socket_context_t | null;
+}
+
 export class UwsExchange extends Exchange implements UpgradableExchange {
   started = false;
   closed = false;
   private readonly res: HttpResponse;
+  /** By TCP: its client has an address. */
+  private readonly byTcp: boolean;
   private peer: string | null = null;
+  /** The engine's own callback for the request is running: what is written is corked. @internal engine.ts */
+  inTurn = false;
   /** Set for a request that asks for an upgrade: the route to its WebSocket behaviour. */
   readonly upgradeContext: us_socket_context_t | null;
 
@@ -46,16 +60,31 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
   private endPending = false;
   private linger: UwsLinger | null = null;
 
-  constructor(runtime: Exchange["runtime"], res: HttpResponse, upgradeContext: us_socket_context_t | null) {
+  constructor(runtime: Exchange["runtime"], res: HttpResponse, { byTcp, upgradeContext }: Arrival) {
     super(runtime);
     this.res = res;
+    this.byTcp = byTcp;
     this.upgradeContext = upgradeContext;
     res.onAborted(() => this.gone());
   }
 
+  /**
+   * uWebSockets.js looks it up anew each time, which takes a fifth of a small response: who needs none must not cause it.
+   * @throws PeerGone for a peer that has reset its connection: it has no address any more, and nobody may take it for one on a Unix socket, or for one that no list names
+   */
   peerAddress(): string {
-    if (this.peer === null) this.peer = this.closed ? "" : canonicalIp(this.res.getRemoteAddress());
+    if (this.peer === null) {
+      const address = this.closed || !this.byTcp ? "" : canonicalIp(this.res.getRemoteAddress());
+      if (address === "" && this.byTcp && !this.closed) throw new PeerGone();
+      this.peer = address;
+    }
     return this.peer;
+  }
+
+  /** Reads the address while it can be known. @returns false when it is no longer @internal engine.ts */
+  settlePeer(): boolean {
+    if (this.peer === null && !this.closed && this.byTcp) this.peer = canonicalIp(this.res.getRemoteAddress());
+    return this.peer !== "" || !this.byTcp;
   }
 
   takeForUpgrade(): HttpResponse {
@@ -205,8 +234,37 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     corked = null;
   }
 
+  override takesPrepared(): boolean {
+    return this.inTurn && this.bodyDone && !this.closeAfter && !this.started && !this.closed && !this.runtime.services.draining;
+  }
+
+  override sendPrepared(response: PreparedResponse, source: LyingBody, own: HeaderList | null): void {
+    const { res } = this;
+    this.started = this.headSent = true;
+    this.status = response.status;
+    this.length = this.sent = this.bytesOut = source.length;
+    let bytes = response.uws === null ? null : response.uws.with(this.requestId);
+    if (bytes === null) {
+      response.uws = prepareBytes(response, this.requestId);
+      bytes = response.uws.with(this.requestId) as Buffer; // it was made for it
+    }
+    res.writeStatus(bytes); // copied, with all its lines
+    if (own !== null) writeFields(res, own);
+    if (source.length <= WHOLE_BODY_BYTES_MAX) res.end(source.body);
+    else {
+      const { body } = source;
+      if (!res.tryEnd(body, body.length)[0]) {
+        this.rest = body; // not copied: it stays
+        this.restOffset = 0;
+        return this.awaitDrain();
+      }
+    }
+    this.complete();
+  }
+
   abort(): void {
     if (this.closed) return;
+    this.settlePeer(); // the access log wants it
     this.res.close(); // runs the onAborted handler, which calls gone()
     this.gone();
   }
@@ -277,15 +335,7 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     const head = this.head as HeaderList; // start() came first
     if (this.status !== 200) res.writeStatus(statusLine(this.status));
     removeHeader(head, "date"); // this engine writes its own
-    if (head.length === 0) return;
-    // One call for all fields, as each crosses into native code for 0.2 us. Values were checked for CR and LF where they came from (parser, schema, renderHeader).
-    let fields = head[1] as string;
-    for (let i = 2; i < head.length; i++) {
-      fields += i % 2 === 0 ? "\r\n" : ": "; // a template would first make a string of each part, which it is
-      fields += head[i];
-    }
-    // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
-    res.writeHeader(head[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
+    writeFields(res, head);
   }
 
   private flushHeld(): void {
@@ -392,6 +442,19 @@ export class UwsExchange extends Exchange implements UpgradableExchange {
     this.early = null;
     this.events?.clientAborted(this);
   }
+}
+
+/** Behind the status, or what {@link prepareBytes} has made. */
+function writeFields(res: HttpResponse, list: HeaderList): void {
+  if (list.length === 0) return;
+  // One call for all fields, as each crosses into native code for 0.2 us. Values were checked for CR and LF where they came from (parser, schema, renderHeader).
+  let fields = list[1] as string;
+  for (let i = 2; i < list.length; i++) {
+    fields += i % 2 === 0 ? "\r\n" : ": "; // a template would first make a string of each part, which it is
+    fields += list[i];
+  }
+  // uWebSockets.js encodes strings as UTF-8, in which only ASCII keeps its length; bytes above 0x7f must go out as they came in.
+  res.writeHeader(list[0] as string, Buffer.byteLength(fields) === fields.length ? fields : Buffer.from(fields, "latin1"));
 }
 
 /** The exchange whose end is being written: lets one static function serve every cork without a closure. */

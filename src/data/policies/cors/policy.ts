@@ -79,6 +79,12 @@ class Cors implements Policy {
     return { kind: "response", status: 204, headers, body: null };
   }
 
+  headDependsOn(x: Exchange): string {
+    const origin = singleHeaderValue(x, "origin");
+    if (this.#same) return origin === undefined || this.#allowed(origin) ? "" : "-";
+    return origin !== undefined && this.#allowed(origin) ? origin : "";
+  }
+
   onResponse(x: Exchange, head: ResponseHead): undefined {
     const headers = head.headers;
     if (head.fromUpstream) removeHeaders(headers, isOwned);

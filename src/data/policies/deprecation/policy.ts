@@ -19,6 +19,7 @@ export const createDeprecation: PolicyFactory = (config, route): Policy => {
       announce(notice, head.headers);
       return undefined;
     },
+    headDependsOn: () => "",
     onFinish: (x) => x.runtime.services.recordDeprecated(route.name, x.identity?.consumer ?? ""),
   };
 };

@@ -39,7 +39,10 @@ export const createHeaders: PolicyFactory = (config, route): Policy => {
     sees: "response",
     where: `route ${route.name}: headers`,
   });
-  if (down !== null) policy.onResponse = (x, head) => down(x, head.headers, head);
+  if (down === null) return policy;
+  policy.onResponse = (x, head) => down(x, head.headers, head);
+  if (response.every((side) => isConstant(side, route.paramNames)))
+    policy.headDependsOn = response.some(({ onTls }) => onTls !== undefined) ? (x) => x.scheme : () => "";
   return policy;
 };
 
@@ -72,6 +75,15 @@ function inOrder<S extends Side & Conditional>(
       else if (isUndecided(decision, i)) steps[i]?.removal?.(x, headers);
     }
   };
+}
+
+/** Whether all that it does is the same for each response with the same fields. */
+function isConstant(
+  { set, setIfAbsent, add, onTls = {}, when }: Side & Conditional & { readonly onTls?: Side["set"] },
+  paramNames: readonly string[],
+): boolean {
+  const texts = [set, setIfAbsent, add, onTls].flatMap((each) => Object.values(each));
+  return when === undefined && texts.every((text) => compiled(text, paramNames).constant !== null);
 }
 
 function responseChanges(side: Side & { readonly onTls?: Side["set"] }, paramNames: readonly string[]): Change | null {

@@ -1,7 +1,7 @@
 // Owns the limits of one route: what each request asks the table for, in two stages, what a refusal gives back, what the answer says.
 // Must never let a request through because a limit could not be decided.
 import { monotonicMs } from "../../../base/clock.ts";
-import { getHeader, removeHeaders } from "../../../base/header-list.ts";
+import { getHeader, type HeaderList, removeHeaders } from "../../../base/header-list.ts";
 import type { LimitConfig } from "../../../plan/rate-limit.ts";
 import { KIND_CONCURRENCY } from "../../../shared/limit-layout.ts";
 import { LimitAsk, NO_GRANT, NO_SHARE } from "../../../shared/limit-size.ts";
@@ -43,6 +43,8 @@ class RouteAdmission {
   readonly buckets: Bucket[] = [];
   /** Seconds in Retry-After of a refusal. */
   retryS = 0;
+  /** What its client is told; null: nothing yet. */
+  told: HeaderList | null = null;
 }
 
 class RateLimit implements Policy {
@@ -71,6 +73,8 @@ class RateLimit implements Policy {
     this.#hasQuota = configs.some((config) => config.tier || config.quota !== null);
     this.#waitMs = Math.max(0, ...configs.map((config) => (config.mode === "local" ? 0 : config.waitMs)));
     this.#costHeaders = configs.flatMap(({ cost }) => (cost.kind === "response" ? [cost.name] : []));
+    // A response that says what it cost is charged for by onResponse.
+    if (this.#costHeaders.length === 0) this.headDependsOn = (x) => (this.#slot.get(x) === undefined ? "" : "-");
     if (this.#early.length > 0) this.onRequest = (x) => this.#stage(x, this.#early);
     if (this.#late.length > 0) this.onIdentified = (x) => this.#stage(x, this.#late);
   }
@@ -82,7 +86,14 @@ class RateLimit implements Policy {
       if (this.#costHeaders.length > 0) this.#charge(admission, head);
       removeHeaders(head.headers, isOurs);
     }
-    this.#tell(admission, head);
+    head.headers.push(...this.#tell(admission));
+  }
+
+  headDependsOn?(x: Exchange): string;
+
+  ownFields(x: Exchange): HeaderList | null {
+    const admission = this.#slot.get(x);
+    return admission === undefined ? null : this.#tell(admission);
   }
 
   onFinish(x: Exchange): void {
@@ -119,6 +130,7 @@ class RateLimit implements Policy {
     const admission = this.#pool.pop() ?? new RouteAdmission();
     admission.count = 0;
     admission.refusedBy = -1;
+    admission.told = null;
     admission.retryS = 0;
     admission.charged = false;
     this.#slot.set(x, admission);
@@ -216,7 +228,8 @@ class RateLimit implements Policy {
     removeHeaders(head.headers, (name) => this.#costHeaders.includes(name));
   }
 
-  #tell(admission: RouteAdmission, head: ResponseHead): void {
+  #tell(admission: RouteAdmission): HeaderList {
+    if (admission.told !== null) return admission.told;
     let policies = "";
     let limits = "";
     for (let i = 0; i < admission.count; i++) {
@@ -228,8 +241,9 @@ class RateLimit implements Policy {
       const field = limitField(bucket, admission.asks[i]!, this.#table, admission.retryS);
       limits += limits === "" ? field : `, ${field}`;
     }
-    if (policies !== "") head.headers.push("ratelimit-policy", policies);
-    if (limits !== "") head.headers.push("ratelimit", limits);
+    const told: HeaderList = policies === "" ? [] : ["ratelimit-policy", policies];
+    if (limits !== "") told.push("ratelimit", limits);
+    return (admission.told = told);
   }
 
   #readClock(): void {

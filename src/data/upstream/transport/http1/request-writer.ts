@@ -1,7 +1,14 @@
 // Owns writing to one connection of the own client: heads, whole bodies, pieces of streamed ones. On plain TCP it writes to the stream below the socket: a third of the
 // work, and a write that fails leaves what the other side has sent before it closed to be read. Must never keep what it was lent.
 import type net from "node:net";
-import { isWriting, type NativeStream, nativeStreamOf, type WriteRequest, writeRequest } from "../../../../base/native-stream.ts";
+import {
+  isWriting,
+  type NativeStream,
+  nativeStreamOf,
+  reuseRequest,
+  type WriteRequest,
+  writeRequest,
+} from "../../../../base/native-stream.ts";
 import type { BodyTarget, RequestHeads } from "./request-head.ts";
 
 /** Up to here, copying a body behind its head is cheaper than having Node write a list. */
@@ -85,7 +92,7 @@ export class RequestWriter implements BodyTarget {
           ? stream.writeBuffer(request, data)
           : stream.writev(request, data as readonly Buffer[], true); // neither of the two others
     if (error !== 0) return this.fail();
-    if (!isWriting()) return;
+    if (!isWriting()) return reuseRequest(request);
     request.buffer = data;
     this.underWay++;
   }
