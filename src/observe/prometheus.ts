@@ -4,7 +4,7 @@
 import { ERRORS } from "../base/errors.ts";
 import { PHASE, PHASE_NAMES } from "../shared/breaker-word.ts";
 import { WORKER_STATES } from "../shared/heartbeat.ts";
-import { CELL, type Cell, CLIENT_FAULTS, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-cells.ts";
+import { CELL, type Cell, CLIENT_FAULTS, DECISIONS, LATENCY_BOUNDS_S, LEG_OUTCOMES, LIMIT_OUTCOMES } from "../shared/metric-layout.ts";
 import type { BreakerStatus, FleetState, InstanceState, OthersBreakers, RedisConsumersState } from "./instance-state.ts";
 import { renderCache } from "./prometheus-cache.ts";
 import { renderOverload } from "./prometheus-overload.ts";

@@ -4,6 +4,7 @@ import { ERROR_CODES, type ErrorCode } from "../base/errors.ts";
 import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
 import { AGE_BUCKETS, CACHE_OUTCOMES } from "../shared/cache/outcomes.ts";
 import { DeprecatedTotals } from "../shared/deprecated-totals.ts";
+import type { MetricCells } from "../shared/metric-cells.ts";
 import {
   type Cell,
   DECISIONS,
@@ -18,7 +19,6 @@ import {
   METRIC_LIMITS_MAX,
   METRIC_POLICIES_MAX,
   METRIC_TIERS_MAX,
-  type MetricCells,
   POLICY,
   REFUSED_WORDS,
   ROUTE,
@@ -27,7 +27,7 @@ import {
   ROUTE_SLOT_WORDS,
   TIER_SLOT_NONE,
   WIRE_CODES,
-} from "../shared/metric-cells.ts";
+} from "../shared/metric-layout.ts";
 import { SlotNames } from "../shared/slot-names.ts";
 
 /** Label of requests that matched no route, and of routes without a slot of their own. No route can be called so. */

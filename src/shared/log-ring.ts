@@ -21,7 +21,8 @@ import { RingBuffer } from "ringbuf.js";
 import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
 import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
 import { CACHE_RESULTS, type CacheResult } from "./cache/outcomes.ts";
-import { CELL, type MetricCells } from "./metric-cells.ts";
+import type { MetricCells } from "./metric-cells.ts";
+import { CELL } from "./metric-layout.ts";
 
 const RECORD_VERSION = 6;
 

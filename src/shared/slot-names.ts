@@ -1,6 +1,6 @@
 // Owns which route name counts in which metric slot. Primary only; plain memory, though the slots number shared cells.
 // Must never give one slot to two names of the running plan.
-import { METRIC_ROUTES_MAX, ROUTE_SLOT_OVERFLOW } from "./metric-cells.ts";
+import { METRIC_ROUTES_MAX, ROUTE_SLOT_OVERFLOW } from "./metric-layout.ts";
 
 /** First slot that a name can have: 0 is "no route", 1 the overflow. */
 const FIRST_SLOT = ROUTE_SLOT_OVERFLOW + 1;

@@ -5,7 +5,7 @@ import type { Policy, Reply, ResponseHead } from "../../src/data/exchange/policy
 import type { PolicyRoute } from "../../src/data/exchange/route-context.ts";
 import type { Plan, TierPlan } from "../../src/plan/plan.ts";
 import { LimitTable } from "../../src/shared/limit-table.ts";
-import type { LimitOutcome } from "../../src/shared/metric-cells.ts";
+import type { LimitOutcome } from "../../src/shared/metric-layout.ts";
 import { buildPolicy, policyRoute, type RequestSketch, responseHead, TestExchange } from "./exchange.ts";
 
 export interface RouteWithLimits {

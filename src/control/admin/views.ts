@@ -7,7 +7,7 @@ import type { InstanceState, OthersBreaker, OthersBreakers } from "../../observe
 import type { Totals } from "../../observe/totals.ts";
 import type { ErrorPagesPlan } from "../../plan/error-pages.ts";
 import type { FeaturePlan, Plan, RoutePlan } from "../../plan/plan.ts";
-import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-cells.ts";
+import { CELL, LATENCY_BOUNDS_S, LIMIT_OUTCOMES } from "../../shared/metric-layout.ts";
 import type { BreakerState } from "../breakers/breaker-control.ts";
 import { redactMatch } from "../config/output/redact.ts";
 import { publicJwk } from "../config/schema/public-jwk.ts";

@@ -16,7 +16,7 @@ import type {
 } from "../../observe/instance-state.ts";
 import { type OverloadPlan, PRIORITIES } from "../../plan/overload-plan.ts";
 import type { BreakerPlan, EndpointPlan } from "../../plan/plan.ts";
-import { CELL } from "../../shared/metric-cells.ts";
+import { CELL } from "../../shared/metric-layout.ts";
 import { REFUSED_LIMIT, SHADOWED, WAITED, WAITED_MS } from "../../shared/overload/layout.ts";
 import { meanBaseMs, type TargetReading } from "../../shared/overload/target-table.ts";
 import { breakerStatus } from "../breakers/breaker-control.ts";

@@ -14,7 +14,7 @@ import type { Reasons } from "../../shared/cache/reasons.ts";
 import type { Stamps } from "../../shared/cache/stamps.ts";
 import type { ResponseStore } from "../../shared/cache/store.ts";
 import type { LimitTable } from "../../shared/limit-table.ts";
-import type { ClientFault, DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-cells.ts";
+import type { ClientFault, DecisionOutcome, LegOutcome, LimitOutcome } from "../../shared/metric-layout.ts";
 import type { ReplaySet } from "../../shared/replay-set.ts";
 import type { ClientInfo } from "../routing/request-view.ts";
 import type { Router } from "../routing/router.ts";

@@ -25,6 +25,7 @@ import { DeprecatedTotals } from "../../shared/deprecated-totals.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
 import { LimitTable } from "../../shared/limit-table.ts";
 import { LogRingWriter } from "../../shared/log-ring.ts";
+import { MetricCells } from "../../shared/metric-cells.ts";
 import {
   CELL,
   type Cell,
@@ -33,10 +34,9 @@ import {
   type DecisionOutcome,
   type LegOutcome,
   type LimitOutcome,
-  MetricCells,
   ROUTE_SLOT_OVERFLOW,
   TIER_SLOT_NONE,
-} from "../../shared/metric-cells.ts";
+} from "../../shared/metric-layout.ts";
 import { OverloadTable } from "../../shared/overload/overload-table.ts";
 import { TargetTable } from "../../shared/overload/target-table.ts";
 import { ReplaySet } from "../../shared/replay-set.ts";

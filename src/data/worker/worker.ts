@@ -8,7 +8,7 @@ import type { FromWorker, PlanBundle, ToWorker, WorkerData } from "../../plan/me
 import { MODULE_SCHEME } from "../../plan/module-plan.ts";
 import type { EndpointPlan } from "../../plan/plan.ts";
 import { Heartbeat } from "../../shared/heartbeat.ts";
-import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../shared/metric-layout.ts";
 import { applyEndpoints, buildRuntime, type OwnedRuntime, retireRuntime } from "./build-runtime.ts";
 import { openListener } from "./engines.ts";
 import { kernelThreadId } from "./kernel-thread.ts";

@@ -3,7 +3,7 @@ import { ERROR_CODES, ERRORS, errorNumber } from "../../../src/base/errors.ts";
 import type { BreakerStatus } from "../../../src/observe/instance-state.ts";
 import { renderPrometheus } from "../../../src/observe/prometheus.ts";
 import { PHASE } from "../../../src/shared/breaker-word.ts";
-import { CELL } from "../../../src/shared/metric-cells.ts";
+import { CELL } from "../../../src/shared/metric-layout.ts";
 import { fleetState, instanceState, instanceTotals } from "../../support/instance.ts";
 import { type Family, parsePrometheus } from "../../support/prometheus-parser.ts";
 

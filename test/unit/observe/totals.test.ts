@@ -1,7 +1,8 @@
 import { expect, test } from "vitest";
 import { errorNumber } from "../../../src/base/errors.ts";
 import { ROUTE_NONE, ROUTE_OVERFLOW, Totals } from "../../../src/observe/totals.ts";
-import { CELL, METRIC_LEGS_MAX, METRIC_LIMITS_MAX, MetricCells, metricBytes, ROUTE_SLOT_NONE } from "../../../src/shared/metric-cells.ts";
+import { MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { CELL, METRIC_LEGS_MAX, METRIC_LIMITS_MAX, ROUTE_SLOT_NONE } from "../../../src/shared/metric-layout.ts";
 
 const ROUTES = 3; // one slot for a name
 const ENDPOINTS = 2;

@@ -6,7 +6,8 @@ import type { Exchange } from "../../../src/data/exchange/exchange.ts";
 import type { Runtime } from "../../../src/data/exchange/runtime.ts";
 import { CACHE } from "../../../src/shared/cache/outcomes.ts";
 import { type AccessRecord, createLogRing, LogRingReader, LogRingWriter } from "../../../src/shared/log-ring.ts";
-import { CELL, MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
+import { CELL } from "../../../src/shared/metric-layout.ts";
 import { identityOf } from "../../support/authenticator.ts";
 import { recordedRoute, recordedRuntime, typicalExchange } from "../../support/recorded-exchange.ts";
 

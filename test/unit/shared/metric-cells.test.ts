@@ -2,19 +2,18 @@ import { Worker } from "node:worker_threads";
 import { describe, expect, test } from "vitest";
 import { ERROR_CODES, errorNumber } from "../../../src/base/errors.ts";
 import { CACHE, CACHE_OUTCOMES } from "../../../src/shared/cache/outcomes.ts";
+import { MetricCells, metricBytes } from "../../../src/shared/metric-cells.ts";
 import {
   CELL,
   ENDPOINT,
   ENDPOINT_SLOT_WORDS,
   LATENCY_BOUNDS_S,
   METRIC_ERRORS_MAX,
-  MetricCells,
-  metricBytes,
   ROUTE,
   ROUTE_SLOT_OVERFLOW,
   ROUTE_SLOT_WORDS,
   WIRE_CODES,
-} from "../../../src/shared/metric-cells.ts";
+} from "../../../src/shared/metric-layout.ts";
 
 const ROUTES = 8;
 const ENDPOINTS = 4;

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { ROUTE_SLOT_OVERFLOW } from "../../../src/shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../src/shared/metric-layout.ts";
 import { SlotNames } from "../../../src/shared/slot-names.ts";
 
 const CAPACITY = 4; // slots 2 and 3 can be named

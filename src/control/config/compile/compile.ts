@@ -10,7 +10,7 @@ import type { OverloadPlan } from "../../../plan/overload-plan.ts";
 import type { FeaturePlan, Plan, RoutePlan, UpstreamPlan } from "../../../plan/plan.ts";
 import { type LimitConfig, limitLabels } from "../../../plan/rate-limit.ts";
 import type { UpstreamTlsPlan } from "../../../plan/tls-rules.ts";
-import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-layout.ts";
 import { authenticatorsOf, authOf } from "../check/auth-of.ts";
 import { FORWARD_AUTH } from "../check/service-of.ts";
 import { routeTimeoutsFor, upstreamsOf } from "../check/timeouts.ts";

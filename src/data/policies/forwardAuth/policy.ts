@@ -3,7 +3,7 @@
 
 import type { HeaderList } from "../../../base/header-list.ts";
 import { FAILED_OPEN_HEADER } from "../../../base/origin-claims.ts";
-import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-layout.ts";
 import { bufferBody } from "../../exchange/body/buffer-body.ts";
 import { BODY_NONE, type Exchange } from "../../exchange/exchange.ts";
 import type { Policy, PolicyFactory, Reply, ResponseHead, UpstreamRequest } from "../../exchange/policy.ts";

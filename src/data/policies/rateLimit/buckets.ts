@@ -24,7 +24,7 @@ import {
   quotaSize,
   rateSize,
 } from "../../../shared/limit-size.ts";
-import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../shared/metric-layout.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import type { PolicyRoute } from "../../exchange/route-context.ts";
 import { claimConcurrency, claimQuota, claimRate, claimValue } from "./claim.ts";

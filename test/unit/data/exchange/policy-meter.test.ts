@@ -1,6 +1,7 @@
 import { expect, test, vi } from "vitest";
 import { PolicyMeter } from "../../../../src/data/exchange/policy-meter.ts";
-import { MetricCells, metricBytes, POLICY } from "../../../../src/shared/metric-cells.ts";
+import { MetricCells, metricBytes } from "../../../../src/shared/metric-cells.ts";
+import { POLICY } from "../../../../src/shared/metric-layout.ts";
 
 const SLOT = 3;
 function rig() {

@@ -2,7 +2,7 @@
 // Must never take anything but the service's own word for who is calling, and never send a subrequest for a request without a credential.
 
 import type { HeaderList } from "../../../../base/header-list.ts";
-import { ROUTE_SLOT_OVERFLOW } from "../../../../shared/metric-cells.ts";
+import { ROUTE_SLOT_OVERFLOW } from "../../../../shared/metric-layout.ts";
 import type { Exchange } from "../../../exchange/exchange.ts";
 import type { Authenticator, AuthenticatorContext, AuthOutcome, CredentialPlace } from "../../../exchange/identity/authenticator.ts";
 import type { Services } from "../../../exchange/runtime.ts";
