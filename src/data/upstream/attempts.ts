@@ -102,7 +102,15 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     return this.upstream.targets;
   }
 
-  abstract admitted(): void;
+  /** It has waited, and has a place now. */
+  admitted(): void {
+    if (this.state !== CALL_STATE.line) return;
+    this.leaveLine();
+    this.proceed();
+  }
+
+  /** What it has waited for is there. Never throws. */
+  protected abstract proceed(): void;
 
   refused(reason: GateReason, detail: string): void {
     this.fail("overloaded", detail, { overloadReason: reason, headers: spreadRetryAfter() });

@@ -92,10 +92,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     if (endpoint !== null) this.upstream.done(endpoint, "neutral");
   }
 
-  /** It has waited, and has a place now. */
-  admitted(): void {
-    if (this.state !== CALL_STATE.line) return;
-    this.leaveLine();
+  protected proceed(): void {
     this.guarded(() => this.attempt());
   }
 

@@ -7,14 +7,12 @@ import { SteadyClient } from "../../support/steady-client.ts";
 
 /** Each of its requests takes so much of the worker's CPU, ms. */
 const SPIN_MS = 5;
-const SPIN = `import { definePolicy } from "sluice/policy";
-export default definePolicy({ name: "spin", phase: "origin", create: () => ({ onRequest() { const end = performance.now() + ${SPIN_MS}; while (performance.now() < end); } }) });`;
+const SPIN = `import { definePolicy } from "sluice/policy"; export default definePolicy({ name: "spin", phase: "origin", create: () => ({ onRequest() { const end = performance.now() + ${SPIN_MS}; while (performance.now() < end); } }) });`;
 /** Of a worker in the tests that count; 9 of it are for normal requests. */
 const IN_FLIGHT = 10;
 /** Its first request has the worker hold so much more than its bound. */
 const KEEP = `import { definePolicy } from "sluice/policy";
-const kept = [];
-export default definePolicy({ name: "keep", phase: "origin", create: () => ({ onRequest() { if (kept.length === 0) kept.push(Buffer.alloc(96 * 1024 ** 2)); } }) });`;
+const kept = []; export default definePolicy({ name: "keep", phase: "origin", create: () => ({ onRequest() { if (kept.length === 0) kept.push(Buffer.alloc(96 * 1024 ** 2)); } }) });`;
 const PATIENCE = { timeout: 20_000 };
 
 const listening = `version: 1
