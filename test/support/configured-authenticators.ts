@@ -6,6 +6,7 @@ import { idSpaceOf } from "../../src/data/credentials/id-space.ts";
 import type { Exchange } from "../../src/data/exchange/exchange.ts";
 import type { Authenticator, AuthOutcome } from "../../src/data/exchange/identity/authenticator.ts";
 import type { Services } from "../../src/data/exchange/runtime.ts";
+import { WorkerLoad } from "../../src/data/load/worker-load.ts";
 import { AUTHENTICATORS } from "../../src/data/policies/auth/registry.ts";
 import { checkPassword, type PasswordJob } from "../../src/offload/password-task.ts";
 import type { Plan } from "../../src/plan/plan.ts";
@@ -19,6 +20,7 @@ import { ServiceUpstreams } from "./service-upstreams.ts";
 export const testServices = (): Services =>
   ({
     wheel: new TimerWheel(),
+    load: new WorkerLoad({ inFlight: 0, webSockets: 0 }),
     replay: new ReplaySet(ReplaySet.allocate(2 ** 10)),
     bodies: testBodies(),
     recordAttempt() {},
