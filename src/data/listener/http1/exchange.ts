@@ -1,13 +1,11 @@
 // An exchange over HTTP/1.x: hands on the request's body and writes the response, its framing included (RFC 9112 section 6). Knows nothing of sockets, and
 // nothing of what else is on the connection. Must never decide what is sent, nor write behind its end.
-import type { X509Certificate } from "node:crypto";
 import type { ErrorCode } from "../../../base/errors.ts";
 import type { HeaderList } from "../../../base/header-list.ts";
-import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
-import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
+import type { BodySink, Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
-import { whenAllIsRead } from "../held-heads.ts";
 import type { Channel } from "../net/channel.ts";
+import { NetExchange } from "../net/net-exchange.ts";
 import { isNow, isWithBody, prepareBytes } from "./prepared.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 
@@ -35,10 +33,7 @@ export interface ExchangeConnection {
   acceptWebSocket(x: Http1Exchange, upstream: UpgradedUpstream): void;
 }
 
-export class Http1Exchange extends Exchange implements TurnTask {
-  started = false;
-  closed = false;
-  override readonly lingers = true;
+export class Http1Exchange extends NetExchange {
   private readonly connection: ExchangeConnection;
 
   // Request body
@@ -47,41 +42,20 @@ export class Http1Exchange extends Exchange implements TurnTask {
   /** The body turned out to be broken before anybody read it. */
   private bodyFault = "";
 
-  // Response: `head` is held back until the turn ends, as mostly the body follows at once.
-  private head: HeaderList | null = null;
-  private headSent = false;
-  private length = -1;
-  private sent = 0;
+  // Response
   private ended = false;
   private chunked = false;
   /** HTTP/1.0 without a length: the end of the connection is the end of the body. */
   private endsByClose = false;
   /** A first piece of unknown total, as text, held until the turn ends in case it is all. */
   private held = "";
-  /** Among the {@link whenAllIsRead}. */
-  private waitsForRead = false;
   /** Something that was written is not the kernel's yet. */
   private backlogged = false;
   private waitsForDrain = false;
 
   constructor(runtime: Exchange["runtime"], connection: ExchangeConnection) {
-    super(runtime);
+    super(runtime, connection.channel);
     this.connection = connection;
-  }
-
-  peerAddress(): string {
-    return this.connection.channel.peer;
-  }
-
-  override clientCertificate(): X509Certificate | null {
-    return this.connection.channel.certificate;
-  }
-
-  override clientInfo(): ReturnType<Exchange["clientInfo"]> {
-    if (this.client !== null) return this.client;
-    const shared = this.sharedHeaders;
-    if (shared === null) return super.clientInfo();
-    return (this.client = shared.client ??= super.clientInfo());
   }
 
   // --- Request body ---
@@ -148,32 +122,13 @@ export class Http1Exchange extends Exchange implements TurnTask {
     this.connection.channel.write(interimResponse(status, headers));
   }
 
-  start(status: number, headers: HeaderList, length: number): void {
-    this.started = true;
-    this.status = status;
-    this.head = headers;
-    this.length = length;
-    atTurnEnd(this);
-  }
-
-  /** Nothing, or not all, has followed the head at once. First look: what lies in the kernel may still be read. Second: it goes out as it is. @internal */
-  turnEnded(): void {
-    if (this.headSent || this.closed || !this.started) return;
-    if (this.waitsForRead) this.put(this.takeHead());
-    else whenAllIsRead(this);
-    this.waitsForRead = !this.waitsForRead;
-  }
-
-  override get isWithdrawable(): boolean {
-    return this.started && !this.headSent && !this.closed;
+  protected sendHeld(): void {
+    this.put(this.takeHead());
   }
 
   override withdraw(): void {
-    this.started = false;
-    this.head = null;
+    super.withdraw();
     this.held = "";
-    this.length = -1;
-    this.sent = this.bytesOut = 0;
   }
 
   write(chunk: Uint8Array): boolean {
@@ -263,16 +218,8 @@ export class Http1Exchange extends Exchange implements TurnTask {
     this.gone();
   }
 
-  acceptWebSocket(upstream: UpgradedUpstream): void {
-    this.started = true;
-    this.status = 101;
-    this.closed = true; // nothing may be written by way of the response any more
+  protected takeWebSocket(upstream: UpgradedUpstream): void {
     this.connection.acceptWebSocket(this, upstream);
-  }
-
-  /** The tunnel is over. @internal connection.ts */
-  tunnelOver(): void {
-    this.events?.clientCompleted(this);
   }
 
   /** The connection is lost. @internal connection.ts */
@@ -292,10 +239,6 @@ export class Http1Exchange extends Exchange implements TurnTask {
     this.waitsForDrain = false;
     if (this.ended) this.complete();
     else this.events?.clientDrained(this);
-  }
-
-  private get hasBody(): boolean {
-    return this.method !== "HEAD" && this.status !== 204 && this.status !== 304;
   }
 
   /** Decides the framing: after it, nothing of the response can be taken back. */
@@ -359,15 +302,6 @@ export class Http1Exchange extends Exchange implements TurnTask {
     if (!this.backlogged) return true;
     this.waitsForDrain = true;
     this.connection.awaitDrain();
-    return false;
-  }
-
-  /** @returns false when it would be more than was announced: then the connection is cut. */
-  private count(chunk: Uint8Array): boolean {
-    this.sent += chunk.length;
-    this.bytesOut += chunk.length;
-    if (this.length < 0 || this.sent <= this.length) return true;
-    this.abort();
     return false;
   }
 

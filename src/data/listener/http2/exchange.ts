@@ -1,15 +1,13 @@
 // An exchange over a stream of HTTP/2 (RFC 9113 section 8): hands on the request's body and writes the response. Knows nothing of other streams.
 // Must never decide what is sent, nor write behind its end.
-import type { X509Certificate } from "node:crypto";
 import type { HeaderList } from "../../../base/header-list.ts";
 import type { Http2Connection } from "../../../base/http2/connection.ts";
 import type { HeaderSection } from "../../../base/http2/header-section.ts";
 import { ERROR_CODE } from "../../../base/http2/protocol.ts";
 import type { StreamReset } from "../../../base/http2/stream.ts";
-import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
-import { type BodySink, Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
-import { whenAllIsRead } from "../held-heads.ts";
+import type { BodySink, Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Channel } from "../net/channel.ts";
+import { NetExchange } from "../net/net-exchange.ts";
 import { ownedCopy } from "../owned-bytes.ts";
 import type { RequestStream, StreamReceiver } from "./request-stream.ts";
 import { encodeHead, encodeInterim, sendableTrailers } from "./response-head.ts";
@@ -31,10 +29,7 @@ export interface ExchangeConnection {
 
 const EMPTY = Buffer.alloc(0);
 
-export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver {
-  started = false;
-  closed = false;
-  override readonly lingers = true;
+export class Http2Exchange extends NetExchange implements StreamReceiver {
   readonly stream: RequestStream;
   private readonly connection: ExchangeConnection;
 
@@ -42,37 +37,16 @@ export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver 
   private sink: BodySink | null = null;
   private arrived: Buffer | null = null;
 
-  // Response: `head` is held back until the turn ends, as mostly the body follows at once.
-  private head: HeaderList | null = null;
-  private headSent = false;
-  private length = -1;
-  private sent = 0;
+  // Response
   /** end() was called. */
   private responded = false;
-  /** Among the {@link whenAllIsRead}. */
-  private waitsForRead = false;
   private waitsForDrain = false;
 
   constructor(runtime: Exchange["runtime"], stream: RequestStream, connection: ExchangeConnection) {
-    super(runtime);
+    super(runtime, connection.channel);
     this.protocol = "http/2";
     this.stream = stream;
     this.connection = connection;
-  }
-
-  peerAddress(): string {
-    return this.connection.channel.peer;
-  }
-
-  override clientCertificate(): X509Certificate | null {
-    return this.connection.channel.certificate;
-  }
-
-  override clientInfo(): ReturnType<Exchange["clientInfo"]> {
-    if (this.client !== null) return this.client;
-    const shared = this.sharedHeaders;
-    if (shared === null) return super.clientInfo();
-    return (this.client = shared.client ??= super.clientInfo());
   }
 
   override over(): void {
@@ -160,30 +134,8 @@ export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver 
     core.respond(this.stream, false);
   }
 
-  start(status: number, headers: HeaderList, length: number): void {
-    this.started = true;
-    this.status = status;
-    this.head = headers;
-    this.length = length;
-    atTurnEnd(this);
-  }
-
-  /** Nothing, or not all, has followed the head at once. First look: what lies in the kernel may still be read. Second: it goes out as it is. @internal */
-  turnEnded(): void {
-    if (this.headSent || this.closed || !this.started) return;
-    if (this.waitsForRead) this.sendHead(false);
-    else whenAllIsRead(this);
-    this.waitsForRead = !this.waitsForRead;
-  }
-
-  override get isWithdrawable(): boolean {
-    return this.started && !this.headSent && !this.closed;
-  }
-
-  override withdraw(): void {
-    this.started = false;
-    this.head = null;
-    this.length = -1;
+  protected sendHeld(): void {
+    this.sendHead(false);
   }
 
   write(chunk: Uint8Array): boolean {
@@ -229,25 +181,13 @@ export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver 
     this.gone();
   }
 
-  acceptWebSocket(upstream: UpgradedUpstream): void {
-    this.started = true;
-    this.status = 101;
-    this.closed = true; // nothing may be written by way of the response any more
+  protected takeWebSocket(upstream: UpgradedUpstream): void {
     this.connection.acceptWebSocket(this, upstream);
-  }
-
-  /** The tunnel is over. @internal connection.ts */
-  tunnelOver(): void {
-    this.events?.clientCompleted(this);
   }
 
   /** Of what was written, so many bytes have been sent to the client. */
   get takenBytes(): number {
     return this.sent - this.stream.waitingBytes;
-  }
-
-  private get hasBody(): boolean {
-    return this.method !== "HEAD" && this.status !== 204 && this.status !== 304;
   }
 
   private sendHead(isAll: boolean): void {
@@ -264,15 +204,6 @@ export class Http2Exchange extends Exchange implements TurnTask, StreamReceiver 
       this.waitsForDrain = true;
       this.connection.awaitDrain(this);
     }
-    return false;
-  }
-
-  /** @returns false when it would be more than was announced: then the stream is reset. */
-  private count(chunk: Uint8Array): boolean {
-    this.sent += chunk.length;
-    this.bytesOut += chunk.length;
-    if (this.length < 0 || this.sent <= this.length) return true;
-    this.abort();
     return false;
   }
 
