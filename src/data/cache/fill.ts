@@ -60,7 +60,8 @@ export class Fill extends Question implements ResponseSink, SharedBody {
   }
 
   start(): void {
-    const refusal = this.background ? null : shedByCaller(this.order.x);
+    const { x } = this.order;
+    const refusal = this.background && !x.isBackground ? null : shedByCaller(x); // a refresh has been let in or not before
     if (refusal === null) return this.#call.start();
     const { detail, headers } = refusal;
     const { upstream } = this.order;

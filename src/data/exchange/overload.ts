@@ -2,6 +2,7 @@
 // Says nothing about a target: whoever calls this has kept health, breaker and retry budget out of it.
 import type { HeaderList } from "../../base/header-list.ts";
 import type { OverloadReason } from "../../base/priorities.ts";
+import { BACKGROUND } from "../../plan/overload-plan.ts";
 import { spreadRetryAfter } from "../load/retry-after.ts";
 import { explained } from "../load/worker-load.ts";
 import { priorityOf } from "../upstream/overload/flow.ts";
@@ -24,6 +25,7 @@ export function overloaded(x: Exchange, reason: OverloadReason, detail: string, 
  */
 export function shedAtRoute(x: Exchange, { shed: { at, priority }, answersPreflight }: Route): Refusal | null {
   if (at === "never" || at === "miss") return null;
+  if (x.isBackground) return refusalOf(x, BACKGROUND);
   if (x.method === "OPTIONS" && answersPreflight) return null; // a browser could make nothing of it
   if (at === "identity" && !x.runtime.services.load.closes(priority)) return null;
   return refusalOf(x, priority);
@@ -33,7 +35,7 @@ export function shedAtRoute(x: Exchange, { shed: { at, priority }, answersPrefli
 export function shedByCaller(x: Exchange): Refusal | null {
   const { plan, services } = x.runtime;
   if (services.inFlight <= services.load.free) return null;
-  return refusalOf(x, priorityOf(x, plan.overload.tiers));
+  return refusalOf(x, x.isBackground ? BACKGROUND : priorityOf(x, plan.overload.tiers));
 }
 
 /** A step of routes whose callers' tiers have priorities: what shedAtRoute() could not know. Behind the authenticators. */

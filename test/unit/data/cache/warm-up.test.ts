@@ -129,3 +129,14 @@ test("at an upstream that has too much to do it comes after a client's request t
     await until(`${path} is asked`, () => worker.last.request.path === path);
   }
 });
+
+test("where a worker has nearly as many requests as it may, one of its own is refused and a client's is not", async () => {
+  const { worker, ask } = await start({ top: "overload: { mode: on, inFlight: 20 }" });
+  worker.runtime.services.load.use(worker.runtime.plan.overload);
+  for (let i = 0; i < 15; i++) worker.ask(`/held-${i}`);
+  expect([ask("/1"), ask("/2")].map(({ outcomes }) => outcomes)).toEqual([[], []]); // the second one as nothing of its class was let in for long
+  expect(ask("/3").outcomes).toEqual([{ result: "failed", reason: expect.stringContaining("503") }]);
+  expect(worker.calls).toHaveLength(17);
+  worker.ask("/b");
+  expect(worker.calls).toHaveLength(18);
+});
