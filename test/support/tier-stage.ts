@@ -48,7 +48,7 @@ export interface Answer {
 
 /**
  * The origin's bodies begin with the number of the request at that target, and who asked in which language. Of a target, `cc` is Cache-Control, `vary`, `tag`, `etag` and
- * `type` the fields, `size` the length.
+ * `type` the fields (NUMBER in them is that of the request), `size` the length.
  */
 export class TierStage implements AsyncDisposable {
   readonly server: RedisServer;
@@ -67,7 +67,8 @@ export class TierStage implements AsyncDisposable {
       const target = request.url ?? "/";
       const { searchParams: say } = new URL(target, "http://origin");
       const headers: Record<string, string> = { "cache-control": say.get("cc") ?? "max-age=600" };
-      for (const [name, field] of FIELDS) if (say.has(name)) headers[field] = say.get(name) ?? "";
+      for (const [name, field] of FIELDS)
+        if (say.has(name)) headers[field] = (say.get(name) ?? "").replace("NUMBER", String(origin.asked.get(target)));
       if (stage.failing) return void response.writeHead(503).end("failing");
       const etag = say.get("etag");
       if (etag !== null && request.headers["if-none-match"] === etag) return void response.writeHead(304, headers).end();

@@ -131,7 +131,8 @@ export class Fill extends Question implements ResponseSink, SharedBody {
     const judged = this.judge(status, head.headers);
     if (typeof judged === "string" || !this.#intake.accept(judged, status, head)) {
       const why = typeof judged === "string" ? judged : head.length > this.context.maxObjectBytes ? "too-large" : "not-stored";
-      if (stored !== null && outdates(status, why)) this.context.forget(this.order.key, this.#request);
+      const mayLie = stored !== null || this.context.tier !== null; // in the fleet's Redis longer than here
+      if (mayLie && outdates(status, why)) this.context.forget(this.order.key, this.#request);
       this.#dropStored();
       return this.#pass(status, head, why);
     }
@@ -266,8 +267,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
       const said = confirms({ headers: stored.head.headers, length: stored.length }, head);
       if (said === "same") return this.#validated(stored, head.headers);
       const judged = this.judge(status, head.headers);
-      if (said === "other" && (typeof judged !== "string" || outdates(status, judged)))
-        this.context.cache.forget(this.order.key, this.#request);
+      if (said === "other" && (typeof judged !== "string" || outdates(status, judged))) this.context.forget(this.order.key, this.#request);
     }
     this.#dropStored();
     this.#pass(status, head, "head");

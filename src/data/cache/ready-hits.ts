@@ -3,6 +3,8 @@
 import type { PreparedResponse } from "../exchange/prepared-response.ts";
 import { ageOf, type Freshness } from "./rules/freshness.ts";
 
+/** Longest text by which policies tell requests apart: clients may have chosen it. */
+export const DEPENDS_ON_CHARS_MAX = 512;
 /** Of one stored response; a further one takes the place of the oldest. */
 const HITS_MAX = 4;
 const SECOND_MS = 1000;
@@ -62,6 +64,7 @@ export class ReadyHits {
   of(mark: PlanMark, dependsOn: string): ReadyHit {
     for (const hit of this.#hits) if (hit.mark === mark && hit.dependsOn === dependsOn) return hit;
     const hit = new ReadyHit(mark, dependsOn);
+    this.#count(dependsOn.length);
     if (this.#hits.length < HITS_MAX) this.#hits.push(hit);
     else this.#hits[this.#oldest++ % HITS_MAX] = hit;
     return hit;

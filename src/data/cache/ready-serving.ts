@@ -3,7 +3,7 @@ import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { COPIED_BODY_BYTES_MAX, type PreparedResponse } from "../exchange/prepared-response.ts";
 import { headDependsOn, prepareResponse, sendStored } from "../exchange/stored-reply.ts";
-import { PlanMark, type ReadyHit } from "./ready-hits.ts";
+import { DEPENDS_ON_CHARS_MAX, PlanMark, type ReadyHit } from "./ready-hits.ts";
 import type { CachedResponse } from "./response-cache.ts";
 
 /** From here on a page may stand in the place of a response. */
@@ -25,7 +25,7 @@ export class ReadyServing {
     if (ready === null || route === null || route.filters !== null || head.status >= INTERCEPTED_STATUS_MIN || !x.takesPrepared())
       return false;
     const dependsOn = headDependsOn(x, route);
-    if (dependsOn === null) return false;
+    if (dependsOn === null || dependsOn.length > DEPENDS_ON_CHARS_MAX) return false;
     const hit = ready.of(this.#mark, dependsOn);
     if (!hit.holdsAt(nowMs)) {
       hit.beginAt(freshness, nowMs);

@@ -5,6 +5,7 @@ import type { CachedResponse, CacheKey } from "./response-cache.ts";
 import type { ForwardReason } from "./rules/cache-status.ts";
 import { needsOrigin, select } from "./rules/conditions.ts";
 import type { Directives } from "./rules/directives.ts";
+import { ageOf, type Freshness } from "./rules/freshness.ts";
 import { MARK, requestMarks } from "./rules/request-marks.ts";
 
 /** @returns bits of MARK: once for all requests with the same header section */
@@ -28,3 +29,18 @@ export function passesBy(x: Exchange, marks: number, directives: Directives): Fo
 /** Requests that are alike in what can keep an answer from being stored: those of one kind do not speak for another. */
 export const kindOf = (x: Exchange, { text }: CacheKey): string =>
   `${text}\u0002${getHeader(x.headers, "authorization") === undefined ? "" : "a"}${getHeader(x.headers, "cookie") === undefined ? "" : "c"}`;
+
+/** Purged softly: stale from now on, for as long as what is stale may be used. @param nowMs as for whatever is made of it: a clock that goes on in between makes it fresh */
+export function inForce({ freshness, isVoid }: CachedResponse, nowMs: number): Freshness {
+  return isVoid ? { ...freshness, lifetime: Math.min(freshness.lifetime, ageOf(freshness, nowMs)) } : freshness;
+}
+
+/** Who asks is known from here on: nothing that is held meanwhile can be left behind by a client that has gone. @throws PeerGone */
+export function settleClient(x: Exchange, stored: CachedResponse | null): void {
+  try {
+    x.clientInfo();
+  } catch (error) {
+    stored?.release();
+    throw error;
+  }
+}

@@ -22,14 +22,14 @@ import { isStorable, type KeyMaker, sentPath, urlOf } from "./key.ts";
 import { type FillKind, lookAlone, lookFirst, mayLook } from "./looks.ts";
 import { ReadyServing } from "./ready-serving.ts";
 import { RemoteFill } from "./remote-fill.ts";
-import { isWhole, kindOf, marksOf, passesBy } from "./requests.ts";
+import { inForce, isWhole, kindOf, marksOf, passesBy, settleClient } from "./requests.ts";
 import type { CachedResponse, ResponseCache } from "./response-cache.ts";
 import type { RouteTier } from "./route-tier.ts";
 import { assess, type StoreRules } from "./rules/assess.ts";
 import { type CacheOutcome, cacheStatus, type ForwardReason, hitOutcome } from "./rules/cache-status.ts";
 import { wholeLength } from "./rules/conditions.ts";
 import { type Directives, NO_DIRECTIVES } from "./rules/directives.ts";
-import { ageOf, type Freshness, remainingOf } from "./rules/freshness.ts";
+import { ageOf, remainingOf } from "./rules/freshness.ts";
 import { MARK } from "./rules/request-marks.ts";
 import { howToUse, isOriginError, mayServeOnError, requestDirectives } from "./rules/reuse.ts";
 import { standInGrant } from "./stand-in.ts";
@@ -115,18 +115,25 @@ export class RouteCache {
       if (directives.onlyIfCached) return fail(x, "cache_miss");
       return this.#forward(x, route, upstream, { reason: reason ?? "bypass", detail: reason === null ? "no-key" : "" });
     }
-    if (stored === null)
-      return this.#missed(x, { x, route, upstream, key, stored: null, validates: false, reason: "uri-miss", course }, directives);
+    if (stored === null) {
+      settleClient(x, null);
+      return this.#missed(x, { x, route, upstream, key, stored, validates: false, reason: "uri-miss", course }, directives);
+    }
     const nowMs = Date.now();
-    const use = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid ? "fresh" : howToUse(inForce(stored), directives, nowMs);
+    const arrived = stored.freshness.receivedMs >= course.sinceMs && !stored.isVoid;
+    const use = arrived ? "fresh" : howToUse(inForce(stored, nowMs), directives, nowMs);
+    const isHit = use === "fresh" && course.looked === "";
+    if (isHit) {
+      x.cacheResult = CACHE.hit;
+      if (isWhole(x, marks, stored) && this.#ready.serve(x, stored, nowMs)) return;
+    }
+    settleClient(x, stored);
     if (use === "validate") {
       const reason = directives.noCache || directives.maxAge >= 0 ? "request" : "stale";
       return this.#missed(x, { x, route, upstream, key, stored, validates: true, reason, course }, directives);
     }
     if (use === "background") this.#refresh(x, { x, route, upstream, key, reason: "stale", stored: null, validates: true, course });
-    const isFresh = use === "fresh";
-    x.cacheResult = isFresh ? (course.looked === "" ? CACHE.hit : CACHE.redis) : CACHE.stale;
-    if (isFresh && course.looked === "" && isWhole(x, marks, stored) && this.#ready.serve(x, stored, nowMs)) return;
+    if (!isHit) x.cacheResult = use === "fresh" ? CACHE.redis : CACHE.stale;
     this.#serve(x, route, stored, hitOutcome(remainingOf(stored.freshness, nowMs), course.looked === "" ? "" : "redis"));
   }
 
@@ -218,7 +225,8 @@ export class RouteCache {
   #mayStandIn(stored: CachedResponse, directives: Directives, upstream: Upstream): boolean {
     const { staleIfOpen } = this.#parts.settings;
     const grants = [standInGrant("breaker_open", staleIfOpen, upstream), standInGrant("overloaded", staleIfOpen, upstream)];
-    return mayServeOnError(inForce(stored), directives, Date.now(), Math.max(...grants));
+    const nowMs = Date.now();
+    return mayServeOnError(inForce(stored, nowMs), directives, nowMs, Math.max(...grants));
   }
 
   /** Nobody waits for such an answer, but what is stored may take the place of one that does not come. */
@@ -286,8 +294,10 @@ export class RouteCache {
         x.cacheResult = outcome.collapsed ? CACHE.collapsed : CACHE.miss;
         return this.#shown(x, outcome, age);
       },
-      mayStandIn: (stored, x, code) =>
-        mayServeOnError(inForce(stored), this.#directives(x), Date.now(), standInGrant(code, settings.staleIfOpen, upstream)),
+      mayStandIn: (stored, x, code) => {
+        const nowMs = Date.now();
+        return mayServeOnError(inForce(stored, nowMs), this.#directives(x), nowMs, standInGrant(code, settings.staleIfOpen, upstream));
+      },
       serve: (x, stored, outcome) => {
         x.cacheResult = outcome.collapsed
           ? CACHE.collapsed
@@ -320,7 +330,6 @@ export class RouteCache {
     const { head, freshness, length } = stored;
     const age = Math.floor(ageOf(freshness, Date.now()));
     x.cacheAge = age;
-    x.clientInfo(); // while it can be known: the access log wants it
     const follower = new Follower(x, route, new StoredBody(stored));
     follower.begin({ status: head.status, headers: head.headers, length, receivedMs: freshness.receivedMs }, this.#shown(x, outcome, age));
   }
@@ -387,9 +396,4 @@ const FIRST: Course = { alone: false, sinceMs: Number.POSITIVE_INFINITY, vary: n
 
 interface Order extends FillOrder {
   readonly course: Course;
-}
-
-/** Purged softly: stale from now on, for as long as what is stale may be used. */
-function inForce({ freshness, isVoid }: CachedResponse): Freshness {
-  return isVoid ? { ...freshness, lifetime: Math.min(freshness.lifetime, ageOf(freshness, Date.now())) } : freshness;
 }

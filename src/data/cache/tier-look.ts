@@ -1,6 +1,8 @@
 // Owns one look into the fleet's Redis on behalf of all who want the same response: what is found is in the store when they are answered, what is not is asked of the
 // origin, under the same lease, for the same clients. Must never hold up a client for longer than the tier takes at most.
 import type { Exchange } from "../exchange/exchange.ts";
+import { finish } from "../exchange/finish.ts";
+import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Fill } from "./fill.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
@@ -91,7 +93,7 @@ export class TierLook implements RunningFill, SharedBody {
     const waiting = this.#releaseAll();
     this.#parts.context.ended(this);
     for (const sink of this.#peers.keys()) sink.tell({ kind: "stored" });
-    for (const each of waiting.keys()) looked(each);
+    for (const each of waiting.keys()) guarded(each, looked);
   }
 
   /** Than what is here. */
@@ -136,5 +138,17 @@ export class TierLook implements RunningFill, SharedBody {
   left(follower: Follower): void {
     this.#followers.delete(follower);
     this.#leftAlone();
+  }
+}
+
+/** What goes wrong with one who has waited is his alone, and nobody else would see to his end. */
+function guarded(x: Exchange, work: (x: Exchange) => void): void {
+  try {
+    work(x);
+  } catch (error) {
+    x.runtime.services.reportFault("answering what waited for Redis failed", error, x.requestId);
+    if (x.started || x.closed) x.abort();
+    else fail(x, "internal_error");
+    if (x.closed) finish(x);
   }
 }

@@ -25,6 +25,9 @@ export function warm(runtime: Runtime | null, request: WarmRequest, done: (outco
   else refuseExchange(x, refusal);
 }
 
+/** It is in the store, without a question to the service. */
+const PRESENT: ReadonlySet<number> = new Set([CACHE.hit, CACHE.stale, CACHE.redis]);
+
 /** Takes what comes as fast as it comes, and keeps nothing. */
 class WarmExchange extends Exchange {
   started = false;
@@ -100,8 +103,7 @@ class WarmExchange extends Exchange {
     if (this.#aborted) return failed(`the response broke off${this.errorCode === null ? "" : `: ${this.errorCode}`}`);
     if (this.errorCode !== null) return failed(`${this.status} ${this.errorCode}${this.errorDetail === "" ? "" : `: ${this.errorDetail}`}`);
     if (this.cacheResult === CACHE.none) return failed(`the route ${this.route?.name ?? ""} does not store what it is answered`);
-    const isHit = this.cacheResult === CACHE.hit || this.cacheResult === CACHE.stale;
-    if (isHit) return { result: "present", reason: "" };
+    if (PRESENT.has(this.cacheResult)) return { result: "present", reason: "" };
     if (this.cacheResult === CACHE.revalidated || this.#dealt.includes("; stored")) return { result: "stored", reason: "" };
     const [, detail = ""] = /; detail="?([\w-]+)/.exec(this.#dealt) ?? [];
     return failed(`status ${this.status}, not stored${detail === "" ? "" : `: ${detail}`}`);

@@ -95,6 +95,16 @@ describe.each(ENGINES)("on %s", (engine) => {
     expect([stage.origin.asked.get(whole), stage.origin.asked.get(part)]).toEqual([1, 1]);
   });
 
+  test("what a HEAD finds to be another one leaves Redis too (RFC 9111 section 4.3.5)", async () => {
+    const a = await stage.start();
+    const path = `/shared/compared/${engine}?etag=%22NUMBER%22`;
+    await fill(a, path, { engine });
+    expect(stage.records()).toHaveLength(1);
+    await ask(a, path, { engine, method: "HEAD", headers: { "cache-control": "no-cache" } });
+    await untilAsync("it is gone", async () => stage.records().length === 0);
+    expect((await ask(a, path, { engine })).body).toBe("3");
+  });
+
   test("routes without it neither look nor write", async () => {
     const a = await stage.start();
     expect((await ask(a, `/local/${engine}`, { engine })).cache).toMatch(/^sluice; fwd=uri-miss; fwd-status=200; ttl=\d+; stored$/);

@@ -213,7 +213,7 @@ export class Tier {
 
   /** In the background. Dropped when there is no room. */
   write({ space, text, variantOf, record, bodyBytes, copyBody, ttlMs, limits }: TierEntry): void {
-    if (bodyBytes > limits.maxObjectBytes || ttlMs <= 0) return;
+    if (bodyBytes > limits.maxObjectBytes || ttlMs <= 0) return this.remove(space, text, limits); // nor may an older one stay
     const headBytes = HEAD_BYTES + record.headers.reduce((sum, { length }) => sum + length, 0);
     if (!this.#mayWrite(bodyBytes + headBytes, limits)) return this.#count(TIER.dropped);
     const lifeMs = Math.ceil(Math.min(ttlMs, TTL_MS_MAX));

@@ -8,6 +8,7 @@ import { isUnsafe } from "../../cache/rules/invalidation.ts";
 import type { Exchange } from "../../exchange/exchange.ts";
 import { finish } from "../../exchange/finish.ts";
 import type { Handler, HandlerEntry } from "../../exchange/handler.ts";
+import { shedByCaller } from "../../exchange/overload.ts";
 import type { ResponseHead } from "../../exchange/policy.ts";
 import { fail, reply } from "../../exchange/reply.ts";
 import type { PolicyRoute } from "../../exchange/route-context.ts";
@@ -43,10 +44,17 @@ class ProxyHandler implements Handler {
     const answer = x.method === "OPTIONS" ? countForward(x) : undefined;
     if (answer !== undefined) return reply(x, answer);
     const upstream = x.runtime.upstreams[x.sentTo < 0 ? this.#choose(x) : x.sentTo] as Upstream; // indices come from the plan's own list
-    if (x.wantsWebSocket && webSocket) openWebSocket(x, this.#config, upstream);
+    if (x.wantsWebSocket && webSocket) this.#openWebSocket(x, upstream);
     else if (this.#cache !== null) this.#cache.handle(x, route, upstream);
     else if (this.#changes === null) new Relay(x, route, upstream, mirror).start();
     else this.#forward(x, { route, upstream, watcher: null });
+  }
+
+  #openWebSocket(x: Exchange, upstream: Upstream): void {
+    // A worker with too much to do leaves it to a route's cache to refuse, which has nothing to do with this.
+    const refusal = this.#cache === null ? null : shedByCaller(x);
+    if (refusal === null) openWebSocket(x, this.#config, upstream);
+    else reply(x, refusal);
   }
 
   #cacheOf(context: PolicyRoute, settings: CacheSettings): RouteCache {

@@ -1,9 +1,11 @@
 // What is kept ready of a hit, and for whom: never another time, another plan, another request's fields. Through a whole worker, whose clients take what is ready.
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { HeaderList } from "../../../../src/base/header-list.ts";
+import { PeerGone } from "../../../../src/base/policy-failure.ts";
 import { ReadyHit, ReadyHits } from "../../../../src/data/cache/ready-hits.ts";
 import type { Freshness } from "../../../../src/data/cache/rules/freshness.ts";
 import { PreparedBytes, PreparedResponse } from "../../../../src/data/exchange/prepared-response.ts";
+import { Leases } from "../../../../src/shared/cache/leases.ts";
 import { dealt, field, fresh, held, NOTHING_HELD, type RouteText, startCached, statusOf } from "../../../support/cached-route.ts";
 import { PlayedClient, type PlayedWorker } from "../../../support/played-worker.ts";
 
@@ -88,6 +90,46 @@ describe("a hit that is ready", () => {
     purges.purgeUrl(urlNumber("http://api.example.com/x"), true);
     expect([get().readied, worker.calls.length]).toEqual([null, 3]);
     worker.last.head(304, []).end();
+  });
+
+  it("does not outlive a soft purge, whatever the clock does while it is looked at", async () => {
+    await ready(fresh("etag", '"1"'));
+    const { urlNumber } = await import("../../../../src/shared/cache/names.ts");
+    worker.services.purges.purgeUrl(urlNumber("http://api.example.com/x"), true);
+    vi.spyOn(Date, "now").mockImplementation(() => nowMs++);
+    expect([get().readied, worker.calls.length]).toEqual([null, 2]);
+    worker.last.head(304, []).end();
+  });
+
+  it("or any other answer of a client that has reset its connection leaves nothing behind", async () => {
+    await ready();
+    nowMs += 1000; // its first hit of a second is none that is ready
+    const leases: string[] = [];
+    const take = Leases.prototype.take;
+    vi.spyOn(Leases.prototype, "take").mockImplementation(function (this: Leases, ...args) {
+      const turn = take.apply(this, args);
+      leases.push(turn.kind);
+      return turn;
+    });
+    const gone = vi.spyOn(PlayedClient.prototype, "peerAddress").mockImplementation(function (this: PlayedClient) {
+      if (this.closed) return "";
+      throw new PeerGone();
+    });
+    const clients = [get(), worker.ask("/absent")];
+    gone.mockRestore();
+    expect(clients.map(({ finished, code }) => [finished, code])).toEqual(Array(2).fill([true, "client_aborted"]));
+    expect(held(worker)).toEqual(NOTHING_HELD);
+    worker.ask("/absent");
+    worker.last.head(200, fresh(), 0).end();
+    expect(leases).toEqual(["mine"]);
+  });
+
+  it("is not kept for what a long text tells apart, as clients may have chosen it", async () => {
+    const cors = ['cors: { origins: ["https://*.example.com"] }'];
+    await ready(fresh(), { route: cors });
+    const origins = ["short", "l".repeat(600)].map((label) => `https://${label}.example.com`);
+    const readied = origins.map((origin) => [get("origin", origin), get("origin", origin), get("origin", origin)][2]?.readied !== null);
+    expect(readied).toEqual([true, false]);
   });
 
   it.each<[string, HeaderList, string]>([
@@ -283,7 +325,7 @@ describe("what is kept", () => {
     const second = hits.of(mark, "1");
     expect([hits.of(mark, "1") === second, hits.of(mark, "0") === first, hits.of({}, "1") === second]).toEqual([true, false, false]);
     for (let second = 0; second < 3; second++) hits.put(hits.of(mark, "1"), new PreparedResponse(200, [], -1, 0), 100);
-    expect(counted).toEqual([100]);
+    expect(counted).toEqual([...Array(8).fill(1), 100]);
   });
 
   it("as bytes has the id of each request, or no place for it", () => {
