@@ -35,8 +35,8 @@ export interface FillContext {
   serve(x: Exchange, stored: CachedResponse, outcome: CacheOutcome): void;
   /** What is stored for a request is no longer true. */
   forget(key: CacheKey, request: HeaderList): void;
-  /** Answers an exchange by a request of its own: what it waited for is another variant. @param vary the fields by which variants are told apart */
-  again(x: Exchange, vary: readonly string[]): void;
+  /** Answers an exchange by a request of its own: what it waited for is not for it. @param vary the fields by which variants are told apart; null: that is not known */
+  again(x: Exchange, vary: readonly string[] | null): void;
   /** Answers it by this worker, whoever else asks too; by what has arrived since, however short it lives: that is what it has waited for. @param sinceMs Date.now() */
   alone(x: Exchange, sinceMs: number): void;
   /** Without looking into the store. */

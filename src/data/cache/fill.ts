@@ -1,5 +1,6 @@
 // Owns one question to the origin on behalf of the store: asked once, whoever wants the answer follows it (follower.ts). It belongs to no client: the one that
 // came first may go. Must never store a response that is not whole, and never make those wait for each other whom its answer does not serve.
+import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
 import type { Exchange } from "../exchange/exchange.ts";
 import { shedByCaller } from "../exchange/overload.ts";
@@ -217,10 +218,28 @@ export class Fill extends Question implements ResponseSink, SharedBody {
       return this.#serveStored(stored);
     }
     this.context.ended(this);
+    if (this.background && this.#head === null && this.#isRefusal(code)) return this.#leaveToClients(failure);
     const { upstream: _own, ...told } = failure;
     this.#peers.finish({ kind: "failed", failure: told });
     for (const follower of [...this.#followers]) follower.fail(failure);
     this.#end();
+  }
+
+  /** There was no room for it, or it has waited for that until its time was over. */
+  #isRefusal(code: ErrorCode): boolean {
+    return code === "overloaded" || (code === "total_timeout" && this.record.attempts === 0);
+  }
+
+  /** It was refused as background work, which says nothing of a client's request: clients who joined it ask by themselves, in their own classes. */
+  #leaveToClients(failure: CallFailure): void {
+    this.#peers.finish({ kind: "stored" }); // their workers look, and ask
+    const clients: Exchange[] = [];
+    for (const follower of [...this.#followers]) {
+      if (follower.exchange.isBackground) follower.fail(failure);
+      else clients.push(follower.release());
+    }
+    this.#end();
+    for (const x of clients) this.context.again(x, null);
   }
 
   takeBack(): boolean {
