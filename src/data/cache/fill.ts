@@ -62,7 +62,7 @@ export class Fill extends Question implements ResponseSink, SharedBody {
 
   start(): void {
     const { x } = this.order;
-    const refusal = this.background && !x.isBackground ? null : shedByCaller(x); // a refresh has been let in or not before
+    const refusal = this.isRefresh ? null : shedByCaller(x); // a refresh has been let in or not before
     if (refusal === null) return this.#call.start();
     const { detail, headers } = refusal;
     const { upstream } = this.order;

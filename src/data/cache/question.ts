@@ -27,6 +27,8 @@ export abstract class Question implements CallRequest {
   readonly single = false;
   readonly via: CallRequest["via"] = null;
   readonly background: boolean;
+  /** It was started beside an exchange, not for one. */
+  protected readonly isRefresh: boolean;
   readonly record: CallRecord;
   protected readonly context: FillContext;
   protected readonly order: FillOrder;
@@ -41,6 +43,7 @@ export abstract class Question implements CallRequest {
   constructor(order: FillOrder, context: FillContext, { method, background }: { readonly method: Asks; readonly background: boolean }) {
     order.x.clientInfo(); // while it can be known
     this.method = method;
+    this.isRefresh = background;
     this.background = background || order.x.isBackground;
     this.context = context;
     this.order = order;

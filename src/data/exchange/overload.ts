@@ -42,7 +42,7 @@ export function shedByCaller(x: Exchange): Refusal | null {
 export const SHED_BY_CALLER: Policy = {
   name: "overload",
   phase: "identified",
-  onRequest: (x) => shedByCaller(x) ?? undefined,
+  onRequest: (x) => (x.isBackground ? undefined : (shedByCaller(x) ?? undefined)), // background work has no caller: it was asked for at the route
 };
 
 function refusalOf(x: Exchange, priority: number): Refusal | null {

@@ -84,14 +84,19 @@ export class ShedControl {
     return priority + this.#spread >= this.#level && !this.starved(priority, nowMs);
   }
 
-  /** Of that class nothing is taken but what is starved. Only while {@link active}. */
-  closes(priority: number): boolean {
-    return priority >= this.#level;
+  /** Of that class nothing is taken, not even for want of any. Only while {@link active}. */
+  closes(priority: number, nowMs: number): boolean {
+    return priority >= this.#level && !this.isDue(priority, nowMs);
   }
 
-  /** Nothing of the class was taken for as long as it may be: this one is, whatever else. */
+  /** Nothing of the class was taken for as long as it may be: the next one is, whatever else. Only looks. */
+  isDue(priority: number, nowMs: number): boolean {
+    return nowMs - (this.#takenMs[priority] ?? 0) >= STARVATION_MS;
+  }
+
+  /** As {@link isDue}, of a request that has come: it is that one. */
   starved(priority: number, nowMs: number): boolean {
-    if (nowMs - (this.#takenMs[priority] ?? 0) < STARVATION_MS) return false;
+    if (!this.isDue(priority, nowMs)) return false;
     this.#takenMs[priority] = nowMs;
     return true;
   }

@@ -103,10 +103,11 @@ export class WorkerLoad implements OwnDelay {
     return refused;
   }
 
-  /** Of that class nothing is taken at present: for whose true class is known later. Counts nothing. */
+  /** Of that class nothing is taken at present, not even for want of any: for whose true class is known later, and who is asked for then. Counts nothing. */
   closes(priority: number): boolean {
     if (this.#plan.mode !== "on") return false;
-    return this.#isFull(priority) || (this.#control.active && this.#control.closes(priority));
+    if (this.#isFull(priority)) return this.#isFull(HIGHEST) || !this.#control.isDue(priority, nowMs());
+    return this.#control.active && this.#control.closes(priority, nowMs());
   }
 
   #isFull(priority: number): boolean {
