@@ -12,6 +12,7 @@ import { buildRuntime, type OwnedRuntime, REGISTRIES, type Registries } from "..
 import { handle, refuseExchange } from "../../src/data/worker/pipeline.ts";
 import { WorkerServices } from "../../src/data/worker/services.ts";
 import type { Plan } from "../../src/plan/plan.ts";
+import type { SharedMemory } from "../../src/plan/shared-memory.ts";
 import { good } from "./config-text.ts";
 import { workerMemory } from "./shared-memory.ts";
 import { endpoint } from "./upstreams.ts";
@@ -170,16 +171,24 @@ export interface Changes {
   readonly plan?: (plan: Plan) => Plan;
 }
 
+interface PlayedPlan {
+  readonly plan: Plan;
+  readonly registries: Partial<Registries>;
+}
+
 export class PlayedWorker {
   /** Requests that have reached a target, in order. */
   readonly calls: PlayedCall[] = [];
   readonly faults: string[] = [];
   /** Called when a request reaches a target. */
   onDispatch: () => void = () => {};
+  /** What it shares. */
+  readonly memory: SharedMemory;
   readonly services: WorkerServices;
   readonly runtime: OwnedRuntime;
 
-  private constructor(services: WorkerServices, plan: Plan, registries: Partial<Registries>) {
+  private constructor(memory: SharedMemory, services: WorkerServices, { plan, registries }: PlayedPlan) {
+    this.memory = memory;
     this.services = services;
     const endpoints = new Map(
       plan.upstreams.map(({ name, targets }, u) => [
@@ -212,15 +221,16 @@ export class PlayedWorker {
           stats: { connected: 1, running: 0, queued: 0 },
         }),
     };
+    const memory = workerMemory();
     const services = new WorkerServices(
-      workerMemory(),
+      memory,
       (message) => played.worker?.faults.push(message),
       () => {},
       () => {},
       [transport],
     );
     await services.prepare(plan);
-    return (played.worker = new PlayedWorker(services, plan, registries));
+    return (played.worker = new PlayedWorker(memory, services, { plan, registries }));
   }
 
   /** A request comes in. @param headers flat, names lowercase; Host is added */

@@ -49,6 +49,8 @@ export interface RequestView {
   readonly params: readonly string[];
   /** null on public routes and until the caller is proven. */
   readonly identity: CallerView | null;
+  /** Nobody waits for its answer: whatever is asked of upstreams for it comes after all else. Left out: somebody does. */
+  readonly isBackground?: boolean;
   /** Who asked, as far as trusted proxies are believed. */
   clientInfo(): ClientInfo;
 }

@@ -88,7 +88,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
   }
 
   get background(): boolean {
-    return this.request.background === true;
+    return this.request.background === true || this.request.view.isBackground === true;
   }
 
   /** A further attempt, for which it must have a place again. */

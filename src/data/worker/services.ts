@@ -9,6 +9,7 @@ import type { PasswordJob } from "../../offload/password-task.ts";
 import type { Verdict, VerifyPool } from "../../offload/verify-pool.ts";
 import type { DeprecatedCalls } from "../../plan/deprecated-calls.ts";
 import type { VerificationKeyPlan } from "../../plan/keys.ts";
+import { BACKGROUND } from "../../plan/overload-plan.ts";
 import type { EndpointPlan, Plan, UpstreamPlan } from "../../plan/plan.ts";
 import type { SharedMemory } from "../../plan/shared-memory.ts";
 import { AddressBucket } from "../../shared/address-bucket.ts";
@@ -179,7 +180,8 @@ export class WorkerServices implements Services {
     const totalMs = performance.now() - x.startedMs;
     this.cells.request(x.route?.metricSlot ?? 0, x.status, errorNumber(x.errorCode), totalMs, x.bytesIn, x.bytesOut);
     if (x.cacheResult !== CACHE.none) this.cells.cache(x.route?.metricSlot ?? 0, x);
-    const priority = x.overloadReason === null && x.lineMs === 0 ? -1 : priorityOf(x, x.runtime.plan.overload.tiers);
+    const hasPriority = x.overloadReason !== null || x.lineMs > 0;
+    const priority = !hasPriority ? -1 : x.isBackground ? BACKGROUND : priorityOf(x, x.runtime.plan.overload.tiers);
     if (x.overloadReason !== null && x.errorCode === "overloaded") this.recordRefused(x, x.overloadReason, priority);
     this.log.write(x, totalMs, priority);
   }

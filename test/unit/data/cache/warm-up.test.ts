@@ -1,14 +1,22 @@
 // Requests of the gateway's own, for the store: through a real worker's pipeline, and what they say of themselves.
-import { afterEach, expect, test } from "vitest";
+import { afterEach, expect, test, vi } from "vitest";
+import { OVERLOAD_REASONS, PRIORITIES } from "../../../../src/base/priorities.ts";
 import { warm } from "../../../../src/data/worker/warm-up.ts";
+import { BACKGROUND } from "../../../../src/plan/overload-plan.ts";
 import type { WarmOutcome, WarmRequest } from "../../../../src/plan/warm-plan.ts";
+import { MetricCells } from "../../../../src/shared/metric-cells.ts";
+import { REFUSED_WORDS, TIER_SLOT_NONE } from "../../../../src/shared/metric-layout.ts";
 import { dealt, fresh, held, NOTHING_HELD, type RouteText, startCached } from "../../../support/cached-route.ts";
 import type { PlayedWorker } from "../../../support/played-worker.ts";
 import { until } from "../../../support/until.ts";
 
 const workers: PlayedWorker[] = [];
 afterEach(() => {
-  for (const worker of workers.splice(0)) worker.stop();
+  vi.restoreAllMocks();
+  for (const worker of workers.splice(0)) {
+    expect(worker.faults).toEqual([]);
+    worker.stop();
+  }
 });
 
 async function start(route: RouteText = {}) {
@@ -130,8 +138,57 @@ test("at an upstream that has too much to do it comes after a client's request t
   }
 });
 
+test("so it does where it waits as a request that is only passed on: the last answer was not to be stored", async () => {
+  const { worker, ask } = await start({ upstream: "overload: { mode: on, minimum: 1, maximum: 1 }" });
+  worker.ask("/warm");
+  worker.last.head(200, ["cache-control", "private"], 0).end();
+  worker.ask("/first");
+  ask("/warm");
+  worker.ask("/client");
+  for (const path of ["/client", "/warm"]) {
+    worker.last.head(200, fresh(), 1).data("x").end();
+    await until(`${path} is asked`, () => worker.last.request.path === path);
+  }
+  worker.last.head(200, fresh(), 1).data("x").end();
+});
+
+test("so does what a service is asked on its behalf", async () => {
+  const { worker, ask } = await start({
+    upstream: "overload: { mode: on, minimum: 1, maximum: 1 }",
+    route: ["forwardAuth: { to: a, path: /check }"],
+  });
+  const authorized = async (path: string, count: number): Promise<void> => {
+    await until(`it is asked for ${path}`, () => worker.calls.length === count);
+    const { headers } = worker.last.request;
+    expect([worker.last.request.path, headers[headers.indexOf("x-forwarded-uri") + 1]]).toEqual(["/check", path]);
+  };
+  worker.ask("/first");
+  ask("/warm");
+  worker.ask("/client");
+  await authorized("/first", 1);
+  worker.last.head(403, [], 0).end();
+  await authorized("/client", 2);
+  worker.last.head(403, [], 0).end();
+  await authorized("/warm", 3);
+  worker.last.head(403, [], 0).end();
+});
+
+test("its refusal is counted as one of background work, whatever the priority of the route", async () => {
+  const { worker, ask } = await start({
+    upstream: "overload: { mode: on, minimum: 1, maximum: 1, queue: { length: 0 } }",
+    route: ["priority: high"],
+  });
+  worker.ask("/first");
+  expect(ask("/warm").outcomes).toEqual([{ result: "failed", reason: expect.stringContaining("503 overloaded: line: ") }]);
+  const refused = new Float64Array(REFUSED_WORDS);
+  new MetricCells(worker.memory.metrics).sumRefused(TIER_SLOT_NONE, refused);
+  expect(refused[OVERLOAD_REASONS.indexOf("line") * PRIORITIES.length + BACKGROUND]).toBe(1);
+  expect(refused.reduce((sum, n) => sum + n, 0)).toBe(1);
+});
+
 test("where a worker has nearly as many requests as it may, one of its own is refused and a client's is not", async () => {
   const { worker, ask } = await start({ top: "overload: { mode: on, inFlight: 20 }" });
+  vi.spyOn(performance, "now").mockReturnValue(performance.now()); // none is let in for want of any
   worker.runtime.services.load.use(worker.runtime.plan.overload);
   for (let i = 0; i < 15; i++) worker.ask(`/held-${i}`);
   expect([ask("/1"), ask("/2")].map(({ outcomes }) => outcomes)).toEqual([[], []]); // the second one as nothing of its class was let in for long
