@@ -265,10 +265,10 @@ export class RouteCache {
     const { fills, cache } = this.#parts;
     const { key, validates } = order;
     const id = cache.variantOf(key, x.headers);
-    const { load, inFlight } = x.runtime.services;
-    const rests = inFlight > load.free && load.refuses(BACKGROUND);
-    const turn = !rests && fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
+    const turn = fills.get(id) === undefined && fills.mayRefresh() ? fills.turn(id) : null;
     if (turn?.kind !== "mine") return;
+    const { load, inFlight } = x.runtime.services;
+    if (inFlight > load.free && load.refuses(BACKGROUND)) return turn.release(); // last: the question counts, and may take what a class has
     // Another reference than that of whom it is served to, and only for the one request of many that asks.
     const stored = validates ? cache.find(key, x.headers) : null;
     const fill = this.#newFill({ ...order, stored }, id, { context: this.#context(order, id, turn), kind: STORE });

@@ -81,3 +81,34 @@ it("a refresh that a request of the gateway's own begins is decided about once",
   worker.last.head(200, fresh(), 3).data("new").end();
   expect(worker.ask("/cached/a").body).toBe("new");
 });
+
+it("stale hits beside a refresh that is under way neither count as refreshes that were left out nor take the turn of the next one", () => {
+  store("/cached/a", "/cached/b");
+  hold(16);
+  expect(worker.ask("/cached/a").body).toBe("old");
+  const refresh = worker.last;
+  expect(refresh.request.path).toBe("/cached/a");
+  for (let i = 0; i < 3; i++) expect(worker.ask("/cached/a").body).toBe("old");
+  nowMs += STARVATION_MS;
+  for (let i = 0; i < 3; i++) expect(worker.ask("/cached/a").body).toBe("old");
+  expect(worker.services.load.backgroundRefused).toBe(0);
+  expect(worker.ask("/cached/b").body).toBe("old");
+  expect(worker.last.request.path).toBe("/cached/b");
+  worker.last.head(200, fresh(), 3).data("new").end();
+  refresh.head(200, fresh(), 3).data("new").end();
+});
+
+it("a refresh that is left out leaves the next one free to be made", () => {
+  store("/cached/a", "/cached/b");
+  hold(16);
+  worker.ask("/cached/a");
+  const refresh = worker.last;
+  worker.ask("/cached/b");
+  expect([worker.last, worker.services.load.backgroundRefused]).toEqual([refresh, 1]);
+  expect(new Int32Array(worker.memory.cacheLeases).filter((word) => word !== 0)).toHaveLength(1); // that of /cached/a: another worker may refresh the other
+  nowMs += STARVATION_MS;
+  worker.ask("/cached/b");
+  expect(worker.last.request.path).toBe("/cached/b");
+  worker.last.head(200, fresh(), 3).data("new").end();
+  refresh.head(200, fresh(), 3).data("new").end();
+});
