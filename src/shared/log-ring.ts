@@ -19,7 +19,7 @@
 // Cost, typical GET: 0.35-0.45 us a write; in the primary 0.35 us to decode, 1.7 us more to format (bench/micro/log-ring.ts).
 import { RingBuffer } from "ringbuf.js";
 import { type ErrorCode, errorNumber, errorOfNumber } from "../base/errors.ts";
-import { OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
+import { isForWantOfRoom, OVERLOAD_REASONS, type OverloadReason, PRIORITIES, type Priority } from "../base/priorities.ts";
 import { CACHE_RESULTS, type CacheResult } from "./cache/outcomes.ts";
 import type { MetricCells } from "./metric-cells.ts";
 import { CELL } from "./metric-layout.ts";
@@ -241,7 +241,7 @@ export class LogRingWriter {
 
 /** @returns 1 + index in OVERLOAD_REASONS; 0 where something else came of it */
 const reasonNumber = ({ overloadReason, errorCode }: LogRecord): number =>
-  overloadReason === null || errorCode !== "overloaded" ? 0 : OVERLOAD_REASONS.indexOf(overloadReason) + 1;
+  overloadReason === null || !isForWantOfRoom(errorCode) ? 0 : OVERLOAD_REASONS.indexOf(overloadReason) + 1;
 
 /** @returns the route that came nearest to a request that none serves; '' for none */
 function nearestMiss(x: LogRecord): string {

@@ -2,6 +2,7 @@
 // Must never let pass what is in any doubt: only an answer that has all that is expected does.
 import type { ErrorCode } from "../../base/errors.ts";
 import type { HeaderList } from "../../base/header-list.ts";
+import type { OverloadReason } from "../../base/priorities.ts";
 import { hasStatus } from "../../base/status-list.ts";
 import type { Reply } from "../exchange/policy.ts";
 import type { Collected } from "../upstream/collect.ts";
@@ -36,8 +37,16 @@ export type Decision =
       readonly cookies: readonly string[];
     }
   | { readonly kind: "denied"; readonly answer: ServiceAnswer }
-  /** @property detail for operators @property headers for the client */
-  | { readonly kind: "failed"; readonly code: ErrorCode; readonly detail: string; readonly headers: HeaderList };
+  | FailedDecision;
+
+/** Nothing was. @property detail for operators @property headers for the client @property overloadReason there was no room for the call; left out or null: it was not that */
+export interface FailedDecision {
+  readonly kind: "failed";
+  readonly code: ErrorCode;
+  readonly detail: string;
+  readonly headers: HeaderList;
+  readonly overloadReason?: OverloadReason | null;
+}
 
 const SERVER_ERROR = 500;
 const NOT_MODIFIED = 304;
@@ -73,13 +82,13 @@ const NO_HEADERS: HeaderList = [];
 const LATE: ReadonlySet<ErrorCode> = new Set(["connect_timeout", "response_timeout", "total_timeout", "upstream_idle_timeout"]);
 
 /** What a failed call means. @param detail for operators */
-export function failedCall(code: ErrorCode, detail: string, headers: HeaderList = NO_HEADERS): Decision {
+export function failedCall(code: ErrorCode, detail: string, headers: HeaderList = NO_HEADERS): FailedDecision {
   const own: ErrorCode = LATE.has(code) ? "forward_auth_timeout" : "forward_auth_unavailable";
   return {
     kind: "failed",
     code: own,
     detail: detail === "" ? code : `${code}: ${detail}`,
-    headers: code === "breaker_open" ? headers : [],
+    headers: code === "breaker_open" || code === "overloaded" ? headers : [],
   };
 }
 

@@ -1,6 +1,6 @@
 // What one worker thread has once, whatever plan it serves: timer wheel, metric cells, log ring, request ids, its pools.
 import { type ErrorCode, errorNumber } from "../../base/errors.ts";
-import type { OverloadReason } from "../../base/priorities.ts";
+import { isForWantOfRoom, type OverloadReason } from "../../base/priorities.ts";
 import { TimerWheel } from "../../base/timer-wheel.ts";
 import { importModule } from "../../modules/load-imports.ts";
 import { type PolicyModule, policyOf } from "../../modules/policy-module.ts";
@@ -182,7 +182,7 @@ export class WorkerServices implements Services {
     if (x.cacheResult !== CACHE.none) this.cells.cache(x.route?.metricSlot ?? 0, x);
     const hasPriority = x.overloadReason !== null || x.lineMs > 0;
     const priority = !hasPriority ? -1 : x.isBackground ? BACKGROUND : priorityOf(x, x.runtime.plan.overload.tiers);
-    if (x.overloadReason !== null && x.errorCode === "overloaded") this.recordRefused(x, x.overloadReason, priority);
+    if (x.overloadReason !== null && isForWantOfRoom(x.errorCode)) this.recordRefused(x, x.overloadReason, priority);
     this.log.write(x, totalMs, priority);
   }
 

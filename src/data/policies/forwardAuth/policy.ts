@@ -135,8 +135,8 @@ class ForwardAuth implements Policy {
   #decide({ key }: Prepared, outcome: Collected): Decision {
     const { expect, responseHeaders } = this.#config;
     if (outcome.kind === "failed") {
-      const { code, detail, headers } = outcome.failure;
-      return this.#count(failedCall(code, detail, headers));
+      const { code, detail, headers, overloadReason } = outcome.failure;
+      return this.#count({ ...failedCall(code, detail, headers), overloadReason });
     }
     const answer = answerOf(outcome);
     const decision = this.#count(decisionOf(answer, expect, responseHeaders));
@@ -163,6 +163,7 @@ class ForwardAuth implements Policy {
         return denialReply(decision.answer, onDenied);
       case "failed":
         if (onFailure === "allow") return undefined;
+        x.overloadReason = decision.overloadReason ?? null;
         return { kind: "problem", code: decision.code, detail: decision.detail, headers: decision.headers };
     }
   }
