@@ -26,6 +26,7 @@ export const OVERLOAD_SLOTS_MAX = 2 * OVERLOAD_UPSTREAMS_MAX + 2;
  *     int 3  HEAD_CLASS class of who is next in its line                      that worker
  *     2      HEAD_TAG   tag of who is next in its line                        that worker
  *     3      ACCRUED_AT when its places were last added to TOTAL_HELD, monotonicMs()  that worker
+ *     4      HEAD_AT    when it has said last who is next in its line, monotonicMs()  that worker: each tick while somebody waits
  *     8..    TOTALS     what its calls have shown, ever: limit-state.ts       that worker; readers take differences
  *     28..   COUNTS     who was refused and who waited, ever                  that worker
  *
@@ -56,6 +57,7 @@ export const WAITING = 2;
 export const HEAD_CLASS = 3;
 export const HEAD_TAG = 2;
 export const ACCRUED_AT = 3;
+export const HEAD_AT = 4;
 export const TOTALS = 8;
 export const COUNTS = 28;
 /** Of COUNTS, doubles: refused with the line full by class, refused after waiting by class, then these. */

@@ -12,6 +12,7 @@ import {
   COUNTS,
   FLOW_SLOTS,
   FLOW_WORDS,
+  HEAD_AT,
   HEAD_CLASS,
   HEAD_TAG,
   HEADER_WORDS,
@@ -32,6 +33,8 @@ import { type Clocks, type LimitBounds, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES
 
 const VIRTUAL = RECORD_WORDS - 1;
 const FLOWS_WORDS = FLOW_SLOTS * FLOW_WORDS;
+/** Who has not said for longer, ms, who is next in its line, does not run: free places are for others meanwhile. Many ticks of the gate. */
+const HEAD_MS_MAX = 100;
 
 /** A reading for people. */
 export interface OverloadReading {
@@ -313,9 +316,13 @@ export class Places {
     return moved;
   }
 
-  /** The line of this worker now. @param waiting how many @param headClass and headTag who is next */
+  /**
+   * The line of this worker now: while somebody waits each tick, also if nothing has changed, or others take the worker for one that does not run.
+   * @param waiting how many @param headClass and headTag who is next
+   */
   publish(waiting: number, headClass: number, headTag: number): void {
     const cell = this.#own;
+    if (waiting > 0) this.#doubles[cell + HEAD_AT] = monotonicMs();
     this.#ints[2 * cell + HEAD_CLASS] = headClass;
     this.#doubles[cell + HEAD_TAG] = headTag;
     const before = Atomics.exchange(this.#ints, 2 * cell + WAITING, waiting);
@@ -323,14 +330,16 @@ export class Places {
     else if (before > 0 && waiting === 0) Atomics.sub(this.#ints, 2 * this.#record + WAITERS, 1);
   }
 
-  /** @returns the other worker whose next one comes before this one's; -1 for none */
-  before(headClass: number, headTag: number): number {
+  /** @returns the other worker whose next one comes before this one's, of those that run; -1 for none @param nowMs as accrue()'s */
+  before(headClass: number, headTag: number, nowMs: number): number {
+    const sinceMs = nowMs + this.#originMs - HEAD_MS_MAX;
     let best = -1;
     let bestClass = headClass;
     let bestTag = headTag;
     for (let i = 0; i < this.#table.workers; i++) {
       const cell = this.#table.cell(this.#record, i);
       if (i === this.#worker || (this.#ints[2 * cell + WAITING] ?? 0) <= 0) continue;
+      if ((this.#doubles[cell + HEAD_AT] ?? 0) < sinceMs) continue;
       const each = this.#ints[2 * cell + HEAD_CLASS] ?? 0;
       const tag = this.#doubles[cell + HEAD_TAG] ?? 0;
       if (each > bestClass || (each === bestClass && tag >= bestTag)) continue;

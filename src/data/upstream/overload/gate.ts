@@ -212,7 +212,7 @@ export class Gate {
     places.accrue(now);
     for (;;) {
       const headClass = line.nextClass(now);
-      const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now));
+      const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now), now);
       if (other >= 0) {
         if (places.inFlight < places.limit) places.ring(other);
         break;

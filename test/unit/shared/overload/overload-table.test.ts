@@ -37,10 +37,10 @@ describe("places", () => {
     dead.publish(3, 2, 0);
     alive.publish(1, 2, 4);
     expect(alive.take(5, false)).toBe(false);
-    expect(alive.before(2, 4)).toBe(0);
+    expect(alive.before(2, 4, performance.now())).toBe(0);
     of.clearWorker(0, [SLOT]);
     expect(of.read(SLOT)).toMatchObject({ inFlight: 0, apart: 0, waiting: 1 });
-    expect(alive.before(2, 4)).toBe(-1);
+    expect(alive.before(2, 4, performance.now())).toBe(-1);
     expect(alive.anybodyWaits).toBe(true);
     alive.publish(0, 5, 0);
     expect(alive.anybodyWaits).toBe(false);
@@ -53,11 +53,22 @@ it("who is next of all workers is the one of the highest class, then of the smal
   const [one, two, three] = [of.places(SLOT, 0), of.places(SLOT, 1), of.places(SLOT, 2)];
   two.publish(4, 2, 10);
   three.publish(4, 1, 99);
-  expect(one.before(2, 5)).toBe(2);
+  expect(one.before(2, 5, performance.now())).toBe(2);
   three.publish(0, 5, 0);
-  expect(one.before(2, 5)).toBe(-1);
-  expect(one.before(2, 11)).toBe(1);
-  expect(one.before(5, Number.POSITIVE_INFINITY)).toBe(1);
+  expect(one.before(2, 5, performance.now())).toBe(-1);
+  expect(one.before(2, 11, performance.now())).toBe(1);
+  expect(one.before(5, Number.POSITIVE_INFINITY, performance.now())).toBe(1);
+});
+
+it("a worker that has not said for long who is next in its line is passed over until it does, and one that says so each tick is not", () => {
+  const of = table();
+  const [one, two] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+  two.publish(4, 0, 1);
+  const at = performance.now();
+  expect(one.before(2, 5, at + 50)).toBe(1);
+  expect(one.before(2, 5, at + 150)).toBe(-1);
+  two.publish(4, 0, 1);
+  expect(one.before(2, 5, performance.now() + 50)).toBe(1);
 });
 
 it("the limit is moved by what the calls of all workers have shown", () => {

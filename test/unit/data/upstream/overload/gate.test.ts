@@ -1,7 +1,7 @@
-// What the gate of an upstream learns of its latency, and what not.
-import { expect, it } from "vitest";
+// The gate of an upstream: what it learns of latency and what not, who is let past whom, and what is counted of those who are not.
+import { afterEach, expect, it, vi } from "vitest";
 import { monotonicMs } from "../../../../../src/base/clock.ts";
-import { Gate } from "../../../../../src/data/upstream/overload/gate.ts";
+import { Gate, type OverloadTables } from "../../../../../src/data/upstream/overload/gate.ts";
 import { type GateCall, Hold } from "../../../../../src/data/upstream/overload/hold.ts";
 import type { OverloadPlan } from "../../../../../src/plan/overload-plan.ts";
 import { OverloadTable } from "../../../../../src/shared/overload/overload-table.ts";
@@ -18,21 +18,40 @@ const PLAN: OverloadPlan = {
   tiers: {},
 };
 
-/** @returns the base latency that is learnt of so many answers after 20 ms each, while the worker's loop is late; 0 for none */
+const tablesOf = (workers: number): OverloadTables => ({
+  upstreams: new OverloadTable(OverloadTable.allocate(workers)),
+  targets: new TargetTable(TargetTable.allocate(workers)),
+});
+
+/** A call that notes what it is told. */
+class Caller implements GateCall {
+  readonly view = typicalExchange();
+  readonly background = false;
+  readonly retrying = false;
+  readonly targets = null;
+  readonly bodyBytes = 0;
+  readonly deadlineMs = 0;
+  told: "admitted" | "refused" | "" = "";
+
+  admitted(): void {
+    this.told = "admitted";
+  }
+
+  refused(): void {
+    this.told = "refused";
+  }
+}
+
+afterEach(() => {
+  vi.restoreAllMocks();
+  vi.useRealTimers();
+});
+
 function learnt(delayMs: number): number {
-  const tables = { upstreams: new OverloadTable(OverloadTable.allocate(1)), targets: new TargetTable(TargetTable.allocate(1)) };
+  const tables = tablesOf(1);
   const places = tables.upstreams.places(PLAN.slot, 0);
   const gate = new Gate(PLAN, { ...tables, own: { delayMs } }, 0);
-  const call: GateCall = {
-    view: typicalExchange(),
-    background: false,
-    retrying: false,
-    targets: null,
-    bodyBytes: 0,
-    deadlineMs: 0,
-    admitted: () => {},
-    refused: () => {},
-  };
+  const call = new Caller();
   for (let i = 0; i < 40; i++) {
     const hold = new Hold(gate, PLAN, call);
     expect(gate.enter(hold)).toBe(true);
@@ -54,3 +73,25 @@ it.each([5, 15, 500])(
     expect(learnt(delayMs)).toBe(0);
   },
 );
+
+it("a worker that hangs while somebody waits in it keeps nobody else from free places", () => {
+  vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // no tick comes: the gate's worker does not run
+  const startMs = performance.now();
+  let passedMs = 0;
+  vi.spyOn(performance, "now").mockImplementation(() => startMs + passedMs);
+  const plan = { ...PLAN, maximum: 2 };
+  const tables = tablesOf(2);
+  const [runs, hangs] = [new Gate(plan, tables, 0), new Gate(plan, tables, 1)];
+  const holds = [0, 1].map(() => new Hold(runs, plan, new Caller()));
+  for (const hold of holds) expect(runs.enter(hold)).toBe(true);
+  const stuck = new Caller();
+  expect(hangs.enter(new Hold(hangs, plan, stuck))).toBe(false);
+  for (const hold of holds) hold.leave();
+  expect(runs.enter(new Hold(runs, plan, new Caller()))).toBe(true); // has its turn before the one of the same flow in the other worker
+  const next = new Hold(runs, plan, new Caller());
+  expect(runs.enter(next)).toBe(false); // now that one comes first, as its worker may just be busy
+  next.leave();
+  passedMs = 200;
+  expect(runs.enter(new Hold(runs, plan, new Caller()))).toBe(true);
+  expect(stuck.told).toBe("");
+});
