@@ -85,6 +85,11 @@ export class LimitControl {
     return this.#s.get(MEAN);
   }
 
+  /** That of one class, ms; 0 for unknown. */
+  baseOf(k: number): number {
+    return this.#s.base(k);
+  }
+
   /** Coefficient of variation of latency: how far apart calls of one class are. */
   get variation(): number {
     return Math.sqrt(this.#s.get(CV2));

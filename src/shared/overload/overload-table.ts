@@ -256,6 +256,11 @@ export class Places {
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
   }
 
+  /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
+  sampleLate(k: number, latencyMs: number): void {
+    this.sample(k, this.#control.baseOf(k) || latencyMs); // where nothing is known, too much: what is seen later lets it down quickly
+  }
+
   /** Counts the time that this worker's places were in use: before their number changes. @param nowMs performance.now() of this thread, or a turn's */
   accrue(nowMs: number): void {
     const at = nowMs + this.#originMs;

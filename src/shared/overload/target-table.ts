@@ -222,6 +222,11 @@ export class TargetPlaces {
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
   }
 
+  /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
+  sampleLate(k: number, latencyMs: number): void {
+    this.sample(k, this.#control.baseOf(k) || latencyMs); // where nothing is known, too much: what is seen later lets it down quickly
+  }
+
   /**
    * Moves the limit, when it is time and no other worker does.
    * @param sums TOTAL_WORDS, overwritten @param blocked ever: calls that found no place at any target

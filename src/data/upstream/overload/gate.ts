@@ -168,9 +168,13 @@ export class Gate {
 
   /** @internal by Hold */
   answered(hold: Hold, ms: number): void {
-    // What a response waited for this worker's own event loop is no latency of the service. By how much is not known of each, so that it teaches nothing.
+    // What a response waited for this worker's own event loop is no latency of the service; how much that was is not known of each.
     const { delayMs } = this.#own;
-    if (delayMs >= OWN_DELAY_MS && delayMs >= ms * OWN_DELAY_PART) return;
+    if (delayMs >= OWN_DELAY_MS && delayMs >= ms * OWN_DELAY_PART) {
+      this.#places.sampleLate(hold.k, ms);
+      hold.target?.sampleLate(hold.k, ms);
+      return;
+    }
     this.#places.sample(hold.k, ms);
     hold.target?.sample(hold.k, ms);
   }

@@ -4,7 +4,7 @@ import { monotonicMs } from "../../../../../src/base/clock.ts";
 import { Gate, type OverloadTables } from "../../../../../src/data/upstream/overload/gate.ts";
 import { type GateCall, Hold } from "../../../../../src/data/upstream/overload/hold.ts";
 import type { OverloadPlan } from "../../../../../src/plan/overload-plan.ts";
-import { OverloadTable } from "../../../../../src/shared/overload/overload-table.ts";
+import { OverloadTable, type Places } from "../../../../../src/shared/overload/overload-table.ts";
 import { TargetTable } from "../../../../../src/shared/overload/target-table.ts";
 import { typicalExchange } from "../../../../support/recorded-exchange.ts";
 
@@ -47,32 +47,92 @@ afterEach(() => {
   vi.useRealTimers();
 });
 
-function learnt(delayMs: number): number {
-  const tables = tablesOf(1);
-  const places = tables.upstreams.places(PLAN.slot, 0);
-  const gate = new Gate(PLAN, { ...tables, own: { delayMs } }, 0);
-  const call = new Caller();
-  for (let i = 0; i < 40; i++) {
-    const hold = new Hold(gate, PLAN, call);
-    expect(gate.enter(hold)).toBe(true);
-    hold.answered(20);
-    hold.leave();
+/** A gate whose worker's loop may be late, and a clock that is moved by hand. */
+class Clocked {
+  readonly own = { delayMs: 0 };
+  readonly tables: OverloadTables;
+  readonly gate: Gate;
+  readonly places: Places;
+  readonly holds: Hold[] = [];
+  #atMs = performance.now();
+
+  constructor(plan = PLAN) {
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    vi.spyOn(performance, "now").mockImplementation(() => this.#atMs);
+    this.tables = { ...tablesOf(1), own: this.own };
+    this.gate = new Gate(plan, this.tables, 0);
+    this.places = this.tables.upstreams.places(plan.slot, 0);
+    this.plan = plan;
   }
-  const now = monotonicMs() + 2000;
-  places.step({ nowMs: now, wallMs: now }, PLAN);
-  return places.baseMs;
+
+  readonly plan: OverloadPlan;
+
+  pass(ms: number): void {
+    this.#atMs += ms;
+    this.places.step({ nowMs: monotonicMs(), wallMs: monotonicMs() }, this.plan);
+  }
+
+  enter(): boolean {
+    const hold = new Hold(this.gate, this.plan, new Caller());
+    this.holds.push(hold);
+    return this.gate.enter(hold);
+  }
+
+  /** So many answers after so many ms each, one after the other, and time for the limit to be looked at. */
+  answers(count: number, ms: number): void {
+    for (let i = 0; i < count; i++) {
+      expect(this.enter()).toBe(true);
+      const hold = this.holds.pop();
+      hold?.answered(ms);
+      hold?.leave();
+    }
+    this.pass(2000);
+  }
+
+  /** For a while as many are in flight as may be, each is answered after so many ms, and somebody finds no place. */
+  saturated(forMs: number, ms: number): void {
+    while (this.places.inFlight < this.places.limit) expect(this.enter()).toBe(true);
+    for (let i = 0; i < (this.holds.length * forMs) / ms; i++) this.holds[i % this.holds.length]?.answered(ms);
+    this.places.blocked();
+    this.pass(forMs);
+  }
 }
 
 it.each([0, 4])("answers teach the base latency while the worker's own loop is %d ms late", (delayMs) => {
-  expect(learnt(delayMs)).toBeCloseTo(20);
+  const of = new Clocked();
+  of.own.delayMs = delayMs;
+  of.answers(40, 20);
+  expect(of.places.baseMs).toBeCloseTo(20);
 });
 
 it.each([5, 15, 500])(
-  "answers teach nothing while the loop is %d ms late: that they came late may be the worker's own doing",
+  "answers leave the base latency as it is while the loop is %d ms late: that they took long may be the worker's own doing",
   (delayMs) => {
-    expect(learnt(delayMs)).toBe(0);
+    const of = new Clocked();
+    of.answers(40, 10);
+    of.own.delayMs = delayMs;
+    for (let i = 0; i < 5; i++) of.answers(40, 20);
+    expect(of.places.baseMs).toBeCloseTo(10);
   },
 );
+
+it("a base latency that was first seen while the loop was late is forgotten soon after", () => {
+  const of = new Clocked();
+  of.own.delayMs = 30;
+  of.answers(40, 40);
+  of.own.delayMs = 0;
+  for (let i = 0; i < 15; i++) of.answers(40, 10);
+  expect(of.places.baseMs).toBeLessThan(11);
+});
+
+it.each([0, 10])("the limit rises at a service that has room, also while the worker's own loop is %d ms late", (delayMs) => {
+  const of = new Clocked({ ...PLAN, maximum: 1000 });
+  of.own.delayMs = delayMs;
+  of.answers(40, 30);
+  const before = of.places.limit;
+  for (let i = 0; i < 30; i++) of.saturated(100, 30);
+  expect(of.places.limit).toBeGreaterThan(3 * before);
+});
 
 it("a worker that hangs while somebody waits in it keeps nobody else from free places", () => {
   vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] }); // no tick comes: the gate's worker does not run
