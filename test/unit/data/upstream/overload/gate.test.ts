@@ -3,7 +3,8 @@ import { afterEach, expect, it, vi } from "vitest";
 import { monotonicMs } from "../../../../../src/base/clock.ts";
 import { Gate, type OverloadTables } from "../../../../../src/data/upstream/overload/gate.ts";
 import { type GateCall, Hold } from "../../../../../src/data/upstream/overload/hold.ts";
-import type { OverloadPlan } from "../../../../../src/plan/overload-plan.ts";
+import { type OverloadPlan, PRIORITIES } from "../../../../../src/plan/overload-plan.ts";
+import { REFUSED_LIMIT, SHADOWED } from "../../../../../src/shared/overload/layout.ts";
 import { OverloadTable, type Places } from "../../../../../src/shared/overload/overload-table.ts";
 import { TargetTable } from "../../../../../src/shared/overload/target-table.ts";
 import { typicalExchange } from "../../../../support/recorded-exchange.ts";
@@ -56,10 +57,10 @@ class Clocked {
   readonly holds: Hold[] = [];
   #atMs = performance.now();
 
-  constructor(plan = PLAN) {
+  constructor(plan = PLAN, workers = 1) {
     vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
     vi.spyOn(performance, "now").mockImplementation(() => this.#atMs);
-    this.tables = { ...tablesOf(1), own: this.own };
+    this.tables = { ...tablesOf(workers), own: this.own };
     this.gate = new Gate(plan, this.tables, 0);
     this.places = this.tables.upstreams.places(plan.slot, 0);
     this.plan = plan;
@@ -154,4 +155,46 @@ it("a worker that hangs while somebody waits in it keeps nobody else from free p
   passedMs = 200;
   expect(runs.enter(new Hold(runs, plan, new Caller()))).toBe(true);
   expect(stuck.told).toBe("");
+});
+
+it("those who find no place at an upstream that stands in are counted as refused, keep retries away and let the limit rise", () => {
+  const of = new Clocked({ ...PLAN, maximum: 1000 });
+  of.answers(40, 30);
+  const before = of.places.limit;
+  const atOnce = (): boolean => {
+    const hold = new Hold(of.gate, of.plan, new Caller());
+    const entered = of.gate.enterAtOnce(hold);
+    if (entered) of.holds.push(hold);
+    return entered;
+  };
+  for (let i = 0; i < 30; i++) {
+    while (atOnce());
+    for (let n = 0; n < of.holds.length * 3; n++) of.holds[n % of.holds.length]?.answered(30);
+    of.pass(100);
+  }
+  expect(of.places.limit).toBeGreaterThan(3 * before);
+  expect(of.gate.shedding).toBe(true);
+  const { counts, shedAtS } = of.tables.upstreams.read(PLAN.slot);
+  expect(counts[REFUSED_LIMIT + PRIORITIES.indexOf("normal")]).toBe(30);
+  expect(shedAtS).toBeGreaterThan(0);
+});
+
+it("an upstream that stands in counts in the shadow those who would have found no place", () => {
+  const of = new Clocked({ ...PLAN, shadow: true, maximum: 2, queue: { ...PLAN.queue, waitMs: 1 } });
+  of.answers(40, 30);
+  for (let i = 0; i < 5; i++) expect(of.gate.enterAtOnce(new Hold(of.gate, of.plan, new Caller()))).toBe(true);
+  expect(of.tables.upstreams.read(PLAN.slot)).toMatchObject({ inFlight: 5, shedAtS: 0 });
+  expect(of.places.blockedEver).toBe(3);
+  expect(of.tables.upstreams.read(PLAN.slot).counts[SHADOWED]).toBe(3);
+});
+
+it("a worker that hangs while somebody waits in it keeps nobody from an upstream that stands in", () => {
+  const of = new Clocked({ ...PLAN, maximum: 1 }, 2);
+  const hangs = new Gate(of.plan, of.tables, 1);
+  expect(of.enter()).toBe(true);
+  expect(hangs.enter(new Hold(hangs, of.plan, new Caller()))).toBe(false);
+  of.holds[0]?.leave();
+  expect(of.gate.enterAtOnce(new Hold(of.gate, of.plan, new Caller()))).toBe(false);
+  of.pass(200);
+  expect(of.gate.enterAtOnce(new Hold(of.gate, of.plan, new Caller()))).toBe(true);
 });
