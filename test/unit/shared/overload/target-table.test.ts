@@ -97,6 +97,26 @@ it("the limit of a target is moved by what the calls of all workers have shown, 
   expect(steered).toBe(0);
 });
 
+it("answers that are late by the worker's own doing count for throughput, and leave the base latency of the target as it is", () => {
+  const of = table();
+  const places = of.places(SLOT, 0, true);
+  step(places, 1000);
+  for (let i = 0; i < 100; i++) places.sample(0, 20);
+  step(places, 2000);
+  expect(of.read(SLOT).baseMs).toBeCloseTo(20, 6);
+  for (let window = 3; window < 10; window++) {
+    for (let i = 0; i < 100; i++) places.sampleLate(0, 60);
+    step(places, window * 1000);
+  }
+  expect(of.read(SLOT).baseMs).toBeCloseTo(20, 6);
+  for (let i = 0; i < START; i++) places.begin(9000);
+  for (let window = 1; window <= 5; window++) {
+    for (let i = 0; i < 400; i++) places.sampleLate(0, 60);
+    step(places, 9000 + window * 120, BOUNDS, window);
+  }
+  expect(of.read(SLOT).limit).toBeGreaterThan(START);
+});
+
 describe("a slot that another endpoint has", () => {
   it("begins anew, and whoever still counts for the one before shows nothing for it", () => {
     const of = table();
