@@ -61,5 +61,10 @@ function renderTargetLimits(page: Page, { upstreams }: InstanceState): void {
     "Latency of the target without a queue, as far as it is known.",
     (o) => o.baseMs / 1000,
   );
-  each("sluice_overload_steered_total", "counter", "Requests that found the target at its limit: others were preferred.", (o) => o.steered);
+  each(
+    "sluice_overload_steered_total",
+    "counter",
+    "Requests that went to another target, or would have, as this one was at its limit.",
+    (o) => o.steered,
+  );
 }

@@ -113,6 +113,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
   protected abstract proceed(): void;
 
   refused(reason: GateReason, detail: string): void {
+    this.retryNotMade();
     this.fail("overloaded", detail, { overloadReason: reason, headers: spreadRetryAfter() });
   }
 
@@ -182,7 +183,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
       request.record.target = endpoint.plan.key;
       if (this.hold !== null) this.hold.goesTo(endpoint.places, this.attemptStartedMs);
       return (this.endpoint = endpoint);
-    } while (this.tryFallback());
+    } while (this.tryFallback() && this.changesGate());
     return null;
   }
 
@@ -277,7 +278,7 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
     request.record.upstream = stand.name;
     this.timeouts = timeoutsFor(request, stand);
     this.tried = null;
-    return this.breakerAdmits() && (this.hold === null || this.changesGate());
+    return this.breakerAdmits();
   }
 
   protected wait(state: number, ms: number): void {
@@ -308,8 +309,13 @@ export abstract class Attempts extends WheelEntry implements Tickets, GateCall {
   /** The pool had no connection for the attempt: nothing is learnt about the target. */
   protected poolIsBusy(detail: string): void {
     this.settle("unasked", "overloaded");
-    if (this.tried !== null) this.upstream.giveRetryBack();
+    this.retryNotMade();
     this.fail("overloaded", detail, { overloadReason: "pool" });
+  }
+
+  /** The attempt that was to come next: where that was a further one, others may have what it has taken of the budget. */
+  protected retryNotMade(): void {
+    if (this.tried !== null) this.upstream.giveRetryBack();
   }
 
   /** A fault of ours. */

@@ -12,6 +12,11 @@ const SLOW_START_WEIGHT_MIN = 0.1;
 const SLOW_START_STEPS = 50;
 const SLOW_START_STEP_MS_MIN = 5;
 
+/** Of one upstream: which target would be chosen, and is passed over or would be, being at its limit; null for none. */
+export interface Choice {
+  passed: Member | null;
+}
+
 /** An endpoint with what the balancers keep about it. The object stays the same while its key and slot do. */
 export class Member implements Endpoint {
   plan: EndpointPlan;
@@ -28,10 +33,13 @@ export class Member implements Endpoint {
   /** null: that of the upstream is enough. */
   places: TargetPlaces | null = null;
 
-  constructor(plan: EndpointPlan, pool: Pool) {
+  readonly #choice: Choice;
+
+  constructor(plan: EndpointPlan, pool: Pool, choice: Choice = { passed: null }) {
     this.plan = plan;
     this.slot = plan.slot;
     this.pool = pool;
+    this.#choice = choice;
   }
 
   /** At its in-flight limit: others come before it. */
@@ -39,9 +47,12 @@ export class Member implements Endpoint {
     return this.places?.full === true;
   }
 
-  /** It would be the choice. @returns whether it is at its in-flight limit, so that others come before it: counted */
-  passesOver(): boolean {
-    return this.places?.passesOver() === true;
+  /** It would be the choice. @returns whether it is at its in-flight limit, or so many times that, so that others come before it */
+  passesOver(times = 1): boolean {
+    const { places } = this;
+    if (places === null || !places.found(times)) return false;
+    this.#choice.passed = this;
+    return places.enforced;
   }
 }
 
@@ -70,6 +81,8 @@ export class EndpointSet {
   readonly #upstream: UpstreamPlan;
   readonly #deps: EndpointSetDeps;
   readonly #breakers: BreakerTable | null;
+  /** The one under way. */
+  readonly choice: Choice = { passed: null };
   #seenChanges = 0;
   #seenBreakerChanges = 0;
   #recheckAtMs = Number.NEGATIVE_INFINITY;
@@ -93,7 +106,7 @@ export class EndpointSet {
     for (const plan of list) {
       const member = known.get(identity(plan));
       known.delete(identity(plan));
-      if (member === undefined) next.push(new Member(plan, this.#deps.poolFor(plan, this.#upstream)));
+      if (member === undefined) next.push(new Member(plan, this.#deps.poolFor(plan, this.#upstream), this.choice));
       else {
         member.plan = plan;
         next.push(member);

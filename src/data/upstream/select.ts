@@ -12,7 +12,7 @@ import { LeastRequest } from "./balance/least-request.ts";
 import { WeightedRandom } from "./balance/random.ts";
 import { RoundRobin } from "./balance/round-robin.ts";
 import { type Tickets, UpstreamBreaker } from "./breaker.ts";
-import { EndpointSet, type EndpointSetDeps } from "./endpoint-set.ts";
+import { EndpointSet, type EndpointSetDeps, type Member } from "./endpoint-set.ts";
 import type { Gate } from "./overload/gate.ts";
 import { TargetLimits } from "./overload/target-limits.ts";
 import { RetryBudget } from "./retry-budget.ts";
@@ -106,12 +106,13 @@ class BalancedUpstream implements LiveUpstream {
 
   select(x: RequestView, tried: readonly Endpoint[] | null): Endpoint | null {
     const set = this.#set;
+    set.choice.passed = null;
     const rebuilt = set.refresh();
     if (set.available.length === 0) return null;
     if (rebuilt) this.#balancer.rebuild(set.available, set.all);
     if (this.sticky !== null) {
       const named = this.sticky.find(x);
-      if (named !== null && !isTried(named, tried) && named.places?.passesOver(STICKY_LIMITS) !== true) return named;
+      if (named !== null && !isTried(named, tried) && !named.passesOver(STICKY_LIMITS)) return named;
     }
     return this.#balancer.pick(x, tried);
   }
@@ -124,8 +125,18 @@ class BalancedUpstream implements LiveUpstream {
       if (chosen !== null && !breaker.tryAcquireTarget(chosen.slot, tickets)) chosen = this.#another(x, tried, tickets, breaker, chosen);
       if (chosen === null) breaker.release(tickets);
     }
-    if (chosen !== null) this.begin(chosen);
+    if (chosen !== null) {
+      if (this.#set.choice.passed !== null) this.#countSteered(this.#set.choice.passed, chosen, tried);
+      this.begin(chosen);
+    }
     return chosen;
+  }
+
+  /** @param passed at its limit @param chosen itself where no other has room, or its limit is not enforced: then it would have gone to who has room */
+  #countSteered(passed: Member, chosen: Endpoint, tried: readonly Endpoint[] | null): void {
+    const hasRoom = (other: Member): boolean => other !== passed && !isTried(other, tried) && other.places?.isFull() === false;
+    const steers = passed.places?.enforced === true ? chosen !== passed : this.#set.available.some(hasRoom);
+    if (steers) passed.places?.countSteered();
   }
 
   closedForMs(tickets: Tickets): number {

@@ -150,6 +150,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
       return this.broken({ code: "upstream_idle_timeout", detail: "" }, "timeout");
     }
     if (this.state === CALL_STATE.line && !expired) return this.refused("limit", "no place at the upstream came free in time");
+    if (this.state === CALL_STATE.line) this.retryNotMade();
     if (this.state <= CALL_STATE.retry) return this.fail("total_timeout", ""); // of the attempt before nothing is left
     const inLine = !this.sent && this.wire?.inLine === true;
     if (inLine && this.connecting && !expired) {
@@ -159,7 +160,7 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.wire?.cancel();
     this.wire = null;
     if (inLine) return this.poolIsBusy("all connections to the target are busy with requests, and none came free in time");
-    if (this.sent) this.hold?.answered(this.waitedMs(nowMs())); // it takes longer still
+    if (this.sent && this.request.body.done) this.hold?.answered(this.waitedMs(nowMs())); // it takes longer still
     const code = !this.sent ? "connect_timeout" : expired ? "total_timeout" : "response_timeout";
     const condition = this.connecting && !this.sent ? "connect-failure" : "timeout";
     if (!expired && this.retryAfterFailure(condition, !this.sent, code)) return;

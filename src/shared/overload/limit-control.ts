@@ -85,6 +85,11 @@ export class LimitControl {
     return this.#s.get(MEAN);
   }
 
+  /** That of one class, ms; 0 for unknown. */
+  baseOf(k: number): number {
+    return this.#s.base(k);
+  }
+
   /** Coefficient of variation of latency: how far apart calls of one class are. */
   get variation(): number {
     return Math.sqrt(this.#s.get(CV2));
@@ -190,7 +195,8 @@ export class LimitControl {
     const noise = (inFlight * Math.sqrt(s.get(CV2) / s.samples)) / (ratio * ratio);
     const aim = queueOf(limit);
     this.#watch(ratio, s.expectedMs / elapsedMs, nowMs);
-    if (s.get(UNKNOWN) === 1 && s.get(PROBE_UNTIL) === 0 && !bounds.shadow) return this.#probe.first(inFlight, nowMs, bounds);
+    const unseen = s.get(UNKNOWN) === 1 && s.get(PROBE_UNTIL) === 0 && !bounds.shadow;
+    if (unseen && this.#probe.first(inFlight, nowMs, bounds)) return;
     if (queue < QUEUE_LEAST * aim) {
       // Nothing has shown yet where it ends: twice as much, so that a cold start refuses nobody.
       s.move(s.get(RAMPING) === 1 ? 2 * limit : Math.max(limit + 1, GROWTH * limit), bounds);

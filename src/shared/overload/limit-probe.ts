@@ -108,11 +108,11 @@ export class LimitProbe {
     return true;
   }
 
-  /** Nothing is known yet but that there is too much: how much of it is a queue? */
-  first(inFlight: number, nowMs: number, bounds: LimitBounds): void {
+  /** Nothing is known yet but that there is too much: how much of it is a queue? @returns whether it has begun: not where `minimum` leaves nothing to take away */
+  first(inFlight: number, nowMs: number, bounds: LimitBounds): boolean {
     this.#s.quick(nowMs);
     this.#s.set(PROBE_KIND, BOTH);
-    this.#start(inFlight, DEPTH_MOST * inFlight, nowMs, bounds);
+    return this.#start(inFlight, DEPTH_MOST * inFlight, nowMs, bounds);
   }
 
   #start(from: number, to: number, nowMs: number, { minimum, maximum }: LimitBounds): boolean {

@@ -12,6 +12,7 @@ import {
   COUNTS,
   FLOW_SLOTS,
   FLOW_WORDS,
+  HEAD_AT,
   HEAD_CLASS,
   HEAD_TAG,
   HEADER_WORDS,
@@ -24,6 +25,7 @@ import {
   STATE,
   TOTALS,
   WAITERS,
+  WAITERS_BITS,
   WAITING,
   WORKERS,
 } from "./layout.ts";
@@ -32,6 +34,8 @@ import { type Clocks, type LimitBounds, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES
 
 const VIRTUAL = RECORD_WORDS - 1;
 const FLOWS_WORDS = FLOW_SLOTS * FLOW_WORDS;
+/** Who has not said for longer, ms, who is next in its line, does not run: free places are for others meanwhile. Many ticks of the gate. */
+const HEAD_MS_MAX = 100;
 
 /** A reading for people. */
 export interface OverloadReading {
@@ -50,6 +54,8 @@ export interface OverloadReading {
 
 const bellsAt = HEADER_WORDS;
 const slotWords = (workers: number): number => RECORD_WORDS + FLOWS_WORDS + workers * CELL_WORDS;
+const waitersAt = (record: number, worker: number): number => 2 * record + WAITERS + Math.floor(worker / WAITERS_BITS);
+const bitOf = (worker: number): number => 1 << (worker % WAITERS_BITS);
 
 /** One thread's view of the whole table. */
 export class OverloadTable {
@@ -118,20 +124,13 @@ export class OverloadTable {
     for (const slot of slots) {
       const record = this.#record(slot);
       const cell = 2 * this.cell(record, worker);
-      const waited = Atomics.exchange(this.#ints, cell + WAITING, 0) > 0;
+      Atomics.store(this.#ints, cell + WAITING, 0);
+      Atomics.and(this.#ints, waitersAt(record, worker), ~bitOf(worker));
       Atomics.store(this.#ints, cell + IN_FLIGHT, 0);
       Atomics.store(this.#ints, cell + APART, 0);
       Atomics.compareExchange(this.#ints, 2 * record + LOCK, worker + 1, 0);
-      if (waited) this.#recountWaiters(record);
       for (let i = 0; i < this.workers; i++) if ((this.#ints[2 * this.cell(record, i) + WAITING] ?? 0) > 0) this.ring(i);
     }
-  }
-
-  /** One that was counted twice or not at all for a moment costs a needless look, or a tick. */
-  #recountWaiters(record: number): void {
-    let waiters = 0;
-    for (let i = 0; i < this.workers; i++) if ((this.#ints[2 * this.cell(record, i) + WAITING] ?? 0) > 0) waiters++;
-    Atomics.store(this.#ints, 2 * record + WAITERS, waiters);
   }
 
   /** Wakes a worker: 1 µs here, and the next turn of its event loop there. */
@@ -182,6 +181,9 @@ export class Places {
   readonly #record: number;
   readonly #own: number;
   readonly #ownTotals: number;
+  /** First and last word. */
+  readonly #waiters: number;
+  readonly #waitersEnd: number;
   readonly #control: LimitControl;
   readonly #sums = new Float64Array(TOTAL_WORDS);
   /** Of this thread's performance.now(), in monotonicMs(). */
@@ -195,6 +197,8 @@ export class Places {
     this.#worker = worker;
     this.#record = record;
     this.#own = table.cell(record, worker);
+    this.#waiters = waitersAt(record, 0);
+    this.#waitersEnd = waitersAt(record, table.workers - 1);
     this.#ownTotals = this.#own + TOTALS;
     this.#control = new LimitControl(doubles, record + STATE);
     this.ranks = new FlowRanks(table.buffer, record + RECORD_WORDS, record + VIRTUAL);
@@ -215,7 +219,8 @@ export class Places {
 
   /** Some worker has somebody in line. */
   get anybodyWaits(): boolean {
-    return this.#ints[2 * this.#record + WAITERS] !== 0;
+    for (let word = this.#waiters; word <= this.#waitersEnd; word++) if (this.#ints[word] !== 0) return true;
+    return false;
   }
 
   /** Of all workers. */
@@ -251,6 +256,11 @@ export class Places {
     doubles[totals + 2 * k] = (doubles[totals + 2 * k] ?? 0) + 1;
     doubles[totals + 2 * k + 1] = (doubles[totals + 2 * k + 1] ?? 0) + latencyMs;
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
+  }
+
+  /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
+  sampleLate(k: number, latencyMs: number): void {
+    this.sample(k, this.#control.baseOf(k) || latencyMs); // where nothing is known, too much: what is seen later lets it down quickly
   }
 
   /** Counts the time that this worker's places were in use: before their number changes. @param nowMs performance.now() of this thread, or a turn's */
@@ -313,24 +323,33 @@ export class Places {
     return moved;
   }
 
-  /** The line of this worker now. @param waiting how many @param headClass and headTag who is next */
+  /**
+   * The line of this worker now: while somebody waits each tick, also if nothing has changed, or others take the worker for one that does not run.
+   * @param waiting how many @param headClass and headTag who is next
+   */
   publish(waiting: number, headClass: number, headTag: number): void {
     const cell = this.#own;
+    if (waiting > 0) this.#doubles[cell + HEAD_AT] = monotonicMs();
     this.#ints[2 * cell + HEAD_CLASS] = headClass;
     this.#doubles[cell + HEAD_TAG] = headTag;
-    const before = Atomics.exchange(this.#ints, 2 * cell + WAITING, waiting);
-    if (before === 0 && waiting > 0) Atomics.add(this.#ints, 2 * this.#record + WAITERS, 1);
-    else if (before > 0 && waiting === 0) Atomics.sub(this.#ints, 2 * this.#record + WAITERS, 1);
+    Atomics.store(this.#ints, 2 * cell + WAITING, waiting);
+    const word = waitersAt(this.#record, this.#worker);
+    const bit = bitOf(this.#worker);
+    if ((((this.#ints[word] ?? 0) & bit) !== 0) === waiting > 0) return; // nobody else writes this bit while the worker lives
+    if (waiting > 0) Atomics.or(this.#ints, word, bit);
+    else Atomics.and(this.#ints, word, ~bit);
   }
 
-  /** @returns the other worker whose next one comes before this one's; -1 for none */
-  before(headClass: number, headTag: number): number {
+  /** @returns the other worker whose next one comes before this one's, of those that run; -1 for none @param nowMs as accrue()'s */
+  before(headClass: number, headTag: number, nowMs: number): number {
+    const sinceMs = nowMs + this.#originMs - HEAD_MS_MAX;
     let best = -1;
     let bestClass = headClass;
     let bestTag = headTag;
     for (let i = 0; i < this.#table.workers; i++) {
       const cell = this.#table.cell(this.#record, i);
       if (i === this.#worker || (this.#ints[2 * cell + WAITING] ?? 0) <= 0) continue;
+      if ((this.#doubles[cell + HEAD_AT] ?? 0) < sinceMs) continue;
       const each = this.#ints[2 * cell + HEAD_CLASS] ?? 0;
       const tag = this.#doubles[cell + HEAD_TAG] ?? 0;
       if (each > bestClass || (each === bestClass && tag >= bestTag)) continue;

@@ -21,6 +21,7 @@ const lines = (words: number): number => Math.ceil(words / LINE_WORDS) * LINE_WO
  *     int 0  IN_FLIGHT   requests that the worker has there and that take a place   that worker; the primary when its thread is gone
  *     1      ACCRUED_AT  when they were last added to TOTAL_HELD, monotonicMs()      that worker
  *     2..    TOTALS      what they have shown, ever: limit-state.ts                 that worker; readers take differences
+ *     21     STEERED     requests that went elsewhere as it was at its limit, ever   that worker
  *
  * Ordering. There is none: each word has one writer, and readers accept sums that are some nanoseconds old, so that as many workers as choose a
  * target at the same moment may pass its limit by one each. The limit of the upstream, which is held exactly, bounds them all. Who still counts for
@@ -36,7 +37,8 @@ const RECORD_WORDS = STATE + lines(STATE_WORDS);
 const IN_FLIGHT = 0;
 const ACCRUED_AT = 1;
 const TOTALS = 2;
-const CELL_WORDS = lines(TOTALS + TOTAL_WORDS);
+const STEERED = TOTALS + TOTAL_WORDS;
+const CELL_WORDS = lines(STEERED + 1);
 
 /** A reading for people. */
 export interface TargetReading {
@@ -46,7 +48,7 @@ export interface TargetReading {
   readonly inFlight: number;
   /** ms; 0 for unknown. */
   readonly baseMs: number;
-  /** Ever: requests that found it at its limit. */
+  /** Ever: requests that went elsewhere as it was at its limit, or would have if that were enforced. */
   readonly steered: number;
 }
 
@@ -84,7 +86,7 @@ export class TargetTable {
     for (let i = 0; i < this.workers; i++) {
       const cell = cellOf(record, i);
       inFlight += this.#ints[2 * cell + IN_FLIGHT] ?? 0;
-      steered += this.#doubles[cell + TOTALS + TOTAL_BLOCKED] ?? 0;
+      steered += this.#doubles[cell + STEERED] ?? 0;
     }
     const { baseMs } = new LimitControl(this.#doubles, record + STATE);
     return { limit: this.#ints[2 * record + LIMIT] ?? 0, inFlight, baseMs, steered };
@@ -94,7 +96,7 @@ export class TargetTable {
   reset(slot: number): void {
     const record = this.#record(slot);
     this.#doubles.fill(0, record + STATE, record + RECORD_WORDS);
-    for (let i = 0; i < this.workers; i++) this.#doubles[cellOf(record, i) + TOTALS + TOTAL_BLOCKED] = 0;
+    for (let i = 0; i < this.workers; i++) this.#doubles[cellOf(record, i) + STEERED] = 0;
     this.#ints[2 * record + LIMIT] = 0;
     Atomics.add(this.#ints, 2 * record + GENERATION, 1);
   }
@@ -174,18 +176,25 @@ export class TargetPlaces {
 
   /** Others come before it. */
   get full(): boolean {
-    return this.enforced && this.#isFull(1);
+    return this.enforced && this.isFull();
   }
 
-  /** It was chosen first. Counts it when it is at its limit. @returns whether others come before it @param times the limit */
-  passesOver(times = 1): boolean {
-    if (!this.#isFull(1)) return false;
+  /** It was chosen first. That somebody found it at its limit moves the limit. @returns whether so many times the limit are in flight there */
+  found(times = 1): boolean {
+    if (!this.isFull(1)) return false;
     const at = this.#own + TOTALS + TOTAL_BLOCKED;
     this.#doubles[at] = (this.#doubles[at] ?? 0) + 1;
-    return this.enforced && (times === 1 || this.#isFull(times));
+    return times === 1 || this.isFull(times);
   }
 
-  #isFull(times: number): boolean {
+  /** Somebody goes elsewhere for it, or would. */
+  countSteered(): void {
+    if (this.#isGone) return;
+    this.#doubles[this.#own + STEERED] = (this.#doubles[this.#own + STEERED] ?? 0) + 1;
+  }
+
+  /** At its limit, or at so many times that: whether or not others are preferred then. */
+  isFull(times = 1): boolean {
     const limit = this.#ints[2 * this.#record + LIMIT] ?? 0;
     return limit !== 0 && this.inFlight >= times * limit;
   }
@@ -220,6 +229,11 @@ export class TargetPlaces {
     doubles[totals + 2 * k] = (doubles[totals + 2 * k] ?? 0) + 1;
     doubles[totals + 2 * k + 1] = (doubles[totals + 2 * k + 1] ?? 0) + latencyMs;
     doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
+  }
+
+  /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
+  sampleLate(k: number, latencyMs: number): void {
+    this.sample(k, this.#control.baseOf(k) || latencyMs); // where nothing is known, too much: what is seen later lets it down quickly
   }
 
   /**

@@ -98,24 +98,9 @@ export class Gate {
 
   /** @returns whether it may go on; else it has been told, or waits */
   enter(hold: Hold): boolean {
-    const { plan } = hold;
-    this.#plan = plan;
-    this.#targets = hold.call.targets;
-    const places = this.#places;
     const now = nowMs();
-    if (now >= this.#nextLookMs) this.#look(now);
-    if ((this.#long[hold.k] ?? 0) > LONG_PART && places.apart < APART_TIMES_MAX * plan.maximum) {
-      hold.state = APART;
-      hold.heldSinceMs = now;
-      places.countApart(1);
-      return true;
-    }
-    places.accrue(now);
-    if (plan.shadow) {
-      if (!places.take(places.limit, true)) this.#shadowed();
-      this.#hold(hold, now);
-      return true;
-    }
+    if (this.#passes(hold, now)) return true;
+    const places = this.#places;
     if (!places.anybodyWaits && places.take(places.limit, false)) {
       this.#hold(hold, now);
       return true;
@@ -125,21 +110,44 @@ export class Gate {
     return hold.state === IN_FLIGHT;
   }
 
-  /** Where nobody waits: an upstream that stands in for another. @returns whether it has a place */
+  /** Where nobody waits: an upstream that stands in for another. @returns whether it has a place; else it is counted, and has not been told */
   enterAtOnce(hold: Hold): boolean {
+    const now = nowMs();
+    if (this.#passes(hold, now)) return true;
+    const places = this.#places;
+    if (!this.#anybodyRunsAndWaits(now) && places.take(places.limit, false)) {
+      this.#hold(hold, now);
+      return true;
+    }
+    places.blocked();
+    hold.priority = priorityAt(hold);
+    this.#countRefused(hold, "limit");
+    return false;
+  }
+
+  /** Whoever comes. @returns whether the limit is nothing to it: it takes long, or only counts */
+  #passes(hold: Hold, now: number): boolean {
     const { plan } = hold;
+    this.#plan = plan;
     this.#targets = hold.call.targets;
     const places = this.#places;
-    const now = nowMs();
     if (now >= this.#nextLookMs) this.#look(now);
-    places.accrue(now);
-    if (plan.shadow || (!places.anybodyWaits && places.limit > 0)) {
-      if (places.take(places.limit, plan.shadow) || plan.shadow) {
-        this.#hold(hold, now);
-        return true;
-      }
+    if ((this.#long[hold.k] ?? 0) > LONG_PART && places.apart < APART_TIMES_MAX * plan.maximum) {
+      hold.state = APART;
+      hold.heldSinceMs = now;
+      places.countApart(1);
+      return true;
     }
-    return false;
+    places.accrue(now);
+    if (!plan.shadow) return false;
+    if (!places.take(places.limit, true)) this.#shadowed();
+    this.#hold(hold, now);
+    return true;
+  }
+
+  #anybodyRunsAndWaits(now: number): boolean {
+    const { anybodyWaits } = this.#places;
+    return anybodyWaits && (this.#line.size > 0 || this.#places.before(PRIORITY_CLASSES, Number.POSITIVE_INFINITY, now) >= 0);
   }
 
   /** @internal by Hold */
@@ -168,9 +176,13 @@ export class Gate {
 
   /** @internal by Hold */
   answered(hold: Hold, ms: number): void {
-    // What a response waited for this worker's own event loop is no latency of the service. By how much is not known of each, so that it teaches nothing.
+    // What a response waited for this worker's own event loop is no latency of the service; how much that was is not known of each.
     const { delayMs } = this.#own;
-    if (delayMs >= OWN_DELAY_MS && delayMs >= ms * OWN_DELAY_PART) return;
+    if (delayMs >= OWN_DELAY_MS && delayMs >= ms * OWN_DELAY_PART) {
+      this.#places.sampleLate(hold.k, ms);
+      hold.target?.sampleLate(hold.k, ms);
+      return;
+    }
     this.#places.sample(hold.k, ms);
     hold.target?.sample(hold.k, ms);
   }
@@ -212,7 +224,7 @@ export class Gate {
     places.accrue(now);
     for (;;) {
       const headClass = line.nextClass(now);
-      const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now));
+      const other = places.before(headClass, line.size === 0 ? Number.POSITIVE_INFINITY : line.nextTag(now), now);
       if (other >= 0) {
         if (places.inFlight < places.limit) places.ring(other);
         break;
@@ -236,7 +248,7 @@ export class Gate {
     const { plan, call } = hold;
     hold.flow = flowOf(call.view, plan);
     hold.weight = weightOf(call.view, plan);
-    hold.priority = call.background ? BACKGROUND : call.retrying ? RETRY : priorityOf(call.view, plan.tiers);
+    hold.priority = priorityAt(hold);
     hold.bytes = WAITER_BYTES + (call.bodyBytes < 0 ? WAITER_BODY_BYTES_MAX : Math.min(call.bodyBytes, WAITER_BODY_BYTES_MAX));
     hold.deadlineMs = call.deadlineMs;
     hold.state = IN_LINE;
@@ -263,10 +275,14 @@ export class Gate {
 
   #refuse(hold: Hold, reason: GateReason, detail: string): void {
     hold.state = NOWHERE;
+    this.#countRefused(hold, reason);
+    hold.call.refused(reason, detail);
+  }
+
+  #countRefused(hold: Hold, reason: GateReason): void {
     this.#sheddingUntilMs = nowMs() + SHEDDING_MS;
     this.#places.shed(monotonicMs());
     this.#places.count((reason === "limit" ? REFUSED_LIMIT : 0) + Math.min(hold.priority, PRIORITY_CLASSES - 1), 1);
-    hold.call.refused(reason, detail);
   }
 
   #shadowed(): void {
@@ -344,3 +360,7 @@ export class Gate {
     if (known !== long) this.#long[k] = Math.abs(known - long) < 0.01 ? long : known + LONG_GAIN * (long - known);
   }
 }
+
+/** Class of priority of who does not get a place at once. */
+const priorityAt = ({ plan, call }: Hold): number =>
+  call.background ? BACKGROUND : call.retrying ? RETRY : priorityOf(call.view, plan.tiers);

@@ -1,7 +1,14 @@
 // The limit of one upstream, fed with what calls may show: also what no service would do.
 import { describe, expect, it } from "vitest";
 import { LimitControl } from "../../../../src/shared/overload/limit-control.ts";
-import { STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "../../../../src/shared/overload/limit-state.ts";
+import {
+  type LimitBounds,
+  STATE_WORDS,
+  TOTAL_BLOCKED,
+  TOTAL_HELD,
+  TOTAL_SQUARES,
+  TOTAL_WORDS,
+} from "../../../../src/shared/overload/limit-state.ts";
 import { seeded } from "../../../support/overload-sim.ts";
 
 const BOUNDS = { minimum: 3, maximum: 200, shadow: false };
@@ -12,17 +19,19 @@ class Shown {
   readonly control = new LimitControl(new Float64Array(STATE_WORDS), 0);
   readonly totals = new Float64Array(TOTAL_WORDS);
   nowMs = 1000;
+  readonly bounds: LimitBounds;
 
-  constructor() {
+  constructor(bounds: LimitBounds = BOUNDS) {
+    this.bounds = bounds;
     this.step();
   }
 
   get limit(): number {
-    return this.control.limit(BOUNDS);
+    return this.control.limit(this.bounds);
   }
 
   step(): void {
-    this.control.step(this.totals, { nowMs: this.nowMs, wallMs: WALL_MS + this.nowMs }, BOUNDS);
+    this.control.step(this.totals, { nowMs: this.nowMs, wallMs: WALL_MS + this.nowMs }, this.bounds);
   }
 
   /** @param inFlight on average, for `ms` */
@@ -64,6 +73,12 @@ describe("a limit", () => {
     const before = shown.limit;
     for (let i = 0; i < 100; i++) shown.pass(10, { inFlight: shown.limit, calls: 100 * shown.limit, latencyMs: 0 });
     expect(shown.limit).toBeGreaterThan(before);
+  });
+
+  it.each([1, 50, 58, 64, 100])("rises at a service of many servers that is saturated from the start, with a minimum of %d", (minimum) => {
+    const shown = new Shown({ minimum, maximum: 1000, shadow: false });
+    for (let i = 0; i < 500; i++) shown.pass(10, { inFlight: shown.limit, calls: shown.limit / 10, latencyMs: 100 });
+    expect(shown.limit).toBeGreaterThan(500);
   });
 
   it("is let down by a probe when it is due, but not by one that was due while there was nothing to do", () => {

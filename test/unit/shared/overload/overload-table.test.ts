@@ -1,5 +1,5 @@
 // Places of upstreams over all workers.
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import { monotonicMs } from "../../../../src/base/clock.ts";
 import { OVERLOAD_SLOTS_MAX } from "../../../../src/shared/overload/layout.ts";
 import { OverloadTable } from "../../../../src/shared/overload/overload-table.ts";
@@ -37,10 +37,10 @@ describe("places", () => {
     dead.publish(3, 2, 0);
     alive.publish(1, 2, 4);
     expect(alive.take(5, false)).toBe(false);
-    expect(alive.before(2, 4)).toBe(0);
+    expect(alive.before(2, 4, performance.now())).toBe(0);
     of.clearWorker(0, [SLOT]);
     expect(of.read(SLOT)).toMatchObject({ inFlight: 0, apart: 0, waiting: 1 });
-    expect(alive.before(2, 4)).toBe(-1);
+    expect(alive.before(2, 4, performance.now())).toBe(-1);
     expect(alive.anybodyWaits).toBe(true);
     alive.publish(0, 5, 0);
     expect(alive.anybodyWaits).toBe(false);
@@ -53,11 +53,77 @@ it("who is next of all workers is the one of the highest class, then of the smal
   const [one, two, three] = [of.places(SLOT, 0), of.places(SLOT, 1), of.places(SLOT, 2)];
   two.publish(4, 2, 10);
   three.publish(4, 1, 99);
-  expect(one.before(2, 5)).toBe(2);
+  expect(one.before(2, 5, performance.now())).toBe(2);
   three.publish(0, 5, 0);
-  expect(one.before(2, 5)).toBe(-1);
-  expect(one.before(2, 11)).toBe(1);
-  expect(one.before(5, Number.POSITIVE_INFINITY)).toBe(1);
+  expect(one.before(2, 5, performance.now())).toBe(-1);
+  expect(one.before(2, 11, performance.now())).toBe(1);
+  expect(one.before(5, Number.POSITIVE_INFINITY, performance.now())).toBe(1);
+});
+
+it.each([0, 1, 2, 3])(
+  "somebody waits exactly while a worker has somebody in line, also when that changes within the clearing of another's cells (step %d)",
+  (step) => {
+    const of = table();
+    const [looks, dead, alive] = [of.places(SLOT, 0), of.places(SLOT, 1), of.places(SLOT, 2)];
+    for (const waits of [false, true]) {
+      dead.publish(1, 2, 0);
+      alive.publish(waits ? 0 : 1, 2, 0);
+      const { store } = Atomics;
+      let stores = 0;
+      const changes = ((words: Int32Array, index: number, value: number) => {
+        if (stores++ === step) alive.publish(waits ? 1 : 0, 2, 0);
+        return store(words, index, value);
+      }) as typeof store;
+      const spy = vi.spyOn(Atomics, "store").mockImplementation(changes);
+      of.clearWorker(1, [SLOT]);
+      spy.mockRestore();
+      alive.publish(waits ? 1 : 0, 2, 0);
+      expect(looks.anybodyWaits).toBe(waits);
+      alive.publish(0, 6, 0);
+      expect(looks.anybodyWaits).toBe(false);
+    }
+  },
+);
+
+it("a worker that ends before it has said that somebody waits, or no more, leaves nobody waiting", () => {
+  const of = table();
+  const [looks, dead] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+  for (const method of ["or", "and"] as const) {
+    const ends = vi.spyOn(Atomics, method).mockImplementationOnce(() => {
+      throw new Error("ended");
+    });
+    expect(() => {
+      dead.publish(1, 2, 0);
+      dead.publish(0, 6, 0);
+    }).toThrow("ended");
+    ends.mockRestore();
+    of.clearWorker(1, [SLOT]);
+    expect(looks.anybodyWaits).toBe(false);
+  }
+});
+
+it("of as many workers as there can be each is seen to have somebody in line", () => {
+  const of = table(70);
+  const looks = of.places(SLOT, 0);
+  for (const worker of [0, 31, 32, 63, 64, 69]) {
+    const places = of.places(SLOT, worker);
+    places.publish(1, 2, 0);
+    expect(looks.anybodyWaits).toBe(true);
+    places.publish(0, 6, 0);
+    expect(looks.anybodyWaits).toBe(false);
+  }
+  expect(of.read(SLOT)).toMatchObject({ limit: 0, inFlight: 0, waiting: 0, shedAtS: 0 });
+});
+
+it("a worker that has not said for long who is next in its line is passed over until it does, and one that says so each tick is not", () => {
+  const of = table();
+  const [one, two] = [of.places(SLOT, 0), of.places(SLOT, 1)];
+  two.publish(4, 0, 1);
+  const at = performance.now();
+  expect(one.before(2, 5, at + 50)).toBe(1);
+  expect(one.before(2, 5, at + 150)).toBe(-1);
+  two.publish(4, 0, 1);
+  expect(one.before(2, 5, performance.now() + 50)).toBe(1);
 });
 
 it("the limit is moved by what the calls of all workers have shown", () => {

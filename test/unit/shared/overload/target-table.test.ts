@@ -45,31 +45,40 @@ describe("a target at its limit", () => {
     return { of, places };
   };
 
-  it("comes behind others, and who found it so is counted", () => {
-    const { of, places } = atLimit(true);
-    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([true, true, 1]);
+  it("comes behind others until it has room", () => {
+    const { places } = atLimit(true);
+    expect([places.full, places.isFull(), places.found()]).toEqual([true, true, true]);
     places.end(1);
-    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([false, false, 1]);
+    expect([places.full, places.isFull(), places.found()]).toEqual([false, false, false]);
   });
 
-  it("is only counted in the shadow", () => {
-    const { of, places } = atLimit(false);
-    expect([places.full, places.passesOver(), of.read(SLOT).steered]).toEqual([false, false, 1]);
+  it("comes behind nobody in the shadow", () => {
+    const { places } = atLimit(false);
+    expect([places.full, places.isFull(), places.found()]).toEqual([false, true, true]);
   });
 
   it("may be given more of those who stay with it, up to a multiple", () => {
     const { places } = atLimit(true);
-    expect(places.passesOver(2)).toBe(false);
+    expect(places.found(2)).toBe(false);
     places.begin(1);
     places.begin(1);
-    expect(places.passesOver(2)).toBe(true);
+    expect(places.found(2)).toBe(true);
+  });
+
+  it("counts those who go elsewhere for it, and not those who only found it so", () => {
+    const { of, places } = atLimit(true);
+    places.found();
+    expect(of.read(SLOT).steered).toBe(0);
+    places.countSteered();
+    of.places(SLOT, 1, true).countSteered();
+    expect(of.read(SLOT).steered).toBe(2);
   });
 });
 
 it("has no limit before anybody has looked at what its calls show", () => {
   const places = table().places(SLOT, 0, true);
   for (let i = 0; i < 1000; i++) places.begin(1);
-  expect([places.limit, places.full, places.passesOver()]).toEqual([0, false, false]);
+  expect([places.limit, places.full, places.found()]).toEqual([0, false, false]);
 });
 
 it("the limit of a target is moved by what the calls of all workers have shown, once somebody found no place", () => {
@@ -88,13 +97,34 @@ it("the limit of a target is moved by what the calls of all workers have shown, 
   expect(steered).toBe(0);
 });
 
+it("answers that are late by the worker's own doing count for throughput, and leave the base latency of the target as it is", () => {
+  const of = table();
+  const places = of.places(SLOT, 0, true);
+  step(places, 1000);
+  for (let i = 0; i < 100; i++) places.sample(0, 20);
+  step(places, 2000);
+  expect(of.read(SLOT).baseMs).toBeCloseTo(20, 6);
+  for (let window = 3; window < 10; window++) {
+    for (let i = 0; i < 100; i++) places.sampleLate(0, 60);
+    step(places, window * 1000);
+  }
+  expect(of.read(SLOT).baseMs).toBeCloseTo(20, 6);
+  for (let i = 0; i < START; i++) places.begin(9000);
+  for (let window = 1; window <= 5; window++) {
+    for (let i = 0; i < 400; i++) places.sampleLate(0, 60);
+    step(places, 9000 + window * 120, BOUNDS, window);
+  }
+  expect(of.read(SLOT).limit).toBeGreaterThan(START);
+});
+
 describe("a slot that another endpoint has", () => {
   it("begins anew, and whoever still counts for the one before shows nothing for it", () => {
     const of = table();
     const before = of.places(SLOT, 0, true);
     step(before, 1000, { minimum: 1, maximum: 1, shadow: false });
     before.begin(1);
-    before.passesOver();
+    before.found();
+    before.countSteered();
     before.end(1);
     of.reset(SLOT);
     expect(of.read(SLOT)).toEqual({ limit: 0, inFlight: 0, baseMs: 0, steered: 0 });

@@ -1,7 +1,9 @@
 // Which target is chosen when some are at their in-flight limits, by each balance; and a slow target in simulated time.
 import { describe, expect, it } from "vitest";
+import type { RequestView } from "../../../../../src/data/routing/request-view.ts";
 import type { Endpoint } from "../../../../../src/data/upstream/upstream.ts";
 import type { Balance, UpstreamPlan } from "../../../../../src/plan/plan.ts";
+import { NO_TICKET } from "../../../../../src/shared/breaker-word.ts";
 import { TestExchange } from "../../../../support/exchange.ts";
 import { exponential, fixed } from "../../../../support/overload-sim.ts";
 import { OVERLOAD, simulateTargets, type TargetResult } from "../../../../support/overload-targets-sim.ts";
@@ -13,6 +15,21 @@ const LIMIT = 4;
 
 const rigOf = (plan: Partial<UpstreamPlan>, weights: readonly number[] = [1, 1, 1]) =>
   new Rig(upstreamPlan({ overload: OVERLOAD, ...plan }), endpoints(weights));
+
+const NO_TICKETS = { upstreamTicket: NO_TICKET, targetTicket: NO_TICKET, answered: false };
+const steered = (rig: Rig, key: string): number => rig.targets.read(rig.named(key).slot).steered;
+
+/** Requests that end at once, and where they go. */
+const goes = (rig: Rig, times: number, who: RequestView = x): Record<string, number> => {
+  const found: Record<string, number> = {};
+  for (let i = 0; i < times; i++) {
+    const chosen = rig.upstream.take(who, null, NO_TICKETS);
+    if (chosen === null) continue;
+    rig.upstream.done(chosen, "neutral");
+    found[chosen.plan.key] = (found[chosen.plan.key] ?? 0) + 1;
+  }
+  return found;
+};
 
 /** How often each is chosen. */
 const counts = (rig: Rig, times: number, tried: readonly Endpoint[] | null = null): Record<string, number> => {
@@ -30,7 +47,10 @@ describe.each(BALANCES)("%s", (balance) => {
     const [favourite] = Object.entries(counts(rig, 60)).sort(([, a], [, b]) => b - a)[0] as [string, number];
     rig.load(favourite, LIMIT, LIMIT);
     expect(Object.keys(counts(rig, 60))).not.toContain(favourite);
-    expect(rig.targets.read(rig.named(favourite).slot).steered).toBeGreaterThan(0);
+    expect(steered(rig, favourite)).toBe(0); // looked for, and not sent
+    expect(Object.keys(goes(rig, 60))).not.toContain(favourite);
+    expect(steered(rig, favourite)).toBeGreaterThan(0);
+    expect(steered(rig, favourite)).toBeLessThanOrEqual(60);
     rig.load(favourite, LIMIT - 1, LIMIT);
     expect(Object.keys(counts(rig, 60))).toContain(favourite);
   });
@@ -39,6 +59,13 @@ describe.each(BALANCES)("%s", (balance) => {
     const rig = rigOf({ balance });
     for (const key of ["a", "b", "c"]) rig.load(key, LIMIT, LIMIT);
     expect(Object.keys(counts(rig, 60))).not.toContain("none");
+  });
+
+  it("steers nobody away in the shadow where all targets are at their limits", () => {
+    const rig = rigOf({ balance, overload: { ...OVERLOAD, shadow: true } });
+    for (const key of ["a", "b", "c"]) rig.load(key, LIMIT, LIMIT);
+    goes(rig, 60);
+    expect(["a", "b", "c"].map((key) => steered(rig, key))).toEqual([0, 0, 0]);
   });
 
   it("gives a further attempt to an untried target with room, and else to an untried one", () => {
@@ -54,9 +81,9 @@ describe.each(BALANCES)("%s", (balance) => {
     const rig = rigOf({ balance, overload: { ...OVERLOAD, shadow: true } });
     const plain = rigOf({ balance, overload: null });
     for (const each of [rig, plain]) for (const key of ["a", "b", "c"]) each.load(key, key === "b" ? LIMIT : 0, LIMIT);
-    const found = counts(rig, 300);
-    expect(found).toEqual(counts(plain, 300));
-    expect(rig.targets.read(rig.named("b").slot).steered).toBe(found["b"] ?? 0);
+    const found = goes(rig, 300);
+    expect(found).toEqual(goes(plain, 300));
+    expect(steered(rig, "b")).toBe(found["b"] ?? 0);
   });
 });
 
@@ -100,8 +127,12 @@ it("a client of a session stays at its target up to twice the limit, and then go
   const where = (): Set<string> => new Set(Array.from({ length: 50 }, () => rig.upstream.select(client, null)?.plan.key ?? "none"));
   rig.load("b", LIMIT, LIMIT);
   expect(where()).toEqual(new Set(["b"]));
+  goes(rig, 10, client);
+  expect(steered(rig, "b")).toBe(0);
   rig.load("b", 2 * LIMIT, LIMIT);
   expect(where().has("b")).toBe(false);
+  goes(rig, 10, client);
+  expect(steered(rig, "b")).toBe(10);
   rig.load("b", 2 * LIMIT - 1, LIMIT);
   expect(where()).toEqual(new Set(["b"]));
 });
