@@ -96,8 +96,6 @@ export class UpstreamCall extends Attempts implements WireHandler, BodySourceOwn
     this.guarded(() => this.attempt());
   }
 
-  // --- An attempt ---
-
   private attempt(): void {
     const { deadlineMs } = this;
     const now = nowMs();

@@ -5,7 +5,7 @@ import type { HeaderList } from "../../../base/header-list.ts";
 import type { BodySink, Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { LyingBody, PreparedResponse } from "../../exchange/prepared-response.ts";
 import type { Channel } from "../net/channel.ts";
-import { NetExchange } from "../net/net-exchange.ts";
+import { NetExchange } from "../net-exchange.ts";
 import { isNow, isWithBody, prepareBytes } from "./prepared.ts";
 import { interimResponse, responseHead, trailerLines } from "./response-head.ts";
 

@@ -7,7 +7,7 @@ import { ERROR_CODE } from "../../../base/http2/protocol.ts";
 import type { StreamReset } from "../../../base/http2/stream.ts";
 import type { BodySink, Exchange, UpgradedUpstream } from "../../exchange/exchange.ts";
 import type { Channel } from "../net/channel.ts";
-import { NetExchange } from "../net/net-exchange.ts";
+import { NetExchange } from "../net-exchange.ts";
 import { ownedCopy } from "../owned-bytes.ts";
 import type { RequestStream, StreamReceiver } from "./request-stream.ts";
 import { encodeHead, encodeInterim, sendableTrailers } from "./response-head.ts";

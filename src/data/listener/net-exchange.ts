@@ -1,17 +1,23 @@
 // What exchanges over a channel have in common, whichever protocol is spoken on it: who asks, when a held head goes out, and what of the response has been
 // counted. Must never write: how is the protocol's.
 import type { X509Certificate } from "node:crypto";
-import type { HeaderList } from "../../../base/header-list.ts";
-import { atTurnEnd, type TurnTask } from "../../../base/turn-clock.ts";
-import { Exchange, type UpgradedUpstream } from "../../exchange/exchange.ts";
-import { whenAllIsRead } from "../held-heads.ts";
-import type { Channel } from "./channel.ts";
+import type { HeaderList } from "../../base/header-list.ts";
+import { atTurnEnd, type TurnTask } from "../../base/turn-clock.ts";
+import { Exchange, type UpgradedUpstream } from "../exchange/exchange.ts";
+import { whenAllIsRead } from "./held-heads.ts";
+
+/** Who is at the other end of a connection. */
+export interface Peer {
+  /** See Channel. */
+  readonly peer: string;
+  readonly certificate: X509Certificate | null;
+}
 
 export abstract class NetExchange extends Exchange implements TurnTask {
   started = false;
   closed = false;
   override readonly lingers = true;
-  private readonly channel: Channel;
+  private readonly channel: Peer;
 
   /** Held back until the turn ends, as mostly the body follows at once. */
   protected head: HeaderList | null = null;
@@ -23,7 +29,7 @@ export abstract class NetExchange extends Exchange implements TurnTask {
   /** Among the {@link whenAllIsRead}. */
   private waitsForRead = false;
 
-  constructor(runtime: Exchange["runtime"], channel: Channel) {
+  constructor(runtime: Exchange["runtime"], channel: Peer) {
     super(runtime);
     this.channel = channel;
   }
