@@ -110,12 +110,15 @@ test("what waits to be written is bounded in bytes: what finds no room is droppe
   expect(await tier.look(question("k9"))).toBeNull();
 });
 
-test("a larger body than is written is not, nor one that has no time to live", async () => {
+test("a larger body than is written is not, nor one that has no time to live, and what was there before them goes", async () => {
+  for (const text of ["large", "old"]) tier.write(entry(text, 10));
+  await until("both are written", () => count(TIER.writes) === 2);
   tier.write(entry("large", 2000, { limits: limits({ maxObjectBytes: 1999 }) }));
   tier.write(entry("old", 10, { ttlMs: 0 }));
   tier.write(entry("fits", 1999, { limits: limits({ maxObjectBytes: 1999 }) }));
-  await until("one is written", () => count(TIER.writes) === 1);
+  await until("all is done", () => count(TIER.writes) === 5);
   expect(server.cli("dbsize")).toBe("2");
+  expect([await tier.look(question("large")), await tier.look(question("old"))]).toEqual([null, null]);
 });
 
 test("the last of several writes of one key counts, and a removal behind a write removes it", async () => {
