@@ -61,12 +61,19 @@ export class Fill extends Question implements ResponseSink, SharedBody {
   }
 
   start(): void {
-    const { x } = this.order;
-    const refusal = this.isRefresh ? null : shedByCaller(x); // a refresh has been let in or not before
+    const refusal = this.isRefresh ? null : this.#refusal(); // a refresh has been let in or not before
     if (refusal === null) return this.#call.start();
     const { detail, headers } = refusal;
     const { upstream } = this.order;
     this.onFailure({ code: "overloaded", detail, headers, overloadReason: "instance", hasFixedReply: false, upstream });
+  }
+
+  /** @returns why this worker does not take it: of all who want it already, behind a look into Redis, it has room for nobody; null when it does */
+  #refusal(): ReturnType<typeof shedByCaller> {
+    const refusal = shedByCaller(this.order.x);
+    if (refusal === null || this.#peers.size > 0) return null;
+    for (const { exchange } of this.#followers) if (exchange !== this.order.x && shedByCaller(exchange) === null) return null;
+    return refusal;
   }
 
   /** Whether a request that comes now can be served by it: not one behind a purge which the answer, or what it validates, may be older than. */
