@@ -62,7 +62,7 @@ export function upstreamHeaders(
 /** What is another one in each attempt. @returns `out` */
 function withOwn(x: Exchange, { plan: { deadlineHeader } }: Upstream, out: HeaderList, remainingMs: number): HeaderList {
   out.push("x-request-id", x.requestId);
-  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.ceil(remainingMs)));
+  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.max(1, Math.round(remainingMs))));
   return out;
 }
 

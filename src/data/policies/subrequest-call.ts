@@ -72,7 +72,7 @@ class SubrequestCall implements CallRequest {
 
   prepare({ plan: { deadlineHeader } }: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
     const headers = ["host", endpoint.plan.authority, ...this.#headers];
-    if (deadlineHeader !== null && remainingMs > 0) headers.push(deadlineHeader, String(Math.ceil(remainingMs)));
+    if (deadlineHeader !== null && remainingMs > 0) headers.push(deadlineHeader, String(Math.max(1, Math.round(remainingMs))));
     return { method: this.method, path: this.#path, headers, body: null, contentLength: 0 };
   }
 
