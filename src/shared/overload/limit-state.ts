@@ -194,3 +194,15 @@ export class LimitState {
 
 /** The queue that is kept at the service, requests: so many roots of the limit. */
 export const queueOf = (limit: number): number => 1.5 * Math.sqrt(limit);
+
+/** One answer. @param totals TOTAL_WORDS of one worker @param k class of its route */
+export function addSample(totals: Float64Array, k: number, latencyMs: number): void {
+  totals[2 * k] = (totals[2 * k] ?? 0) + 1;
+  totals[2 * k + 1] = (totals[2 * k + 1] ?? 0) + latencyMs;
+  totals[TOTAL_SQUARES] = (totals[TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
+}
+
+/** Adds what one worker's calls have shown. @param sums TOTAL_WORDS @param at where its TOTAL_WORDS begin */
+export function addTotals(sums: Float64Array, doubles: Float64Array, at: number): void {
+  for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (doubles[at + word] ?? 0);
+}

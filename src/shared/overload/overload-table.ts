@@ -30,7 +30,7 @@ import {
   WORKERS,
 } from "./layout.ts";
 import { LimitControl } from "./limit-control.ts";
-import { type Clocks, type LimitBounds, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "./limit-state.ts";
+import { addSample, addTotals, type Clocks, type LimitBounds, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_WORDS } from "./limit-state.ts";
 
 const VIRTUAL = RECORD_WORDS - 1;
 const FLOWS_WORDS = FLOW_SLOTS * FLOW_WORDS;
@@ -180,7 +180,8 @@ export class Places {
   readonly #worker: number;
   readonly #record: number;
   readonly #own: number;
-  readonly #ownTotals: number;
+  /** TOTAL_WORDS of this worker. */
+  readonly #totals: Float64Array;
   /** First and last word. */
   readonly #waiters: number;
   readonly #waitersEnd: number;
@@ -199,7 +200,7 @@ export class Places {
     this.#own = table.cell(record, worker);
     this.#waiters = waitersAt(record, 0);
     this.#waitersEnd = waitersAt(record, table.workers - 1);
-    this.#ownTotals = this.#own + TOTALS;
+    this.#totals = doubles.subarray(this.#own + TOTALS, this.#own + TOTALS + TOTAL_WORDS);
     this.#control = new LimitControl(doubles, record + STATE);
     this.ranks = new FlowRanks(table.buffer, record + RECORD_WORDS, record + VIRTUAL);
   }
@@ -251,11 +252,7 @@ export class Places {
 
   /** One answer of the service. @param k class of its route */
   sample(k: number, latencyMs: number): void {
-    const totals = this.#ownTotals;
-    const doubles = this.#doubles;
-    doubles[totals + 2 * k] = (doubles[totals + 2 * k] ?? 0) + 1;
-    doubles[totals + 2 * k + 1] = (doubles[totals + 2 * k + 1] ?? 0) + latencyMs;
-    doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
+    addSample(this.#totals, k, latencyMs);
   }
 
   /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
@@ -270,12 +267,12 @@ export class Places {
     const sinceMs = at - (doubles[this.#own + ACCRUED_AT] ?? 0);
     if (sinceMs <= 0) return; // a turn's time is that of its beginning
     const inFlight = this.#ints[2 * this.#own + IN_FLIGHT] ?? 0;
-    if (inFlight > 0) doubles[this.#ownTotals + TOTAL_HELD] = (doubles[this.#ownTotals + TOTAL_HELD] ?? 0) + inFlight * sinceMs;
+    if (inFlight > 0) this.#totals[TOTAL_HELD] = (this.#totals[TOTAL_HELD] ?? 0) + inFlight * sinceMs;
     doubles[this.#own + ACCRUED_AT] = at;
   }
 
   blocked(): void {
-    this.#doubles[this.#ownTotals + TOTAL_BLOCKED] = (this.#doubles[this.#ownTotals + TOTAL_BLOCKED] ?? 0) + 1;
+    this.#totals[TOTAL_BLOCKED] = (this.#totals[TOTAL_BLOCKED] ?? 0) + 1;
   }
 
   /** Calls of all workers that found no place, ever. */
@@ -312,7 +309,7 @@ export class Places {
     const sums = this.#sums.fill(0);
     for (let i = 0; i < this.#table.workers; i++) {
       const cell = this.#table.cell(this.#record, i);
-      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[cell + TOTALS + word] ?? 0);
+      addTotals(sums, this.#doubles, cell + TOTALS);
       const sinceMs = clocks.nowMs - (this.#doubles[cell + ACCRUED_AT] ?? 0);
       if (sinceMs > 0) sums[TOTAL_HELD] = (sums[TOTAL_HELD] ?? 0) + (this.#ints[2 * cell + IN_FLIGHT] ?? 0) * sinceMs;
     }

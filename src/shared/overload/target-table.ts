@@ -2,7 +2,7 @@
 // Must never keep anybody from a target: a limit says where others come first. Whether an upstream has room is told by overload-table.ts.
 import { TARGET_SLOTS_MAX } from "../target-health.ts";
 import { LimitControl } from "./limit-control.ts";
-import { type Clocks, type LimitBounds, STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_SQUARES, TOTAL_WORDS } from "./limit-state.ts";
+import { addSample, addTotals, type Clocks, type LimitBounds, STATE_WORDS, TOTAL_BLOCKED, TOTAL_HELD, TOTAL_WORDS } from "./limit-state.ts";
 
 const LINE_WORDS = 8;
 const lines = (words: number): number => Math.ceil(words / LINE_WORDS) * LINE_WORDS;
@@ -136,6 +136,8 @@ export class TargetPlaces {
   readonly #firstCell: number;
   readonly #endCell: number;
   readonly #own: number;
+  /** TOTAL_WORDS of this worker. */
+  readonly #totals: Float64Array;
   readonly #generation: number;
   readonly #control: LimitControl;
 
@@ -150,6 +152,7 @@ export class TargetPlaces {
     this.#firstCell = 2 * cellOf(record, 0) + IN_FLIGHT;
     this.#endCell = 2 * cellOf(record, workers) + IN_FLIGHT;
     this.#own = cellOf(record, worker);
+    this.#totals = doubles.subarray(this.#own + TOTALS, this.#own + TOTALS + TOTAL_WORDS);
     this.#control = new LimitControl(doubles, record + STATE);
     this.#generation = Atomics.load(ints, 2 * record + GENERATION);
   }
@@ -218,17 +221,13 @@ export class TargetPlaces {
     const sinceMs = atMs - (doubles[cell + ACCRUED_AT] ?? 0);
     if (sinceMs <= 0) return; // a turn's time is that of its beginning
     doubles[cell + ACCRUED_AT] = atMs;
-    if (inFlight > 0) doubles[cell + TOTALS + TOTAL_HELD] = (doubles[cell + TOTALS + TOTAL_HELD] ?? 0) + inFlight * sinceMs;
+    if (inFlight > 0) this.#totals[TOTAL_HELD] = (this.#totals[TOTAL_HELD] ?? 0) + inFlight * sinceMs;
   }
 
   /** One answer. @param k class of its route */
   sample(k: number, latencyMs: number): void {
     if (this.#isGone) return;
-    const totals = this.#own + TOTALS;
-    const doubles = this.#doubles;
-    doubles[totals + 2 * k] = (doubles[totals + 2 * k] ?? 0) + 1;
-    doubles[totals + 2 * k + 1] = (doubles[totals + 2 * k + 1] ?? 0) + latencyMs;
-    doubles[totals + TOTAL_SQUARES] = (doubles[totals + TOTAL_SQUARES] ?? 0) + latencyMs * latencyMs;
+    addSample(this.#totals, k, latencyMs);
   }
 
   /** One answer of which it is not known how much of its latency was the service's: it counts for throughput, and says that there was no queue. */
@@ -247,7 +246,7 @@ export class TargetPlaces {
     sums.fill(0);
     for (let i = 0; i < this.#workers; i++) {
       const cell = cellOf(this.#record, i);
-      for (let word = 0; word < TOTAL_WORDS; word++) sums[word] = (sums[word] ?? 0) + (this.#doubles[cell + TOTALS + word] ?? 0);
+      addTotals(sums, this.#doubles, cell + TOTALS);
       const sinceMs = clocks.nowMs - (this.#doubles[cell + ACCRUED_AT] ?? 0);
       if (sinceMs > 0) sums[TOTAL_HELD] = (sums[TOTAL_HELD] ?? 0) + (this.#ints[2 * cell + IN_FLIGHT] ?? 0) * sinceMs;
     }
