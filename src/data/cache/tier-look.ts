@@ -1,8 +1,7 @@
 // Owns one look into the fleet's Redis on behalf of all who want the same response: what is found is in the store when they are answered, what is not is asked of the
 // origin, under the same lease, for the same clients. Must never hold up a client for longer than the tier takes at most.
+import { crashed } from "../exchange/crash.ts";
 import type { Exchange } from "../exchange/exchange.ts";
-import { finish } from "../exchange/finish.ts";
-import { fail } from "../exchange/reply.ts";
 import type { Route } from "../exchange/runtime.ts";
 import type { Fill } from "./fill.ts";
 import type { FillContext, FillOrder } from "./fill-context.ts";
@@ -146,9 +145,6 @@ function guarded(x: Exchange, work: (x: Exchange) => void): void {
   try {
     work(x);
   } catch (error) {
-    x.runtime.services.reportFault("answering what waited for Redis failed", error, x.requestId);
-    if (x.started || x.closed) x.abort();
-    else fail(x, "internal_error");
-    if (x.closed) finish(x);
+    crashed(x, error, "answering what waited for Redis failed inside the gateway");
   }
 }

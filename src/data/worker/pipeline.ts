@@ -1,7 +1,7 @@
 // The whole life of a request in one place: route, request policies in order, then the upstream or a reply; every
 // exchange ends in exchange/finish.ts. Must not throw, and never lets a request through because something failed.
-import { faultCode, PeerGone, PolicyFailure } from "../../base/policy-failure.ts";
 import { WheelEntry } from "../../base/timer-wheel.ts";
+import { crashed } from "../exchange/crash.ts";
 import type { ClientEvents, Exchange } from "../exchange/exchange.ts";
 import { begin, finish } from "../exchange/finish.ts";
 import { shedAtRoute } from "../exchange/overload.ts";
@@ -195,30 +195,10 @@ class PolicyWait extends WheelEntry implements ClientEvents {
   clientCompleted(): void {}
 }
 
-/** Nobody is there to be answered. */
-function vanish(x: Exchange): void {
-  x.errorCode ??= "client_aborted";
-  x.abort();
-  finish(x);
-}
-
 /** After a wait: the client may have gone before anybody listened for that. @returns true when the exchange is over */
 function vanished(x: Exchange): boolean {
   if (!x.closed) return false;
   x.errorCode ??= "client_aborted";
   finish(x);
   return true;
-}
-
-function crashed(x: Exchange, error: unknown): void {
-  if (error instanceof PeerGone) return vanish(x);
-  if (!(error instanceof PolicyFailure)) x.runtime.services.reportFault("the request failed inside the gateway", error, x.requestId);
-  try {
-    if (x.started || x.closed) x.abort();
-    else fail(x, faultCode(error));
-  } catch (again) {
-    x.runtime.services.reportFault("answering internal_error failed", again, x.requestId);
-    x.abort();
-  }
-  if (x.closed) finish(x); // whoever was to be told of the end may not know it
 }
