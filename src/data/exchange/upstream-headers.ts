@@ -59,10 +59,15 @@ export function upstreamHeaders(
   return withOwn(x, upstream, common === null ? forwardedFields(x, upstream, hostOf(x, host, endpoint)) : common.list.slice(), remainingMs);
 }
 
+/** The time that is left, for services that are told of it. @param name of the header; null for none @param remainingMs 0 for no deadline */
+export function pushDeadline(out: HeaderList, name: string | null, remainingMs: number): void {
+  if (name !== null && remainingMs > 0) out.push(name, String(Math.max(1, Math.round(remainingMs))));
+}
+
 /** What is another one in each attempt. @returns `out` */
 function withOwn(x: Exchange, { plan: { deadlineHeader } }: Upstream, out: HeaderList, remainingMs: number): HeaderList {
   out.push("x-request-id", x.requestId);
-  if (deadlineHeader !== null && remainingMs > 0) out.push(deadlineHeader, String(Math.max(1, Math.round(remainingMs))));
+  pushDeadline(out, deadlineHeader, remainingMs);
   return out;
 }
 

@@ -3,6 +3,7 @@
 
 import type { HeaderList } from "../../base/header-list.ts";
 import type { ServiceRef } from "../../plan/service-ref.ts";
+import { pushDeadline } from "../exchange/upstream-headers.ts";
 import type { RequestView } from "../routing/request-view.ts";
 import { type CallRecord, type CallRequest, type CallServices, NO_BODY, newCallRecord, WholeBody } from "../upstream/call-request.ts";
 import { type Collected, CollectedCall } from "../upstream/collect.ts";
@@ -72,7 +73,7 @@ class SubrequestCall implements CallRequest {
 
   prepare({ plan: { deadlineHeader } }: Upstream, endpoint: Endpoint, remainingMs: number): WireRequest {
     const headers = ["host", endpoint.plan.authority, ...this.#headers];
-    if (deadlineHeader !== null && remainingMs > 0) headers.push(deadlineHeader, String(Math.max(1, Math.round(remainingMs))));
+    pushDeadline(headers, deadlineHeader, remainingMs);
     return { method: this.method, path: this.#path, headers, body: null, contentLength: 0 };
   }
 
